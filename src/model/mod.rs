@@ -1,1 +1,40 @@
-//! (model)
+//! What a cluster is made of: one file a kind, each a slim projection and how it is read from the wire.
+//!
+//! Owns ids, kinds, rows, deltas and the protobuf framing. Leaves fetching to `source`, folding to `store`,
+//! and words for people to `table`.
+
+pub mod delta;
+pub mod event;
+pub mod frame;
+pub mod hpa;
+pub mod intern;
+pub mod kind;
+pub mod meta;
+pub mod namespace;
+pub mod node;
+pub mod object;
+pub mod pdb;
+pub mod pod;
+pub mod quantity;
+pub mod selector;
+pub mod time;
+pub mod wire;
+pub mod workload;
+
+pub use delta::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, KindState};
+pub use event::Event;
+pub use hpa::{Hpa, HpaMetric};
+pub use intern::Interner;
+pub use kind::Kind;
+pub use meta::{Condition, Labels, Meta, Owner, Tri, Uid};
+pub use namespace::Namespace;
+pub use node::{Node, Taint};
+pub use object::{Object, ObjectRef, decode_json, decode_proto};
+pub use pdb::{Amount, Pdb};
+pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodShape, Qos, Terminated};
+pub use selector::Selector;
+pub use time::Time;
+pub use workload::{Workload, WorkloadDetail};
+
+/// A shared string. Strings that repeat (namespaces, nodes, images, reasons) come from an [`Interner`].
+pub type Str = std::sync::Arc<str>;
