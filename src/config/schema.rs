@@ -161,13 +161,13 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
 
 /// Reads the whole file. What is wrong where safety depends on it locks clusters in `config`.
 pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) {
-    let meant = walk.check_keys(entries, "the top level", TOP);
-    if meant
-        .iter()
-        .any(|name| ["read_only", "clusters", "tiers"].contains(name))
-    {
-        lock(walk, 0, config);
-    }
+    let misspelt = walk.check_keys(entries, "the top level", TOP).into_iter();
+    let mut misspelt =
+        misspelt.filter(|(meant, _)| ["read_only", "clusters", "tiers"].contains(meant));
+    config.locked = config
+        .locked
+        .take()
+        .or_else(|| misspelt.next().map(|(_, mistake)| mistake));
     let mark = walk.diags.len();
     walk.set(entries, "read_only", &mut config.read_only, Walk::flag);
     lock(walk, mark, config);
@@ -303,16 +303,16 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
         into.read_only_because = walk.first_error_since(mark);
         return;
     };
-    let meant = walk.check_keys(table, "a cluster", CLUSTER);
-    let misspelt = meant
-        .iter()
-        .any(|name| ["tier", "read_only"].contains(name));
-    let mark = if misspelt { mark } else { walk.diags.len() };
+    let misspelt = walk.check_keys(table, "a cluster", CLUSTER).into_iter();
+    let mut misspelt = misspelt.filter(|(meant, _)| ["tier", "read_only"].contains(meant));
+    let mark = walk.diags.len();
     walk.set_some(table, "tier", &mut into.tier, Walk::one_of);
     walk.set(table, "read_only", &mut into.read_only, Walk::flag);
-    if into.read_only_because.is_none() {
-        into.read_only_because = walk.first_error_since(mark);
-    }
+    let mistake = misspelt
+        .next()
+        .map(|(_, mistake)| mistake)
+        .or_else(|| walk.first_error_since(mark));
+    into.read_only_because = into.read_only_because.take().or(mistake);
     walk.set(table, "name", &mut into.name, Walk::string);
     walk.set_some(table, "group", &mut into.group, Walk::string);
     walk.set(table, "namespaces", &mut into.namespaces, |walk, value| {

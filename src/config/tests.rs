@@ -414,6 +414,25 @@ fn a_mistake_that_safety_depends_on_makes_read_only_what_it_concerns() {
 }
 
 #[test]
+fn the_reason_is_the_mistake_that_matters() {
+    let because = |text: &str| {
+        parse(text)
+            .config
+            .for_cluster("a")
+            .read_only_because
+            .unwrap_or_default()
+    };
+    assert!(
+        because("apple = 1\ncluster = 1")
+            .ends_with(":2:1: unknown key `cluster`; did you mean `clusters`?")
+    );
+    assert!(
+        because("[clusters.a]\nnames = 'x'\nteir = 'x'")
+            .ends_with(":3:1: unknown key `teir`; did you mean `tier`?")
+    );
+}
+
+#[test]
 fn a_broken_line_is_reported_once_and_the_others_are_read() {
     let loaded = parse("theme = \nkeymap = 'vim'\nfoo = 1\n");
     let lines: Vec<_> = loaded.diags.iter().map(|diag| diag.line).collect();

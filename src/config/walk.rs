@@ -74,13 +74,13 @@ impl Walk {
         )
     }
 
-    /// Reports the keys that `known` does not have; gives the known names that were probably meant.
+    /// Reports the keys that `known` does not have; gives the names that were probably meant, each with its report.
     pub(super) fn check_keys(
         &mut self,
         entries: &Entries<'_>,
         table: &str,
         known: &'static [KeyDoc],
-    ) -> Vec<&'static str> {
+    ) -> Vec<(&'static str, String)> {
         let names = || known.iter().map(|key| key.name);
         let mut meant = Vec::new();
         for key in entries
@@ -94,11 +94,12 @@ impl Walk {
                 }
                 _ => format!("{table} has {}", names().collect::<Vec<_>>().join(", ")),
             };
+            let mark = self.diags.len();
             self.push(
                 Diag::error(diag::unknown("key", key.get_ref(), names())).hint(hint),
                 key.span(),
             );
-            meant.extend(near);
+            meant.extend(near.zip(self.first_error_since(mark)));
         }
         meant
     }
