@@ -23,7 +23,7 @@ impl Layer {
     }
 
     /// Its name in `inherits`, with the place of it. An error when it is no TOML at all, which its reader will report.
-    fn inherits(&self) -> Result<Option<(String, usize)>, toml::de::Error> {
+    pub fn inherits(&self) -> Result<Option<(String, usize)>, toml::de::Error> {
         let table = DeTable::parse(&self.text)?;
         let parent = table.get_ref().get("inherits");
         Ok(parent

@@ -42,10 +42,22 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Keymap, Vec<Diag>) {
         .filter(|path| path.exists())
     {
         match std::fs::read_to_string(&path) {
-            Ok(text) => layers.push(Layer {
-                source: path.display().to_string(),
-                text,
-            }),
+            Ok(text) => {
+                let layer = Layer {
+                    source: path.display().to_string(),
+                    text,
+                };
+                if let Ok(Some((parent, offset))) = layer.inherits() {
+                    let problem = layer.wrong(
+                        offset,
+                        "keys.toml lies over the keymap that is chosen and inherits nothing",
+                    );
+                    problems.push(
+                        problem.hint(format!("choose it in config.toml: keymap = \"{parent}\"")),
+                    );
+                }
+                layers.push(layer);
+            }
             Err(error) => problems.push(Diag::error(error.to_string()).in_file(path)),
         }
     }
