@@ -1,10 +1,14 @@
 //! One mistake in a person's text: what is wrong, in which file, where, and what may have been meant.
 //!
 //! Every room that reads names (settings, keys, themes, filters) reports through [`Diag`]. This room only holds and
-//! words the report; reading files and deciding what is fatal is left to the callers.
+//! words the report, and finds texts that are named and inherit ([`Library`]); what is fatal is left to the callers.
+
+mod layer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+pub use layer::{Layer, Library};
 
 /// Whether a [`Diag`] makes the text invalid or only doubtful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

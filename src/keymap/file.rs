@@ -4,20 +4,20 @@
 //! inherited away (with all that the chords begin), so that the wider tables' binding counts.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Binding, Chord, EMBEDDED, Entry, Keymap, Mode, beginning_with};
 use crate::command::Command;
-use crate::diag::{Diag, line_col, unknown};
+use crate::diag::{Diag, Layer, Library, line_col, unknown};
 
-/// A text with where it is from.
-struct Layer {
-    source: String,
-    text: String,
-}
+pub(super) const LIBRARY: Library = Library {
+    what: "keymap",
+    folder: "keymaps",
+    embedded: EMBEDDED,
+};
 
 /// What a line of a table says.
 struct Line {
@@ -34,42 +34,30 @@ enum Run {
     Unbind,
 }
 
-pub(super) fn names(dir: Option<&Path>) -> Vec<String> {
-    let mut names: Vec<String> = EMBEDDED
-        .iter()
-        .map(|(name, _)| (*name).to_owned())
-        .collect();
-    let files = dir
-        .and_then(|dir| std::fs::read_dir(dir.join("keymaps")).ok())
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut own: Vec<String> = files
-        .map(|file| file.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .filter(|name| !names.contains(name))
-        .collect();
-    own.sort();
-    names.append(&mut own);
-    names
-}
-
 pub(super) fn load(name: &str, dir: Option<&Path>) -> (Keymap, Vec<Diag>) {
     let mut problems = Vec::new();
-    let mut layers = chain(name, dir, &mut problems);
+    let mut layers = LIBRARY.chain(name, dir, &mut problems);
     if let Some(path) = dir
         .map(|dir| dir.join("keys.toml"))
         .filter(|path| path.exists())
     {
         match std::fs::read_to_string(&path) {
-            Ok(text) => layers.push(Layer {
-                source: path.display().to_string(),
-                text,
-            }),
+            Ok(text) => {
+                let layer = Layer {
+                    source: path.display().to_string(),
+                    text,
+                };
+                if let Ok(Some((parent, offset))) = layer.inherits() {
+                    let problem = layer.wrong(
+                        offset,
+                        "keys.toml lies over the keymap that is chosen and inherits nothing",
+                    );
+                    problems.push(
+                        problem.hint(format!("choose it in config.toml: keymap = \"{parent}\"")),
+                    );
+                }
+                layers.push(layer);
+            }
             Err(error) => problems.push(Diag::error(error.to_string()).in_file(path)),
         }
     }
@@ -82,97 +70,6 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Keymap, Vec<Diag>) {
         merge(&mut keymap, layer, depth, lines, &mut problems);
     }
     (keymap, problems)
-}
-
-/// The layers of `name`, the one that inherits nothing first.
-fn chain(name: &str, dir: Option<&Path>, problems: &mut Vec<Diag>) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = Vec::new();
-    let mut wanted = name.to_owned();
-    let mut blame: Option<(Layer, usize)> = None;
-    loop {
-        // A user's file may carry an embedded keymap's name and inherit that very one.
-        let taken = |source: &str| {
-            layers
-                .iter()
-                .chain(blame.as_ref().map(|(layer, _)| layer))
-                .any(|layer| layer.source == source)
-        };
-        let own = dir
-            .filter(|_| is_plain(&wanted))
-            .map(|dir| dir.join("keymaps").join(format!("{wanted}.toml")))
-            .filter(|path| path.exists() && !taken(&path.display().to_string()));
-        let embedded = EMBEDDED
-            .iter()
-            .find(|(name, _)| *name == wanted && !taken(name));
-        let layer = match (own, embedded) {
-            (Some(path), _) => read(path, problems),
-            (None, Some((name, text))) => Some(Layer {
-                source: (*name).to_owned(),
-                text: (*text).to_owned(),
-            }),
-            (None, None) => {
-                let known = names(dir);
-                let message = if known.contains(&wanted) {
-                    format!("keymap `{wanted}` inherits itself")
-                } else {
-                    unknown("keymap", &wanted, known.iter().map(String::as_str))
-                };
-                let mut problem = Diag::error(message);
-                if let Some((layer, offset)) = &blame {
-                    problem = problem.in_file(&layer.source).at(&layer.text, *offset);
-                }
-                problems.push(problem);
-                None
-            }
-        };
-        layers.extend(blame.take().map(|(layer, _)| layer));
-        let Some(layer) = layer else {
-            // Without a foundation the cockpit would have no keys at all.
-            layers.extend(EMBEDDED.first().map(|(name, text)| Layer {
-                source: (*name).to_owned(),
-                text: (*text).to_owned(),
-            }));
-            break;
-        };
-        match inherits(&layer.text) {
-            Some((parent, offset)) => {
-                wanted = parent;
-                blame = Some((layer, offset));
-            }
-            None => {
-                layers.push(layer);
-                break;
-            }
-        }
-    }
-    layers.reverse();
-    layers
-}
-
-fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
-}
-
-fn read(path: PathBuf, problems: &mut Vec<Diag>) -> Option<Layer> {
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(Layer {
-            source: path.display().to_string(),
-            text,
-        }),
-        Err(error) => {
-            problems.push(Diag::error(error.to_string()).in_file(path));
-            None
-        }
-    }
-}
-
-fn inherits(text: &str) -> Option<(String, usize)> {
-    let table = DeTable::parse(text).ok()?;
-    let value = table.get_ref().get("inherits")?;
-    Some((value.get_ref().as_str()?.to_owned(), value.span().start))
 }
 
 /// All lines of a text in its order; what is wrong in it goes to `problems`.

@@ -101,7 +101,7 @@ impl Keymap {
     /// The names that [`Keymap::load`] knows, embedded ones first.
     #[must_use]
     pub fn names(dir: Option<&Path>) -> Vec<String> {
-        file::names(dir)
+        file::LIBRARY.names(dir)
     }
 
     /// The name it was loaded by.

@@ -315,6 +315,14 @@ keys = []
 [nodes]
 key = []
 "#;
+    let default_line = |text: &str| {
+        EMBEDDED[0]
+            .1
+            .lines()
+            .position(|line| line.contains(text))
+            .unwrap()
+            + 1
+    };
     let dir = dir(&[("keys.toml", keys)]);
     assert_eq!(
         problems(&dir, "default"),
@@ -328,10 +336,16 @@ key = []
             "keys.toml:14:2: unknown table `pod`; did you mean `pods`?",
             "keys.toml:11:10: nothing to unbind: [global] inherits no `B`",
             "keys.toml:5:38: `Y` is already bound in [global], on line 5",
-            "keys.toml:6:10: `g` would hide `g g` in [global]; `g g` is on line 12 of default\n  \
-             hint: take it away first: { on = \"g g\", run = \"unbind\" }",
-            "keys.toml:7:10: `z` would hide `z x` in [global]; `z` is on line 26 of default\n  \
-             hint: take it away first: { on = \"z\", run = \"unbind\" }",
+            &format!(
+                "keys.toml:6:10: `g` would hide `g g` in [global]; `g g` is on line {} of default\n  \
+                 hint: take it away first: {{ on = \"g g\", run = \"unbind\" }}",
+                default_line("run = \"top\"")
+            ),
+            &format!(
+                "keys.toml:7:10: `z` would hide `z x` in [global]; `z` is on line {} of default\n  \
+                 hint: take it away first: {{ on = \"z\", run = \"unbind\" }}",
+                default_line("run = \"zoom\"")
+            ),
         ]
     );
     let (keymap, _) = Keymap::load("default", Some(dir.path()));
@@ -341,6 +355,10 @@ key = []
         problems(&dir, "vmi")[0],
         "unknown keymap `vmi`; did you mean `vim`?"
     );
+    std::fs::write(dir.path().join("keys.toml"), "inherits = \"vim\"").unwrap();
+    let inherits = "keys.toml:1:12: keys.toml lies over the keymap that is chosen and inherits nothing\n  \
+                    hint: choose it in config.toml: keymap = \"vim\"";
+    assert_eq!(problems(&dir, "default"), [inherits]);
     std::fs::write(
         dir.path().join("keys.toml"),
         "[global]\nkeys = [{ on = \"j }]",
