@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn finds_a_block_that_moved_and_moves_it_as_a_terminal_does() {
-        let at = |first: usize| frame((first..first + 8).map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(2)[i..i + 12].to_owned())));
+        let at = |first: usize| frame((first..first + 8).map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(3)[i..i + 12].to_owned())));
         for (from, to, by) in [(0, 1, 1), (5, 3, -2), (4, 7, 3)] {
             let (mut screen, next) = (at(from), at(to));
             let scroll = Scroll::find(&screen, &next).unwrap();
