@@ -50,7 +50,7 @@ pub struct Writer<W> {
 #[derive(Clone, Copy, Debug)]
 struct Term {
     at: At,
-    pen: Option<Pen>,
+    pen: Pen,
 }
 
 impl<W: io::Write> Writer<W> {
@@ -62,7 +62,10 @@ impl<W: io::Write> Writer<W> {
             out,
             screen: empty.clone(),
             next: empty,
-            term: Term { at: At::Unknown, pen: None },
+            term: Term {
+                at: At::Unknown,
+                pen: Pen::DEFAULT,
+            },
             frame: Vec::new(),
             stale: true,
             cursor: None,
@@ -117,7 +120,10 @@ impl<W: io::Write> Writer<W> {
         let start = out.len();
         if self.stale {
             self.screen.reset();
-            self.term = Term { at: At::Cell((0, 0).into()), pen: Some(Pen::DEFAULT) };
+            self.term = Term {
+                at: At::Cell((0, 0).into()),
+                pen: Pen::DEFAULT,
+            };
             self.shown = true;
             self.stale = false;
             out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
@@ -157,11 +163,13 @@ impl<W: io::Write> Writer<W> {
         if out.len() - start < TRY_SCROLL {
             return;
         }
-        let Some(scroll) = Scroll::find(&self.screen, &self.next) else { return };
+        let Some(scroll) = Scroll::find(&self.screen, &self.next) else {
+            return;
+        };
         let mut scrolled = Vec::with_capacity(out.len() - start);
         let mut term = before;
         // The rows that come into view are erased: with the default background, and no attribute that shows.
-        term.set_pen(term.pen.unwrap_or(Pen::DEFAULT).erasing(Color::Reset), &mut scrolled);
+        term.set_pen(term.pen.erasing(Color::Reset), &mut scrolled);
         term.at = scroll.write(self.next.area.height, &mut scrolled);
         let mut screen = self.screen.clone();
         scroll.apply(&mut screen);
@@ -196,10 +204,15 @@ impl<W: io::Write> Backend for Writer<W> {
         let mut covered = (Position::ORIGIN, 0);
         for (x, y, cell) in content {
             let (Position { x: from, y: row }, until) = covered;
-            if (y == row && x > from && x < until) || x >= self.next.area.width || y >= self.next.area.height {
+            if (y == row && x > from && x < until)
+                || x >= self.next.area.width
+                || y >= self.next.area.height
+            {
                 continue;
             }
-            let behind = (x + 1..self.next.area.width).take_while(|x| self.next[(*x, y)].symbol().is_empty()).count();
+            let behind = (x + 1..self.next.area.width)
+                .take_while(|x| self.next[(*x, y)].symbol().is_empty())
+                .count();
             for x in x + 1..=x + behind as u16 {
                 self.next[(x, y)] = Cell::EMPTY;
             }
@@ -240,7 +253,10 @@ impl<W: io::Write> Backend for Writer<W> {
     fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
         match clear_type {
             ClearType::All => self.clear(),
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "this backend draws full screens")),
+            _ => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this backend draws full screens",
+            )),
         }
     }
 
@@ -249,7 +265,10 @@ impl<W: io::Write> Backend for Writer<W> {
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        Ok(WindowSize { columns_rows: self.next.area.as_size(), pixels: Size::ZERO })
+        Ok(WindowSize {
+            columns_rows: self.next.area.as_size(),
+            pixels: Size::ZERO,
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -265,46 +284,46 @@ impl Term {
 
     fn set_pen(&mut self, pen: Pen, out: &mut Vec<u8>) {
         pen.write(self.pen, out);
-        self.pen = Some(pen);
+        self.pen = pen;
     }
 
     /// Sets the pen to erase to `bg`.
     fn erase_with(&mut self, bg: Color, out: &mut Vec<u8>) {
-        self.set_pen(self.pen.unwrap_or(Pen::DEFAULT).erasing(bg), out);
+        self.set_pen(self.pen.erasing(bg), out);
     }
 
     /// To `to`, in the row `cells`, ready to write what is there: by a move, or by writing again the few unchanged cells
     /// on the way where that is shorter.
     fn approach(&mut self, to: Position, cells: &[Cell], out: &mut Vec<u8>) {
         let target = &cells[usize::from(to.x)];
-        if let (At::Cell(at), Some(pen)) = (self.at, self.pen)
+        if let At::Cell(at) = self.at
             && at.y == to.y
             && at.x < to.x
             && to.x - at.x <= GAP
         {
             let gap = &cells[usize::from(at.x)..usize::from(to.x)];
-            let by_move = motion::cost(self.at, to, out) + pen.towards(target).cost(Some(pen));
-            let mut last = pen;
+            let by_move = motion::cost(self.at, to, out) + self.pen.towards(target).cost(self.pen);
+            let mut last = self.pen;
             let mut by_text = 0;
             for cell in gap {
                 let pen = last.towards(cell);
-                by_text += pen.cost(Some(last)) + cell.symbol().len();
+                by_text += pen.cost(last) + cell.symbol().len();
                 last = pen;
                 if by_text > by_move {
                     break;
                 }
             }
-            by_text += last.towards(target).cost(Some(last));
+            by_text += last.towards(target).cost(last);
             if by_text <= by_move && !gap[0].symbol().is_empty() && gap.iter().all(is_certain) {
                 for cell in gap.iter().filter(|cell| !cell.symbol().is_empty()) {
-                    self.set_pen(self.pen.unwrap_or(Pen::DEFAULT).towards(cell), out);
+                    self.set_pen(self.pen.towards(cell), out);
                     out.extend_from_slice(cell.symbol().as_bytes());
                 }
                 self.at = At::Cell(to);
             }
         }
         self.go(to, out);
-        self.set_pen(self.pen.unwrap_or(Pen::DEFAULT).towards(target), out);
+        self.set_pen(self.pen.towards(target), out);
     }
 }
 
@@ -313,14 +332,19 @@ impl Term {
 /// nothing) is a blank, a blank has only what shows on it, and a skipped cell is what the screen has.
 fn normalise(next: &mut Buffer, screen: &Buffer) {
     let width = usize::from(next.area.width).max(1);
-    for (row, shown) in next.content.chunks_mut(width).zip(screen.content.chunks(width)) {
+    for (row, shown) in next
+        .content
+        .chunks_mut(width)
+        .zip(screen.content.chunks(width))
+    {
         let mut x = 0;
         while x < row.len() {
             let rest = row.len() - x;
             let cell = &mut row[x];
             if cell.diff_option != CellDiffOption::None {
                 if cell.diff_option == CellDiffOption::Skip {
-                    let keep = shown[x].symbol().cell_width() == 1 && !shown.get(x + 1).is_some_and(|c| c.symbol().is_empty());
+                    let keep = shown[x].symbol().cell_width() == 1
+                        && !shown.get(x + 1).is_some_and(|c| c.symbol().is_empty());
                     *cell = if keep { shown[x].clone() } else { Cell::EMPTY };
                 }
                 cell.set_diff_option(CellDiffOption::None);
@@ -355,25 +379,43 @@ fn normalise(next: &mut Buffer, screen: &Buffer) {
 /// Whether every terminal agrees how far the cursor moves by writing `cell` (which may be covered by a wide one).
 fn is_certain(cell: &Cell) -> bool {
     let mut chars = cell.symbol().chars();
-    let Some(first) = chars.next() else { return true };
+    let Some(first) = chars.next() else {
+        return true;
+    };
     if !chars.all(|c| matches!(c, '\u{300}'..='\u{36f}')) {
         return false;
     }
     match first {
         // Hangul, CJK and fullwidth forms: wide everywhere. Other wide ones are emoji, wide since this or that version.
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe4f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{20000}'..='\u{3fffd}' => true,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe4f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{ffe0}'..='\u{ffe6}'
+        | '\u{20000}'..='\u{3fffd}' => true,
         c => c < '\u{300}' || (c < '\u{1f000}' && cell.symbol().cell_width() == 1),
     }
 }
 
 fn paint(screen: &Buffer, next: &Buffer, bce: bool, term: &mut Term, out: &mut Vec<u8>) {
     let width = usize::from(next.area.width).max(1);
-    for (y, (old, new)) in screen.content.chunks(width).zip(next.content.chunks(width)).enumerate() {
-        let Some(first) = old.iter().zip(new).position(|(old, new)| old != new) else { continue };
+    for (y, (old, new)) in screen
+        .content
+        .chunks(width)
+        .zip(next.content.chunks(width))
+        .enumerate()
+    {
+        let Some(first) = old.iter().zip(new).position(|(old, new)| old != new) else {
+            continue;
+        };
         let (start, before, y) = (out.len(), *term, y as u16);
         paint_row(old, new, y, bce, term, out);
-        let bg = new.last().filter(|cell| is_plain_blank(cell)).map_or(Color::Reset, |cell| cell.bg);
+        let bg = new
+            .last()
+            .filter(|cell| is_plain_blank(cell))
+            .map_or(Color::Reset, |cell| cell.bg);
         if out.len() - start < TRY_ROW || !(bce || bg == Color::Reset) {
             continue;
         }
@@ -398,17 +440,28 @@ fn paint(screen: &Buffer, next: &Buffer, bce: bool, term: &mut Term, out: &mut V
 
 fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out: &mut Vec<u8>) {
     let width = new.len();
-    let Some(last) = old.iter().zip(new).rposition(|(old, new)| old != new) else { return };
+    let Some(last) = old.iter().zip(new).rposition(|(old, new)| old != new) else {
+        return;
+    };
     let mut stop = last + 1;
     let tail = new[width - 1].clone();
-    let tail_from = if is_plain_blank(&tail) { new.iter().rposition(|cell| *cell != tail).map_or(0, |x| x + 1) } else { width };
+    let tail_from = if is_plain_blank(&tail) {
+        new.iter()
+            .rposition(|cell| *cell != tail)
+            .map_or(0, |x| x + 1)
+    } else {
+        width
+    };
     let can_erase = |cell: &Cell| is_plain_blank(cell) && (bce || cell.bg == Color::Reset);
     // Cells before this are written whatever was there.
     let mut doubtful = 0;
     let mut x = 0;
     while x < stop {
         let cell = &new[x];
-        let covers = 1 + new[x + 1..].iter().take_while(|cell| cell.symbol().is_empty()).count();
+        let covers = 1 + new[x + 1..]
+            .iter()
+            .take_while(|cell| cell.symbol().is_empty())
+            .count();
         if x >= doubtful && old[x..x + covers] == new[x..x + covers] {
             x += covers;
             continue;
@@ -419,7 +472,10 @@ fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out
             out.extend_from_slice(b"\x1b[K");
             return;
         }
-        let run = new[x..stop].iter().take_while(|other| *other == cell).count();
+        let run = new[x..stop]
+            .iter()
+            .take_while(|other| *other == cell)
+            .count();
         if run >= ERASE_RUN && can_erase(cell) {
             motion::csi(run as u16, b'X', out);
             x += run;
@@ -428,7 +484,11 @@ fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out
         if is_certain(cell) {
             out.extend_from_slice(cell.symbol().as_bytes());
             let after = (x + covers) as u16;
-            term.at = if usize::from(after) < width { At::Cell(Position { x: after, y }) } else { At::PastEnd(y) };
+            term.at = if usize::from(after) < width {
+                At::Cell(Position { x: after, y })
+            } else {
+                At::PastEnd(y)
+            };
         } else {
             // Terminals disagree: nothing of what was there may remain, and what follows is written again, in its place.
             motion::csi(covers as u16, b'X', out);

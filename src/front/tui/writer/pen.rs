@@ -4,8 +4,9 @@ use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
 /// Attributes that show on a cell without a glyph; the others make no difference there.
-pub(super) const VISIBLE_ON_BLANK: Modifier =
-    Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
+pub(super) const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED
+    .union(Modifier::UNDERLINED)
+    .union(Modifier::CROSSED_OUT);
 
 /// What the terminal will give to the next character.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,12 +18,20 @@ pub(super) struct Pen {
 }
 
 impl Pen {
-    pub const DEFAULT: Self =
-        Self { fg: Color::Reset, bg: Color::Reset, underline: Color::Reset, modifier: Modifier::empty() };
+    pub const DEFAULT: Self = Self {
+        fg: Color::Reset,
+        bg: Color::Reset,
+        underline: Color::Reset,
+        modifier: Modifier::empty(),
+    };
 
     /// A pen that erases to `bg`, in whatever else is set now.
     pub fn erasing(self, bg: Color) -> Self {
-        Self { bg, modifier: self.modifier - VISIBLE_ON_BLANK, ..self }
+        Self {
+            bg,
+            modifier: self.modifier - VISIBLE_ON_BLANK,
+            ..self
+        }
     }
 
     /// The pen that shows `cell` (normalised: see `super::normalise`); a plain blank leaves alone what does not show on it.
@@ -30,14 +39,18 @@ impl Pen {
         if is_plain_blank(cell) {
             self.erasing(cell.bg)
         } else {
-            Self { fg: cell.fg, bg: cell.bg, underline: cell.underline_color, modifier: cell.modifier }
+            Self {
+                fg: cell.fg,
+                bg: cell.bg,
+                underline: cell.underline_color,
+                modifier: cell.modifier,
+            }
         }
     }
 
-    /// Writes the way from `from` (`None`: not known) to `self`; returns nothing when there is nothing to change.
-    pub fn write(self, from: Option<Self>, out: &mut Vec<u8>) {
-        let params = self.params(from);
-        if let Some(params) = &params {
+    /// Writes the way from `from` to `self`; nothing when there is nothing to change.
+    pub fn write(self, from: Self, out: &mut Vec<u8>) {
+        if let Some(params) = &self.params(from) {
             out.extend_from_slice(b"\x1b[");
             out.extend_from_slice(params.bytes());
             out.push(b'm');
@@ -45,17 +58,16 @@ impl Pen {
     }
 
     /// The length of what `write` would write, in bytes.
-    pub fn cost(self, from: Option<Self>) -> usize {
+    pub fn cost(self, from: Self) -> usize {
         self.params(from).map_or(0, |p| p.len + 3)
     }
 
-    fn params(self, from: Option<Self>) -> Option<Params> {
-        if from == Some(self) {
+    fn params(self, from: Self) -> Option<Params> {
+        if from == self {
             return None;
         }
         let mut reset = Params::reset();
         reset.delta(Self::DEFAULT, self);
-        let Some(from) = from else { return Some(reset) };
         let mut delta = Params::new();
         delta.delta(from, self);
         Some(if delta.len <= reset.len { delta } else { reset })
@@ -88,12 +100,19 @@ struct Params {
 
 impl Params {
     fn new() -> Self {
-        Self { buf: [0; 128], len: 0, any: false }
+        Self {
+            buf: [0; 128],
+            len: 0,
+            any: false,
+        }
     }
 
     /// An empty first parameter is a reset.
     fn reset() -> Self {
-        Self { any: true, ..Self::new() }
+        Self {
+            any: true,
+            ..Self::new()
+        }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -136,7 +155,10 @@ impl Params {
             }
         }
         // One code ends bold and dim, one both kinds of blinking: what stays of the pair is set again.
-        for pair in [Modifier::BOLD | Modifier::DIM, Modifier::SLOW_BLINK | Modifier::RAPID_BLINK] {
+        for pair in [
+            Modifier::BOLD | Modifier::DIM,
+            Modifier::SLOW_BLINK | Modifier::RAPID_BLINK,
+        ] {
             if removed.intersects(pair) {
                 kept -= pair;
             }
@@ -161,7 +183,9 @@ impl Params {
     fn color(&mut self, color: Color, base: u8) {
         match color {
             Color::Reset => self.push(base + 9),
-            Color::Rgb(r, g, b) => [base + 8, 2, r, g, b].into_iter().for_each(|n| self.push(n)),
+            Color::Rgb(r, g, b) => [base + 8, 2, r, g, b]
+                .into_iter()
+                .for_each(|n| self.push(n)),
             color => match index(color) {
                 i @ 0..8 => self.push(base + i),
                 i @ 8..16 => self.push(base + 52 + i),
@@ -223,25 +247,71 @@ mod tests {
 
     fn sgr(from: Pen, to: Pen) -> String {
         let mut out = Vec::new();
-        to.write(Some(from), &mut out);
-        assert_eq!(out.len(), to.cost(Some(from)));
+        to.write(from, &mut out);
+        assert_eq!(out.len(), to.cost(from));
         String::from_utf8(out).unwrap().replace('\x1b', "")
     }
 
     #[test]
     fn says_only_what_changes_and_resets_when_that_is_shorter() {
         let d = Pen::DEFAULT;
-        let red = Pen { fg: Color::Red, ..d };
-        let bold_red = Pen { modifier: Modifier::BOLD, ..red };
+        let red = Pen {
+            fg: Color::Red,
+            ..d
+        };
+        let bold_red = Pen {
+            modifier: Modifier::BOLD,
+            ..red
+        };
         assert_eq!(sgr(red, red), "");
         assert_eq!(sgr(red, bold_red), "[1m");
         assert_eq!(sgr(bold_red, d), "[m");
         assert_eq!(sgr(bold_red, red), "[22m");
-        assert_eq!(sgr(d, Pen { bg: Color::Rgb(1, 20, 255), ..d }), "[48;2;1;20;255m");
-        assert_eq!(sgr(d, Pen { fg: Color::LightBlue, bg: Color::Indexed(99), ..d }), "[94;48;5;99m");
-        let dim = Pen { modifier: Modifier::DIM, ..d };
-        let both = Pen { modifier: Modifier::DIM | Modifier::BOLD, fg: Color::Rgb(100, 100, 100), ..d };
-        assert_eq!(sgr(both, Pen { fg: both.fg, ..dim }), "[22;2m", "bold goes, dim is set again");
-        assert_eq!(sgr(d, Pen { underline: Color::Indexed(3), modifier: Modifier::UNDERLINED, ..d }), "[4;58:5:3m");
+        assert_eq!(
+            sgr(
+                d,
+                Pen {
+                    bg: Color::Rgb(1, 20, 255),
+                    ..d
+                }
+            ),
+            "[48;2;1;20;255m"
+        );
+        assert_eq!(
+            sgr(
+                d,
+                Pen {
+                    fg: Color::LightBlue,
+                    bg: Color::Indexed(99),
+                    ..d
+                }
+            ),
+            "[94;48;5;99m"
+        );
+        let dim = Pen {
+            modifier: Modifier::DIM,
+            ..d
+        };
+        let both = Pen {
+            modifier: Modifier::DIM | Modifier::BOLD,
+            fg: Color::Rgb(100, 100, 100),
+            ..d
+        };
+        assert_eq!(
+            sgr(both, Pen { fg: both.fg, ..dim }),
+            "[22;2m",
+            "bold goes, dim is set again"
+        );
+        assert_eq!(
+            sgr(
+                d,
+                Pen {
+                    underline: Color::Indexed(3),
+                    modifier: Modifier::UNDERLINED,
+                    ..d
+                }
+            ),
+            "[4;58:5:3m"
+        );
     }
 }
