@@ -348,10 +348,14 @@ mod tests {
         (pair.master, tty)
     }
 
-    fn shown(master: &dyn MasterPty) -> String {
-        let mut bytes = [0; 1024];
-        let read = master.try_clone_reader().unwrap().read(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes[..read]).replace('\x1b', "^")
+    fn expect(master: &dyn MasterPty, shown: &str) {
+        let mut bytes = vec![0; shown.len()];
+        master
+            .try_clone_reader()
+            .unwrap()
+            .read_exact(&mut bytes)
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes).replace('\x1b', "^"), shown);
     }
 
     fn cooked(tty: &Tty) -> bool {
@@ -367,29 +371,21 @@ mod tests {
         assert_eq!(tty.size().unwrap(), Size::new(120, 40));
         let guard = TerminalGuard::enter(tty.clone(), true).unwrap();
         assert!(!cooked(&tty));
-        assert_eq!(
-            shown(&*master),
-            "^[?1049h^[?2004h^[?1004h^[?25l^[?7l^[?1002h^[?1006h"
-        );
+        let enter = "^[?1049h^[?2004h^[?1004h^[?25l^[?7l";
+        expect(&*master, &format!("{enter}^[?1002h^[?1006h"));
         guard.resume().unwrap();
         guard.set_mouse(false).unwrap();
-        assert_eq!(
-            shown(&*master),
-            "^[?1006l^[?1002l",
-            "nothing for what was already so"
-        );
+        // Nothing for what was already so.
+        expect(&*master, "^[?1006l^[?1002l");
         guard.suspend().unwrap();
         guard.suspend().unwrap();
         assert!(cooked(&tty));
         guard.resume().unwrap();
         let leave = "^[m^[r^[?7h^[?25h^[?1004l^[?2004l^[?1049l";
-        assert_eq!(
-            shown(&*master),
-            format!("{leave}^[?1049h^[?2004h^[?1004h^[?25l^[?7l")
-        );
+        expect(&*master, &format!("{leave}{enter}"));
         drop(guard);
         assert!(cooked(&tty));
-        assert_eq!(shown(&*master), leave);
+        expect(&*master, leave);
     }
 
     #[test]
@@ -435,7 +431,6 @@ mod tests {
         let (master, tty) = terminal();
         let dir = tempfile::tempdir().unwrap();
         let guard = TerminalGuard::enter(tty.clone(), false).unwrap();
-        shown(&*master);
         let hook = std::panic::take_hook();
         guard.install_panic_hook(dir.path().to_owned());
         let worker = std::thread::spawn(|| panic!("in a worker")).join();
@@ -444,7 +439,8 @@ mod tests {
         std::panic::set_hook(hook);
         assert!(worker.is_err() && ours.is_err() && !during);
         assert!(cooked(&tty));
-        assert!(shown(&*master).ends_with("^[?1049l"));
+        let shown = String::from_utf8([ENTER, LEAVE].concat()).unwrap();
+        expect(&*master, &shown.replace('\x1b', "^"));
         assert_eq!(dir.path().read_dir().unwrap().count(), 2);
     }
 
