@@ -1,7 +1,11 @@
 //! Who we are to a server, as kubectl has it: token file before token, password, OIDC, exec plugin. Client certificates
 //! belong to the connection: `reach` reads them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
@@ -10,7 +14,7 @@ use kube::{
     config::{AuthInfo, Config},
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::sync::Mutex;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxService};
 
 use super::{
@@ -171,5 +175,37 @@ impl TokenFile {
         };
         *last = Some((token.clone(), Instant::now()));
         Ok(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_file_is_read_again_when_old_and_kept_when_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "one\n").unwrap();
+        let file = TokenFile::new(path.clone(), None);
+        let now = async |age| file.token(age).await.unwrap().expose_secret().to_owned();
+        assert_eq!(now(FILE_AGE).await, "one");
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(now(FILE_AGE).await, "one");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(now(Duration::from_millis(5)).await, "two");
+        std::fs::write(&path, "three").unwrap();
+        assert_eq!(now(Duration::ZERO).await, "three");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(now(Duration::ZERO).await, "three");
+    }
+
+    #[tokio::test]
+    async fn a_token_file_that_never_was_names_itself() {
+        let file = TokenFile::new("/nowhere/token".into(), None);
+        let error = file.token(FILE_AGE).await.unwrap_err();
+        assert!(error.to_string().contains("/nowhere/token"), "{error}");
+        let fallback = TokenFile::new("/nowhere/token".into(), Some("inline".into()));
+        assert_eq!(fallback.token(FILE_AGE).await.unwrap().expose_secret(), "inline");
     }
 }

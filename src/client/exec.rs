@@ -415,3 +415,7 @@ async fn read_tail(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
         into.drain(..into.len().saturating_sub(STDERR_MAX));
     }
 }
+
+#[cfg(test)]
+#[path = "exec_tests.rs"]
+mod tests;
