@@ -79,31 +79,39 @@ impl Target {
 /// Why there is no list of clusters at all.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
+    /// A file that is there cannot be read, or the one given is not there.
     #[error("{}: {source}", path.display())]
     Read {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A file is not a kubeconfig. The message holds no values of it.
     #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Malformed {
         path: PathBuf,
         line: Option<u64>,
         message: String,
     },
+    /// Neither a file nor a service account.
     #[error("no kubeconfig found")]
     NoneFound { looked_at: Vec<PathBuf> },
+    /// Files, but nothing in them.
     #[error("no context in {}", files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))]
     NoContexts { files: Vec<PathBuf> },
+    /// `--context` names none.
     #[error("no context named {name:?}")]
     UnknownContext {
         name: String,
         nearest: Option<String>,
         all: Vec<String>,
     },
+    /// `--clusters` is not a glob.
     #[error("--clusters {glob:?}: {message}")]
     BadGlob { glob: String, message: String },
+    /// `--clusters` leaves nothing.
     #[error("--clusters {glob:?} matches no context")]
     NoMatch { glob: String, all: Vec<String> },
+    /// Groups of nobody.
     #[error("--as-group needs --as")]
     GroupsWithoutUser,
 }

@@ -255,6 +255,11 @@ impl ReadClient {
         let uri: Uri = path.parse().map_err(|_| ClientError::Invalid {
             message: format!("{path:?} is not a path"),
         })?;
+        if opens_a_session(uri.path()) {
+            return Err(ClientError::Invalid {
+                message: format!("{path:?} is more than a read"),
+            });
+        }
         let endless = is_endless(&uri);
         let encoding = if endless { "identity" } else { "gzip" };
         let request = || {
@@ -267,6 +272,13 @@ impl ReadClient {
         let response = self.0.send(request, within).await?;
         Ok(ByteStream::new(response, (!endless).then_some(IDLE)))
     }
+}
+
+/// The subresources of a pod that act although they are asked for with GET.
+fn opens_a_session(path: &str) -> bool {
+    let mut from_the_end = path.trim_end_matches('/').rsplit('/');
+    let acts = |last| matches!(last, "exec" | "attach" | "portforward");
+    from_the_end.next().is_some_and(acts) && from_the_end.nth(1) == Some("pods")
 }
 
 fn unbuildable(error: http::Error) -> ClientError {

@@ -84,10 +84,16 @@ async fn nothing_but_get_and_the_two_reviews_leaves_it() {
 }
 
 #[tokio::test]
-async fn a_path_cannot_lead_elsewhere() {
+async fn a_path_can_neither_lead_elsewhere_nor_act() {
     let server = Server::start(|_| reply(200, "{}")).await;
     let client = connect(&server, "").await;
-    for path in ["http://elsewhere/", "elsewhere", "/a b", ""] {
+    for path in [
+        "http://elsewhere/",
+        "elsewhere",
+        "/a b",
+        "",
+        "/api/v1/namespaces/a/pods/b/exec?command=rm",
+    ] {
         assert!(
             matches!(
                 client.get_json(path).await,
@@ -97,6 +103,10 @@ async fn a_path_cannot_lead_elsewhere() {
         );
     }
     assert_eq!(server.count(), 0);
+    client
+        .get_json("/api/v1/namespaces/a/pods/exec")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
