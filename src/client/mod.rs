@@ -1,1 +1,31 @@
-//! (client)
+//! Reaching a cluster: which there are, as whom, over what, how often, and what went wrong in words.
+//!
+//! ```text
+//! kubeconfig ─▶ Target ─┐
+//! ExecPool ─────────────┼─▶ ReadClient::connect ─▶ GET
+//! BudgetConfig ─────────┘
+//! ```
+//!
+//! What is read and when, connection state and re-listing are `source`'s. Nothing here can change a cluster.
+
+mod auth;
+mod backoff;
+mod budget;
+mod error;
+mod exec;
+mod gzip;
+mod kubeconfig;
+mod limits;
+mod reach;
+mod read;
+mod redact;
+mod session;
+mod stack;
+
+pub use backoff::Backoff;
+pub use budget::{BudgetConfig, BudgetUse};
+pub use error::ClientError;
+pub use exec::{ExecPool, login_command};
+pub use kubeconfig::{KubeconfigError, LoadOptions, Target, load};
+pub use limits::{install_crypto_provider, raise_nofile_limit};
+pub use read::{Access, Answer, Ask, ByteStream, ReadClient, ResourceRule, Version};

@@ -1,0 +1,211 @@
+//! Who we are to a server, as kubectl has it: token file before token, password, OIDC, exec plugin. Client certificates
+//! belong to the connection: `reach` reads them.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use kube::{
+    client::{Body, ConfigExt},
+    config::{AuthInfo, Config},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxService};
+
+use super::{
+    error::{ClientError, printable, shorten},
+    exec::{Credential, ExecPool, ExecSpec},
+    reach::Reach,
+};
+
+/// How long a token file is trusted unread, as in kubectl.
+const FILE_AGE: Duration = Duration::from_secs(60);
+/// How long an OIDC issuer may take.
+const OIDC_LIMIT: Duration = Duration::from_secs(15);
+
+/// kube's OIDC layer around a service that gives back the header it set.
+type Oidc = BoxService<Request<Body>, Response<Option<HeaderValue>>, BoxError>;
+
+pub(super) enum Auth {
+    Nobody,
+    Fixed(HeaderValue),
+    File(TokenFile),
+    Oidc(Mutex<Oidc>),
+    Exec { cluster: String, pool: ExecPool, spec: ExecSpec },
+}
+
+/// What to send, and what to remember in case it is refused.
+pub(super) struct Grant {
+    pub header: Option<HeaderValue>,
+    pub exec: Option<Arc<Credential>>,
+}
+
+impl Auth {
+    pub fn new(cluster: &str, reach: &Reach, pool: &ExecPool) -> Result<Self, ClientError> {
+        let user = &reach.user;
+        let token = user.token.as_ref().filter(|t| !t.expose_secret().is_empty());
+        if let Some(path) = &user.token_file {
+            return Ok(Self::File(TokenFile::new(path.into(), token.cloned())));
+        }
+        if let Some(token) = token {
+            return bearer(token).map(Self::Fixed);
+        }
+        if let (Some(name), Some(password)) = (&user.username, &user.password)
+            && !name.is_empty()
+        {
+            let pair = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
+            return header(format!("Basic {pair}")).map(Self::Fixed);
+        }
+        if user.auth_provider.is_some() {
+            return oidc(reach).map(|service| Self::Oidc(Mutex::new(service)));
+        }
+        Ok(match &reach.exec {
+            Some(spec) => Self::Exec { cluster: cluster.to_owned(), pool: pool.clone(), spec: spec.clone() },
+            None => Self::Nobody,
+        })
+    }
+
+    /// The credential to use now; may run a plugin or ask an issuer.
+    pub async fn grant(&self) -> Result<Grant, ClientError> {
+        let mut exec = None;
+        let header = match self {
+            Self::Nobody => None,
+            Self::Fixed(header) => Some(header.clone()),
+            Self::File(file) => Some(bearer(&file.token(FILE_AGE).await?)?),
+            Self::Oidc(service) => {
+                let mut service = service.lock().await;
+                let asked = async { service.ready().await?.call(Request::new(Body::empty())).await };
+                tokio::time::timeout(OIDC_LIMIT, asked)
+                    .await
+                    .map_err(|_| unauthorized("the OIDC issuer does not answer"))?
+                    .map_err(|error| match ClientError::from_transport(error.as_ref()) {
+                        known @ ClientError::Unauthorized { .. } => known,
+                        other => unauthorized(format!("OIDC: {}", other.reason())),
+                    })?
+                    .into_body()
+            }
+            Self::Exec { cluster, pool, spec } => {
+                let credential = pool.get(spec).await.map_err(|error| error.of(cluster))?;
+                let header = credential.token.as_ref().map(bearer).transpose()?;
+                exec = Some(credential);
+                header
+            }
+        };
+        Ok(Grant { header, exec })
+    }
+
+    /// The server refused `grant`: whether another one is worth a try.
+    pub async fn refused(&self, grant: &Grant) -> bool {
+        match self {
+            Self::File(file) => match file.token(Duration::ZERO).await {
+                Ok(token) => bearer(&token).ok() != grant.header,
+                Err(_) => false,
+            },
+            Self::Exec { pool, spec, .. } => match &grant.exec {
+                Some(credential) => pool.refused(spec, credential.serial).await,
+                None => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn oidc(reach: &Reach) -> Result<Oidc, ClientError> {
+    let mut config = Config::new(reach.uri.clone());
+    config.auth_info = AuthInfo { auth_provider: reach.user.auth_provider.clone(), ..AuthInfo::default() };
+    let layer = config
+        .auth_layer()
+        .map_err(|error| ClientError::from_transport(&error))?
+        .ok_or_else(|| unauthorized("the auth-provider gives no credential"))?;
+    let echo = service_fn(|request: Request<Body>| async move {
+        Ok::<_, BoxError>(Response::new(request.headers().get(AUTHORIZATION).cloned()))
+    });
+    Ok(layer.layer(echo).boxed())
+}
+
+fn bearer(token: &SecretString) -> Result<HeaderValue, ClientError> {
+    header(format!("Bearer {}", token.expose_secret().trim()))
+}
+
+fn header(value: String) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| unauthorized("the token or password holds characters that a header may not"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unauthorized(reason: impl Into<String>) -> ClientError {
+    ClientError::Unauthorized { reason: reason.into() }
+}
+
+/// A token that somebody else keeps fresh in a file.
+pub(super) struct TokenFile {
+    path: PathBuf,
+    last: Mutex<Option<(SecretString, Instant)>>,
+    fallback: Option<SecretString>,
+}
+
+impl TokenFile {
+    pub fn new(path: PathBuf, fallback: Option<SecretString>) -> Self {
+        Self { path, last: Mutex::new(None), fallback }
+    }
+
+    /// The token, read again when what we have is older than `age`. A file that has gone leaves the last one in force.
+    pub async fn token(&self, age: Duration) -> Result<SecretString, ClientError> {
+        let mut last = self.last.lock().await;
+        if let Some((token, read)) = last.as_ref()
+            && read.elapsed() < age
+        {
+            return Ok(token.clone());
+        }
+        let kept = last.as_ref().map(|(token, _)| token).or(self.fallback.as_ref());
+        let token = match (tokio::fs::read_to_string(&self.path).await, kept) {
+            (Ok(text), _) if !text.trim().is_empty() => SecretString::from(text.trim()),
+            (_, Some(kept)) => kept.clone(),
+            (Ok(_), None) => return Err(unauthorized(format!("token file {} is empty", self.path.display()))),
+            (Err(error), None) => {
+                let words = format!("token file {}: {}", self.path.display(), error.kind());
+                return Err(unauthorized(shorten(&printable(&words), 160)));
+            }
+        };
+        *last = Some((token.clone(), Instant::now()));
+        Ok(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_file_is_read_again_when_old_and_kept_when_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "one\n").unwrap();
+        let file = TokenFile::new(path.clone(), None);
+        let now = async |age| file.token(age).await.unwrap().expose_secret().to_owned();
+        assert_eq!(now(FILE_AGE).await, "one");
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(now(FILE_AGE).await, "one");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(now(Duration::from_millis(5)).await, "two");
+        std::fs::write(&path, "three").unwrap();
+        assert_eq!(now(Duration::ZERO).await, "three");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(now(Duration::ZERO).await, "three");
+    }
+
+    #[tokio::test]
+    async fn a_token_file_that_never_was_names_itself() {
+        let file = TokenFile::new("/nowhere/token".into(), None);
+        let error = file.token(FILE_AGE).await.unwrap_err();
+        assert!(error.to_string().contains("/nowhere/token"), "{error}");
+        let fallback = TokenFile::new("/nowhere/token".into(), Some("inline".into()));
+        assert_eq!(fallback.token(FILE_AGE).await.unwrap().expose_secret(), "inline");
+    }
+}
