@@ -1,1 +1,6 @@
-//! (source)
+//! The outside world as `Delta`s: discovery, lists and watches, full objects, logs.
+//!
+//! Owns how a cluster is followed and how its connection state is known. Leaves transport and credentials to `client`,
+//! and folding to `store`.
+
+pub mod kube;

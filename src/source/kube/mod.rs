@@ -1,0 +1,29 @@
+//! Kubernetes API servers: one task a cluster, one watcher a kind and namespace.
+
+pub mod cluster;
+mod discovery;
+mod health;
+mod kinds;
+
+
+mod watcher;
+
+
+
+pub use cluster::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
+
+
+
+/// A value of a query: what is not plain is escaped.
+fn escape(value: &str) -> String {
+    use std::fmt::Write as _;
+    value.bytes().fold(String::with_capacity(value.len()), |mut out, b| {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{b:02X}");
+        }
+        out
+    })
+}
