@@ -125,7 +125,7 @@ impl Fleet {
 }
 
 /// The thresholds that were set; the ones that mean nothing are told.
-fn thresholds(config: &Config) -> (Thresholds, Vec<Diag>) {
+pub fn thresholds(config: &Config) -> (Thresholds, Vec<Diag>) {
     let mut diags = Vec::new();
     let mut thresholds = Thresholds::default();
     for t in &config.thresholds {

@@ -6,10 +6,9 @@
 mod effects;
 mod fleet;
 
-pub use fleet::{Fleet, Member, members};
+pub use fleet::{Fleet, Member, members, thresholds};
 
 use crate::app::{App, Effect, Event, HitMap, Notice, World};
-use crate::config::Config;
 use crate::model::ClusterId;
 use crate::state::{Session, StateDir};
 use crate::store::Touched;
@@ -85,8 +84,7 @@ pub const SESSION: (&str, u32) = ("session.json", 1);
 ///
 /// # Errors
 /// When the terminal fails.
-pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, config: &Config, state: Option<&StateDir>) -> io::Result<()> {
-    let _ = config;
+pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, state: Option<&StateDir>) -> io::Result<()> {
     let mut effects = Effects::new();
     let mut touched: Vec<Touched> = Vec::new();
     let mut minute = now() / 60;

@@ -6,3 +6,4 @@ pub mod input;
 pub mod pace;
 pub mod screen;
 pub mod writer;
+pub mod terminal;
