@@ -97,6 +97,10 @@ impl Reader {
     pub fn client(&self) -> Option<ReadClient> {
         self.0.borrow().clone()
     }
+    /// The client, as soon as there is one; none when the cluster is no longer followed and never had one.
+    pub async fn wait(&mut self) -> Option<ReadClient> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
+    }
 }
 
 /// Starts to follow a cluster. Deltas go to `tx`, which waits while it is full. Must be called within a tokio runtime.

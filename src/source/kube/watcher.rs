@@ -500,3 +500,7 @@ fn event(name: &str, decode: impl FnOnce() -> Result<Object, Fault>, status: imp
         _ => Event::Other,
     })
 }
+
+#[cfg(test)]
+#[path = "watcher_tests.rs"]
+mod tests;
