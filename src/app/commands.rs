@@ -245,7 +245,7 @@ impl App {
         let Some(t) = self.table_mut() else { return self.step(world, by) };
         let n = t.view.len();
         let next = (1..=n).map(|i| (t.cursor + if by > 0 { i } else { n - i }) % n.max(1)).find(|at| {
-            t.view.key(*at).and_then(|key| crate::table::Row::of(world.store, key)).is_some_and(|row| crate::table::bad(&world.ctx(), row) >= crate::table::Tone::Warning)
+            t.view.key(*at).and_then(|key| crate::table::Row::of(world.store, key)).is_some_and(|row| crate::table::bad(&world.ctx(), row).fault())
         });
         match next {
             Some(at) => t.move_to(world, at),
@@ -513,7 +513,7 @@ impl App {
 
     fn fix(&mut self, world: &World) -> Vec<Effect> {
         let step = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.findings.first()).map(|f| f.next_step.clone())
+            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).map(|f| f.next_step.clone())
         } else {
             self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| f.next_step.clone()))
         };

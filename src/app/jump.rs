@@ -146,7 +146,8 @@ impl App {
     pub(super) fn show_object(&mut self, world: &World, reference: &ObjectRef) -> Vec<Effect> {
         let Some((id, _)) = world.store.find(reference.cluster, reference.kind, reference.uid) else { return self.say("that object is gone") };
         let key = RowKey::Object(id);
-        let subject = Subject::of_kind(reference.kind).unwrap_or(Subject::Pods);
+        let own = Subject::of_kind(reference.kind);
+        let subject = if Kind::WORKLOADS.contains(&reference.kind) { Subject::Workloads } else { own };
         self.go_table(world, subject);
         for hidden in [None, Some(())] {
             if hidden.is_some() {
@@ -163,7 +164,7 @@ impl App {
             }
         }
         // Rows that the workloads pane leaves out (owned ReplicaSets) have a pane of their own.
-        if let Some(own) = Subject::exact(reference.kind).filter(|s| *s != subject) {
+        if own != subject {
             self.go_table(world, own);
             if let Some(p) = self.panes.get_mut(&own) {
                 p.select(world, key);

@@ -263,7 +263,7 @@ impl App {
             Place::Table(s) => vec![mode_of(*s), Mode::Table, Mode::Object, Mode::Global],
             Place::Detail(d) => {
                 let mut modes = vec![Mode::Detail, Mode::Text];
-                modes.extend(Subject::of_kind(d.object.kind).map(mode_of));
+                modes.push(mode_of(Subject::of_kind(d.object.kind)));
                 modes.extend([Mode::Object, Mode::Global]);
                 modes
             }
@@ -388,9 +388,8 @@ impl App {
     /// Only these clusters and namespaces, in every table.
     fn set_scope(&mut self, world: &World, scope: Scope) {
         self.scope = scope;
-        let scope = &self.scope;
-        for t in self.cockpit.strip_and_tiles() {
-            t.view.set_scope(&world.ctx(), scope.clone());
+        for t in self.cockpit.tables() {
+            t.view.set_scope(&world.ctx(), self.scope.clone());
         }
         self.refresh_place(world);
     }

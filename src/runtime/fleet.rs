@@ -132,6 +132,7 @@ pub fn thresholds(config: &Config) -> (Thresholds, Vec<Diag>) {
         let value = match &t.value {
             crate::config::ThresholdValue::Flag(on) => on.to_string(),
             crate::config::ThresholdValue::Number(n) => n.to_string(),
+            crate::config::ThresholdValue::Duration(d) => crate::config::format_duration(*d),
             crate::config::ThresholdValue::Text(text) => text.clone(),
         };
         if let Err(e) = thresholds.set(&t.rule.value, &t.key.value, &value) {

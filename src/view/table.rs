@@ -99,7 +99,7 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         }
         if let Some(reason) = c.state.reason() {
             let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
-            let age = c.age(d.world.now).map_or("never seen".to_owned(), |s| format!("{rows} rows {} old", crate::table::age(s)));
+            let age = c.age(d.world.now).map_or("never seen".to_owned(), |s| format!("{rows} rows {} old", crate::table::Value::age(s)));
             gaps.push(format!("{} {}: {reason}, {age}", c.info.name, c.state.word()));
         }
     }
@@ -205,9 +205,9 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             if old && p.column.id == ANCHORED[0] && pane.subject != crate::table::Subject::Clusters {
                 text = format!("{}?", elide(&text, usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
             }
-            let role = match p.column.tone.map(|f| f(&ctx, row, value)) {
+            let role = match p.column.severity.map(|f| f(&ctx, row, value)) {
                 _ if old => Role::Stale,
-                Some(Tone::Plain) | None if p.column.id == "name" && worst >= Tone::Warning => tone(worst),
+                Some(Tone::Plain) | None if p.column.id == "name" && worst.fault() => tone(worst),
                 Some(t) => tone(t),
                 None => Role::Text,
             };
