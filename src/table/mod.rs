@@ -6,12 +6,16 @@
 mod bad;
 mod column;
 mod columns;
+mod filter;
+mod parse;
+mod pattern;
 mod subject;
 mod value;
 
 pub use bad::{bad, stale};
 pub use column::{Align, Column, Get, Severity, Show, Tone, Unit};
 pub use columns::status_of;
+pub use filter::{Filter, FilterError};
 pub use subject::{Subject, Unknown};
 pub use value::Value;
 
