@@ -11,6 +11,7 @@ mod parse;
 mod pattern;
 mod subject;
 mod value;
+mod view;
 
 pub use bad::{bad, stale};
 pub use column::{Align, Column, Get, Severity, Show, Tone, Unit};
@@ -18,6 +19,7 @@ pub use columns::status_of;
 pub use filter::{Filter, FilterError};
 pub use subject::{Subject, Unknown};
 pub use value::Value;
+pub use view::{Sort, View};
 
 use crate::model::{ClusterId, Object};
 use crate::store::{Cluster, RowId, Store};
