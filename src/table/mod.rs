@@ -6,14 +6,20 @@
 mod bad;
 mod column;
 mod columns;
+mod filter;
+mod parse;
+mod pattern;
 mod subject;
 mod value;
+mod view;
 
 pub use bad::{bad, stale};
 pub use column::{Align, Column, Get, Severity, Show, Tone, Unit};
 pub use columns::status_of;
+pub use filter::{Filter, FilterError};
 pub use subject::{Subject, Unknown};
 pub use value::Value;
+pub use view::{Sort, View};
 
 use crate::model::{ClusterId, Object};
 use crate::store::{Cluster, RowId, Store};
