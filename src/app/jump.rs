@@ -1,10 +1,10 @@
 //! From an object to what belongs to it: node, owner, pods, autoscaler, budget, events, cluster.
 
-use super::{App, Effect, Notice, Place, World};
+use super::{App, Effect, Notice, Place, Scope, World};
 use crate::command::Target;
 use crate::model::{Kind, Object, ObjectRef, Selector};
 use crate::store::Cluster;
-use crate::table::{RowKey, Scope, Subject};
+use crate::table::{RowKey, Subject};
 
 /// The pods that an object has: those a selector, an owner or a node names.
 pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {

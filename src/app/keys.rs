@@ -161,7 +161,9 @@ impl App {
                 }
             }
             Some(Hit::Header(column)) => {
-                if let Some(t) = self.table_mut() {
+                if let Some(t) = self.table_mut()
+                    && let Ok(column) = t.subject.column(column)
+                {
                     t.sort_by(world, column);
                 }
             }

@@ -13,6 +13,7 @@ mod keys;
 pub mod logs;
 mod pane;
 mod prompt;
+mod scope;
 mod session;
 
 pub use chooser::{Choice, Chooser, Item, Overlay};
@@ -22,6 +23,7 @@ pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use logs::Logs;
 pub use pane::{ColumnChoice, TablePane};
 pub use prompt::{Prompt, Purpose};
+pub use scope::Scope;
 pub use session::{SavedView, SessionState};
 
 use crate::command::PaneName;
@@ -31,7 +33,7 @@ use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
 use crate::model::{ClusterId, ObjectRef};
 use crate::store::{Store, Touched};
-use crate::table::{Ctx, RowKey, Scope, Subject};
+use crate::table::{Ctx, RowKey, Subject};
 use ratatui::layout::Rect;
 use std::collections::BTreeMap;
 
@@ -374,9 +376,7 @@ impl App {
             Place::Table(subject) => {
                 let scope = self.scope.clone();
                 let pane = self.pane(subject);
-                if pane.view.scope() != &scope {
-                    pane.view.set_scope(&world.ctx(), scope);
-                }
+                pane.limit(world, &scope);
                 if pane.outdated {
                     pane.refresh(world, None);
                 }
@@ -389,7 +389,7 @@ impl App {
     fn set_scope(&mut self, world: &World, scope: Scope) {
         self.scope = scope;
         for t in self.cockpit.tables() {
-            t.view.set_scope(&world.ctx(), self.scope.clone());
+            t.limit(world, &self.scope);
         }
         self.refresh_place(world);
     }
