@@ -15,7 +15,8 @@ impl App {
         let Some(chord) = Chord::from_event(key) else { return Vec::new() };
         let typing = matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..)));
         let was_pending = !self.pending.is_empty();
-        match self.keymap.feed(&mut self.pending, &self.modes(), chord) {
+        let modes = self.modes();
+        match self.keymap.feed(&mut self.pending, &modes, chord) {
             Match::Command(command) => {
                 self.hints.clear();
                 self.run(world, &command)

@@ -99,7 +99,7 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         }
         if let Some(reason) = c.state.reason() {
             let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
-            let age = c.age(d.world.now).map_or("never seen".to_owned(), |s| format!("{rows} rows {} old", crate::table::age_text(s)));
+            let age = crate::model::Time::from_secs(c.alive).map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
             gaps.push(format!("{} {}: {reason}, {age}", c.info.name, c.state.word()));
         }
     }
@@ -272,5 +272,5 @@ fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[
 
 /// The pane's register entry for a table.
 pub fn pane_of(pane: &TablePane) -> Option<&'static panes::Pane> {
-    panes::PANES.iter().find(|p| p.subject == pane.subject)
+    panes::PANES.iter().find(|p| p.subject == pane.subject).copied()
 }
