@@ -5,6 +5,7 @@
 //! Leaves drawing to `view`, and changing anything to nobody here.
 
 mod engine;
+pub mod explain;
 mod index;
 mod lines;
 mod rules;
