@@ -288,6 +288,8 @@ impl Engine {
                 self.revision += u64::from(shown);
             }
             Object::Node(_) => {
+                // How much of a zone is dead.
+                self.revision += u64::from(!room.lost.is_empty() && (before.is_none() || after.is_none()));
                 let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
                 if cordoned(before) != cordoned(after) {
                     again.extend(budgets(room, cluster.id));

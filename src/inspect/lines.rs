@@ -22,7 +22,7 @@ pub struct Line {
     pub title: String,
     /// Why, about 50 columns.
     pub message: String,
-    /// Objects folded in, one at least.
+    /// Pods folded in, or other objects where there are none; one at least.
     pub count: usize,
     pub since: Option<Time>,
     /// The second line, for the highlighted one.
@@ -160,10 +160,7 @@ impl<'a> Fold<'a> {
     fn line(&self, head: Head<'a>, findings: &[&'a Finding]) -> Option<Placed> {
         let speaker = *findings.first()?;
         let mut severity = findings.iter().map(|f| f.severity).max()?;
-        let mut objects: Vec<Uid> = findings.iter().filter_map(|f| f.object.as_ref()).map(|o| o.uid).collect();
-        objects.sort_unstable();
-        objects.dedup();
-        let mut count = objects.len().max(1);
+        let mut count = affected(findings);
         let mut since = findings.iter().filter(|f| f.rule == speaker.rule).filter_map(|f| f.since).min().or(findings.iter().filter_map(|f| f.since).min());
         let mut message = speaker.message.clone();
         let mut detail = Vec::new();
@@ -195,6 +192,9 @@ impl<'a> Fold<'a> {
                 if let Some((change, at)) = self.image_change(w, since) {
                     message.push_str(&format!(" <- image {change} {}", super::clock(at).trim_end_matches('Z')));
                     detail.push(format!("image {change} rolled out {}", super::clock(at)));
+                }
+                if w.kind == Kind::CronJob && speaker.rule.id == "job-failed" && count > 1 {
+                    message = format!("{count} runs {message}");
                 }
                 let pods = findings.iter().filter(|f| f.rule == speaker.rule && f.object.as_ref().is_some_and(|o| o.kind == Kind::Pod)).count();
                 if let Some(desired) = desired.filter(|_| pods > 0) {
@@ -280,6 +280,15 @@ impl<'a> Fold<'a> {
         let more = if changes.len() > 1 { format!(" +{}", changes.len() - 1) } else { String::new() };
         changes.first().map(|c| (format!("{c}{more}"), at))
     }
+}
+
+/// The pods among the findings' objects; where there are none, all of them.
+fn affected(findings: &[&Finding]) -> usize {
+    let mut objects: Vec<(bool, Uid)> = findings.iter().filter_map(|f| f.object.as_ref()).map(|o| (o.kind != Kind::Pod, o.uid)).collect();
+    objects.sort_unstable();
+    objects.dedup();
+    let pods = objects.iter().take_while(|(other, _)| !other).count();
+    if pods > 0 { pods } else { objects.len().max(1) }
 }
 
 /// `: 31 pods, 2 apps at 0`.

@@ -44,8 +44,7 @@ fn a_workload_is_one_line_with_its_cause_and_goes_when_it_is_repaired() {
     assert_eq!(lines.len(), 1, "{lines:#?}");
     let line = &lines[0];
     assert_eq!((line.severity, line.title.as_str(), line.message.as_str()), (Severity::Critical, "pay/checkout", "0/6 exit 137 <- image 1.8>1.9 11:45"));
-    // Six pods, and the Deployment itself: its oldest pod is not ready for more than ten minutes.
-    assert_eq!((line.count, line.since, line.subject.as_ref().map(|s| s.kind)), (7, Time::from_secs(NOW - 850), Some(Kind::Deployment)));
+    assert_eq!((line.count, line.since, line.subject.as_ref().map(|s| s.kind)), (6, Time::from_secs(NOW - 850), Some(Kind::Deployment)));
     assert!(line.detail.starts_with("checkout: OOMKilled 11:59Z, limit 512Mi, "), "{}", line.detail);
     assert!(line.detail.contains("6 of 6 pods, image 1.8>1.9 rolled out 11:45Z, "), "{}", line.detail);
     assert!(line.findings.iter().all(|id| fleet.engine.finding(*id).is_some()));
@@ -79,7 +78,6 @@ fn thirty_pods_of_a_dead_node_are_one_line() {
     let lines = fleet.lines();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert_eq!((lines[0].title.as_str(), lines[0].message.as_str(), lines[0].count), ("n1", "NotReady (kubelet silent): 30 pods, 1 app at 0", 30));
-    // A pod that does not fit elsewhere is no longer the node's alone.
     let revision = fleet.engine.revision();
     fleet.delete(Kind::Pod, "p29");
     assert!(fleet.engine.revision() > revision);
@@ -165,6 +163,24 @@ fn worst_first_production_first() {
     fleet.wait(15);
     let titles: Vec<_> = fleet.lines().into_iter().map(|l| (l.cluster.0, l.title)).collect();
     assert_eq!(titles, [(0, "n7".to_owned()), (0, "pay/checkout".to_owned()), (2, "API".to_owned()), (0, "n8".to_owned()), (1, "API".to_owned())]);
+}
+
+#[test]
+fn failed_runs_of_a_cronjob_are_one_line() {
+    let mut fleet = Fleet::default();
+    let job = |name: &str| json!({"metadata": owned(name, Kind::CronJob, "cron"), "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": ago(60)}]}});
+    fleet.put(Kind::Job, [job("a"), job("b")]).put(Kind::CronJob, [json!({"metadata": {"name": "cron"}})]);
+    let lines = fleet.lines();
+    assert_eq!((lines.len(), lines[0].title.as_str(), lines[0].message.as_str()), (1, "pay/cron", "2 runs failed: DeadlineExceeded"));
+}
+
+#[test]
+fn a_rollout_that_waits_learns_its_age_from_pods_that_come_later() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::StatefulSet, [json!({"metadata": {"name": "s"}, "spec": {"replicas": 2}, "status": {"replicas": 2, "availableReplicas": 2, "readyReplicas": 2, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "b"}})]);
+    assert_eq!(fleet.lines().len(), 0);
+    fleet.put(Kind::Pod, [pod(owned("s-0", Kind::StatefulSet, "s"), "n1", true, 1000, running())]);
+    assert_eq!((fleet.lines()[0].message.as_str(), fleet.lines()[0].since), ("2/2 rollout stuck, 1/2 updated", Time::from_secs(NOW - 1000)));
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::FineUntil(due);
     }
     let workload = workload_of(judge, object);
-    let none_ready = workload.is_some_and(|w| w.ready == 0 && w.kind != Kind::CronJob);
+    let none_ready = workload.is_some_and(|w| w.ready == 0 && !matches!(w.kind, Kind::Job | Kind::CronJob));
     let severity = if none_ready || core(judge, object) { Severity::Critical } else { Severity::Warning };
     let last = c.last.as_deref().or(c.terminated());
     let message = match last {

@@ -49,12 +49,12 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     };
     let causes = causes(text);
     let message = match causes.first() {
-        Some((nodes, cause)) => format!("Pending: {cause} ({nodes} nodes)"),
+        Some((nodes, cause)) => format!("Pending: {cause} ({})", plural(*nodes)),
         None => format!("Pending: {text}"),
     };
     let mut finding = judge.finding(severity, since, message);
     for (nodes, cause) in &causes {
-        finding = finding.with(cause, format!("{nodes} nodes"), None);
+        finding = finding.with(cause, plural(*nodes), None);
     }
     let next = match causes.first().map_or(text, |(_, cause)| cause.as_str()) {
         c if c.contains("Insufficient") || c.contains("Too many pods") => "Add nodes or free room; lower the request if it is far above use",
@@ -65,6 +65,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         _ => "Take away the constraint that the scheduler names",
     };
     Verdict::Burning(finding.with("scheduler", text, since).then(next))
+}
+
+fn plural(nodes: u32) -> String {
+    format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
 }
 
 /// The scheduler's "0/6 nodes are available: 3 Insufficient cpu, 2 node(s) had ..." as (nodes, cause), most nodes first.
@@ -120,6 +124,6 @@ mod tests {
         fleet.put(Kind::Pod, [pending("Unschedulable", 400)]);
         let finding = fleet.finding(Kind::Pod, "p", "pod-pending").unwrap();
         assert_eq!(finding.message, "Pending: Insufficient cpu (5 nodes)");
-        assert_eq!((finding.evidence[1].what.as_str(), finding.evidence[1].value.as_str()), ("untolerated taint {dedicated: db}", "1 nodes"));
+        assert_eq!((finding.evidence[1].what.as_str(), finding.evidence[1].value.as_str()), ("untolerated taint {dedicated: db}", "1 node"));
     }
 }

@@ -129,6 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn whole_but_misplaced_or_not_acted_upon() {
+        let ds = |misscheduled: i32, observed: i64| {
+            json!({"metadata": {"name": "d", "generation": 3}, "status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 2, "numberAvailable": 2, "numberMisscheduled": misscheduled, "observedGeneration": observed}})
+        };
+        for (object, severity) in [(ds(0, 3), None), (ds(1, 3), Some(Severity::Warning)), (ds(0, 2), Some(Severity::Warning))] {
+            let mut fleet = Fleet::default();
+            fleet.put(Kind::DaemonSet, [object.clone()]);
+            assert_eq!(fleet.wait(599).severity(Kind::DaemonSet, "d", "replicas-unavailable"), None);
+            assert_eq!(fleet.wait(1).severity(Kind::DaemonSet, "d", "replicas-unavailable"), severity, "{object}");
+        }
+    }
+
+    #[test]
     fn a_core_workload_below_half_is_critical() {
         let mut fleet = short(1, 700);
         let mut d = deployment("d", 3, 1);
