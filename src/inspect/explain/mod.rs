@@ -46,8 +46,11 @@ impl Section {
         self.add(Some(tone), label, text);
     }
     fn add(&mut self, tone: Option<Severity>, label: impl Into<String>, text: impl Into<String>) {
-        self.tone = self.tone.max(tone);
         let text = text.into().split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.is_empty() {
+            return;
+        }
+        self.tone = self.tone.max(tone);
         self.lines.push(ExplainLine { label: label.into(), text, tone });
     }
     /// Whether somebody should look.
@@ -136,10 +139,8 @@ fn findings(found: &[Finding], now: i64) -> Section {
     for f in found {
         let since = f.since.map_or_else(String::new, |t| format!(" (since {})", ago(t, now)));
         out.bad(f.severity, f.rule.id, format!("{}{since}", f.message));
-        for e in &f.evidence {
-            let at = e.at.map_or_else(String::new, |t| format!(", {}", ago(t, now)));
-            out.say("", format!("{}: {}{at}", e.what, e.value));
-        }
+        let evidence = f.evidence.iter().map(|e| format!("{} {}{}", e.what, e.value, e.at.map_or_else(String::new, |t| format!(" {}", ago(t, now)))));
+        out.say("", evidence.collect::<Vec<_>>().join("; "));
         if !f.next_step.is_empty() {
             out.say("", format!("next: {}", f.next_step));
         }

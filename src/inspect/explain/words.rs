@@ -129,7 +129,7 @@ pub fn ended(t: &Terminated, memory_limit: Option<i64>) -> String {
     } else {
         exit_code(t.exit_code).to_owned()
     };
-    let ran = t.started.zip(t.finished).map_or_else(String::new, |(a, b)| format!(", after {}", age(b.age(a.secs()))));
+    let ran = t.started.zip(t.finished).map_or_else(String::new, |(a, b)| format!(", after {}", age(a.age(b.secs()))));
     let message = t.message.as_deref().filter(|m| !m.trim().is_empty()).map_or_else(String::new, |m| format!("; it said: {m}"));
     format!("exit {}{signal}{}{ran}: {meaning}{message}", t.exit_code, reason.map_or_else(String::new, |r| format!(" ({r})")))
 }

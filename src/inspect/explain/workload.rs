@@ -128,7 +128,7 @@ fn job(look: &Look, w: &Workload, why: &mut Section) -> String {
     }
     let of = completions.map_or_else(String::new, |n| format!(" of {n}"));
     match (started, ended) {
-        (Some(a), Some(b)) => format!("complete {}: {succeeded}{of} succeeded in {}", ago(*b, look.now), age(b.age(a.secs()))),
+        (Some(a), Some(b)) => format!("complete {}: {succeeded}{of} succeeded in {}", ago(*b, look.now), age(a.age(b.secs()))),
         (Some(a), None) => format!("running for {}: {succeeded}{of} succeeded, {active} active", lasted(*a, look.now)),
         _ => format!("not started: {succeeded}{of} succeeded"),
     }
