@@ -1,10 +1,10 @@
 //! What each command does to the cockpit.
 
 use super::chooser::Choice;
-use super::{App, Chooser, Detail, Effect, Focus, Item, Logs, Notice, Overlay, Place, Purpose, Spot, World, line_key};
+use super::{App, Chooser, Detail, Effect, Focus, Item, Logs, Notice, Overlay, Place, Purpose, Scope, Spot, World, line_key};
 use crate::command::{Command, PaneName};
 use crate::model::{Kind, Object, ObjectRef};
-use crate::table::{RowKey, Scope, Sort, Subject};
+use crate::table::{RowKey, Sort, Subject};
 
 impl App {
     pub(super) fn run(&mut self, world: &World, command: &Command) -> Vec<Effect> {
@@ -109,10 +109,10 @@ impl App {
             Command::SortReverse => {
                 if let Some(t) = self.table_mut() {
                     let sort = match t.view.sort() {
-                        Sort::Column { id, descending } => Sort::Column { id, descending: !descending },
-                        Sort::Default => return self.say("sorted with the worst on top; S chooses a column"),
+                        Some(sort) => Sort { descending: !sort.descending, ..sort },
+                        None => return self.say("sorted with the worst on top; S chooses a column"),
                     };
-                    t.set_sort(world, sort);
+                    t.set_sort(world, Some(sort));
                 }
             }
             Command::Columns => {
@@ -245,7 +245,7 @@ impl App {
         let Some(t) = self.table_mut() else { return self.step(world, by) };
         let n = t.view.len();
         let next = (1..=n).map(|i| (t.cursor + if by > 0 { i } else { n - i }) % n.max(1)).find(|at| {
-            t.view.key(*at).and_then(|key| crate::table::Row::of(world.store, key)).is_some_and(|row| crate::table::bad(&world.ctx(), row) >= crate::table::Tone::Warning)
+            t.view.key(*at).and_then(|key| crate::table::Row::of(world.store, key)).is_some_and(|row| crate::table::bad(&world.ctx(), row).fault())
         });
         match next {
             Some(at) => t.move_to(world, at),
@@ -271,13 +271,13 @@ impl App {
     fn scope_to(&mut self, world: &World, cluster: Option<&str>, namespace: Option<&str>) -> Vec<Effect> {
         let scope = match (cluster, namespace) {
             (Some(c), _) => Scope::cluster(world.store, c),
-            (_, Some(ns)) => self.scope.with_namespace(ns),
+            (_, Some(ns)) => self.scope.with_namespace(world.store, ns),
             _ => Ok(Scope::default()),
         };
         match scope {
             Ok(scope) => {
                 self.set_scope(world, scope);
-                let text = self.scope.describe(world.store);
+                let text = self.scope.describe();
                 self.say(text)
             }
             Err(e) => {
@@ -497,9 +497,9 @@ impl App {
     fn sort(&mut self, world: &World, column: Option<&str>) -> Vec<Effect> {
         let Some(t) = self.table_mut() else { return self.say("no table here") };
         match column {
-            Some("default" | "worst") => t.set_sort(world, Sort::Default),
+            Some("default" | "worst") => t.set_sort(world, None),
             Some(name) => match t.subject.column(name) {
-                Ok(column) => t.sort_by(world, column.id),
+                Ok(column) => t.sort_by(world, column),
                 Err(e) => self.notice = Some(Notice::error(e.to_string())),
             },
             None => {
@@ -513,7 +513,7 @@ impl App {
 
     fn fix(&mut self, world: &World) -> Vec<Effect> {
         let step = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.findings.first()).map(|f| f.next_step.clone())
+            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).map(|f| f.next_step.clone())
         } else {
             self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| f.next_step.clone()))
         };

@@ -1,10 +1,10 @@
 //! From an object to what belongs to it: node, owner, pods, autoscaler, budget, events, cluster.
 
-use super::{App, Effect, Notice, Place, World};
+use super::{App, Effect, Notice, Place, Scope, World};
 use crate::command::Target;
 use crate::model::{Kind, Object, ObjectRef, Selector};
 use crate::store::Cluster;
-use crate::table::{RowKey, Scope, Subject};
+use crate::table::{RowKey, Subject};
 
 /// The pods that an object has: those a selector, an owner or a node names.
 pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
@@ -146,7 +146,8 @@ impl App {
     pub(super) fn show_object(&mut self, world: &World, reference: &ObjectRef) -> Vec<Effect> {
         let Some((id, _)) = world.store.find(reference.cluster, reference.kind, reference.uid) else { return self.say("that object is gone") };
         let key = RowKey::Object(id);
-        let subject = Subject::of_kind(reference.kind).unwrap_or(Subject::Pods);
+        let own = Subject::of_kind(reference.kind);
+        let subject = if Kind::WORKLOADS.contains(&reference.kind) { Subject::Workloads } else { own };
         self.go_table(world, subject);
         for hidden in [None, Some(())] {
             if hidden.is_some() {
@@ -163,7 +164,7 @@ impl App {
             }
         }
         // Rows that the workloads pane leaves out (owned ReplicaSets) have a pane of their own.
-        if let Some(own) = Subject::exact(reference.kind).filter(|s| *s != subject) {
+        if own != subject {
             self.go_table(world, own);
             if let Some(p) = self.panes.get_mut(&own) {
                 p.select(world, key);

@@ -15,7 +15,8 @@ impl App {
         let Some(chord) = Chord::from_event(key) else { return Vec::new() };
         let typing = matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..)));
         let was_pending = !self.pending.is_empty();
-        match self.keymap.feed(&mut self.pending, &self.modes(), chord) {
+        let modes = self.modes();
+        match self.keymap.feed(&mut self.pending, &modes, chord) {
             Match::Command(command) => {
                 self.hints.clear();
                 self.run(world, &command)
@@ -161,7 +162,9 @@ impl App {
                 }
             }
             Some(Hit::Header(column)) => {
-                if let Some(t) = self.table_mut() {
+                if let Some(t) = self.table_mut()
+                    && let Ok(column) = t.subject.column(column)
+                {
                     t.sort_by(world, column);
                 }
             }

@@ -13,6 +13,7 @@ mod keys;
 pub mod logs;
 mod pane;
 mod prompt;
+mod scope;
 mod session;
 
 pub use chooser::{Choice, Chooser, Item, Overlay};
@@ -22,6 +23,7 @@ pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use logs::Logs;
 pub use pane::{ColumnChoice, TablePane};
 pub use prompt::{Prompt, Purpose};
+pub use scope::Scope;
 pub use session::{SavedView, SessionState};
 
 use crate::command::PaneName;
@@ -31,7 +33,7 @@ use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
 use crate::model::{ClusterId, ObjectRef};
 use crate::store::{Store, Touched};
-use crate::table::{Ctx, RowKey, Scope, Subject};
+use crate::table::{Ctx, RowKey, Subject};
 use ratatui::layout::Rect;
 use std::collections::BTreeMap;
 
@@ -263,7 +265,7 @@ impl App {
             Place::Table(s) => vec![mode_of(*s), Mode::Table, Mode::Object, Mode::Global],
             Place::Detail(d) => {
                 let mut modes = vec![Mode::Detail, Mode::Text];
-                modes.extend(Subject::of_kind(d.object.kind).map(mode_of));
+                modes.push(mode_of(Subject::of_kind(d.object.kind)));
                 modes.extend([Mode::Object, Mode::Global]);
                 modes
             }
@@ -374,9 +376,7 @@ impl App {
             Place::Table(subject) => {
                 let scope = self.scope.clone();
                 let pane = self.pane(subject);
-                if pane.view.scope() != &scope {
-                    pane.view.set_scope(&world.ctx(), scope);
-                }
+                pane.limit(world, &scope);
                 if pane.outdated {
                     pane.refresh(world, None);
                 }
@@ -388,9 +388,8 @@ impl App {
     /// Only these clusters and namespaces, in every table.
     fn set_scope(&mut self, world: &World, scope: Scope) {
         self.scope = scope;
-        let scope = &self.scope;
-        for t in self.cockpit.strip_and_tiles() {
-            t.view.set_scope(&world.ctx(), scope.clone());
+        for t in self.cockpit.tables() {
+            t.limit(world, &self.scope);
         }
         self.refresh_place(world);
     }

@@ -1,6 +1,6 @@
 //! One table as the person sees it: its view, cursor, columns and marks. A tile of the cockpit and a full pane alike.
 
-use super::World;
+use super::{Scope, World};
 use crate::model::{ObjectRef, Uid};
 use crate::store::Touched;
 use crate::table::{Column, Filter, FilterError, Row, RowKey, Show, Sort, Subject, View};
@@ -84,7 +84,7 @@ impl TablePane {
     fn follow(&mut self, world: &World) {
         if let Some((key, id)) = self.anchor
             && uid(world, key) == id
-            && let Some(at) = self.view.position(&world.ctx(), key)
+            && let Some(at) = self.view.position(key)
         {
             let shift = at as isize - self.cursor as isize;
             self.offset = self.offset.saturating_add_signed(if self.offset > 0 { shift } else { 0 });
@@ -133,7 +133,7 @@ impl TablePane {
 
     /// Puts the cursor on a row if the view has it.
     pub fn select(&mut self, world: &World, key: RowKey) -> bool {
-        let at = self.view.position(&world.ctx(), key);
+        let at = self.view.position(key);
         if let Some(at) = at {
             self.move_to(world, at);
         }
@@ -160,15 +160,21 @@ impl TablePane {
     }
 
     /// Sorts by a column; the same again turns round.
-    pub fn sort_by(&mut self, world: &World, column: &'static str) {
-        let descending = match self.view.sort() {
-            Sort::Column { id, descending } if id == column => !descending,
-            _ => false,
-        };
-        self.set_sort(world, Sort::Column { id: column, descending });
+    pub fn sort_by(&mut self, world: &World, column: &'static Column) {
+        let descending = self.view.sort().is_some_and(|s| s.column.id == column.id && !s.descending);
+        self.set_sort(world, Some(Sort { column, descending }));
     }
 
-    pub fn set_sort(&mut self, world: &World, sort: Sort) {
+    /// Only these clusters and namespaces.
+    pub fn limit(&mut self, world: &World, scope: &Scope) {
+        if self.view.clusters() != scope.clusters.as_ref() || self.view.namespaces() != scope.namespaces.as_ref() {
+            self.view.set_scope(&world.ctx(), scope.clusters.clone(), scope.namespaces.clone());
+            self.follow(world);
+        }
+    }
+
+    /// None is worst first.
+    pub fn set_sort(&mut self, world: &World, sort: Option<Sort>) {
         self.view.set_sort(&world.ctx(), sort);
         self.follow(world);
     }
@@ -201,7 +207,7 @@ impl TablePane {
 
     /// Marks everything between the last marked row and the cursor.
     pub fn mark_range(&mut self, world: &World) {
-        let from = self.last_mark.and_then(|key| self.view.position(&world.ctx(), key)).unwrap_or(self.cursor);
+        let from = self.last_mark.and_then(|key| self.view.position(key)).unwrap_or(self.cursor);
         for at in from.min(self.cursor)..=from.max(self.cursor) {
             if let Some(key) = self.view.key(at) {
                 self.marks.insert((key, uid(world, key)));

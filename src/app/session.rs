@@ -38,8 +38,8 @@ impl App {
     fn view_of(&self, subject: Subject, name: &str) -> Option<SavedView> {
         let pane = self.panes.get(&subject)?;
         let (sort, descending) = match pane.view.sort() {
-            Sort::Column { id, descending } => (id.to_owned(), descending),
-            Sort::Default => (String::new(), false),
+            Some(sort) => (sort.column.id.to_owned(), sort.descending),
+            None => (String::new(), false),
         };
         let columns = pane.columns.iter().flatten().map(|c| (c.id.to_owned(), c.width.unwrap_or(0))).collect();
         Some(SavedView {
@@ -97,7 +97,7 @@ impl App {
         pane.widths.clear();
         let _ = pane.set_filter(world, &view.filter);
         pane.view.set_faults_only(&world.ctx(), view.faults_only);
-        let sort = subject.column(&view.sort).map_or(Sort::Default, |c| Sort::Column { id: c.id, descending: view.descending });
+        let sort = subject.column(&view.sort).ok().map(|column| Sort { column, descending: view.descending });
         pane.set_sort(world, sort);
         Some(subject)
     }

@@ -189,7 +189,7 @@ impl Engine {
         for rule in self.by_kind[rules].iter().copied() {
             let key = (subject, rule);
             let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
-            let judge = Judge { store, cluster, object, now, rule: RULES[rule], index: &self.rooms[at].index, thresholds: self.thresholds.of(rule), asked };
+            let judge = Judge { store, cluster, object, now, rule: RULES[rule], index: &self.rooms[at].index, cordoned: &self.rooms[at].cordoned, thresholds: self.thresholds.of(rule), asked };
             let verdict = (RULES[rule].judge)(&judge);
             let again = match &verdict {
                 Verdict::FineUntil(at) | Verdict::BurningUntil(_, at) => Some((*at).max(now + 1)),
@@ -255,9 +255,10 @@ impl Engine {
         match object {
             Object::Pod(pod) => {
                 let bad = |o: Option<&Object>| matches!(o, Some(Object::Pod(p)) if p.bad());
-                if bad(before) || bad(after) {
+                // A list's pods come after their workload: the one that waits for its hold learns from them since when it is so.
+                if bad(before) || bad(after) || (before.is_none() && !self.asked.is_empty()) {
                     let top = cluster.workload_of(object);
-                    if matches!(top, Object::Workload(w) if w.short() || room.findings.contains_key(&w.meta.uid)) {
+                    if matches!(top, Object::Workload(w) if w.short() || room.findings.contains_key(&w.meta.uid)) || self.waits(subject(top)) {
                         again.insert(subject(top));
                     }
                 }
@@ -270,10 +271,13 @@ impl Engine {
                 self.revision += u64::from(shown);
             }
             Object::Workload(_) => {
+                let top = cluster.workload_of(object);
+                if top.meta().uid != object.meta().uid {
+                    again.insert(subject(top));
+                }
                 if room.findings.is_empty() {
                     return;
                 }
-                let top = cluster.workload_of(object);
                 let mut shown = !room.lost.is_empty() || room.findings.contains_key(&top.meta().uid);
                 for below in room.index.below(cluster, top.meta().uid) {
                     if room.findings.contains_key(&below.meta().uid) {
@@ -284,6 +288,8 @@ impl Engine {
                 self.revision += u64::from(shown);
             }
             Object::Node(_) => {
+                // How much of a zone is dead.
+                self.revision += u64::from(!room.lost.is_empty() && (before.is_none() || after.is_none()));
                 let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
                 if cordoned(before) != cordoned(after) {
                     again.extend(budgets(room, cluster.id));
@@ -291,6 +297,12 @@ impl Engine {
             }
             _ => {}
         }
+    }
+
+    /// Whether a rule has asked to see it later.
+    fn waits(&self, subject: Subject) -> bool {
+        let rules = subject.kind.map_or(Kind::ALL.len(), |k| k as usize);
+        !self.asked.is_empty() && self.by_kind[rules].iter().any(|rule| self.asked.contains_key(&(subject, *rule)))
     }
 
     /// Drops what nobody waits for any more from the top, so that `next_due` is true.

@@ -5,6 +5,7 @@
 //! Leaves drawing to `view`, and changing anything to nobody here.
 
 mod engine;
+pub mod explain;
 mod index;
 mod lines;
 mod rules;
@@ -17,6 +18,7 @@ pub use threshold::{Threshold, ThresholdError, Thresholds};
 
 use crate::model::{ClusterId, Kind, Object, ObjectRef, Str, Time, Uid};
 use crate::store::{Cluster, Store};
+use hashbrown::HashSet;
 use index::Index;
 
 /// How bad it is.
@@ -121,6 +123,7 @@ pub struct Judge<'a> {
     pub now: i64,
     rule: &'static RuleInfo,
     index: &'a Index,
+    cordoned: &'a HashSet<Str>,
     thresholds: &'a [i64],
     /// The time that this rule asked for when it last judged the object.
     asked: Option<i64>,
@@ -198,8 +201,8 @@ fn title(namespace: &Str, name: &Str) -> String {
 fn age(secs: i64) -> String {
     match secs {
         ..120 => format!("{secs}s"),
-        ..7200 => format!("{}m", secs / 60),
-        ..172_800 => format!("{}h", secs / 3600),
+        120..7200 => format!("{}m", secs / 60),
+        7200..172_800 => format!("{}h", secs / 3600),
         _ => format!("{}d", secs / 86_400),
     }
 }

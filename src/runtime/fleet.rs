@@ -52,13 +52,13 @@ impl Fleet {
         let pool = ExecPool::default();
         let handles = members.iter().enumerate().map(|(n, m)| {
             let configured = &m.settings.namespaces.value;
-            let wanted = if namespaces.is_empty() { configured } else { namespaces };
+            let wanted = if namespaces.is_empty() { configured.clone() } else { namespaces.to_vec() };
             let budget = &m.settings.budget;
             let source = ClusterSource {
                 id: ClusterId(u16::try_from(n).unwrap_or(u16::MAX)),
                 target: m.target.clone(),
                 kinds: kinds.to_vec(),
-                namespaces: (!wanted.is_empty()).then(|| wanted.clone()),
+                namespaces: (!wanted.is_empty()).then_some(wanted),
                 budget: BudgetConfig { requests_per_second: budget.requests_per_second.value, burst: budget.burst.value, ..BudgetConfig::default() },
                 pool: pool.clone(),
                 timing: Timing::default(),
@@ -132,6 +132,7 @@ pub fn thresholds(config: &Config) -> (Thresholds, Vec<Diag>) {
         let value = match &t.value {
             crate::config::ThresholdValue::Flag(on) => on.to_string(),
             crate::config::ThresholdValue::Number(n) => n.to_string(),
+            crate::config::ThresholdValue::Duration(d) => crate::config::format_duration(*d),
             crate::config::ThresholdValue::Text(text) => text.clone(),
         };
         if let Err(e) = thresholds.set(&t.rule.value, &t.key.value, &value) {

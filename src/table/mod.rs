@@ -6,14 +6,24 @@
 mod bad;
 mod column;
 mod columns;
+mod complete;
+mod filter;
+mod find;
+mod parse;
+mod pattern;
 mod subject;
 mod value;
+mod view;
 
 pub use bad::{bad, stale};
 pub use column::{Align, Column, Get, Severity, Show, Tone, Unit};
 pub use columns::status_of;
+pub use complete::{Completion, complete};
+pub use filter::{Filter, FilterError};
+pub use find::{Found, find_anywhere};
 pub use subject::{Subject, Unknown};
 pub use value::Value;
+pub use view::{Sort, View};
 
 use crate::model::{ClusterId, Object};
 use crate::store::{Cluster, RowId, Store};

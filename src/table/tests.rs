@@ -30,8 +30,9 @@ pub(super) fn apply(store: &mut Store, cluster: u16, delta: Delta) -> Vec<Touche
 
 pub(super) fn put(store: &mut Store, cluster: u16, kind: Kind, value: &serde_json::Value) -> Vec<Touched> {
     let object = object::decode_json(kind, value.to_string().as_bytes(), &mut Interner::default()).unwrap();
-    apply(store, cluster, Delta::KindState(kind, KindState::Live));
-    apply(store, cluster, Delta::Rows { kind, changes: vec![Change::Upsert(object)] })
+    let mut touched = apply(store, cluster, Delta::KindState(kind, KindState::Live));
+    touched.extend(apply(store, cluster, Delta::Rows { kind, changes: vec![Change::Upsert(object)] }));
+    touched
 }
 
 pub(super) fn pod(ns: &str, name: &str, node: &str, restarts: u32, waiting: Option<&str>) -> serde_json::Value {

@@ -149,7 +149,7 @@ fn status(d: &Draw, area: Rect, buf: &mut Buffer) {
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), text, role);
     };
     if !d.app.scope.is_all() {
-        extra(&format!("only {}", d.app.scope.describe(d.world.store)), Role::Filter);
+        extra(&format!("only {}", d.app.scope.describe()), Role::Filter);
     }
     if d.app.frozen {
         extra("FROZEN", Role::StateStale);

@@ -4,7 +4,7 @@ use super::text::{elide, width};
 use super::{Draw, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
 use crate::model::{Kind, KindState};
-use crate::table::{Align, Column, Row, Sort, Tone, Value, bad, stale};
+use crate::table::{Align, Column, Row, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -51,8 +51,8 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
         title.push_str(&format!(" | {} marked", pane.marks.len()));
     }
     let sort = match pane.view.sort() {
-        Sort::Default => "worst first".to_owned(),
-        Sort::Column { id, descending } => format!("by {id} {}", if descending { d.glyphs.descending } else { d.glyphs.ascending }),
+        None => "worst first".to_owned(),
+        Some(s) => format!("by {} {}", s.column.id, if s.descending { d.glyphs.descending } else { d.glyphs.ascending }),
     };
     let place = if n == 0 { String::new() } else { format!(" {}/{n}", pane.cursor + 1) };
     d.rule(buf, Rect { height: 1, ..area }, &title, &format!("{sort}{place}"), true);
@@ -99,7 +99,7 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         }
         if let Some(reason) = c.state.reason() {
             let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
-            let age = c.age(d.world.now).map_or("never seen".to_owned(), |s| format!("{rows} rows {} old", crate::table::age(s)));
+            let age = crate::model::Time::from_secs(c.alive).map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
             gaps.push(format!("{} {}: {reason}, {age}", c.info.name, c.state.word()));
         }
     }
@@ -173,7 +173,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     let placed = place(pane, &wanted, &widths, area.width.saturating_sub(2));
     if look.header {
         for p in &placed {
-            let sorted = matches!(pane.view.sort(), Sort::Column { id, .. } if id == p.column.id);
+            let sorted = pane.view.sort().is_some_and(|s| s.column.id == p.column.id);
             let title = elide(p.column.title, usize::from(p.width), d.glyphs.ellipsis);
             let pad = if p.column.align == Align::Right { p.width.saturating_sub(width(&title) as u16) } else { 0 };
             d.put(buf, area.x + 2 + p.x + pad, area.y, p.width - pad, &title, if sorted { Role::HeaderSorted } else { Role::Header });
@@ -205,9 +205,9 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             if old && p.column.id == ANCHORED[0] && pane.subject != crate::table::Subject::Clusters {
                 text = format!("{}?", elide(&text, usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
             }
-            let role = match p.column.tone.map(|f| f(&ctx, row, value)) {
+            let role = match p.column.severity.map(|f| f(&ctx, row, value)) {
                 _ if old => Role::Stale,
-                Some(Tone::Plain) | None if p.column.id == "name" && worst >= Tone::Warning => tone(worst),
+                Some(Tone::Plain) | None if p.column.id == "name" && worst.fault() => tone(worst),
                 Some(t) => tone(t),
                 None => Role::Text,
             };
@@ -272,5 +272,5 @@ fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[
 
 /// The pane's register entry for a table.
 pub fn pane_of(pane: &TablePane) -> Option<&'static panes::Pane> {
-    panes::PANES.iter().find(|p| p.subject == pane.subject)
+    panes::PANES.iter().find(|p| p.subject == pane.subject).copied()
 }

@@ -130,7 +130,9 @@ pub fn description(output: Output, fleet: &Fleet, cluster: &Cluster, object: &Ob
         Ok(value) => {
             let doc = crate::doc::Doc::new(&value);
             for at in doc.visible() {
-                writeln!(out, "  {}", doc.shown(*at).text)?;
+                if let Some(line) = doc.shown(at) {
+                    writeln!(out, "  {}", line.text)?;
+                }
             }
         }
         Err(reason) => writeln!(out, "  not fetched: {reason}")?,

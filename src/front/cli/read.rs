@@ -59,9 +59,8 @@ pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: std::time::Duratio
 fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
     match &c.state {
         ConnectionState::Unreachable { .. } | ConnectionState::Unauthorized { .. } => true,
-        ConnectionState::Live if kinds.is_empty() => true,
-        ConnectionState::Connecting => false,
-        _ => !kinds.is_empty() && kinds.iter().all(|k| !matches!(c.kind_state(*k), KindState::Waiting | KindState::Listing)),
+        ConnectionState::Connecting | ConnectionState::Syncing { .. } => false,
+        _ => kinds.iter().all(|k| !matches!(c.kind_state(*k), KindState::Waiting | KindState::Listing)),
     }
 }
 
