@@ -290,11 +290,12 @@ impl App {
             self.panes.values_mut().chain(self.cockpit.tables()).for_each(|p| p.outdated = true);
             return (false, Vec::new());
         }
-        let (mut dirty, mut effects) = (false, Vec::new());
+        // The first line counts the problems on every screen.
+        let (mut dirty, mut effects) = (self.cockpit.refresh_lines(world), Vec::new());
         let shown = match &mut self.place {
             Place::Cockpit => {
                 let changed = self.cockpit.tables().fold(false, |dirty, t| t.refresh(world, Some(touched)) || dirty);
-                dirty |= self.cockpit.refresh_lines(world) || changed || touched.iter().any(|t| matches!(t, Touched::Cluster(_)));
+                dirty |= changed || touched.iter().any(|t| matches!(t, Touched::Cluster(_)));
                 dirty |= !touched.is_empty();
                 None
             }
@@ -330,7 +331,7 @@ impl App {
 
     /// A minute has gone by or a rule came due: what depends on time alone.
     pub fn tick(&mut self, world: &World) -> bool {
-        !self.frozen && matches!(self.place, Place::Cockpit) && self.cockpit.refresh_lines(world)
+        !self.frozen && self.cockpit.refresh_lines(world)
     }
 
     /// What was drawn: offsets and widths are kept for the next frame and for keys that move by pages.

@@ -27,7 +27,7 @@ fn parts(height: u16, lines: u16, clusters: u16, tiles: &[u16]) -> Parts {
     let top = rest - least;
     let (want_burning, want_strip) = (lines.max(1) + 1, clusters.max(1) + 1);
     let strip = want_strip.min((top * 2 / 5).max(3)).min(top.saturating_sub(3));
-    let burning = if small { top - strip } else { want_burning.max(6).min(top - strip) };
+    let burning = if small { top - strip } else { want_burning.max(4).min(top - strip) };
     let mut shares = Vec::new();
     if small {
         if !tiles.is_empty() {
@@ -178,6 +178,7 @@ fn strip(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let look = table::Look { part: Some(Focus::Strip), focused, header: true, columns };
     d.rule(buf, Rect { height: 1, ..area }, "", "", focused);
     table::draw(d, &app.strip, &look, area, buf, hits);
+    d.put(buf, area.x + 2, area.y, 8, "CLUSTERS", if focused { Role::TitleFocus } else { Role::Title });
 }
 
 /// A row of tiles side by side.
