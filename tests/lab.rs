@@ -365,7 +365,7 @@ struct Back<'a> {
 impl Drop for Back<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.lab.lab(&self.what);
+            self.lab.try_lab(&self.what);
         }
     }
 }

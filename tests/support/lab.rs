@@ -66,10 +66,14 @@ impl Lab {
     pub fn viewer(&self) -> PathBuf {
         self.home.join("kubeconfig-viewer")
     }
+    /// Runs `tests/lab/lab`, whatever comes of it.
+    pub fn try_lab(&self, args: &[&str]) -> Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
+        Command::new(script).args(args).env("LAB_HOME", &self.home).env_remove("LAB_PORT").output().unwrap()
+    }
     /// Runs `tests/lab/lab`.
     pub fn lab(&self, args: &[&str]) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
-        let out = Command::new(script).args(args).env("LAB_HOME", &self.home).output().unwrap();
+        let out = self.try_lab(args);
         assert!(out.status.success(), "lab {}: {}{}", args.join(" "), String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     }
     pub fn kubectl<S: AsRef<OsStr>>(&self, context: &str, args: &[S]) -> String {
