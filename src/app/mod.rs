@@ -400,12 +400,12 @@ impl App {
 
     /// Makes what is on screen current after one went there.
     fn refresh_place(&mut self, world: &World) {
+        self.cockpit.refresh_lines(world);
         match self.place {
             Place::Cockpit => {
                 for t in self.cockpit.tables().filter(|t| t.outdated) {
                     t.refresh(world, None);
                 }
-                self.cockpit.refresh_lines(world);
             }
             Place::Table(subject) => {
                 let scope = self.scope.clone();

@@ -74,6 +74,13 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// Whether equal sort keys mean equal values.
+    pub(super) fn exact_key(self) -> bool {
+        matches!(self, Self::Bool | Self::Number | Self::Millicores | Self::Bytes | Self::Percent | Self::Seconds | Self::Millis | Self::Moment)
+    }
+}
+
 /// How a cell's value is had.
 pub type Get = for<'a> fn(&Ctx<'a>, Row<'a>) -> Value<'a>;
 /// How bad a cell is.

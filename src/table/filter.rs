@@ -139,7 +139,12 @@ impl Filter {
     /// Whether a text stands in any cell. Most rows fail, so no cell is written out that cannot have it.
     fn found(&self, needle: &Needle, ctx: &Ctx<'_>, row: Row<'_>) -> bool {
         let mut text = String::new();
-        let mut has = |c: &&'static Column| on_text(&c.value(ctx, row), ctx.now, &mut text, |t| needle.find(t, 0).is_some());
+        let is_in = |t: &str| needle.find(t, 0).is_some();
+        // An owner's `Kind/name` need not be put together to see that a text without a slash is not in it.
+        let parts = !needle.has_slash() && row.object().is_some();
+        let owner = |c: &Column| parts && c.id == "owner";
+        let owned = || row.object().and_then(|o| o.meta().owner.as_deref()).is_some_and(|o| is_in(&o.name) || is_in(&o.kind));
+        let mut has = |c: &&'static Column| if owner(c) { owned() } else { on_text(&c.value(ctx, row), ctx.now, &mut text, is_in) };
         self.texts.iter().any(&mut has) || needle.numeric && self.numbers.iter().any(&mut has)
     }
 

@@ -9,6 +9,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+/// Score, length of the name, place.
+type Rank = (u32, Reverse<usize>, Reverse<RowKey>);
+
 /// A name that fits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
@@ -30,7 +33,7 @@ pub fn find_anywhere(store: &Store, text: &str, limit: usize) -> Vec<Found> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let (mut hay, mut chars) = (String::new(), Vec::new());
     // A shorter name first among equals, then fleet order: the worst kept is on top.
-    let mut best: BinaryHeap<Reverse<(u32, Reverse<usize>, Reverse<RowKey>)>> = BinaryHeap::with_capacity(limit + 1);
+    let mut best: BinaryHeap<Reverse<Rank>> = BinaryHeap::with_capacity(limit + 1);
     let mut offer = |key: RowKey, row: Row<'_>| {
         let Some(score) = pattern.score(Utf32Str::new(haystack(row, whole, &mut hay), &mut chars), &mut matcher) else { return };
         best.push(Reverse((score, Reverse(row.name().len()), Reverse(key))));
@@ -99,6 +102,6 @@ mod tests {
         assert_eq!(names("node 001"), ["node-001"]);
         assert!(names("").is_empty() && names("zzz").is_empty());
         assert_eq!(find_anywhere(&store, "a", 2).len(), 2);
-        assert_eq!(find_anywhere(&store, "pay/db", 1)[0].matched, [0..2]);
+        assert_eq!(find_anywhere(&store, "pay/db", 1)[0].matched, vec![Range { start: 0, end: 2 }]);
     }
 }

@@ -86,21 +86,34 @@ impl Needle {
         let (needle, hay) = (self.text.as_bytes(), text.as_bytes().get(from..)?);
         let Some((first, rest)) = needle.split_first() else { return Some(from) };
         let last = hay.len().checked_sub(needle.len())?;
-        let at = |n: &usize| same(hay[*n], *first, true) && hay[n + 1..n + needle.len()].eq_ignore_ascii_case(rest);
-        (0..=last).find(at).map(|n| from + n)
+        let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+        let mut at = 0;
+        while let Some(n) = hay[at..=last].iter().position(|b| *b == lower || *b == upper) {
+            at += n;
+            if hay[at + 1..at + needle.len()].eq_ignore_ascii_case(rest) {
+                return Some(from + at);
+            }
+            at += 1;
+            if at > last {
+                break;
+            }
+        }
+        None
     }
 
     /// Whether its characters occur in order in the texts, one after the other.
     pub(super) fn scattered<'a>(&self, texts: impl Iterator<Item = &'a str>) -> bool {
-        let mut wanted = self.text.bytes().peekable();
-        for b in texts.flat_map(str::bytes) {
-            match wanted.peek() {
-                Some(w) if same(b, *w, self.fold) => drop(wanted.next()),
-                Some(_) => {}
-                None => return true,
+        let mut wanted = self.text.as_bytes();
+        for text in texts {
+            for b in text.bytes() {
+                match wanted.split_first() {
+                    Some((w, rest)) if same(b, *w, self.fold) => wanted = rest,
+                    Some(_) => {}
+                    None => return true,
+                }
             }
         }
-        wanted.peek().is_none()
+        wanted.is_empty()
     }
 
     /// All places where it stands.

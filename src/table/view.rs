@@ -223,12 +223,12 @@ impl View {
             && row.object().is_none_or(|o| self.subject.lists(o) && scoped(o))
             && (!self.faults_only || bad(ctx, row).fault())
             && self.filter.matches(ctx, row);
-        seen.then(|| Sorted { entry: Entry { key: self.sort_key(ctx, row), row: key }, row })
+        seen.then(|| Sorted::new(Entry { key: self.sort_key(ctx, row), row: key }, row))
     }
 
     fn sorted<'a>(&self, ctx: &Ctx<'a>, key: RowKey) -> Option<Sorted<'a>> {
         let row = Row::of(ctx.store, key)?;
-        Some(Sorted { entry: Entry { key: self.sort_key(ctx, row), row: key }, row })
+        Some(Sorted::new(Entry { key: self.sort_key(ctx, row), row: key }, row))
     }
 
     /// The column that is sorted by; none for the bad on top.
@@ -252,16 +252,15 @@ impl View {
 
     fn order(&self, ctx: &Ctx<'_>, a: &Sorted<'_>, b: &Sorted<'_>) -> Ordering {
         let full = || {
-            let Some(sort) = self.by() else { return Ordering::Equal };
+            let Some(sort) = self.by().filter(|s| !s.column.unit.exact_key()) else { return Ordering::Equal };
             let (a, b) = (sort.column.value(ctx, a.row), sort.column.value(ctx, b.row));
             if sort.descending && !a.is_none() && !b.is_none() { b.cmp(&a) } else { a.cmp(&b) }
         };
-        let names = |r: Row<'_>, other: Row<'_>| r.cluster().id.cmp(&other.cluster().id).then_with(|| r.namespace().cmp(other.namespace())).then_with(|| r.name().cmp(other.name()));
-        a.entry.key.cmp(&b.entry.key).then_with(full).then_with(|| match a.row {
-            // Clusters stay in fleet order.
-            Row::Cluster(_) => Ordering::Equal,
-            Row::Object(..) => names(a.row, b.row),
-        }).then_with(|| a.entry.row.cmp(&b.entry.row))
+        // Clusters stay in fleet order: that of their ids.
+        let clusters = || a.entry.row.cluster().cmp(&b.entry.row.cluster());
+        // Namespaces are shared strings: most that are equal are the same.
+        let namespaces = || if std::ptr::eq(a.namespace, b.namespace) { Ordering::Equal } else { a.namespace.cmp(b.namespace) };
+        a.entry.key.cmp(&b.entry.key).then_with(full).then_with(clusters).then_with(namespaces).then_with(|| a.name.cmp(b.name)).then_with(|| a.entry.row.cmp(&b.entry.row))
     }
 
     /// Whether a row that is in place comes before a new one.
@@ -269,7 +268,7 @@ impl View {
         match entry.key.cmp(&new.entry.key) {
             Ordering::Less => true,
             Ordering::Greater => false,
-            Ordering::Equal => Row::of(ctx.store, entry.row).is_some_and(|row| self.order(ctx, &Sorted { entry: *entry, row }, new) == Ordering::Less),
+            Ordering::Equal => Row::of(ctx.store, entry.row).is_some_and(|row| self.order(ctx, &Sorted::new(*entry, row), new) == Ordering::Less),
         }
     }
 
@@ -280,10 +279,18 @@ impl View {
     }
 }
 
-/// A row while it is sorted: held, so that a tie needs no look-up.
+/// A row while it is sorted: held with its names, so that a tie needs no look-up.
 struct Sorted<'a> {
     entry: Entry,
     row: Row<'a>,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Sorted<'a> {
+    fn new(entry: Entry, row: Row<'a>) -> Self {
+        Self { entry, row, namespace: row.namespace(), name: row.name() }
+    }
 }
 
 fn slot(key: RowKey) -> usize {
@@ -366,6 +373,27 @@ mod tests {
             names(&store, &view).contains(&"owned".to_owned())
         };
         assert!(!has(Subject::Workloads) && has(Subject::ReplicaSets));
+    }
+
+    #[test]
+    fn a_keystroke_more_gives_what_the_whole_filter_gives() {
+        let mut store = fleet();
+        for n in 0..60 {
+            put(&mut store, n % 2, Kind::Pod, &pod(&format!("team-{}", n % 3), &format!("app-{n:02}-web"), &format!("n{}", n % 4), u32::from(n % 5), (n % 7 == 0).then_some("CrashLoopBackOff")));
+        }
+        let ctx = Ctx { store: &store, now: NOW };
+        let mut view = View::new(Subject::Pods);
+        view.rebuild(&ctx);
+        for text in ["ap-2 crashloop restarts>1", "Crash !ns:team-1", "\"b\" 3 -w", "/p-1/ node:n1,n2", "256Mi", "1G 2"] {
+            for end in (1..=text.len()).chain((0..text.len()).rev()) {
+                let Ok(filter) = Filter::parse(Subject::Pods, &text[..end]) else { continue };
+                view.set_filter(&ctx, filter.clone());
+                let mut fresh = View::new(Subject::Pods);
+                fresh.set_filter(&ctx, filter);
+                fresh.rebuild(&ctx);
+                assert_eq!(view.rows, fresh.rows, "{}", &text[..end]);
+            }
+        }
     }
 
     proptest! {

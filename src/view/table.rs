@@ -3,7 +3,7 @@
 use super::text::{elide, width};
 use super::{Draw, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{Kind, KindState};
+use crate::model::{ConnectionState, Kind, KindState};
 use crate::table::{Align, Column, Row, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
@@ -134,6 +134,27 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
     if waiting.is_empty() { format!("there are no {what}") } else { format!("nothing yet: {}", waiting.join(", ")) }
 }
 
+/// A cell's text. Of a cluster that is not live the numbers are marked, and its state is said as people say it.
+fn cell(d: &Draw, column: &Column, value: &Value, cluster: Option<&crate::store::Cluster>) -> String {
+    if let Value::Trend(values) = value {
+        return d.spark(values, 8);
+    }
+    let text = value.text(d.world.now);
+    let Some(c) = cluster else { return text };
+    if column.id == "state" {
+        let age = crate::model::Time::from_secs(c.since).map(|t| Value::Age(t).text(d.world.now)).unwrap_or_default();
+        return match &c.state {
+            ConnectionState::Stale { .. } => format!("STALE {age}"),
+            ConnectionState::Unreachable { .. } => format!("DOWN {age}"),
+            ConnectionState::Unauthorized { .. } => format!("NO LOGIN {age}"),
+            ConnectionState::Syncing { done, of } => format!("sync {done}/{of}"),
+            ConnectionState::Connecting | ConnectionState::Live => c.state.word().to_owned(),
+        };
+    }
+    let counts = matches!(value, Value::Int(_) | Value::Ratio(..) | Value::Percent(_) | Value::Millicores(_) | Value::Bytes(_));
+    if stale(Row::Cluster(c)) && counts { format!("{text}?") } else { text }
+}
+
 /// Rows of a table in an area.
 pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let header = u16::from(look.header);
@@ -147,6 +168,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         Some(ids) => ids.iter().filter_map(|id| Some((pane.subject.columns().iter().find(|c| c.id == *id)?, None))).collect(),
         None => pane.shown_columns(),
     };
+    let clusters = pane.subject == crate::table::Subject::Clusters;
     let cells: Vec<Vec<Value>> = keys
         .iter()
         .map(|key| match Row::of(d.world.store, *key) {
@@ -156,7 +178,11 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         .collect();
     let texts: Vec<Vec<String>> = cells
         .iter()
-        .map(|row| row.iter().map(|v| if let Value::Trend(t) = v { d.spark(t, 8) } else { v.text(d.world.now) }).collect())
+        .zip(&keys)
+        .map(|(row, key)| {
+            let cluster = Row::of(d.world.store, *key).filter(|_| clusters).map(Row::cluster);
+            row.iter().zip(&wanted).map(|(v, (column, _))| cell(d, column, v, cluster)).collect()
+        })
         .collect();
     let widths: Vec<u16> = wanted
         .iter()
@@ -167,10 +193,11 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(column.max), column.max);
             let before = pane.widths.iter().find(|(id, _)| *id == column.id).map_or(0, |(_, w)| *w);
             hits.widths.push((look.part, column.id, content));
-            fixed.unwrap_or(content.max(before))
+            let asks = u16::from(!clusters && column.id == ANCHORED[0] && keys.iter().any(|k| Row::of(d.world.store, *k).is_some_and(stale)));
+            fixed.unwrap_or(content.max(before) + asks)
         })
         .collect();
-    let placed = place(pane, &wanted, &widths, area.width.saturating_sub(2));
+    let placed = place(pane, &wanted, &widths, area.width.saturating_sub(2), look.columns.is_some());
     if look.header {
         for p in &placed {
             let sorted = pane.view.sort().is_some_and(|s| s.column.id == p.column.id);
@@ -202,8 +229,8 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             let n = wanted.iter().position(|(c, _)| c.id == p.column.id).unwrap_or(0);
             let (value, text) = (&cells[i][n], &texts[i][n]);
             let mut text = elide(text, usize::from(p.width), d.glyphs.ellipsis);
-            if old && p.column.id == ANCHORED[0] && pane.subject != crate::table::Subject::Clusters {
-                text = format!("{}?", elide(&text, usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
+            if old && p.column.id == ANCHORED[0] && !clusters {
+                text = format!("{}?", elide(&texts[i][n], usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
             }
             let role = match p.column.severity.map(|f| f(&ctx, row, value)) {
                 _ if old => Role::Stale,
@@ -225,12 +252,24 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     }
 }
 
+/// As narrow as a column may get before another has to leave: long texts may be cut short, names only a little.
+fn least(column: &Column, width: u16) -> u16 {
+    let floor = match column.id {
+        "name" => 28,
+        _ if column.max >= 40 => column.min.max(12),
+        // Short ones lose more than they give.
+        _ if width <= 14 => width,
+        _ => (width * 3).div_ceil(4).max(14),
+    };
+    floor.min(width)
+}
+
 /// Which columns fit, and where. Without a choice of one's own columns leave in their declared order; with `wide` or chosen
-/// columns the rest scrolls.
-fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[u16], room: u16) -> Vec<Placed> {
+/// columns the rest scrolls; a tile keeps all of its few.
+fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[u16], room: u16, tile: bool) -> Vec<Placed> {
     let mut keep: Vec<usize> = (0..wanted.len()).collect();
-    let scrolls = pane.wide || pane.columns.is_some();
-    let total = |keep: &[usize]| keep.iter().map(|n| widths[*n] + 1).sum::<u16>().saturating_sub(1);
+    let scrolls = !tile && (pane.wide || pane.columns.is_some());
+    let needed = |keep: &[usize]| keep.iter().map(|n| least(wanted[*n].0, widths[*n]) + 1).sum::<u16>().saturating_sub(1);
     if scrolls {
         let mut skip = pane.hscroll;
         keep.retain(|n| {
@@ -239,8 +278,8 @@ fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[
             skip -= usize::from(hide);
             !hide
         });
-    } else {
-        while total(&keep) > room && keep.len() > 1 {
+    } else if !tile {
+        while needed(&keep) > room && keep.len() > 1 {
             let Some(out) = keep.iter().copied().max_by_key(|n| (wanted[*n].0.leave, *n)) else { break };
             if wanted[out].0.leave == 0 {
                 break;
@@ -248,14 +287,13 @@ fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[
             keep.retain(|n| *n != out);
         }
     }
-    // What is left over goes to the name, which may be cut otherwise; what lacks is taken from the widest.
+    // What lacks is taken from the column that has most above its least; then, in a tile, from the widest.
     let mut own: Vec<u16> = keep.iter().map(|n| widths[*n]).collect();
+    let slack = |own: &[u16], at: usize| own[at] - least(wanted[keep[at]].0, widths[keep[at]]).min(own[at]);
     while !scrolls && own.iter().map(|w| w + 1).sum::<u16>().saturating_sub(1) > room {
-        let Some(widest) = (0..own.len()).max_by_key(|n| own[*n]) else { break };
-        if own[widest] <= 4 {
-            break;
-        }
-        own[widest] -= 1;
+        let at = (0..own.len()).max_by_key(|at| slack(&own, *at)).filter(|at| slack(&own, *at) > 0);
+        let Some(at) = at.or_else(|| (0..own.len()).max_by_key(|at| own[*at]).filter(|at| own[*at] > 4)) else { break };
+        own[at] -= 1;
     }
     let mut x = 0;
     let mut placed = Vec::new();

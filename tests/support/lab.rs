@@ -1,0 +1,120 @@
+//! The lab that `QD_LAB` names: real control planes, what kubectl says of them, and `qd` run against them.
+
+use super::derive::World;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The contexts that `tests/lab/run` brings up; the second one is the older Kubernetes.
+pub const CONTEXTS: [&str; 2] = ["lab-1", "lab-2"];
+
+pub struct Lab {
+    home: PathBuf,
+}
+
+/// A directory for one run of `qd`: state, configuration and home, and nothing of the person's own.
+pub struct Room {
+    dir: tempfile::TempDir,
+}
+
+impl Room {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+    /// What `qd` is to see of the environment.
+    pub fn env(&self, kubeconfig: &Path) -> Vec<(&'static str, PathBuf)> {
+        vec![
+            ("PATH", std::env::var_os("PATH").unwrap().into()), ("HOME", self.path("home")), ("XDG_CONFIG_HOME", self.path("config")), ("XDG_STATE_HOME", self.path("xdg")),
+            ("QD_STATE_DIR", self.state()), ("KUBECONFIG", kubeconfig.into()), ("TERM", "xterm-256color".into()), ("LANG", "C.UTF-8".into()),
+        ]
+    }
+    /// `qd` with these arguments, to its end.
+    pub fn qd(&self, kubeconfig: &Path, args: &[&str]) -> Output {
+        Command::new(QD).args(args).env_clear().envs(self.env(kubeconfig)).output().unwrap()
+    }
+    /// The JSON that `qd` prints, with its exit code and what it says on standard error.
+    pub fn json(&self, kubeconfig: &Path, args: &[&str]) -> (Value, i32, String) {
+        let out = self.qd(kubeconfig, args);
+        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+        let value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("qd {}: {e}\n{}\n{stderr}", args.join(" "), String::from_utf8_lossy(&out.stdout)));
+        (value, out.status.code().unwrap_or(-1), stderr)
+    }
+}
+
+/// The binary that cargo built for this test.
+pub const QD: &str = env!("CARGO_BIN_EXE_qd");
+
+impl Lab {
+    /// The lab of `QD_LAB`, if there is one.
+    pub fn open() -> Option<Self> {
+        let home = PathBuf::from(std::env::var_os("QD_LAB").filter(|v| !v.is_empty())?);
+        assert!(home.join("kubeconfig").is_file(), "QD_LAB={}: no lab there; tests/lab/lab up -n 2 --old makes one", home.display());
+        Some(Self { home })
+    }
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.home.join("kubeconfig")
+    }
+    /// The same clusters, as somebody who may read neither Secrets nor nodes.
+    pub fn viewer(&self) -> PathBuf {
+        self.home.join("kubeconfig-viewer")
+    }
+    /// Runs `tests/lab/lab`, whatever comes of it.
+    pub fn try_lab(&self, args: &[&str]) -> Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
+        Command::new(script).args(args).env("LAB_HOME", &self.home).env_remove("LAB_PORT").output().unwrap()
+    }
+    /// Runs `tests/lab/lab`.
+    pub fn lab(&self, args: &[&str]) {
+        let out = self.try_lab(args);
+        assert!(out.status.success(), "lab {}: {}{}", args.join(" "), String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    }
+    pub fn kubectl<S: AsRef<OsStr>>(&self, context: &str, args: &[S]) -> String {
+        let out = Command::new("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", context]).args(args).output().unwrap();
+        assert!(out.status.success(), "kubectl: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+    /// `kubectl apply` of these objects.
+    pub fn apply(&self, context: &str, objects: &Value) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), objects.to_string()).unwrap();
+        self.kubectl(context, &["apply", "-f", file.path().to_str().unwrap()]);
+    }
+    /// Everything that the comparison needs of one cluster.
+    pub fn world(&self, context: &str) -> World {
+        const KINDS: &str = "nodes,pods,deployments.apps,statefulsets.apps,daemonsets.apps,replicasets.apps,jobs.batch,cronjobs.batch,horizontalpodautoscalers.v2.autoscaling,poddisruptionbudgets.policy,events.v1.,namespaces";
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let all = json(&self.kubectl(context, &["get", KINDS, "-A", "-o", "json"]));
+        let mut lists = std::collections::BTreeMap::<String, Vec<Value>>::new();
+        for o in all["items"].as_array().unwrap() {
+            lists.entry(o["kind"].as_str().unwrap().into()).or_default().push(o.clone());
+        }
+        let version = json(&self.kubectl(context, &["version", "-o", "json"]));
+        let config = json(&std::fs::read_to_string(self.kubeconfig()).unwrap());
+        let server = config["clusters"].as_array().unwrap().iter().find(|c| c["name"] == context).unwrap()["cluster"]["server"].clone();
+        World { context: context.into(), server: server.as_str().unwrap().into(), version: version["serverVersion"]["gitVersion"].as_str().unwrap().into(), lists }
+    }
+}
+
+pub fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// Asks again and again until there is an answer.
+pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(e) => assert!(Instant::now() < end, "waited {} s for {what}\n{e}", limit.as_secs()),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
