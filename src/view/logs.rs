@@ -160,10 +160,8 @@ fn empty(logs: &Logs) -> String {
         format!("none of {} lines is kept by the filter", logs.total())
     } else if all > 0 && ended == all {
         "no lines".to_owned()
-    } else if logs.states.values().any(|s| *s == LogState::Open) {
-        "no lines yet".to_owned()
     } else {
-        "opening...".to_owned()
+        "no lines yet".to_owned()
     }
 }
 
