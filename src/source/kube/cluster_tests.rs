@@ -92,12 +92,28 @@ async fn lab_clusters_go_live_with_every_row() {
         seen.until(&mut rx, Duration::from_secs(10), "live", |s| s.word() == "live").await;
         eprintln!("{name}: live {:?}, batches {}, {:?}", began.elapsed(), seen.batches, seen.log);
         let client = handle.reader().client().unwrap();
-        for kind in Kind::ALL {
-            let list = client.get_json(&kind.path(None)).await.unwrap();
-            let n = list["items"].as_array().unwrap().len();
-            eprintln!("{name}: {} {} of {n}, {:?}", kind.plural(), seen.rows.get(&kind).map_or(0, HashMap::len), seen.kinds.get(&kind));
-            if !matches!(kind, Kind::Event) {
-                assert_eq!(seen.rows.get(&kind).map_or(0, HashMap::len), n, "{}", kind.plural());
+        let seconds = std::env::var("QD_LAB_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+        let (limit, before) = (Instant::now() + Duration::from_secs(seconds), seen.batches);
+        while let Ok(Some(batch)) = tokio::time::timeout_at(limit, rx.recv()).await {
+            seen.fold(batch);
+        }
+        eprintln!("{name}: {} batches in {seconds} s", seen.batches - before);
+        for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Event) {
+            let path = kind.path(None);
+            let limit = Instant::now() + Duration::from_secs(40);
+            loop {
+                let list = client.get_json(&path).await.unwrap();
+                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+                let theirs: std::collections::BTreeMap<_, _> = list["items"].as_array().unwrap().iter().map(|o| (text(&o["metadata"]["uid"]), text(&o["metadata"]["resourceVersion"]))).collect();
+                while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(100), rx.recv()).await {
+                    seen.fold(batch);
+                }
+                let ours = seen.rows.get(&kind).into_iter().flatten().map(|(uid, o)| (uid.to_string(), o.meta().version.to_string())).collect();
+                if theirs == ours {
+                    eprintln!("{name}: {} {}", ours.len(), kind.plural());
+                    break;
+                }
+                assert!(Instant::now() < limit, "{}: {} of {} rows, or of other versions", kind.plural(), ours.len(), theirs.len());
             }
         }
         let generation = seen.generation;

@@ -99,11 +99,10 @@ async fn round(client: &ReadClient, object: &ObjectRef, tx: &mpsc::Sender<Object
             let mut event: Value = serde_json::from_slice(&line).map_err(|_| ClientError::Decode { message: "a broken watch event".into() })?;
             let value = event["object"].take();
             match event["type"].as_str() {
-                Some("ADDED" | "MODIFIED") if same(&value, object) => {
-                    if !send(tx, value).await {
-                        return Ok(false);
-                    }
-                }
+                Some("ADDED" | "MODIFIED") if same(&value, object) => match send(tx, value).await {
+                    true => {}
+                    false => return Ok(false),
+                },
                 Some("ADDED" | "MODIFIED" | "DELETED") => return Err(ClientError::NotFound { message: "deleted".into() }),
                 Some("ERROR") => return Err(ClientError::from_status(value.to_string().as_bytes())),
                 _ => {}
