@@ -13,6 +13,8 @@ mod backoff;
 mod budget;
 mod error;
 mod exec;
+#[cfg(test)]
+mod fake;
 mod gzip;
 mod kubeconfig;
 mod limits;

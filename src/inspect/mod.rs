@@ -1,1 +1,219 @@
-//! (inspect)
+//! Rules that read the store and give findings with evidence and what to do.
+//!
+//! Owns the rules ([`RULES`], one file each in `rules/`), when each is judged ([`Engine`]: a changed row is judged
+//! again, and what a rule asked to see later), and how findings fold into the lines of BURNING ([`Line`]).
+//! Leaves drawing to `view`, and changing anything to nobody here.
+
+mod engine;
+pub mod explain;
+mod index;
+mod lines;
+mod rules;
+mod threshold;
+
+pub use engine::Engine;
+pub use lines::Line;
+pub use rules::RULES;
+pub use threshold::{Threshold, ThresholdError, Thresholds};
+
+use crate::model::{ClusterId, Kind, Object, ObjectRef, Str, Time, Uid};
+use crate::store::{Cluster, Store};
+use hashbrown::HashSet;
+use index::Index;
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    /// One word, as JSON has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A rule: what it is, and how it judges one object.
+pub struct RuleInfo {
+    /// As people type it, `pod-crashloop`.
+    pub id: &'static str,
+    pub area: &'static str,
+    /// The worst that it gives.
+    pub severity: Severity,
+    /// What a finding is attached to and rolled up to, in words.
+    pub scope: &'static str,
+    /// The condition in one line.
+    pub summary: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// The kinds whose objects are judged; empty: every cluster is.
+    pub kinds: &'static [Kind],
+    pub thresholds: &'static [Threshold],
+    pub judge: fn(&Judge<'_>) -> Verdict,
+}
+
+impl PartialEq for RuleInfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+impl std::fmt::Debug for RuleInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+/// One thing that a finding rests on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evidence {
+    pub what: String,
+    pub value: String,
+    pub at: Option<Time>,
+}
+
+/// What a rule found at one object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Finding {
+    pub rule: &'static RuleInfo,
+    pub severity: Severity,
+    pub cluster: ClusterId,
+    /// None: the cluster itself.
+    pub object: Option<ObjectRef>,
+    /// From the objects' own timestamps; none where they have none.
+    pub since: Option<Time>,
+    /// Short, without the object's name.
+    pub message: String,
+    pub evidence: Vec<Evidence>,
+    /// What to do, in words.
+    pub next_step: String,
+}
+
+/// Which finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FindingId {
+    pub cluster: ClusterId,
+    /// Of the object; zero for the cluster itself.
+    pub uid: Uid,
+    pub rule: &'static str,
+}
+
+/// What a rule says of one object. The time (unix seconds) is when it must be judged again although nothing changed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    Fine,
+    FineUntil(i64),
+    Burning(Finding),
+    BurningUntil(Finding, i64),
+}
+
+/// What a rule may look at.
+pub struct Judge<'a> {
+    pub store: &'a Store,
+    pub cluster: &'a Cluster,
+    /// The object of one of the rule's kinds; none when the cluster is judged.
+    pub object: Option<&'a Object>,
+    /// Unix seconds.
+    pub now: i64,
+    rule: &'static RuleInfo,
+    index: &'a Index,
+    cordoned: &'a HashSet<Str>,
+    thresholds: &'a [i64],
+    /// The time that this rule asked for when it last judged the object.
+    asked: Option<i64>,
+}
+
+impl Judge<'_> {
+    /// A threshold's value: seconds, a count or percent, as its default is written.
+    fn value(&self, threshold: &Threshold) -> i64 {
+        let at = self.rule.thresholds.iter().position(|t| t.name == threshold.name);
+        at.and_then(|at| self.thresholds.get(at)).copied().unwrap_or_default()
+    }
+
+    /// Whether a condition that began at `began` has held for `hold` seconds; if not yet, when it will have.
+    fn held(&self, began: i64, hold: i64) -> Result<(), i64> {
+        if self.now >= began + hold { Ok(()) } else { Err(began + hold) }
+    }
+
+    /// The same for a condition that no timestamp dates: held since it was first seen.
+    fn held_since_seen(&self, hold: i64) -> Result<(), i64> {
+        match self.asked {
+            Some(at) if at <= self.now => Ok(()),
+            Some(at) => Err(at.min(self.now + hold)),
+            None => Err(self.now + hold),
+        }
+    }
+
+    fn finding(&self, severity: Severity, since: Option<Time>, message: impl Into<String>) -> Finding {
+        Finding {
+            rule: self.rule,
+            severity,
+            cluster: self.cluster.id,
+            object: self.object.map(|o| o.reference(self.cluster.id)),
+            since,
+            message: message.into(),
+            evidence: Vec::new(),
+            next_step: String::new(),
+        }
+    }
+}
+
+impl Finding {
+    /// Which one it is.
+    pub fn id(&self) -> FindingId {
+        FindingId { cluster: self.cluster, uid: self.object.as_ref().map(|o| o.uid).unwrap_or_default(), rule: self.rule.id }
+    }
+
+    fn with(mut self, what: &str, value: impl Into<String>, at: Option<Time>) -> Self {
+        self.evidence.push(Evidence { what: what.to_owned(), value: value.into(), at });
+        self
+    }
+
+    fn then(mut self, next_step: impl Into<String>) -> Self {
+        self.next_step = next_step.into();
+        self
+    }
+}
+
+/// Core workloads, whose faults weigh more: label `tier` core or critical, label `quarterdeck.io/core=true`, or a priority of a million and more.
+fn core(object: &Object) -> bool {
+    let labels = &object.meta().labels;
+    let priority = match object {
+        Object::Pod(p) => p.shape.priority,
+        Object::Workload(w) => w.shape.priority,
+        _ => 0,
+    };
+    priority >= 1_000_000 || matches!(labels.get("tier"), Some("core" | "critical")) || labels.get("quarterdeck.io/core") == Some("true")
+}
+
+/// `ns/name`, or the name alone.
+fn title(namespace: &Str, name: &Str) -> String {
+    if namespace.is_empty() { name.to_string() } else { format!("{namespace}/{name}") }
+}
+
+/// An age in one unit: `40s` below two minutes, then `5m`, `3h`, `2d`.
+fn age(secs: i64) -> String {
+    match secs {
+        ..120 => format!("{secs}s"),
+        120..7200 => format!("{}m", secs / 60),
+        7200..172_800 => format!("{}h", secs / 3600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
+/// `02:39Z`.
+fn clock(at: Time) -> String {
+    let day = at.secs().rem_euclid(86_400);
+    format!("{:02}:{:02}Z", day / 3600, day / 60 % 60)
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

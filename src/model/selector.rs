@@ -46,6 +46,41 @@ impl Selector {
         Self { labels: interner.labels(&selector.match_labels), expressions }
     }
 
+    /// Reads what people type: `app=x,tier!=y,zone in (a,b),env notin (c),key,!key`.
+    ///
+    /// # Errors
+    /// A term that is none of these, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (mut labels, mut expressions) = (Vec::new(), Vec::new());
+        let mut depth = 0;
+        let terms = text.split(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            c == ',' && depth == 0
+        });
+        for term in terms.map(str::trim).filter(|t| !t.is_empty()) {
+            let set = |operator, word: &str| -> Option<Requirement> {
+                let (key, rest) = term.split_once(word)?;
+                let values = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
+                Some(Requirement { key: key.trim().into(), operator, values: values.split(',').map(|v| Str::from(v.trim())).collect() })
+            };
+            let one = |key: &str, operator, value: &str| Requirement { key: key.trim().into(), operator, values: [Str::from(value.trim())].into() };
+            if let Some(r) = set(Operator::NotIn, " notin ").or_else(|| set(Operator::In, " in ")) {
+                expressions.push(r);
+            } else if let Some((key, value)) = term.split_once("!=") {
+                expressions.push(one(key, Operator::NotIn, value));
+            } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+                labels.push((Str::from(key.trim()), Str::from(value.trim())));
+            } else if term.contains([' ', '(', ')']) {
+                return Err(format!("`{term}` is no label term; write key=value, key!=value, key in (a,b), key or !key"));
+            } else if let Some(key) = term.strip_prefix('!') {
+                expressions.push(Requirement { key: key.into(), operator: Operator::DoesNotExist, values: Box::default() });
+            } else {
+                expressions.push(Requirement { key: term.into(), operator: Operator::Exists, values: Box::default() });
+            }
+        }
+        Ok(Self { labels: Labels::from(labels), expressions: expressions.into() })
+    }
+
     /// Whether these labels are selected.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
@@ -83,6 +118,17 @@ impl std::fmt::Display for Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn typed_selectors() {
+        let labels = Labels::from(vec![(Str::from("app"), Str::from("a")), (Str::from("tier"), Str::from("core"))]);
+        for (text, expected) in [
+            ("app=a", true), ("app==a,tier!=core", false), ("app in (x, a),tier", true), ("app notin (a)", false), ("!zone", true), ("zone", false), ("", true),
+        ] {
+            assert_eq!(Selector::parse(text).unwrap().matches(&labels), expected, "{text}");
+        }
+        assert!(Selector::parse("app a").is_err());
+    }
 
     #[test]
     fn every_operator() {

@@ -66,6 +66,11 @@ impl Handle {
     pub fn credential_renewed(&self) {
         self.send(Command::CredentialRenewed);
     }
+    /// The same, for a task that first stores the credential.
+    pub fn renewer(&self) -> impl FnOnce() + Send + 'static {
+        let commands = self.commands.clone();
+        move || drop(commands.send(Command::CredentialRenewed))
+    }
     /// What is to be watched from now on; rows of other kinds are no longer kept current.
     pub fn set_kinds(&self, kinds: Vec<Kind>) {
         self.send(Command::Kinds(kinds));

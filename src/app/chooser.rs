@@ -1,0 +1,134 @@
+//! Overlays that offer a choice: the palette, find, saved views, sort columns, containers.
+
+use super::{Prompt, World};
+use crate::command::{COMMANDS, Command, PaneName};
+use crate::model::Kind;
+use crate::table::{RowKey, find_anywhere};
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+
+/// What choosing an item does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    Run(Command),
+    /// Puts text into the palette: the command needs an argument.
+    Type(String),
+    Show(RowKey),
+}
+
+/// One line to choose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub text: String,
+    pub doc: String,
+    pub choice: Choice,
+}
+
+/// A list with a cursor.
+pub struct Chooser {
+    pub title: String,
+    pub items: Vec<Item>,
+    pub selected: usize,
+}
+
+impl Chooser {
+    pub fn new(title: impl Into<String>, items: Vec<Item>) -> Self {
+        Self { title: title.into(), items, selected: 0 }
+    }
+
+    pub fn step(&mut self, by: isize) {
+        self.selected = self.selected.saturating_add_signed(by).min(self.items.len().saturating_sub(1));
+    }
+
+    pub fn current(&self) -> Option<&Item> {
+        self.items.get(self.selected)
+    }
+}
+
+const LIMIT: usize = 200;
+
+/// What the palette offers for the typed text, best first.
+pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
+    let run = |text: String, doc: &str, command| Item { text, doc: doc.to_owned(), choice: Choice::Run(command) };
+    let mut all: Vec<Item> = Vec::new();
+    for pane in PaneName::ALL {
+        all.push(run(pane.name().to_owned(), pane.doc(), Command::Pane((*pane, None))));
+    }
+    for info in COMMANDS.iter().filter(|c| c.name != "pane") {
+        let required = info.args.first().is_some_and(|a| !a.optional);
+        match Command::parse(info.name) {
+            Ok(command) if !required => all.push(run(info.name.to_owned(), info.doc, command)),
+            _ => all.push(Item { text: info.usage(), doc: info.doc.to_owned(), choice: Choice::Type(format!("{} ", info.name)) }),
+        }
+    }
+    let mut namespaces = std::collections::BTreeSet::new();
+    for c in world.store.clusters() {
+        let doc = format!("Only this cluster ({})", c.state.word());
+        all.push(run(format!("cluster {}", c.info.name), &doc, Command::Cluster(c.info.name.to_string())));
+        namespaces.extend(c.objects(Kind::Namespace).map(|n| n.meta().name.clone()));
+    }
+    all.extend(namespaces.iter().map(|ns| run(format!("namespace {ns}"), "Only this namespace", Command::Namespace(ns.to_string()))));
+    all.extend(views.iter().map(|v| run(format!("view {v}"), "A saved view", Command::View(v.clone()))));
+    let text = text.trim();
+    if text.is_empty() {
+        all.truncate(LIMIT);
+        return all;
+    }
+    let (pattern, mut matcher, mut buffer) = (Pattern::parse(text, CaseMatching::Smart, Normalization::Smart), Matcher::new(Config::DEFAULT), Vec::new());
+    let exact = |item: &Item| item.text == text || PaneName::find(text).is_some_and(|p| p.name() == item.text);
+    let mut scored: Vec<(u32, Item)> = all
+        .into_iter()
+        .filter_map(|item| {
+            let score = pattern.score(Utf32Str::new(&item.text, &mut buffer), &mut matcher);
+            let score = if exact(&item) { Some(u32::MAX) } else { score };
+            Some((score?, item))
+        })
+        .collect();
+    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    let mut items: Vec<Item> = scored.into_iter().map(|(_, item)| item).collect();
+    // A whole command with its arguments wins over what only resembles it.
+    if let Ok(command) = Command::parse(text)
+        && items.first().is_none_or(|first| first.choice != Choice::Run(command.clone()))
+        && (text.contains(' ') || items.is_empty() || COMMANDS.iter().any(|c| c.aliases.contains(&text)))
+    {
+        let doc = COMMANDS.iter().find(|c| c.name == command.name()).map_or("", |c| c.doc);
+        items.insert(0, run(text.to_owned(), doc, command));
+    }
+    items.truncate(LIMIT);
+    items
+}
+
+/// Objects of the fleet by name, best first.
+pub fn find_items(world: &World, text: &str) -> Vec<Item> {
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
+    find_anywhere(world.store, text.trim(), LIMIT)
+        .into_iter()
+        .filter_map(|found| {
+            let key = found.key;
+            let (text, doc) = match crate::table::Row::of(world.store, key)? {
+                crate::table::Row::Cluster(c) => (c.info.name.to_string(), "cluster".to_owned()),
+                crate::table::Row::Object(c, o) => {
+                    let m = o.meta();
+                    let place = if m.namespace.is_empty() { c.info.name.to_string() } else { format!("{} {}", c.info.name, m.namespace) };
+                    (m.name.to_string(), format!("{} {place}", o.kind().name()))
+                }
+            };
+            Some(Item { text, doc, choice: Choice::Show(key) })
+        })
+        .collect()
+}
+
+/// What lies over the screen.
+pub enum Overlay {
+    /// A line of text at the bottom.
+    Prompt(Prompt),
+    /// Typed text with a list above it: palette and find.
+    Search(Prompt, Chooser),
+    Choose(Chooser),
+    /// The column chooser of the pane; the place in all columns.
+    Columns { selected: usize },
+    /// A question about quitting.
+    Quit,
+}

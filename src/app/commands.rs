@@ -1,0 +1,674 @@
+//! What each command does to the cockpit.
+
+use super::chooser::Choice;
+use super::{App, Chooser, Detail, Effect, Focus, Item, Logs, Notice, Overlay, Place, Purpose, Scope, Spot, World, line_key};
+use crate::command::{Command, PaneName};
+use crate::model::{Kind, Object, ObjectRef};
+use crate::table::{RowKey, Sort, Subject};
+
+impl App {
+    pub(super) fn run(&mut self, world: &World, command: &Command) -> Vec<Effect> {
+        if self.overlay.is_some()
+            && let Some(effects) = self.in_overlay(world, command)
+        {
+            return effects;
+        }
+        let own = match &mut self.place {
+            Place::Detail(d) => d.command(world, command),
+            Place::Logs(l) => l.command(world, command),
+            _ => None,
+        };
+        if let Some(effects) = own {
+            return effects;
+        }
+        let page = isize::try_from(self.shown.page.max(2) - 1).unwrap_or(1);
+        match command {
+            Command::Up => self.step(world, -1),
+            Command::Down => self.step(world, 1),
+            Command::PageUp => self.step(world, -page),
+            Command::PageDown => self.step(world, page),
+            Command::HalfPageUp => self.step(world, -page / 2),
+            Command::HalfPageDown => self.step(world, page / 2),
+            Command::Top => self.step(world, isize::MIN / 2),
+            Command::Bottom => self.step(world, isize::MAX / 2),
+            Command::Left => self.on_table(|t| t.hscroll = t.hscroll.saturating_sub(1)),
+            Command::Right => self.on_table(|t| t.hscroll = (t.hscroll + 1).min(t.shown_columns().len().saturating_sub(1))),
+            Command::NextTile | Command::PrevTile => {
+                if matches!(self.place, Place::Cockpit) {
+                    self.cockpit.turn(*command == Command::NextTile);
+                }
+            }
+            Command::NextMatch => self.next_problem(world, 1),
+            Command::PrevMatch => self.next_problem(world, -1),
+            Command::Pane((pane, filter)) => return self.show_pane(world, *pane, filter.as_deref()),
+            Command::All => {
+                self.set_scope(world, Scope::default());
+                return self.say("all clusters, all namespaces");
+            }
+            Command::Cluster(name) => return self.scope_to(world, Some(name), None),
+            Command::Namespace(name) => return self.scope_to(world, None, Some(name)),
+            Command::Open => return self.open(world),
+            Command::Yaml => {
+                let effects = self.open_object(world, None);
+                if let Place::Detail(d) = &mut self.place {
+                    d.show_yaml();
+                }
+                return effects;
+            }
+            Command::Logs | Command::LogsPrevious => return self.open_logs(world, *command == Command::LogsPrevious),
+            Command::Go(target) => return self.jump(world, *target),
+            Command::Back => return self.go_back(world),
+            Command::HistoryBack => return self.history(world, true),
+            Command::HistoryForward => return self.history(world, false),
+            Command::LastView => {
+                let effects = self.history(world, true);
+                return effects;
+            }
+            Command::Views => return self.choose_view(),
+            Command::View(name) => return self.show_view(world, name),
+            Command::SaveView(name) => return self.save_view(name),
+            Command::Help => {
+                let under = std::mem::replace(&mut self.place, Place::Help { scroll: 0 });
+                self.under.push(under);
+            }
+            Command::Filter(terms) => return self.filter(world, terms.as_deref()),
+            Command::Search(text) => match text {
+                Some(text) => {
+                    text.clone_into(&mut self.search);
+                    let problem = match &mut self.place {
+                        Place::Detail(d) => d.search(text),
+                        Place::Logs(l) => l.search(text),
+                        _ => return self.filter(world, Some(text)),
+                    };
+                    if let Some(problem) = problem {
+                        self.notice = Some(Notice::error(problem));
+                    }
+                }
+                None if matches!(self.place, Place::Detail(_) | Place::Logs(_)) => {
+                    let text = self.search.clone();
+                    self.open_prompt(Purpose::Search, &text);
+                }
+                None => return self.filter(world, None),
+            },
+            Command::Palette => self.open_search(world, Purpose::Palette, ""),
+            Command::Find(text) => self.open_search(world, Purpose::Find, text.as_deref().unwrap_or("")),
+            Command::FaultsOnly => {
+                let Some(t) = self.table_mut() else { return self.say("nothing to filter here") };
+                let on = !t.view.faults_only();
+                t.view.set_faults_only(&world.ctx(), on);
+                t.move_to(world, 0);
+                return self.say(if on { "faults only" } else { "everything" });
+            }
+            Command::Zoom => return self.zoom(world),
+            Command::Wide => self.on_table(|t| {
+                t.wide = !t.wide;
+                t.columns = None;
+                t.widths.clear();
+            }),
+            Command::Sort(column) => return self.sort(world, column.as_deref()),
+            Command::SortReverse => {
+                if let Some(t) = self.table_mut() {
+                    let sort = match t.view.sort() {
+                        Some(sort) => Sort { descending: !sort.descending, ..sort },
+                        None => return self.say("sorted with the worst on top; S chooses a column"),
+                    };
+                    t.set_sort(world, Some(sort));
+                }
+            }
+            Command::Columns => {
+                if self.table().is_none() {
+                    return self.say("no table here");
+                }
+                self.overlay = Some(Overlay::Columns { selected: 0 });
+            }
+            Command::Freeze => {
+                self.frozen = !self.frozen;
+                if !self.frozen {
+                    self.refresh_place(world);
+                }
+                return self.say(if self.frozen { "frozen: P lets it live again" } else { "live" });
+            }
+            Command::Seen => {
+                self.cockpit.seen = Some(self.cockpit.lines.iter().map(line_key).collect());
+                return self.say("seen: what is new from here on is marked");
+            }
+            Command::Mark => {
+                if let Some(t) = self.table_mut() {
+                    t.mark(world);
+                    t.step(world, 1);
+                }
+            }
+            Command::MarkRange => self.on_table_with(world, super::TablePane::mark_range),
+            Command::MarkAll => self.on_table_with(world, super::TablePane::mark_all),
+            Command::MarkClear => self.on_table(|t| t.marks.clear()),
+            Command::Copy => {
+                let names: Vec<String> = match (self.table(), self.highlighted(world)) {
+                    (Some(t), Some(_)) => t.objects(world).iter().map(|o| o.name.to_string()).collect(),
+                    (_, Some(o)) => vec![o.name.to_string()],
+                    _ => Vec::new(),
+                };
+                if names.is_empty() {
+                    return self.say("nothing to copy");
+                }
+                self.notice = Some(Notice::info(format!("copied {}", if names.len() == 1 { names[0].clone() } else { format!("{} names", names.len()) })));
+                return vec![Effect::Copy(names.join("\n"))];
+            }
+            Command::Acts => {
+                let verbs = crate::command::Verb::ALL.iter().map(|v| {
+                    let doc = crate::command::COMMANDS.iter().find(|c| c.name == v.name()).map_or("", |c| c.doc);
+                    Item { text: v.name().to_owned(), doc: format!("not yet: {doc}"), choice: Choice::Run(Command::Verb(*v, None)) }
+                });
+                self.overlay = Some(Overlay::Choose(Chooser::new("Acts: they come with the action layer", verbs.collect())));
+            }
+            Command::Fix => return self.fix(world),
+            Command::Verb(verb, _) => return self.say(format!("{} comes with the action layer; this version only reads", verb.name())),
+            Command::Jobs => return self.say("jobs come with the action layer; :pane jobs shows Kubernetes Jobs"),
+            Command::Audit => return self.say("the audit log comes with the action layer; this version only reads"),
+            Command::Login(name) => return self.on_cluster(world, name, Effect::Login),
+            Command::Reconnect(Some(name)) => return self.on_cluster(world, name, |id| Effect::Reconnect(Some(id))),
+            Command::Reconnect(None) => {
+                let id = self.highlighted_cluster(world);
+                let name = id.and_then(|id| world.store.cluster(id)).map_or("every cluster", |c| &c.info.name);
+                self.notice = Some(Notice::info(format!("reconnecting {name}")));
+                return vec![Effect::Reconnect(id)];
+            }
+            Command::Theme(name) => return vec![Effect::SetTheme(name.clone())],
+            Command::Keymap(name) => return vec![Effect::SetKeymap(name.clone())],
+            Command::Mouse => {
+                self.mouse = !self.mouse;
+                self.notice = Some(Notice::info(if self.mouse { "mouse on" } else { "mouse off: the terminal selects text" }));
+                return vec![Effect::Mouse(self.mouse)];
+            }
+            Command::Redraw => return vec![Effect::Redraw],
+            Command::Suspend => return vec![Effect::Suspend],
+            Command::Quit | Command::ForceQuit => {
+                self.quit = true;
+                return vec![Effect::SaveSession, Effect::Quit];
+            }
+            Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => return self.say("C opens the columns, where they can be moved and sized"),
+            Command::Unmask | Command::Fold | Command::FoldAll | Command::UnfoldAll => return self.say("open an object first (Enter)"),
+            Command::LogFollow | Command::LogWrap | Command::LogTimestamps | Command::LogPrevious | Command::LogContainer(_) | Command::LogFilter(_) | Command::LogSave(_) => {
+                return self.say("open logs first (l)");
+            }
+            Command::Accept | Command::Complete => {}
+        }
+        Vec::new()
+    }
+
+    fn on_table(&mut self, f: impl FnOnce(&mut super::TablePane)) {
+        if let Some(t) = self.table_mut() {
+            f(t);
+        }
+    }
+
+    fn on_table_with(&mut self, world: &World, f: impl FnOnce(&mut super::TablePane, &World)) {
+        if let Some(t) = self.table_mut() {
+            f(t, world);
+        }
+    }
+
+    fn on_cluster(&mut self, world: &World, name: &str, effect: impl FnOnce(crate::model::ClusterId) -> Effect) -> Vec<Effect> {
+        match world.store.cluster_named(name) {
+            Some(c) => vec![effect(c.id)],
+            None => {
+                let hint = crate::diag::nearest(name, world.store.clusters().iter().map(|c| &*c.info.name)).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                self.notice = Some(Notice::error(format!("no cluster {name}{hint}")));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Moves the cursor of what has the focus.
+    pub(super) fn step(&mut self, world: &World, by: isize) {
+        match &mut self.overlay {
+            Some(Overlay::Choose(c) | Overlay::Search(_, c)) => return c.step(by),
+            Some(Overlay::Columns { selected }) => {
+                *selected = selected.saturating_add_signed(by);
+                return self.clamp_columns();
+            }
+            _ => {}
+        }
+        match &mut self.place {
+            Place::Help { scroll } => *scroll = scroll.saturating_add_signed(by),
+            Place::Detail(d) => d.scroll(by),
+            Place::Logs(l) => l.scroll(by),
+            Place::Cockpit if self.cockpit.focus == Focus::Burning => {
+                let last = self.cockpit.lines.len().saturating_sub(1);
+                self.cockpit.cursor = self.cockpit.cursor.saturating_add_signed(by).min(last);
+            }
+            _ => self.on_table_with(world, |t, world| t.step(world, by)),
+        }
+    }
+
+    /// The next row with a problem, or the next match of the search.
+    fn next_problem(&mut self, world: &World, by: isize) {
+        let Some(t) = self.table_mut() else { return self.step(world, by) };
+        let n = t.view.len();
+        let next = (1..=n).map(|i| (t.cursor + if by > 0 { i } else { n - i }) % n.max(1)).find(|at| {
+            t.view.key(*at).and_then(|key| crate::table::Row::of(world.store, key)).is_some_and(|row| crate::table::bad(&world.ctx(), row).fault())
+        });
+        match next {
+            Some(at) => t.move_to(world, at),
+            None => self.notice = Some(Notice::info("no problem in this table")),
+        }
+    }
+
+    fn show_pane(&mut self, world: &World, pane: PaneName, filter: Option<&str>) -> Vec<Effect> {
+        if pane == PaneName::Cockpit {
+            self.remember();
+            self.leave(Place::Cockpit);
+            self.refresh_place(world);
+            return Vec::new();
+        }
+        let Ok(subject) = Subject::parse(pane.name()) else { return self.say(format!("no pane {}", pane.name())) };
+        match filter {
+            Some(filter) => self.show_table(world, subject, filter),
+            None => self.go_table(world, subject),
+        }
+        Vec::new()
+    }
+
+    fn scope_to(&mut self, world: &World, cluster: Option<&str>, namespace: Option<&str>) -> Vec<Effect> {
+        let scope = match (cluster, namespace) {
+            (Some(c), _) => Scope::cluster(world.store, c),
+            (_, Some(ns)) => self.scope.with_namespace(world.store, ns),
+            _ => Ok(Scope::default()),
+        };
+        match scope {
+            Ok(scope) => {
+                self.set_scope(world, scope);
+                let text = self.scope.describe();
+                self.say(text)
+            }
+            Err(e) => {
+                self.notice = Some(Notice::error(e));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Where one is, for going back.
+    fn spot(&self) -> Spot {
+        match &self.place {
+            Place::Table(subject) => {
+                let pane = self.panes.get(subject);
+                Spot::Table { subject: *subject, filter: pane.map(|p| p.filter_text.clone()).unwrap_or_default(), at: pane.and_then(super::TablePane::current) }
+            }
+            Place::Detail(d) => Spot::Detail(d.object.clone()),
+            _ => Spot::Cockpit,
+        }
+    }
+
+    pub(super) fn remember(&mut self) {
+        let spot = self.spot();
+        if self.back.last() != Some(&spot) {
+            self.back.push(spot);
+            if self.back.len() > 100 {
+                self.back.remove(0);
+            }
+        }
+        self.forward.clear();
+    }
+
+    /// Leaves everything that is open and goes there.
+    pub(super) fn leave(&mut self, place: Place) {
+        self.under.clear();
+        self.overlay = None;
+        self.place = place;
+    }
+
+    fn history(&mut self, world: &World, back: bool) -> Vec<Effect> {
+        let here = self.spot();
+        let from = if back { &mut self.back } else { &mut self.forward };
+        let Some(spot) = from.pop() else { return self.say(if back { "nothing before this" } else { "nothing after this" }) };
+        if back { &mut self.forward } else { &mut self.back }.push(here);
+        let (saved_back, saved_forward) = (std::mem::take(&mut self.back), std::mem::take(&mut self.forward));
+        let effects = match spot {
+            Spot::Cockpit => {
+                self.leave(Place::Cockpit);
+                self.refresh_place(world);
+                Vec::new()
+            }
+            Spot::Table { subject, filter, at } => {
+                self.show_table(world, subject, &filter);
+                if let (Some(pane), Some(at)) = (self.panes.get_mut(&subject), at) {
+                    pane.select(world, at);
+                }
+                Vec::new()
+            }
+            Spot::Detail(object) => self.open_object(world, Some(object)),
+        };
+        (self.back, self.forward) = (saved_back, saved_forward);
+        effects
+    }
+
+    fn go_back(&mut self, world: &World) -> Vec<Effect> {
+        self.hints.clear();
+        if let Some(under) = self.under.pop() {
+            let left = std::mem::replace(&mut self.place, under);
+            self.refresh_place(world);
+            return match left {
+                Place::Logs(l) => vec![Effect::StopLogs(l.request)],
+                _ => Vec::new(),
+            };
+        }
+        match self.place {
+            Place::Cockpit => self.say("this is the cockpit; ctrl-c twice quits"),
+            Place::Table(subject) => {
+                let pane = self.pane(subject);
+                if !pane.filter_text.is_empty() {
+                    let _ = pane.set_filter(world, "");
+                    return Vec::new();
+                }
+                if pane.view.faults_only() {
+                    pane.view.set_faults_only(&world.ctx(), false);
+                    return Vec::new();
+                }
+                self.remember();
+                self.leave(Place::Cockpit);
+                self.refresh_place(world);
+                Vec::new()
+            }
+            _ => {
+                self.leave(Place::Cockpit);
+                self.refresh_place(world);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Enter: the object of the line or row; a cluster shows its problems' pane.
+    fn open(&mut self, world: &World) -> Vec<Effect> {
+        if let Some(RowKey::Cluster(id)) = self.table().and_then(super::TablePane::current)
+            && let Some(c) = world.store.cluster(id)
+        {
+            let name = c.info.name.to_string();
+            let effects = self.scope_to(world, Some(&name), None);
+            self.go_table(world, Subject::Pods);
+            return effects;
+        }
+        if let Place::Cockpit = self.place
+            && self.cockpit.focus == Focus::Burning
+        {
+            let Some(line) = self.cockpit.lines.get(self.cockpit.cursor) else { return self.say("nothing burns") };
+            if line.subject.is_none() {
+                let id = line.cluster;
+                self.go_table(world, Subject::Clusters);
+                if let Some(p) = self.panes.get_mut(&Subject::Clusters) {
+                    p.select(world, RowKey::Cluster(id));
+                }
+                return Vec::new();
+            }
+        }
+        self.open_object(world, None)
+    }
+
+    /// Opens an object, the highlighted one if none is named. An event opens what it is about.
+    pub(super) fn open_object(&mut self, world: &World, object: Option<ObjectRef>) -> Vec<Effect> {
+        let Some(mut reference) = object.or_else(|| self.highlighted(world)) else { return self.say("nothing is highlighted") };
+        let Some(object) = world.store.resolve(&reference) else { return self.say(format!("{} is gone", reference.name)) };
+        if let Object::Event(e) = object
+            && let Some(about) = e.about.known_kind().and_then(|k| world.store.cluster(reference.cluster)?.named(k, &e.about.namespace, &e.about.name))
+        {
+            reference = about.reference(reference.cluster);
+        }
+        if matches!(&self.place, Place::Detail(d) if d.object == reference) {
+            return Vec::new();
+        }
+        self.remember();
+        let id = self.request();
+        let (detail, effects) = Detail::open(reference, id);
+        let under = std::mem::replace(&mut self.place, Place::Detail(Box::new(detail)));
+        self.under.push(under);
+        effects
+    }
+
+    fn open_logs(&mut self, world: &World, previous: bool) -> Vec<Effect> {
+        let Some(reference) = self.highlighted(world) else { return self.say("nothing is highlighted") };
+        let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else { return self.say(format!("{} is gone", reference.name)) };
+        let object = match object {
+            Object::Event(e) => e.about.known_kind().and_then(|k| cluster.named(k, &e.about.namespace, &e.about.name)).unwrap_or(object),
+            o => o,
+        };
+        let mut pods: Vec<ObjectRef> = super::jump::pods_of(cluster, object).into_iter().map(|p| p.reference(cluster.id)).collect();
+        if reference.kind == Kind::Node {
+            return self.say("logs are of pods and workloads; g p shows the node's pods");
+        }
+        if let Some(t) = self.table()
+            && !t.marks.is_empty()
+            && t.subject == Subject::Pods
+        {
+            pods = t.objects(world);
+        }
+        if pods.is_empty() {
+            return self.say(format!("{} has no pods", reference.name));
+        }
+        let id = self.request();
+        let (logs, effects) = Logs::open(world, reference, pods, previous, id);
+        let under = std::mem::replace(&mut self.place, Place::Logs(Box::new(logs)));
+        self.under.push(under);
+        effects
+    }
+
+    fn filter(&mut self, world: &World, terms: Option<&str>) -> Vec<Effect> {
+        if matches!(self.place, Place::Cockpit) && self.cockpit.table().is_none() {
+            self.go_table(world, Subject::Pods);
+        }
+        let Some(t) = self.table() else { return self.say("no table to filter here") };
+        let (subject, text) = (t.subject, t.filter_text.clone());
+        match terms {
+            None => {
+                self.open_prompt(Purpose::Filter(subject), &text);
+                Vec::new()
+            }
+            Some(terms) => match self.table_mut().map(|t| t.set_filter(world, terms)) {
+                Some(Err(e)) => {
+                    self.notice = Some(Notice::error(e.to_string()));
+                    Vec::new()
+                }
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// A tile fills the screen; a full pane goes back to the cockpit.
+    fn zoom(&mut self, world: &World) -> Vec<Effect> {
+        match self.place {
+            Place::Cockpit => {
+                let (subject, key) = match self.cockpit.table() {
+                    Some(t) => (t.subject, t.current()),
+                    None => return self.open(world),
+                };
+                self.go_table(world, subject);
+                if let (Some(key), Some(pane)) = (key, self.panes.get_mut(&subject)) {
+                    pane.select(world, key);
+                }
+            }
+            Place::Table(_) => {
+                self.remember();
+                self.leave(Place::Cockpit);
+                self.refresh_place(world);
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn sort(&mut self, world: &World, column: Option<&str>) -> Vec<Effect> {
+        let Some(t) = self.table_mut() else { return self.say("no table here") };
+        match column {
+            Some("default" | "worst") => t.set_sort(world, None),
+            Some(name) => match t.subject.column(name) {
+                Ok(column) => t.sort_by(world, column),
+                Err(e) => self.notice = Some(Notice::error(e.to_string())),
+            },
+            None => {
+                let mut items = vec![Item { text: "worst".into(), doc: "The worst on top".into(), choice: Choice::Run(Command::Sort(Some("worst".into()))) }];
+                items.extend(t.subject.columns().iter().map(|c| Item { text: c.id.into(), doc: c.doc.into(), choice: Choice::Run(Command::Sort(Some(c.id.into()))) }));
+                self.overlay = Some(Overlay::Choose(Chooser::new("Sort by", items)));
+            }
+        }
+        Vec::new()
+    }
+
+    fn fix(&mut self, world: &World) -> Vec<Effect> {
+        let step = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
+            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).map(|f| f.next_step.clone())
+        } else {
+            self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| f.next_step.clone()))
+        };
+        self.say(step.map_or_else(|| "no finding here".to_owned(), |s| format!("fixes come with the action layer; by hand: {s}")))
+    }
+
+    fn clamp_columns(&mut self) {
+        let last = self.table().map_or(0, |t| t.subject.columns().len().saturating_sub(1));
+        if let Some(Overlay::Columns { selected }) = &mut self.overlay {
+            *selected = (*selected).min(last);
+        }
+    }
+
+    /// A command while something lies over the screen; none when it is not the overlay's.
+    fn in_overlay(&mut self, world: &World, command: &Command) -> Option<Vec<Effect>> {
+        match command {
+            Command::Back => {
+                if let Some(Overlay::Prompt(prompt)) = self.overlay.take() {
+                    self.cancel_prompt(world, &prompt);
+                }
+                Some(Vec::new())
+            }
+            Command::Accept => Some(self.accept(world)),
+            Command::Complete => {
+                match &mut self.overlay {
+                    Some(Overlay::Prompt(prompt)) => {
+                        prompt.complete(world);
+                        self.apply_prompt(world);
+                    }
+                    Some(Overlay::Search(prompt, chooser)) => {
+                        if let Some(item) = chooser.current() {
+                            let text = match &item.choice {
+                                Choice::Type(text) => text.clone(),
+                                _ => item.text.clone(),
+                            };
+                            prompt.set(&text);
+                            self.text_changed(world);
+                        }
+                    }
+                    _ => {}
+                }
+                Some(Vec::new())
+            }
+            Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::Top | Command::Bottom => {
+                let by = match command {
+                    Command::Up => -1,
+                    Command::Down => 1,
+                    Command::PageUp => -10,
+                    Command::PageDown => 10,
+                    Command::Top => isize::MIN / 2,
+                    _ => isize::MAX / 2,
+                };
+                self.step(world, by);
+                Some(Vec::new())
+            }
+            Command::Mark | Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => {
+                let Some(Overlay::Columns { selected }) = self.overlay else { return Some(Vec::new()) };
+                self.change_columns(command, selected);
+                Some(Vec::new())
+            }
+            Command::Quit | Command::ForceQuit | Command::Redraw | Command::Suspend => None,
+            _ => Some(Vec::new()),
+        }
+    }
+
+    fn cancel_prompt(&mut self, world: &World, prompt: &super::Prompt) {
+        match prompt.purpose {
+            Purpose::Filter(_) => {
+                let _ = self.table_mut().map(|t| t.set_filter(world, &prompt.before));
+            }
+            Purpose::Search => match &mut self.place {
+                Place::Detail(d) => drop(d.search(&prompt.before)),
+                Place::Logs(l) => drop(l.search(&prompt.before)),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn accept(&mut self, world: &World) -> Vec<Effect> {
+        match self.overlay.take() {
+            Some(Overlay::Prompt(prompt)) => {
+                let text = prompt.text().trim().to_owned();
+                match prompt.purpose {
+                    Purpose::Filter(_) | Purpose::Search => {
+                        if let Some(error) = &prompt.error {
+                            self.notice = Some(Notice::error(error.clone()));
+                            self.overlay = Some(Overlay::Prompt(prompt));
+                        }
+                        Vec::new()
+                    }
+                    Purpose::SaveView => self.save_view(&text),
+                    Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
+                    Purpose::LogSave => self.run(world, &Command::LogSave(Some(text))),
+                    Purpose::Palette | Purpose::Find => Vec::new(),
+                }
+            }
+            Some(Overlay::Search(prompt, chooser)) => match chooser.current().map(|i| i.choice.clone()) {
+                Some(choice) => self.choose(world, choice),
+                None => {
+                    let text = prompt.text().trim().to_owned();
+                    if prompt.purpose == Purpose::Palette
+                        && let Err(e) = Command::parse(&text)
+                    {
+                        self.notice = Some(Notice::error(e.to_string()));
+                    }
+                    Vec::new()
+                }
+            },
+            Some(Overlay::Choose(chooser)) => chooser.current().map(|i| i.choice.clone()).map(|c| self.choose(world, c)).unwrap_or_default(),
+            other => {
+                if !matches!(other, Some(Overlay::Columns { .. })) {
+                    self.overlay = other;
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn choose(&mut self, world: &World, choice: Choice) -> Vec<Effect> {
+        match choice {
+            Choice::Run(command) => self.run(world, &command),
+            Choice::Type(text) => {
+                self.open_search(world, Purpose::Palette, &text);
+                Vec::new()
+            }
+            Choice::Show(RowKey::Object(id)) => match world.store.row(id) {
+                Some((c, o)) => {
+                    let reference = o.reference(c.id);
+                    self.show_object(world, &reference)
+                }
+                None => self.say("that object is gone"),
+            },
+            Choice::Show(RowKey::Cluster(id)) => {
+                let name = world.store.cluster(id).map(|c| c.info.name.to_string()).unwrap_or_default();
+                self.scope_to(world, Some(&name), None)
+            }
+        }
+    }
+
+    /// Shows, hides, moves or sizes a column in the chooser.
+    fn change_columns(&mut self, command: &Command, selected: usize) {
+        let Some(t) = self.table_mut() else { return };
+        let Some(column) = t.subject.columns().get(selected) else { return };
+        let drawn = t.widths.iter().find(|(id, _)| *id == column.id).map(|(_, w)| *w);
+        let columns = t.own_columns();
+        let at = columns.iter().position(|c| c.id == column.id);
+        match (command, at) {
+            (Command::Mark, Some(at)) if columns.len() > 1 => drop(columns.remove(at)),
+            (Command::Mark, None) => columns.push(super::ColumnChoice { id: column.id, width: None }),
+            (Command::ColumnMoveLeft, Some(at)) if at > 0 => columns.swap(at, at - 1),
+            (Command::ColumnMoveRight, Some(at)) if at + 1 < columns.len() => columns.swap(at, at + 1),
+            (Command::ColumnGrow, Some(at)) => columns[at].width = Some((columns[at].width.or(drawn).unwrap_or(column.min) + 2).min(200)),
+            (Command::ColumnShrink, Some(at)) => columns[at].width = Some(columns[at].width.or(drawn).unwrap_or(column.min).saturating_sub(2).max(3)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! From an object to what belongs to it: node, owner, pods, autoscaler, budget, events, cluster.
+
+use super::{App, Effect, Notice, Place, Scope, World};
+use crate::command::Target;
+use crate::model::{Kind, Object, ObjectRef, Selector};
+use crate::store::Cluster;
+use crate::table::{RowKey, Subject};
+
+/// The pods that an object has: those a selector, an owner or a node names.
+pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
+    let selected = |namespace: &str, selector: &Selector| -> Vec<&'a Object> {
+        cluster.objects(Kind::Pod).filter(|p| &*p.meta().namespace == namespace && selector.matches(&p.meta().labels)).collect()
+    };
+    match object {
+        Object::Node(n) => cluster.objects(Kind::Pod).filter(|p| matches!(p, Object::Pod(p) if p.node.as_ref() == Some(&n.meta.name))).collect(),
+        Object::Pdb(p) => p.selector.as_ref().map(|s| selected(&p.meta.namespace, s)).unwrap_or_default(),
+        Object::Hpa(h) => Kind::parse(&h.target_kind).and_then(|k| cluster.named(k, &h.meta.namespace, &h.target_name)).map(|w| pods_of(cluster, w)).unwrap_or_default(),
+        Object::Workload(w) => {
+            let uid = w.meta.uid;
+            cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == w.meta.namespace && owned_by(cluster, p, uid)).collect()
+        }
+        Object::Namespace(n) => cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == n.meta.name).collect(),
+        Object::Pod(p) => cluster.named(Kind::Pod, &p.meta.namespace, &p.meta.name).into_iter().collect(),
+        Object::Event(_) => Vec::new(),
+    }
+}
+
+fn owned_by(cluster: &Cluster, object: &Object, uid: crate::model::Uid) -> bool {
+    let mut at = object;
+    for _ in 0..4 {
+        let Some(owner) = at.meta().owner.as_deref() else { return false };
+        if owner.uid == uid {
+            return true;
+        }
+        let Some(up) = Kind::parse(&owner.kind).and_then(|kind| cluster.table(kind).get(cluster.table(kind).slot_of(owner.uid)?)) else { return false };
+        at = up;
+    }
+    false
+}
+
+/// The autoscalers and budgets that cover an object's pods or the workload itself.
+pub fn covering<'a>(cluster: &'a Cluster, object: &Object, kind: Kind) -> Vec<&'a Object> {
+    let namespace = &object.meta().namespace;
+    let here = cluster.objects(kind).filter(|o| o.meta().namespace == *namespace);
+    match kind {
+        Kind::Hpa => {
+            let top = cluster.workload_of(object);
+            here.filter(|o| matches!(o, Object::Hpa(h) if *h.target_name == *top.meta().name && Kind::parse(&h.target_kind) == Some(top.kind()))).collect()
+        }
+        Kind::Pdb => {
+            let pods = pods_of(cluster, object);
+            here.filter(|o| matches!(o, Object::Pdb(b) if b.selector.as_ref().is_some_and(|s| pods.iter().any(|p| s.matches(&p.meta().labels))))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl App {
+    pub(super) fn jump(&mut self, world: &World, target: Target) -> Vec<Effect> {
+        let Some(cluster) = self.highlighted_cluster(world).and_then(|id| world.store.cluster(id)) else { return self.say("nothing is highlighted") };
+        if target == Target::Cluster {
+            self.show_table(world, Subject::Clusters, "");
+            if let Some(pane) = self.panes.get_mut(&Subject::Clusters) {
+                pane.select(world, RowKey::Cluster(cluster.id));
+            }
+            return Vec::new();
+        }
+        let Some(reference) = self.highlighted(world) else { return self.say("this is about the whole cluster: no object to go from") };
+        let Some(object) = world.store.resolve(&reference) else { return self.say("that object is gone") };
+        let name = &reference.name;
+        match target {
+            Target::Node => match object {
+                Object::Pod(p) => match p.node.as_ref().and_then(|n| cluster.named(Kind::Node, "", n)) {
+                    Some(node) => self.show_object(world, &node.reference(cluster.id)),
+                    None => self.say(p.node.as_ref().map_or_else(|| format!("{name} is on no node"), |n| format!("node {n} is not among the rows"))),
+                },
+                _ => self.say("only a pod is on a node"),
+            },
+            Target::Owner => {
+                let owner = match object {
+                    Object::Hpa(h) => Kind::parse(&h.target_kind).and_then(|k| cluster.named(k, &h.meta.namespace, &h.target_name)),
+                    Object::Event(e) => e.about.known_kind().and_then(|k| cluster.named(k, &e.about.namespace, &e.about.name)),
+                    _ => {
+                        let top = object.meta().owner.as_deref();
+                        top.and_then(|o| Kind::parse(&o.kind).and_then(|k| cluster.table(k).get(cluster.table(k).slot_of(o.uid)?)))
+                    }
+                };
+                match owner {
+                    Some(owner) => {
+                        // A ReplicaSet of a Deployment is only a step on the way.
+                        let up = if owner.kind() == Kind::ReplicaSet { cluster.workload_of(owner) } else { owner };
+                        self.show_object(world, &up.reference(cluster.id))
+                    }
+                    None => self.say(format!("nothing owns {name}")),
+                }
+            }
+            Target::Pods => {
+                let filter = match object {
+                    Object::Node(n) => format!("cluster={} node={}", cluster.info.name, n.meta.name),
+                    _ => {
+                        let pods = pods_of(cluster, object);
+                        if pods.is_empty() {
+                            return self.say(format!("{name} has no pods"));
+                        }
+                        let names: Vec<&str> = pods.iter().map(|p| &*p.meta().name).collect();
+                        format!("cluster={} ns={} name={}", cluster.info.name, pods[0].meta().namespace, names.join(","))
+                    }
+                };
+                let filter = match object {
+                    Object::Workload(w) if w.kind != Kind::CronJob => format!("cluster={} ns={} owner={}", cluster.info.name, w.meta.namespace, w.meta.name),
+                    Object::Namespace(n) => format!("cluster={} ns={}", cluster.info.name, n.meta.name),
+                    _ => filter,
+                };
+                self.show_table(world, Subject::Pods, &filter);
+                Vec::new()
+            }
+            Target::Hpa | Target::Pdb => {
+                let (kind, subject) = if target == Target::Hpa { (Kind::Hpa, Subject::Hpa) } else { (Kind::Pdb, Subject::Pdb) };
+                match &covering(cluster, object, kind)[..] {
+                    [] => self.say(format!("no {} covers {name}", kind.name())),
+                    [one] => self.show_object(world, &one.reference(cluster.id)),
+                    many => {
+                        let names: Vec<&str> = many.iter().map(|o| &*o.meta().name).collect();
+                        let filter = format!("cluster={} ns={} name={}", cluster.info.name, object.meta().namespace, names.join(","));
+                        self.show_table(world, subject, &filter);
+                        Vec::new()
+                    }
+                }
+            }
+            Target::Events => {
+                let ns = if reference.namespace.is_empty() { String::new() } else { format!(" ns={}", reference.namespace) };
+                self.show_table(world, Subject::Events, &format!("cluster={}{ns} object={}/{name}", cluster.info.name, reference.kind.name()));
+                Vec::new()
+            }
+            Target::Alerts => self.say("alerts come with the signals layer; there is no alerts pane yet"),
+            Target::Cluster => Vec::new(),
+        }
+    }
+
+    pub(super) fn say(&mut self, text: impl Into<String>) -> Vec<Effect> {
+        self.notice = Some(Notice::info(text));
+        Vec::new()
+    }
+
+    /// Shows the table of an object's kind with the cursor on it; what hides it is taken away.
+    pub(super) fn show_object(&mut self, world: &World, reference: &ObjectRef) -> Vec<Effect> {
+        let Some((id, _)) = world.store.find(reference.cluster, reference.kind, reference.uid) else { return self.say("that object is gone") };
+        let key = RowKey::Object(id);
+        let own = Subject::of_kind(reference.kind);
+        let subject = if Kind::WORKLOADS.contains(&reference.kind) { Subject::Workloads } else { own };
+        self.go_table(world, subject);
+        for hidden in [None, Some(())] {
+            if hidden.is_some() {
+                if let Some(pane) = self.panes.get_mut(&subject) {
+                    let _ = pane.set_filter(world, "");
+                    pane.view.set_faults_only(&world.ctx(), false);
+                }
+                if !self.scope.is_all() {
+                    self.set_scope(world, Scope::default());
+                }
+            }
+            if self.panes.get_mut(&subject).is_some_and(|p| p.select(world, key)) {
+                return Vec::new();
+            }
+        }
+        // Rows that the workloads pane leaves out (owned ReplicaSets) have a pane of their own.
+        if own != subject {
+            self.go_table(world, own);
+            if let Some(p) = self.panes.get_mut(&own) {
+                p.select(world, key);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Shows a table with this filter, in the whole fleet.
+    pub(super) fn show_table(&mut self, world: &World, subject: Subject, filter: &str) {
+        if !self.scope.is_all() && !filter.is_empty() {
+            self.set_scope(world, Scope::default());
+        }
+        self.go_table(world, subject);
+        let error = self.pane(subject).set_filter(world, filter).err();
+        if let Some(pane) = self.panes.get_mut(&subject) {
+            pane.move_to(world, 0);
+        }
+        if let Some(error) = error {
+            self.notice = Some(Notice::error(error.to_string()));
+        }
+    }
+
+    /// Goes to a table as it was left.
+    pub(super) fn go_table(&mut self, world: &World, subject: Subject) {
+        self.remember();
+        self.leave(Place::Table(subject));
+        self.pane(subject);
+        self.refresh_place(world);
+    }
+}

@@ -1,0 +1,192 @@
+//! The command line as it is typed. Completions and man pages are made from here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every Kubernetes cluster of the fleet at once, live, in one terminal.
+#[derive(Parser, Debug)]
+#[command(name = "qd", version, about, long_about = None, after_help = "Examples:\n  qd                                  the cockpit, all contexts of the kubeconfig\n  qd demo                             the cockpit on a simulated fleet\n  qd --context prod-eu --screen pods  one cluster, opened on its pods\n  qd get pods --all -o json           every pod of the fleet")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    /// The screen to open on: cockpit, clusters, nodes, pods, workloads, hpa, pdb, events, namespaces
+    #[arg(long, value_name = "NAME")]
+    pub screen: Option<String>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// The kubeconfig to read instead of $KUBECONFIG or ~/.kube/config
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The configuration file to read instead of the one in the configuration directory
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only this context; may be given several times
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Vec<String>,
+    /// Every context and all namespaces: the default for reads, spelt out
+    #[arg(long, global = true)]
+    pub all: bool,
+    /// Only contexts, display names or groups that match
+    #[arg(long, global = true, value_name = "GLOB")]
+    pub clusters: Option<String>,
+    /// Only this namespace; may be given several times
+    #[arg(short, long, global = true, value_name = "NS")]
+    pub namespace: Vec<String>,
+    /// Only objects with these labels, as kubectl has it
+    #[arg(short = 'l', long, global = true, value_name = "LABELS")]
+    pub selector: Option<String>,
+    /// Only rows that match these terms, as the cockpit's filter has them
+    #[arg(long, global = true, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// The user to act as
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// A group to act as; may be given several times
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub as_group: Vec<String>,
+    /// No write request can be made
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// How long to wait for clusters, such as 30s
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+    /// What is written to the log file: off, error, warn, info, debug, trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::parse_duration(text).ok_or_else(|| "not a duration; write 30s, 5m or 2h".to_owned())
+}
+
+/// How a read is printed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Csv,
+    Name,
+}
+
+/// When colours are used.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a snapshot is written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Text,
+    Ansi,
+    Svg,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// The cockpit on a simulated fleet, without any cluster
+    #[command(after_help = "Example:\n  qd demo --scenario on-call-night")]
+    Demo(Demo),
+    /// One line a cluster: state, nodes, bad pods, requests, latency
+    #[command(after_help = "Example:\n  qd fleet -o json")]
+    Fleet,
+    /// List objects of a kind over the fleet
+    #[command(after_help = "Example:\n  qd get pods --filter 'status!=Running restarts>3' -o wide")]
+    Get {
+        /// A kind as kubectl spells or shortens it, KIND/NAME, or clusters
+        kind: String,
+        /// Only these names
+        names: Vec<String>,
+    },
+    /// Why an object is as it is, and its YAML
+    #[command(after_help = "Example:\n  qd describe deployment/checkout -n pay --context prod-eu")]
+    Describe {
+        /// KIND/NAME, or KIND and then the name
+        object: String,
+        name: Option<String>,
+    },
+    /// A screen of the cockpit, drawn once
+    #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]
+    Snapshot {
+        /// The screen, as in --screen
+        #[arg(long, value_name = "NAME", default_value = "cockpit")]
+        screen: String,
+        #[arg(long, default_value_t = 120)]
+        cols: u16,
+        #[arg(long, default_value_t = 40)]
+        rows: u16,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+        /// The theme instead of the configured one
+        #[arg(long, value_name = "NAME")]
+        theme: Option<String>,
+    },
+    /// The configuration: check it, or show every value and where it came from
+    #[command(after_help = "Example:\n  qd config check")]
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// The keys of a keymap
+    #[command(after_help = "Example:\n  qd keys vim")]
+    Keys {
+        /// The keymap; the configured one if left out
+        keymap: Option<String>,
+    },
+    /// The themes there are, or the roles of one
+    #[command(after_help = "Example:\n  qd themes dark")]
+    Themes { theme: Option<String> },
+    /// Completions for a shell
+    #[command(after_help = "Example:\n  qd completions bash > /etc/bash_completion.d/qd")]
+    Completions { shell: clap_complete::Shell },
+    /// The manual page
+    #[command(after_help = "Example:\n  qd man | man -l -")]
+    Man,
+}
+
+/// The simulated fleet's options.
+#[derive(Args, Debug, Clone)]
+pub struct Demo {
+    /// calm, on-call-night, node-lost, region-down or huge
+    #[arg(long, value_name = "NAME", default_value = "on-call-night")]
+    pub scenario: String,
+    /// How many clusters
+    #[arg(long, value_name = "N")]
+    pub clusters: Option<usize>,
+    /// Nodes a cluster
+    #[arg(long, value_name = "N")]
+    pub nodes: Option<usize>,
+    /// Pods a cluster
+    #[arg(long, value_name = "N")]
+    pub pods: Option<usize>,
+    /// The same seed gives the same fleet
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Serve only, without the cockpit; --kubeconfig names the file that is written
+    #[arg(long)]
+    pub serve: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Every mistake, with file, line and what was probably meant
+    Check,
+    /// Every value and where it came from
+    Show,
+}

@@ -1,0 +1,105 @@
+//! `qd config`, `keys`, `themes`, `completions`, `man`: what needs no cluster.
+
+use super::args::{Cli, ConfigCommand, Global, Output};
+use super::fail::{Code, Failure};
+use crate::config::{Config, config_dir};
+use crate::keymap::{Chord, Keymap, Mode};
+use crate::theme::{Role, Theme};
+use clap::CommandFactory as _;
+use serde_json::json;
+
+/// The contexts of the kubeconfig; none when there is no kubeconfig.
+fn contexts(global: &Global, config: &Config) -> Vec<String> {
+    super::read::select(global, config).map(|t| t.into_iter().flat_map(|t| t.contexts).collect()).unwrap_or_default()
+}
+
+pub fn config(global: &Global, what: &ConfigCommand) -> Result<Code, Failure> {
+    let mut loaded = Config::load(global.config.as_deref());
+    let contexts = contexts(global, &loaded.config);
+    match what {
+        ConfigCommand::Show => {
+            print!("{}", loaded.config.show(&contexts));
+            for d in &loaded.diags {
+                eprintln!("{d}");
+            }
+            Ok(Code::Done)
+        }
+        ConfigCommand::Check => {
+            // The names that other rooms know are checked by these rooms.
+            let (keymap, mut more) = Keymap::load(&loaded.config.keymap.value, config_dir().as_deref());
+            more.extend(Theme::load(&loaded.config.theme.value, config_dir().as_deref()).1);
+            let app = crate::app::App::new(&loaded.config, keymap, Vec::new());
+            more.extend(app.diags);
+            more.extend(crate::runtime::thresholds(&loaded.config).1);
+            loaded.diags.extend(more);
+            print!("{}", loaded.check(&contexts));
+            Ok(if loaded.has_errors() { Code::Usage } else { Code::Done })
+        }
+    }
+}
+
+pub fn keys(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
+    let config = Config::load(global.config.as_deref()).config;
+    let (keymap, diags) = Keymap::load(name.unwrap_or(&config.keymap.value), config_dir().as_deref());
+    for d in &diags {
+        eprintln!("{d}");
+    }
+    if name.is_some() && diags.iter().any(crate::diag::Diag::is_error) {
+        return Err(Failure::usage("the keymap has mistakes").hint(format!("keymaps: {}", Keymap::names(config_dir().as_deref()).join(", "))));
+    }
+    let mut items = Vec::new();
+    for mode in Mode::ALL {
+        let bindings = keymap.bindings(&[*mode]);
+        if bindings.is_empty() {
+            continue;
+        }
+        if global.output != Output::Json {
+            println!("\n[{}] {}", mode.name(), mode.doc());
+        }
+        for b in bindings {
+            let chords = Chord::print_sequence(&b.chords);
+            if global.output == Output::Json {
+                items.push(json!({"table": mode.name(), "on": chords, "run": b.command.to_string(), "desc": b.desc, "source": format!("{}:{}", b.source.0, b.source.1)}));
+            } else {
+                println!("  {chords:<16} {:<24} {}", b.command.to_string(), b.desc);
+            }
+        }
+    }
+    if global.output == Output::Json {
+        println!("{}", json!({"keymap": keymap.name(), "items": items}));
+    }
+    Ok(Code::Done)
+}
+
+pub fn themes(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
+    let dir = config_dir();
+    let names = Theme::names(dir.as_deref());
+    let Some(name) = name else {
+        match global.output {
+            Output::Json => println!("{}", json!({"items": names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>()})),
+            _ => names.iter().for_each(|n| println!("{n}")),
+        }
+        return Ok(Code::Done);
+    };
+    let (theme, diags) = Theme::load(name, dir.as_deref());
+    for d in &diags {
+        eprintln!("{d}");
+    }
+    if diags.iter().any(crate::diag::Diag::is_error) {
+        return Err(Failure::usage(format!("the theme {name} has mistakes")).hint(format!("themes: {}", names.join(", "))));
+    }
+    for role in Role::ALL {
+        println!("{:<20} {:?}  {}", role.name(), theme.role(*role), role.doc());
+    }
+    Ok(Code::Done)
+}
+
+pub fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
+    clap_complete::generate(shell, &mut Cli::command(), "qd", &mut std::io::stdout());
+    Ok(Code::Done)
+}
+
+pub fn man() -> Result<Code, Failure> {
+    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,76 @@
+//! The command line: arguments to what is done, exit codes.
+//!
+//! The same store, projections and columns as the cockpit. Owns printing; what is read comes from `runtime::Fleet`.
+
+pub mod args;
+mod cockpit;
+mod fail;
+mod meta;
+mod print;
+mod read;
+mod snapshot;
+
+use args::{Cli, Command, Global};
+use clap::Parser as _;
+use fail::{Code, Failure};
+use std::process::ExitCode;
+
+/// Runs what the arguments ask for.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Code::Usage.into() } else { Code::Done.into() };
+        }
+    };
+    let output = cli.global.output;
+    match run(cli) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.report(output);
+            failure.code.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Code, Failure> {
+    let Cli { global, screen, command } = cli;
+    match command {
+        None => cockpit::run(&global, screen.as_deref(), None),
+        Some(Command::Demo(demo)) => cockpit::demo(&global, screen.as_deref(), &demo),
+        Some(Command::Fleet) => read::get(&global, "clusters", &[]),
+        Some(Command::Get { kind, names }) => read::get(&global, &kind, &names),
+        Some(Command::Describe { object, name }) => read::describe(&global, &object, name.as_deref()),
+        Some(Command::Snapshot { screen, cols, rows, format, theme }) => snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref()),
+        Some(Command::Config { what }) => meta::config(&global, &what),
+        Some(Command::Keys { keymap }) => meta::keys(&global, keymap.as_deref()),
+        Some(Command::Themes { theme }) => meta::themes(&global, theme.as_deref()),
+        Some(Command::Completions { shell }) => meta::completions(shell),
+        Some(Command::Man) => meta::man(),
+    }
+}
+
+/// The tokio runtime of the process: the loop's own thread and one for connections.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    crate::client::install_crypto_provider();
+    crate::client::raise_nofile_limit();
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(8).thread_name("qd").enable_all().build()?)
+}
+
+/// Logs go to the state directory, never to the screen.
+fn log(global: &Global, configured: crate::config::LogLevel, state: Option<&crate::state::StateDir>) -> Result<(), Failure> {
+    let level = global.log_level.as_deref().unwrap_or(configured.name());
+    let known = ["off", "error", "warn", "info", "debug", "trace"];
+    if !known.contains(&level) {
+        return Err(Failure::usage(crate::diag::unknown("log level", level, known)));
+    }
+    if level == "off" {
+        return Ok(());
+    }
+    let Some(file) = state.and_then(|s| s.log().ok()) else { return Ok(()) };
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,quarterdeck={level}"));
+    // A second subscriber is a second front end in one process: the first one keeps the log.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(true).with_writer(std::sync::Mutex::new(file)).try_init();
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Rows for people and for scripts.
+
+use super::args::Output;
+use super::fail::Failure;
+use crate::model::Object;
+use crate::runtime::{Fleet, now};
+use crate::store::{Cluster, Store};
+use crate::table::{Align, Column, Ctx, Row, RowKey, Show, Subject, item_json};
+use crate::view::width;
+use serde_json::{Value, json};
+use std::io::Write as _;
+
+/// How each cluster stands, beside the items.
+fn clusters(store: &Store) -> Vec<Value> {
+    let at = now();
+    store.clusters().iter().map(|c| json!({"name": &*c.info.name, "state": c.state.word(), "age_s": c.age(at), "message": c.state.reason()})).collect()
+}
+
+/// Prints rows in the chosen form.
+pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Result<(), Failure> {
+    let rows: Vec<Row> = keys.iter().filter_map(|k| Row::of(ctx.store, *k)).collect();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match output {
+        Output::Json | Output::Yaml => {
+            let items: Vec<Value> = rows.iter().map(|r| Value::Object(item_json(ctx, subject, *r))).collect();
+            let document = json!({"items": items, "clusters": clusters(ctx.store)});
+            if output == Output::Json {
+                serde_json::to_writer_pretty(&mut out, &document).map_err(|e| Failure::failed("io", e.to_string()))?;
+                writeln!(out)?;
+            } else {
+                write!(out, "{}", crate::doc::Doc::new(&document).text())?;
+            }
+        }
+        Output::Name => {
+            for row in rows {
+                match row.object() {
+                    Some(o) => writeln!(out, "{}/{}", o.kind().name().to_lowercase(), row.name())?,
+                    None => writeln!(out, "cluster/{}", row.name())?,
+                }
+            }
+        }
+        Output::Csv => {
+            let columns: Vec<&Column> = subject.columns().iter().filter(|c| c.unit != crate::table::Unit::Trend).collect();
+            writeln!(out, "{}", columns.iter().map(|c| c.id).collect::<Vec<_>>().join(","))?;
+            for row in rows {
+                let cells = columns.iter().map(|c| csv(&plain(&c.value(ctx, row).json(ctx.now))));
+                writeln!(out, "{}", cells.collect::<Vec<_>>().join(","))?;
+            }
+        }
+        Output::Table | Output::Wide => {
+            let columns: Vec<&Column> = subject.columns().iter().filter(|c| c.show == Show::Always || (output == Output::Wide && c.show == Show::Wide)).collect();
+            let cells: Vec<Vec<String>> = rows.iter().map(|r| columns.iter().map(|c| clean(&c.value(ctx, *r).text(ctx.now))).collect()).collect();
+            let widths: Vec<usize> = columns.iter().enumerate().map(|(n, c)| cells.iter().map(|r| width(&r[n])).max().unwrap_or(0).max(c.title.len())).collect();
+            let line = |texts: Vec<&str>| {
+                let mut text = String::new();
+                for (n, cell) in texts.iter().enumerate() {
+                    let pad = " ".repeat(widths[n].saturating_sub(width(cell)));
+                    let (a, b) = if columns[n].align == Align::Right { (pad.as_str(), *cell) } else { (*cell, pad.as_str()) };
+                    text.push_str(a);
+                    text.push_str(b);
+                    text.push_str("  ");
+                }
+                text.truncate(text.trim_end().len());
+                text
+            };
+            writeln!(out, "{}", line(columns.iter().map(|c| c.title).collect()))?;
+            for row in &cells {
+                writeln!(out, "{}", line(row.iter().map(String::as_str).collect()))?;
+            }
+            if rows.is_empty() {
+                eprintln!("qd: no {}", subject.name());
+            }
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// A cell in one line.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn csv(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// Prints one object: why it is as it is, then its YAML with secrets masked.
+pub fn description(output: Output, fleet: &Fleet, cluster: &Cluster, object: &Object, full: Result<Value, String>) -> Result<(), Failure> {
+    let at = now();
+    let findings = fleet.engine.for_object(cluster.id, object.meta().uid);
+    let sections = crate::inspect::explain::explain(&fleet.store, cluster, object, findings, at);
+    let masked = full.map(|mut v| {
+        crate::doc::redact(&mut v, crate::doc::Mask::Ascii);
+        v
+    });
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if output == Output::Json {
+        let sections: Vec<Value> = sections
+            .iter()
+            .map(|s| json!({"title": s.title, "lines": s.lines.iter().map(|l| json!({"label": l.label, "text": l.text})).collect::<Vec<_>>()}))
+            .collect();
+        let m = object.meta();
+        let document = json!({"cluster": &*cluster.info.name, "kind": object.kind().name(), "namespace": (!m.namespace.is_empty()).then_some(&*m.namespace), "name": &*m.name,
+            "why": sections, "object": masked.as_ref().ok(), "message": masked.as_ref().err()});
+        serde_json::to_writer_pretty(&mut out, &document).map_err(|e| Failure::failed("io", e.to_string()))?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let m = object.meta();
+    let place = if m.namespace.is_empty() { String::new() } else { format!("{}/", m.namespace) };
+    writeln!(out, "{} {place}{} in {}", object.kind().name(), m.name, cluster.info.name)?;
+    for section in sections {
+        writeln!(out, "\n{}", section.title)?;
+        let label = section.lines.iter().map(|l| width(&l.label)).max().unwrap_or(0);
+        for line in section.lines {
+            writeln!(out, "  {}{}  {}", line.label, " ".repeat(label - width(&line.label)), clean(&line.text))?;
+        }
+    }
+    writeln!(out, "\nYAML")?;
+    match masked {
+        Ok(value) => {
+            let doc = crate::doc::Doc::new(&value);
+            for at in doc.visible() {
+                if let Some(line) = doc.shown(at) {
+                    writeln!(out, "  {}", line.text)?;
+                }
+            }
+        }
+        Err(reason) => writeln!(out, "  not fetched: {reason}")?,
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! `qd get`, `qd fleet`, `qd describe`: follow the clusters until their lists are in, print, leave.
+
+use super::args::Global;
+use super::fail::{Code, Failure};
+use super::print;
+use crate::client::{LoadOptions, Target, load};
+use crate::config::Config;
+use crate::model::{ConnectionState, Kind, KindState, Selector};
+use crate::runtime::{Fleet, members, now};
+use crate::state::StateDir;
+use crate::store::{Cluster, Touched};
+use crate::table::{Ctx, Filter, Row, RowKey, Subject, View};
+use std::time::Instant;
+
+/// The targets that the arguments select.
+pub fn select(global: &Global, config: &Config) -> Result<Vec<Target>, Failure> {
+    let options = LoadOptions {
+        kubeconfig: global.kubeconfig.clone(),
+        contexts: global.context.clone(),
+        clusters: None,
+        as_user: global.as_user.clone(),
+        as_groups: global.as_group.clone(),
+    };
+    let mut targets = load(&options).map_err(|e| {
+        let failure = Failure { code: Code::Usage, kind: "kubeconfig", message: e.to_string(), hint: None };
+        match e.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    if let Some(glob) = &global.clusters {
+        let names: Vec<String> = targets.iter().map(|t| t.name.clone()).collect();
+        let chosen = config.select(glob, &names).map_err(|d| Failure::usage(d.to_string()))?;
+        targets.retain(|t| chosen.contains(&t.name));
+    }
+    Ok(targets)
+}
+
+/// Follows clusters until every list that is wanted is in, or will not come.
+pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: std::time::Duration) {
+    let until = Instant::now() + limit;
+    let mut touched: Vec<Touched> = Vec::new();
+    loop {
+        let waiting = fleet.store.clusters().iter().any(|c| !settled(c, kinds));
+        if !waiting {
+            break;
+        }
+        match tokio::time::timeout_at(until.into(), fleet.next()).await {
+            Ok(Some(batch)) => fleet.store.apply(batch, now(), &mut touched),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    while let Some(batch) = fleet.try_next() {
+        fleet.store.apply(batch, now(), &mut touched);
+    }
+    fleet.judge(&touched, now());
+}
+
+fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
+    match &c.state {
+        ConnectionState::Unreachable { .. } | ConnectionState::Unauthorized { .. } => true,
+        ConnectionState::Connecting | ConnectionState::Syncing { .. } => false,
+        _ => kinds.iter().all(|k| !matches!(c.kind_state(*k), KindState::Waiting | KindState::Listing)),
+    }
+}
+
+/// What must be watched so that a subject's columns are right: owners, node sums, counts.
+fn kinds_for(subject: Subject) -> Vec<Kind> {
+    match subject {
+        Subject::Clusters => Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::Event | Kind::ReplicaSet | Kind::Namespace)).collect(),
+        Subject::Nodes => vec![Kind::Node, Kind::Pod],
+        Subject::Pods => vec![Kind::Node, Kind::Pod],
+        Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
+        s => s.kinds().to_vec(),
+    }
+}
+
+/// Opens what the arguments select and waits for its lists.
+pub async fn open(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
+    let loaded = Config::load(global.config.as_deref());
+    let (config, diags) = (loaded.config, loaded.diags);
+    for d in &diags {
+        eprintln!("{d}");
+    }
+    if global.config.is_some() && diags.iter().any(crate::diag::Diag::is_error) {
+        return Err(Failure::usage("the configuration has mistakes"));
+    }
+    super::log(global, config.log_level.value, StateDir::open().ok().as_ref())?;
+    let targets = select(global, &config)?;
+    let (mut fleet, diags) = Fleet::open(members(targets, &config), kinds, &config, global.read_only, &global.namespace);
+    for d in &diags {
+        eprintln!("{d}");
+    }
+    settle(&mut fleet, kinds, global.timeout).await;
+    Ok((fleet, config))
+}
+
+pub fn get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failure> {
+    match kind.split_once('/') {
+        Some((kind, name)) => run_get(global, kind, &[&[name.to_owned()], names].concat()),
+        None => run_get(global, kind, names),
+    }
+}
+
+fn run_get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failure> {
+    let subject = Subject::parse(kind).map_err(|e| Failure::usage(e.to_string()))?;
+    let filter = Filter::parse(subject, global.filter.as_deref().unwrap_or("")).map_err(|e| Failure::usage(e.to_string()))?;
+    let selector = global.selector.as_deref().map(Selector::parse).transpose().map_err(Failure::usage)?;
+    let kinds = kinds_for(subject);
+    let runtime = super::runtime()?;
+    let code = runtime.block_on(async {
+        let (fleet, _) = open(global, &kinds).await?;
+        let ctx = Ctx { store: &fleet.store, now: now() };
+        let mut view = View::new(subject);
+        view.set_filter(&ctx, filter);
+        view.rebuild(&ctx);
+        let wanted = |row: Row| {
+            names.is_empty() && row.object().is_none_or(|o| global.namespace.is_empty() || o.meta().namespace.is_empty() || global.namespace.iter().any(|n| **n == *o.meta().namespace))
+                || names.iter().any(|n| n == row.name())
+        };
+        let labelled = |row: Row| selector.as_ref().is_none_or(|s| row.object().is_some_and(|o| s.matches(&o.meta().labels)));
+        let keys: Vec<RowKey> = (0..view.len()).filter_map(|at| view.key(at)).filter(|k| Row::of(&fleet.store, *k).is_some_and(|r| wanted(r) && labelled(r))).collect();
+        print::rows(global.output, &ctx, subject, &keys)?;
+        Ok::<Code, Failure>(health(&fleet, subject))
+    })?;
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// Says which clusters are missing from what was printed.
+pub fn health(fleet: &Fleet, subject: Subject) -> Code {
+    let mut code = Code::Done;
+    for c in fleet.store.clusters() {
+        let mut say = |what: String| {
+            eprintln!("qd: {}: {what}", c.info.name);
+            code = Code::Partial;
+        };
+        if !c.state.live() {
+            say(format!("{}{}", c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default()));
+        }
+        for kind in subject.kinds() {
+            match c.kind_state(*kind) {
+                KindState::Forbidden { missing } => say(format!("{}: forbidden, needs {missing}", kind.plural())),
+                KindState::Failing { reason } if c.state.live() => say(format!("{}: {reason}", kind.plural())),
+                KindState::Waiting | KindState::Listing if c.state.live() => say(format!("{}: not complete within the time limit", kind.plural())),
+                _ => {}
+            }
+        }
+    }
+    code
+}
+
+pub fn describe(global: &Global, object: &str, name: Option<&str>) -> Result<Code, Failure> {
+    let (kind, name) = match (object.split_once('/'), name) {
+        (Some((kind, name)), None) => (kind, name),
+        (None, Some(name)) => (object, name),
+        _ => return Err(Failure::usage("name one object: KIND/NAME, or KIND NAME")),
+    };
+    let kind = Kind::parse(kind).ok_or_else(|| Failure::usage(crate::diag::unknown("kind", kind, Kind::names())))?;
+    let runtime = super::runtime()?;
+    let code = runtime.block_on(async {
+        let (fleet, _) = open(global, &Kind::ALL).await?;
+        let found: Vec<_> = fleet
+            .store
+            .clusters()
+            .iter()
+            .flat_map(|c| c.objects(kind).filter(|o| *o.meta().name == *name).map(move |o| (c, o)))
+            .filter(|(_, o)| global.namespace.is_empty() || o.meta().namespace.is_empty() || global.namespace.iter().any(|n| **n == *o.meta().namespace))
+            .collect();
+        if found.is_empty() {
+            let near = fleet.store.clusters().iter().flat_map(|c| c.objects(kind)).map(|o| &*o.meta().name);
+            let failure = Failure::failed("not-found", format!("no {} {name}", kind.name()));
+            return Err(match crate::diag::nearest(name, near) {
+                Some(n) => failure.hint(format!("did you mean {n}?")),
+                None => failure,
+            });
+        }
+        for (c, o) in found {
+            let reference = o.reference(c.id);
+            let full = match fleet.reader(c.id).and_then(|r| r.client()) {
+                Some(client) => client.get_json(&reference.path()).await.map_err(|e| e.reason()),
+                None => Err("not connected".to_owned()),
+            };
+            print::description(global.output, &fleet, c, o, full)?;
+        }
+        Ok(if fleet.store.clusters().iter().all(|c| c.state.live()) { Code::Done } else { Code::Partial })
+    })?;
+    runtime.shutdown_background();
+    Ok(code)
+}

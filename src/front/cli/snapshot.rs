@@ -1,0 +1,114 @@
+//! `qd snapshot`: one screen, drawn without a terminal.
+
+use super::args::{Format, Global};
+use super::fail::{Code, Failure};
+use crate::app::{App, SessionState};
+use crate::config::config_dir;
+use crate::keymap::Keymap;
+use crate::model::Kind;
+use crate::theme::{Depth, Glyphs, Theme};
+use crate::view::{self, Draw, SMALLEST};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+use std::fmt::Write as _;
+
+pub fn run(global: &Global, screen: &str, size: (u16, u16), format: Format, theme: Option<&str>) -> Result<Code, Failure> {
+    if screen != "cockpit" {
+        crate::table::Subject::parse(screen).map_err(|e| Failure::usage(e.to_string()))?;
+    }
+    if size.0 < SMALLEST.0 || size.1 < SMALLEST.1 || size.0 > 1000 || size.1 > 1000 {
+        return Err(Failure::usage(format!("a screen is {}x{} to 1000x1000; this is {}x{}", SMALLEST.0, SMALLEST.1, size.0, size.1)));
+    }
+    let runtime = super::runtime()?;
+    let code = runtime.block_on(async {
+        let (fleet, config) = super::read::open(global, &Kind::ALL).await?;
+        let (theme, diags) = Theme::load(theme.unwrap_or(&config.theme.value), config_dir().as_deref());
+        for d in diags {
+            eprintln!("{d}");
+        }
+        let (keymap, diags) = Keymap::load(&config.keymap.value, config_dir().as_deref());
+        let mut app = App::new(&config, keymap, diags);
+        app.size = size;
+        app.restore(&fleet.world(), SessionState::default(), Some(screen));
+        let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+        let theme = if format == Format::Text { theme.at(Depth::Mono) } else { theme };
+        // Twice: the first frame measures, as in a terminal.
+        for _ in 0..2 {
+            buffer.reset();
+            let hits = view::draw(&Draw { world: fleet.world(), app: &app, theme: &theme, glyphs: Glyphs::of(false) }, &mut buffer);
+            app.drawn(hits);
+        }
+        match format {
+            Format::Text => print!("{}", text(&buffer)),
+            Format::Ansi => print!("{}", ansi(&buffer)),
+            Format::Svg => println!("{}", anstyle_svg::Term::new().render_svg(&ansi(&buffer))),
+        }
+        Ok::<Code, Failure>(if fleet.store.clusters().iter().all(|c| c.state.live()) { Code::Done } else { Code::Partial })
+    })?;
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// The symbols, a line a row.
+pub fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in buffer.area.top()..buffer.area.bottom() {
+        let mut line = String::new();
+        let mut x = buffer.area.left();
+        while x < buffer.area.right() {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            x += view::width(symbol).max(1) as u16;
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The symbols with their colours as escape sequences.
+pub fn ansi(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in buffer.area.top()..buffer.area.bottom() {
+        let mut last = String::new();
+        let mut x = buffer.area.left();
+        while x < buffer.area.right() {
+            let cell = &buffer[(x, y)];
+            let mut style = String::from("\x1b[0");
+            color(&mut style, cell.fg, false);
+            color(&mut style, cell.bg, true);
+            for (modifier, code) in [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::ITALIC, 3), (Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)] {
+                if cell.modifier.contains(modifier) {
+                    let _ = write!(style, ";{code}");
+                }
+            }
+            style.push('m');
+            if style != last {
+                out.push_str(&style);
+                last = style;
+            }
+            out.push_str(cell.symbol());
+            x += view::width(cell.symbol()).max(1) as u16;
+        }
+        out.push_str("\x1b[0m\n");
+    }
+    out
+}
+
+fn color(out: &mut String, color: Color, background: bool) {
+    let base = if background { 40 } else { 30 };
+    let _ = match color {
+        Color::Reset => Ok(()),
+        Color::Rgb(r, g, b) => write!(out, ";{};2;{r};{g};{b}", base + 8),
+        Color::Indexed(n) => write!(out, ";{};5;{n}", base + 8),
+        named => {
+            let names = [
+                Color::Black, Color::Red, Color::Green, Color::Yellow, Color::Blue, Color::Magenta, Color::Cyan, Color::Gray, Color::DarkGray, Color::LightRed, Color::LightGreen, Color::LightYellow,
+                Color::LightBlue, Color::LightMagenta, Color::LightCyan, Color::White,
+            ];
+            let n = names.iter().position(|c| *c == named).unwrap_or(7);
+            write!(out, ";{}", if n < 8 { base + n } else { base + 60 + n - 8 })
+        }
+    };
+}

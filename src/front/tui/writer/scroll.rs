@@ -1,0 +1,220 @@
+//! Finds a block of rows that moved up or down, so that the terminal can move it for a dozen bytes.
+
+use ratatui::buffer::{Buffer, Cell};
+
+use super::motion::{self, At};
+
+/// Rows `top..=bottom` move by `by`: up when positive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Scroll {
+    top: u16,
+    bottom: u16,
+    by: i32,
+}
+
+/// Cells that a scroll has to save before it is worth a try.
+const WORTH: i64 = 24;
+
+impl Scroll {
+    /// The most useful scroll on the way from `screen` to `next` (same size), if there is one.
+    pub fn find(screen: &Buffer, next: &Buffer) -> Option<Self> {
+        let (old, new) = (rows(screen), rows(next));
+        let height = new.len();
+        let by = most_voted_shift(&old, &new)?;
+        let shift = by.unsigned_abs() as usize;
+        // Per row of `next`: cells saved when it comes from `shift` rows away, and when it starts out blank.
+        let here: Vec<i64> = (0..height).map(|y| differing(old[y], new[y])).collect();
+        let moved: Vec<i64> = (0..height)
+            .map(|y| match source(y, by, height) {
+                Some(from) => here[y] - differing(old[from], new[y]),
+                None => i64::MIN / 4096,
+            })
+            .collect();
+        let blanked: Vec<i64> = (0..height)
+            .map(|y| here[y] - new[y].iter().filter(|c| **c != Cell::EMPTY).count() as i64)
+            .collect();
+        let (moved, blanked) = (sums(&moved), sums(&blanked));
+        let mut best: Option<(i64, usize, usize)> = None;
+        for top in 0..height {
+            for bottom in top + shift..height {
+                // The rows that come into view are at the end that the block moves away from.
+                let gain = if by > 0 {
+                    moved[bottom + 1 - shift] - moved[top] + blanked[bottom + 1]
+                        - blanked[bottom + 1 - shift]
+                } else {
+                    moved[bottom + 1] - moved[top + shift] + blanked[top + shift] - blanked[top]
+                };
+                if gain >= WORTH && best.is_none_or(|(most, ..)| gain > most) {
+                    best = Some((gain, top, bottom));
+                }
+            }
+        }
+        best.map(|(_, top, bottom)| Self {
+            top: top as u16,
+            bottom: bottom as u16,
+            by,
+        })
+    }
+
+    /// Writes the scroll. The pen must erase to the default background. Deleting and inserting lines within margins
+    /// is used and not `SU`/`SD`, which the Linux console lacks. Returns where the cursor ends up.
+    pub fn write(self, height: u16, out: &mut Vec<u8>) -> At {
+        let margins = self.bottom + 1 < height;
+        if margins {
+            out.extend_from_slice(b"\x1b[");
+            motion::number(self.top + 1, out);
+            out.push(b';');
+            motion::number(self.bottom + 1, out);
+            out.push(b'r');
+        }
+        if !margins || self.top > 0 {
+            motion::absolute((0, self.top).into(), out);
+        }
+        motion::csi(
+            self.by.unsigned_abs() as u16,
+            if self.by > 0 { b'M' } else { b'L' },
+            out,
+        );
+        if margins {
+            out.extend_from_slice(b"\x1b[r");
+            return At::Cell((0, 0).into());
+        }
+        At::Cell((0, self.top).into())
+    }
+
+    /// Does to `screen` what the terminal does.
+    pub fn apply(self, screen: &mut Buffer) {
+        let width = usize::from(screen.area.width);
+        let block = &mut screen.content
+            [usize::from(self.top) * width..(usize::from(self.bottom) + 1) * width];
+        let cells = self.by.unsigned_abs() as usize * width;
+        let fresh = if self.by > 0 {
+            block.rotate_left(cells);
+            let kept = block.len() - cells;
+            &mut block[kept..]
+        } else {
+            block.rotate_right(cells);
+            &mut block[..cells]
+        };
+        fresh.fill(Cell::EMPTY);
+    }
+}
+
+fn rows(buffer: &Buffer) -> Vec<&[Cell]> {
+    buffer
+        .content
+        .chunks(usize::from(buffer.area.width).max(1))
+        .collect()
+}
+
+fn source(y: usize, by: i32, height: usize) -> Option<usize> {
+    y.checked_add_signed(by as isize)
+        .filter(|from| *from < height)
+}
+
+fn differing(a: &[Cell], b: &[Cell]) -> i64 {
+    a.iter().zip(b).filter(|(a, b)| a != b).count() as i64
+}
+
+fn sums(gains: &[i64]) -> Vec<i64> {
+    let mut total = 0;
+    std::iter::once(0)
+        .chain(gains.iter().map(|gain| {
+            total += gain;
+            total
+        }))
+        .collect()
+}
+
+/// Every changed row votes for the distances to old rows with its text; colours have no say, because the cursor bar
+/// usually stays where it is while its row moves on.
+fn most_voted_shift(old: &[&[Cell]], new: &[&[Cell]]) -> Option<i32> {
+    let height = new.len() as i32;
+    let texts: Vec<Option<u64>> = old.iter().map(|row| text(row)).collect();
+    let mut votes = vec![0u16; 2 * new.len()];
+    for (y, row) in new.iter().enumerate() {
+        let Some(wanted) = text(row).filter(|wanted| texts[y] != Some(*wanted)) else {
+            continue;
+        };
+        for (from, _) in texts
+            .iter()
+            .enumerate()
+            .filter(|(_, text)| **text == Some(wanted))
+        {
+            votes[(from as i32 - y as i32 + height) as usize] += 1;
+        }
+    }
+    let (best, count) = votes
+        .iter()
+        .enumerate()
+        .max_by_key(|(i, count)| (**count, -(*i as i32 - height).abs()))?;
+    (*count > 0).then_some(best as i32 - height)
+}
+
+/// A hash of the row's text; `None` for an empty row, which looks like every other.
+fn text(row: &[Cell]) -> Option<u64> {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut blank = true;
+    for cell in row {
+        let symbol = cell.symbol();
+        blank &= symbol == " ";
+        for byte in symbol.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    (!blank).then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(rows: impl Iterator<Item = String>) -> Buffer {
+        let mut lines = vec!["── header ───────────────────".to_owned()];
+        lines.extend(rows);
+        lines.push("── hints ────────────────────".to_owned());
+        Buffer::with_lines(lines)
+    }
+
+    #[test]
+    fn finds_a_block_that_moved_and_moves_it_as_a_terminal_does() {
+        let at = |first: usize| {
+            frame(
+                (first..first + 8)
+                    .map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(3)[i..i + 12].to_owned())),
+            )
+        };
+        for (from, to, by) in [(0, 1, 1), (5, 3, -2), (4, 7, 3)] {
+            let (mut screen, next) = (at(from), at(to));
+            let scroll = Scroll::find(&screen, &next).unwrap();
+            assert_eq!(
+                scroll,
+                Scroll {
+                    top: 1,
+                    bottom: 8,
+                    by
+                }
+            );
+            let mut parser = vt100::Parser::new(10, 29, 0);
+            let text: Vec<String> = rows(&screen)
+                .iter()
+                .map(|row| row.iter().map(Cell::symbol).collect())
+                .collect();
+            parser.process(text.join("\r\n").as_bytes());
+            let mut out = Vec::new();
+            scroll.write(10, &mut out);
+            parser.process(&out);
+            scroll.apply(&mut screen);
+            for (y, line) in parser.screen().rows(0, 29).enumerate() {
+                let ours: String = rows(&screen)[y].iter().map(Cell::symbol).collect();
+                assert_eq!(line.trim_end(), ours.trim_end(), "row {y} by {by}");
+            }
+        }
+    }
+
+    #[test]
+    fn leaves_a_frame_alone_whose_rows_stay() {
+        let at = |age: usize| frame((0..8).map(|i| format!("pod-{:<18}{:>6}", i * 7919, age + i)));
+        assert_eq!(Scroll::find(&at(0), &at(1)), None);
+    }
+}

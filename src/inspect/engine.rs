@@ -1,0 +1,323 @@
+//! When which rule judges what, and the findings that stand.
+//!
+//! A touched row is judged by the rules of its kind. What follows from it elsewhere is judged too: a workload's burning
+//! pods and Jobs when the workload changes, a short workload when its pods turn bad or good, budgets when a node is cordoned.
+
+use super::index::Index;
+use super::{Finding, FindingId, Judge, RULES, Thresholds, Verdict};
+use crate::model::{ClusterId, Kind, Object, Str, Uid};
+use crate::store::{Cluster, RowId, Store, Touched};
+use hashbrown::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// One cluster's findings, and what the engine keeps to find its way.
+#[derive(Default)]
+pub(super) struct Room {
+    /// By object; the cluster's own under the zero uid. No entry is empty.
+    pub(super) findings: HashMap<Uid, Vec<Finding>>,
+    pub(super) index: Index,
+    /// The nodes with a node-not-ready finding.
+    pub(super) lost: HashSet<Str>,
+    cordoned: HashSet<Str>,
+    /// What the rows were when it was last looked at: old or proven.
+    stale: bool,
+}
+
+/// What is judged: an object of a kind, or the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Subject {
+    cluster: ClusterId,
+    kind: Option<Kind>,
+    uid: Uid,
+}
+
+/// Judges what changed and keeps the findings.
+pub struct Engine {
+    thresholds: Thresholds,
+    /// The rules of each kind, and last those of clusters: their places in `RULES`.
+    by_kind: [Vec<usize>; Kind::ALL.len() + 1],
+    rooms: Vec<Room>,
+    /// The time that each rule last asked for. Stays while it burns: a hold that was waited for is not waited for again.
+    asked: HashMap<(Subject, usize), i64>,
+    later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
+    revision: u64,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    pub fn new(thresholds: Thresholds) -> Self {
+        let mut by_kind: [Vec<usize>; Kind::ALL.len() + 1] = Default::default();
+        for (at, rule) in RULES.iter().enumerate() {
+            for kind in rule.kinds {
+                by_kind[*kind as usize].push(at);
+            }
+            if rule.kinds.is_empty() {
+                by_kind[Kind::ALL.len()].push(at);
+            }
+        }
+        Self { thresholds, by_kind, rooms: Vec::new(), asked: HashMap::new(), later: BinaryHeap::new(), revision: 0 }
+    }
+
+    /// Judges what was touched, and what follows from it. `now` in unix seconds.
+    pub fn touched(&mut self, store: &Store, touched: &[Touched], now: i64) {
+        self.rooms.resize_with(store.clusters().len().max(self.rooms.len()), Room::default);
+        for touch in touched {
+            match touch {
+                Touched::Row { id, before } => self.note(store, *id, before.as_ref()),
+                Touched::Gone { id, before } => self.note(store, *id, Some(before)),
+                Touched::Cluster(_) => {}
+            }
+        }
+        let mut follow = HashSet::new();
+        for touch in touched {
+            match touch {
+                Touched::Row { id, before } => {
+                    let Some((cluster, object)) = store.row(*id) else { continue };
+                    self.judge(store, cluster, Some(object), now);
+                    self.follow(cluster, before.as_ref(), Some(object), &mut follow);
+                }
+                Touched::Gone { id, before } => {
+                    let Some(cluster) = store.cluster(id.cluster) else { continue };
+                    // The same uid may be back in the same batch.
+                    if store.find(id.cluster, id.kind, before.meta().uid).is_none() {
+                        self.forget(cluster.id, id.kind, before);
+                    }
+                    self.follow(cluster, Some(before), None, &mut follow);
+                }
+                Touched::Cluster(id) => {
+                    let Some(cluster) = store.cluster(*id) else { continue };
+                    self.judge(store, cluster, None, now);
+                    let stale = super::lines::stale(cluster);
+                    let room = &mut self.rooms[usize::from(id.0)];
+                    if room.stale != stale {
+                        room.stale = stale;
+                        self.revision += u64::from(!room.findings.is_empty());
+                    }
+                }
+            }
+        }
+        for subject in follow {
+            if let (Some(cluster), Some(kind)) = (store.cluster(subject.cluster), subject.kind)
+                && let Some((_, object)) = store.find(subject.cluster, kind, subject.uid)
+            {
+                self.judge(store, cluster, Some(object), now);
+            }
+        }
+        self.trim();
+    }
+
+    /// Judges what asked to be judged by now.
+    pub fn tick(&mut self, store: &Store, now: i64) {
+        while let Some(Reverse((at, subject, rule))) = self.later.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.later.pop();
+            if self.asked.get(&(subject, rule)) != Some(&at) {
+                continue;
+            }
+            let Some(cluster) = store.cluster(subject.cluster) else { continue };
+            match subject.kind {
+                None => self.judge(store, cluster, None, now),
+                Some(kind) => {
+                    if let Some((_, object)) = store.find(subject.cluster, kind, subject.uid) {
+                        self.judge(store, cluster, Some(object), now);
+                    }
+                }
+            }
+        }
+        self.trim();
+    }
+
+    /// When [`Engine::tick`] has something to do again (unix seconds).
+    pub fn next_due(&self) -> Option<i64> {
+        self.later.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// All findings, in no order.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.rooms.iter().flat_map(|r| r.findings.values().flatten())
+    }
+
+    /// The findings of one object; of the cluster itself under `Uid::default()`.
+    pub fn for_object(&self, cluster: ClusterId, uid: Uid) -> &[Finding] {
+        self.room(cluster).and_then(|r| r.findings.get(&uid)).map_or(&[], Vec::as_slice)
+    }
+
+    /// One finding, while it stands.
+    pub fn finding(&self, id: FindingId) -> Option<&Finding> {
+        self.for_object(id.cluster, id.uid).iter().find(|f| f.rule.id == id.rule)
+    }
+
+    /// Grows when what [`Engine::lines`] shows may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn room(&self, cluster: ClusterId) -> Option<&Room> {
+        self.rooms.get(usize::from(cluster.0))
+    }
+
+    /// Keeps the index and the sets of nodes.
+    fn note(&mut self, store: &Store, id: RowId, before: Option<&Object>) {
+        let after = store.row(id).map(|(_, o)| o);
+        let Some(room) = self.rooms.get_mut(usize::from(id.cluster.0)) else { return };
+        room.index.note(id, before, after);
+        if id.kind == Kind::Node {
+            if let Some(Object::Node(node)) = before {
+                room.cordoned.remove(&node.meta.name);
+            }
+            if let Some(Object::Node(node)) = after
+                && node.unschedulable
+            {
+                room.cordoned.insert(node.meta.name.clone());
+            }
+        }
+    }
+
+    /// All rules of an object's kind (or the cluster's) judge it.
+    fn judge(&mut self, store: &Store, cluster: &Cluster, object: Option<&Object>, now: i64) {
+        let at = usize::from(cluster.id.0);
+        let kind = object.map(Object::kind);
+        let rules = kind.map_or(Kind::ALL.len(), |k| k as usize);
+        if self.by_kind[rules].is_empty() {
+            return;
+        }
+        let subject = Subject { cluster: cluster.id, kind, uid: object.map(|o| o.meta().uid).unwrap_or_default() };
+        let mut found = Vec::new();
+        for rule in self.by_kind[rules].iter().copied() {
+            let key = (subject, rule);
+            let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
+            let judge = Judge { store, cluster, object, now, rule: RULES[rule], index: &self.rooms[at].index, cordoned: &self.rooms[at].cordoned, thresholds: self.thresholds.of(rule), asked };
+            let verdict = (RULES[rule].judge)(&judge);
+            let again = match &verdict {
+                Verdict::FineUntil(at) | Verdict::BurningUntil(_, at) => Some((*at).max(now + 1)),
+                Verdict::Burning(_) => asked,
+                Verdict::Fine => None,
+            };
+            if again != asked {
+                match again {
+                    Some(at) => {
+                        self.asked.insert(key, at);
+                        self.later.push(Reverse((at, subject, rule)));
+                    }
+                    None => {
+                        self.asked.remove(&key);
+                    }
+                }
+            }
+            if let Verdict::Burning(finding) | Verdict::BurningUntil(finding, _) = verdict {
+                found.push(finding);
+            }
+        }
+        self.keep(subject, object, found);
+    }
+
+    fn keep(&mut self, subject: Subject, object: Option<&Object>, found: Vec<Finding>) {
+        let room = &mut self.rooms[usize::from(subject.cluster.0)];
+        if found.is_empty() && room.findings.is_empty() {
+            return;
+        }
+        if room.findings.get(&subject.uid).map_or(&[][..], Vec::as_slice) == found.as_slice() {
+            return;
+        }
+        self.revision += 1;
+        if let Some(Object::Node(node)) = object {
+            if found.iter().any(|f| f.rule.id == "node-not-ready") {
+                room.lost.insert(node.meta.name.clone());
+            } else {
+                room.lost.remove(&node.meta.name);
+            }
+        }
+        if found.is_empty() {
+            room.findings.remove(&subject.uid);
+        } else {
+            room.findings.insert(subject.uid, found);
+        }
+    }
+
+    fn forget(&mut self, cluster: ClusterId, kind: Kind, object: &Object) {
+        let subject = Subject { cluster, kind: Some(kind), uid: object.meta().uid };
+        if !self.asked.is_empty() {
+            for rule in &self.by_kind[kind as usize] {
+                self.asked.remove(&(subject, *rule));
+            }
+        }
+        self.keep(subject, Some(object), Vec::new());
+    }
+
+    /// What else has to be judged, or shown anew, because an object was `before` and is `after`.
+    fn follow(&mut self, cluster: &Cluster, before: Option<&Object>, after: Option<&Object>, again: &mut HashSet<Subject>) {
+        let room = &self.rooms[usize::from(cluster.id.0)];
+        let subject = |o: &Object| Subject { cluster: cluster.id, kind: Some(o.kind()), uid: o.meta().uid };
+        let Some(object) = after.or(before) else { return };
+        match object {
+            Object::Pod(pod) => {
+                let bad = |o: Option<&Object>| matches!(o, Some(Object::Pod(p)) if p.bad());
+                // A list's pods come after their workload: the one that waits for its hold learns from them since when it is so.
+                if bad(before) || bad(after) || (before.is_none() && !self.asked.is_empty()) {
+                    let top = cluster.workload_of(object);
+                    if matches!(top, Object::Workload(w) if w.short() || room.findings.contains_key(&w.meta.uid)) || self.waits(subject(top)) {
+                        again.insert(subject(top));
+                    }
+                }
+                let Some(node) = &pod.node else { return };
+                let moved = before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
+                let shown = moved && room.lost.contains(node);
+                if moved && room.cordoned.contains(node) {
+                    again.extend(budgets(room, cluster.id));
+                }
+                self.revision += u64::from(shown);
+            }
+            Object::Workload(_) => {
+                let top = cluster.workload_of(object);
+                if top.meta().uid != object.meta().uid {
+                    again.insert(subject(top));
+                }
+                if room.findings.is_empty() {
+                    return;
+                }
+                let mut shown = !room.lost.is_empty() || room.findings.contains_key(&top.meta().uid);
+                for below in room.index.below(cluster, top.meta().uid) {
+                    if room.findings.contains_key(&below.meta().uid) {
+                        shown = true;
+                        again.insert(subject(below));
+                    }
+                }
+                self.revision += u64::from(shown);
+            }
+            Object::Node(_) => {
+                // How much of a zone is dead.
+                self.revision += u64::from(!room.lost.is_empty() && (before.is_none() || after.is_none()));
+                let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
+                if cordoned(before) != cordoned(after) {
+                    again.extend(budgets(room, cluster.id));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a rule has asked to see it later.
+    fn waits(&self, subject: Subject) -> bool {
+        let rules = subject.kind.map_or(Kind::ALL.len(), |k| k as usize);
+        !self.asked.is_empty() && self.by_kind[rules].iter().any(|rule| self.asked.contains_key(&(subject, *rule)))
+    }
+
+    /// Drops what nobody waits for any more from the top, so that `next_due` is true.
+    fn trim(&mut self) {
+        while let Some(Reverse((at, subject, rule))) = self.later.peek() {
+            if self.asked.get(&(*subject, *rule)) == Some(at) {
+                break;
+            }
+            self.later.pop();
+        }
+    }
+}
+
+/// The budgets that burn now.
+fn budgets(room: &Room, cluster: ClusterId) -> impl Iterator<Item = Subject> {
+    let of = move |f: &Finding| f.object.as_ref().filter(|o| o.kind == Kind::Pdb).map(|o| Subject { cluster, kind: Some(Kind::Pdb), uid: o.uid });
+    room.findings.values().flatten().filter_map(of)
+}

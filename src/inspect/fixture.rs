@@ -1,0 +1,134 @@
+//! A store filled from JSON, and an engine over it, for the tests of rules.
+
+use super::{Engine, Finding, Line, Severity, Thresholds};
+use crate::model::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, Interner, Kind, Time, Uid, object};
+use crate::store::{ClusterInfo, Store, Touched};
+use serde_json::{Value, json};
+
+/// Now, in every fixture: 2026-01-05T12:00:00Z.
+pub const NOW: i64 = 1_767_614_400;
+
+/// The API's text for so many seconds before now.
+pub fn ago(secs: i64) -> String {
+    Time::from_secs(NOW - secs).unwrap().rfc3339()
+}
+
+pub struct Fleet {
+    pub store: Store,
+    pub engine: Engine,
+    pub now: i64,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        let info = |name: &str, tier: &str| ClusterInfo { name: name.into(), tier: Some(tier.into()), ..Default::default() };
+        let mut fleet = Self {
+            store: Store::new(vec![info("prod", "production"), info("dev", "development"), ClusterInfo { name: "plain".into(), ..Default::default() }], NOW),
+            engine: Engine::new(Thresholds::default()),
+            now: NOW,
+        };
+        for cluster in 0..3 {
+            fleet.delta(cluster, Delta::State(ConnectionState::Live));
+        }
+        fleet
+    }
+}
+
+impl Fleet {
+    pub fn delta(&mut self, cluster: u16, delta: Delta) {
+        let mut touched: Vec<Touched> = Vec::new();
+        self.store.apply(Batch { cluster: ClusterId(cluster), generation: Generation(1), delta }, self.now, &mut touched);
+        self.engine.touched(&self.store, &touched, self.now);
+    }
+    /// Puts objects into cluster 0. `metadata.uid` is the kind and the name where none is given.
+    pub fn put(&mut self, kind: Kind, objects: impl IntoIterator<Item = Value>) -> &mut Self {
+        let mut interner = Interner::default();
+        let read = |mut o: Value| {
+            if o["metadata"]["uid"].is_null() {
+                o["metadata"]["uid"] = json!(format!("{}/{}", kind.plural(), o["metadata"]["name"].as_str().unwrap()));
+            }
+            if o["metadata"]["namespace"].is_null() && kind.info().namespaced {
+                o["metadata"]["namespace"] = json!("pay");
+            }
+            Change::Upsert(object::decode_json(kind, o.to_string().as_bytes(), &mut interner).unwrap())
+        };
+        let changes = objects.into_iter().map(read).collect();
+        self.delta(0, Delta::Rows { kind, changes });
+        self
+    }
+    pub fn delete(&mut self, kind: Kind, name: &str) {
+        self.delta(0, Delta::Rows { kind, changes: vec![Change::Delete(uid(kind, name))] });
+    }
+    pub fn wait(&mut self, secs: i64) -> &mut Self {
+        self.now += secs;
+        self.engine.tick(&self.store, self.now);
+        self
+    }
+    pub fn finding(&self, kind: Kind, name: &str, rule: &str) -> Option<&Finding> {
+        self.engine.for_object(ClusterId(0), uid(kind, name)).iter().find(|f| f.rule.id == rule)
+    }
+    pub fn severity(&self, kind: Kind, name: &str, rule: &str) -> Option<Severity> {
+        self.finding(kind, name, rule).map(|f| f.severity)
+    }
+    pub fn lines(&self) -> Vec<Line> {
+        self.engine.lines(&self.store, self.now)
+    }
+}
+
+pub fn uid(kind: Kind, name: &str) -> Uid {
+    Uid::parse(&format!("{}/{name}", kind.plural()))
+}
+
+/// One object in a fleet of its own: the severity that `rule` gives it.
+pub fn judged(kind: Kind, object: Value, rule: &str) -> Option<Severity> {
+    let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+    Fleet::default().put(kind, [object]).severity(kind, &name, rule)
+}
+
+/// `metadata` of an object that is owned.
+pub fn owned(name: &str, kind: Kind, owner: &str) -> Value {
+    json!({"name": name, "creationTimestamp": ago(7200), "ownerReferences": [{"kind": kind.name(), "name": owner, "uid": format!("{}/{owner}", kind.plural()), "controller": true}]})
+}
+
+/// A pod on a node whose one container is so; ready since, or not ready since.
+pub fn pod(metadata: Value, node: &str, ready: bool, since: i64, status: Value) -> Value {
+    let mut status = status;
+    status["name"] = json!("app");
+    status["ready"] = json!(ready);
+    json!({"metadata": metadata,
+        "spec": {"nodeName": node, "containers": [{"name": "app", "image": "reg/app:1.9", "resources": {"limits": {"memory": "512Mi"}}}]},
+        "status": {"phase": "Running", "startTime": ago(7200), "containerStatuses": [status],
+            "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "lastTransitionTime": ago(since)}]}})
+}
+
+/// A container in back-off that ran for five seconds and ended so, `ended` seconds ago.
+pub fn crashing(restarts: u32, exit: i32, reason: &str, ended: i64) -> Value {
+    json!({"restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": exit, "reason": reason, "startedAt": ago(ended + 5), "finishedAt": ago(ended)}}})
+}
+
+/// A running container.
+pub fn running() -> Value {
+    json!({"restartCount": 0, "state": {"running": {"startedAt": ago(7000)}}})
+}
+
+/// A node whose Ready is so since then.
+pub fn node(name: &str, ready: &str, since: i64) -> Value {
+    json!({"metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": "a"}},
+        "status": {"conditions": [{"type": "Ready", "status": ready, "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status.", "lastTransitionTime": ago(since)}]}})
+}
+
+/// A Deployment that wants so many pods and has so many available.
+pub fn deployment(name: &str, desired: i32, available: i32) -> Value {
+    json!({"metadata": {"name": name, "creationTimestamp": ago(90_000), "generation": 2, "annotations": {"deployment.kubernetes.io/revision": "2"}},
+        "spec": {"replicas": desired, "selector": {"matchLabels": {"app": name}}, "template": {"spec": {"containers": [{"name": "app", "image": "reg/app:1.9"}]}}},
+        "status": {"observedGeneration": 2, "replicas": desired, "updatedReplicas": desired, "readyReplicas": available, "availableReplicas": available, "conditions": []}})
+}
+
+/// A Deployment's ReplicaSet.
+pub fn replicaset(name: &str, deployment: &str, revision: u32, image: &str, created: i64, desired: i32) -> Value {
+    let mut metadata = owned(name, Kind::Deployment, deployment);
+    metadata["annotations"] = json!({"deployment.kubernetes.io/revision": revision.to_string()});
+    metadata["creationTimestamp"] = json!(ago(created));
+    json!({"metadata": metadata, "spec": {"replicas": desired, "template": {"spec": {"containers": [{"name": "app", "image": image}]}}}, "status": {"replicas": desired}})
+}

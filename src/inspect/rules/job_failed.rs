@@ -1,0 +1,83 @@
+//! A Job that failed, or that runs far too long.
+//!
+//! A failed run of a CronJob is over once a later run succeeded. Left out: three times the median of past runs (history), finished Jobs
+//! without a TTL (not projected), and acknowledgement.
+
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age};
+use crate::model::{Kind, Object, Tri, WorkloadDetail};
+
+const LONG: Threshold = Threshold { name: "running-for", default: "12h", doc: "how long a Job may be active" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "job-failed",
+    area: "availability",
+    severity: Severity::Warning,
+    scope: "job, rolled up to its CronJob",
+    summary: "A Job has failed, or is active for more than 12 hours",
+    why: "Batch failures do not page anyone and finished Jobs pile up as objects in etcd.",
+    kinds: &[Kind::Job],
+    thresholds: &[LONG],
+    judge,
+};
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(object @ Object::Workload(job)) = judge.object else { return Verdict::Fine };
+    let WorkloadDetail::Job { failed, active, backoff_limit, started, suspended, .. } = &job.detail else { return Verdict::Fine };
+    if job.meta.deleting.is_some() {
+        return Verdict::Fine;
+    }
+    if let Some(c) = job.condition("Failed").filter(|c| c.status == Tri::True) {
+        if let Object::Workload(top) = judge.cluster.workload_of(object)
+            && let WorkloadDetail::CronJob { last_success: Some(success), .. } = top.detail
+            && c.since.is_some_and(|failed| success >= failed)
+        {
+            return Verdict::Fine;
+        }
+        let reason = c.reason.as_deref().unwrap_or("no reason given");
+        let finding = judge
+            .finding(Severity::Warning, c.since, format!("failed: {reason}"))
+            .with("reason", reason, c.since)
+            .with("message", c.message.as_deref().unwrap_or(""), c.since)
+            .with("failed pods / limit", format!("{failed} / {backoff_limit}"), None);
+        return Verdict::Burning(finding.then("Read the last pod's log; run it again from its owner's template"));
+    }
+    let Some(started) = started.filter(|_| *active > 0 && !suspended) else { return Verdict::Fine };
+    let long = judge.value(&LONG);
+    super::after(judge.held(started.secs(), long), || {
+        let finding = judge.finding(Severity::Warning, Some(started), format!("active for more than {}", age(long)));
+        finding.with("active pods", active.to_string(), Some(started)).then("Read its log: does it still do something? A deadline (activeDeadlineSeconds) would end it")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, ago, judged, owned};
+    use serde_json::{Value, json};
+
+    fn job(conditions: Value, active: i32, started: i64) -> Value {
+        json!({"metadata": owned("j", Kind::CronJob, "cron"), "spec": {}, "status": {"active": active, "failed": 7, "startTime": ago(started), "conditions": conditions}})
+    }
+
+    fn failed() -> Value {
+        job(json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": ago(600)}]), 0, 900)
+    }
+
+    #[test]
+    fn failed_or_active_for_twelve_hours() {
+        assert_eq!(judged(Kind::Job, failed(), "job-failed"), Some(Severity::Warning));
+        assert_eq!(judged(Kind::Job, job(json!([{"type": "Complete", "status": "True"}]), 0, 90_000), "job-failed"), None);
+        assert_eq!(judged(Kind::Job, job(json!([]), 1, 43_199), "job-failed"), None);
+        assert_eq!(judged(Kind::Job, job(json!([]), 1, 43_200), "job-failed"), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn a_later_success_of_the_cronjob_ends_it() {
+        let cron = |success: i64| json!({"metadata": {"name": "cron"}, "spec": {"schedule": "* * * * *"}, "status": {"lastSuccessfulTime": ago(success)}});
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::CronJob, [cron(601)]).put(Kind::Job, [failed()]);
+        assert_eq!(fleet.lines().iter().map(|l| (l.title.as_str(), l.message.as_str())).collect::<Vec<_>>(), [("pay/cron", "failed: BackoffLimitExceeded")]);
+        fleet.put(Kind::CronJob, [cron(60)]);
+        assert!(fleet.lines().is_empty());
+    }
+}

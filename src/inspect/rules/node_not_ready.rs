@@ -1,0 +1,106 @@
+//! A node that does not report as ready.
+//!
+//! Left out: flapping (needs history) and the lease's age (leases are not watched). A whole zone is folded by the lines.
+
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, clock};
+use crate::model::{Condition, Kind, Object, Tri, meta};
+
+const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long Ready must be false or unknown" };
+const CRITICAL: Threshold = Threshold { name: "critical-after", default: "5m", doc: "when it is critical: pods with the default toleration of 300 s start to go" };
+const NETWORK: Threshold = Threshold { name: "network-after", default: "2m", doc: "how long NetworkUnavailable must be true" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "node-not-ready",
+    area: "node",
+    severity: Severity::Critical,
+    scope: "node, a zone's nodes as one",
+    summary: "Ready is false or unknown, or the node's network is unavailable",
+    why: "After the toleration time every pod on it is deleted and recreated elsewhere, if there is room.",
+    kinds: &[Kind::Node],
+    thresholds: &[AFTER, CRITICAL, NETWORK],
+    judge,
+};
+
+/// The word that says most, from the condition's message: kubelet's own signals hide there behind `KubeletNotReady`.
+fn cause(ready: &Condition) -> &str {
+    let message = ready.message.as_deref().unwrap_or("");
+    let known = [("PLEG", "PLEG"), ("container runtime", "runtime"), ("network plugin", "CNI"), ("cni", "CNI"), ("stopped posting", "kubelet silent")];
+    let found = known.iter().find(|(text, _)| message.contains(text)).map(|(_, word)| *word);
+    found.or(ready.reason.as_deref()).unwrap_or("no reason given")
+}
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(Object::Node(node)) = judge.object else { return Verdict::Fine };
+    let network = meta::condition(&node.conditions, "NetworkUnavailable").filter(|c| c.status == Tri::True);
+    let ready = meta::condition(&node.conditions, "Ready");
+    let (condition, hold, message) = match (ready, network) {
+        (Some(ready), _) if ready.status != Tri::True => (Some(ready), &AFTER, format!("NotReady ({})", cause(ready))),
+        (Some(_), Some(network)) => (Some(network), &NETWORK, "network unavailable".to_owned()),
+        (Some(_), None) => return Verdict::Fine,
+        (None, _) => (None, &AFTER, "NotReady (never reported)".to_owned()),
+    };
+    let since = condition.and_then(|c| c.since).or(node.meta.created);
+    let began = since.map_or(judge.now, |t| t.secs());
+    if let Err(at) = since.map_or_else(|| judge.held_since_seen(judge.value(hold)), |_| judge.held(began, judge.value(hold))) {
+        return Verdict::FineUntil(at);
+    }
+    let evicting = began + judge.value(&CRITICAL);
+    let severity = if judge.now >= evicting { Severity::Critical } else { Severity::Warning };
+    let pods = judge.cluster.counts.by_node.get(&node.meta.name).map_or(0, |u| u.pods);
+    let text = condition.map_or("the kubelet has never reported", |c| c.message.as_deref().unwrap_or(""));
+    let mut finding = judge
+        .finding(severity, since, message)
+        .with("reason", condition.and_then(|c| c.reason.as_deref()).unwrap_or("none"), since)
+        .with("message", text, since)
+        .with("pods on it when judged", pods.to_string(), None)
+        .then(if node.unschedulable {
+            "Cordoned already: look at its console or hypervisor; drain it when it answers"
+        } else {
+            "Cordon it, look at the kubelet by console or hypervisor; drain it when it answers"
+        });
+    if let Some(zone) = node.zone() {
+        finding = finding.with("zone", zone, None);
+    }
+    if severity == Severity::Warning {
+        let at = crate::model::Time::from_secs(evicting);
+        let finding = finding.with("eviction starts", at.map(clock).unwrap_or_default(), at);
+        return Verdict::BurningUntil(finding, evicting);
+    }
+    Verdict::Burning(finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, ago, judged, node};
+    use serde_json::json;
+
+    #[test]
+    fn warns_after_a_minute_critical_after_five() {
+        for (status, since, severity) in [
+            ("True", 9000, None),
+            ("Unknown", 59, None),
+            ("Unknown", 60, Some(Severity::Warning)),
+            ("False", 299, Some(Severity::Warning)),
+            ("False", 300, Some(Severity::Critical)),
+        ] {
+            assert_eq!(judged(Kind::Node, node("n", status, since), "node-not-ready"), severity, "{status} {since}");
+        }
+    }
+
+    #[test]
+    fn becomes_critical_by_time_alone_and_names_the_cause() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Node, [node("n", "Unknown", 200)]);
+        assert_eq!(fleet.finding(Kind::Node, "n", "node-not-ready").unwrap().message, "NotReady (kubelet silent)");
+        fleet.wait(100);
+        assert_eq!(fleet.severity(Kind::Node, "n", "node-not-ready"), Some(Severity::Critical));
+    }
+
+    #[test]
+    fn a_network_that_is_not_there_counts_too() {
+        let mut n = node("n", "True", 9000);
+        n["status"]["conditions"].as_array_mut().unwrap().push(json!({"type": "NetworkUnavailable", "status": "True", "lastTransitionTime": ago(120)}));
+        assert_eq!(judged(Kind::Node, n, "node-not-ready"), Some(Severity::Warning));
+    }
+}

@@ -1,0 +1,122 @@
+//! A disruption budget under which no eviction can ever succeed.
+//!
+//! `since` is when the budget last stopped to allow disruptions, else its creation. Left out: minAvailable against an autoscaler's
+//! minimum, and drains that it blocked before (history).
+
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::{Amount, Kind, Object, Pdb, Tri, meta};
+
+const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long the budget must allow nothing" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "pdb-blocks-drain",
+    area: "availability",
+    severity: Severity::Critical,
+    scope: "poddisruptionbudget",
+    summary: "Allows no disruption though all pods are healthy, or by its arithmetic never can; critical while it holds up a drain",
+    why: "No eviction can ever succeed, so node maintenance, upgrades and the autoscaler hang on this budget.",
+    kinds: &[Kind::Pdb],
+    thresholds: &[AFTER],
+    judge,
+};
+
+/// Why the budget can never allow anything, whatever the pods do.
+fn never(pdb: &Pdb) -> Option<String> {
+    match (pdb.max_unavailable, pdb.min_available) {
+        (Some(max @ (Amount::Count(0) | Amount::Percent(0))), _) => Some(format!("maxUnavailable {max}")),
+        (_, Some(min @ Amount::Percent(100..))) => Some(format!("minAvailable {min}")),
+        (_, Some(Amount::Count(n))) if pdb.expected > 0 && n >= pdb.expected => Some(format!("minAvailable {n} of {} pods", pdb.expected)),
+        _ => None,
+    }
+}
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(Object::Pdb(pdb)) = judge.object else { return Verdict::Fine };
+    let never = never(pdb);
+    let whole = pdb.allowed == 0 && pdb.healthy == pdb.expected;
+    // A budget that covers nothing, or that the controller has not looked at, blocks nobody yet.
+    if pdb.expected == 0 || pdb.allowed > 0 || pdb.meta.deleting.is_some() || !(whole || never.is_some()) {
+        return Verdict::Fine;
+    }
+    let denied = meta::condition(&pdb.conditions, "DisruptionAllowed").filter(|c| c.status != Tri::True);
+    let since = denied.and_then(|c| c.since).or(pdb.meta.created);
+    let hold = judge.value(&AFTER);
+    if let Err(at) = since.map_or_else(|| judge.held_since_seen(hold), |t| judge.held(t.secs(), hold)) {
+        return Verdict::FineUntil(at);
+    }
+    let held = held_nodes(judge, pdb);
+    let severity = if held.is_empty() { Severity::Warning } else { Severity::Critical };
+    let why = never.unwrap_or_else(|| format!("{} of {} must stay", pdb.desired, pdb.expected));
+    let message = match held.first() {
+        Some(node) => format!("holds up the drain of {node}: {why}"),
+        None => format!("0 allowed: {why}"),
+    };
+    let mut finding = judge
+        .finding(severity, since, message)
+        .with("expected / desired / healthy", format!("{} / {} / {}", pdb.expected, pdb.desired, pdb.healthy), None)
+        .with("allowed", pdb.allowed.to_string(), since);
+    if !held.is_empty() {
+        finding = finding.with("cordoned nodes with its pods", held.join(", "), None);
+    }
+    Verdict::Burning(finding.then("Set maxUnavailable 1, or scale the workload up by one for the time of the drain"))
+}
+
+/// The cordoned nodes that have a pod of the budget.
+fn held_nodes(judge: &Judge<'_>, pdb: &Pdb) -> Vec<String> {
+    let Some(selector) = pdb.selector.as_ref().filter(|_| judge.cluster.counts.cordoned > 0) else { return Vec::new() };
+    let covered = |o: &Object| {
+        let m = o.meta();
+        m.namespace == pdb.meta.namespace && m.deleting.is_none() && selector.matches(&m.labels) && matches!(o, Object::Pod(p) if !p.finished())
+    };
+    let cordoned = judge.cordoned.iter().filter(|node| judge.index.on_node(judge.cluster, node).any(covered));
+    let mut nodes: Vec<String> = cordoned.map(|n| n.to_string()).collect();
+    nodes.sort_unstable();
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, ago, judged, node, pod, running};
+    use serde_json::{Value, json};
+
+    fn pdb(spec: Value, healthy: i32, allowed: i32, since: i64) -> Value {
+        let mut spec = spec;
+        spec["selector"] = json!({"matchLabels": {"app": "db"}});
+        json!({"metadata": {"name": "db", "creationTimestamp": ago(90_000)}, "spec": spec,
+            "status": {"expectedPods": 3, "desiredHealthy": 3, "currentHealthy": healthy, "disruptionsAllowed": allowed,
+                "conditions": [{"type": "DisruptionAllowed", "status": "False", "lastTransitionTime": ago(since)}]}})
+    }
+
+    #[test]
+    fn what_can_never_be_evicted() {
+        for (object, severity) in [
+            (pdb(json!({"maxUnavailable": 0}), 2, 0, 600), Some(Severity::Warning)),
+            (pdb(json!({"maxUnavailable": 0}), 2, 0, 599), None),
+            (pdb(json!({"minAvailable": "100%"}), 2, 0, 600), Some(Severity::Warning)),
+            (pdb(json!({"minAvailable": 3}), 2, 0, 600), Some(Severity::Warning)),
+            // One pod is down: the budget does its work.
+            (pdb(json!({"minAvailable": 2}), 2, 0, 600), None),
+            (pdb(json!({"minAvailable": "90%"}), 3, 0, 600), Some(Severity::Warning)),
+            (pdb(json!({"maxUnavailable": 1}), 3, 1, 600), None),
+        ] {
+            assert_eq!(judged(Kind::Pdb, object.clone(), "pdb-blocks-drain"), severity, "{object}");
+        }
+    }
+
+    #[test]
+    fn critical_while_a_node_is_drained() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Node, [node("n", "True", 9000)]);
+        fleet.put(Kind::Pod, [pod(json!({"name": "db-0", "labels": {"app": "db"}}), "n", true, 900, running())]);
+        fleet.put(Kind::Pdb, [pdb(json!({"maxUnavailable": 0}), 3, 0, 600)]);
+        let rule = |f: &Fleet| f.severity(Kind::Pdb, "db", "pdb-blocks-drain");
+        assert_eq!(rule(&fleet), Some(Severity::Warning));
+        let mut cordoned = node("n", "True", 9000);
+        cordoned["spec"] = json!({"unschedulable": true});
+        fleet.put(Kind::Node, [cordoned]);
+        assert_eq!(rule(&fleet), Some(Severity::Critical));
+        fleet.delete(Kind::Pod, "db-0");
+        assert_eq!(rule(&fleet), Some(Severity::Warning));
+    }
+}

@@ -1,0 +1,246 @@
+use super::fixture::{Fleet, NOW, ago, crashing, deployment, node, owned, pod, replicaset, running, uid};
+use super::*;
+use crate::model::{ConnectionState, Delta};
+use serde_json::json;
+
+#[test]
+fn the_register_is_whole() {
+    let mut ids: Vec<&str> = RULES.iter().map(|r| r.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), RULES.len());
+    for rule in RULES {
+        for text in [rule.id, rule.area, rule.scope, rule.summary, rule.why] {
+            assert!(!text.is_empty() && !text.contains('\n'), "{}", rule.id);
+        }
+        for t in rule.thresholds {
+            assert!(!t.name.is_empty() && !t.doc.is_empty(), "{}", rule.id);
+        }
+        let mut names: Vec<&str> = rule.thresholds.iter().map(|t| t.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), rule.thresholds.len(), "{}", rule.id);
+    }
+}
+
+/// A Deployment with a ReplicaSet of now and one of before, and its pods.
+fn checkout(fleet: &mut Fleet, pods: u32, make: impl Fn(u32) -> serde_json::Value) {
+    fleet.put(Kind::Deployment, [deployment("checkout", pods as i32, 0)]);
+    fleet.put(Kind::ReplicaSet, [replicaset("old", "checkout", 1, "reg/app:1.8", 90_000, 0), replicaset("new", "checkout", 2, "reg/app:1.9", 900, pods as i32)]);
+    fleet.put(Kind::Pod, (0..pods).map(make));
+}
+
+fn crashed(n: u32) -> serde_json::Value {
+    let mut meta = owned(&format!("p{n}"), Kind::ReplicaSet, "new");
+    meta["creationTimestamp"] = json!(ago(900));
+    pod(meta, "n1", false, 850, crashing(9, 137, "OOMKilled", 60))
+}
+
+#[test]
+fn a_workload_is_one_line_with_its_cause_and_goes_when_it_is_repaired() {
+    let mut fleet = Fleet::default();
+    checkout(&mut fleet, 6, crashed);
+    let lines = fleet.lines();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let line = &lines[0];
+    assert_eq!((line.severity, line.title.as_str(), line.message.as_str()), (Severity::Critical, "pay/checkout", "0/6 exit 137 <- image 1.8>1.9 11:45"));
+    assert_eq!((line.count, line.since, line.subject.as_ref().map(|s| s.kind)), (6, Time::from_secs(NOW - 850), Some(Kind::Deployment)));
+    assert!(line.detail.starts_with("checkout: OOMKilled 11:59Z, limit 512Mi, "), "{}", line.detail);
+    assert!(line.detail.contains("6 of 6 pods, image 1.8>1.9 rolled out 11:45Z, "), "{}", line.detail);
+    assert!(line.findings.iter().all(|id| fleet.engine.finding(*id).is_some()));
+    let revision = fleet.engine.revision();
+    fleet.put(Kind::Deployment, [deployment("checkout", 6, 6)]);
+    fleet.put(Kind::Pod, (0..6).map(|n| pod(owned(&format!("p{n}"), Kind::ReplicaSet, "new"), "n1", true, 10, running())));
+    assert_eq!(fleet.lines(), []);
+    assert!(fleet.engine.revision() > revision);
+}
+
+#[test]
+fn an_old_rollout_is_not_blamed() {
+    let mut fleet = Fleet::default();
+    checkout(&mut fleet, 2, crashed);
+    let set = |created| [replicaset("new", "checkout", 2, "reg/app:1.9", created, 2)];
+    fleet.put(Kind::ReplicaSet, set(86_401));
+    assert_eq!(fleet.lines()[0].message, "0/2 exit 137");
+    fleet.put(Kind::ReplicaSet, set(300));
+    assert_eq!(fleet.lines()[0].message, "0/2 exit 137", "it burned before the rollout");
+}
+
+#[test]
+fn thirty_pods_of_a_dead_node_are_one_line() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Node, [node("n1", "True", 9000), node("n2", "True", 9000), node("n3", "True", 9000)]);
+    checkout(&mut fleet, 30, |n| {
+        if n == 0 { crashed(0) } else { pod(owned(&format!("p{n}"), Kind::ReplicaSet, "new"), "n1", false, 700, running()) }
+    });
+    assert_eq!(fleet.lines().iter().map(|l| l.title.as_str()).collect::<Vec<_>>(), ["pay/checkout"]);
+    fleet.put(Kind::Node, [node("n1", "Unknown", 700)]);
+    let lines = fleet.lines();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!((lines[0].title.as_str(), lines[0].message.as_str(), lines[0].count), ("n1", "NotReady (kubelet silent): 30 pods, 1 app at 0", 30));
+    let revision = fleet.engine.revision();
+    fleet.delete(Kind::Pod, "p29");
+    assert!(fleet.engine.revision() > revision);
+    assert!(fleet.lines()[0].message.contains("29 pods"));
+    fleet.put(Kind::Node, [node("n1", "True", 1)]);
+    assert_eq!(fleet.lines().iter().map(|l| l.title.as_str()).collect::<Vec<_>>(), ["pay/checkout"]);
+}
+
+#[test]
+fn most_of_a_zone_is_one_line() {
+    let mut fleet = Fleet::default();
+    let nodes = |dead: usize| (0..5).map(move |n| node(&format!("n{n}"), if n < dead { "Unknown" } else { "True" }, 400));
+    fleet.put(Kind::Node, nodes(2));
+    assert_eq!(fleet.lines().len(), 2);
+    fleet.put(Kind::Node, nodes(3));
+    let lines = fleet.lines();
+    assert_eq!((lines.len(), lines[0].title.as_str(), lines[0].message.as_str()), (1, "zone a", "3 nodes NotReady (kubelet silent)"));
+}
+
+#[test]
+fn a_hold_ends_by_the_clock_alone() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Node, [node("n1", "Unknown", 50)]);
+    assert_eq!((fleet.lines().len(), fleet.engine.next_due()), (0, Some(NOW + 10)));
+    let revision = fleet.engine.revision();
+    fleet.wait(9);
+    assert_eq!(fleet.engine.revision(), revision);
+    fleet.wait(1);
+    assert_eq!((fleet.lines().len(), fleet.engine.next_due()), (1, Some(NOW + 250)));
+    fleet.delete(Kind::Node, "n1");
+    assert_eq!((fleet.lines().len(), fleet.engine.next_due()), (0, None));
+}
+
+#[test]
+fn an_unreachable_cluster_is_on_top_and_its_other_lines_are_old() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Node, [node("n1", "Unknown", 700)]);
+    assert!(!fleet.lines()[0].stale);
+    let revision = fleet.engine.revision();
+    fleet.delta(0, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW), reason: "dial timeout".into() }));
+    assert!(fleet.engine.revision() > revision && fleet.lines()[0].stale);
+    fleet.wait(15);
+    let shown: Vec<_> = fleet.lines().into_iter().map(|l| (l.title, l.message, l.stale)).collect();
+    assert_eq!(shown, [("API".to_owned(), "DOWN dial timeout, rows <1m old".to_owned(), false), ("n1".to_owned(), "NotReady (kubelet silent)".to_owned(), true)]);
+    fleet.delta(0, Delta::State(ConnectionState::Live));
+    assert_eq!(fleet.lines().into_iter().map(|l| (l.title, l.stale)).collect::<Vec<_>>(), [("n1".to_owned(), false)]);
+}
+
+#[test]
+fn what_changes_nothing_shown_leaves_the_revision() {
+    let mut fleet = Fleet::default();
+    checkout(&mut fleet, 2, crashed);
+    let revision = fleet.engine.revision();
+    fleet.delta(0, Delta::Latency(40));
+    fleet.put(Kind::Pod, [pod(json!({"name": "other"}), "n1", true, 10, running())]);
+    fleet.put(Kind::Deployment, [deployment("fine", 1, 1)]);
+    fleet.wait(1);
+    assert_eq!(fleet.engine.revision(), revision);
+}
+
+#[test]
+fn more_than_ten_pending_pods_of_a_workload_are_critical() {
+    let pending = |n: u32| {
+        json!({"metadata": owned(&format!("p{n}"), Kind::StatefulSet, "db"), "spec": {"containers": [{"name": "c", "image": "i"}]}, "status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient cpu.", "lastTransitionTime": ago(400)}]}})
+    };
+    for (pods, severity) in [(10, Severity::Warning), (11, Severity::Critical)] {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::StatefulSet, [json!({"metadata": {"name": "db"}, "spec": {"replicas": 20}, "status": {"replicas": 20, "availableReplicas": 9, "readyReplicas": 9}})]);
+        fleet.put(Kind::Pod, (0..pods).map(pending));
+        let lines = fleet.lines();
+        assert_eq!((lines.len(), lines[0].severity, lines[0].message.as_str()), (1, severity, "9/20 Pending: Insufficient cpu (3 nodes)"));
+    }
+}
+
+#[test]
+fn worst_first_production_first() {
+    let mut fleet = Fleet::default();
+    fleet.delta(1, Delta::State(ConnectionState::Unreachable { last: None, reason: "dial timeout".into() }));
+    fleet.delta(2, Delta::State(ConnectionState::Unauthorized { last: None, reason: "token expired".into() }));
+    checkout(&mut fleet, 2, crashed);
+    fleet.put(Kind::Node, [node("n7", "Unknown", 700), node("n8", "Unknown", 100), node("n9", "True", 100)]);
+    fleet.wait(15);
+    let titles: Vec<_> = fleet.lines().into_iter().map(|l| (l.cluster.0, l.title)).collect();
+    assert_eq!(titles, [(0, "n7".to_owned()), (0, "pay/checkout".to_owned()), (2, "API".to_owned()), (0, "n8".to_owned()), (1, "API".to_owned())]);
+}
+
+#[test]
+fn failed_runs_of_a_cronjob_are_one_line() {
+    let mut fleet = Fleet::default();
+    let job = |name: &str| json!({"metadata": owned(name, Kind::CronJob, "cron"), "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": ago(60)}]}});
+    fleet.put(Kind::Job, [job("a"), job("b")]).put(Kind::CronJob, [json!({"metadata": {"name": "cron"}})]);
+    let lines = fleet.lines();
+    assert_eq!((lines.len(), lines[0].title.as_str(), lines[0].message.as_str()), (1, "pay/cron", "2 runs failed: DeadlineExceeded"));
+}
+
+#[test]
+fn a_rollout_that_waits_learns_its_age_from_pods_that_come_later() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::StatefulSet, [json!({"metadata": {"name": "s"}, "spec": {"replicas": 2}, "status": {"replicas": 2, "availableReplicas": 2, "readyReplicas": 2, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "b"}})]);
+    assert_eq!(fleet.lines().len(), 0);
+    fleet.put(Kind::Pod, [pod(owned("s-0", Kind::StatefulSet, "s"), "n1", true, 1000, running())]);
+    assert_eq!((fleet.lines()[0].message.as_str(), fleet.lines()[0].since), ("2/2 rollout stuck, 1/2 updated", Time::from_secs(NOW - 1000)));
+}
+
+#[test]
+fn owners_in_a_ring_end() {
+    let mut fleet = Fleet::default();
+    let ring = |name: &str, owner: &str| json!({"metadata": owned(name, Kind::ReplicaSet, owner), "spec": {"replicas": 1}});
+    fleet.put(Kind::ReplicaSet, [ring("a", "b"), ring("b", "a")]);
+    fleet.put(Kind::Pod, [pod(owned("p", Kind::ReplicaSet, "a"), "n1", false, 850, crashing(9, 1, "Error", 60))]);
+    assert!(fleet.finding(Kind::Pod, "p", "pod-crashloop").is_some());
+    assert_eq!(fleet.lines().len(), 1);
+    assert!(fleet.engine.for_object(crate::model::ClusterId(0), uid(Kind::Pod, "other")).is_empty());
+}
+
+/// Fifty thousand pods at start, then one change. `cargo test --release inspect::tests::speed -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    use crate::model::{Batch, Change, ClusterId, Generation, Interner, object};
+    let mut interner = Interner::default();
+    let mut read = |kind: Kind, mut o: serde_json::Value| {
+        o["metadata"]["uid"] = json!(format!("{}/{}", kind.plural(), o["metadata"]["name"].as_str().unwrap()));
+        o["metadata"]["namespace"] = json!("pay");
+        Change::Upsert(object::decode_json(kind, o.to_string().as_bytes(), &mut interner).unwrap())
+    };
+    let rows = [
+        (Kind::Deployment, (0..2500).map(|n| read(Kind::Deployment, deployment(&format!("d{n}"), 20, if n % 100 == 0 { 0 } else { 20 }))).collect::<Vec<_>>()),
+        (Kind::ReplicaSet, (0..2500).map(|n| read(Kind::ReplicaSet, replicaset(&format!("d{n}"), &format!("d{n}"), 2, "i:2", 900, 20))).collect()),
+        (Kind::Node, (0..1000).map(|n| read(Kind::Node, node(&format!("n{n}"), if n == 7 { "Unknown" } else { "True" }, 400))).collect()),
+        (
+            Kind::Pod,
+            (0..50_000)
+                .map(|n| {
+                    let (meta, on) = (owned(&format!("p{n}"), Kind::ReplicaSet, &format!("d{}", n / 20)), format!("n{}", n % 1000));
+                    let down = n / 20 % 100 == 0;
+                    read(Kind::Pod, if down { pod(meta, &on, false, 850, crashing(9, 137, "OOMKilled", 60)) } else { pod(meta, &on, true, 850, running()) })
+                })
+                .collect(),
+        ),
+    ];
+    let mut fleet = Fleet::default();
+    let mut spent = std::time::Duration::ZERO;
+    for (kind, changes) in rows {
+        for chunk in changes.chunks(512) {
+            let mut touched = Vec::new();
+            let delta = Delta::Rows { kind, changes: chunk.to_vec() };
+            fleet.store.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta }, NOW, &mut touched);
+            let at = std::time::Instant::now();
+            fleet.engine.touched(&fleet.store, &touched, NOW);
+            spent += at.elapsed();
+        }
+    }
+    println!("start {spent:?}, findings {}", fleet.engine.findings().count());
+    let at = std::time::Instant::now();
+    let lines = fleet.lines().len();
+    println!("lines {lines} in {:?}", at.elapsed());
+    for (what, kind, object) in [("pod", Kind::Pod, pod(owned("p1", Kind::ReplicaSet, "d0"), "n1", false, 840, crashing(10, 137, "OOMKilled", 50))), ("deployment", Kind::Deployment, deployment("d0", 20, 1))] {
+        let mut touched = Vec::new();
+        fleet.store.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta: Delta::Rows { kind, changes: vec![read(kind, object)] } }, NOW, &mut touched);
+        let at = std::time::Instant::now();
+        fleet.engine.touched(&fleet.store, &touched, NOW);
+        println!("one {what} {:?}", at.elapsed());
+    }
+}

@@ -1,0 +1,74 @@
+//! What the app asked for and takes time: full objects, logs, files. Each runs beside the loop and answers with an event.
+
+use super::Fleet;
+use crate::app::{Effect, Event, Notice, RequestId};
+use std::collections::HashMap;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// What is under way.
+pub struct Effects {
+    tx: mpsc::UnboundedSender<Event>,
+    rx: mpsc::UnboundedReceiver<Event>,
+    logs: HashMap<RequestId, Vec<AbortHandle>>,
+}
+
+impl Effects {
+    pub fn new() -> Self {
+        let (tx, rx) = mpsc::unbounded_channel();
+        Self { tx, rx, logs: HashMap::new() }
+    }
+
+    /// The next answer. We hold a sender ourselves: it never ends.
+    pub async fn next(&mut self) -> Event {
+        match self.rx.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Begins what an effect asks for.
+    pub fn start(&mut self, effect: Effect, fleet: &Fleet) {
+        let tx = self.tx.clone();
+        match effect {
+            Effect::Fetch(id, object) => {
+                let reader = fleet.reader(object.cluster);
+                tokio::spawn(async move {
+                    let client = reader.and_then(|r| r.client());
+                    let result = match client {
+                        Some(client) => client.get_json(&object.path()).await.map_err(|e| e.reason()),
+                        None => Err("not connected".to_owned()),
+                    };
+                    let _ = tx.send(Event::Fetched(id, result));
+                });
+            }
+            Effect::StopLogs(id) => {
+                for task in self.logs.remove(&id).into_iter().flatten() {
+                    task.abort();
+                }
+            }
+            Effect::Reconnect(id) => fleet.reconnect(id),
+            Effect::SaveFile { path, text } => {
+                tokio::task::spawn_blocking(move || {
+                    let shown = path.display().to_string();
+                    let notice = match crate::state::write_private(&path, text.as_bytes()) {
+                        Ok(()) => Notice::info(format!("saved to {shown}")),
+                        Err(e) => Notice::error(format!("{shown}: {e}")),
+                    };
+                    let _ = tx.send(Event::Notice(notice));
+                });
+            }
+            Effect::StartLogs(..) => {}
+            // The screen's own, or the loop's.
+            Effect::Copy(_)
+            | Effect::Login(_)
+            | Effect::Suspend
+            | Effect::Mouse(_)
+            | Effect::Redraw
+            | Effect::SetTheme(_)
+            | Effect::SetKeymap(_)
+            | Effect::SaveSession
+            | Effect::Quit => {}
+        }
+    }
+}

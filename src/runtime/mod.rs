@@ -1,0 +1,246 @@
+//! The event loop: folds deltas, judges, hands events to the app, carries its effects out, has the screen drawn.
+//!
+//! Owns the only thread that touches store, engine and app, and everything that is spawned. The terminal is behind
+//! [`Screen`], which `front` implements.
+
+mod effects;
+mod fleet;
+
+pub use fleet::{Fleet, Member, members, thresholds};
+
+use crate::app::{App, Effect, Event, HitMap, Notice, World};
+use crate::model::ClusterId;
+use crate::state::{Session, StateDir};
+use crate::store::Touched;
+use effects::Effects;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// What a screen has to say.
+#[derive(Debug)]
+pub enum FromScreen {
+    Event(Event),
+    /// The terminal has shown a frame, is back, or its size changed: look at `due` again.
+    Ready,
+    /// Draw everything again.
+    Redraw,
+    /// The terminal is gone, or somebody asked us to end.
+    Closed,
+}
+
+/// Why a frame is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// A person did something: at once.
+    Person,
+    /// Data changed: at the screen's own pace.
+    Data,
+}
+
+/// A terminal, as the loop needs it.
+pub trait Screen {
+    /// The next thing from the person or the terminal. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = FromScreen>;
+    /// A frame is wanted.
+    fn want(&mut self, cause: Cause);
+    /// When the wanted frame may be drawn: none when none is wanted or the terminal has to answer first.
+    fn due(&mut self) -> Option<Instant>;
+    /// Draws a frame.
+    ///
+    /// # Errors
+    /// When the terminal does not take it.
+    fn draw(&mut self, app: &App, world: &World) -> io::Result<HitMap>;
+    /// Carries out what concerns the terminal: copy, mouse, redraw, suspend, theme. What it does not know it gives back.
+    ///
+    /// # Errors
+    /// When the terminal does not take it.
+    fn carry_out(&mut self, effect: Effect) -> io::Result<Outcome>;
+    /// Gives the terminal to a child and takes it back; what the child wrote to its standard output.
+    ///
+    /// # Errors
+    /// When the child could not be run or the terminal not be taken back.
+    fn lend(&mut self, command: std::process::Command) -> io::Result<(bool, Vec<u8>)>;
+}
+
+/// What became of an effect.
+pub enum Outcome {
+    Done,
+    Told(Notice),
+    NotMine(Effect),
+}
+
+/// Unix seconds.
+pub fn now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The fold has this long a turn before keys are looked at again.
+const FOLD: Duration = Duration::from_millis(2);
+
+/// The session's file in the state directory, and its version.
+pub const SESSION: (&str, u32) = ("session.json", 1);
+
+/// Runs the cockpit until the person or the terminal ends it.
+///
+/// # Errors
+/// When the terminal fails.
+pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, state: Option<&StateDir>) -> io::Result<()> {
+    let mut effects = Effects::new();
+    let mut touched: Vec<Touched> = Vec::new();
+    let mut minute = now() / 60;
+    screen.want(Cause::Person);
+    loop {
+        let to_minute = Duration::from_secs((60 - now().rem_euclid(60)).unsigned_abs());
+        let mut wake = Instant::now() + to_minute;
+        if let Some(due) = screen.due() {
+            wake = wake.min(due);
+        }
+        if let Some(at) = fleet.engine.next_due() {
+            wake = wake.min(Instant::now() + Duration::from_secs((at - now()).max(0).unsigned_abs()).min(to_minute));
+        }
+        let mut done: Vec<Effect> = Vec::new();
+        tokio::select! {
+            biased;
+            from = screen.next() => match from {
+                FromScreen::Event(event) => {
+                    catch_up(&mut fleet, &mut app, &mut touched, &mut done);
+                    let cause = cause_of(&event);
+                    done.extend(app.update(&fleet.world(), event));
+                    screen.want(cause);
+                }
+                FromScreen::Ready => {}
+                FromScreen::Redraw => screen.want(Cause::Person),
+                FromScreen::Closed => {
+                    save(&app, state);
+                    return Ok(());
+                }
+            },
+            batch = fleet.next() => {
+                let Some(batch) = batch else { continue };
+                let (began, at) = (Instant::now(), now());
+                fleet.store.apply(batch, at, &mut touched);
+                while began.elapsed() < FOLD
+                    && let Some(batch) = fleet.try_next()
+                {
+                    fleet.store.apply(batch, at, &mut touched);
+                }
+                if !touched.is_empty() {
+                    screen.want(Cause::Data);
+                }
+            },
+            event = effects.next() => {
+                if matches!(event, Event::Fetched(..) | Event::Notice(_)) || app.shows_logs() {
+                    screen.want(Cause::Data);
+                }
+                done.extend(app.update(&fleet.world(), event));
+            },
+            () = tokio::time::sleep_until(wake.into()) => {}
+        }
+        let at = now();
+        if fleet.engine.next_due().is_some_and(|due| due <= at) {
+            fleet.tick(at);
+            if app.tick(&fleet.world()) {
+                screen.want(Cause::Data);
+            }
+        }
+        if at / 60 != minute {
+            minute = at / 60;
+            app.tick(&fleet.world());
+            screen.want(Cause::Data);
+        }
+        for effect in done {
+            if carry_out(effect, &fleet, &mut app, screen, &mut effects, state)? {
+                return Ok(());
+            }
+        }
+        if screen.due().is_some_and(|due| due <= Instant::now()) {
+            let mut more = Vec::new();
+            catch_up(&mut fleet, &mut app, &mut touched, &mut more);
+            let hits = screen.draw(&app, &fleet.world())?;
+            app.drawn(hits);
+            for effect in more {
+                carry_out(effect, &fleet, &mut app, screen, &mut effects, state)?;
+            }
+        }
+    }
+}
+
+fn cause_of(event: &Event) -> Cause {
+    match event {
+        Event::Key(_) | Event::Mouse(_) | Event::Paste(_) | Event::Resize(..) => Cause::Person,
+        _ => Cause::Data,
+    }
+}
+
+/// Judges and sorts what was folded since the last frame.
+fn catch_up(fleet: &mut Fleet, app: &mut App, touched: &mut Vec<Touched>, effects: &mut Vec<Effect>) {
+    if touched.is_empty() {
+        return;
+    }
+    fleet.judge(touched, now());
+    let (_, more) = app.touched(&fleet.world(), touched);
+    effects.extend(more);
+    touched.clear();
+    if touched.capacity() > 4096 {
+        *touched = Vec::new();
+    }
+}
+
+/// Whether the loop shall end.
+fn carry_out<S: Screen>(effect: Effect, fleet: &Fleet, app: &mut App, screen: &mut S, effects: &mut Effects, state: Option<&StateDir>) -> io::Result<bool> {
+    let effect = match screen.carry_out(effect)? {
+        Outcome::Done => return Ok(false),
+        Outcome::Told(notice) => {
+            app.update(&fleet.world(), Event::Notice(notice));
+            screen.want(Cause::Person);
+            return Ok(false);
+        }
+        Outcome::NotMine(effect) => effect,
+    };
+    match effect {
+        Effect::Quit => {
+            save(app, state);
+            return Ok(true);
+        }
+        Effect::SaveSession => save(app, state),
+        Effect::Login(id) => {
+            let notice = login(fleet, screen, id)?;
+            app.update(&fleet.world(), Event::Notice(notice));
+            screen.want(Cause::Person);
+        }
+        Effect::SetKeymap(name) => {
+            let (keymap, diags) = crate::keymap::Keymap::load(&name, crate::config::config_dir().as_deref());
+            let notice = match diags.first() {
+                Some(diag) => Notice::error(diag.to_string().replace('\n', " ")),
+                None => Notice::info(format!("keymap {}", keymap.name())),
+            };
+            app.keymap = keymap;
+            app.update(&fleet.world(), Event::Notice(notice));
+        }
+        other => effects.start(other, fleet),
+    }
+    Ok(false)
+}
+
+/// Runs a cluster's credential plugin in the foreground.
+fn login<S: Screen>(fleet: &Fleet, screen: &mut S, id: ClusterId) -> io::Result<Notice> {
+    let Some(target) = fleet.target(id) else { return Ok(Notice::error("no such cluster")) };
+    let Some(command) = crate::client::login_command(target) else {
+        return Ok(Notice::info(format!("{} has no credential plugin: nothing to log in with", target.name)));
+    };
+    let (ok, output) = screen.lend(command)?;
+    if !ok {
+        return Ok(Notice::error(format!("the credential plugin of {} failed", target.name)));
+    }
+    fleet.renew(id, output);
+    Ok(Notice::info(format!("logged in to {}", target.name)))
+}
+
+fn save(app: &App, state: Option<&StateDir>) {
+    if let Some(state) = state {
+        let session: Session<crate::app::SessionState> = state.session(SESSION.0, SESSION.1);
+        if let Err(e) = session.save(&app.session()) {
+            tracing::warn!("the session could not be saved: {e}");
+        }
+    }
+}

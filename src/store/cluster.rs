@@ -1,0 +1,207 @@
+//! One cluster: who it is, how it is reached, its tables and their sums.
+
+use super::{Counts, RowId, Series, Table, Touched, table::Upsert};
+use crate::model::{Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Str};
+
+/// Who a cluster is: from kubeconfig and configuration.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterInfo {
+    /// What is shown.
+    pub name: Str,
+    /// The contexts that are this cluster, first the one it is named after.
+    pub contexts: Vec<Str>,
+    pub server: Str,
+    /// `production`, `staging`, `development`, or none.
+    pub tier: Option<Str>,
+    pub group: Option<Str>,
+    /// Why nothing may be written, when it may not.
+    pub read_only: Option<Str>,
+}
+
+impl ClusterInfo {
+    /// Production clusters are marked and ask for the typed name.
+    pub fn production(&self) -> bool {
+        self.tier.as_deref() == Some("production")
+    }
+}
+
+#[derive(Default)]
+struct KindSlot {
+    state: KindState,
+    table: Table,
+}
+
+/// One cluster of the fleet.
+pub struct Cluster {
+    pub id: ClusterId,
+    pub info: ClusterInfo,
+    pub generation: Generation,
+    pub state: ConnectionState,
+    /// When this state began (unix seconds).
+    pub since: i64,
+    /// Last proof of life (unix seconds); 0 before the first.
+    pub alive: i64,
+    pub version: Option<Str>,
+    /// Milliseconds.
+    pub latency_ms: Option<u32>,
+    pub latency: Series,
+    pub pending: Series,
+    pub restarts: Series,
+    pub requests: u64,
+    pub waiting: u32,
+    pub counts: Counts,
+    kinds: [KindSlot; Kind::ALL.len()],
+}
+
+impl Cluster {
+    pub(super) fn new(id: ClusterId, info: ClusterInfo, now: i64) -> Self {
+        Self {
+            id,
+            info,
+            generation: Generation::default(),
+            state: ConnectionState::Connecting,
+            since: now,
+            alive: 0,
+            version: None,
+            latency_ms: None,
+            latency: Series::default(),
+            pending: Series::default(),
+            restarts: Series::default(),
+            requests: 0,
+            waiting: 0,
+            counts: Counts::default(),
+            kinds: Default::default(),
+        }
+    }
+
+    /// The rows of a kind.
+    pub fn table(&self, kind: Kind) -> &Table {
+        &self.kinds[kind as usize].table
+    }
+
+    /// How a kind's watch stands.
+    pub fn kind_state(&self, kind: Kind) -> &KindState {
+        &self.kinds[kind as usize].state
+    }
+
+    /// The objects of a kind.
+    pub fn objects(&self, kind: Kind) -> impl Iterator<Item = &Object> {
+        self.table(kind).iter().map(|(_, o)| o)
+    }
+
+    /// The object of that name.
+    pub fn named(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
+        self.objects(kind).find(|o| &*o.meta().name == name && &*o.meta().namespace == namespace)
+    }
+
+    /// Seconds since the last proof of life; none before the first.
+    pub fn age(&self, now: i64) -> Option<i64> {
+        (self.alive > 0).then(|| (now - self.alive).max(0))
+    }
+
+    /// Whether what is shown of a kind is current: live, and its watch too.
+    pub fn current(&self, kind: Kind) -> bool {
+        self.state.live() && *self.kind_state(kind) == KindState::Live
+    }
+
+    /// The workload that an object belongs to, through ReplicaSet and Job: itself when nobody owns it.
+    pub fn workload_of<'a>(&'a self, object: &'a Object) -> &'a Object {
+        let mut at = object;
+        for _ in 0..4 {
+            let Some(owner) = at.meta().owner.as_deref() else { return at };
+            let up = Kind::parse(&owner.kind).and_then(|kind| self.table(kind).get(self.table(kind).slot_of(owner.uid)?));
+            let Some(up) = up else { return at };
+            at = up;
+        }
+        at
+    }
+
+    pub(super) fn apply(&mut self, delta: Delta, now: i64, touched: &mut Vec<Touched>) {
+        match delta {
+            Delta::Alive => self.alive = now,
+            Delta::State(state) => {
+                if self.state.word() != state.word() {
+                    self.since = now;
+                }
+                if state.live() {
+                    self.alive = now;
+                }
+                if self.state != state {
+                    self.state = state;
+                    touched.push(Touched::Cluster(self.id));
+                }
+            }
+            Delta::Latency(ms) => {
+                self.alive = now;
+                self.latency.record(now, ms);
+                if self.latency_ms.replace(ms) != Some(ms) {
+                    touched.push(Touched::Cluster(self.id));
+                }
+            }
+            Delta::Version(version) => {
+                if self.version.replace(version.clone()) != Some(version) {
+                    touched.push(Touched::Cluster(self.id));
+                }
+            }
+            Delta::KindState(kind, state) => {
+                let slot = &mut self.kinds[kind as usize];
+                if slot.state != state {
+                    if state == KindState::Live {
+                        slot.table.shrink();
+                    }
+                    slot.state = state;
+                    touched.push(Touched::Cluster(self.id));
+                }
+            }
+            Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
+            Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
+            Delta::ListEnd { kind, namespace } => {
+                self.alive = now;
+                for uid in self.kinds[kind as usize].table.unseen(namespace.as_ref()) {
+                    self.remove(kind, uid, touched);
+                }
+                self.record(now);
+            }
+            Delta::Rows { kind, changes } => {
+                self.alive = now;
+                for change in changes {
+                    match change {
+                        Change::Upsert(object) => self.upsert(kind, object, touched),
+                        Change::Delete(uid) => self.remove(kind, uid, touched),
+                    }
+                }
+                self.record(now);
+            }
+        }
+    }
+
+    fn record(&mut self, now: i64) {
+        self.pending.record(now, self.counts.pods_pending);
+        self.restarts.record(now, self.counts.restarts);
+    }
+
+    fn upsert(&mut self, kind: Kind, object: Object, touched: &mut Vec<Touched>) {
+        let cluster = self.id;
+        let table = &mut self.kinds[kind as usize].table;
+        let (slot, before) = match table.upsert(object) {
+            Upsert::Same => return,
+            Upsert::Added(slot) => (slot, None),
+            Upsert::Changed(slot, before) => (slot, Some(before)),
+        };
+        if let Some(before) = &before {
+            self.counts.count(before, -1);
+        }
+        if let Some(now) = table.get(slot) {
+            self.counts.count(now, 1);
+        }
+        touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
+    }
+
+    fn remove(&mut self, kind: Kind, uid: crate::model::Uid, touched: &mut Vec<Touched>) {
+        let cluster = self.id;
+        if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
+            self.counts.count(&before, -1);
+            touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
+        }
+    }
+}

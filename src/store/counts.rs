@@ -1,0 +1,94 @@
+//! Sums over a cluster's rows, kept by adding and taking away single rows.
+
+use crate::model::{Object, Phase, Pod, Str, Tri};
+use hashbrown::HashMap;
+
+/// What the pods of one node reserve.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct NodeUse {
+    /// Pods that have not ended.
+    pub pods: u32,
+    /// Of these, not ready or worse.
+    pub bad: u32,
+    pub cpu_request_m: i64,
+    pub cpu_limit_m: i64,
+    pub memory_request: i64,
+    pub memory_limit: i64,
+}
+
+/// What the cluster strip shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    pub nodes: u32,
+    pub nodes_ready: u32,
+    pub cordoned: u32,
+    pub pods: u32,
+    pub pods_bad: u32,
+    pub pods_pending: u32,
+    pub restarts: u32,
+    pub workloads_short: u32,
+    pub hpas: u32,
+    pub hpas_at_max: u32,
+    pub pdbs: u32,
+    /// Budgets that allow nothing while they cover something.
+    pub pdbs_zero: u32,
+    pub warnings: u32,
+    /// Millicores and bytes: of all nodes, and requested by pods on nodes.
+    pub cpu_allocatable_m: i64,
+    pub memory_allocatable: i64,
+    pub cpu_request_m: i64,
+    pub memory_request: i64,
+    pub by_node: HashMap<Str, NodeUse>,
+}
+
+impl Counts {
+    /// Adds a row (`sign` 1) or takes it away (-1).
+    pub fn count(&mut self, object: &Object, sign: i32) {
+        let n = |slot: &mut u32, on: bool| *slot = if on { slot.wrapping_add_signed(sign) } else { *slot };
+        match object {
+            Object::Node(node) => {
+                n(&mut self.nodes, true);
+                n(&mut self.nodes_ready, node.ready() == Tri::True);
+                n(&mut self.cordoned, node.unschedulable);
+                self.cpu_allocatable_m += i64::from(sign) * node.cpu_allocatable_m;
+                self.memory_allocatable += i64::from(sign) * node.memory_allocatable;
+            }
+            Object::Pod(pod) => {
+                n(&mut self.pods, true);
+                n(&mut self.pods_bad, pod.bad());
+                n(&mut self.pods_pending, pod.phase == Phase::Pending && pod.meta.deleting.is_none());
+                self.restarts = self.restarts.wrapping_add_signed(sign.saturating_mul(i32::try_from(pod.restarts()).unwrap_or(0)));
+                self.reserve(pod, sign);
+            }
+            Object::Workload(w) => n(&mut self.workloads_short, w.short()),
+            Object::Hpa(h) => {
+                n(&mut self.hpas, true);
+                n(&mut self.hpas_at_max, h.at_max());
+            }
+            Object::Pdb(p) => {
+                n(&mut self.pdbs, true);
+                n(&mut self.pdbs_zero, p.allowed == 0 && p.expected > 0);
+            }
+            Object::Event(e) => n(&mut self.warnings, e.warning),
+            Object::Namespace(_) => {}
+        }
+    }
+
+    fn reserve(&mut self, pod: &Pod, sign: i32) {
+        let Some(node) = pod.node.as_ref().filter(|_| !pod.finished()) else { return };
+        let (r, s) = (&pod.shape.requests, i64::from(sign));
+        let (cpu, memory) = (s * r.cpu_request_m.unwrap_or(0), s * r.memory_request.unwrap_or(0));
+        self.cpu_request_m += cpu;
+        self.memory_request += memory;
+        let slot = self.by_node.entry(node.clone()).or_default();
+        slot.pods = slot.pods.wrapping_add_signed(sign);
+        slot.bad = slot.bad.wrapping_add_signed(if pod.bad() { sign } else { 0 });
+        slot.cpu_request_m += cpu;
+        slot.memory_request += memory;
+        slot.cpu_limit_m += s * r.cpu_limit_m.unwrap_or(0);
+        slot.memory_limit += s * r.memory_limit.unwrap_or(0);
+        if slot.pods == 0 {
+            self.by_node.remove(node);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How bad a row is, and whether what it says is still true.
+//!
+//! No time in it: a row is as bad as its fields say, so that it moves only when they change. Thresholds are `inspect`'s.
+
+use super::{Ctx, Row, Tone};
+use crate::model::{ConnectionState, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, Tri, Workload, meta};
+
+/// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
+pub fn bad(_: &Ctx<'_>, row: Row<'_>) -> Tone {
+    match row {
+        Row::Cluster(c) => match c.state {
+            ConnectionState::Live => Tone::Ok,
+            ConnectionState::Connecting | ConnectionState::Syncing { .. } => Tone::Info,
+            ConnectionState::Stale { .. } => Tone::Warning,
+            ConnectionState::Unauthorized { .. } | ConnectionState::Unreachable { .. } => Tone::Critical,
+        },
+        Row::Object(_, Object::Pod(p)) => pod(p),
+        Row::Object(_, Object::Node(n)) => node(n),
+        Row::Object(_, Object::Workload(w)) => workload(w),
+        Row::Object(_, Object::Hpa(h)) => hpa(h),
+        Row::Object(_, Object::Pdb(p)) => pdb(p),
+        Row::Object(_, Object::Event(e)) => if e.warning { Tone::Warning } else { Tone::Plain },
+        Row::Object(_, Object::Namespace(n)) => namespace(n),
+    }
+}
+
+/// Whether what the row says may no longer be so (or, for a cluster's sums, not be so yet): shown with `?`.
+pub fn stale(row: Row<'_>) -> bool {
+    match row {
+        Row::Cluster(c) => !c.state.live(),
+        Row::Object(c, o) => {
+            !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. }) || !matches!(c.kind_state(o.kind()), KindState::Live | KindState::Listing)
+        }
+    }
+}
+
+/// Waiting reasons that are no fault.
+const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+fn pod(p: &Pod) -> Tone {
+    if !p.bad() {
+        return if p.meta.deleting.is_some() || p.restarts() > 0 && p.ready != Tri::True && !p.finished() { Tone::Info } else { Tone::Ok };
+    }
+    let broken = p.init.iter().chain(&p.containers).any(|c| {
+        c.waiting_reason().is_some_and(|r| !STARTING.contains(&r)) || c.terminated().is_some_and(|t| t.exit_code != 0)
+    });
+    if broken || matches!(p.phase, Phase::Failed | Phase::Unknown) { Tone::Critical } else { Tone::Warning }
+}
+
+fn node(n: &Node) -> Tone {
+    if n.ready() != Tri::True {
+        Tone::Critical
+    } else if n.pressures().next().is_some() {
+        Tone::Warning
+    } else if n.unschedulable {
+        Tone::Info
+    } else {
+        Tone::Ok
+    }
+}
+
+fn workload(w: &Workload) -> Tone {
+    let none = w.kind != Kind::Job && w.short() && w.available == 0;
+    match super::columns::status_of(w) {
+        "Failed" | "Stuck" => Tone::Critical,
+        _ if none => Tone::Critical,
+        _ if w.short() => Tone::Warning,
+        "Progressing" | "Terminating" | "Paused" | "Suspended" | "Pending" => Tone::Info,
+        _ => Tone::Ok,
+    }
+}
+
+fn hpa(h: &Hpa) -> Tone {
+    match super::columns::hpa_status(h) {
+        "Unable" | "Blind" | "AtMax" => Tone::Warning,
+        "Scaling" => Tone::Info,
+        _ => Tone::Ok,
+    }
+}
+
+fn pdb(p: &Pdb) -> Tone {
+    if p.allowed == 0 && p.expected > 0 { Tone::Warning } else { Tone::Ok }
+}
+
+fn namespace(n: &Namespace) -> Tone {
+    match &*n.phase {
+        "Terminating" if n.conditions.iter().any(|c| c.status == Tri::True) => Tone::Warning,
+        "Terminating" => Tone::Info,
+        _ => Tone::Ok,
+    }
+}
+
+/// Whether a condition of that type is true.
+pub(super) fn is_true(conditions: &[crate::model::Condition], kind: &str) -> bool {
+    meta::condition(conditions, kind).is_some_and(|c| c.status == Tri::True)
+}

@@ -1,0 +1,140 @@
+//! The columns, a file a kind. What every kind has is here.
+//!
+//! A column's doc names the fields of the API object that its value is derived from: a test compares with kubectl.
+
+mod clusters;
+mod events;
+mod hpa;
+mod namespaces;
+mod nodes;
+mod pdb;
+mod pods;
+mod workloads;
+
+pub(super) use hpa::status as hpa_status;
+pub use workloads::status as status_of;
+
+use super::column::{Column, Unit, col};
+use super::{Ctx, Row, Subject, Tone, Value, bad, stale};
+use crate::model::{Condition, Kind, Labels, Object};
+use crate::store::Cluster;
+use std::borrow::Cow;
+
+/// Short names that filters and `--sort` take besides ids and titles; the first that the subject has wins.
+pub(super) const ALIASES: &[(&str, &str)] = &[
+    ("ns", "namespace"), ("age", "age_s"), ("cpu", "cpu_request_m"), ("mem", "memory_request_bytes"), ("memory", "memory_request_bytes"), ("cpu_limit", "cpu_limit_m"), ("mem_limit", "memory_limit_bytes"),
+    ("cpu%", "cpu_request_percent"), ("mem%", "memory_request_percent"), ("label", "labels"), ("image", "images"), ("taint", "taints"), ("exit", "last_exit_code"), ("reason", "last_reason"), ("msg", "message"),
+    ("cl", "cluster"), ("replicas", "ready"), ("obj", "object"), ("max", "max_replicas"), ("min", "min_replicas"), ("allowed", "disruptions_allowed"), ("latency", "latency_ms"), ("role", "roles"),
+    ("last", "last_seen_age_s"), ("first", "first_seen_age_s"),
+];
+
+/// A subject's columns.
+pub(super) fn of(subject: Subject) -> &'static [Column] {
+    match subject {
+        Subject::Clusters => clusters::COLUMNS,
+        Subject::Nodes => nodes::COLUMNS,
+        Subject::Pods => pods::COLUMNS,
+        Subject::Workloads => workloads::ALL,
+        Subject::Deployments => workloads::DEPLOYMENTS,
+        Subject::StatefulSets => workloads::STATEFULSETS,
+        Subject::DaemonSets => workloads::DAEMONSETS,
+        Subject::ReplicaSets => workloads::REPLICASETS,
+        Subject::Jobs => workloads::JOBS,
+        Subject::CronJobs => workloads::CRONJOBS,
+        Subject::Hpa => hpa::COLUMNS,
+        Subject::Pdb => pdb::COLUMNS,
+        Subject::Events => events::COLUMNS,
+        Subject::Namespaces => namespaces::COLUMNS,
+    }
+}
+
+const CLUSTER: Column = col("cluster", "CLUSTER", Unit::Text, |_, r| (&r.cluster().info.name).into(), "Cluster: its display name from the configuration, else the context's").width(5, 20).leave(0);
+const KIND: Column = col("kind", "KIND", Unit::Text, |_, r| kind(r).into(), "Kind of the object: `kind`").width(3, 11).hidden();
+const NAMESPACE: Column = col("namespace", "NAMESPACE", Unit::Text, |_, r| r.namespace().into(), "Namespace: `metadata.namespace`").width(6, 24).leave(0);
+const NO_NAMESPACE: Column = NAMESPACE.hidden();
+const NAME: Column = col("name", "NAME", Unit::Text, |_, r| r.name().into(), "Name: `metadata.name`").width(12, 63).leave(0);
+const AGE: Column = col("age_s", "AGE", Unit::Seconds, age, "Age: now less `metadata.creationTimestamp`").leave(5);
+const OWNER: Column = col("owner", "OWNER", Unit::Reference, owner, "What controls it, as Kind/name: the `metadata.ownerReferences` entry with `controller`, else the first").wide().leave(60);
+const LABELS: Column = col("labels", "LABELS", Unit::Json, |_, r| r.object().map_or(Value::None, |o| labels(&o.meta().labels)), "Labels: `metadata.labels`").width(10, 60).hidden();
+const DELETED: Column =
+    col("deletion_at", "DELETION", Unit::Moment, |_, r| r.object().and_then(|o| o.meta().deleting).map_or(Value::None, Value::Moment), "When it is to be gone: `metadata.deletionTimestamp`").hidden();
+
+fn kind(r: Row<'_>) -> &'static str {
+    r.object().map_or("Cluster", |o| o.kind().name())
+}
+
+fn age<'a>(_: &Ctx<'a>, r: Row<'a>) -> Value<'a> {
+    r.object().and_then(|o| o.meta().created).map_or(Value::None, Value::Age)
+}
+
+fn owner<'a>(_: &Ctx<'a>, r: Row<'a>) -> Value<'a> {
+    r.object().and_then(|o| o.meta().owner.as_deref()).map(|o| reference(&o.kind, &o.name)).into()
+}
+
+fn reference<'a>(kind: &str, name: &str) -> Cow<'a, str> {
+    format!("{kind}/{name}").into()
+}
+
+fn labels<'a>(labels: &Labels) -> Value<'a> {
+    Value::Json(labels.iter().map(|(k, v)| (k.to_owned(), serde_json::Value::from(v))).collect::<serde_json::Map<_, _>>().into())
+}
+
+fn list<'a, S: Into<Cow<'a, str>>>(items: impl IntoIterator<Item = S>) -> Value<'a> {
+    Value::List(items.into_iter().map(Into::into).collect())
+}
+
+/// All conditions as `Type=Status`.
+fn conditions<'a>(conditions: &'a [Condition]) -> Value<'a> {
+    list(conditions.iter().map(|c| format!("{}={}", c.kind, c.status.as_str())))
+}
+
+/// A condition in words: the message, else the reason.
+fn words(c: &Condition) -> Option<&str> {
+    c.message.as_deref().or(c.reason.as_deref())
+}
+
+/// Whether a kind's rows are there to be counted: what is not seen is not zero.
+fn known(c: &Cluster, kind: Kind) -> bool {
+    *c.kind_state(kind) == crate::model::KindState::Live || !c.table(kind).is_empty()
+}
+
+fn percent<'a>(part: i64, whole: i64) -> Value<'a> {
+    if whole > 0 { Value::Percent(i64::try_from(i128::from(part) * 100 / i128::from(whole)).unwrap_or(i64::MAX)) } else { Value::None }
+}
+
+/// The row's own badness, for the cell that says it.
+fn row_tone(ctx: &Ctx<'_>, row: Row<'_>, _: &Value<'_>) -> Tone {
+    if stale(row) { Tone::Stale } else { bad(ctx, row) }
+}
+
+/// Requested of allocatable: high is a warning, more than there is critical.
+fn full_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
+    match value {
+        Value::Percent(100..) => Tone::Critical,
+        Value::Percent(90..) => Tone::Warning,
+        _ => Tone::Plain,
+    }
+}
+
+/// Anything but none and zero is a warning.
+fn some_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
+    match value {
+        Value::None | Value::Int(0) | Value::Bool(false) => Tone::Dim,
+        Value::List(l) if l.is_empty() => Tone::Dim,
+        _ => Tone::Warning,
+    }
+}
+
+/// Less than all is a warning, none of some critical.
+fn ratio_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
+    match value {
+        Value::Ratio(0, 1..) => Tone::Critical,
+        Value::Ratio(a, b) if a < b => Tone::Warning,
+        _ => Tone::Plain,
+    }
+}
+
+/// Said, but not what the eye should go to.
+fn dim(_: &Ctx<'_>, _: Row<'_>, _: &Value<'_>) -> Tone {
+    Tone::Dim
+}

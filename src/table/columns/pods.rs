@@ -1,0 +1,78 @@
+//! Pods.
+
+use super::*;
+use crate::model::{Pod, Str};
+
+fn pod<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Pod) -> V) -> Value<'a> {
+    match r.object() {
+        Some(Object::Pod(p)) => f(p).into(),
+        _ => Value::None,
+    }
+}
+
+/// What keeps it from running, in the words of the API.
+fn message(p: &Pod) -> Option<&str> {
+    let unscheduled = crate::model::meta::condition(&p.conditions, "PodScheduled").and_then(|c| c.message.as_deref());
+    let waiting = || {
+        p.init.iter().chain(&p.containers).find_map(|c| match &c.state {
+            crate::model::ContainerState::Waiting { message: Some(m), .. } => Some(&***m),
+            _ => None,
+        })
+    };
+    unscheduled.or(p.message.as_deref()).or_else(waiting)
+}
+
+fn strs<'a>(items: impl Iterator<Item = &'a Str>) -> Value<'a> {
+    list(items.map(|s| &**s))
+}
+
+fn restarts_tone(_: &Ctx<'_>, r: Row<'_>, value: &Value<'_>) -> Tone {
+    match (value, r.object()) {
+        (Value::Int(1..), Some(Object::Pod(p))) if p.bad() => Tone::Warning,
+        (Value::Int(1..), _) => Tone::Info,
+        _ => Tone::Dim,
+    }
+}
+
+fn ready_tone(ctx: &Ctx<'_>, r: Row<'_>, value: &Value<'_>) -> Tone {
+    match r.object() {
+        Some(Object::Pod(p)) if p.finished() => Tone::Dim,
+        _ => ratio_tone(ctx, r, value),
+    }
+}
+
+const REQUESTED: &str = "KEP-753: containers and sidecars summed, the largest init container, pod-level `spec.resources`, and `spec.overhead`";
+
+pub(super) static COLUMNS: &[Column] = &[
+    CLUSTER,
+    KIND,
+    NAMESPACE,
+    NAME,
+    col("ready", "READY", Unit::Ratio, |_, r| pod(r, |p| { let (a, b) = p.ready_containers(); Value::Ratio(a as i64, b as i64) }), "Ready containers of all, sidecars included, as kubectl counts; JSON has the ready: `status.containerStatuses[].ready`").leave(3).tone(ready_tone),
+    col("containers", "CONTAINERS", Unit::Number, |_, r| pod(r, |p| Value::Int(p.ready_containers().1 as i64)), "Containers, sidecars included: `spec.containers`, `spec.initContainers[]` with `restartPolicy: Always`").hidden(),
+    col("status", "STATUS", Unit::Text, |_, r| pod(r, Pod::status), "Status in one word, as `kubectl get pods` has it").width(7, 24).leave(1).tone(row_tone),
+    col("restarts", "RESTARTS", Unit::Number, |_, r| pod(r, |p| p.restarts()), "Restarts of all containers, as kubectl sums them: `restartCount` (of init containers only while they run, or when they are sidecars)").leave(4).tone(restarts_tone),
+    col("last_restart_age_s", "AGO", Unit::Seconds, |_, r| pod(r, |p| p.last_termination().and_then(|(_, t)| t.finished).map_or(Value::None, Value::Age)), "Since the last restart: now less the latest `lastState.terminated.finishedAt`").leave(30),
+    col("last_reason", "WHY", Unit::Text, |_, r| pod(r, |p| p.last_termination().and_then(|(_, t)| t.reason.as_ref())), "Why the last instance ended: `reason` of the latest `lastState.terminated`").width(5, 14).leave(35),
+    col("last_exit_code", "EXIT", Unit::Number, |_, r| pod(r, |p| p.last_termination().map(|(_, t)| t.exit_code)), "How the last instance ended: `exitCode` of the latest `lastState.terminated`").width(4, 4).leave(36),
+    col("cpu_request_m", "CPU", Unit::Millicores, |_, r| pod(r, |p| p.shape.requests.cpu_request_m.map(Value::Millicores)), REQUESTED).leave(40),
+    col("cpu_limit_m", "CPU-LIM", Unit::Millicores, |_, r| pod(r, |p| p.shape.requests.cpu_limit_m.map(Value::Millicores)), "CPU limit of the pod, summed as requests are: `resources.limits.cpu`").wide().leave(52),
+    col("memory_request_bytes", "MEM", Unit::Bytes, |_, r| pod(r, |p| p.shape.requests.memory_request.map(Value::Bytes)), "Memory request of the pod, summed as CPU's: `resources.requests.memory`").leave(41),
+    col("memory_limit_bytes", "MEM-LIM", Unit::Bytes, |_, r| pod(r, |p| p.shape.requests.memory_limit.map(Value::Bytes)), "Memory limit of the pod, summed as requests are: `resources.limits.memory`").wide().leave(53),
+    col("qos", "QOS", Unit::Text, |_, r| pod(r, |p| p.qos.as_str()), "Who is evicted first: `status.qosClass`").width(4, 10).wide().leave(54),
+    col("node", "NODE", Unit::Text, |_, r| pod(r, |p| p.node.as_ref()), "Node: `spec.nodeName`").width(8, 30).leave(20),
+    col("ip", "IP", Unit::Text, |_, r| pod(r, |p| p.ip.as_deref()), "Address: `status.podIP`").width(7, 39).wide().leave(55),
+    OWNER,
+    AGE,
+    col("message", "MESSAGE", Unit::Text, |_, r| pod(r, message), "What keeps it from running: the message of PodScheduled unless true, else `status.message`, else the first waiting container's").width(10, 80).wide().leave(70),
+    col("phase", "PHASE", Unit::Text, |_, r| pod(r, |p| p.phase.as_str()), "`status.phase`").hidden(),
+    col("ready_change_age_s", "READY-FOR", Unit::Seconds, |_, r| pod(r, |p| p.ready_since.map(Value::Age)), "Since Ready last changed: now less the Ready condition's `lastTransitionTime`").hidden(),
+    col("start_age_s", "STARTED", Unit::Seconds, |_, r| pod(r, |p| p.started.map(Value::Age)), "Since the kubelet took it: now less `status.startTime`").hidden(),
+    col("images", "IMAGES", Unit::List, |_, r| pod(r, |p| strs(p.shape.containers.iter().map(|c| &c.image))), "Images: `spec.containers[].image`").wide().leave(65),
+    col("container_names", "CONTAINER-NAMES", Unit::List, |_, r| pod(r, |p| strs(p.shape.containers.iter().map(|c| &c.name))), "`spec.containers[].name`").hidden(),
+    col("priority", "PRIORITY", Unit::Number, |_, r| pod(r, |p| p.shape.priority), "`spec.priority`, 0 when absent").hidden(),
+    col("priority_class", "PRIORITY-CLASS", Unit::Text, |_, r| pod(r, |p| p.shape.priority_class.as_ref()), "`spec.priorityClassName`").hidden(),
+    col("service_account", "SERVICE-ACCOUNT", Unit::Text, |_, r| pod(r, |p| &p.shape.service_account), "`spec.serviceAccountName`").hidden(),
+    LABELS,
+    DELETED,
+];

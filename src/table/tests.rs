@@ -1,0 +1,183 @@
+//! The register walked: names, docs, units, and JSON of sample objects.
+
+use super::*;
+use crate::model::{Batch, Change, ConnectionState, Delta, Generation, Interner, Kind, KindState, object};
+use crate::store::{ClusterInfo, Touched};
+use hashbrown::HashSet;
+use serde_json::json;
+
+pub(super) const NOW: i64 = 1_700_000_000;
+
+pub(super) fn at(secs_ago: i64) -> String {
+    crate::model::Time::from_secs(NOW - secs_ago).unwrap().rfc3339()
+}
+
+/// Two live clusters, `prod-eu` (production) and `dev`.
+pub(super) fn fleet() -> Store {
+    let info = |name: &str, tier: &str| ClusterInfo { name: name.into(), contexts: vec![format!("ctx-{name}").into()], tier: Some(tier.into()), ..Default::default() };
+    let mut store = Store::new(vec![info("prod-eu", "production"), info("dev", "development")], NOW);
+    for n in 0..2 {
+        apply(&mut store, n, Delta::State(ConnectionState::Live));
+    }
+    store
+}
+
+pub(super) fn apply(store: &mut Store, cluster: u16, delta: Delta) -> Vec<Touched> {
+    let mut touched = Vec::new();
+    store.apply(Batch { cluster: crate::model::ClusterId(cluster), generation: Generation(1), delta }, NOW, &mut touched);
+    touched
+}
+
+pub(super) fn put(store: &mut Store, cluster: u16, kind: Kind, value: &serde_json::Value) -> Vec<Touched> {
+    let object = object::decode_json(kind, value.to_string().as_bytes(), &mut Interner::default()).unwrap();
+    let mut touched = apply(store, cluster, Delta::KindState(kind, KindState::Live));
+    touched.extend(apply(store, cluster, Delta::Rows { kind, changes: vec![Change::Upsert(object)] }));
+    touched
+}
+
+pub(super) fn pod(ns: &str, name: &str, node: &str, restarts: u32, waiting: Option<&str>) -> serde_json::Value {
+    let state = waiting.map_or(json!({"running": {"startedAt": at(60)}}), |w| json!({"waiting": {"reason": w, "message": format!("{w}: in words")}}));
+    json!({"metadata": {"name": name, "namespace": ns, "uid": format!("{ns}-{name}"), "creationTimestamp": at(7200), "labels": {"app": ns},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": format!("{name}-rs"), "uid": "o", "controller": true}]},
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "registry/app:1.9", "resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}]},
+        "status": {"phase": "Running", "qosClass": "Burstable", "podIP": "10.0.0.1", "startTime": at(7000), "conditions": [{"type": "Ready", "status": if waiting.is_some() { "False" } else { "True" }, "lastTransitionTime": at(50)}],
+            "containerStatuses": [{"name": "c", "ready": waiting.is_none(), "restartCount": restarts, "state": state,
+                "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(300)}}}]}})
+}
+
+pub(super) fn node(name: &str, ready: &str) -> serde_json::Value {
+    json!({"metadata": {"name": name, "uid": name, "creationTimestamp": at(864_000), "labels": {"topology.kubernetes.io/zone": "z1", "node-role.kubernetes.io/worker": ""}},
+        "spec": {"unschedulable": true, "taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]},
+        "status": {"allocatable": {"cpu": "1", "memory": "4Gi", "pods": "110"}, "capacity": {"cpu": "2", "memory": "8Gi"},
+            "conditions": [{"type": "Ready", "status": ready, "message": "PLEG", "lastTransitionTime": at(540)}, {"type": "MemoryPressure", "status": "True"}], "nodeInfo": {"kubeletVersion": "v1.36.0"}}})
+}
+
+/// One object of every kind.
+pub(super) fn everything() -> Store {
+    let mut s = fleet();
+    put(&mut s, 0, Kind::Pod, &pod("pay", "checkout-1", "node-001", 4, Some("CrashLoopBackOff")));
+    put(&mut s, 0, Kind::Pod, &pod("shop", "web-1", "node-001", 0, None));
+    put(&mut s, 0, Kind::Node, &node("node-001", "False"));
+    let meta = |name: &str| json!({"name": name, "namespace": "pay", "uid": name, "creationTimestamp": at(3600), "generation": 2});
+    let template = json!({"spec": {"containers": [{"name": "c", "image": "i:1", "resources": {"requests": {"cpu": "1"}}}]}});
+    let selector = json!({"matchLabels": {"app": "x"}});
+    let status = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 2, "availableReplicas": 2});
+    for kind in [Kind::Deployment, Kind::StatefulSet, Kind::ReplicaSet] {
+        put(&mut s, 0, kind, &json!({"metadata": meta(&format!("{}-a", kind.plural())), "spec": {"replicas": 3, "selector": selector, "template": template}, "status": status}));
+    }
+    put(&mut s, 0, Kind::DaemonSet, &json!({"metadata": meta("agent"), "spec": {"selector": selector, "template": template}, "status": {"desiredNumberScheduled": 3, "numberReady": 3, "numberAvailable": 3, "updatedNumberScheduled": 3, "numberMisscheduled": 1}}));
+    put(&mut s, 0, Kind::Job, &json!({"metadata": meta("import"), "spec": {"completions": 2, "template": template, "selector": selector}, "status": {"active": 1, "succeeded": 1, "failed": 3, "startTime": at(100)}}));
+    put(&mut s, 0, Kind::CronJob, &json!({"metadata": meta("nightly"), "spec": {"schedule": "0 3 * * *", "timeZone": "UTC", "suspend": true, "jobTemplate": {"spec": {"template": template}}}, "status": {"lastScheduleTime": at(5000)}}));
+    put(&mut s, 0, Kind::Hpa, &json!({"metadata": meta("api"), "spec": {"minReplicas": 2, "maxReplicas": 40, "scaleTargetRef": {"kind": "Deployment", "name": "api"},
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}, {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}]},
+        "status": {"currentReplicas": 40, "desiredReplicas": 40, "lastScaleTime": at(90), "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 143}}}],
+            "conditions": [{"type": "ScalingLimited", "status": "True", "message": "too many"}]}}));
+    put(&mut s, 0, Kind::Pdb, &json!({"metadata": meta("db"), "spec": {"minAvailable": "50%", "selector": selector}, "status": {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 2, "expectedPods": 3}}));
+    put(&mut s, 0, Kind::Event, &json!({"metadata": meta("e1"), "type": "Warning", "reason": "FailedScheduling", "message": "0/3 nodes 日本\n", "count": 88, "lastTimestamp": at(30), "involvedObject": {"kind": "Pod", "name": "checkout-1", "namespace": "pay"}}));
+    put(&mut s, 0, Kind::Namespace, &json!({"metadata": {"name": "pay", "uid": "ns-pay", "labels": {"team": "支払い"}}, "status": {"phase": "Active"}}));
+    s
+}
+
+pub(super) fn rows(store: &Store, subject: Subject) -> Vec<Row<'_>> {
+    if subject == Subject::Clusters {
+        return store.clusters().iter().map(Row::Cluster).collect();
+    }
+    store.clusters().iter().flat_map(|c| subject.kinds().iter().flat_map(move |k| c.objects(*k).map(move |o| Row::Object(c, o)))).collect()
+}
+
+fn fits(unit: Unit, value: &Value<'_>) -> bool {
+    matches!(
+        (unit, value),
+        (_, Value::None)
+            | (Unit::Text | Unit::Reference, Value::Text(_))
+            | (Unit::Bool, Value::Bool(_))
+            | (Unit::Number, Value::Int(_))
+            | (Unit::Ratio, Value::Ratio(..))
+            | (Unit::Millicores, Value::Millicores(_))
+            | (Unit::Bytes, Value::Bytes(_))
+            | (Unit::Percent, Value::Percent(_))
+            | (Unit::Seconds, Value::Age(_) | Value::Seconds(_))
+            | (Unit::Millis, Value::Millis(_))
+            | (Unit::Moment, Value::Moment(_))
+            | (Unit::List, Value::List(_))
+            | (Unit::Trend, Value::Trend(_))
+            | (Unit::Json, Value::Json(_) | Value::Text(_))
+    )
+}
+
+#[test]
+fn every_column_has_its_own_name_title_and_doc_and_says_its_unit() {
+    let store = everything();
+    let ctx = Ctx { store: &store, now: NOW };
+    for subject in Subject::ALL {
+        let (mut names, mut docs) = (HashSet::new(), HashSet::new());
+        for c in subject.columns() {
+            assert!(names.insert(c.id) && (names.insert(c.title) && docs.insert(c.doc)), "{} {}: twice", subject.name(), c.id);
+            assert!(c.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && !c.doc.is_empty(), "{}", c.id);
+            assert!(c.title.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"%-".contains(&b)), "{}", c.title);
+            assert!(c.min <= c.max && c.min > 0, "{}", c.id);
+            let suffix = match c.unit {
+                Unit::Millicores => "_m",
+                Unit::Bytes => "_bytes",
+                Unit::Percent => "_percent",
+                Unit::Seconds => "_s",
+                Unit::Millis => "_ms",
+                Unit::Moment => "_at",
+                _ => "",
+            };
+            assert!(c.id.ends_with(suffix), "{} is {:?}", c.id, c.unit);
+            for row in rows(&store, subject) {
+                let value = c.value(&ctx, row);
+                assert!(fits(c.unit, &value), "{} {}: {value:?}", subject.name(), c.id);
+            }
+            assert!(std::ptr::eq(subject.column(c.id).unwrap(), c) && std::ptr::eq(subject.column(c.title).unwrap(), c), "{} {}", subject.name(), c.title);
+        }
+        assert!(!rows(&store, subject).is_empty(), "{}: no sample", subject.name());
+        let first: Vec<_> = subject.columns().iter().take(4).map(|c| c.id).collect();
+        assert_eq!(first, ["cluster", "kind", "namespace", "name"], "{}", subject.name());
+    }
+    for (_, id) in columns::ALIASES {
+        assert!(Subject::ALL.iter().any(|s| s.columns().iter().any(|c| c.id == *id)), "{id}");
+    }
+}
+
+#[test]
+fn items_as_json() {
+    let store = everything();
+    let ctx = Ctx { store: &store, now: NOW };
+    let item = |subject, n: usize| serde_json::Value::Object(item_json(&ctx, subject, rows(&store, subject)[n]));
+    let expect = |item: &serde_json::Value, fields: serde_json::Value| {
+        for (key, value) in fields.as_object().unwrap() {
+            assert_eq!(&item[key], value, "{key} of {item}");
+        }
+    };
+    expect(&item(Subject::Pods, 0), json!({"cluster": "prod-eu", "kind": "Pod", "namespace": "pay", "name": "checkout-1", "ready": 0, "containers": 1, "status": "CrashLoopBackOff", "restarts": 4, "last_restart_age_s": 300,
+        "last_reason": "OOMKilled", "last_exit_code": 137, "cpu_request_m": 250, "cpu_limit_m": null, "memory_limit_bytes": 2_147_483_648_i64, "owner": "ReplicaSet/checkout-1-rs", "age_s": 7200, "message": "CrashLoopBackOff: in words", "labels": {"app": "pay"}}));
+    expect(&item(Subject::Nodes, 0), json!({"namespace": null, "status": "NotReady,SchedulingDisabled", "pods": 2, "pods_max": 110, "pods_bad": 1, "cpu_request_percent": 50, "memory_request_percent": 50, "pressure": ["MemoryPressure"], "taints": ["a=b:NoSchedule"], "roles": ["worker"], "message": "PLEG"}));
+    expect(&item(Subject::Deployments, 0), json!({"ready": 2, "desired": 3, "status": "Degraded", "selector": "app=x", "images": ["i:1"], "cpu_request_m": 1000, "memory_request_bytes": null}));
+    expect(&item(Subject::Jobs, 0), json!({"ready": 1, "duration_s": 100, "failed": 3, "status": "Running"}));
+    expect(&item(Subject::CronJobs, 0), json!({"schedule": "0 3 * * *", "suspended": true, "last_schedule_age_s": 5000, "last_success_age_s": null}));
+    expect(&item(Subject::Hpa, 0), json!({"current_replicas": 40, "status": "AtMax", "at_max": true, "targets": ["cpu 143/80%", "memory ?/1Gi"], "target": "Deployment/api",
+        "metrics": [{"name": "cpu", "source": "Resource", "current_percent": 143, "target_percent": 80}, {"name": "memory", "source": "Resource", "current_m": null, "target_m": 1_073_741_824_000_i64}]}));
+    expect(&item(Subject::Pdb, 0), json!({"status": "Blocks", "min_available": "50%", "max_unavailable": null, "message": "only 1 of the 2 needed pods are healthy"}));
+    expect(&item(Subject::Events, 0), json!({"type": "Warning", "count": 88, "object": "Pod/checkout-1", "last_seen_age_s": 30, "message": "0/3 nodes 日本"}));
+    let cluster = item(Subject::Clusters, 0);
+    expect(&cluster, json!({"cluster": "prod-eu", "kind": "Cluster", "namespace": null, "name": "prod-eu", "context": "ctx-prod-eu", "state": "live", "nodes_ready": 0, "nodes": 1, "pods_bad": 1, "hpas_at_max": 1, "pdbs_zero": 1, "cpu_request_percent": 50, "latency_ms": null}));
+    assert!(cluster.get("latency_trend").is_none());
+    expect(&item(Subject::Clusters, 1), json!({"pods": null, "nodes": null, "cpu_request_m": null, "workloads_short": null}));
+}
+
+#[test]
+fn what_is_bad_and_what_is_stale() {
+    let mut store = everything();
+    let tones = |store: &Store, subject| rows(store, subject).into_iter().map(|r| bad(&Ctx { store, now: NOW }, r)).collect::<Vec<_>>();
+    assert_eq!(tones(&store, Subject::Pods), [Tone::Critical, Tone::Ok]);
+    assert_eq!(tones(&store, Subject::Nodes), [Tone::Critical]);
+    assert_eq!(tones(&store, Subject::Deployments), [Tone::Warning]);
+    assert_eq!(tones(&store, Subject::Hpa), [Tone::Warning]);
+    assert_eq!(tones(&store, Subject::Clusters), [Tone::Ok, Tone::Ok]);
+    assert!(rows(&store, Subject::Pods).into_iter().all(|r| !stale(r)));
+    apply(&mut store, 0, Delta::State(ConnectionState::Unreachable { last: None, reason: "dial timeout".into() }));
+    assert!(rows(&store, Subject::Pods).into_iter().all(stale));
+    assert_eq!(tones(&store, Subject::Clusters), [Tone::Critical, Tone::Ok]);
+}

@@ -1,0 +1,129 @@
+//! What lies over the screen: the prompt line, the palette and its like, the column chooser.
+
+use super::text::{cut, width};
+use super::Draw;
+use crate::app::{Chooser, Hit, HitMap, Overlay, Prompt};
+use crate::theme::Role;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+    match &d.app.overlay {
+        None | Some(Overlay::Quit) => {}
+        Some(Overlay::Prompt(p)) => completions(d, p, body, buf),
+        Some(Overlay::Search(p, chooser)) => {
+            let area = frame(d, body, &chooser.title, chooser.items.len() + 1, 76, buf);
+            prompt(d, p, Rect { height: 1, ..area }, buf, hits);
+            list(d, chooser, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buf, hits);
+        }
+        Some(Overlay::Choose(chooser)) => {
+            let area = frame(d, body, &chooser.title, chooser.items.len(), 76, buf);
+            list(d, chooser, area, buf, hits);
+        }
+        Some(Overlay::Columns { selected }) => columns(d, *selected, body, buf),
+    }
+}
+
+/// A box in the upper middle, as high as it needs to be; its inside.
+fn frame(d: &Draw, body: Rect, title: &str, rows: usize, columns: u16, buf: &mut Buffer) -> Rect {
+    let w = columns.min(body.width);
+    let h = (u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2)).clamp(3, body.height.saturating_sub(1));
+    let r = Rect { x: body.x + (body.width - w) / 2, y: body.y + (body.height - h) / 3, width: w, height: h };
+    let blank = " ".repeat(usize::from(w));
+    let b = &d.glyphs.border;
+    for y in r.y..r.bottom() {
+        d.put(buf, r.x, y, w, &blank, Role::Dialog);
+        buf.set_style(Rect { y, height: 1, ..r }, d.role(Role::Dialog));
+        d.put(buf, r.x, y, 1, b.vertical_left, Role::DialogBorder);
+        d.put(buf, r.right() - 1, y, 1, b.vertical_right, Role::DialogBorder);
+    }
+    let inner = usize::from(w - 2);
+    let line = |left: &str, mid: &str, right: &str| format!("{left}{}{right}", mid.repeat(inner));
+    d.put(buf, r.x, r.y, w, &line(b.top_left, b.horizontal_top, b.top_right), Role::DialogBorder);
+    d.put(buf, r.x, r.bottom() - 1, w, &line(b.bottom_left, b.horizontal_bottom, b.bottom_right), Role::DialogBorder);
+    d.put(buf, r.x + 2, r.y, w - 4, &format!(" {title} "), Role::TitleFocus);
+    Rect { x: r.x + 1, y: r.y + 1, width: w - 2, height: h - 2 }
+}
+
+/// The line that is typed, with the terminal's cursor in it.
+pub fn prompt(d: &Draw, p: &Prompt, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+    let x = d.put(buf, area.x, area.y, area.width, p.purpose.label(), Role::Key);
+    let before: String = p.text().chars().take(p.cursor()).collect();
+    let room = usize::from(area.right().saturating_sub(x)).saturating_sub(1);
+    // The end of the text stays in sight.
+    let hidden = width(&before).saturating_sub(room);
+    let mut skipped = 0;
+    let shown: String = p
+        .text()
+        .chars()
+        .skip_while(|c| {
+            let skip = skipped < hidden;
+            skipped += if skip { width(c.encode_utf8(&mut [0; 4])) } else { 0 };
+            skip
+        })
+        .collect();
+    let end = d.put(buf, x, area.y, area.right().saturating_sub(x), &shown, Role::Input);
+    hits.cursor = Some((x + (width(&before) - hidden.min(width(&before))) as u16, area.y));
+    if let Some(error) = &p.error {
+        d.put(buf, end + 2, area.y, area.right().saturating_sub(end + 2), error, Role::FilterError);
+    }
+}
+
+/// Proposals for the word at the cursor, above the prompt.
+fn completions(d: &Draw, p: &Prompt, body: Rect, buf: &mut Buffer) {
+    let rows = p.completions.len().min(8);
+    let first = p.selected.unwrap_or(0).saturating_sub(rows.saturating_sub(1));
+    for (i, c) in p.completions.iter().skip(first).take(rows).enumerate() {
+        let y = body.bottom() - rows as u16 + i as u16;
+        let role = if p.selected == Some(first + i) { Role::TitleFocus } else { Role::Dialog };
+        let text = format!(" {:<24} {} ", c.text, c.doc);
+        d.put(buf, body.x, y, body.width, &format!("{:<60}", cut(&text, 60, d.glyphs.ellipsis)), role);
+    }
+}
+
+fn list(d: &Draw, chooser: &Chooser, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+    let rows = usize::from(area.height);
+    let first = (chooser.selected + 1).saturating_sub(rows);
+    let longest = chooser.items.iter().map(|i| width(&i.text)).max().unwrap_or(0).min(usize::from(area.width) / 2);
+    for (i, item) in chooser.items.iter().skip(first).take(rows).enumerate() {
+        let y = area.y + i as u16;
+        let row = Rect { y, height: 1, ..area };
+        hits.add(row, Hit::Item(first + i));
+        let current = first + i == chooser.selected;
+        if current {
+            d.put(buf, area.x, y, 1, d.glyphs.cursor, Role::CursorMarker);
+        }
+        d.put(buf, area.x + 2, y, longest as u16, &cut(&item.text, longest, d.glyphs.ellipsis), Role::Key);
+        let x = area.x + 3 + longest as u16;
+        d.put(buf, x, y, area.right().saturating_sub(x), &cut(&item.doc, usize::from(area.right().saturating_sub(x)), d.glyphs.ellipsis), Role::KeyDesc);
+        if current {
+            buf.set_style(row, d.role(Role::Cursor));
+        }
+    }
+    if chooser.items.is_empty() {
+        d.put(buf, area.x + 2, area.y, area.width, "nothing matches", Role::TextDim);
+    }
+}
+
+fn columns(d: &Draw, selected: usize, body: Rect, buf: &mut Buffer) {
+    let Some(pane) = d.app.table() else { return };
+    let all = pane.subject.columns();
+    let shown = pane.shown_columns();
+    let area = frame(d, body, "Columns: Space shows, < > moves, + - sizes, Esc closes", all.len(), 76, buf);
+    let rows = usize::from(area.height);
+    let first = (selected + 1).saturating_sub(rows);
+    for (i, column) in all.iter().enumerate().skip(first).take(rows) {
+        let y = area.y + (i - first) as u16;
+        let place = shown.iter().position(|(c, _)| c.id == column.id);
+        let sign = place.map_or("   ".to_owned(), |n| format!("{:>2} ", n + 1));
+        let x = d.put(buf, area.x + 1, y, 4, &sign, Role::Mark);
+        d.put(buf, x, y, 26, column.id, if place.is_some() { Role::Key } else { Role::TextDim });
+        let width = place.and_then(|n| shown[n].1).map_or(String::new(), |w| format!("[{w}] "));
+        let doc = format!("{width}{}", column.doc);
+        d.put(buf, area.x + 32, y, area.width - 33, &cut(&doc, usize::from(area.width - 33), d.glyphs.ellipsis), Role::KeyDesc);
+        if i == selected {
+            d.put(buf, area.x, y, 1, d.glyphs.cursor, Role::CursorMarker);
+            buf.set_style(Rect { y, height: 1, ..area }, d.role(Role::Cursor));
+        }
+    }
+}

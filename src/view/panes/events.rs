@@ -1,0 +1,6 @@
+//! The events tile.
+
+use super::Pane;
+use crate::table::Subject;
+
+pub static PANE: Pane = Pane { subject: Subject::Events, short: "EVENTS", tile: &["cluster", "last_seen_s", "reason", "object", "message"], bad: |c| c.warnings, bad_word: "warnings" };

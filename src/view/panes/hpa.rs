@@ -1,0 +1,6 @@
+//! The autoscalers tile.
+
+use super::Pane;
+use crate::table::Subject;
+
+pub static PANE: Pane = Pane { subject: Subject::Hpa, short: "HPA", tile: &["cluster", "name", "replicas", "max_replicas"], bad: |c| c.hpas_at_max, bad_word: "at max" };

@@ -1,0 +1,6 @@
+//! The namespaces tile.
+
+use super::Pane;
+use crate::table::Subject;
+
+pub static PANE: Pane = Pane { subject: Subject::Namespaces, short: "NS", tile: &["cluster", "name", "status"], bad: |_| 0, bad_word: "bad" };

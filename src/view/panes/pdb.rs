@@ -1,0 +1,6 @@
+//! The disruption budgets tile.
+
+use super::Pane;
+use crate::table::Subject;
+
+pub static PANE: Pane = Pane { subject: Subject::Pdb, short: "PDB", tile: &["cluster", "name", "disruptions_allowed"], bad: |c| c.pdbs_zero, bad_word: "block" };

@@ -1,0 +1,6 @@
+//! The workloads tile.
+
+use super::Pane;
+use crate::table::Subject;
+
+pub static PANE: Pane = Pane { subject: Subject::Workloads, short: "WORK", tile: &["cluster", "namespace", "name", "ready"], bad: |c| c.workloads_short, bad_word: "short" };

@@ -1,0 +1,276 @@
+//! A table of rows: the full pane, a tile, the cluster strip.
+
+use super::text::{elide, width};
+use super::{Draw, panes};
+use crate::app::{Focus, Hit, HitMap, TablePane};
+use crate::model::{Kind, KindState};
+use crate::table::{Align, Column, Row, Tone, Value, bad, stale};
+use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// Columns that stay at the left while the others scroll.
+const ANCHORED: [&str; 4] = ["cluster", "namespace", "kind", "name"];
+
+/// How a table is drawn.
+pub struct Look<'a> {
+    /// Which part of the cockpit this is; none for the full pane.
+    pub part: Option<Focus>,
+    pub focused: bool,
+    pub header: bool,
+    /// Column ids, or none for the pane's own choice.
+    pub columns: Option<&'a [&'static str]>,
+}
+
+struct Placed {
+    column: &'static Column,
+    x: u16,
+    width: u16,
+}
+
+fn tone(tone: Tone) -> Role {
+    match tone {
+        Tone::Plain => Role::Text,
+        Tone::Dim => Role::TextDim,
+        Tone::Ok => Role::SeverityOk,
+        Tone::Info => Role::SeverityInfo,
+        Tone::Warning => Role::SeverityWarning,
+        Tone::Critical => Role::SeverityCritical,
+        Tone::Stale => Role::Stale,
+    }
+}
+
+/// The full pane: title, headers, rows, what is missing.
+pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+    let n = pane.view.len();
+    let mut title = format!("{} {n}", pane.subject.title().to_uppercase());
+    if pane.view.faults_only() {
+        title.push_str(" faults only");
+    }
+    if !pane.marks.is_empty() {
+        title.push_str(&format!(" | {} marked", pane.marks.len()));
+    }
+    let sort = match pane.view.sort() {
+        None => "worst first".to_owned(),
+        Some(s) => format!("by {} {}", s.column.id, if s.descending { d.glyphs.descending } else { d.glyphs.ascending }),
+    };
+    let place = if n == 0 { String::new() } else { format!(" {}/{n}", pane.cursor + 1) };
+    d.rule(buf, Rect { height: 1, ..area }, &title, &format!("{sort}{place}"), true);
+    if !pane.filter_text.is_empty() {
+        let x = area.x + width(&title) as u16 + 1;
+        let text = elide(&format!("/{}", pane.filter_text), usize::from(area.width / 2), d.glyphs.ellipsis);
+        d.put(buf, x, area.y, area.right().saturating_sub(x), &text, Role::Filter);
+    }
+    let gaps = gaps(d, pane);
+    let below = u16::try_from(gaps.len()).unwrap_or(0).min(3) + 1;
+    let rows = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + below), ..area };
+    draw(d, pane, &Look { part: None, focused: true, header: true, columns: None }, rows, buf, hits);
+    hits.page = usize::from(rows.height.saturating_sub(1)).max(1);
+    for (i, gap) in gaps.iter().take(3).enumerate() {
+        d.put(buf, area.x, rows.bottom() + i as u16, area.width, &elide(gap, usize::from(area.width), d.glyphs.ellipsis), Role::Denied);
+    }
+    let why = why(d, pane);
+    d.put(buf, area.x, area.bottom() - 1, area.width, &elide(&why, usize::from(area.width), d.glyphs.ellipsis), Role::Hint);
+}
+
+/// What is wrong with the row under the cursor, in words.
+fn why(d: &Draw, pane: &TablePane) -> String {
+    let Some(Row::Object(c, o)) = pane.current().and_then(|k| Row::of(d.world.store, k)) else { return String::new() };
+    let findings = d.world.engine.for_object(c.id, o.meta().uid);
+    match findings.first() {
+        Some(f) if findings.len() > 1 => format!("> {}: {} (+{} more)", f.rule.id, f.message, findings.len() - 1),
+        Some(f) => format!("> {}: {}", f.rule.id, f.message),
+        None => String::new(),
+    }
+}
+
+/// Clusters of which this pane shows nothing, or not all, and why.
+fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for c in d.world.store.clusters() {
+        for kind in pane.subject.kinds() {
+            let missing = match c.kind_state(*kind) {
+                KindState::Forbidden { missing } => format!("forbidden, needs {missing}"),
+                KindState::Missing => format!("this server has no {}", kind.plural()),
+                KindState::Failing { reason } if c.state.live() => format!("{}: {reason}", kind.plural()),
+                _ => continue,
+            };
+            gaps.push(format!("{} {}: {missing}", c.info.name, kind.plural()));
+        }
+        if let Some(reason) = c.state.reason() {
+            let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
+            let age = crate::model::Time::from_secs(c.alive).map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
+            gaps.push(format!("{} {}: {reason}, {age}", c.info.name, c.state.word()));
+        }
+    }
+    gaps
+}
+
+/// Why there is nothing to show.
+fn empty(d: &Draw, pane: &TablePane) -> String {
+    let kinds: &[Kind] = pane.subject.kinds();
+    let all: usize = d.world.store.clusters().iter().flat_map(|c| kinds.iter().map(|k| c.table(*k).len())).sum();
+    let what = pane.subject.name();
+    if all > 0 && !pane.filter_text.is_empty() {
+        return format!("no {what} match the filter; it hides {all} (Esc clears it)");
+    }
+    if all > 0 && pane.view.faults_only() {
+        return format!("no faults among {all} {what} (! shows all)");
+    }
+    if all > 0 {
+        return format!("no {what} in this scope; 0 shows all clusters and namespaces");
+    }
+    let waiting: Vec<String> = d
+        .world
+        .store
+        .clusters()
+        .iter()
+        .filter(|c| !c.state.live())
+        .map(|c| match &c.state {
+            crate::model::ConnectionState::Syncing { done, of } => format!("{} syncing {done}/{of}", c.info.name),
+            state => format!("{} {}", c.info.name, state.word()),
+        })
+        .collect();
+    if waiting.is_empty() { format!("there are no {what}") } else { format!("nothing yet: {}", waiting.join(", ")) }
+}
+
+/// Rows of a table in an area.
+pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+    let header = u16::from(look.header);
+    let visible = usize::from(area.height.saturating_sub(header));
+    let first = pane.visible(visible);
+    hits.offsets.push((look.part, first));
+    let ctx = d.world.ctx();
+    let last = (first + visible).min(pane.view.len());
+    let keys: Vec<_> = (first..last).filter_map(|at| pane.view.key(at)).collect();
+    let wanted: Vec<(&'static Column, Option<u16>)> = match look.columns {
+        Some(ids) => ids.iter().filter_map(|id| Some((pane.subject.columns().iter().find(|c| c.id == *id)?, None))).collect(),
+        None => pane.shown_columns(),
+    };
+    let cells: Vec<Vec<Value>> = keys
+        .iter()
+        .map(|key| match Row::of(d.world.store, *key) {
+            Some(row) => wanted.iter().map(|(c, _)| (c.get)(&ctx, row)).collect(),
+            None => wanted.iter().map(|_| Value::None).collect(),
+        })
+        .collect();
+    let texts: Vec<Vec<String>> = cells
+        .iter()
+        .map(|row| row.iter().map(|v| if let Value::Trend(t) = v { d.spark(t, 8) } else { v.text(d.world.now) }).collect())
+        .collect();
+    let widths: Vec<u16> = wanted
+        .iter()
+        .enumerate()
+        .map(|(n, (column, fixed))| {
+            let content = texts.iter().map(|row| width(&row[n])).max().unwrap_or(0);
+            let title = if look.header { width(column.title) } else { 0 };
+            let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(column.max), column.max);
+            let before = pane.widths.iter().find(|(id, _)| *id == column.id).map_or(0, |(_, w)| *w);
+            hits.widths.push((look.part, column.id, content));
+            fixed.unwrap_or(content.max(before))
+        })
+        .collect();
+    let placed = place(pane, &wanted, &widths, area.width.saturating_sub(2));
+    if look.header {
+        for p in &placed {
+            let sorted = pane.view.sort().is_some_and(|s| s.column.id == p.column.id);
+            let title = elide(p.column.title, usize::from(p.width), d.glyphs.ellipsis);
+            let pad = if p.column.align == Align::Right { p.width.saturating_sub(width(&title) as u16) } else { 0 };
+            d.put(buf, area.x + 2 + p.x + pad, area.y, p.width - pad, &title, if sorted { Role::HeaderSorted } else { Role::Header });
+            hits.add(Rect { x: area.x + 2 + p.x, y: area.y, width: p.width, height: 1 }, Hit::Header(p.column.id));
+        }
+    }
+    if keys.is_empty() && visible > 0 {
+        let text = empty(d, pane);
+        d.put(buf, area.x + 2, area.y + header, area.width.saturating_sub(2), &elide(&text, usize::from(area.width - 2), d.glyphs.ellipsis), Role::TextDim);
+    }
+    for (i, key) in keys.iter().enumerate() {
+        let (at, y) = (first + i, area.y + header + i as u16);
+        let Some(row) = Row::of(d.world.store, *key) else { continue };
+        let line = Rect { x: area.x, y, width: area.width, height: 1 };
+        hits.add(line, Hit::Row { part: look.part, at });
+        let (old, worst) = (stale(row), bad(&ctx, row));
+        let current = look.focused && at == pane.cursor;
+        let marked = !pane.marks.is_empty() && pane.marks.iter().any(|(k, _)| k == key);
+        let sign = match worst {
+            Tone::Critical => SIGN_CRITICAL,
+            Tone::Warning => SIGN_WARNING,
+            _ => " ",
+        };
+        d.put(buf, area.x, y, 1, sign, tone(worst));
+        for p in &placed {
+            let n = wanted.iter().position(|(c, _)| c.id == p.column.id).unwrap_or(0);
+            let (value, text) = (&cells[i][n], &texts[i][n]);
+            let mut text = elide(text, usize::from(p.width), d.glyphs.ellipsis);
+            if old && p.column.id == ANCHORED[0] && pane.subject != crate::table::Subject::Clusters {
+                text = format!("{}?", elide(&text, usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
+            }
+            let role = match p.column.severity.map(|f| f(&ctx, row, value)) {
+                _ if old => Role::Stale,
+                Some(Tone::Plain) | None if p.column.id == "name" && worst.fault() => tone(worst),
+                Some(t) => tone(t),
+                None => Role::Text,
+            };
+            let pad = if p.column.align == Align::Right { p.width.saturating_sub(width(&text) as u16) } else { 0 };
+            d.put(buf, area.x + 2 + p.x + pad, y, p.width - pad, &text, role);
+        }
+        if marked {
+            d.put(buf, area.x + 1, y, 1, d.glyphs.mark, Role::Mark);
+            buf.set_style(line, d.role(Role::Mark));
+        }
+        if current {
+            d.put(buf, area.x + 1, y, 1, d.glyphs.cursor, Role::CursorMarker);
+            buf.set_style(Rect { x: area.x + 1, width: area.width - 1, ..line }, d.role(Role::Cursor));
+        }
+    }
+}
+
+/// Which columns fit, and where. Without a choice of one's own columns leave in their declared order; with `wide` or chosen
+/// columns the rest scrolls.
+fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[u16], room: u16) -> Vec<Placed> {
+    let mut keep: Vec<usize> = (0..wanted.len()).collect();
+    let scrolls = pane.wide || pane.columns.is_some();
+    let total = |keep: &[usize]| keep.iter().map(|n| widths[*n] + 1).sum::<u16>().saturating_sub(1);
+    if scrolls {
+        let mut skip = pane.hscroll;
+        keep.retain(|n| {
+            let anchored = ANCHORED.contains(&wanted[*n].0.id);
+            let hide = !anchored && skip > 0;
+            skip -= usize::from(hide);
+            !hide
+        });
+    } else {
+        while total(&keep) > room && keep.len() > 1 {
+            let Some(out) = keep.iter().copied().max_by_key(|n| (wanted[*n].0.leave, *n)) else { break };
+            if wanted[out].0.leave == 0 {
+                break;
+            }
+            keep.retain(|n| *n != out);
+        }
+    }
+    // What is left over goes to the name, which may be cut otherwise; what lacks is taken from the widest.
+    let mut own: Vec<u16> = keep.iter().map(|n| widths[*n]).collect();
+    while !scrolls && own.iter().map(|w| w + 1).sum::<u16>().saturating_sub(1) > room {
+        let Some(widest) = (0..own.len()).max_by_key(|n| own[*n]) else { break };
+        if own[widest] <= 4 {
+            break;
+        }
+        own[widest] -= 1;
+    }
+    let mut x = 0;
+    let mut placed = Vec::new();
+    for (n, w) in keep.into_iter().zip(own) {
+        if x >= room {
+            break;
+        }
+        let width = w.min(room - x);
+        placed.push(Placed { column: wanted[n].0, x, width });
+        x += width + 1;
+    }
+    placed
+}
+
+/// The pane's register entry for a table.
+pub fn pane_of(pane: &TablePane) -> Option<&'static panes::Pane> {
+    panes::PANES.iter().find(|p| p.subject == pane.subject).copied()
+}
