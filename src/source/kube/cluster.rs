@@ -414,6 +414,9 @@ impl Supervisor {
             if self.latency.is_none_or(|old| old.abs_diff(millis) > (old / 4).max(10)) {
                 self.latency = Some(millis);
                 self.out.send(Delta::Latency(millis)).await?;
+            } else {
+                // The age of what is shown is told without a change on the screen.
+                self.out.send(Delta::Alive).await?;
             }
             self.used().await?;
         }

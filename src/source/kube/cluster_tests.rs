@@ -52,7 +52,8 @@ impl Seen {
             }
             Delta::Latency(ms) => self.log.push(format!("latency {ms}")),
             Delta::Version(v) => self.log.push(format!("version {v}")),
-            Delta::Alive | Delta::Requests { .. } => {}
+            Delta::Alive => self.log.push("alive".to_owned()),
+            Delta::Requests { .. } => {}
         }
     }
 
@@ -167,6 +168,7 @@ async fn a_server_that_stops_is_stale_then_unreachable_and_live_again_when_it_go
     while let Ok(batch) = rx.try_recv() {
         seen.fold(batch);
     }
+    assert!(seen.log.contains(&"alive".to_owned()), "the age of what is shown is told");
     assert_eq!(seen.word(), "live", "a silent watch with an answering server is live: {:?}", seen.log);
     mock.frozen.store(true, Relaxed);
     seen.state(&mut rx, "stale").await;
