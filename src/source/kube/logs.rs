@@ -8,7 +8,7 @@ use super::{cluster::Reader, escape};
 use crate::client::{Backoff, ByteStream, ClientError, ReadClient};
 use crate::model::{ObjectRef, Str, Uid};
 use bytes::BytesMut;
-use futures::StreamExt;
+use futures::{StreamExt, stream::Fuse};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -202,7 +202,7 @@ impl Log {
     /// One request, read to its end. `last`: no follow, and what has no line's end is a line too.
     async fn round(&mut self, client: &ReadClient, last: bool) -> Result<Round, ClientError> {
         let began = Timestamp::now();
-        let mut stream = client.stream(&self.url(last), "*/*").await?;
+        let mut stream = client.stream(&self.url(last), "*/*").await?.fuse();
         let mut replay = Replay { from: (!self.seen.lines.is_empty()).then_some(self.seen.second), left: self.seen.lines.clone() };
         if self.place == Place::Start {
             self.place = match (self.request.tail_lines, self.request.since) {
@@ -230,7 +230,7 @@ impl Log {
     }
 
     /// The next piece of the answer; none when nobody listens.
-    async fn chunk(&self, stream: &mut ByteStream) -> Option<Option<Result<bytes::Bytes, ClientError>>> {
+    async fn chunk(&self, stream: &mut Fuse<ByteStream>) -> Option<Option<Result<bytes::Bytes, ClientError>>> {
         tokio::select! {
             () = self.tx.closed() => None,
             chunk = stream.next() => Some(chunk),
@@ -238,7 +238,7 @@ impl Log {
     }
 
     /// Sends the whole lines that are there, with those that come right behind.
-    async fn take(&mut self, lines: &mut Splitter, replay: &mut Replay, stream: &mut ByteStream) -> Result<bool, ClientError> {
+    async fn take(&mut self, lines: &mut Splitter, replay: &mut Replay, stream: &mut Fuse<ByteStream>) -> Result<bool, ClientError> {
         let (mut batch, mut bytes, began) = (Vec::new(), 0, Instant::now());
         loop {
             while let Some(piece) = lines.next() {

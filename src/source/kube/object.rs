@@ -99,11 +99,10 @@ async fn round(client: &ReadClient, object: &ObjectRef, tx: &mpsc::Sender<Object
             let mut event: Value = serde_json::from_slice(&line).map_err(|_| ClientError::Decode { message: "a broken watch event".into() })?;
             let value = event["object"].take();
             match event["type"].as_str() {
-                Some("ADDED" | "MODIFIED") if same(&value, object) => {
-                    if !send(tx, value).await {
-                        return Ok(false);
-                    }
-                }
+                Some("ADDED" | "MODIFIED") if same(&value, object) => match send(tx, value).await {
+                    true => {}
+                    false => return Ok(false),
+                },
                 Some("ADDED" | "MODIFIED" | "DELETED") => return Err(ClientError::NotFound { message: "deleted".into() }),
                 Some("ERROR") => return Err(ClientError::from_status(value.to_string().as_bytes())),
                 _ => {}
@@ -123,4 +122,38 @@ fn version(value: &Value) -> Option<&str> {
 /// A reference without a uid takes what has the name.
 fn same(value: &Value, object: &ObjectRef) -> bool {
     object.uid == Uid::default() || value["metadata"]["uid"].as_str().is_none_or(|uid| Uid::parse(uid) == object.uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mock::{Mock, Reply, pod};
+    use super::*;
+    use crate::model::{ClusterId, Kind};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn an_object_is_followed_until_it_is_gone() {
+        let mock = Mock::start(|ask| match ask.path.as_str() {
+            "/api/v1/namespaces/ns/pods/a" => Some(Reply::json(&pod("a", 1))),
+            "/api/v1/namespaces/ns/pods" if ask.get("fieldSelector") == Some("metadata.name%3Da") && ask.get("resourceVersion") == Some("1") => {
+                let lines = [json!({ "type": "MODIFIED", "object": pod("a", 2) }), json!({ "type": "DELETED", "object": pod("a", 3) })];
+                Some(Reply::new(200, "application/json", lines.map(|l| format!("{l}\n")).concat()).cut(31).hang())
+            }
+            _ => None,
+        })
+        .await;
+        let object = ObjectRef { cluster: ClusterId(0), kind: Kind::Pod, namespace: "ns".into(), name: "a".into(), uid: Uid::parse("uid-a") };
+        let client = mock.client().await;
+        let other = ObjectRef { uid: Uid::parse("other"), ..object.clone() };
+        assert!(matches!(fetch(&client, &other).await, Err(ClientError::NotFound { .. })), "another one of that name");
+        let (tx, mut rx) = mpsc::channel(1);
+        let ((), updates) = tokio::join!(follow(Reader::of(client), object, tx), async {
+            let mut updates = Vec::new();
+            while let Some(update) = rx.recv().await {
+                updates.push(update);
+            }
+            updates
+        });
+        assert_eq!(updates, [ObjectUpdate::Changed(pod("a", 1)), ObjectUpdate::Changed(pod("a", 2)), ObjectUpdate::Gone]);
+    }
 }

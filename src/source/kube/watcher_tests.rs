@@ -78,21 +78,23 @@ fn names(n: usize) -> impl Iterator<Item = String> {
     (0..n).map(|n| format!("pod-{n}"))
 }
 
+type Answer = Box<dyn Fn(&Ask) -> Reply + Send + Sync>;
+
 /// The n-th answer for pods, the last one for ever.
-fn script(answers: Vec<Box<dyn Fn(&Ask) -> Reply + Send + Sync>>) -> impl Fn(&Ask) -> Option<Reply> + Send + Sync + 'static {
+fn script(answers: Vec<Answer>) -> impl Fn(&Ask) -> Option<Reply> + Send + Sync + 'static {
     let next = AtomicUsize::new(0);
     move |ask| (ask.path == PODS).then(|| answers[next.fetch_add(1, Relaxed).min(answers.len() - 1)](ask))
 }
 
-fn answer(f: impl Fn() -> Reply + Send + Sync + 'static) -> Box<dyn Fn(&Ask) -> Reply + Send + Sync> {
+fn answer(f: impl Fn() -> Reply + Send + Sync + 'static) -> Answer {
     Box::new(move |_| f())
 }
 
-fn listing() -> Box<dyn Fn(&Ask) -> Reply + Send + Sync> {
+fn listing() -> Answer {
     answer(|| Reply::proto(pod_list("100", names(2))))
 }
 
-fn silent() -> Box<dyn Fn(&Ask) -> Reply + Send + Sync> {
+fn silent() -> Answer {
     answer(|| Reply::proto(Vec::new()).hang())
 }
 
