@@ -618,7 +618,6 @@ impl App {
                     }
                     Purpose::SaveView => self.save_view(&text),
                     Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
-                    Purpose::LogSave => self.run(world, &Command::LogSave(Some(text))),
                     Purpose::Palette | Purpose::Find => Vec::new(),
                 }
             }

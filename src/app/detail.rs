@@ -291,7 +291,8 @@ impl Detail {
             Item::Yaml(n) => (1, 1, n),
         };
         // A blank line has no place of its own: that of the line above.
-        let here = if here == Item::Blank { self.cursor.checked_sub(1).and_then(|at| self.items.get(at).copied()).unwrap_or(here) } else { here };
+        let here =
+            if here == Item::Blank { self.cursor.checked_sub(1).and_then(|at| self.items.get(at).copied()).unwrap_or(here) } else { here };
         let next = if down {
             self.found.iter().find(|i| rank(i) > rank(&here)).or(self.found.first())
         } else {
@@ -350,7 +351,12 @@ impl Detail {
                 };
                 return Own::Say(Notice::info(text));
             }
-            Command::Reconnect(None) if self.error.is_some() && !self.asked && self.gone.is_none() && world.store.cluster(self.object.cluster).is_some_and(|c| c.state.live()) => {
+            Command::Reconnect(None)
+                if self.error.is_some()
+                    && !self.asked
+                    && self.gone.is_none()
+                    && world.store.cluster(self.object.cluster).is_some_and(|c| c.state.live()) =>
+            {
                 self.asked = true;
                 return Own::Done(vec![Effect::Fetch(self.request, self.object.clone())]);
             }

@@ -35,7 +35,8 @@ pub struct Keep {
 impl Keep {
     fn new(text: &str) -> Result<Self, String> {
         let pattern = text.strip_prefix('!').unwrap_or(text);
-        let regex = Regex::new(pattern).map_err(|e| format!("`{pattern}`: {}", e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ")))?;
+        let regex = Regex::new(pattern)
+            .map_err(|e| format!("`{pattern}`: {}", e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ")))?;
         Ok(Self { text: text.to_owned(), regex })
     }
     fn keeps(&self, text: &str) -> bool {
@@ -314,7 +315,9 @@ impl Logs {
 
     /// Goes to the first (or last) match of the near lines, else of the far ones.
     fn find(&mut self, near: std::ops::Range<usize>, far: std::ops::Range<usize>, back: bool) -> bool {
-        let pick = |range: std::ops::Range<usize>| if back { range.rev().find(|n| self.hit(*n)) } else { range.into_iter().find(|n| self.hit(*n)) };
+        let pick = |range: std::ops::Range<usize>| {
+            if back { range.rev().find(|n| self.hit(*n)) } else { range.into_iter().find(|n| self.hit(*n)) }
+        };
         let Some(found) = pick(near).or_else(|| pick(far)) else { return false };
         self.at = self.kept.get(found).copied();
         let (top, page, _) = self.drawn;
@@ -330,7 +333,8 @@ impl Logs {
         }
         let n = self.kept.len();
         let here = self.at().unwrap_or_else(|| self.top().unwrap_or(self.drawn.0));
-        let found = if back { self.find(0..here, here.min(n)..n, true) } else { self.find((here + 1).min(n)..n, 0..(here + 1).min(n), false) };
+        let found =
+            if back { self.find(0..here, here.min(n)..n, true) } else { self.find((here + 1).min(n)..n, 0..(here + 1).min(n), false) };
         if found { Own::Done(Vec::new()) } else { Own::Say(Notice::info("not found")) }
     }
 
@@ -411,14 +415,20 @@ impl Logs {
     pub fn command(&mut self, world: &World, command: &Command) -> Own {
         match command {
             Command::LogFollow => {
-                if self.follow { self.stay(self.drawn.0) } else { self.follow = true }
+                if self.follow {
+                    self.stay(self.drawn.0)
+                } else {
+                    self.follow = true
+                }
             }
             Command::LogWrap => self.wrap = !self.wrap,
             Command::LogTimestamps => self.timestamps = !self.timestamps,
             Command::LogPrevious | Command::LogsPrevious => return Own::Restart { previous: !self.of.previous },
             Command::Logs if self.of.previous => return Own::Restart { previous: false },
             Command::LogContainer(name) => return self.only(name.as_deref()),
-            Command::LogFilter(None) => return Own::Ask(Purpose::LogFilter, self.keep.as_ref().map_or_else(String::new, |k| k.text.clone())),
+            Command::LogFilter(None) => {
+                return Own::Ask(Purpose::LogFilter, self.keep.as_ref().map_or_else(String::new, |k| k.text.clone()));
+            }
             Command::LogFilter(Some(text)) => return self.filter(text),
             Command::LogSave(file) => return self.save(world, file.as_deref().filter(|f| !f.is_empty())),
             Command::NextMatch => return self.next_match(false),

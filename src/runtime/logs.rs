@@ -151,7 +151,13 @@ mod tests {
     }
     fn lines(pod: &str, secs: std::ops::Range<i64>) -> (Of, LogEvent) {
         let of = of(pod);
-        let line = |s| crate::source::kube::LogLine { time: jiff::Timestamp::new(s, 5).ok(), pod: of.pod.clone(), container: of.container.clone(), text: format!("{pod} {s}").into(), cut: false };
+        let line = |s| crate::source::kube::LogLine {
+            time: jiff::Timestamp::new(s, 5).ok(),
+            pod: of.pod.clone(),
+            container: of.container.clone(),
+            text: format!("{pod} {s}").into(),
+            cut: false,
+        };
         let lines = secs.map(line).collect();
         (of, LogEvent::Lines(lines))
     }
@@ -177,7 +183,14 @@ mod tests {
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [200, 100]);
         assert!(began.elapsed() >= PACE, "two events in {:?}", began.elapsed());
         assert_eq!((&*batches[0][0].text, &*batches[0][1].text, &*batches[0][1].time), ("a 0", "b 0", "1970-01-01T00:00:00.000000005Z"));
-        assert_eq!(states, [("a".to_owned(), LogState::Open), ("b".to_owned(), LogState::Open), ("a".to_owned(), LogState::Ended("the pod is gone".into()))]);
+        assert_eq!(
+            states,
+            [
+                ("a".to_owned(), LogState::Open),
+                ("b".to_owned(), LogState::Open),
+                ("a".to_owned(), LogState::Ended("the pod is gone".into()))
+            ]
+        );
     }
 
     #[tokio::test]

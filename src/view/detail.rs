@@ -50,7 +50,8 @@ fn title(d: &Draw, detail: &Detail, area: Rect, buf: &mut Buffer) {
     let (state, role) = state(d, detail);
     let place = if o.namespace.is_empty() { o.name.to_string() } else { format!("{}/{}", o.namespace, o.name) };
     d.rule(buf, area, "", "", true);
-    let mut x = d.put(buf, area.x, area.y, area.width, &format!("{} {} ", o.kind.name(), cluster.map_or("", |c| &c.info.name)), Role::TitleFocus);
+    let mut x =
+        d.put(buf, area.x, area.y, area.width, &format!("{} {} ", o.kind.name(), cluster.map_or("", |c| &c.info.name)), Role::TitleFocus);
     if cluster.is_some_and(|c| c.info.production()) {
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), "[P] ", Role::Production);
     }
@@ -190,6 +191,7 @@ fn yaml(d: &Draw, detail: &Detail, doc: &Doc, n: usize, area: Rect, buf: &mut Bu
         Kind::Comment => Role::YamlComment,
         Kind::Punct => Role::Yaml,
     };
-    let pieces = pieces::split(&line.text, Role::Yaml, line.styles.iter().map(|(r, k)| (r.clone(), role(*k))), &matches(detail, &line.text));
+    let pieces =
+        pieces::split(&line.text, Role::Yaml, line.styles.iter().map(|(r, k)| (r.clone(), role(*k))), &matches(detail, &line.text));
     pieces::put(d, buf, (area.x + GUTTER, area.y), area.width - GUTTER, &pieces, detail.hscroll);
 }

@@ -1,8 +1,8 @@
 //! Open logs on the screen: what is read and how that stands, then lines.
 
+use super::Draw;
 use super::pieces::{self, Piece, clean};
 use super::text::{cut, width};
-use super::Draw;
 use crate::app::{HitMap, LogLine, LogState, Logs};
 use crate::model::Time;
 use crate::theme::Role;
@@ -107,8 +107,8 @@ fn title(d: &Draw, logs: &Logs, area: Rect, buf: &mut Buffer) {
     let right = match (logs.follow, logs.fresh()) {
         (true, _) if logs.of.previous => String::new(),
         (true, _) => "FOLLOWING".to_owned(),
-        (false, 0) => "STAYING".to_owned(),
-        (false, n) => format!("STAYING, {n} new"),
+        (false, 0) => "PAUSED".to_owned(),
+        (false, n) => format!("PAUSED, {n} new"),
     };
     let place = logs.top().map_or_else(String::new, |at| format!(" {}/{}", at + 1, logs.len()));
     let right = format!("{right}{place}");
@@ -171,7 +171,8 @@ fn key(line: &LogLine) -> (String, String) {
 
 /// What stands before a line: what tells its pod and container from the others; nothing when there is only one.
 fn labels(logs: &Logs) -> BTreeMap<(String, String), String> {
-    let mut keys: Vec<(String, String)> = logs.of.pods.iter().flat_map(|(pod, all)| all.iter().map(|c| (pod.name.to_string(), c.clone()))).collect();
+    let mut keys: Vec<(String, String)> =
+        logs.of.pods.iter().flat_map(|(pod, all)| all.iter().map(|c| (pod.name.to_string(), c.clone()))).collect();
     keys.extend(logs.states.keys().cloned());
     keys.sort();
     keys.dedup();
@@ -182,7 +183,13 @@ fn labels(logs: &Logs) -> BTreeMap<(String, String), String> {
     let same = pods.iter().all(|p| *p == pods[0]);
     let one = keys.iter().all(|(_, c)| *c == keys[0].1);
     let common = pods.iter().skip(1).fold(pods[0], |common, pod| {
-        let n = common.char_indices().zip(pod.chars()).take_while(|((_, a), b)| a == b).map(|((at, a), _)| at + a.len_utf8()).last().unwrap_or(0);
+        let n = common
+            .char_indices()
+            .zip(pod.chars())
+            .take_while(|((_, a), b)| a == b)
+            .map(|((at, a), _)| at + a.len_utf8())
+            .last()
+            .unwrap_or(0);
         &common[..n]
     });
     let cut = common.rfind(['-', '/', '.']).map_or(0, |at| at + 1);

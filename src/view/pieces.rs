@@ -17,7 +17,8 @@ const TAB: &str = "    ";
 
 /// What would move the cursor, turn the text round or cannot be seen.
 fn harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The text with tabs as spaces, control characters as `^G`, and what turns text round or cannot be seen as `<U+202E>`.
@@ -45,9 +46,21 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// Cuts a text at its styles and at the matches of a search, which go before. Both are byte ranges in ascending order.
-pub fn split<'a>(text: &'a str, base: Role, styles: impl IntoIterator<Item = (Range<usize>, Role)>, matches: &[Range<usize>]) -> Vec<Piece<'a>> {
+pub fn split<'a>(
+    text: &'a str,
+    base: Role,
+    styles: impl IntoIterator<Item = (Range<usize>, Role)>,
+    matches: &[Range<usize>],
+) -> Vec<Piece<'a>> {
     let styles: Vec<_> = styles.into_iter().collect();
-    let mut edges: Vec<usize> = styles.iter().map(|(r, _)| r).chain(matches).flat_map(|r| [r.start, r.end]).chain([0, text.len()]).filter(|at| text.is_char_boundary(*at)).collect();
+    let mut edges: Vec<usize> = styles
+        .iter()
+        .map(|(r, _)| r)
+        .chain(matches)
+        .flat_map(|r| [r.start, r.end])
+        .chain([0, text.len()])
+        .filter(|at| text.is_char_boundary(*at))
+        .collect();
     edges.sort_unstable();
     edges.dedup();
     let role = |at: usize| {

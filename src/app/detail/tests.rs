@@ -11,7 +11,10 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
-        let mut fleet = Self { store: Store::new(vec![ClusterInfo { name: "prod".into(), ..Default::default() }], 0), engine: Engine::new(Thresholds::default()) };
+        let mut fleet = Self {
+            store: Store::new(vec![ClusterInfo { name: "prod".into(), ..Default::default() }], 0),
+            engine: Engine::new(Thresholds::default()),
+        };
         fleet.delta(Delta::State(ConnectionState::Live));
         fleet.put("Running", 5);
         fleet

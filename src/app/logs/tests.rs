@@ -11,7 +11,10 @@ struct Fleet {
 
 impl Fleet {
     fn new(pods: &[&str]) -> Self {
-        let mut fleet = Self { store: Store::new(vec![ClusterInfo { name: "prod".into(), ..Default::default() }], 0), engine: Engine::new(Thresholds::default()) };
+        let mut fleet = Self {
+            store: Store::new(vec![ClusterInfo { name: "prod".into(), ..Default::default() }], 0),
+            engine: Engine::new(Thresholds::default()),
+        };
         let set = json!({"metadata": {"name": "web", "namespace": "pay", "uid": "web"}, "spec": {"replicas": 2}});
         fleet.put(Kind::ReplicaSet, &set);
         pods.iter().for_each(|p| drop(fleet.pod(p)));
@@ -64,7 +67,10 @@ fn every_container_is_asked_for_and_new_pods_too() {
     let mut fleet = Fleet::new(&["a", "b"]);
     let (mut logs, effects) = fleet.open();
     let [Effect::StartLogs(RequestId(3), of)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(of.pods.iter().map(|(p, c)| (&*p.name, c.join(","))).collect::<Vec<_>>(), [("a", "init,app".to_owned()), ("b", "init,app".to_owned())]);
+    assert_eq!(
+        of.pods.iter().map(|(p, c)| (&*p.name, c.join(","))).collect::<Vec<_>>(),
+        [("a", "init,app".to_owned()), ("b", "init,app".to_owned())]
+    );
     assert!(of.follow && !of.previous && of.tail == 500);
     let touched = fleet.pod("c");
     let (_, effects) = logs.touched(&fleet.world(), &touched);
@@ -73,7 +79,9 @@ fn every_container_is_asked_for_and_new_pods_too() {
     assert!(logs.touched(&fleet.world(), &touched).1.is_empty());
     assert_eq!(logs.of.pods.len(), 3);
     assert!(matches!(logs.command(&fleet.world(), &Command::LogPrevious), Own::Restart { previous: true }));
-    assert!(matches!(&logs.restart(RequestId(4), true)[..], [Effect::StartLogs(RequestId(4), of)] if of.previous && !of.follow && of.pods.len() == 3));
+    assert!(
+        matches!(&logs.restart(RequestId(4), true)[..], [Effect::StartLogs(RequestId(4), of)] if of.previous && !of.follow && of.pods.len() == 3)
+    );
 }
 
 #[test]
@@ -93,7 +101,9 @@ fn memory_is_bounded_and_what_goes_is_counted() {
     assert_eq!(logs.total(), 1, "bytes count too");
     assert_eq!(logs.dropped, MAX_LINES as u64 + 26);
     let Own::Done(effects) = logs.command(&Fleet::new(&[]).world(), &Command::LogSave(None)) else { panic!() };
-    assert!(matches!(&effects[..], [Effect::SaveFile { path, text }] if path.to_str() == Some("web-20260105T120000Z.log") && text.starts_with("# 20026 older lines")));
+    assert!(
+        matches!(&effects[..], [Effect::SaveFile { path, text }] if path.to_str() == Some("web-20260105T120000Z.log") && text.starts_with("# 20026 older lines"))
+    );
 }
 
 #[test]

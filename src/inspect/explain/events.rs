@@ -17,7 +17,12 @@ fn about(e: &Event, object: &Object) -> bool {
 
 /// The events about one object, newest first.
 pub fn of<'a>(look: &Look<'a>, object: &Object) -> Vec<&'a Event> {
-    let mut all: Vec<&Event> = look.cluster.objects(Kind::Event).filter_map(|o| if let Object::Event(e) = o { Some(&**e) } else { None }).filter(|e| about(e, object)).collect();
+    let mut all: Vec<&Event> = look
+        .cluster
+        .objects(Kind::Event)
+        .filter_map(|o| if let Object::Event(e) = o { Some(&**e) } else { None })
+        .filter(|e| about(e, object))
+        .collect();
     all.sort_by_key(|e| std::cmp::Reverse(e.last));
     all
 }

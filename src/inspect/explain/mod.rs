@@ -71,7 +71,7 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
     let none = Index::default();
     let look = Look { cluster, index: engine.room(cluster.id).map_or(&none, |r| &r.index), now };
     let mut all = Vec::new();
-    let (mut why, healthy, facts) = match object {
+    let (mut why, healthy, mut facts) = match object {
         Object::Pod(p) => pod::explain(&look, object, p),
         Object::Workload(w) => workload::explain(&look, object, w),
         Object::Node(n) => node::explain(&look, n),
@@ -102,7 +102,9 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         why.title = "worth knowing".to_owned();
     }
     all.push(why);
-    all.push(findings);
+    // What changed last explains more than what rules say of it.
+    let at = facts.iter().position(|s| s.title == "events").unwrap_or(0);
+    facts.insert(at, findings);
     all.extend(facts);
     all.retain(|s| !s.lines.is_empty());
     all
@@ -114,7 +116,8 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
     if meta.uid == other.uid {
         return true;
     }
-    let owns = |owner: Uid, o: &Object| o.meta().owner.as_deref().is_some_and(|x| x.uid == owner) || cluster.workload_of(o).meta().uid == owner;
+    let owns =
+        |owner: Uid, o: &Object| o.meta().owner.as_deref().is_some_and(|x| x.uid == owner) || cluster.workload_of(o).meta().uid == owner;
     match (object, row) {
         (_, Object::Event(e)) => {
             let near = *e.about.namespace == *meta.namespace && e.about.name.starts_with(&*meta.name);
@@ -124,14 +127,16 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
         (Object::Pod(p), Object::Node(n)) => p.node.as_ref() == Some(&n.meta.name),
         (Object::Pod(_), Object::Workload(_)) => owns(other.uid, object),
         (Object::Workload(w), Object::Pod(_) | Object::Workload(_)) => owns(w.meta.uid, row),
-        (Object::Pdb(b), Object::Pod(p)) => b.meta.namespace == p.meta.namespace && b.selector.as_ref().is_some_and(|s| s.matches(&p.meta.labels)),
+        (Object::Pdb(b), Object::Pod(p)) => {
+            b.meta.namespace == p.meta.namespace && b.selector.as_ref().is_some_and(|s| s.matches(&p.meta.labels))
+        }
         (Object::Hpa(h), Object::Workload(w)) => h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name,
         (_, Object::Hpa(_) | Object::Pdb(_)) => meta.namespace == other.namespace,
         _ => false,
     }
 }
 
-/// What the rules found at it.
+/// What the rules found at it, and what they advise. Their evidence is in the other sections.
 fn findings(found: &[Finding], now: i64) -> Section {
     let mut out = Section::new("findings");
     let mut found: Vec<&Finding> = found.iter().collect();
@@ -139,8 +144,6 @@ fn findings(found: &[Finding], now: i64) -> Section {
     for f in found {
         let since = f.since.map_or_else(String::new, |t| format!(" (since {})", ago(t, now)));
         out.bad(f.severity, f.rule.id, format!("{}{since}", f.message));
-        let evidence = f.evidence.iter().map(|e| format!("{} {}{}", e.what, e.value, e.at.map_or_else(String::new, |t| format!(" {}", ago(t, now)))));
-        out.say("", evidence.collect::<Vec<_>>().join("; "));
         if !f.next_step.is_empty() {
             out.say("", format!("next: {}", f.next_step));
         }
@@ -159,7 +162,11 @@ fn deleting(look: &Look, meta: &Meta, why: &mut Section) {
     }
     if !meta.finalizers.is_empty() {
         let tone = if late > 60 { Severity::Critical } else { Severity::Info };
-        why.bad(tone, "", format!("waits for finalizers {}: each is taken away by the controller that set it", joined(meta.finalizers.iter(), 6)));
+        why.bad(
+            tone,
+            "",
+            format!("waits for finalizers {}: each is taken away by the controller that set it", joined(meta.finalizers.iter(), 6)),
+        );
     }
 }
 
@@ -189,7 +196,11 @@ fn plain(look: &Look, object: &Object) -> Parts {
             let pods: Vec<_> = look.cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == meta.name).collect();
             let bad = pods.iter().filter(|p| matches!(p, Object::Pod(p) if p.bad())).count();
             facts.say("pods", format!("{}, {bad} of them not as they should be", pods.len()));
-            let workloads = Kind::WORKLOADS.iter().flat_map(|k| look.cluster.objects(*k)).filter(|w| w.meta().namespace == meta.name && w.meta().owner.is_none()).count();
+            let workloads = Kind::WORKLOADS
+                .iter()
+                .flat_map(|k| look.cluster.objects(*k))
+                .filter(|w| w.meta().namespace == meta.name && w.meta().owner.is_none())
+                .count();
             facts.say("workloads", workloads.to_string());
         }
         Object::Event(e) => {

@@ -28,14 +28,27 @@ pub fn explain(look: &Look, node: &Node) -> Parts {
             "PIDPressure" => "process ids run out: pods are evicted",
             _ => "a resource runs out",
         };
-        why.bad(Severity::Warning, &*c.kind, format!("{what}{}", c.since.map_or_else(String::new, |t| format!(" (since {})", ago(t, look.now)))));
+        why.bad(
+            Severity::Warning,
+            &*c.kind,
+            format!("{what}{}", c.since.map_or_else(String::new, |t| format!(" (since {})", ago(t, look.now)))),
+        );
     }
-    let known = |c: &Condition| &*c.kind == "Ready" || c.kind.ends_with("Pressure") || if c.kind.ends_with("Ready") { c.status == Tri::True } else { c.status == Tri::False };
+    let known = |c: &Condition| {
+        &*c.kind == "Ready"
+            || c.kind.ends_with("Pressure")
+            || if c.kind.ends_with("Ready") { c.status == Tri::True } else { c.status == Tri::False }
+    };
     conditions(look, &node.conditions, known, Severity::Warning, &mut why);
     if node.unschedulable {
         why.bad(Severity::Info, "cordoned", "no new pods are scheduled here");
     }
-    let mut pods: Vec<&Pod> = look.index.on_node(look.cluster, &node.meta.name).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None }).filter(|p| !p.finished()).collect();
+    let mut pods: Vec<&Pod> = look
+        .index
+        .on_node(look.cluster, &node.meta.name)
+        .filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None })
+        .filter(|p| !p.finished())
+        .collect();
     pods.sort_by(|a, b| (&a.meta.namespace, &a.meta.name).cmp(&(&b.meta.namespace, &b.meta.name)));
     let bad: Vec<&Pod> = pods.iter().copied().filter(|p| p.bad()).collect();
     if !bad.is_empty() {
@@ -47,7 +60,15 @@ pub fn explain(look: &Look, node: &Node) -> Parts {
     facts.push(conditions_section(look, node));
     facts.push(on_it(look, &pods, &bad));
     facts.push(machine(look, node));
-    (why, format!("ready{}, {} on it", ready.and_then(|c| c.since).map_or_else(String::new, |t| format!(" since {}", ago(t, look.now))), count(pods.len(), "pod")), facts)
+    (
+        why,
+        format!(
+            "ready{}, {} on it",
+            ready.and_then(|c| c.since).map_or_else(String::new, |t| format!(" since {}", ago(t, look.now))),
+            count(pods.len(), "pod")
+        ),
+        facts,
+    )
 }
 
 /// What is requested of what can be.
@@ -106,7 +127,16 @@ fn on_it(look: &Look, pods: &[&Pod], bad: &[&Pod]) -> Section {
     big.sort_by_key(|p| std::cmp::Reverse(p.shape.requests.memory_request));
     for p in big.iter().take(5) {
         let r = &p.shape.requests;
-        out.say("largest", format!("{}/{}: cpu {}, memory {}", p.meta.namespace, p.meta.name, r.cpu_request_m.map_or_else(|| "-".to_owned(), cores), r.memory_request.map_or_else(|| "-".to_owned(), bytes)));
+        out.say(
+            "largest",
+            format!(
+                "{}/{}: cpu {}, memory {}",
+                p.meta.namespace,
+                p.meta.name,
+                r.cpu_request_m.map_or_else(|| "-".to_owned(), cores),
+                r.memory_request.map_or_else(|| "-".to_owned(), bytes)
+            ),
+        );
     }
     out
 }

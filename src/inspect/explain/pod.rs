@@ -16,13 +16,18 @@ pub fn explain(look: &Look, object: &Object, pod: &Pod) -> Parts {
         container(look, pod, spec, status, &mut why);
     }
     probes(look, object, pod, &mut why);
-    let usual = |c: &Condition| matches!(&*c.kind, "Ready" | "ContainersReady" | "PodScheduled" | "Initialized" | "PodReadyToStartContainers") || (c.status == Tri::True && &*c.kind != "DisruptionTarget");
+    let usual = |c: &Condition| {
+        matches!(&*c.kind, "Ready" | "ContainersReady" | "PodScheduled" | "Initialized" | "PodReadyToStartContainers")
+            || (c.status == Tri::True && &*c.kind != "DisruptionTarget")
+    };
     conditions(look, &pod.conditions, usual, Severity::Warning, &mut why);
     if let Some(node) = pod.node.as_ref().filter(|_| !pod.finished())
         && let Some(Object::Node(n)) = look.cluster.named(Kind::Node, "", node)
         && n.ready() != Tri::True
     {
-        let since = meta::condition(&n.conditions, "Ready").and_then(|c| c.since).map_or_else(String::new, |t| format!(" since {}", ago(t, look.now)));
+        let since = meta::condition(&n.conditions, "Ready")
+            .and_then(|c| c.since)
+            .map_or_else(String::new, |t| format!(" since {}", ago(t, look.now)));
         why.bad(Severity::Critical, "node", format!("{node} is not ready{since}: what is said of this pod may be old"));
     }
     let top = look.cluster.workload_of(object);
@@ -51,7 +56,11 @@ fn containers(pod: &Pod) -> impl Iterator<Item = (&ContainerSpec, Option<&Contai
 /// What the pod says of itself.
 fn itself(look: &Look, pod: &Pod, why: &mut Section) {
     if !pod.shape.scheduling_gates.is_empty() && pod.node.is_none() {
-        why.bad(Severity::Info, "gated", format!("not scheduled until its gates are taken away: {}", joined(pod.shape.scheduling_gates.iter(), 6)));
+        why.bad(
+            Severity::Info,
+            "gated",
+            format!("not scheduled until its gates are taken away: {}", joined(pod.shape.scheduling_gates.iter(), 6)),
+        );
     } else if pod.phase == Phase::Pending && pod.node.is_none() && pod.meta.deleting.is_none() {
         let since = pod.meta.created.map_or_else(String::new, |t| format!(" since {}", ago(t, look.now)));
         why.bad(Severity::Warning, "pending", format!("no node takes it{since}"));
@@ -60,7 +69,11 @@ fn itself(look: &Look, pod: &Pod, why: &mut Section) {
         let reason = pod.reason.as_deref().unwrap_or_default();
         let parts = [reason, pod_reason(reason).unwrap_or_default(), pod.message.as_deref().unwrap_or_default()];
         let text = parts.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(": ");
-        why.bad(Severity::Critical, pod.phase.as_str().to_lowercase(), if text.is_empty() { "its containers ended and are not started again".to_owned() } else { text });
+        why.bad(
+            Severity::Critical,
+            pod.phase.as_str().to_lowercase(),
+            if text.is_empty() { "its containers ended and are not started again".to_owned() } else { text },
+        );
     }
 }
 
@@ -170,9 +183,15 @@ fn state_of(look: &Look, pod: &Pod) -> Section {
             None => "no status yet".to_owned(),
             Some((ContainerState::Waiting { reason, .. }, _)) => format!("waiting: {}", reason.as_deref().unwrap_or("no reason given")),
             Some((ContainerState::Running { since }, ready)) => {
-                format!("running{}{}", since.map_or_else(String::new, |t| format!(" for {}", lasted(t, look.now))), if ready { ", ready" } else { ", not ready" })
+                format!(
+                    "running{}{}",
+                    since.map_or_else(String::new, |t| format!(" for {}", lasted(t, look.now))),
+                    if ready { ", ready" } else { ", not ready" }
+                )
             }
-            Some((ContainerState::Terminated(t), _)) => format!("ended{}, exit {}", t.finished.map_or_else(String::new, |f| format!(" {}", ago(f, look.now))), t.exit_code),
+            Some((ContainerState::Terminated(t), _)) => {
+                format!("ended{}, exit {}", t.finished.map_or_else(String::new, |f| format!(" {}", ago(f, look.now))), t.exit_code)
+            }
         };
         let restarts = status.filter(|s| s.restarts > 0).map_or_else(String::new, |s| {
             let last = s.last.as_ref().and_then(|t| t.finished).map_or_else(String::new, |f| format!(", last {}", ago(f, look.now)));
@@ -181,7 +200,10 @@ fn state_of(look: &Look, pod: &Pod) -> Section {
         out.say(&*spec.name, format!("{state}{kind}{restarts}"));
         out.say("", &*spec.image);
         out.say("", resources(&spec.resources));
-        let probes: Vec<&str> = [(spec.liveness, "liveness"), (spec.readiness, "readiness"), (spec.startup, "startup")].into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
+        let probes: Vec<&str> = [(spec.liveness, "liveness"), (spec.readiness, "readiness"), (spec.startup, "startup")]
+            .into_iter()
+            .filter_map(|(on, name)| on.then_some(name))
+            .collect();
         if !probes.is_empty() {
             out.say("", format!("probes: {}", probes.join(", ")));
         }
@@ -198,7 +220,9 @@ fn place(look: &Look, object: &Object, pod: &Pod) -> Section {
     let mut at = object;
     while let Some(owner) = at.meta().owner.as_deref().filter(|_| chain.len() < 4) {
         chain.push(format!("{} {}", owner.kind, owner.name));
-        let Some(up) = Kind::parse(&owner.kind).and_then(|k| look.cluster.table(k).get(look.cluster.table(k).slot_of(owner.uid)?)) else { break };
+        let Some(up) = Kind::parse(&owner.kind).and_then(|k| look.cluster.table(k).get(look.cluster.table(k).slot_of(owner.uid)?)) else {
+            break;
+        };
         at = up;
     }
     out.say("made by", if chain.is_empty() { "nobody: it does not come back when it is deleted".to_owned() } else { chain.join(", by ") });

@@ -12,7 +12,11 @@ pub fn hpa(look: &Look, h: &Hpa) -> Parts {
     if h.at_max() {
         let hot: Vec<&HpaMetric> = h.metrics.iter().filter(|m| m.target.zip(m.current).is_some_and(|(t, c)| c > t)).collect();
         let tone = if hot.is_empty() { Severity::Info } else { Severity::Warning };
-        let more = if hot.is_empty() { "no metric is over its target".to_owned() } else { format!("over its target: {}", joined(hot.iter().map(|m| &m.name), 4)) };
+        let more = if hot.is_empty() {
+            "no metric is over its target".to_owned()
+        } else {
+            format!("over its target: {}", joined(hot.iter().map(|m| &m.name), 4))
+        };
         why.bad(tone, "at maximum", format!("{} of at most {} pods; {more}", h.current, h.max));
     }
     if target.is_none() && Kind::parse(&h.target_kind).is_some_and(|k| look.cluster.current(k)) {
@@ -71,7 +75,9 @@ pub fn pdb(look: &Look, object: &Object, p: &Pdb) -> Parts {
         _ => "neither minAvailable nor maxUnavailable".to_owned(),
     };
     let mut pods: Vec<&Object> = match &p.selector {
-        Some(s) => look.cluster.objects(Kind::Pod).filter(|o| o.meta().namespace == p.meta.namespace && s.matches(&o.meta().labels)).collect(),
+        Some(s) => {
+            look.cluster.objects(Kind::Pod).filter(|o| o.meta().namespace == p.meta.namespace && s.matches(&o.meta().labels)).collect()
+        }
         None => Vec::new(),
     };
     pods.sort_by(|a, b| a.meta().name.cmp(&b.meta().name));
@@ -100,12 +106,24 @@ pub fn pdb(look: &Look, object: &Object, p: &Pdb) -> Parts {
         }
     }
     if let Some(c) = p.conditions.iter().find(|c| c.reason.as_deref() == Some("SyncFailed")) {
-        why.bad(Severity::Critical, "controller", format!("it cannot work the budget out: {}", c.message.as_deref().unwrap_or("no reason given")));
+        why.bad(
+            Severity::Critical,
+            "controller",
+            format!("it cannot work the budget out: {}", c.message.as_deref().unwrap_or("no reason given")),
+        );
     }
     let mut sum = Section::new("arithmetic");
     sum.say("budget", &*rule);
     sum.say("pods", format!("{} expected, {} must be healthy, {} are", p.expected, p.desired, p.healthy));
-    sum.say("allowed", format!("{} may go now ({} healthy less {} that must be)", count(usize::try_from(p.allowed).unwrap_or(0), "pod"), p.healthy, p.desired));
+    sum.say(
+        "allowed",
+        format!(
+            "{} may go now ({} healthy less {} that must be)",
+            count(usize::try_from(p.allowed).unwrap_or(0), "pod"),
+            p.healthy,
+            p.desired
+        ),
+    );
     sum.say("unhealthy", p.unhealthy_policy.as_deref().unwrap_or("IfHealthyBudget"));
     let mut covers = Section::new("covers");
     covers.say("selector", p.selector.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string));

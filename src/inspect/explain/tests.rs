@@ -23,10 +23,31 @@ fn event(kind: &str, about: &str, reason: &str, message: &str, secs: i64, count:
 fn checkout() -> Fleet {
     let mut fleet = Fleet::default();
     fleet.put(Kind::Deployment, [fixture::deployment("checkout", 2, 0)]);
-    fleet.put(Kind::ReplicaSet, [fixture::replicaset("checkout-1", "checkout", 1, "reg/app:1.8", 90_000, 0), fixture::replicaset("checkout-2", "checkout", 2, "reg/app:1.9", 600, 2)]);
-    let pods = ["a", "b"].map(|n| fixture::pod(fixture::owned(&format!("checkout-2-{n}"), Kind::ReplicaSet, "checkout-2"), "n1", false, 500, fixture::crashing(7, 137, "OOMKilled", 60)));
+    fleet.put(
+        Kind::ReplicaSet,
+        [
+            fixture::replicaset("checkout-1", "checkout", 1, "reg/app:1.8", 90_000, 0),
+            fixture::replicaset("checkout-2", "checkout", 2, "reg/app:1.9", 600, 2),
+        ],
+    );
+    let pods = ["a", "b"].map(|n| {
+        fixture::pod(
+            fixture::owned(&format!("checkout-2-{n}"), Kind::ReplicaSet, "checkout-2"),
+            "n1",
+            false,
+            500,
+            fixture::crashing(7, 137, "OOMKilled", 60),
+        )
+    });
     fleet.put(Kind::Pod, pods);
-    fleet.put(Kind::Event, [event("Pod", "checkout-2-a", "BackOff", "Back-off restarting failed container", 30, 12), event("Pod", "checkout-2-b", "BackOff", "Back-off restarting", 90, 5), event("Pod", "checkout-2-a", "Unhealthy", "Readiness probe failed: 503", 20, 3)]);
+    fleet.put(
+        Kind::Event,
+        [
+            event("Pod", "checkout-2-a", "BackOff", "Back-off restarting failed container", 30, 12),
+            event("Pod", "checkout-2-b", "BackOff", "Back-off restarting", 90, 5),
+            event("Pod", "checkout-2-a", "Unhealthy", "Readiness probe failed: 503", 20, 3),
+        ],
+    );
     fleet
 }
 
@@ -58,7 +79,10 @@ fn a_healthy_pod_says_so_in_one_line() {
     let mut fleet = Fleet::default();
     fleet.put(Kind::Pod, [fixture::pod(json!({"name": "web", "creationTimestamp": ago(7200)}), "n1", true, 3600, fixture::running())]);
     let lines = said(&fleet, Kind::Pod, "web");
-    assert_eq!(lines.iter().filter(|l| l.starts_with("healthy|") || l.starts_with("why|")).collect::<Vec<_>>(), ["healthy||running, 1 of 1 container ready for 60m"]);
+    assert_eq!(
+        lines.iter().filter(|l| l.starts_with("healthy|") || l.starts_with("why|")).collect::<Vec<_>>(),
+        ["healthy||running, 1 of 1 container ready for 60m"]
+    );
     has(&lines, "pod|node|n1");
 }
 
@@ -97,7 +121,17 @@ fn an_autoscaler_at_its_maximum_and_one_that_cannot_read() {
             "status": {"currentReplicas": 10, "desiredReplicas": 10, "currentMetrics": current, "conditions": conditions}})
     };
     let hot = json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 143}}}]);
-    fleet.put(Kind::Hpa, [hpa("hot", hot, json!([])), hpa("blind", json!([]), json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}]))]);
+    fleet.put(
+        Kind::Hpa,
+        [
+            hpa("hot", hot, json!([])),
+            hpa(
+                "blind",
+                json!([]),
+                json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}]),
+            ),
+        ],
+    );
     let lines = said(&fleet, Kind::Hpa, "hot");
     has(&lines, "why|at maximum|10 of at most 10 pods; over its target: cpu");
     has(&lines, "metrics|cpu|143% against 80%");
@@ -107,9 +141,7 @@ fn an_autoscaler_at_its_maximum_and_one_that_cannot_read() {
 #[test]
 fn a_budget_shows_its_arithmetic() {
     let mut fleet = checkout();
-    let pdb = |desired: i32, healthy: i32| {
-        json!({"metadata": {"name": "db"}, "spec": {"minAvailable": desired, "selector": {}}, "status": {"expectedPods": 2, "desiredHealthy": desired, "currentHealthy": healthy, "disruptionsAllowed": 0}})
-    };
+    let pdb = |desired: i32, healthy: i32| json!({"metadata": {"name": "db"}, "spec": {"minAvailable": desired, "selector": {}}, "status": {"expectedPods": 2, "desiredHealthy": desired, "currentHealthy": healthy, "disruptionsAllowed": 0}});
     fleet.put(Kind::Pdb, [pdb(2, 2)]);
     has(&said(&fleet, Kind::Pdb, "db"), "minAvailable 2 asks for all 2 pods: it never allows a disruption");
     fleet.put(Kind::Pdb, [pdb(1, 0)]);

@@ -52,7 +52,8 @@ pub fn percent(part: i64, whole: i64) -> Option<i64> {
 /// `requests cpu 250m, memory 1Gi; limits memory 1Gi`.
 pub fn resources(r: &Resources) -> String {
     let pair = |cpu: Option<i64>, memory: Option<i64>| {
-        let parts: Vec<String> = cpu.map(|c| format!("cpu {}", cores(c))).into_iter().chain(memory.map(|m| format!("memory {}", bytes(m)))).collect();
+        let parts: Vec<String> =
+            cpu.map(|c| format!("cpu {}", cores(c))).into_iter().chain(memory.map(|m| format!("memory {}", bytes(m)))).collect();
         if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
     };
     format!("requests {}; limits {}", pair(r.cpu_request_m, r.memory_request), pair(r.cpu_limit_m, r.memory_limit))
@@ -138,7 +139,9 @@ pub fn ended(t: &Terminated, memory_limit: Option<i64>) -> String {
 pub fn unschedulable(message: &str) -> Option<(u32, Vec<(u32, String)>)> {
     let (head, rest) = message.split_once(" nodes are available: ")?;
     let total = head.rsplit_once('/')?.1.parse().ok()?;
-    let rest = [" preemption: ", " no new claims", "no new claims to deallocate"].iter().fold(rest, |rest, end| rest.split(end).next().unwrap_or(rest));
+    let rest = [" preemption: ", " no new claims", "no new claims to deallocate"]
+        .iter()
+        .fold(rest, |rest, end| rest.split(end).next().unwrap_or(rest));
     let mut causes: Vec<(u32, String)> = Vec::new();
     for part in rest.trim().trim_end_matches(['.', ',']).split(", ") {
         let counted = part.trim().split_once(' ').and_then(|(n, cause)| Some((n.parse().ok()?, cause)));
@@ -161,9 +164,14 @@ mod tests {
         let text = "0/50 nodes are available: 3 node(s) had untolerated taint {a: b, c}, 20 Insufficient cpu, 27 Insufficient memory. preemption: 0/50 nodes are available: 50 No preemption victims found for incoming pod.";
         let (total, causes) = unschedulable(text).unwrap();
         assert_eq!(total, 50);
-        assert_eq!(causes, [(27, "Insufficient memory".into()), (20, "Insufficient cpu".into()), (3, "node(s) had untolerated taint {a: b, c}".into())]);
+        assert_eq!(
+            causes,
+            [(27, "Insufficient memory".into()), (20, "Insufficient cpu".into()), (3, "node(s) had untolerated taint {a: b, c}".into())]
+        );
         assert_eq!(unschedulable("no nodes available to schedule pods"), None);
-        let (_, causes) = unschedulable("0/3 nodes are available: persistentvolumeclaim \"x\" not found. no new claims to deallocate, preemption: 0/3").unwrap();
+        let (_, causes) =
+            unschedulable("0/3 nodes are available: persistentvolumeclaim \"x\" not found. no new claims to deallocate, preemption: 0/3")
+                .unwrap();
         assert_eq!(causes, [(3, "persistentvolumeclaim \"x\" not found".to_owned())]);
     }
 

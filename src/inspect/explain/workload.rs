@@ -17,7 +17,11 @@ pub fn explain(look: &Look, object: &Object, w: &Workload) -> Parts {
         WorkloadDetail::CronJob { .. } => cronjob(look, w, &mut why),
         _ => {
             replicas(look, w, &mut why);
-            if desired == 0 { "scaled to nothing, and nothing runs".to_owned() } else { format!("{} of {desired} pods available, all of the newest template", w.available) }
+            if desired == 0 {
+                "scaled to nothing, and nothing runs".to_owned()
+            } else {
+                format!("{} of {desired} pods available, all of the newest template", w.available)
+            }
         }
     };
     if w.observed > 0 && w.observed < w.meta.generation {
@@ -76,9 +80,15 @@ fn replicas(look: &Look, w: &Workload, why: &mut Section) {
             }
         }
         WorkloadDetail::DaemonSet { misscheduled, .. } if *misscheduled > 0 => {
-            why.bad(Severity::Info, "misplaced", format!("{} on nodes that should have none", count(usize::try_from(*misscheduled).unwrap_or(0), "pod")));
+            why.bad(
+                Severity::Info,
+                "misplaced",
+                format!("{} on nodes that should have none", count(usize::try_from(*misscheduled).unwrap_or(0), "pod")),
+            );
         }
-        WorkloadDetail::ReplicaSet => conditions(look, &w.conditions, |c| &*c.kind != "ReplicaFailure" || c.status != Tri::True, Severity::Critical, why),
+        WorkloadDetail::ReplicaSet => {
+            conditions(look, &w.conditions, |c| &*c.kind != "ReplicaFailure" || c.status != Tri::True, Severity::Critical, why)
+        }
         _ => {}
     }
 }
@@ -95,17 +105,30 @@ fn bad_pods(look: &Look, pods: &[&Pod], why: &mut Section) {
         why.bad(Severity::Warning, count(bad.len(), "pod"), format!("{status}: {}", joined(bad.iter().map(|p| &p.meta.name), 3)));
         let last = bad.iter().filter_map(|p| p.last_termination().map(|(c, t)| (p, c, t))).max_by_key(|(.., t)| t.finished);
         if let Some((pod, c, t)) = last {
-            let limit = pod.shape.containers.iter().chain(&pod.shape.init).find(|s| s.name == c.name).and_then(|s| s.resources.memory_limit);
-            why.say("", format!("{} ended {}{}", c.name, t.finished.map_or_else(String::new, |f| format!("{}, ", ago(f, look.now))), ended(t, limit)));
+            let limit =
+                pod.shape.containers.iter().chain(&pod.shape.init).find(|s| s.name == c.name).and_then(|s| s.resources.memory_limit);
+            why.say(
+                "",
+                format!(
+                    "{} ended {}{}",
+                    c.name,
+                    t.finished.map_or_else(String::new, |f| format!("{}, ", ago(f, look.now))),
+                    ended(t, limit)
+                ),
+            );
         }
-        if let Some(message) = bad.iter().find_map(|p| p.conditions.iter().find(|c| &*c.kind == "PodScheduled").and_then(|c| c.message.as_deref())) {
+        if let Some(message) =
+            bad.iter().find_map(|p| p.conditions.iter().find(|c| &*c.kind == "PodScheduled").and_then(|c| c.message.as_deref()))
+        {
             why.say("", message);
         }
     }
 }
 
 fn job(look: &Look, w: &Workload, why: &mut Section) -> String {
-    let WorkloadDetail::Job { completions, succeeded, failed, active, backoff_limit, started, ended, suspended } = &w.detail else { return String::new() };
+    let WorkloadDetail::Job { completions, succeeded, failed, active, backoff_limit, started, ended, suspended } = &w.detail else {
+        return String::new();
+    };
     if let Some(c) = w.condition("Failed").filter(|c| c.status == Tri::True) {
         let reason = c.reason.as_deref().unwrap_or("Failed");
         let meaning = match reason {
@@ -121,7 +144,11 @@ fn job(look: &Look, w: &Workload, why: &mut Section) -> String {
         }
     } else if *failed > 0 {
         let tone = if ended.is_some() { Severity::Info } else { Severity::Warning };
-        why.bad(tone, "retries", format!("{} failed so far; more than {backoff_limit} end the job", count(usize::try_from(*failed).unwrap_or(0), "pod")));
+        why.bad(
+            tone,
+            "retries",
+            format!("{} failed so far; more than {backoff_limit} end the job", count(usize::try_from(*failed).unwrap_or(0), "pod")),
+        );
     }
     if *suspended {
         why.bad(Severity::Info, "suspended", "no pods are made until it is resumed");
@@ -169,7 +196,11 @@ pub fn change(look: &Look, w: &Workload) -> Section {
     match &w.detail {
         WorkloadDetail::Deployment { .. } => {
             let number = |r: &Workload| r.revision.as_deref().and_then(|r| r.parse::<u64>().ok());
-            let mut sets: Vec<_> = look.index.owned(look.cluster, w.meta.uid).filter_map(|o| if let Object::Workload(r) = o { Some((number(r)?, r)) } else { None }).collect();
+            let mut sets: Vec<_> = look
+                .index
+                .owned(look.cluster, w.meta.uid)
+                .filter_map(|o| if let Object::Workload(r) = o { Some((number(r)?, r)) } else { None })
+                .collect();
             sets.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
             let at = sets.iter().position(|(n, _)| w.revision.as_deref().and_then(|r| r.parse().ok()) == Some(*n)).unwrap_or(0);
             let Some((n, new)) = sets.get(at) else {
@@ -201,7 +232,10 @@ pub fn change(look: &Look, w: &Workload) -> Section {
             if current_revision == update_revision {
                 out.say("revision", format!("{update_revision}, all pods"));
             } else {
-                out.say("revision", format!("{current_revision} to {update_revision}, {} of {} pods so far", w.updated, w.desired.unwrap_or(0)));
+                out.say(
+                    "revision",
+                    format!("{current_revision} to {update_revision}, {} of {} pods so far", w.updated, w.desired.unwrap_or(0)),
+                );
             }
         }
         _ => {}
@@ -237,7 +271,10 @@ fn differences(old: &PodShape, new: &PodShape) -> Vec<(Str, String)> {
 fn pods_section(w: &Workload, pods: &[&Pod]) -> Section {
     let mut out = Section::new("pods");
     if let Some(desired) = w.desired.filter(|_| w.kind != Kind::Job) {
-        out.say("replicas", format!("{desired} wanted, {} made, {} ready, {} available, {} updated", w.current, w.ready, w.available, w.updated));
+        out.say(
+            "replicas",
+            format!("{desired} wanted, {} made, {} ready, {} available, {} updated", w.current, w.ready, w.available, w.updated),
+        );
     }
     let mut by: BTreeMap<String, usize> = BTreeMap::new();
     let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -269,7 +306,10 @@ fn itself(look: &Look, object: &Object, w: &Workload) -> Section {
     let mut out = Section::new(w.kind.name().to_lowercase());
     match &w.detail {
         WorkloadDetail::Deployment { strategy, max_unavailable, .. } => {
-            out.say("strategy", format!("{strategy}{}", max_unavailable.map_or_else(String::new, |m| format!(", at most {m} unavailable"))));
+            out.say(
+                "strategy",
+                format!("{strategy}{}", max_unavailable.map_or_else(String::new, |m| format!(", at most {m} unavailable"))),
+            );
         }
         WorkloadDetail::StatefulSet { service, strategy, .. } => {
             out.say("strategy", &**strategy);
