@@ -135,19 +135,18 @@ fn note(logs: &Logs) -> Option<(String, Role)> {
         parts.push(format!("{} containers left out: {} at most", logs.left_out, crate::app::logs::MAX_CONTAINERS));
         role = Role::Error;
     }
-    let (mut waiting, mut ended): (BTreeMap<&str, Vec<&str>>, BTreeMap<&str, Vec<&str>>) = Default::default();
+    // The pods by what keeps them: those with the same reason in one part.
+    let mut others: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for ((pod, _), state) in &logs.states {
         match state {
             LogState::Open => {}
-            LogState::Waiting(why) => waiting.entry(why).or_default().push(pod),
-            LogState::Ended(why) => ended.entry(why).or_default().push(pod),
+            LogState::Waiting(why) => others.entry(("waiting", why)).or_default().push(pod),
+            LogState::Ended(why) => others.entry(("ended", why)).or_default().push(pod),
         }
     }
-    for (word, by) in [("waiting", waiting), ("ended", ended)] {
-        for (why, pods) in by {
-            let who = if pods.len() == 1 && logs.of.pods.len() > 1 { pods[0].to_owned() } else { pods.len().to_string() };
-            parts.push(if logs.several() { format!("{who} {word}: {why}") } else { format!("{word}: {why}") });
-        }
+    for ((word, why), pods) in others.into_iter().rev() {
+        let who = if pods.len() == 1 && logs.of.pods.len() > 1 { pods[0].to_owned() } else { pods.len().to_string() };
+        parts.push(if logs.several() { format!("{who} {word}: {why}") } else { format!("{word}: {why}") });
     }
     (!parts.is_empty()).then(|| (parts.join(" | "), role))
 }

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn matches_go_before_styles() {
-        let pieces = split("key: value", Role::Yaml, [(0..3, Role::YamlKey), (5..10, Role::YamlString)], &[2..7]);
+        let pieces = split("key: value", Role::Yaml, [(0..3, Role::YamlKey), (5..10, Role::YamlString)], std::slice::from_ref(&(2..7)));
         let said: Vec<(&str, Role)> = pieces.iter().map(|(t, r)| (&**t, *r)).collect();
         assert_eq!(said, [("ke", Role::YamlKey), ("y", Role::Match), (": ", Role::Match), ("va", Role::Match), ("lue", Role::YamlString)]);
     }

@@ -69,15 +69,15 @@ fn replicas(look: &Look, w: &Workload, why: &mut Section) {
             };
             conditions(look, &w.conditions, good, Severity::Critical, why);
         }
-        WorkloadDetail::StatefulSet { strategy, partition, current_revision, update_revision, .. } => {
-            if current_revision != update_revision && !update_revision.is_empty() {
-                let held = match (&**strategy, *partition) {
-                    ("OnDelete", _) => ": pods change only when somebody deletes them (OnDelete)".to_owned(),
-                    (_, 0) => String::new(),
-                    (_, n) => format!(": pods below {n} are held back by the partition"),
-                };
-                why.bad(Severity::Info, "rollout", format!("from {current_revision} to {update_revision}{held}"));
-            }
+        WorkloadDetail::StatefulSet { strategy, partition, current_revision, update_revision, .. }
+            if current_revision != update_revision && !update_revision.is_empty() =>
+        {
+            let held = match (&**strategy, *partition) {
+                ("OnDelete", _) => ": pods change only when somebody deletes them (OnDelete)".to_owned(),
+                (_, 0) => String::new(),
+                (_, n) => format!(": pods below {n} are held back by the partition"),
+            };
+            why.bad(Severity::Info, "rollout", format!("from {current_revision} to {update_revision}{held}"));
         }
         WorkloadDetail::DaemonSet { misscheduled, .. } if *misscheduled > 0 => {
             why.bad(
