@@ -10,11 +10,11 @@ use super::kinds::Kinds;
 use super::watcher::{Fault, Link, Note, Out, Scope, Watcher, What};
 use crate::client::{BudgetConfig, ClientError, ExecPool, ReadClient, Target};
 use crate::model::{Batch, ClusterId, ConnectionState, Delta, Generation, Kind};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ const SLEPT: i64 = 10;
 const LOOK: Duration = Duration::from_secs(5);
 /// Refused credentials are tried again after this, doubling up to the second.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
+/// A watcher that crashed is started again after this.
+const CRASHED: Duration = Duration::from_secs(30);
 /// Reconnects after a recovery are spread over this.
 const SPREAD: Duration = Duration::from_millis(300);
 
@@ -102,6 +104,10 @@ impl Reader {
     pub fn client(&self) -> Option<ReadClient> {
         self.0.borrow().clone()
     }
+    /// The client, as soon as there is one; none when the cluster is no longer followed and never had one.
+    pub async fn wait(&mut self) -> Option<ReadClient> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
+    }
 }
 
 /// Starts to follow a cluster. Deltas go to `tx`, which waits while it is full. Must be called within a tokio runtime.
@@ -149,8 +155,9 @@ struct Supervisor {
     notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
     jobs: JoinSet<Job>,
     watchers: JoinSet<Watcher>,
-    running: HashMap<Scope, CancellationToken>,
+    running: HashMap<Scope, (CancellationToken, AbortHandle)>,
     parked: HashMap<Scope, Watcher>,
+    crashed: HashSet<Scope>,
     probing: bool,
     last_probe: Option<Instant>,
     /// A probe is due then, whatever the usual pace.
@@ -187,6 +194,7 @@ impl Supervisor {
             watchers: JoinSet::new(),
             running: HashMap::new(),
             parked: HashMap::new(),
+            crashed: HashSet::new(),
             probing: false,
             last_probe: None,
             probe_soon: None,
@@ -216,6 +224,7 @@ impl Supervisor {
                 Some(done) = self.jobs.join_next() => if let Ok(job) = done {
                     self.finished(job).await?;
                 },
+                () = self.out.tx.closed() => return Ok(()),
                 () = sleep_until(wake) => {}
             }
             self.drive().await?;
@@ -275,7 +284,7 @@ impl Supervisor {
     async fn park(&mut self) {
         self.link = None;
         self.proof = Arc::new(Proof::new());
-        for token in self.running.values() {
+        for (token, _) in self.running.values() {
             token.cancel();
         }
         while let Some(done) = self.watchers.join_next().await {
@@ -288,7 +297,7 @@ impl Supervisor {
     fn reconcile(&mut self) {
         let Some(link) = &self.link else { return };
         let wanted = self.kinds.wanted();
-        for (_, token) in self.running.iter().filter(|(scope, _)| !wanted.contains(scope)) {
+        for (_, (token, _)) in self.running.iter().filter(|(scope, _)| !wanted.contains(scope)) {
             token.cancel();
         }
         for scope in wanted {
@@ -296,30 +305,44 @@ impl Supervisor {
                 continue;
             }
             let token = CancellationToken::new();
-            self.running.insert(scope.clone(), token.clone());
-            let mut watcher = self.parked.remove(&scope).unwrap_or_else(|| Watcher::new(scope));
-            let link = link.clone();
-            self.watchers.spawn(async move {
-                token.run_until_cancelled(watcher.run(&link)).await;
+            let pause = if self.crashed.contains(&scope) { CRASHED } else { Duration::ZERO };
+            let mut watcher = self.parked.remove(&scope).unwrap_or_else(|| Watcher::new(scope.clone()));
+            let (link, stop) = (link.clone(), token.clone());
+            let task = self.watchers.spawn(async move {
+                let follow = async {
+                    sleep(pause).await;
+                    watcher.run(&link).await;
+                };
+                stop.run_until_cancelled(follow).await;
                 watcher
             });
+            self.running.insert(scope, (token, task));
         }
     }
 
+    /// A watcher is back; or it crashed, which must not stop the others, nor itself for ever.
     fn ended(&mut self, watcher: Option<Watcher>) {
-        if let Some(watcher) = watcher {
-            self.running.remove(&watcher.scope);
-            self.parked.insert(watcher.scope.clone(), watcher);
-            // It may be wanted again by now.
-            self.reconcile();
+        match watcher {
+            Some(watcher) => {
+                self.running.remove(&watcher.scope);
+                self.parked.insert(watcher.scope.clone(), watcher);
+            }
+            None => {
+                let crashed: Vec<_> = self.running.extract_if(|_, (stop, task)| task.is_finished() && !stop.is_cancelled()).map(|(scope, _)| scope).collect();
+                for scope in crashed {
+                    tracing::error!(cluster = self.out.cluster.0, kind = scope.kind.name(), "a watcher crashed");
+                    self.kinds.note(scope.clone(), What::Failing(ClientError::Decode { message: "crashed".to_owned() }));
+                    self.crashed.insert(scope);
+                }
+            }
         }
+        self.reconcile();
     }
 
     fn note(&mut self, note: Note) {
         if note.generation != self.out.generation || self.link.is_none() {
             return;
         }
-        tracing::debug!(cluster = self.out.cluster.0, kind = note.scope.kind.name(), namespace = note.scope.namespace.as_deref(), what = ?note.what, "watch");
         match &note.what {
             What::Broken(_) => {
                 let (now, again) = (Instant::now(), self.source.timing.again);
@@ -391,6 +414,9 @@ impl Supervisor {
             if self.latency.is_none_or(|old| old.abs_diff(millis) > (old / 4).max(10)) {
                 self.latency = Some(millis);
                 self.out.send(Delta::Latency(millis)).await?;
+            } else {
+                // The age of what is shown is told without a change on the screen.
+                self.out.send(Delta::Alive).await?;
             }
             self.used().await?;
         }

@@ -52,7 +52,8 @@ impl Seen {
             }
             Delta::Latency(ms) => self.log.push(format!("latency {ms}")),
             Delta::Version(v) => self.log.push(format!("version {v}")),
-            Delta::Alive | Delta::Requests { .. } => {}
+            Delta::Alive => self.log.push("alive".to_owned()),
+            Delta::Requests { .. } => {}
         }
     }
 
@@ -92,12 +93,28 @@ async fn lab_clusters_go_live_with_every_row() {
         seen.until(&mut rx, Duration::from_secs(10), "live", |s| s.word() == "live").await;
         eprintln!("{name}: live {:?}, batches {}, {:?}", began.elapsed(), seen.batches, seen.log);
         let client = handle.reader().client().unwrap();
-        for kind in Kind::ALL {
-            let list = client.get_json(&kind.path(None)).await.unwrap();
-            let n = list["items"].as_array().unwrap().len();
-            eprintln!("{name}: {} {} of {n}, {:?}", kind.plural(), seen.rows.get(&kind).map_or(0, HashMap::len), seen.kinds.get(&kind));
-            if !matches!(kind, Kind::Event) {
-                assert_eq!(seen.rows.get(&kind).map_or(0, HashMap::len), n, "{}", kind.plural());
+        let seconds = std::env::var("QD_LAB_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+        let (limit, before) = (Instant::now() + Duration::from_secs(seconds), seen.batches);
+        while let Ok(Some(batch)) = tokio::time::timeout_at(limit, rx.recv()).await {
+            seen.fold(batch);
+        }
+        eprintln!("{name}: {} batches in {seconds} s", seen.batches - before);
+        for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Event) {
+            let path = kind.path(None);
+            let limit = Instant::now() + Duration::from_secs(40);
+            loop {
+                let list = client.get_json(&path).await.unwrap();
+                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+                let theirs: std::collections::BTreeMap<_, _> = list["items"].as_array().unwrap().iter().map(|o| (text(&o["metadata"]["uid"]), text(&o["metadata"]["resourceVersion"]))).collect();
+                while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(100), rx.recv()).await {
+                    seen.fold(batch);
+                }
+                let ours = seen.rows.get(&kind).into_iter().flatten().map(|(uid, o)| (uid.to_string(), o.meta().version.to_string())).collect();
+                if theirs == ours {
+                    eprintln!("{name}: {} {}", ours.len(), kind.plural());
+                    break;
+                }
+                assert!(Instant::now() < limit, "{}: {} of {} rows, or of other versions", kind.plural(), ours.len(), theirs.len());
             }
         }
         let generation = seen.generation;
@@ -106,4 +123,183 @@ async fn lab_clusters_go_live_with_every_row() {
         seen.until(&mut rx, Duration::from_secs(10), "latency", |s| s.log.iter().any(|l| l.starts_with("latency"))).await;
         eprintln!("{name}: {:?}", seen.log);
     }
+}
+
+use super::super::mock::{Ask, Mock, Reply, pod_list, target};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// A twentieth of the real ones.
+fn fast() -> Timing {
+    let ms = Duration::from_millis;
+    Timing { quiet: ms(250), probe: ms(200), latency: ms(600), stale: ms(600), unreachable: ms(2250), again: ms(50), again_most: ms(300) }
+}
+
+fn follow(target: Target, kinds: &[Kind]) -> (Handle, mpsc::Receiver<Batch>) {
+    install_crypto_provider();
+    let (tx, rx) = mpsc::channel(256);
+    let source = ClusterSource { id: ClusterId(3), target, kinds: kinds.to_vec(), namespaces: None, budget: BudgetConfig::default(), pool: ExecPool::default(), timing: fast() };
+    (spawn_cluster(source, tx), rx)
+}
+
+/// Two pods, and watches that say nothing.
+fn calm(ask: &Ask) -> Option<Reply> {
+    (ask.path == "/api/v1/pods").then(|| if ask.watch() { Reply::proto(Vec::new()).hang() } else { Reply::proto(pod_list("5", ["a".into(), "b".into()])) })
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+impl Seen {
+    fn pods(&self) -> usize {
+        self.rows.get(&Kind::Pod).map_or(0, HashMap::len)
+    }
+    async fn state(&mut self, rx: &mut mpsc::Receiver<Batch>, word: &str) {
+        self.until(rx, SOON, word, |s| s.word() == word).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_stale_then_unreachable_and_live_again_when_it_goes_on() {
+    let mock = Mock::start(calm).await;
+    let (_handle, mut rx) = follow(mock.target(), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "live").await;
+    seen.until(&mut rx, SOON, "probe", |s| s.log.iter().any(|l| l.starts_with("latency"))).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    while let Ok(batch) = rx.try_recv() {
+        seen.fold(batch);
+    }
+    assert!(seen.log.contains(&"alive".to_owned()), "the age of what is shown is told");
+    assert_eq!(seen.word(), "live", "a silent watch with an answering server is live: {:?}", seen.log);
+    mock.frozen.store(true, Relaxed);
+    seen.state(&mut rx, "stale").await;
+    assert_eq!(seen.states.last().unwrap().reason(), Some("no answer"));
+    seen.state(&mut rx, "unreachable").await;
+    assert_eq!(seen.pods(), 2, "rows stay");
+    mock.frozen.store(false, Relaxed);
+    let generation = seen.generation;
+    seen.state(&mut rx, "live").await;
+    assert!(seen.generation > generation, "over new connections");
+    seen.until(&mut rx, SOON, "kind", |s| s.kinds[&Kind::Pod] == crate::model::KindState::Live).await;
+    assert_eq!(mock.asks("/api/v1/pods").iter().filter(|a| !a.watch()).count(), 1, "the watch goes on, nothing is listed again");
+}
+
+#[tokio::test]
+async fn a_short_silence_is_stale_and_recovers() {
+    let mock = Mock::start(calm).await;
+    let (_handle, mut rx) = follow(mock.target(), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "live").await;
+    mock.frozen.store(true, Relaxed);
+    seen.state(&mut rx, "stale").await;
+    mock.frozen.store(false, Relaxed);
+    seen.state(&mut rx, "live").await;
+    assert!(!seen.log.contains(&"unreachable".to_owned()));
+}
+
+#[tokio::test]
+async fn a_black_hole_from_the_start_costs_nobody_and_says_so() {
+    let hole = Mock::start(calm).await;
+    hole.frozen.store(true, Relaxed);
+    let well = Mock::start(calm).await;
+    let (_dead, mut dead_rx) = follow(hole.target(), &[Kind::Pod]);
+    let (_live, mut live_rx) = follow(well.target(), &[Kind::Pod]);
+    let (mut dead, mut live) = (Seen::default(), Seen::default());
+    let began = Instant::now();
+    live.state(&mut live_rx, "live").await;
+    assert!(began.elapsed() < Duration::from_secs(2));
+    dead.state(&mut dead_rx, "stale").await;
+    dead.state(&mut dead_rx, "unreachable").await;
+    assert_eq!(dead.log, ["connecting", "connecting", "stale", "unreachable"]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_started_again() {
+    let mock = Mock::start(calm).await;
+    let port = mock.port;
+    let (_handle, mut rx) = follow(mock.target(), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "live").await;
+    drop(mock);
+    let began = Instant::now();
+    seen.state(&mut rx, "stale").await;
+    seen.state(&mut rx, "unreachable").await;
+    assert!(began.elapsed() < Duration::from_secs(2), "refused is known sooner than silence");
+    assert_eq!(seen.states.last().unwrap().reason(), Some("connection refused"));
+    assert_eq!(seen.pods(), 2);
+    let _again = Mock::at(port, Arc::new(calm)).await;
+    seen.state(&mut rx, "live").await;
+}
+
+#[tokio::test]
+async fn nobody_listens_there() {
+    let port = Mock::start(calm).await.port;
+    let (_handle, mut rx) = follow(target(port), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "unreachable").await;
+    assert_eq!(seen.states.last().unwrap(), &ConnectionState::Unreachable { last: None, reason: "connection refused".into() });
+}
+
+#[tokio::test]
+async fn refused_credentials_are_unauthorized_until_renewed() {
+    let expired = Arc::new(AtomicBool::new(false));
+    let flag = expired.clone();
+    let mock = Mock::start(move |ask| {
+        if flag.load(Relaxed) {
+            return Some(Reply::status(401, "Unauthorized", "Unauthorized"));
+        }
+        if ask.watch() { Some(Reply::proto(super::super::mock::pod_frame("BOOKMARK", "", 9))) } else { calm(ask) }
+    })
+    .await;
+    let (handle, mut rx) = follow(mock.target(), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "live").await;
+    expired.store(true, Relaxed);
+    seen.state(&mut rx, "unauthorized").await;
+    assert_eq!(seen.states.last().unwrap().reason(), Some("credentials refused"));
+    assert_eq!(seen.pods(), 2);
+    let asked = mock.asked.lock().unwrap().len();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(mock.asked.lock().unwrap().len() < asked + 5, "refused is not hammered");
+    expired.store(false, Relaxed);
+    handle.credential_renewed();
+    seen.state(&mut rx, "live").await;
+}
+
+#[tokio::test]
+async fn forbidden_everywhere_falls_back_to_the_contexts_namespace() {
+    let mock = Mock::start(|ask| match ask.path.as_str() {
+        "/api/v1/pods" | "/api/v1/nodes" => Some(Reply::status(403, "Forbidden", "forbidden")),
+        "/api/v1/namespaces/ns/pods" if !ask.watch() => Some(Reply::proto(pod_list("5", ["a".into()]))),
+        "/api/v1/namespaces/ns/pods" => Some(Reply::proto(Vec::new()).hang()),
+        _ => None,
+    })
+    .await;
+    let (_handle, mut rx) = follow(mock.target(), &[Kind::Pod, Kind::Node, Kind::Hpa]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "live").await;
+    use crate::model::KindState;
+    assert_eq!(seen.kinds[&Kind::Node], KindState::Forbidden { missing: "list nodes".into() });
+    assert_eq!((&seen.kinds[&Kind::Pod], &seen.kinds[&Kind::Hpa]), (&KindState::Live, &KindState::Missing));
+    assert_eq!(seen.pods(), 1);
+}
+
+#[tokio::test]
+async fn kinds_come_and_go() {
+    let mock = Mock::start(|ask| match ask.path.as_str() {
+        "/api/v1/namespaces" if !ask.watch() => Some(Reply::proto(crate::model::frame::list("v1", "NamespaceList", "5", "", None, &[]))),
+        "/api/v1/namespaces" => Some(Reply::proto(Vec::new()).hang()),
+        _ => calm(ask),
+    })
+    .await;
+    let (handle, mut rx) = follow(mock.target(), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "live").await;
+    assert!(mock.asks("/api/v1/namespaces").is_empty(), "what nobody wants is not watched");
+    let live = |kind| move |s: &Seen| s.kinds.get(&kind) == Some(&crate::model::KindState::Live);
+    handle.set_kinds(vec![Kind::Namespace]);
+    seen.until(&mut rx, SOON, "namespaces", live(Kind::Namespace)).await;
+    assert_eq!(seen.kinds[&Kind::Pod], crate::model::KindState::Waiting);
+    handle.set_kinds(vec![Kind::Namespace, Kind::Pod]);
+    seen.until(&mut rx, SOON, "pods", live(Kind::Pod)).await;
+    assert_eq!(mock.asks("/api/v1/pods").iter().filter(|a| !a.watch()).count(), 1, "it went on where it was");
 }

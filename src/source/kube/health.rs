@@ -105,7 +105,7 @@ impl Health {
 
     /// An attempt failed. Silence is not counted: the clock is.
     pub fn failed(&mut self, error: &ClientError, now: Instant) {
-        if error.is_auth() || matches!(error, ClientError::Config { .. }) {
+        if error.is_auth() {
             self.refused = Some(error.reason().into());
         } else if matches!(error, ClientError::Server { .. }) && self.heard() {
             self.hint = Some(error.reason().into());
@@ -247,6 +247,29 @@ mod tests {
         let mut health = live(start);
         health.failed(&ClientError::NeedsPrompt { cluster: "prod".into(), command: "sso".into() }, start);
         assert_eq!(health.state(start, WALL), ConnectionState::Unauthorized { last: Time::from_secs(WALL), reason: ":login prod".into() });
+    }
+
+    #[test]
+    fn a_machine_that_slept_shows_stale_until_proven() {
+        let start = Instant::now();
+        let mut health = live(start);
+        health.doubt("this machine slept", at(start, 2));
+        assert_eq!((health.state(at(start, 2), WALL).word(), health.lost(at(start, 3))), ("stale", false));
+        assert!(health.proven(Some(at(start, 4)), at(start, 4)));
+        assert!(health.state(at(start, 4), WALL).live());
+    }
+
+    #[test]
+    fn a_server_that_answers_badly_says_why_it_is_stale() {
+        let start = Instant::now();
+        let mut health = live(start);
+        health.failed(&ClientError::Server { code: 500, message: "etcd failed".into() }, at(start, 6));
+        assert!(health.state(at(start, 6), WALL).live(), "its watches may still work");
+        assert_eq!(health.state(at(start, 13), WALL).reason(), Some("HTTP 500 etcd failed"));
+        let broken = ClientError::Config { reason: "no such file".into() };
+        let mut health = Health::new(Timing::default(), start);
+        health.failed(&broken, start);
+        assert_eq!(health.state(start, WALL).word(), "unreachable", "not a matter of credentials");
     }
 
     #[test]

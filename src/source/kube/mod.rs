@@ -4,15 +4,16 @@ pub mod cluster;
 mod discovery;
 mod health;
 mod kinds;
-
-
+pub mod logs;
+pub mod object;
 mod watcher;
 
-
+#[cfg(test)]
+mod mock;
 
 pub use cluster::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
-
-
+pub use logs::{LogEnd, LogEvent, LogLine, LogRequest};
+pub use object::ObjectUpdate;
 
 /// A value of a query: what is not plain is escaped.
 fn escape(value: &str) -> String {

@@ -322,7 +322,7 @@ impl Watcher {
         let path = self.scope.kind.path(self.scope.namespace.as_deref());
         let url = format!("{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}", WATCH.as_secs(), escape(&version));
         let began = Instant::now();
-        let mut answer = self.ask(link, &url).await?;
+        let mut answer = self.ask(link, &url).await?.fuse();
         self.live(link);
         let mut frames = Frames { json: self.json, proto: WatchDecoder::default(), lines: Vec::new() };
         let mut rows = Rows::new(self.scope.kind);
@@ -500,3 +500,7 @@ fn event(name: &str, decode: impl FnOnce() -> Result<Object, Fault>, status: imp
         _ => Event::Other,
     })
 }
+
+#[cfg(test)]
+#[path = "watcher_tests.rs"]
+mod tests;
