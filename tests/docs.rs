@@ -88,7 +88,8 @@ fn cli() -> String {
     root.build();
     let mut all = vec![root];
     while let Some(mut command) = all.pop() {
-        let _ = writeln!(out, "\n## {}\n\n```text\n{}```", command.get_bin_name().unwrap_or("qd"), command.render_long_help());
+        let help = command.render_long_help().to_string();
+        let _ = writeln!(out, "\n## {}\n\n```text\n{help}```", command.get_bin_name().unwrap_or("qd"));
         let mut subs: Vec<_> = command.get_subcommands().filter(|s| s.get_name() != "help").cloned().collect();
         subs.reverse();
         all.extend(subs);
