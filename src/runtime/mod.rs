@@ -5,6 +5,7 @@
 
 mod effects;
 mod fleet;
+mod logs;
 
 pub use fleet::{Fleet, Member, members, thresholds};
 

@@ -8,6 +8,7 @@ mod help;
 mod logs;
 mod overlay;
 pub mod panes;
+mod pieces;
 mod table;
 mod text;
 
