@@ -314,8 +314,10 @@ impl App {
         let (mut dirty, mut effects) = (self.cockpit.refresh_lines(world), Vec::new());
         let shown = match &mut self.place {
             Place::Cockpit => {
-                let changed = self.cockpit.tables().fold(false, |dirty, t| t.refresh(world, Some(touched)) || dirty);
-                dirty |= changed || touched.iter().any(|t| matches!(t, Touched::Cluster(_)));
+                for t in self.cockpit.tables() {
+                    dirty |= t.refresh(world, Some(touched));
+                }
+                dirty |= touched.iter().any(|t| matches!(t, Touched::Cluster(_)));
                 dirty |= !touched.is_empty();
                 None
             }
@@ -360,6 +362,17 @@ impl App {
             d.refresh(world);
         }
         self.cockpit.refresh_lines(world)
+    }
+
+    /// A minute has gone by: filters that speak of ages are asked anew.
+    pub fn minute(&mut self, world: &World) {
+        self.tick(world);
+        if !self.frozen
+            && let Some(t) = self.table_mut()
+            && t.view.filter().timed()
+        {
+            t.refresh(world, None);
+        }
     }
 
     /// What was drawn: offsets and widths are kept for the next frame and for keys that move by pages.

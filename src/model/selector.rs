@@ -98,20 +98,28 @@ impl Selector {
     }
 }
 
+/// As kubectl writes it: terms by key, values in order.
 impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut terms: Vec<String> = self.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let mut terms: Vec<(&str, String)> = self.labels.iter().map(|(k, v)| (k, format!("{k}={v}"))).collect();
         for e in &self.expressions {
-            let values = e.values.join(",");
-            terms.push(match e.operator {
+            let mut values: Vec<&str> = e.values.iter().map(|v| &**v).collect();
+            values.sort_unstable();
+            let values = values.join(",");
+            let text = match e.operator {
                 Operator::In => format!("{} in ({values})", e.key),
                 Operator::NotIn => format!("{} notin ({values})", e.key),
                 Operator::Exists => e.key.to_string(),
                 Operator::DoesNotExist => format!("!{}", e.key),
                 Operator::Other => format!("{} ? ({values})", e.key),
-            });
+            };
+            terms.push((&e.key, text));
         }
-        f.write_str(if terms.is_empty() { "<all>".to_owned() } else { terms.join(",") }.as_str())
+        terms.sort_by_key(|(key, _)| *key);
+        if terms.is_empty() {
+            return f.write_str("<all>");
+        }
+        terms.iter().enumerate().try_for_each(|(n, (_, text))| write!(f, "{}{text}", if n > 0 { "," } else { "" }))
     }
 }
 
@@ -128,6 +136,13 @@ mod tests {
             assert_eq!(Selector::parse(text).unwrap().matches(&labels), expected, "{text}");
         }
         assert!(Selector::parse("app a").is_err());
+    }
+
+    #[test]
+    fn written_as_kubectl_writes_it() {
+        let selector = Selector::parse("tier notin (x,a),b=1,!old,a").unwrap();
+        assert_eq!(selector.to_string(), "a,b=1,!old,tier notin (a,x)");
+        assert_eq!(Selector::default().to_string(), "<all>");
     }
 
     #[test]

@@ -59,6 +59,13 @@ impl Draw<'_> {
         }
     }
 
+    /// Highlights a row: all of it where the theme has a bar, else the name alone, which costs a third of the bytes.
+    pub(crate) fn highlight(&self, buf: &mut Buffer, row: Rect, name: Rect) {
+        let style = self.role(Role::Cursor);
+        let bar = style.bg.is_some() || style.add_modifier.contains(ratatui::style::Modifier::REVERSED);
+        buf.set_style(if bar { row } else { name }, style);
+    }
+
     /// The sign and role of a severity.
     pub(crate) fn severity(severity: Severity) -> (&'static str, Role) {
         match severity {

@@ -40,7 +40,7 @@ pub fn seconds(value: &Value) -> Option<i64> {
     Some(days * 86_400 + number(11..13) * 3600 + number(14..16) * 60 + number(17..19))
 }
 
-/// A label selector as `kubectl` prints it; none for the empty one and for none.
+/// A label selector as `kubectl` prints it; none for none, and a word for the empty one, which selects everything.
 pub fn selector(value: &Value) -> Value {
     let mut terms: Vec<(String, String)> = Vec::new();
     for (key, label) in value["matchLabels"].as_object().into_iter().flatten() {
@@ -59,7 +59,12 @@ pub fn selector(value: &Value) -> Value {
         terms.push((key, text));
     }
     terms.sort_by(|a, b| a.0.cmp(&b.0));
-    if terms.is_empty() { Value::Null } else { terms.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",").into() }
+    if value.is_null() {
+        Value::Null
+    } else if terms.is_empty() {
+        "<all>".into()
+    } else { terms.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",").into()
+    }
 }
 
 /// What these functions must get right, or the whole comparison says nothing.

@@ -35,6 +35,8 @@ impl Term {
         let mut command = CommandBuilder::new(QD);
         command.args(args);
         command.env_clear();
+        // It would be the home directory, which a room does not have.
+        command.cwd(env!("CARGO_MANIFEST_DIR"));
         for (key, value) in env {
             command.env(key, value);
         }
