@@ -1,7 +1,7 @@
 //! What each command does to the cockpit.
 
 use super::chooser::Choice;
-use super::{App, Chooser, Detail, Effect, Focus, Item, Logs, Notice, Overlay, Place, Purpose, Scope, Spot, World, line_key};
+use super::{App, Chooser, Detail, Effect, Focus, Item, Logs, Notice, Overlay, Own, Place, Purpose, Scope, Spot, World, line_key};
 use crate::command::{Command, PaneName};
 use crate::model::{Kind, Object, ObjectRef};
 use crate::table::{RowKey, Sort, Subject};
@@ -16,10 +16,23 @@ impl App {
         let own = match &mut self.place {
             Place::Detail(d) => d.command(world, command),
             Place::Logs(l) => l.command(world, command),
-            _ => None,
+            _ => Own::No,
         };
-        if let Some(effects) = own {
-            return effects;
+        match own {
+            Own::No => {}
+            Own::Done(effects) => return effects,
+            Own::Say(notice) => {
+                self.notice = Some(notice);
+                return Vec::new();
+            }
+            Own::Ask(purpose, text) => {
+                self.open_prompt(purpose, &text);
+                return Vec::new();
+            }
+            Own::Restart { previous } => {
+                let id = self.request();
+                return if let Place::Logs(l) = &mut self.place { l.restart(id, previous) } else { Vec::new() };
+            }
         }
         let page = isize::try_from(self.shown.page.max(2) - 1).unwrap_or(1);
         match command {
@@ -345,12 +358,10 @@ impl App {
     fn go_back(&mut self, world: &World) -> Vec<Effect> {
         self.hints.clear();
         if let Some(under) = self.under.pop() {
-            let left = std::mem::replace(&mut self.place, under);
+            self.place = under;
             self.refresh_place(world);
-            return match left {
-                Place::Logs(l) => vec![Effect::StopLogs(l.request)],
-                _ => Vec::new(),
-            };
+            // It was not told of changes while it lay below.
+            return if let Place::Detail(d) = &mut self.place { d.refetch(world) } else { Vec::new() };
         }
         match self.place {
             Place::Cockpit => self.say("this is the cockpit; ctrl-c twice quits"),
@@ -417,7 +428,7 @@ impl App {
         }
         self.remember();
         let id = self.request();
-        let (detail, effects) = Detail::open(reference, id);
+        let (detail, effects) = Detail::open(world, reference, id);
         let under = std::mem::replace(&mut self.place, Place::Detail(Box::new(detail)));
         self.under.push(under);
         effects
@@ -607,7 +618,6 @@ impl App {
                     }
                     Purpose::SaveView => self.save_view(&text),
                     Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
-                    Purpose::LogSave => self.run(world, &Command::LogSave(Some(text))),
                     Purpose::Palette | Purpose::Find => Vec::new(),
                 }
             }

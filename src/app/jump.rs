@@ -25,7 +25,8 @@ pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
     }
 }
 
-fn owned_by(cluster: &Cluster, object: &Object, uid: crate::model::Uid) -> bool {
+/// Whether an object is made by the owner of that uid, through others or at once.
+pub fn owned_by(cluster: &Cluster, object: &Object, uid: crate::model::Uid) -> bool {
     let mut at = object;
     for _ in 0..4 {
         let Some(owner) = at.meta().owner.as_deref() else { return false };

@@ -152,6 +152,12 @@ impl App {
                 }
                 self.cockpit.cursor = at;
             }
+            Some(Hit::Row { at, .. }) if let Place::Detail(d) = &mut self.place => {
+                if d.cursor == at {
+                    return self.run(world, &Command::Fold);
+                }
+                d.cursor = at;
+            }
             Some(Hit::Row { part, at }) => {
                 let again = part.is_none_or(|p| p == before) && self.table().is_some_and(|t| t.cursor == at);
                 if again {

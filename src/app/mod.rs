@@ -98,10 +98,27 @@ pub struct HitMap {
     pub widths: Vec<(Option<Focus>, &'static str, u16)>,
     /// What was highlighted in this frame.
     pub highlighted: Option<ObjectRef>,
-    /// Lines that fit in the text that scrolls.
+    /// Rows that the text that scrolls has.
     pub text_page: usize,
+    /// Its first drawn line, and whether its last one was drawn.
+    pub text_offset: usize,
+    pub text_at_end: bool,
     /// Where the terminal's cursor shall be, when text is typed.
     pub cursor: Option<(u16, u16)>,
+}
+
+/// What an open text made of a command.
+pub enum Own {
+    /// It is none of its own.
+    No,
+    Done(Vec<Effect>),
+    Say(Notice),
+    /// Something has to be typed; with what is there already.
+    Ask(Purpose, String),
+    /// Logs are read anew.
+    Restart {
+        previous: bool,
+    },
 }
 
 impl HitMap {
@@ -137,6 +154,8 @@ pub struct App {
     forward: Vec<Spot>,
     search: String,
     requests: u64,
+    /// The logs that were open after the last event.
+    reading: Vec<RequestId>,
     pub shown: HitMap,
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
@@ -168,6 +187,7 @@ impl App {
             forward: Vec::new(),
             search: String::new(),
             requests: 0,
+            reading: Vec::new(),
             shown: HitMap::default(),
             size: (80, 24),
             quit: false,
@@ -294,8 +314,10 @@ impl App {
         let (mut dirty, mut effects) = (self.cockpit.refresh_lines(world), Vec::new());
         let shown = match &mut self.place {
             Place::Cockpit => {
-                let changed = self.cockpit.tables().fold(false, |dirty, t| t.refresh(world, Some(touched)) || dirty);
-                dirty |= changed || touched.iter().any(|t| matches!(t, Touched::Cluster(_)));
+                for t in self.cockpit.tables() {
+                    dirty |= t.refresh(world, Some(touched));
+                }
+                dirty |= touched.iter().any(|t| matches!(t, Touched::Cluster(_)));
                 dirty |= !touched.is_empty();
                 None
             }
@@ -314,7 +336,9 @@ impl App {
                 None
             }
             Place::Logs(l) => {
-                dirty |= l.touched(world, touched);
+                let (changed, more) = l.touched(world, touched);
+                dirty |= changed;
+                effects.extend(more);
                 None
             }
             Place::Help { .. } => None,
@@ -331,7 +355,24 @@ impl App {
 
     /// A minute has gone by or a rule came due: what depends on time alone.
     pub fn tick(&mut self, world: &World) -> bool {
-        !self.frozen && self.cockpit.refresh_lines(world)
+        if self.frozen {
+            return false;
+        }
+        if let Place::Detail(d) = &mut self.place {
+            d.refresh(world);
+        }
+        self.cockpit.refresh_lines(world)
+    }
+
+    /// A minute has gone by: filters that speak of ages are asked anew.
+    pub fn minute(&mut self, world: &World) {
+        self.tick(world);
+        if !self.frozen
+            && let Some(t) = self.table_mut()
+            && t.view.filter().timed()
+        {
+            t.refresh(world, None);
+        }
     }
 
     /// What was drawn: offsets and widths are kept for the next frame and for keys that move by pages.
@@ -348,6 +389,11 @@ impl App {
                     None => t.widths.push((id, *width)),
                 }
             }
+        }
+        match &mut self.place {
+            Place::Detail(d) => d.offset = hits.text_offset,
+            Place::Logs(l) => l.drawn(&hits),
+            _ => {}
         }
         self.cockpit.offset = hits.burning_offset;
         self.shown = hits;
@@ -382,6 +428,7 @@ impl App {
                     pane.refresh(world, None);
                 }
             }
+            Place::Detail(ref mut d) => d.refresh(world),
             _ => {}
         }
     }
@@ -397,6 +444,28 @@ impl App {
 
     /// What happened, and what shall be done about it. The screen is drawn after every call.
     pub fn update(&mut self, world: &World, event: Event) -> Vec<Effect> {
+        let effects = self.happened(world, event);
+        self.close_logs(effects)
+    }
+
+    /// Stops what is read for logs that are no longer open.
+    fn close_logs(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        let open: Vec<RequestId> = self
+            .under
+            .iter()
+            .chain([&self.place])
+            .filter_map(|p| match p {
+                Place::Logs(l) => Some(l.request),
+                _ => None,
+            })
+            .collect();
+        let left = self.reading.iter().filter(|id| !open.contains(id));
+        effects.extend(left.map(|id| Effect::StopLogs(*id)));
+        self.reading = open;
+        effects
+    }
+
+    fn happened(&mut self, world: &World, event: Event) -> Vec<Effect> {
         match event {
             Event::Key(key) => self.key(world, key),
             Event::Mouse(mouse) => self.mouse(world, mouse),
@@ -406,8 +475,8 @@ impl App {
                 Vec::new()
             }
             Event::Fetched(id, result) => {
-                self.each_detail(|d| d.fetched(id, &result));
-                Vec::new()
+                let details = self.under.iter_mut().chain([&mut self.place]).filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None });
+                details.flat_map(|d| d.fetched(world, id, &result)).collect()
             }
             Event::Logs(id, lines) => {
                 if let Some(l) = self.logs_mut(id) {
@@ -424,14 +493,6 @@ impl App {
             Event::Notice(notice) => {
                 self.notice = Some(notice);
                 Vec::new()
-            }
-        }
-    }
-
-    fn each_detail(&mut self, mut f: impl FnMut(&mut Detail)) {
-        for place in self.under.iter_mut().chain([&mut self.place]) {
-            if let Place::Detail(d) = place {
-                f(d);
             }
         }
     }

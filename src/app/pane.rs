@@ -144,7 +144,7 @@ impl TablePane {
     pub fn visible(&self, rows: usize) -> usize {
         let rows = rows.max(1);
         let last = self.view.len().saturating_sub(rows);
-        self.offset.min(self.cursor).max((self.cursor + 1).saturating_sub(rows)).min(last.max(0))
+        self.offset.min(self.cursor).max((self.cursor + 1).saturating_sub(rows)).min(last)
     }
 
     /// Sets the filter.

@@ -12,7 +12,6 @@ pub enum Purpose {
     Filter(Subject),
     Search,
     LogFilter,
-    LogSave,
     SaveView,
     /// The palette: commands, panes, clusters, namespaces.
     Palette,
@@ -27,7 +26,6 @@ impl Purpose {
             Self::Filter(_) => "/",
             Self::Search => "search: ",
             Self::LogFilter => "keep lines (! drops): ",
-            Self::LogSave => "save to: ",
             Self::SaveView => "view name: ",
             Self::Palette => ":",
             Self::Find => "find: ",

@@ -61,7 +61,7 @@ impl Search {
     }
 
     /// The places in one line, those of no length left out.
-    pub(super) fn matches<'a>(
+    pub fn matches<'a>(
         &'a self,
         line: usize,
         text: &'a str,

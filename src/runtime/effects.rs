@@ -10,20 +10,24 @@ use tokio::task::AbortHandle;
 pub struct Effects {
     tx: mpsc::UnboundedSender<Event>,
     rx: mpsc::UnboundedReceiver<Event>,
+    /// Lines of logs have a queue of their own, and a short one: who writes them waits when nobody reads.
+    lines: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     logs: HashMap<RequestId, Vec<AbortHandle>>,
 }
 
 impl Effects {
     pub fn new() -> Self {
         let (tx, rx) = mpsc::unbounded_channel();
-        Self { tx, rx, logs: HashMap::new() }
+        Self { tx, rx, lines: mpsc::channel(4), logs: HashMap::new() }
     }
 
-    /// The next answer. We hold a sender ourselves: it never ends.
+    /// The next answer. We hold senders ourselves: it never ends.
     pub async fn next(&mut self) -> Event {
-        match self.rx.recv().await {
-            Some(event) => event,
-            None => std::future::pending().await,
+        tokio::select! {
+            biased;
+            Some(event) = self.rx.recv() => event,
+            Some(event) = self.lines.1.recv() => event,
+            else => std::future::pending().await,
         }
     }
 
@@ -58,7 +62,10 @@ impl Effects {
                     let _ = tx.send(Event::Notice(notice));
                 });
             }
-            Effect::StartLogs(..) => {}
+            Effect::StartLogs(id, of) => {
+                let task = super::logs::start(id, &of, fleet, self.lines.0.clone());
+                self.logs.entry(id).or_default().push(task);
+            }
             // The screen's own, or the loop's.
             Effect::Copy(_)
             | Effect::Login(_)

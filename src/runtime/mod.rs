@@ -5,6 +5,7 @@
 
 mod effects;
 mod fleet;
+mod logs;
 
 pub use fleet::{Fleet, Member, members, thresholds};
 
@@ -145,7 +146,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
         }
         if at / 60 != minute {
             minute = at / 60;
-            app.tick(&fleet.world());
+            app.minute(&fleet.world());
             screen.want(Cause::Data);
         }
         for effect in done {

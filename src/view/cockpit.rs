@@ -101,10 +101,10 @@ fn burning(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
         let y = area.y + 1 + i as u16;
         let row = Rect { y, height: 1, ..area };
         hits.add(row, Hit::Line(first + i));
-        problem(d, line, row, name_width, buf);
+        let title = problem(d, line, row, name_width, buf);
         if focused && first + i == app.cursor {
             d.put(buf, area.x + 1, y, 1, d.glyphs.cursor, Role::CursorMarker);
-            buf.set_style(Rect { x: row.x + 1, width: row.width - 1, ..row }, d.role(Role::Cursor));
+            d.highlight(buf, Rect { x: row.x + 1, width: row.width - 1, ..row }, title);
         }
     }
 }
@@ -116,7 +116,8 @@ fn cluster_label(d: &Draw, line: &Line) -> (String, bool) {
     }
 }
 
-fn problem(d: &Draw, line: &Line, area: Rect, name_width: usize, buf: &mut Buffer) {
+/// Draws a problem; where its title is.
+fn problem(d: &Draw, line: &Line, area: Rect, name_width: usize, buf: &mut Buffer) -> Rect {
     let (sign, role) = Draw::severity(line.severity);
     let (y, end) = (area.y, area.right().saturating_sub(7));
     d.put(buf, area.x, y, 1, sign, role);
@@ -136,13 +137,16 @@ fn problem(d: &Draw, line: &Line, area: Rect, name_width: usize, buf: &mut Buffe
     let room = usize::from(end.saturating_sub(x));
     let title_room = room.saturating_sub(width(&line.message) + 1).max(room / 3);
     let title = elide(&line.title, title_room, d.glyphs.ellipsis);
+    let from = x;
     x = d.put(buf, x, y, end.saturating_sub(x), &title, role) + 1;
+    let named = Rect { x: from, width: x - 1 - from, ..area };
     let message = super::text::cut(&line.message, usize::from(end.saturating_sub(x)), d.glyphs.ellipsis);
     d.put(buf, x, y, end.saturating_sub(x), &message, if line.stale { Role::Stale } else { Role::Text });
     if let Some(at) = line.since {
         let text = since(at.secs(), d.world.now);
         d.put(buf, area.right() - width(&text) as u16, y, 7, &text, Role::TextDim);
     }
+    named
 }
 
 /// What to say when there is no problem: only a fleet that is wholly seen is well.

@@ -247,7 +247,9 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         }
         if current {
             d.put(buf, area.x + 1, y, 1, d.glyphs.cursor, Role::CursorMarker);
-            buf.set_style(Rect { x: area.x + 1, width: area.width - 1, ..line }, d.role(Role::Cursor));
+            let name = placed.iter().find(|p| p.column.id == "name").or(placed.first());
+            let name = name.map_or(line, |p| Rect { x: area.x + 2 + p.x, width: p.width, ..line });
+            d.highlight(buf, Rect { x: area.x + 1, width: area.width - 1, ..line }, name);
         }
     }
 }

@@ -294,3 +294,5 @@ fn nothing_claims_that_all_is_well_while_a_cluster_is_unseen() {
     let frame = dump(&f.frame(&mut app, (80, 24)));
     assert!(!frame.contains("nothing burns\n") && frame.contains("staging syncing 1/12"), "{frame}");
 }
+
+mod text;

@@ -96,8 +96,7 @@ fn csv(text: &str) -> String {
 /// Prints one object: why it is as it is, then its YAML with secrets masked.
 pub fn description(output: Output, fleet: &Fleet, cluster: &Cluster, object: &Object, full: Result<Value, String>) -> Result<(), Failure> {
     let at = now();
-    let findings = fleet.engine.for_object(cluster.id, object.meta().uid);
-    let sections = crate::inspect::explain::explain(&fleet.store, cluster, object, findings, at);
+    let sections = crate::inspect::explain::explain(&fleet.engine, cluster, object, at);
     let masked = full.map(|mut v| {
         crate::doc::redact(&mut v, crate::doc::Mask::Ascii);
         v

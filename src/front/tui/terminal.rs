@@ -77,7 +77,7 @@ impl Terminal {
         let reader = spawn_reader(io::stdin(), tx)?;
         let mut writer = Writer::new(tty.clone(), size);
         writer.set_bce(multiplexer != Multiplexer::Screen);
-        (&mut tty.clone()).write_all(ASK_SYNC)?;
+        tty.clone().write_all(ASK_SYNC)?;
         let terminal = Self {
             writer,
             guard,
@@ -107,7 +107,7 @@ impl Terminal {
         FromScreen::Event(Event::Resize(width, height))
     }
 
-    fn from_input(&mut self, input: Input) -> FromScreen {
+    fn take(&mut self, input: Input) -> FromScreen {
         match input {
             Input::Key(key) => FromScreen::Event(Event::Key(key)),
             Input::Mouse(mouse) => FromScreen::Event(Event::Mouse(mouse)),
@@ -159,7 +159,7 @@ impl Screen for Terminal {
         tokio::select! {
             biased;
             input = self.input.recv() => match input {
-                Some(FromTerminal::Input(input)) => self.from_input(input),
+                Some(FromTerminal::Input(input)) => self.take(input),
                 Some(FromTerminal::Closed) | None => FromScreen::Closed,
             },
             _ = term.recv() => FromScreen::Closed,

@@ -1,0 +1,178 @@
+use super::*;
+use crate::inspect::fixture::{self, Fleet, NOW, ago};
+use crate::model::ClusterId;
+use serde_json::{Value, json};
+
+/// `title label text`, one line each.
+fn said(fleet: &Fleet, kind: Kind, name: &str) -> Vec<String> {
+    let (_, object) = fleet.store.find(ClusterId(0), kind, fixture::uid(kind, name)).unwrap();
+    let sections = explain(&fleet.engine, &fleet.store.clusters()[0], object, NOW);
+    sections.iter().flat_map(|s| s.lines.iter().map(move |l| format!("{}|{}|{}", s.title, l.label, l.text))).collect()
+}
+
+#[track_caller]
+fn has(lines: &[String], wanted: &str) {
+    assert!(lines.iter().any(|l| l.contains(wanted)), "no {wanted:?} in\n{}", lines.join("\n"));
+}
+
+fn event(kind: &str, about: &str, reason: &str, message: &str, secs: i64, count: u32) -> Value {
+    json!({"metadata": {"name": format!("{about}.{reason}.{secs}")}, "type": "Warning", "reason": reason, "message": message, "count": count,
+        "involvedObject": {"kind": kind, "namespace": "pay", "name": about, "uid": format!("{}/{about}", Kind::parse(kind).unwrap().plural())}, "lastTimestamp": ago(secs)})
+}
+
+fn checkout() -> Fleet {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Deployment, [fixture::deployment("checkout", 2, 0)]);
+    fleet.put(
+        Kind::ReplicaSet,
+        [
+            fixture::replicaset("checkout-1", "checkout", 1, "reg/app:1.8", 90_000, 0),
+            fixture::replicaset("checkout-2", "checkout", 2, "reg/app:1.9", 600, 2),
+        ],
+    );
+    let pods = ["a", "b"].map(|n| {
+        fixture::pod(
+            fixture::owned(&format!("checkout-2-{n}"), Kind::ReplicaSet, "checkout-2"),
+            "n1",
+            false,
+            500,
+            fixture::crashing(7, 137, "OOMKilled", 60),
+        )
+    });
+    fleet.put(Kind::Pod, pods);
+    fleet.put(
+        Kind::Event,
+        [
+            event("Pod", "checkout-2-a", "BackOff", "Back-off restarting failed container", 30, 12),
+            event("Pod", "checkout-2-b", "BackOff", "Back-off restarting", 90, 5),
+            event("Pod", "checkout-2-a", "Unhealthy", "Readiness probe failed: 503", 20, 3),
+        ],
+    );
+    fleet
+}
+
+#[test]
+fn a_crashing_pod_says_why_it_ended_and_what_changed() {
+    let lines = said(&checkout(), Kind::Pod, "checkout-2-a");
+    assert!(lines[0].starts_with("why|app|CrashLoopBackOff: it keeps ending"), "{lines:#?}");
+    has(&lines, "why||its last run ended 60s ago, exit 137 (OOMKilled), after 5s: killed for using too much memory; its limit is 512Mi");
+    has(&lines, "why|probe|Readiness probe failed: 503 (20s ago, 3 times)");
+    has(&lines, "last change|app|image reg/app:1.8 > reg/app:1.9");
+    has(&lines, "last change|revision|2, ReplicaSet checkout-2, made 10m ago");
+    has(&lines, "events|30s ago x12|BackOff: Back-off restarting failed container");
+    has(&lines, "pod|made by|ReplicaSet checkout-2, by Deployment checkout");
+    has(&lines, "containers||requests none; limits memory 512Mi");
+}
+
+#[test]
+fn a_workload_groups_its_pods_and_their_events() {
+    let lines = said(&checkout(), Kind::Deployment, "checkout");
+    has(&lines, "why|available|0 of 2 pods");
+    has(&lines, "why|2 pods|CrashLoopBackOff: checkout-2-a, checkout-2-b");
+    has(&lines, "events|30s ago x17|BackOff: Back-off restarting failed container (2 pods, newest checkout-2-a)");
+    has(&lines, "last change|app|image reg/app:1.8 > reg/app:1.9");
+    assert!(lines[0].starts_with("why|available"), "the worst first");
+}
+
+#[test]
+fn a_healthy_pod_says_so_in_one_line() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Pod, [fixture::pod(json!({"name": "web", "creationTimestamp": ago(7200)}), "n1", true, 3600, fixture::running())]);
+    let lines = said(&fleet, Kind::Pod, "web");
+    assert_eq!(
+        lines.iter().filter(|l| l.starts_with("healthy|") || l.starts_with("why|")).collect::<Vec<_>>(),
+        ["healthy||running, 1 of 1 container ready for 60m"]
+    );
+    has(&lines, "pod|node|n1");
+}
+
+#[test]
+fn scheduling_is_a_table_of_causes() {
+    let mut fleet = Fleet::default();
+    let message = "0/50 nodes are available: 20 Insufficient cpu, 30 node(s) had untolerated taint {a: b}. preemption: none";
+    let pod = json!({"metadata": {"name": "big", "creationTimestamp": ago(600)}, "spec": {"containers": [{"name": "app", "image": "i", "resources": {"requests": {"cpu": "64"}}}]},
+        "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}});
+    fleet.put(Kind::Pod, [pod]);
+    let lines = said(&fleet, Kind::Pod, "big");
+    has(&lines, "why|pending|no node takes it since 10m ago");
+    has(&lines, "scheduling|30 of 50 nodes|node(s) had untolerated taint {a: b}");
+    has(&lines, "scheduling|20 of 50 nodes|Insufficient cpu");
+    has(&lines, "scheduling|it asks for|requests cpu 64; limits none");
+}
+
+#[test]
+fn a_node_that_is_lost_and_its_pods() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Node, [fixture::node("n1", "Unknown", 540)]);
+    fleet.put(Kind::Pod, [fixture::pod(json!({"name": "web"}), "n1", false, 500, fixture::running())]);
+    let lines = said(&fleet, Kind::Node, "n1");
+    assert!(lines[0].starts_with("why|not ready|the kubelet does not report"), "{lines:#?}");
+    has(&lines, "pods|by status|1 Running");
+    has(&lines, "requested of allocatable|pods|1 of 0");
+    has(&said(&fleet, Kind::Pod, "web"), "why|node|n1 is not ready since 9m ago");
+}
+
+#[test]
+fn an_autoscaler_at_its_maximum_and_one_that_cannot_read() {
+    let mut fleet = Fleet::default();
+    let hpa = |name: &str, current: Value, conditions: Value| {
+        json!({"metadata": {"name": name}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "api"}, "minReplicas": 2, "maxReplicas": 10,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]},
+            "status": {"currentReplicas": 10, "desiredReplicas": 10, "currentMetrics": current, "conditions": conditions}})
+    };
+    let hot = json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 143}}}]);
+    fleet.put(
+        Kind::Hpa,
+        [
+            hpa("hot", hot, json!([])),
+            hpa(
+                "blind",
+                json!([]),
+                json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}]),
+            ),
+        ],
+    );
+    let lines = said(&fleet, Kind::Hpa, "hot");
+    has(&lines, "why|at maximum|10 of at most 10 pods; over its target: cpu");
+    has(&lines, "metrics|cpu|143% against 80%");
+    has(&said(&fleet, Kind::Hpa, "blind"), "why|ScalingActive|False: FailedGetResourceMetric: no metrics");
+}
+
+#[test]
+fn a_budget_shows_its_arithmetic() {
+    let mut fleet = checkout();
+    let pdb = |desired: i32, healthy: i32| json!({"metadata": {"name": "db"}, "spec": {"minAvailable": desired, "selector": {}}, "status": {"expectedPods": 2, "desiredHealthy": desired, "currentHealthy": healthy, "disruptionsAllowed": 0}});
+    fleet.put(Kind::Pdb, [pdb(2, 2)]);
+    has(&said(&fleet, Kind::Pdb, "db"), "minAvailable 2 asks for all 2 pods: it never allows a disruption");
+    fleet.put(Kind::Pdb, [pdb(1, 0)]);
+    let lines = said(&fleet, Kind::Pdb, "db");
+    has(&lines, "0 of 2 pods are healthy and 1 must be: 1 too few");
+    has(&lines, "not healthy: checkout-2-a (CrashLoopBackOff)");
+    has(&lines, "covers|Deployment checkout|2 pods, 0 healthy");
+    has(&lines, "arithmetic|pods|2 expected, 1 must be healthy, 0 are");
+}
+
+#[test]
+fn jobs_and_namespaces_that_do_not_end_well() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::Job, [json!({"metadata": {"name": "etl"}, "spec": {"completions": 1, "backoffLimit": 3}, "status": {"failed": 4, "startTime": ago(900),
+        "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit", "lastTransitionTime": ago(60)}]}})]);
+    let lines = said(&fleet, Kind::Job, "etl");
+    has(&lines, "why|failed|BackoffLimitExceeded: its pods failed more often than the limit of 3 allows, 60s ago");
+    fleet.put(Kind::Namespace, [json!({"metadata": {"name": "old", "deletionTimestamp": ago(600)}, "status": {"phase": "Terminating",
+        "conditions": [{"type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain", "message": "pods. has 1 resource instances"}]}})]);
+    let lines = said(&fleet, Kind::Namespace, "old");
+    has(&lines, "why|NamespaceContentRemaining|True: SomeResourcesRemain: pods. has 1 resource instances");
+    has(&lines, "why|terminating|was to be gone 10m ago");
+}
+
+#[test]
+fn only_what_belongs_to_it_concerns_an_object() {
+    let fleet = checkout();
+    let cluster = &fleet.store.clusters()[0];
+    let get = |kind, name: &str| fleet.store.find(ClusterId(0), kind, fixture::uid(kind, name)).unwrap().1.clone();
+    let (deployment, pod) = (get(Kind::Deployment, "checkout"), get(Kind::Pod, "checkout-2-a"));
+    let event = cluster.objects(Kind::Event).next().unwrap();
+    assert!(concerns(cluster, &deployment, &pod) && concerns(cluster, &pod, &deployment) && concerns(cluster, &deployment, event));
+    assert!(!concerns(cluster, &pod, &get(Kind::Pod, "checkout-2-b")));
+}

@@ -1,0 +1,116 @@
+//! The pages under `docs/` that come from code: a page that is stale fails. `QD_UPDATE_DOCS=1 cargo test --test docs` writes them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use clap::CommandFactory as _;
+use quarterdeck::command::{COMMANDS, Category};
+use quarterdeck::front::cli::args::Cli;
+use quarterdeck::inspect::RULES;
+use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
+use quarterdeck::table::{Show, Subject};
+use std::fmt::Write as _;
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn commands() -> String {
+    let mut out = "# Commands\n\nWhat the palette (`:`) and a keymap's `run` take.\n".to_owned();
+    for category in Category::ALL {
+        let _ = writeln!(out, "\n## {}\n\n| Command | Also | Does |\n|---|---|---|", category.title());
+        for c in COMMANDS.iter().filter(|c| c.category == *category) {
+            let _ = writeln!(out, "| `{}` | {} | {} |", cell(&c.usage()), cell(&c.aliases.join(", ")), cell(c.doc));
+        }
+    }
+    out
+}
+
+fn keys() -> String {
+    let mut out = "# Keys\n\nThe keymaps that come with qd. `keys.toml` in the configuration directory lies over the chosen one.\n".to_owned();
+    for (name, _) in EMBEDDED {
+        let (keymap, diags) = Keymap::load(name, None);
+        assert!(diags.is_empty(), "{diags:?}");
+        let _ = writeln!(out, "\n## {name}");
+        for mode in Mode::ALL {
+            let bindings = keymap.bindings(&[*mode]);
+            if bindings.is_empty() {
+                continue;
+            }
+            let _ = writeln!(out, "\n`[{}]` {}\n\n| Keys | Does |\n|---|---|", mode.name(), cell(mode.doc()));
+            for b in bindings {
+                let _ = writeln!(out, "| `{}` | {} |", cell(&Chord::print_sequence(&b.chords)), cell(&b.desc));
+            }
+        }
+    }
+    out
+}
+
+fn fields() -> String {
+    let mut out = "# Fields\n\nThe columns of panes, the fields of `-o json`, the names that filters take.\n".to_owned();
+    for subject in Subject::ALL {
+        let _ = writeln!(out, "\n## {}\n\n| Field | Title | Shown | Is |\n|---|---|---|---|", subject.name());
+        for c in subject.columns() {
+            let shown = match c.show {
+                Show::Always => "always",
+                Show::Wide => "wide",
+                Show::Hidden => "chooser, JSON",
+            };
+            let _ = writeln!(out, "| `{}` | {} | {shown} | {} |", c.id, cell(c.title), cell(c.doc));
+        }
+    }
+    out
+}
+
+fn rules() -> String {
+    let mut out = "# Rules\n\nWhat BURNING is made from.\n".to_owned();
+    for r in RULES {
+        let _ = writeln!(out, "\n## {}\n\n{} ({}, up to {}): {}\n\n{}\n", r.id, r.scope, r.area, r.severity.word(), r.summary, r.why);
+        for t in r.thresholds {
+            let _ = writeln!(out, "- `thresholds.{}.{} = \"{}\"` {}", r.id, t.name, t.default, t.doc);
+        }
+    }
+    out
+}
+
+fn settings() -> String {
+    let mut out = "# Settings\n\n`config.toml` in the configuration directory, or `--config FILE`. Every key may be left out.\n".to_owned();
+    for (table, keys) in quarterdeck::config::TABLES {
+        let _ = writeln!(out, "\n## {}\n\n| Key | Is |\n|---|---|", if table.is_empty() { "(top)" } else { table });
+        for key in *keys {
+            let _ = writeln!(out, "| `{}` | {} |", key.name, cell(key.doc));
+        }
+    }
+    out
+}
+
+fn cli() -> String {
+    let mut out = "# The command line\n".to_owned();
+    let mut root = Cli::command().term_width(100);
+    root.build();
+    let mut all = vec![root];
+    while let Some(mut command) = all.pop() {
+        let help = command.render_long_help().to_string();
+        let _ = writeln!(out, "\n## {}\n\n```text\n{help}```", command.get_bin_name().unwrap_or("qd"));
+        let mut subs: Vec<_> = command.get_subcommands().filter(|s| s.get_name() != "help").cloned().collect();
+        subs.reverse();
+        all.extend(subs);
+    }
+    out
+}
+
+#[test]
+fn pages_are_what_the_code_says() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut stale = Vec::new();
+    for (name, text) in [("commands.md", commands()), ("keys.md", keys()), ("fields.md", fields()), ("rules.md", rules()), ("settings.md", settings()), ("cli.md", cli())] {
+        let path = dir.join(name);
+        if std::fs::read_to_string(&path).unwrap_or_default() == text {
+            continue;
+        }
+        if std::env::var_os("QD_UPDATE_DOCS").is_some() {
+            std::fs::write(&path, text).unwrap();
+        } else {
+            stale.push(name);
+        }
+    }
+    assert!(stale.is_empty(), "stale: {stale:?}; QD_UPDATE_DOCS=1 cargo test --test docs writes them");
+}
