@@ -84,7 +84,9 @@ fn used(stream: TokenStream, depth: usize, found: &mut Vec<(usize, String)>) {
         let line = tree.span().start().line;
         match tree {
             TokenTree::Ident(i) if i == "crate" && colons(&trees, at + 1) => roots(&trees, at + 3, line, found),
-            TokenTree::Ident(i) if i == "super" && !(at >= 3 && colons(&trees, at - 2) && ident(trees.get(at - 3)).is_some_and(|i| i == "super")) => {
+            TokenTree::Ident(i)
+                if i == "super" && !(at >= 3 && colons(&trees, at - 2) && ident(trees.get(at - 3)).is_some_and(|i| i == "super")) =>
+            {
                 let (mut end, mut up) = (at, 0);
                 while ident(trees.get(end)).is_some_and(|i| i == "super") && colons(&trees, end + 1) {
                     (end, up) = (end + 3, up + 1);
@@ -110,14 +112,17 @@ fn tokens(path: &Path, text: &str) -> TokenStream {
 fn has(stream: TokenStream, wanted: &[&str]) -> bool {
     let trees: Vec<TokenTree> = stream.into_iter().collect();
     let texts: Vec<String> = trees.iter().map(|t| if matches!(t, TokenTree::Group(_)) { String::new() } else { t.to_string() }).collect();
-    texts.windows(wanted.len()).any(|w| w == wanted) || trees.into_iter().any(|t| matches!(t, TokenTree::Group(g) if has(g.stream(), wanted)))
+    texts.windows(wanted.len()).any(|w| w == wanted)
+        || trees.into_iter().any(|t| matches!(t, TokenTree::Group(g) if has(g.stream(), wanted)))
 }
 
 /// Whether a test is switched off.
 fn ignored(stream: TokenStream) -> bool {
     let trees: Vec<TokenTree> = stream.into_iter().collect();
     let attribute = |pair: &[TokenTree]| match pair {
-        [TokenTree::Punct(p), TokenTree::Group(g)] if p.as_char() == '#' => ident(g.stream().into_iter().next().as_ref()).is_some_and(|name| name == "ignore"),
+        [TokenTree::Punct(p), TokenTree::Group(g)] if p.as_char() == '#' => {
+            ident(g.stream().into_iter().next().as_ref()).is_some_and(|name| name == "ignore")
+        }
         _ => false,
     };
     trees.windows(2).any(attribute) || trees.into_iter().any(|t| matches!(t, TokenTree::Group(g) if ignored(g.stream())))
@@ -132,7 +137,9 @@ fn rooms_touch_what_the_table_allows() {
     assert_eq!(rooms.keys().cloned().collect::<BTreeSet<_>>(), modules, "the table of rooms in src/lib.rs and the modules there are");
     let mut wrong = Vec::new();
     for (room, may) in &rooms {
-        wrong.extend(may.iter().filter(|m| !rooms.contains_key(*m)).map(|m| format!("src/lib.rs: `{room}` may touch `{m}`, which is no room")));
+        wrong.extend(
+            may.iter().filter(|m| !rooms.contains_key(*m)).map(|m| format!("src/lib.rs: `{room}` may touch `{m}`, which is no room")),
+        );
     }
     for (path, text) in &files {
         let module = module(path);
@@ -154,7 +161,8 @@ fn rooms_have_no_circle() {
     let rooms = rooms(&std::fs::read_to_string(src().join("lib.rs")).unwrap());
     let mut left = rooms.clone();
     loop {
-        let done: Vec<String> = left.iter().filter(|(_, may)| may.iter().all(|m| !left.contains_key(m))).map(|(room, _)| room.clone()).collect();
+        let done: Vec<String> =
+            left.iter().filter(|(_, may)| may.iter().all(|m| !left.contains_key(m))).map(|(room, _)| room.clone()).collect();
         if done.is_empty() {
             break;
         }

@@ -32,7 +32,8 @@ pub fn whole(text: &str) -> i128 {
 /// Unix seconds of a timestamp of the API, with or without a fraction.
 pub fn seconds(value: &Value) -> Option<i64> {
     let text = value.as_str()?;
-    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|t| t.parse::<i64>().ok()).unwrap_or_else(|| panic!("no time: {text}"));
+    let number =
+        |range: std::ops::Range<usize>| text.get(range).and_then(|t| t.parse::<i64>().ok()).unwrap_or_else(|| panic!("no time: {text}"));
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));
     // Days since 1970-03-01 shifted by whole years, so that the leap day is a year's last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -63,19 +64,26 @@ pub fn selector(value: &Value) -> Value {
         Value::Null
     } else if terms.is_empty() {
         "<all>".into()
-    } else { terms.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",").into()
+    } else {
+        terms.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",").into()
     }
 }
 
 /// What these functions must get right, or the whole comparison says nothing.
 pub fn check() {
-    for (text, expected) in [("250m", 250), ("1", 1000), ("0.1", 100), ("1.5", 1500), ("1n", 1), ("1e3", 1_000_000), ("2500m", 2500), ("500", 500_000)] {
+    for (text, expected) in
+        [("250m", 250), ("1", 1000), ("0.1", 100), ("1.5", 1500), ("1n", 1), ("1e3", 1_000_000), ("2500m", 2500), ("500", 500_000)]
+    {
         assert_eq!(milli(text), expected, "{text}");
     }
-    for (text, expected) in [("1Gi", 1 << 30), ("15892316Ki", 15_892_316 << 10), ("129M", 129_000_000), ("1e9", 1_000_000_000), ("1500m", 2)] {
+    for (text, expected) in
+        [("1Gi", 1 << 30), ("15892316Ki", 15_892_316 << 10), ("129M", 129_000_000), ("1e9", 1_000_000_000), ("1500m", 2)]
+    {
         assert_eq!(whole(text), expected, "{text}");
     }
-    for (text, expected) in [("1970-01-01T00:00:00Z", 0), ("2000-02-29T12:00:01Z", 951_825_601), ("2026-11-23T23:25:01.001431Z", 1_795_476_301)] {
+    for (text, expected) in
+        [("1970-01-01T00:00:00Z", 0), ("2000-02-29T12:00:01Z", 951_825_601), ("2026-11-23T23:25:01.001431Z", 1_795_476_301)]
+    {
         assert_eq!(seconds(&text.into()), Some(expected), "{text}");
     }
 }

@@ -135,9 +135,12 @@ fn node(field: &str, o: &Value, w: &World) -> Option<Expected> {
     let (spec, status, info) = (&o["spec"], &o["status"], &o["status"]["nodeInfo"]);
     let amount = |set: &str, key: &str, read: fn(&str) -> i128| status[set][key].as_str().map_or(0, read);
     let asked = |set: &str, key: &str| sum(pods_on(w, o).filter_map(|p| pods::asked(&p["spec"], set, key)));
-    let share = |key: &str, read: fn(&str) -> i128| percent(pods_on(w, o).filter_map(|p| pods::asked(&p["spec"], "requests", key)).sum(), amount("allocatable", key, read));
+    let share = |key: &str, read: fn(&str) -> i128| {
+        percent(pods_on(w, o).filter_map(|p| pods::asked(&p["spec"], "requests", key)).sum(), amount("allocatable", key, read))
+    };
     let address = |kind: &str| list(&status["addresses"]).iter().find(|a| a["type"] == kind).map_or(Value::Null, |a| a["address"].clone());
-    let pressures: Vec<&Value> = list(&status["conditions"]).iter().filter(|c| c["type"].as_str().unwrap().ends_with("Pressure") && c["status"] == "True").collect();
+    let pressures: Vec<&Value> =
+        list(&status["conditions"]).iter().filter(|c| c["type"].as_str().unwrap().ends_with("Pressure") && c["status"] == "True").collect();
     let ready = condition(o, "Ready");
     let labels = o["metadata"]["labels"].as_object();
     Some(match field {
@@ -233,10 +236,21 @@ fn hpa_metrics(o: &Value) -> Vec<(Value, String)> {
         let (wanted, is) = (read(target), read(&now));
         let unit = if percent { "percent" } else { "m" };
         let item: Map<String, Value> = [
-            ("name".to_owned(), name.clone()), ("source".to_owned(), source.into()), (format!("current_{unit}"), json!(is)), (format!("target_{unit}"), json!(wanted)),
-        ].into_iter().collect();
+            ("name".to_owned(), name.clone()),
+            ("source".to_owned(), source.into()),
+            (format!("current_{unit}"), json!(is)),
+            (format!("target_{unit}"), json!(wanted)),
+        ]
+        .into_iter()
+        .collect();
         let bytes = name == "memory";
-        let words = format!("{} {}/{}{}", name.as_str().unwrap(), metric_text(is, percent, bytes), metric_text(wanted, percent, bytes), if percent { "%" } else { "" });
+        let words = format!(
+            "{} {}/{}{}",
+            name.as_str().unwrap(),
+            metric_text(is, percent, bytes),
+            metric_text(wanted, percent, bytes),
+            if percent { "%" } else { "" }
+        );
         (Value::Object(item), words)
     };
     list(&o["spec"]["metrics"]).iter().enumerate().map(one).collect()
@@ -250,7 +264,9 @@ fn hpa(field: &str, o: &Value) -> Option<Expected> {
     let limited = condition(o, "ScalingLimited")["status"] == "True";
     let active = condition(o, "ScalingActive");
     Some(match field {
-        "target" => format!("{}/{}", spec["scaleTargetRef"]["kind"].as_str().unwrap(), spec["scaleTargetRef"]["name"].as_str().unwrap()).into(),
+        "target" => {
+            format!("{}/{}", spec["scaleTargetRef"]["kind"].as_str().unwrap(), spec["scaleTargetRef"]["name"].as_str().unwrap()).into()
+        }
         "status" => match () {
             () if condition(o, "AbleToScale")["status"] == "False" => "Unable",
             () if active["status"] == "False" && active["reason"] == "ScalingDisabled" => "Off",
@@ -258,7 +274,8 @@ fn hpa(field: &str, o: &Value) -> Option<Expected> {
             () if at_max => "AtMax",
             () if current != desired => "Scaling",
             () => "Steady",
-        }.into(),
+        }
+        .into(),
         "current_replicas" => current.into(),
         "desired_replicas" => desired.into(),
         "min_replicas" => min.into(),
@@ -275,10 +292,18 @@ fn hpa(field: &str, o: &Value) -> Option<Expected> {
 
 fn pdb(field: &str, o: &Value) -> Option<Expected> {
     let (spec, status) = (&o["spec"], &o["status"]);
-    let [allowed, healthy, desired, expected] = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"].map(|key| number(&status[key]));
+    let [allowed, healthy, desired, expected] =
+        ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"].map(|key| number(&status[key]));
     let failed = condition(o, "DisruptionAllowed");
     Some(match field {
-        "status" => (if expected == 0 { "Empty" } else if allowed == 0 { "Blocks" } else { "Allows" }).into(),
+        "status" => (if expected == 0 {
+            "Empty"
+        } else if allowed == 0 {
+            "Blocks"
+        } else {
+            "Allows"
+        })
+        .into(),
         "disruptions_allowed" => allowed.into(),
         "current_healthy" => healthy.into(),
         "desired_healthy" => desired.into(),
@@ -294,7 +319,8 @@ fn pdb(field: &str, o: &Value) -> Option<Expected> {
             () if healthy < desired => format!("only {healthy} of the {desired} needed pods are healthy").into(),
             () if desired >= expected => format!("all {expected} pods are needed").into(),
             () => format!("{healthy} healthy, {desired} needed").into(),
-        }.into(),
+        }
+        .into(),
         _ => return None,
     })
 }
@@ -302,7 +328,9 @@ fn pdb(field: &str, o: &Value) -> Option<Expected> {
 fn event(field: &str, o: &Value) -> Option<Expected> {
     let (about, meta) = (&o["involvedObject"], &o["metadata"]);
     Some(match field {
-        "last_seen_age_s" => since(first(&[&o["series"]["lastObservedTime"], &o["lastTimestamp"], &o["eventTime"], &meta["creationTimestamp"]])),
+        "last_seen_age_s" => {
+            since(first(&[&o["series"]["lastObservedTime"], &o["lastTimestamp"], &o["eventTime"], &meta["creationTimestamp"]]))
+        }
         "first_seen_age_s" => since(first(&[&o["firstTimestamp"], &o["eventTime"], &meta["creationTimestamp"]])),
         "type" => (if o["type"] == "Warning" { "Warning" } else { "Normal" }).into(),
         "reason" => text(&o["reason"]).into(),
@@ -332,9 +360,12 @@ fn cluster(field: &str, w: &World) -> Option<Expected> {
     let count = |kind: &str, f: &dyn Fn(&Value) -> bool| w.list(kind).iter().filter(|o| f(o)).count();
     let bound = || w.list("Pod").iter().filter(|p| !pods::ended(p) && p["spec"]["nodeName"].is_string());
     let asked = |key: &str| bound().filter_map(|p| pods::asked(&p["spec"], "requests", key)).sum::<i128>();
-    let allocatable = |key: &str, read: fn(&str) -> i128| w.list("Node").iter().filter_map(|n| n["status"]["allocatable"][key].as_str()).map(read).sum::<i128>();
+    let allocatable = |key: &str, read: fn(&str) -> i128| {
+        w.list("Node").iter().filter_map(|n| n["status"]["allocatable"][key].as_str()).map(read).sum::<i128>()
+    };
     let all = |_: &Value| true;
-    let short = || ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"].iter().map(|kind| count(kind, &workloads::short)).sum::<usize>();
+    let short =
+        || ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"].iter().map(|kind| count(kind, &workloads::short)).sum::<usize>();
     Some(match field {
         "cluster" | "name" | "context" => w.context.as_str().into(),
         "contexts" => json!([w.context]).into(),
@@ -343,8 +374,12 @@ fn cluster(field: &str, w: &World) -> Option<Expected> {
         "state" => "live".into(),
         "server" => w.server.as_str().into(),
         "version" => w.version.as_str().into(),
-        "state_age_s" | "age_s" => Expected::Sane(|v| v.as_i64().is_some_and(|n| (0..60).contains(&n)), "seconds, below a minute: it was just reached"),
-        "latency_ms" => Expected::Sane(|v| v.is_null() || v.as_i64().is_some_and(|n| (0..60_000).contains(&n)), "milliseconds, or not measured yet"),
+        "state_age_s" | "age_s" => {
+            Expected::Sane(|v| v.as_i64().is_some_and(|n| (0..60).contains(&n)), "seconds, below a minute: it was just reached")
+        }
+        "latency_ms" => {
+            Expected::Sane(|v| v.is_null() || v.as_i64().is_some_and(|n| (0..60_000).contains(&n)), "milliseconds, or not measured yet")
+        }
         "requests_sent" => Expected::Sane(|v| v.as_i64().is_some_and(|n| (0..1000).contains(&n)), "a number of requests"),
         "requests_waiting" => Expected::Sane(|v| v.as_i64().is_some_and(|n| (0..1000).contains(&n)), "a number of requests"),
         "nodes" => count("Node", &all).into(),
@@ -356,9 +391,14 @@ fn cluster(field: &str, w: &World) -> Option<Expected> {
         "hpas" => count("HorizontalPodAutoscaler", &all).into(),
         "hpas_at_max" => count("HorizontalPodAutoscaler", &|h| matches!(hpa("at_max", h), Some(Expected::Is(Value::Bool(true))))).into(),
         "pdbs" => count("PodDisruptionBudget", &all).into(),
-        "pdbs_zero" => count("PodDisruptionBudget", &|p| number(&p["status"]["disruptionsAllowed"]) == 0 && number(&p["status"]["expectedPods"]) > 0).into(),
+        "pdbs_zero" => {
+            count("PodDisruptionBudget", &|p| number(&p["status"]["disruptionsAllowed"]) == 0 && number(&p["status"]["expectedPods"]) > 0)
+                .into()
+        }
         "workloads_short" => short().into(),
-        "warnings" => Expected::Sane(|v| v.is_null() || v.as_i64().is_some_and(|n| n >= 0), "a number, or null when events are not watched"),
+        "warnings" => {
+            Expected::Sane(|v| v.is_null() || v.as_i64().is_some_and(|n| n >= 0), "a number, or null when events are not watched")
+        }
         "restarts" => sum(w.list("Pod").iter().map(|p| i128::from(pods::restarts(p)))).into(),
         "cpu_request_m" => json!(asked("cpu")).into(),
         "memory_request_bytes" => json!(asked("memory")).into(),

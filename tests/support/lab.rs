@@ -32,8 +32,14 @@ impl Room {
     /// What `qd` is to see of the environment.
     pub fn env(&self, kubeconfig: &Path) -> Vec<(&'static str, PathBuf)> {
         vec![
-            ("PATH", std::env::var_os("PATH").unwrap().into()), ("HOME", self.path("home")), ("XDG_CONFIG_HOME", self.path("config")), ("XDG_STATE_HOME", self.path("xdg")),
-            ("QD_STATE_DIR", self.state()), ("KUBECONFIG", kubeconfig.into()), ("TERM", "xterm-256color".into()), ("LANG", "C.UTF-8".into()),
+            ("PATH", std::env::var_os("PATH").unwrap().into()),
+            ("HOME", self.path("home")),
+            ("XDG_CONFIG_HOME", self.path("config")),
+            ("XDG_STATE_HOME", self.path("xdg")),
+            ("QD_STATE_DIR", self.state()),
+            ("KUBECONFIG", kubeconfig.into()),
+            ("TERM", "xterm-256color".into()),
+            ("LANG", "C.UTF-8".into()),
         ]
     }
     /// `qd` with these arguments, to its end.
@@ -44,7 +50,8 @@ impl Room {
     pub fn json(&self, kubeconfig: &Path, args: &[&str]) -> (Value, i32, String) {
         let out = self.qd(kubeconfig, args);
         let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-        let value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("qd {}: {e}\n{}\n{stderr}", args.join(" "), String::from_utf8_lossy(&out.stdout)));
+        let value = serde_json::from_slice(&out.stdout)
+            .unwrap_or_else(|e| panic!("qd {}: {e}\n{}\n{stderr}", args.join(" "), String::from_utf8_lossy(&out.stdout)));
         (value, out.status.code().unwrap_or(-1), stderr)
     }
 }
@@ -74,10 +81,17 @@ impl Lab {
     /// Runs `tests/lab/lab`.
     pub fn lab(&self, args: &[&str]) {
         let out = self.try_lab(args);
-        assert!(out.status.success(), "lab {}: {}{}", args.join(" "), String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "lab {}: {}{}",
+            args.join(" "),
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
     pub fn kubectl<S: AsRef<OsStr>>(&self, context: &str, args: &[S]) -> String {
-        let out = Command::new("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", context]).args(args).output().unwrap();
+        let out =
+            Command::new("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", context]).args(args).output().unwrap();
         assert!(out.status.success(), "kubectl: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     }
@@ -99,7 +113,12 @@ impl Lab {
         let version = json(&self.kubectl(context, &["version", "-o", "json"]));
         let config = json(&std::fs::read_to_string(self.kubeconfig()).unwrap());
         let server = config["clusters"].as_array().unwrap().iter().find(|c| c["name"] == context).unwrap()["cluster"]["server"].clone();
-        World { context: context.into(), server: server.as_str().unwrap().into(), version: version["serverVersion"]["gitVersion"].as_str().unwrap().into(), lists }
+        World {
+            context: context.into(),
+            server: server.as_str().unwrap().into(),
+            version: version["serverVersion"]["gitVersion"].as_str().unwrap().into(),
+            lists,
+        }
     }
 }
 

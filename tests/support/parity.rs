@@ -103,7 +103,9 @@ pub fn compare(lab: &Lab, room: &Room, subject: &str, kinds: &[&str]) -> Report 
                 report.wrong.push(format!("{place}: printed twice"));
             }
         }
-        report.wrong.extend(wanted.keys().filter(|id| !seen.contains(*id)).map(|id| format!("{} {} {}/{}: not printed", world.context, id.0, id.1, id.2)));
+        report.wrong.extend(
+            wanted.keys().filter(|id| !seen.contains(*id)).map(|id| format!("{} {} {}/{}: not printed", world.context, id.0, id.1, id.2)),
+        );
     }
     report
 }

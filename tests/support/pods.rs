@@ -122,14 +122,18 @@ pub fn asked(spec: &Value, set: &str, key: &str) -> Option<i128> {
 /// How a container that was restarted ended last.
 fn last_end(p: &Value) -> Value {
     let status = &p["status"];
-    let ends = list(&status["initContainerStatuses"]).iter().chain(list(&status["containerStatuses"])).map(|c| &c["lastState"]["terminated"]);
+    let ends =
+        list(&status["initContainerStatuses"]).iter().chain(list(&status["containerStatuses"])).map(|c| &c["lastState"]["terminated"]);
     ends.filter(|t| !t.is_null()).max_by_key(|t| t["finishedAt"].as_str().map(str::to_owned)).cloned().unwrap_or_default()
 }
 
 fn message(p: &Value) -> Value {
     let status = &p["status"];
     let scheduled = condition(p, "PodScheduled");
-    let waiting = list(&status["initContainerStatuses"]).iter().chain(list(&status["containerStatuses"])).map(|c| text(&c["state"]["waiting"]["message"]));
+    let waiting = list(&status["initContainerStatuses"])
+        .iter()
+        .chain(list(&status["containerStatuses"]))
+        .map(|c| text(&c["state"]["waiting"]["message"]));
     let unscheduled = if scheduled["status"] == "True" { Value::Null } else { text(&scheduled["message"]) };
     [unscheduled, text(&status["message"])].into_iter().chain(waiting).find(|m| !m.is_null()).unwrap_or_default()
 }
@@ -139,7 +143,9 @@ pub fn field(field: &str, p: &Value) -> Option<Expected> {
     let asked = |set: &str, key: &str| json!(asked(spec, set, key));
     Some(match field {
         "ready" => printed(p).ready.into(),
-        "containers" => (list(&spec["containers"]).len() + list(&spec["initContainers"]).iter().filter(|c| c["restartPolicy"] == "Always").count()).into(),
+        "containers" => (list(&spec["containers"]).len()
+            + list(&spec["initContainers"]).iter().filter(|c| c["restartPolicy"] == "Always").count())
+        .into(),
         "status" => printed(p).status.into(),
         "restarts" => restarts(p).into(),
         "last_restart_age_s" => since(&last_end(p)["finishedAt"]),

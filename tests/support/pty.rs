@@ -90,7 +90,13 @@ impl Term {
             }
             let exit = self.child.try_wait().unwrap();
             let late = began.elapsed() > Duration::from_secs(seconds);
-            assert!(!late && exit.is_none(), "waited {:.1} s for {what}; qd {}\n{}", began.elapsed().as_secs_f32(), exit.map_or("runs".into(), |e| format!("ended: {e}")), framed(&lines));
+            assert!(
+                !late && exit.is_none(),
+                "waited {:.1} s for {what}; qd {}\n{}",
+                began.elapsed().as_secs_f32(),
+                exit.map_or("runs".into(), |e| format!("ended: {e}")),
+                framed(&lines)
+            );
             std::thread::sleep(Duration::from_millis(25));
         }
     }

@@ -37,7 +37,10 @@ fn wanted() -> Wanted {
 pub fn main(tests: &[Test]) -> ExitCode {
     let wanted = wanted();
     let hit = |name: &str, of: &String| if wanted.exact { name == of } else { name.contains(of.as_str()) };
-    let chosen: Vec<&Test> = tests.iter().filter(|t| (wanted.names.is_empty() || wanted.names.iter().any(|n| hit(t.name, n))) && !wanted.skip.iter().any(|n| hit(t.name, n))).collect();
+    let chosen: Vec<&Test> = tests
+        .iter()
+        .filter(|t| (wanted.names.is_empty() || wanted.names.iter().any(|n| hit(t.name, n))) && !wanted.skip.iter().any(|n| hit(t.name, n)))
+        .collect();
     if wanted.list {
         chosen.iter().for_each(|t| println!("{}: test", t.name));
         return ExitCode::SUCCESS;
@@ -63,6 +66,11 @@ pub fn main(tests: &[Test]) -> ExitCode {
         println!("\nskipped: the real-server suite, {ignored} tests; tests/lab/run brings two control planes up and runs everything");
     }
     let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
-    println!("\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {} filtered out; finished in {:.2}s\n", failed.len(), tests.len() - chosen.len(), began.elapsed().as_secs_f32());
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        failed.len(),
+        tests.len() - chosen.len(),
+        began.elapsed().as_secs_f32()
+    );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

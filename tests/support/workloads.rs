@@ -57,7 +57,15 @@ fn status(o: &Value) -> &'static str {
     let pick = |cases: &[(bool, &'static str)]| cases.iter().find(|(on, _)| *on).map_or("", |(_, word)| word);
     let suspended = spec["suspend"] == true;
     match kind(o) {
-        "Job" => return pick(&[(is(o, "Failed", "True"), "Failed"), (is(o, "Complete", "True"), "Complete"), (suspended, "Suspended"), (number(&status["active"]) > 0, "Running"), (true, "Pending")]),
+        "Job" => {
+            return pick(&[
+                (is(o, "Failed", "True"), "Failed"),
+                (is(o, "Complete", "True"), "Complete"),
+                (suspended, "Suspended"),
+                (number(&status["active"]) > 0, "Running"),
+                (true, "Pending"),
+            ]);
+        }
         "CronJob" => return pick(&[(suspended, "Suspended"), (!list(&status["active"]).is_empty(), "Running"), (true, "Scheduled")]),
         _ => {}
     }
@@ -65,12 +73,23 @@ fn status(o: &Value) -> &'static str {
     let stuck = is(o, "ReplicaFailure", "True") || (kind(o) == "Deployment" && is(o, "Progressing", "False"));
     let rolling = match kind(o) {
         "Deployment" => new < want || number(&status["replicas"]) > new,
-        "StatefulSet" => spec["updateStrategy"]["type"] != "OnDelete" && status["currentRevision"] != status["updateRevision"] && new < want - number(&spec["updateStrategy"]["rollingUpdate"]["partition"]),
+        "StatefulSet" => {
+            spec["updateStrategy"]["type"] != "OnDelete"
+                && status["currentRevision"] != status["updateRevision"]
+                && new < want - number(&spec["updateStrategy"]["rollingUpdate"]["partition"])
+        }
         "DaemonSet" => spec["updateStrategy"]["type"] != "OnDelete" && new < want,
         _ => number(&status["replicas"]) != want,
     };
     let unseen = status["observedGeneration"].as_i64().is_some_and(|seen| seen < number(&o["metadata"]["generation"]));
-    pick(&[(stuck, "Stuck"), (spec["paused"] == true, "Paused"), (unseen || rolling, "Progressing"), (available(o) < want, "Degraded"), (want == 0, "ScaledToZero"), (true, "Available")])
+    pick(&[
+        (stuck, "Stuck"),
+        (spec["paused"] == true, "Paused"),
+        (unseen || rolling, "Progressing"),
+        (available(o) < want, "Degraded"),
+        (want == 0, "ScaledToZero"),
+        (true, "Available"),
+    ])
 }
 
 fn pod_spec(o: &Value) -> &Value {
@@ -108,11 +127,14 @@ pub fn field(field: &str, o: &Value) -> Option<Expected> {
             "Deployment" => &spec["strategy"]["type"],
             "CronJob" => &spec["concurrencyPolicy"],
             _ => &spec["updateStrategy"]["type"],
-        }).into(),
+        })
+        .into(),
         "revision" if kind(o) == "StatefulSet" => text(&status_of["updateRevision"]).into(),
         "revision" => text(&o["metadata"]["annotations"]["deployment.kubernetes.io/revision"]).into(),
         "selector" => selector(&spec["selector"]).into(),
-        "message" => words_of(o, &[("Failed", "True"), ("ReplicaFailure", "True"), ("Progressing", "False"), ("Available", "False")]).into(),
+        "message" => {
+            words_of(o, &[("Failed", "True"), ("ReplicaFailure", "True"), ("Progressing", "False"), ("Available", "False")]).into()
+        }
         "suspended" => match kind(o) {
             "Job" | "CronJob" => (spec["suspend"] == true).into(),
             "Deployment" => (spec["paused"] == true).into(),

@@ -67,7 +67,7 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
 /// What must be watched so that a subject's columns are right: owners, node sums, counts.
 fn kinds_for(subject: Subject) -> Vec<Kind> {
     match subject {
-        Subject::Clusters => Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::Event | Kind::ReplicaSet | Kind::Namespace)).collect(),
+        Subject::Clusters => Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::Event | Kind::Namespace)).collect(),
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
