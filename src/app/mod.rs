@@ -364,6 +364,11 @@ impl App {
         self.cockpit.refresh_lines(world)
     }
 
+    /// The table on screen has nothing to show yet.
+    pub fn waits_for_rows(&self) -> bool {
+        matches!(self.place, Place::Table(_)) && self.table().is_some_and(|t| t.view.is_empty() && t.filter_text.is_empty())
+    }
+
     /// A minute has gone by: filters that speak of ages are asked anew.
     pub fn minute(&mut self, world: &World) {
         self.tick(world);

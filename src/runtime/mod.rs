@@ -119,6 +119,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
             batch = fleet.next() => {
                 let Some(batch) = batch else { continue };
                 let (began, at) = (Instant::now(), now());
+                let empty = app.waits_for_rows();
                 fleet.store.apply(batch, at, &mut touched);
                 while began.elapsed() < FOLD
                     && let Some(batch) = fleet.try_next()
@@ -126,7 +127,9 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                     fleet.store.apply(batch, at, &mut touched);
                 }
                 if !touched.is_empty() {
-                    screen.want(Cause::Data);
+                    // Who looks at an empty table wants its first rows now.
+                    let first = empty && touched.iter().any(|t| matches!(t, Touched::Row { .. }));
+                    screen.want(if first { Cause::Person } else { Cause::Data });
                 }
             },
             event = effects.next() => {

@@ -185,11 +185,7 @@ fn footer(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     }
     if !d.app.pending.is_empty() {
         let typed = crate::keymap::Chord::print_sequence(d.app.pending.chords());
-        let mut x = d.put(buf, area.x, area.y, area.width, &format!("{typed} "), Role::Key);
-        for (chord, what) in &d.app.hints {
-            x = d.put(buf, x, area.y, area.right().saturating_sub(x), &format!(" {chord}"), Role::Key);
-            x = d.put(buf, x, area.y, area.right().saturating_sub(x), &format!(" {}", short(what)), Role::KeyDesc);
-        }
+        d.put(buf, area.x, area.y, area.width, &format!("{typed} ..."), Role::Key);
         return;
     }
     if let (Some(diag), Place::Cockpit) = (d.app.diags.first(), &d.app.place) {
@@ -207,11 +203,6 @@ fn footer(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), &keys, Role::Key);
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), &format!(" {label}  "), Role::KeyDesc);
     }
-}
-
-/// The first words of a key's description: hints are many.
-fn short(text: &str) -> String {
-    text.split([',', ':', ';']).next().unwrap_or(text).to_owned()
 }
 
 fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {

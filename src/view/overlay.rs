@@ -9,7 +9,8 @@ use ratatui::layout::Rect;
 
 pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     match &d.app.overlay {
-        None | Some(Overlay::Quit) => {}
+        None => hints(d, body, buf),
+        Some(Overlay::Quit) => {}
         Some(Overlay::Prompt(p)) => completions(d, p, body, buf),
         Some(Overlay::Search(p, chooser)) => {
             let area = frame(d, body, &chooser.title, chooser.items.len() + 1, 76, buf);
@@ -21,6 +22,27 @@ pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
             list(d, chooser, area, buf, hits);
         }
         Some(Overlay::Columns { selected }) => columns(d, *selected, body, buf),
+    }
+}
+
+/// What may follow the chords typed so far, over the last rows.
+fn hints(d: &Draw, body: Rect, buf: &mut Buffer) {
+    let n = d.app.hints.len();
+    if n == 0 {
+        return;
+    }
+    let columns = usize::from(body.width / 38).clamp(1, n);
+    let rows = n.div_ceil(columns);
+    let (top, each) = (body.bottom().saturating_sub(rows as u16 + 1), body.width / columns as u16);
+    for y in top..body.bottom() {
+        d.put(buf, body.x, y, body.width, &" ".repeat(usize::from(body.width)), Role::Dialog);
+    }
+    d.rule(buf, Rect { y: top, height: 1, ..body }, "", "", false);
+    for (i, (chord, what)) in d.app.hints.iter().enumerate() {
+        let (x, y) = (body.x + each * (i / rows) as u16, top + 1 + (i % rows) as u16);
+        let end = d.put(buf, x + 1, y, 10, &chord.to_string(), Role::Key);
+        let room = (x + each).saturating_sub(end + 2);
+        d.put(buf, end + 1, y, room, &cut(what, usize::from(room), d.glyphs.ellipsis), Role::KeyDesc);
     }
 }
 
