@@ -3,6 +3,8 @@
 //! `tests/lab/run` brings them up and runs everything; with a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test lab`. Without `QD_LAB`
 //! every test is reported as ignored. Kept apart from libtest because the tests stop each other's servers: they run one by one, in this order.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
+
 mod support;
 
 use rustix::process::Signal;
@@ -261,6 +263,9 @@ fn a_hostile_exec_plugin_paints_nothing_and_is_ended(lab: &Lab) {
     );
 }
 
+/// What ends `qd`, and how.
+type Way = (&'static str, fn(&Term));
+
 fn the_terminal_is_given_back(lab: &Lab) {
     let ways: [(&str, fn(&Term)); 3] =
         [("quit", |t| t.keys("\x03\x03")), ("SIGTERM", |t| t.signal(Signal::TERM)), ("SIGHUP", |t| t.signal(Signal::HUP))];
@@ -283,7 +288,7 @@ fn no_secret_is_shown_or_kept(lab: &Lab) {
     let secrets = [canary.as_str(), base64.trim(), "admin-token"];
     let room = Room::new();
     let mut said = Vec::new();
-    let commands: [&[&str]; 6] = [
+    let commands: &[&[&str]] = &[
         &["get", "pods", "--all", "-o", "json"],
         &["get", "events", "--all", "-o", "yaml"],
         &["fleet", "-o", "wide"],
@@ -292,7 +297,7 @@ fn no_secret_is_shown_or_kept(lab: &Lab) {
         &["snapshot", "--screen", "cockpit", "--cols", "160", "--rows", "50"],
     ];
     for args in commands {
-        let out = room.qd(&lab.kubeconfig(), &[args, &["--log-level", "trace"]].concat());
+        let out = room.qd(&lab.kubeconfig(), &[*args, &["--log-level", "trace"]].concat());
         said.push((args.join(" "), [out.stdout, out.stderr].concat()));
     }
     let mut term = cockpit(lab, &room, &["--log-level", "trace"]);
