@@ -3,6 +3,8 @@
 //! The rooms and what each may touch are the table in the crate's documentation. Read as tokens, not as items: a path in a macro's
 //! arguments counts as one in a `use`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
+
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
