@@ -163,7 +163,7 @@ pub enum Command {
 /// The simulated fleet's options.
 #[derive(Args, Debug, Clone)]
 pub struct Demo {
-    /// calm, on-call-night, node-lost, region-down or huge
+    /// calm, on-call-night, node-lost, region-down, huge, or a file that ends in .toml
     #[arg(long, value_name = "NAME", default_value = "on-call-night")]
     pub scenario: String,
     /// How many clusters
@@ -178,6 +178,12 @@ pub struct Demo {
     /// The same seed gives the same fleet
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Pod updates a second and cluster
+    #[arg(long, value_name = "RATE")]
+    pub churn: Option<f64>,
+    /// As a user who may not see nodes and secrets, nor change anything
+    #[arg(long)]
+    pub viewer: bool,
     /// Serve only, without the cockpit; --kubeconfig names the file that is written
     #[arg(long)]
     pub serve: bool,

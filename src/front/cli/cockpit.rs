@@ -4,15 +4,22 @@ use super::args::{Color, Demo, Global};
 use super::fail::{Code, Failure};
 use super::read::select;
 use crate::app::{App, Event};
-use crate::config::{Config, config_dir};
+use crate::config::{Config, Loaded, config_dir};
 use crate::front::tui::terminal::Terminal;
 use crate::keymap::Keymap;
 use crate::model::Kind;
 use crate::runtime::{self, Fleet, SESSION, members};
+use crate::sim;
 use crate::state::StateDir;
 use std::io::IsTerminal as _;
 
 pub fn run(global: &Global, screen: Option<&str>, greeting: Option<String>) -> Result<Code, Failure> {
+    check(screen)?;
+    open(global, screen, greeting, Config::load(global.config.as_deref()), StateDir::open().ok())
+}
+
+/// What has to be right before anything is opened.
+fn check(screen: Option<&str>) -> Result<(), Failure> {
     if let Some(screen) = screen
         && screen != "cockpit"
     {
@@ -21,9 +28,12 @@ pub fn run(global: &Global, screen: Option<&str>, greeting: Option<String>) -> R
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::usage("the cockpit needs a terminal").hint("qd snapshot draws one screen; qd get prints rows"));
     }
-    let loaded = Config::load(global.config.as_deref());
+    Ok(())
+}
+
+/// The cockpit with a configuration and a state directory.
+fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded: Loaded, state: Option<StateDir>) -> Result<Code, Failure> {
     let (config, mut diags) = (loaded.config, loaded.diags);
-    let state = StateDir::open().ok();
     super::log(global, config.log_level.value, state.as_ref())?;
     let targets = select(global, &config)?;
     diags.extend(config.unmatched(&targets.iter().map(|t| t.name.clone()).collect::<Vec<_>>()));
@@ -65,6 +75,53 @@ pub fn run(global: &Global, screen: Option<&str>, greeting: Option<String>) -> R
 }
 
 pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, Failure> {
-    let _ = (global, screen, demo);
-    Err(Failure::failed("demo", "the simulated fleet is not in this build"))
+    let wrong = |d: crate::diag::Diag| Failure { hint: d.hint.clone(), ..Failure::usage(crate::diag::Diag { hint: None, ..d }.to_string()) };
+    let mut scenario = sim::Scenario::load(&demo.scenario).map_err(wrong)?;
+    scenario.resize(demo.clusters, demo.nodes, demo.pods).map_err(wrong)?;
+    scenario.seed = demo.seed.unwrap_or(scenario.seed);
+    scenario.churn = demo.churn.unwrap_or(scenario.churn);
+    if !demo.serve {
+        check(screen)?;
+    }
+    crate::client::install_crypto_provider();
+    crate::client::raise_nofile_limit();
+    let about = scenario.about.clone();
+    let kubeconfig = if demo.serve { global.kubeconfig.clone() } else { None };
+    let running = sim::start(&sim::Options { scenario, kubeconfig, viewer: demo.viewer }).map_err(|e| Failure::failed("demo", e.to_string()))?;
+    if demo.serve {
+        let line = format!("serving {} clusters; KUBECONFIG={}", running.fleet.names().count(), running.kubeconfig.display());
+        super::runtime()?.block_on(until_asked_to_end(&line))?;
+        return Ok(Code::Done);
+    }
+    let mut global = global.clone();
+    global.kubeconfig = Some(running.kubeconfig.clone());
+    let own = Config::load(global.config.as_deref());
+    let loaded = if global.config.is_some() { own } else { Config::parse(&demo_config(&own.config, running.fleet.names()), std::path::Path::new("demo.toml")) };
+    // The person's own session is not touched.
+    let state = StateDir::open().ok().and_then(|s| StateDir::at(&s.path("demo")).ok());
+    open(&global, screen, Some(about), loaded, state)
+}
+
+/// Says that it serves, and does until somebody asks the process to end.
+async fn until_asked_to_end(line: &str) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut int, mut term, mut hup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    println!("{line}");
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+        _ = hup.recv() => {}
+    }
+    Ok(())
+}
+
+/// The fleet's tiers and rooms; theme and keys as the person has them.
+fn demo_config<'a>(own: &Config, names: impl Iterator<Item = &'a str>) -> String {
+    let mut text = format!("theme = {:?}\nkeymap = {:?}\n", own.theme.value, own.keymap.value);
+    for name in names {
+        let tier = if name.starts_with("prod") { "production" } else if name == "staging" { "staging" } else { "development" };
+        let group = name.split('-').nth(1).filter(|_| name.starts_with("prod")).map_or_else(|| "lab".to_owned(), |region| format!("room-{region}"));
+        text.push_str(&format!("[clusters.\"{name}\"]\ntier = \"{tier}\"\ngroup = \"{group}\"\n"));
+    }
+    text
 }

@@ -1,0 +1,231 @@
+//! A cluster from a scenario and a seed: nodes, namespaces and apps, made by the controllers themselves on a clock that runs
+//! from a month ago to now.
+
+use super::control::{self, Action};
+use super::make::{self, App, NodeSpec};
+use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SERVICES, STATEFULSETS};
+use super::scenario::Scenario;
+use super::store::{Key, State, parse_time};
+use serde_json::{Value, json};
+
+/// A Deployment.
+pub fn deployment(app: &App, replicas: i64) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}, "annotations": {}},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": app.name}}, "template": make::template(app), "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}},
+        "status": {},
+    })
+}
+
+fn statefulset(app: &App, replicas: i64) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},
+        "spec": {"replicas": replicas, "serviceName": app.name, "podManagementPolicy": "OrderedReady", "selector": {"matchLabels": {"app": app.name}}, "template": make::template(app),
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, "revisionHistoryLimit": 10},
+        "status": {"replicas": 0},
+    })
+}
+
+fn daemonset(app: &App) -> Value {
+    let mut template = make::template(app);
+    template["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+    template["spec"]["priorityClassName"] = "system-node-critical".into();
+    json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},
+        "spec": {"selector": {"matchLabels": {"app": app.name}}, "template": template, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}, "revisionHistoryLimit": 10},
+        "status": {},
+    })
+}
+
+fn cronjob(app: &App, schedule: &str) -> Value {
+    let mut template = make::template(app);
+    template["spec"]["restartPolicy"] = "Never".into();
+    if let Some(c) = template["spec"]["containers"][0].as_object_mut() {
+        c.shift_remove("readinessProbe");
+        c.shift_remove("ports");
+    }
+    json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},
+        "spec": {"schedule": schedule, "concurrencyPolicy": "Forbid", "suspend": false, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1,
+            "jobTemplate": {"metadata": {}, "spec": {"completions": 1, "parallelism": 1, "backoffLimit": 2, "completionMode": "NonIndexed", "suspend": false, "template": template}}},
+        "status": {},
+    })
+}
+
+fn service(app: &App, ip: u8) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "namespace": app.namespace, "labels": {"app": app.name}},
+        "spec": {"type": "ClusterIP", "clusterIP": format!("10.96.{ip}.{}", make::fnv(&app.name) % 250 + 1), "selector": {"app": app.name}, "sessionAffinity": "None",
+            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]},
+        "status": {"loadBalancer": {}},
+    })
+}
+
+fn hpa(app: &App, min: i64, max: i64) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": app.name, "namespace": app.namespace},
+        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app.name}, "minReplicas": min, "maxReplicas": max,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]},
+        "status": {"currentReplicas": 0, "desiredReplicas": 0},
+    })
+}
+
+fn pdb(app: &App, rule: (&str, Value)) -> Value {
+    json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": app.name}}, rule.0: rule.1},
+        "status": {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0},
+    })
+}
+
+/// The apps that every cluster has: namespace, name, replicas, millicores, MiB, and what guards or scales it.
+const APPS: [(&str, &str, i64, i64, i64, &str); 17] = [
+    ("pay", "checkout", 6, 250, 512, "pdb"),
+    ("pay", "api", 10, 200, 384, "hpa"),
+    ("pay", "ledger", 4, 150, 256, "pdb"),
+    ("pay", "fraud", 3, 400, 768, ""),
+    ("shop", "cart", 5, 150, 256, "pdb"),
+    ("shop", "web", 8, 100, 192, "hpa"),
+    ("shop", "search", 4, 500, 1024, "pdb"),
+    ("shop", "catalog", 4, 200, 384, ""),
+    ("shop", "recommend", 3, 300, 512, "hpa"),
+    ("auth", "login", 4, 100, 192, "pdb"),
+    ("auth", "session", 3, 100, 256, ""),
+    ("data", "ingest", 4, 250, 512, "hpa"),
+    ("data", "stream", 3, 300, 768, ""),
+    ("monitoring", "grafana", 1, 100, 256, ""),
+    ("monitoring", "alertmanager", 2, 50, 128, ""),
+    ("kube-system", "coredns", 3, 100, 70, "pdb"),
+    ("ingress", "gateway", 4, 300, 256, "pdb"),
+];
+const SETS: [(&str, &str, i64, i64, i64); 4] = [("pay", "db", 3, 500, 2048), ("data", "kafka", 3, 400, 2048), ("auth", "redis", 3, 100, 512), ("monitoring", "prometheus", 2, 500, 2048)];
+const DAEMONS: [(&str, &str, i64, i64); 4] = [("kube-system", "kube-proxy", 50, 64), ("kube-system", "cni", 50, 96), ("monitoring", "node-exporter", 30, 48), ("monitoring", "log-agent", 60, 128)];
+const CRONS: [(&str, &str, &str); 4] = [("data", "backup", "0 2 * * *"), ("data", "compact", "*/10 * * * *"), ("shop", "reprice", "*/15 * * * *"), ("auth", "expire", "*/20 * * * *")];
+
+const DAY: i64 = 86_400;
+
+/// What is made, when (seconds before the start), and where.
+type Plan = Vec<(i64, Res, Value)>;
+
+/// Makes one cluster's state as it is at `start` (unix seconds).
+pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: i64) -> State {
+    let mut s = State::new(name, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(make::fnv(name)));
+    let mut plan: Plan = Vec::new();
+    let mut rng = s.rng.fork();
+    apps(&mut plan, scenario, &mut rng);
+    let namespaces: std::collections::BTreeSet<String> = plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
+    for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ns, "labels": {"kubernetes.io/metadata.name": ns}}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
+        plan.push((32 * DAY, NAMESPACES, namespace));
+    }
+    let (cpu, memory_gi, pods) = room(&plan, scenario);
+    let region = ["eu-central", "us-east", "ap-south", "eu-west"][index % 4];
+    for n in 0..scenario.nodes {
+        let zone = format!("{region}-{}", ['a', 'b', 'c'][n % 3]);
+        let age = 31 * DAY - i64::try_from(n).unwrap_or(0) * 60;
+        plan.push((age, NODES, make::node(&NodeSpec { name: &format!("node-{:03}", n + 1), zone: &zone, region, index: n, cpu, memory_gi, pods }, start - age)));
+    }
+    plan.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+    s.world.instant = true;
+    for (age, res, value) in plan {
+        control::run(&mut s, (start - age) * 1000);
+        s.put(res, value);
+    }
+    control::settle(&mut s);
+    s.world.instant = false;
+    let mine = scenario.incidents.iter().filter(|i| i.cluster == name);
+    s.world.incidents = mine.cloned().collect();
+    for n in 0..s.world.incidents.len() {
+        let at = (start + s.world.incidents[n].at.0) * 1000;
+        s.timers.push(std::cmp::Reverse((at, Action::Incident(n))));
+    }
+    // Old troubles first, then two hours with the clockwork running.
+    control::run(&mut s, (start - 7200) * 1000);
+    s.later(0, Action::Cron);
+    control::run(&mut s, start * 1000 - 1);
+    let old = |v: &Value| parse_time(&v["lastTimestamp"]).is_none_or(|t| t < start - 3600);
+    let gone: Vec<Key> = s.tables[EVENTS].objects.iter().filter(|(_, o)| old(&o.value())).map(|(k, _)| k.clone()).collect();
+    for key in gone {
+        s.remove(EVENTS, &key);
+    }
+    (s.world.churn, s.world.replace) = (scenario.churn, scenario.replace_every);
+    if s.world.churn > 0.0 {
+        s.later(1000, Action::Churn);
+    }
+    if s.world.replace > 0.0 {
+        let first = s.rng.i64(5000..10_000);
+        s.later(first, Action::Replace);
+    }
+    s.serving = true;
+    s
+}
+
+/// Fills the plan with apps until there are enough pods.
+fn apps(plan: &mut Plan, scenario: &Scenario, rng: &mut fastrand::Rng) {
+    let mut left = i64::try_from(scenario.pods).unwrap_or(i64::MAX);
+    let app = |namespace: &str, name: &str, version: &str, cpu_m: i64, memory_mi: i64| App {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        image: format!("registry.example.com/{namespace}/{name}:{version}"),
+        cpu_m,
+        memory_mi,
+    };
+    let nodes = i64::try_from(scenario.nodes).unwrap_or(0);
+    for (ns, name, cpu, memory) in DAEMONS {
+        plan.push((30 * DAY, DAEMONSETS, daemonset(&app(ns, name, "1.4", cpu, memory))));
+        left -= nodes;
+    }
+    for (ns, name, schedule) in CRONS {
+        plan.push((20 * DAY, CRONJOBS, cronjob(&app(ns, name, "3.2", 100, 256), schedule)));
+    }
+    for (ns, name, replicas, cpu, memory) in SETS {
+        let a = app(ns, name, "15.4", cpu, memory);
+        plan.push((28 * DAY, STATEFULSETS, statefulset(&a, replicas)));
+        plan.push((28 * DAY, SERVICES, service(&a, rng.u8(..))));
+        if replicas > 2 {
+            plan.push((28 * DAY - 60, PDBS, pdb(&a, ("maxUnavailable", json!(1)))));
+        }
+        left -= replicas;
+    }
+    for (ns, name, replicas, cpu, memory, guard) in APPS {
+        let a = app(ns, name, "1.8", cpu, memory);
+        let age = rng.i64(DAY..25 * DAY);
+        plan.push((age, DEPLOYMENTS, deployment(&a, replicas)));
+        plan.push((age, SERVICES, service(&a, rng.u8(..))));
+        match guard {
+            "pdb" => plan.push((age - 60, PDBS, pdb(&a, ("maxUnavailable", json!("25%"))))),
+            "hpa" => plan.push((age - 60, HPAS, hpa(&a, 2, if name == "api" { 40 } else { 20 }))),
+            _ => {}
+        }
+        left -= replicas;
+    }
+    let mut n = 0;
+    while left > 0 {
+        n += 1;
+        let replicas = if scenario.pods > 5000 { rng.i64(4..40) } else { rng.i64(1..9) }.min(left);
+        let (ns, name) = (format!("team-{:02}", n % 24 + 1), format!("app-{n:04}"));
+        let a = app(&ns, &name, "2.1", [50, 100, 150, 200][rng.usize(..4)], [64, 128, 192, 256][rng.usize(..4)]);
+        plan.push((rng.i64(DAY..25 * DAY), DEPLOYMENTS, deployment(&a, replicas)));
+        left -= replicas;
+    }
+}
+
+/// How large the nodes must be: cores, GiB, pods.
+fn room(plan: &Plan, scenario: &Scenario) -> (i64, i64, i64) {
+    let nodes = i64::try_from(scenario.nodes).unwrap_or(1).max(1);
+    let (mut cpu, mut memory, mut pods) = (0, 0, 0);
+    for (_, res, v) in plan {
+        let ask = &v["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"];
+        let replicas = if *res == DAEMONSETS { nodes } else { v["spec"]["replicas"].as_i64().unwrap_or(0) };
+        cpu += replicas * ask["cpu"].as_str().and_then(crate::model::quantity::milli).unwrap_or(0);
+        memory += replicas * ask["memory"].as_str().and_then(crate::model::quantity::whole).unwrap_or(0);
+        pods += replicas;
+    }
+    // Two thirds are asked for.
+    let fit = |per_node: i64, sizes: &[i64]| sizes.iter().copied().find(|size| size * 2 >= per_node * 3).unwrap_or(per_node * 3 / 2 + 1);
+    let cpu = fit((cpu / nodes / 1000).max(1), &[4, 8, 16, 32, 48, 64, 96, 128]);
+    let memory = fit((memory / nodes >> 30).max(1), &[16, 32, 64, 128, 192, 256, 384, 512]);
+    (cpu, memory, fit(pods / nodes + 20, &[110, 250, 500]))
+}

@@ -1,0 +1,163 @@
+//! Sockets, TLS and connections of one simulated API server, the faults on that way, and the task that moves its time.
+
+use super::fault::{Fault, Switch};
+use super::store::State;
+use super::{api, control};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+/// One simulated cluster.
+pub struct Cluster {
+    pub name: String,
+    pub admin: String,
+    pub viewer: String,
+    pub switch: Switch,
+    state: Mutex<State>,
+    /// Timers or work may be new.
+    poke: Notify,
+}
+
+/// Unix milliseconds.
+fn millis() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+impl Cluster {
+    pub fn new(state: State, admin: String, viewer: String) -> Arc<Self> {
+        Arc::new(Self { name: state.name.clone(), admin, viewer, switch: Switch::default(), state: Mutex::new(state), poke: Notify::new() })
+    }
+
+    /// The state, to be read. A panic elsewhere does not make it unreadable.
+    pub fn read(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, at today's clock; what follows at once has followed when this returns.
+    pub fn change<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let (out, outages) = {
+            let mut s = self.read();
+            s.clock = s.clock.max(millis());
+            let out = f(&mut s);
+            control::settle(&mut s);
+            (out, std::mem::take(&mut s.world.outages))
+        };
+        for fault in outages {
+            self.fault(&fault);
+        }
+        self.poke.notify_one();
+        out
+    }
+
+    /// Lets a fault hold.
+    pub fn fault(&self, fault: &Fault) {
+        if *fault == Fault::Gone {
+            self.read().compact();
+        }
+        self.switch.set(fault);
+    }
+
+    /// Moves the cluster's time on, from timer to timer.
+    async fn live(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut s = self.read();
+                control::run(&mut s, millis());
+                let outages = std::mem::take(&mut s.world.outages);
+                let next = s.timers.peek().map(|t| t.0.0);
+                drop(s);
+                outages.iter().for_each(|f| self.fault(f));
+                next
+            };
+            let wait = next.map_or(3_600_000, |at| (at - millis()).max(1));
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())) => {}
+                () = self.poke.notified() => {}
+            }
+        }
+    }
+}
+
+/// Opens the cluster's socket and serves it until the runtime ends.
+///
+/// # Errors
+/// When there is no socket to be had.
+pub async fn listen(cluster: Arc<Cluster>, tls: Arc<rustls::ServerConfig>) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(cluster.clone().live());
+    tokio::spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
+    Ok(address)
+}
+
+async fn accept(cluster: Arc<Cluster>, first: TcpListener, address: SocketAddr, tls: TlsAcceptor) {
+    let mut faults = cluster.switch.subscribe();
+    let mut listener = Some(first);
+    loop {
+        if faults.borrow_and_update().refuse {
+            listener = None;
+            if faults.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let Some(open) = &listener else {
+            match TcpListener::bind(address).await {
+                Ok(new) => listener = Some(new),
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+            continue;
+        };
+        tokio::select! {
+            accepted = open.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    tokio::spawn(connection(cluster.clone(), stream, tls.clone()));
+                }
+            }
+            changed = faults.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Serves one connection; stops for as long as the server hangs, ends when it is cut.
+async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) {
+    let mut faults = cluster.switch.subscribe();
+    let born = faults.borrow().cut;
+    let serve = async {
+        // Small answers go at once.
+        let _ = stream.set_nodelay(true);
+        let Ok(stream) = tls.accept(stream).await else { return };
+        let service = service_fn(|request| {
+            let cluster = cluster.clone();
+            async move { Ok::<_, Infallible>(api::handle(cluster, request).await) }
+        });
+        // A client that goes away is no error of ours.
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    };
+    tokio::pin!(serve);
+    loop {
+        let (hang, cut) = {
+            let f = faults.borrow_and_update();
+            (f.hang, f.cut)
+        };
+        if cut != born {
+            return;
+        }
+        tokio::select! {
+            () = &mut serve, if !hang => return,
+            changed = faults.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Unix seconds.
+pub fn seconds() -> i64 {
+    millis().div_euclid(1000)
+}
