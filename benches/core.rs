@@ -103,7 +103,8 @@ fn run(pods: usize) {
     c.apply(Delta::State(ConnectionState::Live));
     for chunk in protos.chunks(512) {
         let at = Instant::now();
-        let changes: Vec<Change> = chunk.iter().map(|b| Change::Upsert(object::decode_proto(Kind::Pod, b, &mut interner).unwrap())).collect();
+        let changes: Vec<Change> =
+            chunk.iter().map(|b| Change::Upsert(object::decode_proto(Kind::Pod, b, &mut interner).unwrap())).collect();
         decode += at.elapsed();
         let at = Instant::now();
         let touched = c.apply(Delta::Rows { kind: Kind::Pod, changes });
@@ -113,7 +114,11 @@ fn run(pods: usize) {
         judge += at.elapsed();
     }
     c.apply(Delta::KindState(Kind::Pod, KindState::Live));
-    println!("{:<44} {pods:>7} pods   {:>6.0} bytes", "memory a row, with its shared strings", (rss_mib() - before) * 1024.0 * 1024.0 / pods as f64);
+    println!(
+        "{:<44} {pods:>7} pods   {:>6.0} bytes",
+        "memory a row, with its shared strings",
+        (rss_mib() - before) * 1024.0 * 1024.0 / pods as f64
+    );
     say("decode all, protobuf", pods, vec![decode]);
     say("fold all", pods, vec![fold]);
     say("judge all, twelve rules", pods, vec![judge]);
@@ -137,7 +142,9 @@ fn run(pods: usize) {
         let changes = (0..50)
             .map(|k| {
                 let n = (i * 7919 + k * 104_729) % pods;
-                Change::Upsert(object::decode_proto(Kind::Pod, &object::json_to_proto(Kind::Pod, &pod(n, version)).unwrap(), &mut interner).unwrap())
+                Change::Upsert(
+                    object::decode_proto(Kind::Pod, &object::json_to_proto(Kind::Pod, &pod(n, version)).unwrap(), &mut interner).unwrap(),
+                )
             })
             .collect();
         let touched = c.apply(Delta::Rows { kind: Kind::Pod, changes });
@@ -147,7 +154,9 @@ fn run(pods: usize) {
         c.draw();
     });
     say("50 updates: make, decode, fold, judge, draw", pods, updates);
-    for (what, text) in [("filter by a field's glob", "node:node-00*"), ("filter by a bare word", "app-0012"), ("filter by status", "status!=Running")] {
+    for (what, text) in
+        [("filter by a field's glob", "node:node-00*"), ("filter by a bare word", "app-0012"), ("filter by status", "status!=Running")]
+    {
         let times = timed(9, |_| {
             let world = World { store: &c.store, engine: &c.engine, now: NOW };
             for text in ["", text] {

@@ -25,7 +25,8 @@ fn commands() -> String {
 }
 
 fn keys() -> String {
-    let mut out = "# Keys\n\nThe keymaps that come with qd. `keys.toml` in the configuration directory lies over the chosen one.\n".to_owned();
+    let mut out =
+        "# Keys\n\nThe keymaps that come with qd. `keys.toml` in the configuration directory lies over the chosen one.\n".to_owned();
     for (name, _) in EMBEDDED {
         let (keymap, diags) = Keymap::load(name, None);
         assert!(diags.is_empty(), "{diags:?}");
@@ -101,7 +102,14 @@ fn cli() -> String {
 fn pages_are_what_the_code_says() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut stale = Vec::new();
-    for (name, text) in [("commands.md", commands()), ("keys.md", keys()), ("fields.md", fields()), ("rules.md", rules()), ("settings.md", settings()), ("cli.md", cli())] {
+    for (name, text) in [
+        ("commands.md", commands()),
+        ("keys.md", keys()),
+        ("fields.md", fields()),
+        ("rules.md", rules()),
+        ("settings.md", settings()),
+        ("cli.md", cli()),
+    ] {
         let path = dir.join(name);
         if std::fs::read_to_string(&path).unwrap_or_default() == text {
             continue;

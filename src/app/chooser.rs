@@ -74,7 +74,8 @@ pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
         all.truncate(LIMIT);
         return all;
     }
-    let (pattern, mut matcher, mut buffer) = (Pattern::parse(text, CaseMatching::Smart, Normalization::Smart), Matcher::new(Config::DEFAULT), Vec::new());
+    let (pattern, mut matcher, mut buffer) =
+        (Pattern::parse(text, CaseMatching::Smart, Normalization::Smart), Matcher::new(Config::DEFAULT), Vec::new());
     let exact = |item: &Item| item.text == text || PaneName::find(text).is_some_and(|p| p.name() == item.text);
     let mut scored: Vec<(u32, Item)> = all
         .into_iter()
@@ -128,7 +129,9 @@ pub enum Overlay {
     Search(Prompt, Chooser),
     Choose(Chooser),
     /// The column chooser of the pane; the place in all columns.
-    Columns { selected: usize },
+    Columns {
+        selected: usize,
+    },
     /// A question about quitting.
     Quit,
 }

@@ -46,7 +46,8 @@ pub fn line_key(line: &Line) -> String {
     format!("{}/{}/{uid}", line.cluster.0, line.title)
 }
 
-const DEFAULT_ROWS: &[(u16, &[Subject])] = &[(7, &[Subject::Nodes, Subject::Workloads]), (5, &[Subject::Pods, Subject::Hpa, Subject::Pdb]), (3, &[Subject::Events])];
+const DEFAULT_ROWS: &[(u16, &[Subject])] =
+    &[(7, &[Subject::Nodes, Subject::Workloads]), (5, &[Subject::Pods, Subject::Hpa, Subject::Pdb]), (3, &[Subject::Events])];
 
 impl Cockpit {
     /// The configured layout, or the built-in one; names that are no pane are told.

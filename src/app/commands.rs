@@ -163,7 +163,10 @@ impl App {
                 if names.is_empty() {
                     return self.say("nothing to copy");
                 }
-                self.notice = Some(Notice::info(format!("copied {}", if names.len() == 1 { names[0].clone() } else { format!("{} names", names.len()) })));
+                self.notice = Some(Notice::info(format!(
+                    "copied {}",
+                    if names.len() == 1 { names[0].clone() } else { format!("{} names", names.len()) }
+                )));
                 return vec![Effect::Copy(names.join("\n"))];
             }
             Command::Acts => {
@@ -198,9 +201,17 @@ impl App {
                 self.quit = true;
                 return vec![Effect::SaveSession, Effect::Quit];
             }
-            Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => return self.say("C opens the columns, where they can be moved and sized"),
+            Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => {
+                return self.say("C opens the columns, where they can be moved and sized");
+            }
             Command::Unmask | Command::Fold | Command::FoldAll | Command::UnfoldAll => return self.say("open an object first (Enter)"),
-            Command::LogFollow | Command::LogWrap | Command::LogTimestamps | Command::LogPrevious | Command::LogContainer(_) | Command::LogFilter(_) | Command::LogSave(_) => {
+            Command::LogFollow
+            | Command::LogWrap
+            | Command::LogTimestamps
+            | Command::LogPrevious
+            | Command::LogContainer(_)
+            | Command::LogFilter(_)
+            | Command::LogSave(_) => {
                 return self.say("open logs first (l)");
             }
             Command::Accept | Command::Complete => {}
@@ -224,7 +235,9 @@ impl App {
         match world.store.cluster_named(name) {
             Some(c) => vec![effect(c.id)],
             None => {
-                let hint = crate::diag::nearest(name, world.store.clusters().iter().map(|c| &*c.info.name)).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                let hint = crate::diag::nearest(name, world.store.clusters().iter().map(|c| &*c.info.name))
+                    .map(|n| format!("; did you mean {n}?"))
+                    .unwrap_or_default();
                 self.notice = Some(Notice::error(format!("no cluster {name}{hint}")));
                 Vec::new()
             }
@@ -258,7 +271,10 @@ impl App {
         let Some(t) = self.table_mut() else { return self.step(world, by) };
         let n = t.view.len();
         let next = (1..=n).map(|i| (t.cursor + if by > 0 { i } else { n - i }) % n.max(1)).find(|at| {
-            t.view.key(*at).and_then(|key| crate::table::Row::of(world.store, key)).is_some_and(|row| crate::table::bad(&world.ctx(), row).fault())
+            t.view
+                .key(*at)
+                .and_then(|key| crate::table::Row::of(world.store, key))
+                .is_some_and(|row| crate::table::bad(&world.ctx(), row).fault())
         });
         match next {
             Some(at) => t.move_to(world, at),
@@ -305,7 +321,11 @@ impl App {
         match &self.place {
             Place::Table(subject) => {
                 let pane = self.panes.get(subject);
-                Spot::Table { subject: *subject, filter: pane.map(|p| p.filter_text.clone()).unwrap_or_default(), at: pane.and_then(super::TablePane::current) }
+                Spot::Table {
+                    subject: *subject,
+                    filter: pane.map(|p| p.filter_text.clone()).unwrap_or_default(),
+                    at: pane.and_then(super::TablePane::current),
+                }
             }
             Place::Detail(d) => Spot::Detail(d.object.clone()),
             _ => Spot::Cockpit,
@@ -419,7 +439,8 @@ impl App {
         let Some(mut reference) = object.or_else(|| self.highlighted(world)) else { return self.say("nothing is highlighted") };
         let Some(object) = world.store.resolve(&reference) else { return self.say(format!("{} is gone", reference.name)) };
         if let Object::Event(e) = object
-            && let Some(about) = e.about.known_kind().and_then(|k| world.store.cluster(reference.cluster)?.named(k, &e.about.namespace, &e.about.name))
+            && let Some(about) =
+                e.about.known_kind().and_then(|k| world.store.cluster(reference.cluster)?.named(k, &e.about.namespace, &e.about.name))
         {
             reference = about.reference(reference.cluster);
         }
@@ -436,7 +457,9 @@ impl App {
 
     fn open_logs(&mut self, world: &World, previous: bool) -> Vec<Effect> {
         let Some(reference) = self.highlighted(world) else { return self.say("nothing is highlighted") };
-        let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else { return self.say(format!("{} is gone", reference.name)) };
+        let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else {
+            return self.say(format!("{} is gone", reference.name));
+        };
         let object = match object {
             Object::Event(e) => e.about.known_kind().and_then(|k| cluster.named(k, &e.about.namespace, &e.about.name)).unwrap_or(object),
             o => o,
@@ -514,8 +537,16 @@ impl App {
                 Err(e) => self.notice = Some(Notice::error(e.to_string())),
             },
             None => {
-                let mut items = vec![Item { text: "worst".into(), doc: "The worst on top".into(), choice: Choice::Run(Command::Sort(Some("worst".into()))) }];
-                items.extend(t.subject.columns().iter().map(|c| Item { text: c.id.into(), doc: c.doc.into(), choice: Choice::Run(Command::Sort(Some(c.id.into()))) }));
+                let mut items = vec![Item {
+                    text: "worst".into(),
+                    doc: "The worst on top".into(),
+                    choice: Choice::Run(Command::Sort(Some("worst".into()))),
+                }];
+                items.extend(t.subject.columns().iter().map(|c| Item {
+                    text: c.id.into(),
+                    doc: c.doc.into(),
+                    choice: Choice::Run(Command::Sort(Some(c.id.into()))),
+                }));
                 self.overlay = Some(Overlay::Choose(Chooser::new("Sort by", items)));
             }
         }
@@ -524,7 +555,11 @@ impl App {
 
     fn fix(&mut self, world: &World) -> Vec<Effect> {
         let step = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).map(|f| f.next_step.clone())
+            self.cockpit
+                .lines
+                .get(self.cockpit.cursor)
+                .and_then(|l| world.engine.finding(*l.findings.first()?))
+                .map(|f| f.next_step.clone())
         } else {
             self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| f.next_step.clone()))
         };
@@ -633,7 +668,9 @@ impl App {
                     Vec::new()
                 }
             },
-            Some(Overlay::Choose(chooser)) => chooser.current().map(|i| i.choice.clone()).map(|c| self.choose(world, c)).unwrap_or_default(),
+            Some(Overlay::Choose(chooser)) => {
+                chooser.current().map(|i| i.choice.clone()).map(|c| self.choose(world, c)).unwrap_or_default()
+            }
             other => {
                 if !matches!(other, Some(Overlay::Columns { .. })) {
                     self.overlay = other;
@@ -677,7 +714,9 @@ impl App {
             (Command::ColumnMoveLeft, Some(at)) if at > 0 => columns.swap(at, at - 1),
             (Command::ColumnMoveRight, Some(at)) if at + 1 < columns.len() => columns.swap(at, at + 1),
             (Command::ColumnGrow, Some(at)) => columns[at].width = Some((columns[at].width.or(drawn).unwrap_or(column.min) + 2).min(200)),
-            (Command::ColumnShrink, Some(at)) => columns[at].width = Some(columns[at].width.or(drawn).unwrap_or(column.min).saturating_sub(2).max(3)),
+            (Command::ColumnShrink, Some(at)) => {
+                columns[at].width = Some(columns[at].width.or(drawn).unwrap_or(column.min).saturating_sub(2).max(3))
+            }
             _ => {}
         }
     }

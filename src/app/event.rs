@@ -20,7 +20,12 @@ pub enum Event {
     /// Lines of a log have come.
     Logs(RequestId, Vec<LogLine>),
     /// A container's log began, ended or failed; in words.
-    LogState { id: RequestId, pod: String, container: String, state: LogState },
+    LogState {
+        id: RequestId,
+        pod: String,
+        container: String,
+        state: LogState,
+    },
     /// Something to tell: an effect's outcome.
     Notice(Notice),
 }
@@ -78,7 +83,10 @@ pub enum Effect {
     StopLogs(RequestId),
     Copy(String),
     /// Writes a private file in the state directory or where the person said.
-    SaveFile { path: PathBuf, text: String },
+    SaveFile {
+        path: PathBuf,
+        text: String,
+    },
     Reconnect(Option<ClusterId>),
     Login(ClusterId),
     Suspend,

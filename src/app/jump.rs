@@ -12,9 +12,14 @@ pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
         cluster.objects(Kind::Pod).filter(|p| &*p.meta().namespace == namespace && selector.matches(&p.meta().labels)).collect()
     };
     match object {
-        Object::Node(n) => cluster.objects(Kind::Pod).filter(|p| matches!(p, Object::Pod(p) if p.node.as_ref() == Some(&n.meta.name))).collect(),
+        Object::Node(n) => {
+            cluster.objects(Kind::Pod).filter(|p| matches!(p, Object::Pod(p) if p.node.as_ref() == Some(&n.meta.name))).collect()
+        }
         Object::Pdb(p) => p.selector.as_ref().map(|s| selected(&p.meta.namespace, s)).unwrap_or_default(),
-        Object::Hpa(h) => Kind::parse(&h.target_kind).and_then(|k| cluster.named(k, &h.meta.namespace, &h.target_name)).map(|w| pods_of(cluster, w)).unwrap_or_default(),
+        Object::Hpa(h) => Kind::parse(&h.target_kind)
+            .and_then(|k| cluster.named(k, &h.meta.namespace, &h.target_name))
+            .map(|w| pods_of(cluster, w))
+            .unwrap_or_default(),
         Object::Workload(w) => {
             let uid = w.meta.uid;
             cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == w.meta.namespace && owned_by(cluster, p, uid)).collect()
@@ -33,7 +38,9 @@ pub fn owned_by(cluster: &Cluster, object: &Object, uid: crate::model::Uid) -> b
         if owner.uid == uid {
             return true;
         }
-        let Some(up) = Kind::parse(&owner.kind).and_then(|kind| cluster.table(kind).get(cluster.table(kind).slot_of(owner.uid)?)) else { return false };
+        let Some(up) = Kind::parse(&owner.kind).and_then(|kind| cluster.table(kind).get(cluster.table(kind).slot_of(owner.uid)?)) else {
+            return false;
+        };
         at = up;
     }
     false
@@ -46,11 +53,17 @@ pub fn covering<'a>(cluster: &'a Cluster, object: &Object, kind: Kind) -> Vec<&'
     match kind {
         Kind::Hpa => {
             let top = cluster.workload_of(object);
-            here.filter(|o| matches!(o, Object::Hpa(h) if *h.target_name == *top.meta().name && Kind::parse(&h.target_kind) == Some(top.kind()))).collect()
+            here.filter(
+                |o| matches!(o, Object::Hpa(h) if *h.target_name == *top.meta().name && Kind::parse(&h.target_kind) == Some(top.kind())),
+            )
+            .collect()
         }
         Kind::Pdb => {
             let pods = pods_of(cluster, object);
-            here.filter(|o| matches!(o, Object::Pdb(b) if b.selector.as_ref().is_some_and(|s| pods.iter().any(|p| s.matches(&p.meta().labels))))).collect()
+            here.filter(
+                |o| matches!(o, Object::Pdb(b) if b.selector.as_ref().is_some_and(|s| pods.iter().any(|p| s.matches(&p.meta().labels)))),
+            )
+            .collect()
         }
         _ => Vec::new(),
     }
@@ -58,7 +71,9 @@ pub fn covering<'a>(cluster: &'a Cluster, object: &Object, kind: Kind) -> Vec<&'
 
 impl App {
     pub(super) fn jump(&mut self, world: &World, target: Target) -> Vec<Effect> {
-        let Some(cluster) = self.highlighted_cluster(world).and_then(|id| world.store.cluster(id)) else { return self.say("nothing is highlighted") };
+        let Some(cluster) = self.highlighted_cluster(world).and_then(|id| world.store.cluster(id)) else {
+            return self.say("nothing is highlighted");
+        };
         if target == Target::Cluster {
             self.show_table(world, Subject::Clusters, "");
             if let Some(pane) = self.panes.get_mut(&Subject::Clusters) {
@@ -73,7 +88,9 @@ impl App {
             Target::Node => match object {
                 Object::Pod(p) => match p.node.as_ref().and_then(|n| cluster.named(Kind::Node, "", n)) {
                     Some(node) => self.show_object(world, &node.reference(cluster.id)),
-                    None => self.say(p.node.as_ref().map_or_else(|| format!("{name} is on no node"), |n| format!("node {n} is not among the rows"))),
+                    None => self.say(
+                        p.node.as_ref().map_or_else(|| format!("{name} is on no node"), |n| format!("node {n} is not among the rows")),
+                    ),
                 },
                 _ => self.say("only a pod is on a node"),
             },
@@ -108,7 +125,9 @@ impl App {
                     }
                 };
                 let filter = match object {
-                    Object::Workload(w) if w.kind != Kind::CronJob => format!("cluster={} ns={} owner={}", cluster.info.name, w.meta.namespace, w.meta.name),
+                    Object::Workload(w) if w.kind != Kind::CronJob => {
+                        format!("cluster={} ns={} owner={}", cluster.info.name, w.meta.namespace, w.meta.name)
+                    }
                     Object::Namespace(n) => format!("cluster={} ns={}", cluster.info.name, n.meta.name),
                     _ => filter,
                 };
@@ -130,7 +149,11 @@ impl App {
             }
             Target::Events => {
                 let ns = if reference.namespace.is_empty() { String::new() } else { format!(" ns={}", reference.namespace) };
-                self.show_table(world, Subject::Events, &format!("cluster={}{ns} object={}/{name}", cluster.info.name, reference.kind.name()));
+                self.show_table(
+                    world,
+                    Subject::Events,
+                    &format!("cluster={}{ns} object={}/{name}", cluster.info.name, reference.kind.name()),
+                );
                 Vec::new()
             }
             Target::Alerts => self.say("alerts come with the signals layer; there is no alerts pane yet"),
@@ -145,7 +168,9 @@ impl App {
 
     /// Shows the table of an object's kind with the cursor on it; what hides it is taken away.
     pub(super) fn show_object(&mut self, world: &World, reference: &ObjectRef) -> Vec<Effect> {
-        let Some((id, _)) = world.store.find(reference.cluster, reference.kind, reference.uid) else { return self.say("that object is gone") };
+        let Some((id, _)) = world.store.find(reference.cluster, reference.kind, reference.uid) else {
+            return self.say("that object is gone");
+        };
         let key = RowKey::Object(id);
         let own = Subject::of_kind(reference.kind);
         let subject = if Kind::WORKLOADS.contains(&reference.kind) { Subject::Workloads } else { own };

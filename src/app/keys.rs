@@ -67,7 +67,11 @@ impl App {
             }
             Some(Overlay::Search(prompt, chooser)) => {
                 prompt.typed();
-                chooser.items = if prompt.purpose == Purpose::Find { find_items(world, prompt.text()) } else { palette_items(world, prompt.text(), &views) };
+                chooser.items = if prompt.purpose == Purpose::Find {
+                    find_items(world, prompt.text())
+                } else {
+                    palette_items(world, prompt.text(), &views)
+                };
                 chooser.selected = 0;
             }
             _ => {}

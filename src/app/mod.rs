@@ -250,7 +250,9 @@ impl App {
             Place::Detail(d) => Some(d.object.clone()),
             Place::Logs(l) => l.objects.first().cloned(),
             Place::Help { .. } => None,
-            Place::Cockpit if self.cockpit.focus == Focus::Burning => self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.subject.clone()),
+            Place::Cockpit if self.cockpit.focus == Focus::Burning => {
+                self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.subject.clone())
+            }
             _ => self.table().and_then(|t| t.object(world)),
         }
     }
@@ -480,7 +482,8 @@ impl App {
                 Vec::new()
             }
             Event::Fetched(id, result) => {
-                let details = self.under.iter_mut().chain([&mut self.place]).filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None });
+                let details =
+                    self.under.iter_mut().chain([&mut self.place]).filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None });
                 details.flat_map(|d| d.fetched(world, id, &result)).collect()
             }
             Event::Logs(id, lines) => {

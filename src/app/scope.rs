@@ -29,7 +29,11 @@ impl Scope {
         let clusters: HashSet<ClusterId> = store
             .clusters()
             .iter()
-            .filter(|c| glob.matches(&c.info.name) || c.info.contexts.iter().any(|x| glob.matches(x)) || c.info.group.as_deref().is_some_and(|g| glob.matches(g)))
+            .filter(|c| {
+                glob.matches(&c.info.name)
+                    || c.info.contexts.iter().any(|x| glob.matches(x))
+                    || c.info.group.as_deref().is_some_and(|g| glob.matches(g))
+            })
             .map(|c| c.id)
             .collect();
         if clusters.is_empty() {

@@ -87,7 +87,10 @@ impl App {
 
     fn apply_view(&mut self, world: &World, view: &SavedView) -> Option<Subject> {
         let subject = Subject::parse(&view.pane).ok()?;
-        let columns = view.columns.iter().filter_map(|(id, width)| Some(ColumnChoice { id: subject.column(id).ok()?.id, width: (*width > 0).then_some(*width) }));
+        let columns = view
+            .columns
+            .iter()
+            .filter_map(|(id, width)| Some(ColumnChoice { id: subject.column(id).ok()?.id, width: (*width > 0).then_some(*width) }));
         let columns: Vec<_> = columns.collect();
         let pane = self.pane(subject);
         if !columns.is_empty() {
@@ -119,16 +122,26 @@ impl App {
         let mut items: Vec<Item> = self
             .views
             .iter()
-            .map(|v| Item { text: v.name.clone(), doc: format!("{} {}", v.pane, v.filter), choice: Choice::Run(Command::View(v.name.clone())) })
+            .map(|v| Item {
+                text: v.name.clone(),
+                doc: format!("{} {}", v.pane, v.filter),
+                choice: Choice::Run(Command::View(v.name.clone())),
+            })
             .collect();
-        items.push(Item { text: "save this view as ...".into(), doc: "Pane, filter, sort and columns under a name".into(), choice: Choice::Run(Command::SaveView(String::new())) });
+        items.push(Item {
+            text: "save this view as ...".into(),
+            doc: "Pane, filter, sort and columns under a name".into(),
+            choice: Choice::Run(Command::SaveView(String::new())),
+        });
         self.overlay = Some(Overlay::Choose(Chooser::new("Views", items)));
         Vec::new()
     }
 
     pub(super) fn show_view(&mut self, world: &World, name: &str) -> Vec<Effect> {
         let Some(view) = self.views.iter().find(|v| v.name == name).cloned() else {
-            let hint = crate::diag::nearest(name, self.views.iter().map(|v| v.name.as_str())).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            let hint = crate::diag::nearest(name, self.views.iter().map(|v| v.name.as_str()))
+                .map(|n| format!("; did you mean {n}?"))
+                .unwrap_or_default();
             self.notice = Some(Notice::error(format!("no view {name}{hint}")));
             return Vec::new();
         };

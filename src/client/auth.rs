@@ -36,11 +36,7 @@ pub(super) enum Auth {
     Fixed(HeaderValue),
     File(TokenFile),
     Oidc(Mutex<Oidc>),
-    Exec {
-        cluster: String,
-        pool: ExecPool,
-        spec: ExecSpec,
-    },
+    Exec { cluster: String, pool: ExecPool, spec: ExecSpec },
 }
 
 /// What to send, and what to remember in case it is refused.
@@ -52,10 +48,7 @@ pub(super) struct Grant {
 impl Auth {
     pub fn new(cluster: &str, reach: &Reach, pool: &ExecPool) -> Result<Self, ClientError> {
         let user = &reach.user;
-        let token = user
-            .token
-            .as_ref()
-            .filter(|t| !t.expose_secret().is_empty());
+        let token = user.token.as_ref().filter(|t| !t.expose_secret().is_empty());
         if let Some(path) = &user.token_file {
             return Ok(Self::File(TokenFile::new(path.into(), token.cloned())));
         }
@@ -72,11 +65,7 @@ impl Auth {
             return oidc(reach).map(|service| Self::Oidc(Mutex::new(service)));
         }
         Ok(match &reach.exec {
-            Some(spec) => Self::Exec {
-                cluster: cluster.to_owned(),
-                pool: pool.clone(),
-                spec: spec.clone(),
-            },
+            Some(spec) => Self::Exec { cluster: cluster.to_owned(), pool: pool.clone(), spec: spec.clone() },
             None => Self::Nobody,
         })
     }
@@ -90,13 +79,7 @@ impl Auth {
             Self::File(file) => Some(bearer(&file.token(FILE_AGE).await?)?),
             Self::Oidc(service) => {
                 let mut service = service.lock().await;
-                let asked = async {
-                    service
-                        .ready()
-                        .await?
-                        .call(Request::new(Body::empty()))
-                        .await
-                };
+                let asked = async { service.ready().await?.call(Request::new(Body::empty())).await };
                 tokio::time::timeout(OIDC_LIMIT, asked)
                     .await
                     .map_err(|_| unauthorized("the OIDC issuer does not answer"))?
@@ -106,11 +89,7 @@ impl Auth {
                     })?
                     .into_body()
             }
-            Self::Exec {
-                cluster,
-                pool,
-                spec,
-            } => {
+            Self::Exec { cluster, pool, spec } => {
                 let credential = pool.get(spec).await.map_err(|error| error.of(cluster))?;
                 let header = credential.token.as_ref().map(bearer).transpose()?;
                 exec = Some(credential);
@@ -138,17 +117,13 @@ impl Auth {
 
 fn oidc(reach: &Reach) -> Result<Oidc, ClientError> {
     let mut config = Config::new(reach.uri.clone());
-    config.auth_info = AuthInfo {
-        auth_provider: reach.user.auth_provider.clone(),
-        ..AuthInfo::default()
-    };
+    config.auth_info = AuthInfo { auth_provider: reach.user.auth_provider.clone(), ..AuthInfo::default() };
     let layer = config
         .auth_layer()
         .map_err(|error| ClientError::from_transport(&error))?
         .ok_or_else(|| unauthorized("the auth-provider gives no credential"))?;
-    let echo = service_fn(|request: Request<Body>| async move {
-        Ok::<_, BoxError>(Response::new(request.headers().get(AUTHORIZATION).cloned()))
-    });
+    let echo =
+        service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(Response::new(request.headers().get(AUTHORIZATION).cloned())) });
     Ok(layer.layer(echo).boxed())
 }
 
@@ -157,17 +132,14 @@ fn bearer(token: &SecretString) -> Result<HeaderValue, ClientError> {
 }
 
 fn header(value: String) -> Result<HeaderValue, ClientError> {
-    let mut value = HeaderValue::try_from(value).map_err(|_| {
-        unauthorized("the token or password holds characters that a header may not")
-    })?;
+    let mut value =
+        HeaderValue::try_from(value).map_err(|_| unauthorized("the token or password holds characters that a header may not"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn unauthorized(reason: impl Into<String>) -> ClientError {
-    ClientError::Unauthorized {
-        reason: reason.into(),
-    }
+    ClientError::Unauthorized { reason: reason.into() }
 }
 
 /// A token that somebody else keeps fresh in a file.
@@ -179,11 +151,7 @@ pub(super) struct TokenFile {
 
 impl TokenFile {
     pub fn new(path: PathBuf, fallback: Option<SecretString>) -> Self {
-        Self {
-            path,
-            last: Mutex::new(None),
-            fallback,
-        }
+        Self { path, last: Mutex::new(None), fallback }
     }
 
     /// The token, read again when what we have is older than `age`. A file that has gone leaves the last one in force.
@@ -194,18 +162,12 @@ impl TokenFile {
         {
             return Ok(token.clone());
         }
-        let kept = last
-            .as_ref()
-            .map(|(token, _)| token)
-            .or(self.fallback.as_ref());
+        let kept = last.as_ref().map(|(token, _)| token).or(self.fallback.as_ref());
         let token = match (tokio::fs::read_to_string(&self.path).await, kept) {
             (Ok(text), _) if !text.trim().is_empty() => SecretString::from(text.trim()),
             (_, Some(kept)) => kept.clone(),
             (Ok(_), None) => {
-                return Err(unauthorized(format!(
-                    "token file {} is empty",
-                    self.path.display()
-                )));
+                return Err(unauthorized(format!("token file {} is empty", self.path.display())));
             }
             (Err(error), None) => {
                 let words = format!("token file {}: {}", self.path.display(), error.kind());
@@ -245,9 +207,6 @@ mod tests {
         let error = file.token(FILE_AGE).await.unwrap_err();
         assert!(error.to_string().contains("/nowhere/token"), "{error}");
         let fallback = TokenFile::new("/nowhere/token".into(), Some("inline".into()));
-        assert_eq!(
-            fallback.token(FILE_AGE).await.unwrap().expose_secret(),
-            "inline"
-        );
+        assert_eq!(fallback.token(FILE_AGE).await.unwrap().expose_secret(), "inline");
     }
 }

@@ -15,20 +15,14 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            rng: fastrand::Rng::new(),
-            attempt: 0,
-        }
+        Self { rng: fastrand::Rng::new(), attempt: 0 }
     }
 }
 
 impl Backoff {
     /// The same seed gives the same delays.
     pub fn seeded(seed: u64) -> Self {
-        Self {
-            rng: fastrand::Rng::with_seed(seed),
-            attempt: 0,
-        }
+        Self { rng: fastrand::Rng::with_seed(seed), attempt: 0 }
     }
 
     /// The delay before the next attempt.
@@ -58,15 +52,8 @@ mod tests {
         let mut backoff = Backoff::seeded(7);
         let delays: Vec<_> = (0..200).map(|_| backoff.next_delay()).collect();
         assert!(delays.iter().all(|d| (FIRST..=LAST).contains(d)));
-        assert!(
-            delays[0] <= FIRST * 2,
-            "the first is short: {:?}",
-            delays[0]
-        );
-        assert!(
-            delays.iter().any(|d| *d > Duration::from_secs(25)),
-            "the ceiling is reached"
-        );
+        assert!(delays[0] <= FIRST * 2, "the first is short: {:?}", delays[0]);
+        assert!(delays.iter().any(|d| *d > Duration::from_secs(25)), "the ceiling is reached");
         assert_eq!(backoff.attempts(), 200);
         backoff.reset();
         assert!(backoff.next_delay() <= FIRST * 2);

@@ -38,11 +38,7 @@ pub struct BudgetConfig {
 
 impl Default for BudgetConfig {
     fn default() -> Self {
-        Self {
-            requests_per_second: 20.0,
-            burst: 40,
-            in_flight: 16,
-        }
+        Self { requests_per_second: 20.0, burst: 40, in_flight: 16 }
     }
 }
 
@@ -82,10 +78,7 @@ impl Budget {
         };
         Self(Arc::new(Inner {
             places: Arc::new(Semaphore::new(config.in_flight)),
-            bucket: Mutex::new(Bucket {
-                tokens: f64::from(config.burst),
-                at: Instant::now(),
-            }),
+            bucket: Mutex::new(Bucket { tokens: f64::from(config.burst), at: Instant::now() }),
             config,
             sent: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
@@ -113,11 +106,7 @@ impl Budget {
 
     /// Takes a token, on credit if need be: the wait until it is there.
     fn take(&self, now: Instant) -> Duration {
-        let BudgetConfig {
-            requests_per_second: rate,
-            burst,
-            ..
-        } = self.0.config;
+        let BudgetConfig { requests_per_second: rate, burst, .. } = self.0.config;
         let mut bucket = self.0.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let grown = now.duration_since(bucket.at).as_secs_f64() * rate;
         bucket.tokens = (bucket.tokens + grown).min(f64::from(burst)) - 1.0;
@@ -158,10 +147,7 @@ impl<S> Layer<S> for Budget {
     type Service = Budgeted<S>;
 
     fn layer(&self, inner: S) -> Budgeted<S> {
-        Budgeted {
-            inner,
-            budget: self.clone(),
-        }
+        Budgeted { inner, budget: self.clone() }
     }
 }
 
@@ -191,23 +177,15 @@ where
         let mut inner = self.inner.clone();
         let budget = self.budget.clone();
         Box::pin(async move {
-            let permit = if is_exempt(request.uri()) {
-                None
-            } else {
-                Some(budget.acquire().await?)
-            };
+            let permit = if is_exempt(request.uri()) { None } else { Some(budget.acquire().await?) };
             let within = request.extensions().get::<AnswerWithin>().copied();
             budget.0.sent.fetch_add(1, Ordering::Relaxed);
             let answer = async {
-                futures::future::poll_fn(|cx| inner.poll_ready(cx))
-                    .await
-                    .map_err(Into::into)?;
+                futures::future::poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
                 inner.call(request).await.map_err(Into::into)
             };
             let response = match within {
-                Some(AnswerWithin(limit)) => tokio::time::timeout(limit, answer)
-                    .await
-                    .map_err(|_| AnswerTimeout(limit))??,
+                Some(AnswerWithin(limit)) => tokio::time::timeout(limit, answer).await.map_err(|_| AnswerTimeout(limit))??,
                 None => answer.await?,
             };
             Ok(response.map(|body| Held { body, permit }))
@@ -225,10 +203,7 @@ impl<B: http_body::Body + Unpin> http_body::Body for Held<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
             self.permit = None;
@@ -251,11 +226,7 @@ mod tests {
 
     #[test]
     fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
-        let budget = Budget::new(BudgetConfig {
-            requests_per_second: 10.0,
-            burst: 5,
-            in_flight: 100,
-        });
+        let budget = Budget::new(BudgetConfig { requests_per_second: 10.0, burst: 5, in_flight: 100 });
         let now = Instant::now();
         let waits: Vec<_> = (0..8).map(|_| budget.take(now).as_millis()).collect();
         assert_eq!(waits[..5], [0; 5]);
@@ -264,30 +235,16 @@ mod tests {
         }
         let rested = now + Duration::from_secs(60);
         let waits: Vec<_> = (0..6).map(|_| budget.take(rested).is_zero()).collect();
-        assert_eq!(
-            waits,
-            [true, true, true, true, true, false],
-            "a long rest gives one burst, not more"
-        );
+        assert_eq!(waits, [true, true, true, true, true, false], "a long rest gives one burst, not more");
     }
 
     #[tokio::test]
     async fn a_place_is_held_until_it_is_given_back_and_a_cancelled_wait_is_not_counted() {
-        let budget = Budget::new(BudgetConfig {
-            in_flight: 1,
-            ..BudgetConfig::default()
-        });
+        let budget = Budget::new(BudgetConfig { in_flight: 1, ..BudgetConfig::default() });
         let held = budget.acquire().await.unwrap();
         let second = tokio::time::timeout(Duration::from_millis(20), budget.acquire()).await;
         assert!(second.is_err());
-        assert_eq!(
-            budget.used(),
-            BudgetUse {
-                sent: 0,
-                in_flight: 1,
-                waiting: 0
-            }
-        );
+        assert_eq!(budget.used(), BudgetUse { sent: 0, in_flight: 1, waiting: 0 });
         drop(held);
         assert!(budget.acquire().await.is_ok());
     }
@@ -299,8 +256,6 @@ mod tests {
         assert!(endless("/api/v1/namespaces/a/pods/b/log?follow=true"));
         assert!(!endless("/api/v1/pods?watch=false&labelSelector=watch%3D1"));
         assert!(!endless("/api/v1/pods"));
-        assert!(
-            is_exempt(&Uri::from_static("/readyz")) && !is_exempt(&Uri::from_static("/version"))
-        );
+        assert!(is_exempt(&Uri::from_static("/readyz")) && !is_exempt(&Uri::from_static("/version")));
     }
 }

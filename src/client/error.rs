@@ -56,11 +56,7 @@ pub enum ClientError {
     NeedsPrompt { cluster: String, command: String },
     /// The exec plugin failed.
     #[error("{command}: {reason}")]
-    Exec {
-        command: String,
-        reason: String,
-        hint: Option<String>,
-    },
+    Exec { command: String, reason: String, hint: Option<String> },
     /// The context cannot be used as it is written in the kubeconfig.
     #[error("kubeconfig: {reason}")]
     Config { reason: String },
@@ -105,10 +101,7 @@ impl ClientError {
 
     /// Whether this is about who we are rather than about the server.
     pub fn is_auth(&self) -> bool {
-        matches!(
-            self,
-            Self::Unauthorized { .. } | Self::NeedsPrompt { .. } | Self::Exec { .. }
-        )
+        matches!(self, Self::Unauthorized { .. } | Self::NeedsPrompt { .. } | Self::Exec { .. })
     }
 
     /// What the server (or we) asked to wait at least.
@@ -122,9 +115,7 @@ impl ClientError {
     /// Words that fit 40 columns.
     pub fn reason(&self) -> String {
         let words = match self {
-            Self::Unauthorized { reason }
-            | Self::Unreachable { reason }
-            | Self::Config { reason } => reason.clone(),
+            Self::Unauthorized { reason } | Self::Unreachable { reason } | Self::Config { reason } => reason.clone(),
             Self::Forbidden { message } => missing_permission(message),
             Self::TooLarge { .. } => "server is behind".to_owned(),
             Self::Timeout { after } => format!("no answer for {} s", after.as_secs_f32().ceil()),
@@ -141,18 +132,14 @@ impl ClientError {
     pub fn from_status(raw: &[u8]) -> Self {
         match Status::parse(raw) {
             Some(status) => status.classify(None),
-            None => Self::Decode {
-                message: "an error event without a Status".to_owned(),
-            },
+            None => Self::Decode { message: "an error event without a Status".to_owned() },
         }
     }
 
     /// An answer that is not 2xx.
     pub(super) fn from_response(code: u16, headers: &HeaderMap, body: &[u8]) -> Self {
-        let retry_after = headers
-            .get(http::header::RETRY_AFTER)
-            .and_then(|v| v.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+        let retry_after =
+            headers.get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
         let mut status = Status::parse(body).unwrap_or_else(|| Status {
             // A proxy or load balancer answers in prose or HTML: a first line of prose is worth showing.
             message: std::str::from_utf8(body)
@@ -175,22 +162,16 @@ impl ClientError {
         let mut text = String::new();
         walk(error, &mut |cause| {
             text = cause.to_string();
-            dialling |= cause
-                .downcast_ref::<legacy::Error>()
-                .is_some_and(legacy::Error::is_connect);
+            dialling |= cause.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
             proxied |= text.starts_with("tunnel error") || text.starts_with("SOCKS error");
             if found.is_none() {
                 found = recognise(cause, &text, dialling);
             }
         });
         match found {
-            Some(Self::Unreachable { reason }) if proxied => Self::Unreachable {
-                reason: format!("proxy: {reason}"),
-            },
+            Some(Self::Unreachable { reason }) if proxied => Self::Unreachable { reason: format!("proxy: {reason}") },
             Some(known) => known,
-            None => Self::Unreachable {
-                reason: shorten(&printable(&text), 120),
-            },
+            None => Self::Unreachable { reason: shorten(&printable(&text), 120) },
         }
     }
 }
@@ -198,10 +179,7 @@ impl ClientError {
 /// Visits an error and everything below it, also what `io::Error` hides from `source()`.
 fn walk<'a>(error: &'a (dyn Error + 'static), visit: &mut dyn FnMut(&'a (dyn Error + 'static))) {
     visit(error);
-    if let Some(inner) = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-    {
+    if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         walk(inner, visit);
     } else if let Some(source) = error.source() {
         walk(source, visit);
@@ -219,11 +197,7 @@ pub(super) struct DialTimeout;
 pub(super) struct AnswerTimeout(pub Duration);
 
 fn recognise(cause: &(dyn Error + 'static), text: &str, dialling: bool) -> Option<ClientError> {
-    let unreachable = |reason: &str| {
-        Some(ClientError::Unreachable {
-            reason: reason.to_owned(),
-        })
-    };
+    let unreachable = |reason: &str| Some(ClientError::Unreachable { reason: reason.to_owned() });
     if cause.is::<DialTimeout>() {
         return unreachable("dial timeout");
     }
@@ -231,9 +205,7 @@ fn recognise(cause: &(dyn Error + 'static), text: &str, dialling: bool) -> Optio
         return Some(ClientError::Timeout { after: *after });
     }
     if let Some(auth) = cause.downcast_ref::<AuthError>() {
-        return Some(ClientError::Unauthorized {
-            reason: shorten(&printable(&auth.to_string()), 120),
-        });
+        return Some(ClientError::Unauthorized { reason: shorten(&printable(&auth.to_string()), 120) });
     }
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(recognise_tls(tls));
@@ -249,40 +221,26 @@ fn recognise(cause: &(dyn Error + 'static), text: &str, dialling: bool) -> Optio
     if text == "dns error" {
         return unreachable("no such host");
     }
-    if let Some(reason) = text
-        .strip_prefix("tunnel error: ")
-        .or_else(|| text.strip_prefix("SOCKS error: "))
+    if let Some(reason) = text.strip_prefix("tunnel error: ").or_else(|| text.strip_prefix("SOCKS error: "))
         && cause.source().is_none()
     {
         // hyper-util's SOCKS keeps the cause to itself.
-        return unreachable(if reason.ends_with("underlying connection") {
-            "cannot connect"
-        } else {
-            reason
-        });
+        return unreachable(if reason.ends_with("underlying connection") { "cannot connect" } else { reason });
     }
     let io = cause.downcast_ref::<io::Error>()?;
     match io.kind() {
         io::ErrorKind::ConnectionRefused => unreachable("connection refused"),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-            unreachable("connection reset")
-        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => unreachable("connection reset"),
         io::ErrorKind::BrokenPipe => unreachable("connection closed by the server"),
         io::ErrorKind::TimedOut if dialling => unreachable("dial timeout"),
         io::ErrorKind::TimedOut => unreachable("connection lost"),
         io::ErrorKind::HostUnreachable => unreachable("no route to host"),
         io::ErrorKind::NetworkUnreachable => unreachable("network unreachable"),
-        io::ErrorKind::UnexpectedEof
-            if io
-                .get_ref()
-                .is_none_or(|inner| !inner.is::<rustls::Error>()) =>
-        {
+        io::ErrorKind::UnexpectedEof if io.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => {
             unreachable("connection closed by the server")
         }
         _ if text.contains("failed to lookup address") => unreachable("no such host"),
-        _ if io.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-            unreachable("too many open files here")
-        }
+        _ if io.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => unreachable("too many open files here"),
         _ => None,
     }
 }
@@ -290,24 +248,14 @@ fn recognise(cause: &(dyn Error + 'static), text: &str, dialling: bool) -> Optio
 fn recognise_tls(error: &rustls::Error) -> ClientError {
     let reason = match error {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "certificate has expired"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "certificate is not yet valid"
-            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "certificate has expired",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "certificate is not yet valid",
             // A rebuilt cluster: the same name for its authority, another key.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "certificate signed by unknown authority"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "certificate name mismatch"
-            }
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => "certificate signed by unknown authority",
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "certificate name mismatch",
             CertificateError::Revoked => "certificate revoked",
             other => {
-                return ClientError::Unreachable {
-                    reason: shorten(&format!("certificate: {other}"), 120),
-                };
+                return ClientError::Unreachable { reason: shorten(&format!("certificate: {other}"), 120) };
             }
         },
         rustls::Error::AlertReceived(
@@ -319,25 +267,17 @@ fn recognise_tls(error: &rustls::Error) -> ClientError {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied,
         ) => {
-            return ClientError::Unauthorized {
-                reason: "client certificate refused".to_owned(),
-            };
+            return ClientError::Unauthorized { reason: "client certificate refused".to_owned() };
         }
         rustls::Error::AlertReceived(alert) => {
-            return ClientError::Unreachable {
-                reason: format!("TLS alert {alert:?}"),
-            };
+            return ClientError::Unreachable { reason: format!("TLS alert {alert:?}") };
         }
         rustls::Error::InvalidMessage(_) => "the server does not speak TLS",
         other => {
-            return ClientError::Unreachable {
-                reason: shorten(&format!("TLS: {other}"), 120),
-            };
+            return ClientError::Unreachable { reason: shorten(&format!("TLS: {other}"), 120) };
         }
     };
-    ClientError::Unreachable {
-        reason: reason.to_owned(),
-    }
+    ClientError::Unreachable { reason: reason.to_owned() }
 }
 
 /// The parts of `metav1.Status` that decide anything.
@@ -352,56 +292,27 @@ struct Status {
 
 impl Status {
     fn parse(raw: &[u8]) -> Option<Self> {
-        let (code, reason, message, causes, seconds) = if let Some(raw) = raw.strip_prefix(b"k8s\0")
-        {
-            let status =
-                wire::Status::decode(wire::Unknown::decode(raw).ok()?.raw.as_slice()).ok()?;
+        let (code, reason, message, causes, seconds) = if let Some(raw) = raw.strip_prefix(b"k8s\0") {
+            let status = wire::Status::decode(wire::Unknown::decode(raw).ok()?.raw.as_slice()).ok()?;
             let details = status.details.unwrap_or_default();
             let causes: Vec<_> = details.causes.into_iter().map(|c| c.reason).collect();
-            (
-                status.code,
-                status.reason,
-                status.message,
-                causes,
-                details.retry_after_seconds,
-            )
+            (status.code, status.reason, status.message, causes, details.retry_after_seconds)
         } else {
             let status: json::Status = serde_json::from_slice(raw).ok()?;
-            let causes = status
-                .details
-                .causes
-                .into_iter()
-                .map(|c| c.reason)
-                .collect();
-            (
-                status.code,
-                status.reason,
-                status.message,
-                causes,
-                status.details.retry_after_seconds,
-            )
+            let causes = status.details.causes.into_iter().map(|c| c.reason).collect();
+            (status.code, status.reason, status.message, causes, status.details.retry_after_seconds)
         };
         Some(Self {
             code: u16::try_from(code).unwrap_or_default(),
-            too_large: causes.iter().any(|c| c == "ResourceVersionTooLarge")
-                || message.contains("Too large resource version"),
+            too_large: causes.iter().any(|c| c == "ResourceVersionTooLarge") || message.contains("Too large resource version"),
             message: shorten(&printable(&message), 300),
             reason,
-            retry_after: u64::try_from(seconds)
-                .ok()
-                .filter(|s| *s > 0)
-                .map(Duration::from_secs),
+            retry_after: u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs),
         })
     }
 
     fn classify(self, header: Option<Duration>) -> ClientError {
-        let Self {
-            code,
-            reason,
-            message,
-            too_large,
-            retry_after,
-        } = self;
+        let Self { code, reason, message, too_large, retry_after } = self;
         let retry_after = header.or(retry_after);
         if too_large {
             return ClientError::TooLarge { retry_after };
@@ -409,13 +320,7 @@ impl Status {
         match (code, reason.as_str()) {
             (401, _) => {
                 let plain = message.is_empty() || message == "Unauthorized";
-                ClientError::Unauthorized {
-                    reason: if plain {
-                        "credentials refused".to_owned()
-                    } else {
-                        message
-                    },
-                }
+                ClientError::Unauthorized { reason: if plain { "credentials refused".to_owned() } else { message } }
             }
             (403, _) => ClientError::Forbidden { message },
             (404, _) => ClientError::NotFound { message },
@@ -423,9 +328,7 @@ impl Status {
             (429, _) => ClientError::TooManyRequests { retry_after },
             (406, _) => ClientError::NotAcceptable { message },
             (400 | 409 | 415 | 422, _) => ClientError::Invalid { message },
-            (407, _) => ClientError::Unreachable {
-                reason: "proxy: authorization required".to_owned(),
-            },
+            (407, _) => ClientError::Unreachable { reason: "proxy: authorization required".to_owned() },
             _ => ClientError::Server { code, message },
         }
     }
@@ -502,13 +405,7 @@ fn missing_permission(message: &str) -> String {
         let (resource, _) = rest.split_once('"')?;
         Some(format!("may not {verb} {resource}"))
     };
-    parse().unwrap_or_else(|| {
-        if message.is_empty() {
-            "forbidden".to_owned()
-        } else {
-            message.to_owned()
-        }
-    })
+    parse().unwrap_or_else(|| if message.is_empty() { "forbidden".to_owned() } else { message.to_owned() })
 }
 
 /// Text from outside, on one line and without control characters.
@@ -550,34 +447,18 @@ mod tests {
 
     fn protobuf(status: &wire::Status) -> Vec<u8> {
         let mut raw = b"k8s\0".to_vec();
-        raw.extend(
-            wire::Unknown {
-                raw: status.encode_to_vec(),
-            }
-            .encode_to_vec(),
-        );
+        raw.extend(wire::Unknown { raw: status.encode_to_vec() }.encode_to_vec());
         raw
     }
 
     #[test]
     fn the_same_status_reads_alike_as_json_and_as_protobuf() {
-        let message =
-            r#"pods is forbidden: User "viewer" cannot list resource "pods" in API group """#;
+        let message = r#"pods is forbidden: User "viewer" cannot list resource "pods" in API group """#;
         let json = serde_json::json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": message});
-        let wire = wire::Status {
-            message: message.into(),
-            reason: "Forbidden".into(),
-            code: 403,
-            ..Default::default()
-        };
+        let wire = wire::Status { message: message.into(), reason: "Forbidden".into(), code: 403, ..Default::default() };
         let from_json = ClientError::from_status(json.to_string().as_bytes());
         assert_eq!(from_json, ClientError::from_status(&protobuf(&wire)));
-        assert_eq!(
-            from_json,
-            ClientError::Forbidden {
-                message: message.into()
-            }
-        );
+        assert_eq!(from_json, ClientError::Forbidden { message: message.into() });
         assert_eq!(from_json.reason(), "may not list pods");
         assert!(!from_json.worth_retry());
     }
@@ -587,51 +468,25 @@ mod tests {
         let wire = wire::Status {
             code: 504,
             reason: "Timeout".into(),
-            details: Some(wire::Details {
-                causes: vec![wire::Cause {
-                    reason: "ResourceVersionTooLarge".into(),
-                }],
-                retry_after_seconds: 1,
-            }),
+            details: Some(wire::Details { causes: vec![wire::Cause { reason: "ResourceVersionTooLarge".into() }], retry_after_seconds: 1 }),
             ..Default::default()
         };
         let retry_after = Some(Duration::from_secs(1));
-        assert_eq!(
-            ClientError::from_status(&protobuf(&wire)),
-            ClientError::TooLarge { retry_after }
-        );
+        assert_eq!(ClientError::from_status(&protobuf(&wire)), ClientError::TooLarge { retry_after });
         let plain = ClientError::from_response(504, &HeaderMap::new(), b"<html>gateway</html>");
-        assert_eq!(
-            plain,
-            ClientError::Server {
-                code: 504,
-                message: String::new()
-            }
-        );
+        assert_eq!(plain, ClientError::Server { code: 504, message: String::new() });
     }
 
     #[test]
     fn gone_comes_as_a_code_and_as_a_reason() {
-        for body in [
-            r#"{"code":410,"reason":"Expired"}"#,
-            r#"{"reason":"Expired"}"#,
-        ] {
-            assert!(
-                matches!(
-                    ClientError::from_status(body.as_bytes()),
-                    ClientError::Gone { .. }
-                ),
-                "{body}"
-            );
+        for body in [r#"{"code":410,"reason":"Expired"}"#, r#"{"reason":"Expired"}"#] {
+            assert!(matches!(ClientError::from_status(body.as_bytes()), ClientError::Gone { .. }), "{body}");
         }
     }
 
     #[test]
     fn retry_after_is_taken_from_the_header() {
-        let headers = HeaderMap::from_iter([(
-            http::header::RETRY_AFTER,
-            http::HeaderValue::from_static("7"),
-        )]);
+        let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, http::HeaderValue::from_static("7"))]);
         let error = ClientError::from_response(429, &headers, b"");
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
         assert!(error.worth_retry());
@@ -647,22 +502,10 @@ mod tests {
             ClientError::from_transport(&io::Error::new(io::ErrorKind::InvalidData, inner)).reason()
         };
         assert_eq!(tls(CertificateError::Expired), "certificate has expired");
-        assert_eq!(
-            tls(CertificateError::UnknownIssuer),
-            "certificate signed by unknown authority"
-        );
-        assert_eq!(
-            tls(CertificateError::NotValidForName),
-            "certificate name mismatch"
-        );
-        assert_eq!(
-            ClientError::from_transport(&DialTimeout).reason(),
-            "dial timeout"
-        );
-        let long = ClientError::Server {
-            code: 500,
-            message: "語".repeat(60),
-        };
+        assert_eq!(tls(CertificateError::UnknownIssuer), "certificate signed by unknown authority");
+        assert_eq!(tls(CertificateError::NotValidForName), "certificate name mismatch");
+        assert_eq!(ClientError::from_transport(&DialTimeout).reason(), "dial timeout");
+        let long = ClientError::Server { code: 500, message: "語".repeat(60) };
         assert!(unicode_width::UnicodeWidthStr::width(long.reason().as_str()) <= 40);
     }
 

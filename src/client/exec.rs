@@ -66,9 +66,7 @@ impl Hash for ExecSpec {
 /// Arguments and environment may hold secrets.
 impl fmt::Debug for ExecSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecSpec")
-            .field("command", &self.command)
-            .finish_non_exhaustive()
+        f.debug_struct("ExecSpec").field("command", &self.command).finish_non_exhaustive()
     }
 }
 
@@ -76,10 +74,7 @@ impl ExecSpec {
     /// The program's name without its path.
     pub fn name(&self) -> String {
         let path = Path::new(&self.command);
-        path.file_name().map_or_else(
-            || self.command.clone(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+        path.file_name().map_or_else(|| self.command.clone(), |name| name.to_string_lossy().into_owned())
     }
 
     fn info(&self, interactive: bool) -> String {
@@ -92,10 +87,7 @@ impl ExecSpec {
 
     fn command(&self, interactive: bool) -> std::process::Command {
         let mut command = std::process::Command::new(&self.command);
-        command
-            .args(&self.args)
-            .envs(&self.env)
-            .env("KUBERNETES_EXEC_INFO", self.info(interactive));
+        command.args(&self.args).envs(&self.env).env("KUBERNETES_EXEC_INFO", self.info(interactive));
         command
     }
 }
@@ -123,29 +115,14 @@ pub(super) enum ExecError {
     #[error("{command} wants to ask")]
     NeedsPrompt { command: String },
     #[error("{command}: {reason}")]
-    Failed {
-        command: String,
-        reason: String,
-        hint: Option<String>,
-    },
+    Failed { command: String, reason: String, hint: Option<String> },
 }
 
 impl ExecError {
     pub fn of(self, cluster: &str) -> ClientError {
         match self {
-            Self::NeedsPrompt { command } => ClientError::NeedsPrompt {
-                cluster: cluster.to_owned(),
-                command,
-            },
-            Self::Failed {
-                command,
-                reason,
-                hint,
-            } => ClientError::Exec {
-                command,
-                reason,
-                hint,
-            },
+            Self::NeedsPrompt { command } => ClientError::NeedsPrompt { cluster: cluster.to_owned(), command },
+            Self::Failed { command, reason, hint } => ClientError::Exec { command, reason, hint },
         }
     }
 }
@@ -182,30 +159,18 @@ impl Default for ExecPool {
 impl ExecPool {
     /// A pool whose plugins are killed after `limit`.
     pub fn with_limit(limit: Duration) -> Self {
-        Self(Arc::new(Inner {
-            slots: Mutex::default(),
-            running: Semaphore::new(AT_ONCE),
-            limit,
-            serial: AtomicU64::new(1),
-        }))
+        Self(Arc::new(Inner { slots: Mutex::default(), running: Semaphore::new(AT_ONCE), limit, serial: AtomicU64::new(1) }))
     }
 
     /// Hands over what the command of [`login_command`] printed.
     pub async fn put(&self, target: &Target, stdout: &[u8]) -> Result<(), ClientError> {
         let Some(spec) = target.exec() else {
-            return Err(ClientError::Config {
-                reason: format!("{} has no exec plugin", target.name),
-            });
+            return Err(ClientError::Config { reason: format!("{} has no exec plugin", target.name) });
         };
-        let credential = self
-            .parse(spec, stdout)
-            .map_err(|error| error.of(&target.name))?;
+        let credential = self.parse(spec, stdout).map_err(|error| error.of(&target.name))?;
         let slot = self.slot(spec);
         let mut state = slot.0.lock().await;
-        *state = State {
-            credential: Some(Arc::new(credential)),
-            ..State::default()
-        };
+        *state = State { credential: Some(Arc::new(credential)), ..State::default() };
         Ok(())
     }
 
@@ -259,21 +224,10 @@ impl ExecPool {
 
     async fn run(&self, spec: &ExecSpec) -> Result<Credential, ExecError> {
         if spec.always_interactive {
-            return Err(ExecError::NeedsPrompt {
-                command: spec.name(),
-            });
+            return Err(ExecError::NeedsPrompt { command: spec.name() });
         }
-        let failed = |reason: String, hint| ExecError::Failed {
-            command: spec.name(),
-            reason,
-            hint,
-        };
-        let _permit = self
-            .0
-            .running
-            .acquire()
-            .await
-            .map_err(|_| failed("stopped".to_owned(), None))?;
+        let failed = |reason: String, hint| ExecError::Failed { command: spec.name(), reason, hint };
+        let _permit = self.0.running.acquire().await.map_err(|_| failed("stopped".to_owned(), None))?;
         let mut process = Process::start(spec).map_err(|error| {
             let reason = match error.kind() {
                 std::io::ErrorKind::NotFound => "command not found".to_owned(),
@@ -290,9 +244,7 @@ impl ExecPool {
                 format!("printed more than 1 MiB ({status})")
             }
             Ok(Ok(status)) if status.success() => return self.parse(spec, &process.stdout),
-            Ok(Ok(status)) => status
-                .code()
-                .map_or_else(|| status.to_string(), |code| format!("exit status {code}")),
+            Ok(Ok(status)) => status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}")),
             Ok(Err(error)) => error.to_string(),
             Err(_) => {
                 process.kill();
@@ -300,56 +252,32 @@ impl ExecPool {
             }
         };
         if asks_for_a_person(&process.stderr) || asks_for_a_person(&process.stdout) {
-            return Err(ExecError::NeedsPrompt {
-                command: spec.name(),
-            });
+            return Err(ExecError::NeedsPrompt { command: spec.name() });
         }
-        Err(failed(
-            if said.is_empty() {
-                reason
-            } else {
-                format!("{said} ({reason})")
-            },
-            None,
-        ))
+        Err(failed(if said.is_empty() { reason } else { format!("{said} ({reason})") }, None))
     }
 
     fn parse(&self, spec: &ExecSpec, stdout: &[u8]) -> Result<Credential, ExecError> {
-        let failed = |reason: &str| ExecError::Failed {
-            command: spec.name(),
-            reason: reason.to_owned(),
-            hint: None,
-        };
+        let failed = |reason: &str| ExecError::Failed { command: spec.name(), reason: reason.to_owned(), hint: None };
         // The parsers' own messages quote the input, which may be a token.
         let printed: Printed = serde_json::from_slice(stdout)
             .ok()
             .or_else(|| serde_saphyr::from_slice(stdout).ok())
             .ok_or_else(|| failed("what it printed is not an ExecCredential"))?;
-        let status = printed
-            .status
-            .ok_or_else(|| failed("its ExecCredential has no status"))?;
+        let status = printed.status.ok_or_else(|| failed("its ExecCredential has no status"))?;
         let identity = match (status.client_certificate_data, status.client_key_data) {
-            (Some(certificate), Some(key)) => Some(Identity {
-                certificate,
-                key: key.into(),
-            }),
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key: key.into() }),
             (None, None) => None,
             _ => return Err(failed("it returned a certificate or a key, not both")),
         };
-        let token = status
-            .token
-            .filter(|token| !token.is_empty())
-            .map(SecretString::from);
+        let token = status.token.filter(|token| !token.is_empty()).map(SecretString::from);
         if token.is_none() && identity.is_none() {
             return Err(failed("it returned neither a token nor a certificate"));
         }
         let now = Timestamp::now();
         let expires = status
             .expiration_timestamp
-            .map(|text| {
-                text.parse::<Timestamp>()
-                    .map_err(|_| failed("its expirationTimestamp is not a time"))
-            })
+            .map(|text| text.parse::<Timestamp>().map_err(|_| failed("its expirationTimestamp is not a time")))
             .transpose()?;
         Ok(Credential {
             token,
@@ -365,10 +293,7 @@ fn renew_at(now: Timestamp, expires: Timestamp) -> Timestamp {
     let life = expires.duration_since(now);
     let margin = (life / 10).clamp(SignedDuration::ZERO, SignedDuration::from_secs(60));
     let soonest = now.saturating_add(PAUSE).unwrap_or(now);
-    expires
-        .saturating_sub(margin)
-        .unwrap_or(expires)
-        .max(soonest)
+    expires.saturating_sub(margin).unwrap_or(expires).max(soonest)
 }
 
 #[derive(Deserialize)]
@@ -389,10 +314,7 @@ struct PrintedStatus {
 /// to [`ExecPool::put`]. `None` when the target has no plugin.
 pub fn login_command(target: &Target) -> Option<std::process::Command> {
     let mut command = target.exec()?.command(true);
-    command
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::inherit())
-        .stdout(Stdio::piped());
+    command.stdin(Stdio::inherit()).stderr(Stdio::inherit()).stdout(Stdio::piped());
     Some(command)
 }
 
@@ -408,11 +330,7 @@ struct Process {
 impl Process {
     fn start(spec: &ExecSpec) -> std::io::Result<Self> {
         let mut command = Command::from(spec.command(false));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let files = limits::original_nofile();
         let detach = move || {
             rustix::process::setsid()?;
@@ -428,27 +346,13 @@ impl Process {
             command.pre_exec(detach);
         }
         let child = command.spawn()?;
-        let group = child
-            .id()
-            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-        Ok(Self {
-            child,
-            group,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            overflow: false,
-        })
+        let group = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        Ok(Self { child, group, stdout: Vec::new(), stderr: Vec::new(), overflow: false })
     }
 
     /// Until it ends, or prints too much.
     async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        let Self {
-            child,
-            stdout,
-            stderr,
-            overflow,
-            ..
-        } = self;
+        let Self { child, stdout, stderr, overflow, .. } = self;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let pipes = async {
             tokio::join!(

@@ -15,28 +15,19 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::{
-    BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider,
-    load,
-};
+use super::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load};
 
 pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 pub fn reply(code: u16, body: impl Into<Bytes>) -> Reply {
     let body = Full::new(body.into()).boxed_unsync();
-    Response::builder()
-        .status(StatusCode::from_u16(code).unwrap())
-        .body(body)
-        .unwrap()
+    Response::builder().status(StatusCode::from_u16(code).unwrap()).body(body).unwrap()
 }
 
 /// A body that begins with `start` and then goes on as `rest` says.
 pub fn flowing(start: &'static str, rest: impl Stream<Item = Bytes> + Send + 'static) -> Reply {
     let pieces = futures::stream::iter([Bytes::from(start)]).chain(rest);
-    Response::new(
-        StreamBody::new(pieces.map(|p| Ok::<_, Infallible>(http_body::Frame::data(p))))
-            .boxed_unsync(),
-    )
+    Response::new(StreamBody::new(pieces.map(|p| Ok::<_, Infallible>(http_body::Frame::data(p)))).boxed_unsync())
 }
 
 /// A loopback API server that keeps the heads of what it was sent.
@@ -58,10 +49,7 @@ impl Server {
         server
     }
 
-    pub async fn start_tls(
-        tls: rustls::ServerConfig,
-        answer: impl Fn(&Request<()>) -> Reply + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start_tls(tls: rustls::ServerConfig, answer: impl Fn(&Request<()>) -> Reply + Send + Sync + 'static) -> Self {
         let (server, listener) = Self::bind().await;
         let (seen, answer) = (server.seen.clone(), Arc::new(answer));
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
@@ -80,13 +68,7 @@ impl Server {
 
     pub async fn bind() -> (Self, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        (
-            Self {
-                address: listener.local_addr().unwrap(),
-                seen: Arc::default(),
-            },
-            listener,
-        )
+        (Self { address: listener.local_addr().unwrap(), seen: Arc::default() }, listener)
     }
 
     pub fn url(&self) -> String {
@@ -95,10 +77,7 @@ impl Server {
 
     pub fn header(&self, index: usize, name: &str) -> Option<String> {
         let seen = self.seen.lock().unwrap();
-        seen[index]
-            .headers()
-            .get(name)
-            .map(|v| v.to_str().unwrap().to_owned())
+        seen[index].headers().get(name).map(|v| v.to_str().unwrap().to_owned())
     }
 
     pub fn count(&self) -> usize {
@@ -106,11 +85,8 @@ impl Server {
     }
 }
 
-async fn serve<S>(
-    stream: S,
-    seen: Arc<Mutex<Vec<Request<()>>>>,
-    answer: Arc<impl Fn(&Request<()>) -> Reply + Send + Sync>,
-) where
+async fn serve<S>(stream: S, seen: Arc<Mutex<Vec<Request<()>>>>, answer: Arc<impl Fn(&Request<()>) -> Reply + Send + Sync>)
+where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
     let service = service_fn(|request: Request<Incoming>| {
@@ -119,9 +95,7 @@ async fn serve<S>(
         seen.lock().unwrap().push(head);
         async move { Ok::<_, Infallible>(response) }
     });
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 pub fn target(dir: &Path, cluster: &str, user: &str) -> Target {
@@ -130,29 +104,17 @@ pub fn target(dir: &Path, cluster: &str, user: &str) -> Target {
     );
     let file = dir.join("config");
     std::fs::write(&file, text).unwrap();
-    load(&LoadOptions {
-        kubeconfig: Some(file),
-        ..LoadOptions::default()
-    })
-    .unwrap()
-    .remove(0)
+    load(&LoadOptions { kubeconfig: Some(file), ..LoadOptions::default() }).unwrap().remove(0)
 }
 
 pub async fn connect_in(dir: &Path, cluster: &str, user: &str) -> Result<ReadClient, ClientError> {
     install_crypto_provider();
-    ReadClient::connect(
-        &target(dir, cluster, user),
-        &ExecPool::default(),
-        BudgetConfig::default(),
-    )
-    .await
+    ReadClient::connect(&target(dir, cluster, user), &ExecPool::default(), BudgetConfig::default()).await
 }
 
 pub async fn connect(server: &Server, user: &str) -> ReadClient {
     let dir = tempfile::tempdir().unwrap();
-    connect_in(dir.path(), &format!("server: '{}'", server.url()), user)
-        .await
-        .unwrap()
+    connect_in(dir.path(), &format!("server: '{}'", server.url()), user).await.unwrap()
 }
 
 pub fn gzipped(members: &[&[u8]]) -> Vec<u8> {

@@ -15,10 +15,7 @@ pub(super) struct Gunzip {
 
 impl Gunzip {
     pub fn new() -> Self {
-        Self {
-            decoder: MultiGzDecoder::new(Vec::new()),
-            fed: false,
-        }
+        Self { decoder: MultiGzDecoder::new(Vec::new()), fed: false }
     }
 
     pub fn feed(&mut self, piece: &[u8]) -> io::Result<Bytes> {
@@ -50,9 +47,7 @@ mod tests {
 
     #[test]
     fn three_members_in_pieces_of_any_size_lose_nothing() {
-        let texts: Vec<Vec<u8>> = (0..3u8)
-            .map(|n| (0..40_000u32).map(|i| (i % 251) as u8 ^ n).collect())
-            .collect();
+        let texts: Vec<Vec<u8>> = (0..3u8).map(|n| (0..40_000u32).map(|i| (i % 251) as u8 ^ n).collect()).collect();
         let packed: Vec<u8> = texts.iter().flat_map(|text| member(text)).collect();
         for size in [1, 7, 1000, packed.len()] {
             let mut gunzip = Gunzip::new();
@@ -61,12 +56,7 @@ mod tests {
                 out.extend(gunzip.feed(piece).unwrap());
             }
             out.extend(gunzip.finish().unwrap());
-            assert!(
-                out == texts.concat(),
-                "pieces of {size}: {} of {} bytes",
-                out.len(),
-                texts.concat().len()
-            );
+            assert!(out == texts.concat(), "pieces of {size}: {} of {} bytes", out.len(), texts.concat().len());
         }
     }
 

@@ -10,9 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kube::config::{
-    AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
-};
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 
 use super::{
     error::printable,
@@ -81,17 +79,10 @@ impl Target {
 pub enum KubeconfigError {
     /// A file that is there cannot be read, or the one given is not there.
     #[error("{}: {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// A file is not a kubeconfig. The message holds no values of it.
     #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
-    Malformed {
-        path: PathBuf,
-        line: Option<u64>,
-        message: String,
-    },
+    Malformed { path: PathBuf, line: Option<u64>, message: String },
     /// Neither a file nor a service account.
     #[error("no kubeconfig found")]
     NoneFound { looked_at: Vec<PathBuf> },
@@ -100,11 +91,7 @@ pub enum KubeconfigError {
     NoContexts { files: Vec<PathBuf> },
     /// `--context` names none.
     #[error("no context named {name:?}")]
-    UnknownContext {
-        name: String,
-        nearest: Option<String>,
-        all: Vec<String>,
-    },
+    UnknownContext { name: String, nearest: Option<String>, all: Vec<String> },
     /// `--clusters` is not a glob.
     #[error("--clusters {glob:?}: {message}")]
     BadGlob { glob: String, message: String },
@@ -120,11 +107,7 @@ impl KubeconfigError {
     /// What the user may do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::UnknownContext {
-                nearest: Some(nearest),
-                all,
-                ..
-            } => {
+            Self::UnknownContext { nearest: Some(nearest), all, .. } => {
                 format!("did you mean {nearest:?}? There are: {}", all.join(", "))
             }
             Self::UnknownContext { all, .. } | Self::NoMatch { all, .. } => {
@@ -132,10 +115,7 @@ impl KubeconfigError {
             }
             Self::NoneFound { looked_at } => {
                 let files: Vec<_> = looked_at.iter().map(|f| f.display().to_string()).collect();
-                format!(
-                    "looked at {}; set KUBECONFIG, give --kubeconfig FILE, or try `qd demo`",
-                    files.join(", ")
-                )
+                format!("looked at {}; set KUBECONFIG, give --kubeconfig FILE, or try `qd demo`", files.join(", "))
             }
             Self::NoContexts { .. } => "add one with `kubectl config set-context`".to_owned(),
             _ => return None,
@@ -145,11 +125,7 @@ impl KubeconfigError {
 
 /// The clusters to open.
 pub fn load(options: &LoadOptions) -> Result<Vec<Target>, KubeconfigError> {
-    load_from(
-        options,
-        &|name| std::env::var_os(name),
-        Path::new("/var/run/secrets/kubernetes.io/serviceaccount"),
-    )
+    load_from(options, &|name| std::env::var_os(name), Path::new("/var/run/secrets/kubernetes.io/serviceaccount"))
 }
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -164,9 +140,7 @@ fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<Vec<Target>,
         let (cluster, user, context) = parts(&config, &name);
         let reach = resolve(cluster, user, &context, options, env);
         let key = reach.as_ref().ok().map(Reach::key);
-        let same = targets
-            .iter_mut()
-            .find(|(other, target)| target.reach.is_ok() && Some(*other) == key);
+        let same = targets.iter_mut().find(|(other, target)| target.reach.is_ok() && Some(*other) == key);
         if let Some((_, target)) = same {
             target.contexts.push(name);
             continue;
@@ -187,13 +161,8 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<Kubeconfig, Kubec
     if let Some(path) = &options.kubeconfig {
         return with_contexts(read_file(path)?, vec![path.clone()]);
     }
-    let listed: Vec<PathBuf> = env("KUBECONFIG")
-        .map(|list| {
-            std::env::split_paths(&list)
-                .filter(|p| !p.as_os_str().is_empty())
-                .collect()
-        })
-        .unwrap_or_default();
+    let listed: Vec<PathBuf> =
+        env("KUBECONFIG").map(|list| std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect()).unwrap_or_default();
     let files = match env("HOME") {
         Some(home) if listed.is_empty() => vec![Path::new(&home).join(".kube/config")],
         _ => listed,
@@ -203,17 +172,14 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<Kubeconfig, Kubec
     for path in &files {
         match read_file(path) {
             Ok(next) => {
-                merged = merged
-                    .merge(next)
-                    .map_err(|error| KubeconfigError::Malformed {
-                        path: path.clone(),
-                        line: None,
-                        message: error.to_string(),
-                    })?;
+                merged = merged.merge(next).map_err(|error| KubeconfigError::Malformed {
+                    path: path.clone(),
+                    line: None,
+                    message: error.to_string(),
+                })?;
                 found.push(path.clone());
             }
-            Err(KubeconfigError::Read { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(KubeconfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
@@ -229,24 +195,14 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<Kubeconfig, Kubec
 }
 
 fn with_contexts(config: Kubeconfig, files: Vec<PathBuf>) -> Result<Kubeconfig, KubeconfigError> {
-    if config.contexts.is_empty() {
-        Err(KubeconfigError::NoContexts { files })
-    } else {
-        Ok(config)
-    }
+    if config.contexts.is_empty() { Err(KubeconfigError::NoContexts { files }) } else { Ok(config) }
 }
 
 /// One file, its relative paths made relative to it.
 fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
-    let malformed = |line, message: String| KubeconfigError::Malformed {
-        path: path.to_owned(),
-        line,
-        message,
-    };
+    let malformed = |line, message: String| KubeconfigError::Malformed { path: path.to_owned(), line, message };
     Kubeconfig::read_from(path).map_err(|error| match error {
-        kube::config::KubeconfigError::ReadConfig(source, path) => {
-            KubeconfigError::Read { path, source }
-        }
+        kube::config::KubeconfigError::ReadConfig(source, path) => KubeconfigError::Read { path, source },
         kube::config::KubeconfigError::Parse(error) => {
             let line = error.location().map(|at| at.line());
             malformed(line, without_values(&error.without_snippet().to_string()))
@@ -262,13 +218,7 @@ fn without_values(message: &str) -> String {
     for (index, part) in first.split('"').enumerate() {
         out.push_str(if index % 2 == 0 { part } else { "…" });
     }
-    for kind in [
-        "integer `",
-        "floating point `",
-        "boolean `",
-        "character `",
-        "string `",
-    ] {
+    for kind in ["integer `", "floating point `", "boolean `", "character `", "string `"] {
         if let Some(start) = out.find(kind).map(|at| at + kind.len())
             && let Some(end) = out[start..].find('`')
         {
@@ -280,52 +230,19 @@ fn without_values(message: &str) -> String {
 
 /// The service account of the pod that we run in.
 fn in_cluster(env: Env, pod: &Path) -> Option<Kubeconfig> {
-    let (host, port) = (
-        env("KUBERNETES_SERVICE_HOST")?,
-        env("KUBERNETES_SERVICE_PORT")?,
-    );
+    let (host, port) = (env("KUBERNETES_SERVICE_HOST")?, env("KUBERNETES_SERVICE_PORT")?);
     let (host, port) = (host.to_str()?, port.to_str()?);
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let file = |name: &str| pod.join(name).to_str().map(str::to_owned);
     let name = || "in-cluster".to_owned();
-    let cluster = Cluster {
-        server: Some(format!("https://{host}:{port}")),
-        certificate_authority: file("ca.crt"),
-        ..Cluster::default()
-    };
-    let user = AuthInfo {
-        token_file: file("token"),
-        ..AuthInfo::default()
-    };
-    let namespace = std::fs::read_to_string(pod.join("namespace"))
-        .ok()
-        .map(|n| n.trim().to_owned());
-    let context = Context {
-        cluster: name(),
-        user: Some(name()),
-        namespace,
-        ..Context::default()
-    };
+    let cluster = Cluster { server: Some(format!("https://{host}:{port}")), certificate_authority: file("ca.crt"), ..Cluster::default() };
+    let user = AuthInfo { token_file: file("token"), ..AuthInfo::default() };
+    let namespace = std::fs::read_to_string(pod.join("namespace")).ok().map(|n| n.trim().to_owned());
+    let context = Context { cluster: name(), user: Some(name()), namespace, ..Context::default() };
     Some(Kubeconfig {
-        clusters: vec![NamedCluster {
-            name: name(),
-            cluster: Some(cluster),
-            ..NamedCluster::default()
-        }],
-        auth_infos: vec![NamedAuthInfo {
-            name: name(),
-            auth_info: Some(user),
-            ..NamedAuthInfo::default()
-        }],
-        contexts: vec![NamedContext {
-            name: name(),
-            context: Some(context),
-            ..NamedContext::default()
-        }],
+        clusters: vec![NamedCluster { name: name(), cluster: Some(cluster), ..NamedCluster::default() }],
+        auth_infos: vec![NamedAuthInfo { name: name(), auth_info: Some(user), ..NamedAuthInfo::default() }],
+        contexts: vec![NamedContext { name: name(), context: Some(context), ..NamedContext::default() }],
         ..Kubeconfig::default()
     })
 }
@@ -341,11 +258,7 @@ fn choose(options: &LoadOptions, config: &Kubeconfig) -> Result<Vec<String>, Kub
     let mut chosen: Vec<String> = Vec::new();
     for name in &options.contexts {
         if !all.contains(name) {
-            return Err(KubeconfigError::UnknownContext {
-                name: name.clone(),
-                nearest: nearest(name, &all),
-                all,
-            });
+            return Err(KubeconfigError::UnknownContext { name: name.clone(), nearest: nearest(name, &all), all });
         }
         if !chosen.contains(name) {
             chosen.push(name.clone());
@@ -356,17 +269,11 @@ fn choose(options: &LoadOptions, config: &Kubeconfig) -> Result<Vec<String>, Kub
     }
     if let Some(glob) = &options.clusters {
         let matcher = globset::Glob::new(glob)
-            .map_err(|e| KubeconfigError::BadGlob {
-                glob: glob.clone(),
-                message: e.kind().to_string(),
-            })?
+            .map_err(|e| KubeconfigError::BadGlob { glob: glob.clone(), message: e.kind().to_string() })?
             .compile_matcher();
         chosen.retain(|name| matcher.is_match(name));
         if chosen.is_empty() {
-            return Err(KubeconfigError::NoMatch {
-                glob: glob.clone(),
-                all,
-            });
+            return Err(KubeconfigError::NoMatch { glob: glob.clone(), all });
         }
     }
     Ok(chosen)
@@ -381,28 +288,10 @@ fn nearest(name: &str, all: &[String]) -> Option<String> {
         .map(|(_, other)| other.clone())
 }
 
-fn parts<'a>(
-    config: &'a Kubeconfig,
-    name: &str,
-) -> (Option<&'a Cluster>, Option<&'a AuthInfo>, Context) {
-    let context = config
-        .contexts
-        .iter()
-        .find(|c| c.name == name)
-        .and_then(|c| c.context.clone())
-        .unwrap_or_default();
-    let cluster = config
-        .clusters
-        .iter()
-        .find(|c| c.name == context.cluster)
-        .and_then(|c| c.cluster.as_ref());
-    let user = context.user.as_ref().and_then(|name| {
-        config
-            .auth_infos
-            .iter()
-            .find(|u| u.name == *name)
-            .map(|u| u.auth_info.as_ref())
-    });
+fn parts<'a>(config: &'a Kubeconfig, name: &str) -> (Option<&'a Cluster>, Option<&'a AuthInfo>, Context) {
+    let context = config.contexts.iter().find(|c| c.name == name).and_then(|c| c.context.clone()).unwrap_or_default();
+    let cluster = config.clusters.iter().find(|c| c.name == context.cluster).and_then(|c| c.cluster.as_ref());
+    let user = context.user.as_ref().and_then(|name| config.auth_infos.iter().find(|u| u.name == *name).map(|u| u.auth_info.as_ref()));
     // A user entry without content is no credentials; a user that is named and missing is a mistake.
     static NOBODY: std::sync::LazyLock<AuthInfo> = std::sync::LazyLock::new(AuthInfo::default);
     let user = match (&context.user, user) {
@@ -423,26 +312,14 @@ fn resolve(
         return Err("the context names no cluster".to_owned());
     }
     let cluster = cluster.ok_or_else(|| format!("there is no cluster {:?}", context.cluster))?;
-    let mut user = user
-        .ok_or_else(|| {
-            format!(
-                "there is no user {:?}",
-                context.user.as_deref().unwrap_or_default()
-            )
-        })?
-        .clone();
+    let mut user = user.ok_or_else(|| format!("there is no user {:?}", context.user.as_deref().unwrap_or_default()))?.clone();
     if let Some(name) = &options.as_user {
         user.impersonate = Some(name.clone());
         if !options.as_groups.is_empty() {
             user.impersonate_groups = Some(options.as_groups.clone());
         }
     }
-    let text = |names: [&str; 2]| {
-        names
-            .iter()
-            .find_map(|name| env(name)?.into_string().ok().filter(|v| !v.is_empty()))
-            .unwrap_or_default()
-    };
+    let text = |names: [&str; 2]| names.iter().find_map(|name| env(name)?.into_string().ok().filter(|v| !v.is_empty())).unwrap_or_default();
     let proxies = reach::ProxyEnv {
         https: text(["HTTPS_PROXY", "https_proxy"]),
         http: text(["HTTP_PROXY", "http_proxy"]),

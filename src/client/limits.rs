@@ -15,16 +15,7 @@ pub fn raise_nofile_limit() -> u64 {
     let original = ORIGINAL.get_or_init(|| now);
     let wanted = now.maximum.map_or(WANTED, |hard| hard.min(WANTED));
     let current = now.current.unwrap_or(u64::MAX);
-    if current >= wanted
-        || setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: Some(wanted),
-                ..*original
-            },
-        )
-        .is_err()
-    {
+    if current >= wanted || setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..*original }).is_err() {
         return current;
     }
     wanted
@@ -32,10 +23,7 @@ pub fn raise_nofile_limit() -> u64 {
 
 /// The limit that children should have: some programs misbehave with a large one.
 pub(super) fn original_nofile() -> Option<Rlimit> {
-    ORIGINAL.get().map(|limit| Rlimit {
-        current: limit.current,
-        maximum: limit.maximum,
-    })
+    ORIGINAL.get().map(|limit| Rlimit { current: limit.current, maximum: limit.maximum })
 }
 
 /// Makes ring the TLS provider of the process; once is enough, more is harmless.
@@ -52,10 +40,7 @@ mod tests {
     fn the_limit_is_raised_and_the_original_remembered() {
         let before = getrlimit(Resource::Nofile).current;
         let raised = raise_nofile_limit();
-        assert_eq!(
-            getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
-            raised
-        );
+        assert_eq!(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX), raised);
         assert!(before.is_none_or(|before| raised >= before));
         assert_eq!(raise_nofile_limit(), raised, "twice is the same");
         assert!(original_nofile().is_some());

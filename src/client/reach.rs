@@ -44,23 +44,12 @@ impl Reach {
     pub fn new(cluster: Cluster, user: AuthInfo, env: &ProxyEnv) -> Result<Self, String> {
         let uri = server(&cluster, &user)?;
         let proxy = proxy(&cluster, &uri, env)?;
-        if let Some(name) = cluster
-            .tls_server_name
-            .as_deref()
-            .filter(|name| !name.is_empty())
-        {
-            ServerName::try_from(name)
-                .map_err(|_| format!("tls-server-name {name:?} is not a name"))?;
+        if let Some(name) = cluster.tls_server_name.as_deref().filter(|name| !name.is_empty()) {
+            ServerName::try_from(name).map_err(|_| format!("tls-server-name {name:?} is not a name"))?;
         }
         let ca = authority(&cluster)?;
         let exec = check_user(&user, &cluster, ca.as_deref())?;
-        let reach = Self {
-            uri,
-            proxy,
-            exec,
-            user,
-            cluster,
-        };
+        let reach = Self { uri, proxy, exec, user, cluster };
         reach.identity()?;
         Ok(reach)
     }
@@ -107,11 +96,7 @@ impl Reach {
             // Nothing is verified: do not ask for the system's roots, which a small image may not have.
             config.root_cert = Some(Vec::new());
         }
-        config.tls_server_name = self
-            .cluster
-            .tls_server_name
-            .clone()
-            .filter(|name| !name.is_empty());
+        config.tls_server_name = self.cluster.tls_server_name.clone().filter(|name| !name.is_empty());
         config.default_retry = false;
         config.auth_info.impersonate = self.user.impersonate.clone();
         config.auth_info.impersonate_uid = self.user.impersonate_uid.clone();
@@ -122,38 +107,23 @@ impl Reach {
             hash.update(&identity.certificate);
             hash.update(identity.key.expose_secret());
             config.auth_info.client_certificate_data = Some(STANDARD.encode(&identity.certificate));
-            config.auth_info.client_key_data =
-                Some(STANDARD.encode(identity.key.expose_secret()).into());
+            config.auth_info.client_key_data = Some(STANDARD.encode(identity.key.expose_secret()).into());
         }
-        Ok(Material {
-            config,
-            fingerprint: hash.finalize().into(),
-        })
+        Ok(Material { config, fingerprint: hash.finalize().into() })
     }
 
     fn identity(&self) -> Result<Option<Identity>, String> {
         let user = &self.user;
-        let key = user
-            .client_key_data
-            .as_ref()
-            .map(SecretString::expose_secret);
-        let certificate = content(
-            "client certificate",
-            user.client_certificate_data.as_deref(),
-            user.client_certificate.as_deref(),
-        )?;
+        let key = user.client_key_data.as_ref().map(SecretString::expose_secret);
+        let certificate = content("client certificate", user.client_certificate_data.as_deref(), user.client_certificate.as_deref())?;
         let key = content("client key", key, user.client_key.as_deref())?;
         match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 if certificates(&certificate)?.is_empty() {
                     return Err("the client certificate is not PEM".to_owned());
                 }
-                let key =
-                    String::from_utf8(key).map_err(|_| "the client key is not PEM".to_owned())?;
-                Ok(Some(Identity {
-                    certificate: String::from_utf8_lossy(&certificate).into_owned(),
-                    key: SecretString::from(key),
-                }))
+                let key = String::from_utf8(key).map_err(|_| "the client key is not PEM".to_owned())?;
+                Ok(Some(Identity { certificate: String::from_utf8_lossy(&certificate).into_owned(), key: SecretString::from(key) }))
             }
             (None, None) => Ok(None),
             (Some(_), None) => Err("a client certificate without its key".to_owned()),
@@ -177,9 +147,7 @@ fn server(cluster: &Cluster, user: &AuthInfo) -> Result<Uri, String> {
             || user.client_certificate_data.is_some();
         format!("{}://{text}", if tls { "https" } else { "http" })
     };
-    let uri: Uri = text
-        .parse()
-        .map_err(|_| format!("the server {text:?} is not a URL"))?;
+    let uri: Uri = text.parse().map_err(|_| format!("the server {text:?} is not a URL"))?;
     match (uri.scheme_str(), uri.host()) {
         (Some("https" | "http"), Some(host)) if !host.is_empty() => Ok(uri),
         _ => Err(format!("the server {text:?} is not an http(s) URL")),
@@ -192,18 +160,10 @@ fn proxy(cluster: &Cluster, server: &Uri, env: &ProxyEnv) -> Result<Option<Inter
     let matcher = if explicit.is_empty() {
         let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
         // As Go has it: the local host is never proxied.
-        if host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
-        {
+        if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
             return Ok(None);
         }
-        Matcher::builder()
-            .https(env.https.as_str())
-            .http(env.http.as_str())
-            .no(env.none.as_str())
-            .build()
+        Matcher::builder().https(env.https.as_str()).http(env.http.as_str()).no(env.none.as_str()).build()
     } else {
         Matcher::builder().all(explicit).build()
     };
@@ -219,11 +179,7 @@ fn proxy(cluster: &Cluster, server: &Uri, env: &ProxyEnv) -> Result<Option<Inter
 }
 
 fn authority(cluster: &Cluster) -> Result<Option<Vec<u8>>, String> {
-    let pem = content(
-        "certificate authority",
-        cluster.certificate_authority_data.as_deref(),
-        cluster.certificate_authority.as_deref(),
-    )?;
+    let pem = content("certificate authority", cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_deref())?;
     if let Some(pem) = &pem
         && certificates(pem)?.is_empty()
     {
@@ -234,11 +190,7 @@ fn authority(cluster: &Cluster) -> Result<Option<Vec<u8>>, String> {
 
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     CertificateDer::pem_slice_iter(pem)
-        .map(|found| {
-            found
-                .map(|der| der.to_vec())
-                .map_err(|_| "a certificate is not PEM".to_owned())
-        })
+        .map(|found| found.map(|der| der.to_vec()).map_err(|_| "a certificate is not PEM".to_owned()))
         .collect()
 }
 
@@ -248,68 +200,37 @@ fn content(what: &str, data: Option<&str>, file: Option<&str>) -> Result<Option<
     match (data.filter(set), file.filter(set)) {
         (Some(data), _) => {
             let data: String = data.split_whitespace().collect();
-            STANDARD
-                .decode(data)
-                .map(Some)
-                .map_err(|_| format!("the {what} is not base64"))
+            STANDARD.decode(data).map(Some).map_err(|_| format!("the {what} is not base64"))
         }
-        (None, Some(file)) => std::fs::read(file)
-            .map(Some)
-            .map_err(|error| format!("cannot read the {what} {file}: {}", error.kind())),
+        (None, Some(file)) => std::fs::read(file).map(Some).map_err(|error| format!("cannot read the {what} {file}: {}", error.kind())),
         (None, None) => Ok(None),
     }
 }
 
-fn check_user(
-    user: &AuthInfo,
-    cluster: &Cluster,
-    ca: Option<&[u8]>,
-) -> Result<Option<ExecSpec>, String> {
-    let has_token = user
-        .token
-        .as_ref()
-        .is_some_and(|t| !t.expose_secret().is_empty())
-        || user.token_file.is_some();
+fn check_user(user: &AuthInfo, cluster: &Cluster, ca: Option<&[u8]>) -> Result<Option<ExecSpec>, String> {
+    let has_token = user.token.as_ref().is_some_and(|t| !t.expose_secret().is_empty()) || user.token_file.is_some();
     if has_token && user.username.as_ref().is_some_and(|name| !name.is_empty()) {
         return Err("the user has a token and a password; one of them must go".to_owned());
     }
     if user.impersonate.is_none()
-        && (user.impersonate_groups.is_some()
-            || user.impersonate_uid.is_some()
-            || user.impersonate_user_extra.is_some())
+        && (user.impersonate_groups.is_some() || user.impersonate_uid.is_some() || user.impersonate_user_extra.is_some())
     {
         return Err("impersonation of groups, uid or extra needs `as`".to_owned());
     }
     if let Some(provider) = &user.auth_provider {
         if user.exec.is_some() {
-            return Err(
-                "the user has an auth-provider and an exec plugin; one of them must go".to_owned(),
-            );
+            return Err("the user has an auth-provider and an exec plugin; one of them must go".to_owned());
         }
         if provider.name != "oidc" {
-            return Err(format!(
-                "auth-provider {} is no more; use its exec plugin",
-                provider.name
-            ));
+            return Err(format!("auth-provider {} is no more; use its exec plugin", provider.name));
         }
     }
     let Some(exec) = &user.exec else {
         return Ok(None);
     };
-    let command = exec
-        .command
-        .clone()
-        .filter(|c| !c.is_empty())
-        .ok_or("the exec plugin has no command")?;
-    let api_version = exec
-        .api_version
-        .clone()
-        .unwrap_or_else(|| "client.authentication.k8s.io/v1".to_owned());
-    let pairs = exec
-        .env
-        .iter()
-        .flatten()
-        .filter_map(|pair| Some((pair.get("name")?.clone(), pair.get("value")?.clone())));
+    let command = exec.command.clone().filter(|c| !c.is_empty()).ok_or("the exec plugin has no command")?;
+    let api_version = exec.api_version.clone().unwrap_or_else(|| "client.authentication.k8s.io/v1".to_owned());
+    let pairs = exec.env.iter().flatten().filter_map(|pair| Some((pair.get("name")?.clone(), pair.get("value")?.clone())));
     Ok(Some(ExecSpec {
         command,
         args: exec.args.clone().unwrap_or_default(),
@@ -328,29 +249,13 @@ fn cluster_info(cluster: &Cluster, ca: Option<&[u8]>) -> serde_json::Value {
             info.insert(name.to_owned(), value);
         }
     };
-    let extension = cluster
-        .extensions
-        .iter()
-        .flatten()
-        .find(|e| e.name == EXEC_EXTENSION);
+    let extension = cluster.extensions.iter().flatten().find(|e| e.name == EXEC_EXTENSION);
     put("server", cluster.server.clone().map(Into::into));
-    put(
-        "tls-server-name",
-        cluster.tls_server_name.clone().map(Into::into),
-    );
-    put(
-        "insecure-skip-tls-verify",
-        cluster.insecure_skip_tls_verify.map(Into::into),
-    );
-    put(
-        "certificate-authority-data",
-        ca.map(|ca| STANDARD.encode(ca).into()),
-    );
+    put("tls-server-name", cluster.tls_server_name.clone().map(Into::into));
+    put("insecure-skip-tls-verify", cluster.insecure_skip_tls_verify.map(Into::into));
+    put("certificate-authority-data", ca.map(|ca| STANDARD.encode(ca).into()));
     put("proxy-url", cluster.proxy_url.clone().map(Into::into));
-    put(
-        "disable-compression",
-        cluster.disable_compression.map(Into::into),
-    );
+    put("disable-compression", cluster.disable_compression.map(Into::into));
     put("config", extension.map(|e| e.extension.clone()));
     info.into()
 }

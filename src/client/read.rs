@@ -101,11 +101,7 @@ pub struct ResourceRule {
 impl ReadClient {
     /// Prepares the connection: reads certificates and runs the exec plugin, but sends nothing to the cluster. Takes as
     /// long as the plugin; belongs in the cluster's own task. The crypto provider must be installed.
-    pub async fn connect(
-        target: &Target,
-        pool: &ExecPool,
-        budget: BudgetConfig,
-    ) -> Result<Self, ClientError> {
+    pub async fn connect(target: &Target, pool: &ExecPool, budget: BudgetConfig) -> Result<Self, ClientError> {
         let session = Session::new(target, pool, budget)?;
         session.ready().await?;
         Ok(Self(Arc::new(session)))
@@ -151,10 +147,7 @@ impl ReadClient {
     }
 
     /// Text, line by line: a pod's log. A broken connection comes as an `io::Error` around a [`ClientError`].
-    pub async fn get_text_stream(
-        &self,
-        path: &str,
-    ) -> Result<impl AsyncBufRead + Send + Unpin + use<>, ClientError> {
+    pub async fn get_text_stream(&self, path: &str) -> Result<impl AsyncBufRead + Send + Unpin + use<>, ClientError> {
         let stream = self.stream(path, "*/*").await?;
         Ok(StreamReader::new(stream.map_err(io::Error::other)))
     }
@@ -170,9 +163,7 @@ impl ReadClient {
         let start = Instant::now();
         let probe = async { self.get("/readyz", "*/*", within).await?.collect().await };
         match tokio::time::timeout(within, probe).await {
-            Ok(Ok(_) | Err(ClientError::Forbidden { .. } | ClientError::NotFound { .. })) => {
-                Ok(start.elapsed())
-            }
+            Ok(Ok(_) | Err(ClientError::Forbidden { .. } | ClientError::NotFound { .. })) => Ok(start.elapsed()),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ClientError::Timeout { after: within }),
         }
@@ -180,21 +171,13 @@ impl ReadClient {
 
     /// Whether we may do what `ask` says.
     pub async fn can_i(&self, ask: Ask<'_>) -> Result<Access, ClientError> {
-        let mut attributes =
-            serde_json::json!({ "verb": ask.verb, "group": ask.group, "resource": ask.resource });
-        for (name, value) in [
-            ("subresource", ask.subresource),
-            ("namespace", ask.namespace),
-        ] {
+        let mut attributes = serde_json::json!({ "verb": ask.verb, "group": ask.group, "resource": ask.resource });
+        for (name, value) in [("subresource", ask.subresource), ("namespace", ask.namespace)] {
             if let Some(value) = value {
                 attributes[name] = value.into();
             }
         }
-        self.review(
-            "SelfSubjectAccessReview",
-            serde_json::json!({ "resourceAttributes": attributes }),
-        )
-        .await
+        self.review("SelfSubjectAccessReview", serde_json::json!({ "resourceAttributes": attributes })).await
     }
 
     /// What we may do in `namespace`, as far as the server can list it (webhook authorizers cannot).
@@ -205,21 +188,12 @@ impl ReadClient {
             #[serde(default)]
             resource_rules: Vec<ResourceRule>,
         }
-        let rules: Rules = self
-            .review(
-                "SelfSubjectRulesReview",
-                serde_json::json!({ "namespace": namespace }),
-            )
-            .await?;
+        let rules: Rules = self.review("SelfSubjectRulesReview", serde_json::json!({ "namespace": namespace })).await?;
         Ok(rules.resource_rules)
     }
 
     /// The only request with a body; `kind` is one of the two reviews, which store nothing.
-    async fn review<T: DeserializeOwned>(
-        &self,
-        kind: &'static str,
-        spec: serde_json::Value,
-    ) -> Result<T, ClientError> {
+    async fn review<T: DeserializeOwned>(&self, kind: &'static str, spec: serde_json::Value) -> Result<T, ClientError> {
         #[derive(Deserialize)]
         struct Review<T> {
             status: T,
@@ -227,46 +201,27 @@ impl ReadClient {
         let path = format!("{REVIEWS}{}s", kind.to_lowercase());
         let body = serde_json::json!({ "apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec }).to_string();
         let request = || {
-            let request = Request::builder()
-                .method(Method::POST)
-                .uri(&path)
-                .header(ACCEPT, JSON);
-            request
-                .header(CONTENT_TYPE, JSON)
-                .body(Body::from(body.clone().into_bytes()))
-                .map_err(unbuildable)
+            let request = Request::builder().method(Method::POST).uri(&path).header(ACCEPT, JSON);
+            request.header(CONTENT_TYPE, JSON).body(Body::from(body.clone().into_bytes())).map_err(unbuildable)
         };
         let response = self.0.send(request, ANSWER).await?;
         let answer = ByteStream::new(response, Some(IDLE)).collect().await?;
         decode::<Review<T>>(&answer.bytes).map(|review| review.status)
     }
 
-    async fn get(
-        &self,
-        path: &str,
-        accept: &str,
-        within: Duration,
-    ) -> Result<ByteStream, ClientError> {
+    async fn get(&self, path: &str, accept: &str, within: Duration) -> Result<ByteStream, ClientError> {
         if !path.starts_with('/') {
-            return Err(ClientError::Invalid {
-                message: format!("{path:?} is not an absolute path"),
-            });
+            return Err(ClientError::Invalid { message: format!("{path:?} is not an absolute path") });
         }
-        let uri: Uri = path.parse().map_err(|_| ClientError::Invalid {
-            message: format!("{path:?} is not a path"),
-        })?;
+        let uri: Uri = path.parse().map_err(|_| ClientError::Invalid { message: format!("{path:?} is not a path") })?;
         if opens_a_session(uri.path()) {
-            return Err(ClientError::Invalid {
-                message: format!("{path:?} is more than a read"),
-            });
+            return Err(ClientError::Invalid { message: format!("{path:?} is more than a read") });
         }
         let endless = is_endless(&uri);
         let encoding = if endless { "identity" } else { "gzip" };
         let request = || {
             let request = Request::builder().method(Method::GET).uri(uri.clone());
-            let request = request
-                .header(ACCEPT, accept)
-                .header(ACCEPT_ENCODING, encoding);
+            let request = request.header(ACCEPT, accept).header(ACCEPT_ENCODING, encoding);
             request.body(Body::empty()).map_err(unbuildable)
         };
         let response = self.0.send(request, within).await?;
@@ -282,20 +237,13 @@ fn opens_a_session(path: &str) -> bool {
 }
 
 fn unbuildable(error: http::Error) -> ClientError {
-    ClientError::Invalid {
-        message: error.to_string(),
-    }
+    ClientError::Invalid { message: error.to_string() }
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
     // serde_json's message may quote a value; where it stopped is enough.
     serde_json::from_slice(bytes).map_err(|error| ClientError::Decode {
-        message: format!(
-            "{:?} error at line {} column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        ),
+        message: format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()),
     })
 }
 
@@ -308,19 +256,13 @@ pub struct ByteStream {
 impl ByteStream {
     fn new(response: http::Response<Body>, idle: Option<Duration>) -> Self {
         let (parts, body) = response.into_parts();
-        let gzip = parts
-            .headers
-            .get(CONTENT_ENCODING)
-            .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"gzip"));
+        let gzip = parts.headers.get(CONTENT_ENCODING).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"gzip"));
         let state = Some((body, gzip.then(Gunzip::new)));
         let pieces = futures::stream::unfold(state, move |state| async move {
             let (mut body, mut gunzip) = state?;
             loop {
                 return match next_piece(&mut body, idle).await {
-                    Ok(Some(piece)) => match gunzip
-                        .as_mut()
-                        .map_or(Ok(piece.clone()), |g| g.feed(&piece))
-                    {
+                    Ok(Some(piece)) => match gunzip.as_mut().map_or(Ok(piece.clone()), |g| g.feed(&piece)) {
                         Ok(piece) if piece.is_empty() => continue,
                         Ok(piece) => Some((Ok(piece), Some((body, gunzip)))),
                         Err(error) => Some((Err(bad_gzip(&error)), None)),
@@ -334,18 +276,12 @@ impl ByteStream {
                 };
             }
         });
-        Self {
-            headers: parts.headers,
-            pieces: pieces.boxed(),
-        }
+        Self { headers: parts.headers, pieces: pieces.boxed() }
     }
 
     /// `Content-Type`; empty when the server sent none.
     pub fn content_type(&self) -> &str {
-        self.headers
-            .get(CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
     /// Every header of the answer.
@@ -357,28 +293,20 @@ impl ByteStream {
     pub async fn collect(mut self) -> Result<Answer, ClientError> {
         let content_type = self.content_type().to_owned();
         let Some(first) = self.pieces.try_next().await? else {
-            return Ok(Answer {
-                bytes: Bytes::new(),
-                content_type,
-            });
+            return Ok(Answer { bytes: Bytes::new(), content_type });
         };
         let mut bytes = BytesMut::from(first);
         while let Some(piece) = self.pieces.try_next().await? {
             bytes.extend_from_slice(&piece);
         }
-        Ok(Answer {
-            bytes: bytes.freeze(),
-            content_type,
-        })
+        Ok(Answer { bytes: bytes.freeze(), content_type })
     }
 }
 
 async fn next_piece(body: &mut Body, idle: Option<Duration>) -> Result<Option<Bytes>, ClientError> {
     loop {
         let frame = match idle {
-            Some(limit) => tokio::time::timeout(limit, body.frame())
-                .await
-                .map_err(|_| ClientError::Timeout { after: limit })?,
+            Some(limit) => tokio::time::timeout(limit, body.frame()).await.map_err(|_| ClientError::Timeout { after: limit })?,
             None => body.frame().await,
         };
         match frame {
@@ -395,9 +323,7 @@ async fn next_piece(body: &mut Body, idle: Option<Duration>) -> Result<Option<By
 }
 
 fn bad_gzip(error: &io::Error) -> ClientError {
-    ClientError::Decode {
-        message: format!("gzip: {error}"),
-    }
+    ClientError::Decode { message: format!("gzip: {error}") }
 }
 
 impl Stream for ByteStream {

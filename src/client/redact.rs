@@ -15,12 +15,10 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ))
     .ok()
 });
-static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)").ok()
-});
+static ESCAPES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)").ok());
 /// A run that could be a token, with what surrounds it left out.
-static WORD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"[^\s"'`,;:=(){}\[\]<>]+"#).ok());
+static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"[^\s"'`,;:=(){}\[\]<>]+"#).ok());
 
 fn replace(text: &str, pattern: &LazyLock<Option<Regex>>, with: impl regex::Replacer) -> String {
     match LazyLock::force(pattern) {
@@ -33,19 +31,15 @@ fn replace(text: &str, pattern: &LazyLock<Option<Regex>>, with: impl regex::Repl
 /// The last line that says something, at most 160 columns.
 pub(super) fn last_words(stderr: &[u8]) -> String {
     let text = replace(&String::from_utf8_lossy(stderr), &ESCAPES, "");
-    let line = text
-        .lines()
-        .map(printable)
-        .rfind(|line| !line.is_empty())
-        .unwrap_or_default();
+    let line = text.lines().map(printable).rfind(|line| !line.is_empty()).unwrap_or_default();
     let line = replace(&line, &NAMED, "$1[hidden]");
-    let line = replace(&line, &WORD, |found: &regex::Captures<'_>| {
-        if looks_secret(&found[0]) {
-            "[hidden]".to_owned()
-        } else {
-            found[0].to_owned()
-        }
-    });
+    let line = replace(
+        &line,
+        &WORD,
+        |found: &regex::Captures<'_>| {
+            if looks_secret(&found[0]) { "[hidden]".to_owned() } else { found[0].to_owned() }
+        },
+    );
     shorten(&line, 160)
 }
 
@@ -57,11 +51,8 @@ fn looks_secret(word: &str) -> bool {
     if word.starts_with(['/', '.', '~']) {
         return false;
     }
-    word.split('.').any(|part| {
-        part.len() >= 20
-            && part.bytes().any(|b| b.is_ascii_digit())
-            && part.bytes().any(|b| b.is_ascii_alphabetic())
-    })
+    word.split('.')
+        .any(|part| part.len() >= 20 && part.bytes().any(|b| b.is_ascii_digit()) && part.bytes().any(|b| b.is_ascii_alphabetic()))
 }
 
 /// Whether the output reads like a question to a person, or like a search for a terminal.
@@ -95,43 +86,20 @@ mod tests {
     #[test]
     fn the_last_line_is_kept_and_tokens_are_not() {
         let said = |text: &str| last_words(text.as_bytes());
-        assert_eq!(
-            said("warming up\nerror: no session\n\n"),
-            "error: no session"
-        );
-        assert_eq!(
-            said("\x1b[31mbad\x1b[0m\x1b]0;title\x07 thing"),
-            "bad thing"
-        );
+        assert_eq!(said("warming up\nerror: no session\n\n"), "error: no session");
+        assert_eq!(said("\x1b[31mbad\x1b[0m\x1b]0;title\x07 thing"), "bad thing");
         for secret in [
             "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY1",
             "k8s-aws-v1.aHR0cHM6Ly9zdHMuYW1hem9u",
         ] {
-            for line in [
-                format!("got {secret} back"),
-                format!("got \"{secret}\""),
-                format!("x={secret},y"),
-            ] {
-                assert!(
-                    !said(&line).contains(secret),
-                    "{line} became {}",
-                    said(&line)
-                );
+            for line in [format!("got {secret} back"), format!("got \"{secret}\""), format!("x={secret},y")] {
+                assert!(!said(&line).contains(secret), "{line} became {}", said(&line));
             }
         }
-        assert_eq!(
-            said("client_secret=hunter2 is wrong"),
-            "client_secret=[hidden] is wrong"
-        );
-        assert_eq!(
-            said(r#"{"refresh_token": "abc"}"#),
-            r#"{"refresh_token": "[hidden]"}"#
-        );
-        assert_eq!(
-            said("Authorization: Bearer abc123"),
-            "Authorization: Bearer [hidden]"
-        );
+        assert_eq!(said("client_secret=hunter2 is wrong"), "client_secret=[hidden] is wrong");
+        assert_eq!(said(r#"{"refresh_token": "abc"}"#), r#"{"refresh_token": "[hidden]"}"#);
+        assert_eq!(said("Authorization: Bearer abc123"), "Authorization: Bearer [hidden]");
     }
 
     #[test]
@@ -147,12 +115,8 @@ mod tests {
 
     #[test]
     fn a_question_is_recognised() {
-        assert!(asks_for_a_person(
-            b"sh: 1: cannot create /dev/tty: No such device or address"
-        ));
-        assert!(asks_for_a_person(
-            b"Enter MFA code for arn:aws:iam::1:mfa/x:"
-        ));
+        assert!(asks_for_a_person(b"sh: 1: cannot create /dev/tty: No such device or address"));
+        assert!(asks_for_a_person(b"Enter MFA code for arn:aws:iam::1:mfa/x:"));
         assert!(!asks_for_a_person(b"error: connection refused"));
     }
 }

@@ -40,14 +40,8 @@ struct Live {
 }
 
 impl Session {
-    pub fn new(
-        target: &Target,
-        pool: &ExecPool,
-        budget: BudgetConfig,
-    ) -> Result<Self, ClientError> {
-        let reach = target.reach().map_err(|reason| ClientError::Config {
-            reason: reason.to_owned(),
-        })?;
+    pub fn new(target: &Target, pool: &ExecPool, budget: BudgetConfig) -> Result<Self, ClientError> {
+        let reach = target.reach().map_err(|reason| ClientError::Config { reason: reason.to_owned() })?;
         Ok(Self {
             name: target.name.clone(),
             auth: Auth::new(&target.name, reach, pool)?,
@@ -64,10 +58,7 @@ impl Session {
     /// A client and a credential, without a request: runs an exec plugin, reads certificates.
     pub async fn ready(&self) -> Result<(kube::Client, Grant), ClientError> {
         let grant = self.auth.grant().await?;
-        let identity = grant
-            .exec
-            .as_ref()
-            .and_then(|c| Some((c.serial, c.identity.clone()?)));
+        let identity = grant.exec.as_ref().and_then(|c| Some((c.serial, c.identity.clone()?)));
         let serial = identity.as_ref().map(|(serial, _)| *serial);
         let mut live = self.live.lock().await;
         if let Some(live) = live.as_ref()
@@ -75,19 +66,11 @@ impl Session {
         {
             return Ok((live.client.clone(), grant));
         }
-        let built = self
-            .build(identity.map(|(_, identity)| identity), None)
-            .await?;
+        let built = self.build(identity.map(|(_, identity)| identity), None).await?;
         let Some((client, fingerprint)) = built else {
-            return Err(ClientError::Config {
-                reason: "no client".to_owned(),
-            });
+            return Err(ClientError::Config { reason: "no client".to_owned() });
         };
-        *live = Some(Live {
-            client: client.clone(),
-            fingerprint,
-            serial,
-        });
+        *live = Some(Live { client: client.clone(), fingerprint, serial });
         Ok((client, grant))
     }
 
@@ -135,11 +118,7 @@ impl Session {
         }
         match self.build(None, Some(now.fingerprint)).await {
             Ok(Some((client, fingerprint))) => {
-                *live = Some(Live {
-                    client,
-                    fingerprint,
-                    serial: None,
-                });
+                *live = Some(Live { client, fingerprint, serial: None });
                 true
             }
             _ => credential,
@@ -148,26 +127,18 @@ impl Session {
 
     /// Reads the certificates and builds a client, unless they are what they were. Files may be on a slow disk, and the
     /// system's roots are many: off the event loop.
-    async fn build(
-        &self,
-        identity: Option<Identity>,
-        unless: Option<[u8; 32]>,
-    ) -> Result<Option<(kube::Client, [u8; 32])>, ClientError> {
+    async fn build(&self, identity: Option<Identity>, unless: Option<[u8; 32]>) -> Result<Option<(kube::Client, [u8; 32])>, ClientError> {
         let reach = self.reach.clone();
         let budget = self.budget.clone();
         let built = tokio::task::spawn_blocking(move || {
-            let material = reach
-                .material(identity.as_ref())
-                .map_err(|reason| ClientError::Config { reason })?;
+            let material = reach.material(identity.as_ref()).map_err(|reason| ClientError::Config { reason })?;
             if unless == Some(material.fingerprint) {
                 return Ok(None);
             }
             let client = stack::build(material.config, reach.proxy.as_ref(), &budget)?;
             Ok(Some((client, material.fingerprint)))
         });
-        built.await.map_err(|_| ClientError::Config {
-            reason: "building the client failed".to_owned(),
-        })?
+        built.await.map_err(|_| ClientError::Config { reason: "building the client failed".to_owned() })?
     }
 }
 
@@ -179,10 +150,6 @@ async fn read_error(response: Response<Body>) -> ClientError {
         _ => bytes::Bytes::new(),
     };
     // A redirect is an answer of something that is not an API server.
-    let code = if parts.status.is_redirection() {
-        StatusCode::BAD_GATEWAY
-    } else {
-        parts.status
-    };
+    let code = if parts.status.is_redirection() { StatusCode::BAD_GATEWAY } else { parts.status };
     ClientError::from_response(code.as_u16(), &parts.headers, &body)
 }

@@ -35,14 +35,8 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::
 pub(super) const AGENT: &str = concat!("qd/", env!("CARGO_PKG_VERSION"));
 
 /// Builds the client. Does not connect. Must run within a tokio runtime.
-pub(super) fn build(
-    mut config: Config,
-    proxy: Option<&Intercept>,
-    budget: &Budget,
-) -> Result<kube::Client, ClientError> {
-    config
-        .headers
-        .push((USER_AGENT, HeaderValue::from_static(AGENT)));
+pub(super) fn build(mut config: Config, proxy: Option<&Intercept>, budget: &Budget) -> Result<kube::Client, ClientError> {
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     let tcp = tcp();
     let Some(proxy) = proxy else {
         return finish(&config, tcp, budget);
@@ -58,9 +52,7 @@ pub(super) fn build(
         }
         Some("https") => {
             // As in Go, the cluster's roots and server name hold for its proxy too.
-            let tls = config
-                .rustls_https_connector_with_connector(tcp)
-                .map_err(refused)?;
+            let tls = config.rustls_https_connector_with_connector(tcp).map_err(refused)?;
             finish(&config, tunnel(uri, tls, proxy), budget)
         }
         _ => finish(&config, tunnel(uri, tcp, proxy), budget),
@@ -96,9 +88,7 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let tls = config
-        .rustls_https_connector_with_connector(connector)
-        .map_err(refused)?;
+    let tls = config.rustls_https_connector_with_connector(connector).map_err(refused)?;
     let http = Client::builder(TokioExecutor::new()).build(within(tls));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -117,11 +107,7 @@ where
 {
     type Dial<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
     connector.map_future(|dial| -> Dial<C::Response> {
-        Box::pin(async move {
-            tokio::time::timeout(DIAL_LIMIT, dial)
-                .await
-                .map_err(|_| DialTimeout)?
-        })
+        Box::pin(async move { tokio::time::timeout(DIAL_LIMIT, dial).await.map_err(|_| DialTimeout)? })
     })
 }
 
@@ -141,19 +127,11 @@ mod tests {
     #[tokio::test]
     async fn sockets_notice_a_peer_that_vanished() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri: Uri = format!("http://{}", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
+        let uri: Uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let stream = tcp().oneshot(uri).await.unwrap().into_inner();
         assert!(sockopt::socket_keepalive(&stream).unwrap());
-        assert_eq!(
-            sockopt::tcp_keepidle(&stream).unwrap(),
-            Duration::from_secs(5)
-        );
-        assert_eq!(
-            sockopt::tcp_keepintvl(&stream).unwrap(),
-            Duration::from_secs(3)
-        );
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), Duration::from_secs(5));
+        assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), Duration::from_secs(3));
         assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), 3);
         #[cfg(target_os = "linux")]
         assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 12_000);
@@ -162,23 +140,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_is_not_known_and_a_peer_that_vanished_are_said() {
-        let resolver = tower::service_fn(|_| async {
-            Err::<std::vec::IntoIter<_>, _>(std::io::Error::other("failed to lookup"))
-        });
+        let resolver = tower::service_fn(|_| async { Err::<std::vec::IntoIter<_>, _>(std::io::Error::other("failed to lookup")) });
         let http: Client<_, http_body_util::Empty<bytes::Bytes>> =
             Client::builder(TokioExecutor::new()).build(HttpConnector::new_with_resolver(resolver));
-        let unknown = http
-            .get(Uri::from_static("http://kube.example/"))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            ClientError::from_transport(&unknown).reason(),
-            "no such host"
-        );
+        let unknown = http.get(Uri::from_static("http://kube.example/")).await.unwrap_err();
+        assert_eq!(ClientError::from_transport(&unknown).reason(), "no such host");
         let lost = std::io::Error::from_raw_os_error(rustix::io::Errno::TIMEDOUT.raw_os_error());
-        assert_eq!(
-            ClientError::from_transport(&lost).reason(),
-            "connection lost"
-        );
+        assert_eq!(ClientError::from_transport(&lost).reason(), "connection lost");
     }
 }

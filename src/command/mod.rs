@@ -27,16 +27,7 @@ pub enum Category {
 
 impl Category {
     /// In the order in which help shows them.
-    pub const ALL: &[Self] = &[
-        Self::Move,
-        Self::Go,
-        Self::Find,
-        Self::View,
-        Self::Mark,
-        Self::Logs,
-        Self::Act,
-        Self::Session,
-    ];
+    pub const ALL: &[Self] = &[Self::Move, Self::Go, Self::Find, Self::View, Self::Mark, Self::Logs, Self::Act, Self::Session];
 
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -72,11 +63,7 @@ impl CommandInfo {
     pub fn usage(&self) -> String {
         let mut usage = self.name.to_owned();
         for arg in self.args {
-            usage.push_str(&if arg.optional {
-                format!(" [{}]", arg.name)
-            } else {
-                format!(" {}", arg.name)
-            });
+            usage.push_str(&if arg.optional { format!(" [{}]", arg.name) } else { format!(" {}", arg.name) });
         }
         usage
     }

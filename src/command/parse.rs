@@ -17,26 +17,14 @@ pub struct CommandError {
 
 impl CommandError {
     pub(super) fn unknown(word: &str) -> Self {
-        let commands = COMMANDS
-            .iter()
-            .flat_map(|info| std::iter::once(info.name).chain(info.aliases.iter().copied()));
+        let commands = COMMANDS.iter().flat_map(|info| std::iter::once(info.name).chain(info.aliases.iter().copied()));
         let panes = PaneName::ALL.iter().map(|pane| pane.name());
-        Self {
-            message: format!("unknown command `{word}`"),
-            hint: did_you_mean(word, commands.chain(panes)),
-        }
+        Self { message: format!("unknown command `{word}`"), hint: did_you_mean(word, commands.chain(panes)) }
     }
 
     fn missing(info: &CommandInfo) -> Self {
-        let arg = info
-            .args
-            .iter()
-            .find(|arg| !arg.optional)
-            .map_or("an argument", |arg| arg.name);
-        Self {
-            message: format!("{} needs {arg}", info.name),
-            hint: Some(format!("usage: {}", info.usage())),
-        }
+        let arg = info.args.iter().find(|arg| !arg.optional).map_or("an argument", |arg| arg.name);
+        Self { message: format!("{} needs {arg}", info.name), hint: Some(format!("usage: {}", info.usage())) }
     }
 }
 
@@ -49,14 +37,9 @@ impl Command {
     pub fn parse(line: &str) -> Result<Self, CommandError> {
         let line = line.trim();
         let line = line.strip_prefix(':').unwrap_or(line).trim_start();
-        let (word, rest) = line
-            .split_once(char::is_whitespace)
-            .map_or((line, ""), |(word, rest)| (word, rest.trim_start()));
+        let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim_start()));
         if word.is_empty() {
-            return Err(CommandError {
-                message: "no command".into(),
-                hint: None,
-            });
+            return Err(CommandError { message: "no command".into(), hint: None });
         }
         let as_pane = || PaneName::find(word).map(|pane| Self::Pane((pane, text(rest))));
         let Some(info) = find(word) else {
@@ -67,10 +50,7 @@ impl Command {
             return as_pane().ok_or_else(|| CommandError::missing(info));
         }
         if !rest.is_empty() && info.args.is_empty() {
-            return Err(CommandError {
-                message: format!("{word} takes no argument"),
-                hint: None,
-            });
+            return Err(CommandError { message: format!("{word} takes no argument"), hint: None });
         }
         Self::build(info, rest)
     }
@@ -93,9 +73,7 @@ impl Command {
 }
 
 fn find(word: &str) -> Option<&'static CommandInfo> {
-    COMMANDS
-        .iter()
-        .find(|info| info.name == word || info.aliases.contains(&word))
+    COMMANDS.iter().find(|info| info.name == word || info.aliases.contains(&word))
 }
 
 fn text(rest: &str) -> Option<String> {
@@ -148,17 +126,11 @@ impl Payload for Target {
 impl Payload for (PaneName, Option<String>) {
     fn read(info: &CommandInfo, rest: &str) -> Result<Self, CommandError> {
         let (word, filter) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        let numbered = || {
-            PANE_KEYS
-                .get(word.parse::<usize>().ok()?.checked_sub(1)?)
-                .copied()
-        };
-        let pane = PaneName::find(word)
-            .or_else(numbered)
-            .ok_or_else(|| CommandError {
-                message: format!("no {} is called `{word}`", info.name),
-                hint: did_you_mean(word, PaneName::ALL.iter().map(|pane| pane.name())),
-            })?;
+        let numbered = || PANE_KEYS.get(word.parse::<usize>().ok()?.checked_sub(1)?).copied();
+        let pane = PaneName::find(word).or_else(numbered).ok_or_else(|| CommandError {
+            message: format!("no {} is called `{word}`", info.name),
+            hint: did_you_mean(word, PaneName::ALL.iter().map(|pane| pane.name())),
+        })?;
         Ok((pane, text(filter.trim_start())))
     }
 
@@ -180,30 +152,10 @@ mod tests {
     fn names_are_unique_and_kebab_case_and_documented() {
         let mut seen = HashSet::new();
         for info in COMMANDS {
-            assert!(
-                info.name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '-'),
-                "{}",
-                info.name
-            );
-            assert!(
-                !info.doc.is_empty() && !info.doc.ends_with('.'),
-                "{}",
-                info.name
-            );
-            assert!(
-                info.args
-                    .iter()
-                    .all(|arg| !arg.doc.is_empty() && arg.name == arg.name.to_uppercase()),
-                "{}",
-                info.name
-            );
-            assert!(
-                info.args.iter().is_sorted_by_key(|arg| arg.optional),
-                "{}: required arguments first",
-                info.name
-            );
+            assert!(info.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", info.name);
+            assert!(!info.doc.is_empty() && !info.doc.ends_with('.'), "{}", info.name);
+            assert!(info.args.iter().all(|arg| !arg.doc.is_empty() && arg.name == arg.name.to_uppercase()), "{}", info.name);
+            assert!(info.args.iter().is_sorted_by_key(|arg| arg.optional), "{}: required arguments first", info.name);
             for name in std::iter::once(&info.name).chain(info.aliases) {
                 assert!(seen.insert(*name), "{name} is there twice");
             }
@@ -214,11 +166,7 @@ mod tests {
                 assert!(panes.insert(*name), "pane {name} is there twice");
             }
         }
-        assert!(
-            Category::ALL
-                .iter()
-                .all(|category| COMMANDS.iter().any(|info| info.category == *category))
-        );
+        assert!(Category::ALL.iter().all(|category| COMMANDS.iter().any(|info| info.category == *category)));
     }
 
     #[test]
@@ -234,11 +182,7 @@ mod tests {
             assert_eq!(command.to_string(), format!("{}{arg}", info.name));
             assert_eq!(command.info(), Some(info));
             for alias in info.aliases {
-                assert_eq!(
-                    Command::parse(&format!("{alias}{arg}")).unwrap(),
-                    command,
-                    "{alias}"
-                );
+                assert_eq!(Command::parse(&format!("{alias}{arg}")).unwrap(), command, "{alias}");
             }
         }
     }
@@ -246,58 +190,25 @@ mod tests {
     #[test]
     fn pane_names_are_commands() {
         for pane in PaneName::ALL {
-            assert_eq!(
-                Command::parse(&format!("pane {pane}")).unwrap(),
-                Command::Pane((*pane, None))
-            );
+            assert_eq!(Command::parse(&format!("pane {pane}")).unwrap(), Command::Pane((*pane, None)));
         }
-        assert_eq!(
-            Command::parse(":pods").unwrap(),
-            Command::Pane((PaneName::Pods, None))
-        );
-        assert_eq!(
-            Command::parse("deploy  image:x y").unwrap(),
-            Command::Pane((PaneName::Deployments, Some("image:x y".into())))
-        );
-        assert_eq!(
-            Command::parse("pane 3").unwrap(),
-            Command::parse("po").unwrap()
-        );
-        assert_eq!(
-            Command::parse("ns").unwrap(),
-            Command::Pane((PaneName::Namespaces, None))
-        );
-        assert_eq!(
-            Command::parse("ns pay").unwrap(),
-            Command::Namespace("pay".into())
-        );
+        assert_eq!(Command::parse(":pods").unwrap(), Command::Pane((PaneName::Pods, None)));
+        assert_eq!(Command::parse("deploy  image:x y").unwrap(), Command::Pane((PaneName::Deployments, Some("image:x y".into()))));
+        assert_eq!(Command::parse("pane 3").unwrap(), Command::parse("po").unwrap());
+        assert_eq!(Command::parse("ns").unwrap(), Command::Pane((PaneName::Namespaces, None)));
+        assert_eq!(Command::parse("ns pay").unwrap(), Command::Namespace("pay".into()));
         assert_eq!(Command::parse("jobs").unwrap(), Command::Jobs);
-        assert_eq!(
-            Command::parse("job").unwrap(),
-            Command::Pane((PaneName::Jobs, None))
-        );
-        assert_eq!(
-            Command::parse("kill").unwrap(),
-            Command::Verb(Verb::Evict, None)
-        );
+        assert_eq!(Command::parse("job").unwrap(), Command::Pane((PaneName::Jobs, None)));
+        assert_eq!(Command::parse("kill").unwrap(), Command::Verb(Verb::Evict, None));
     }
 
     #[test]
     fn mistakes_say_what_would_be_right() {
         let wrong = |line: &str| Command::parse(line).unwrap_err().to_string();
-        assert_eq!(
-            wrong("dran"),
-            "unknown command `dran` (did you mean `drain`?)"
-        );
+        assert_eq!(wrong("dran"), "unknown command `dran` (did you mean `drain`?)");
         assert_eq!(wrong("xyzzyplugh"), "unknown command `xyzzyplugh`");
-        assert_eq!(
-            wrong("go nodde"),
-            "nothing to go to is called `nodde` (did you mean `node`?)"
-        );
-        assert_eq!(
-            wrong("pane podz"),
-            "no pane is called `podz` (did you mean `pods`?)"
-        );
+        assert_eq!(wrong("go nodde"), "nothing to go to is called `nodde` (did you mean `node`?)");
+        assert_eq!(wrong("pane podz"), "no pane is called `podz` (did you mean `pods`?)");
         assert_eq!(wrong("pane 0"), "no pane is called `0`");
         assert_eq!(wrong("login"), "login needs CLUSTER (usage: login CLUSTER)");
         assert_eq!(wrong("zoom x"), "zoom takes no argument");

@@ -7,19 +7,11 @@ use super::parse::{CommandError, Payload};
 use super::{ArgInfo, Category, CommandInfo};
 
 const fn req(name: &'static str, doc: &'static str) -> ArgInfo {
-    ArgInfo {
-        name,
-        doc,
-        optional: false,
-    }
+    ArgInfo { name, doc, optional: false }
 }
 
 const fn opt(name: &'static str, doc: &'static str) -> ArgInfo {
-    ArgInfo {
-        name,
-        doc,
-        optional: true,
-    }
+    ArgInfo { name, doc, optional: true }
 }
 
 macro_rules! register {

@@ -4,14 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Units, longest first, in milliseconds.
-const UNITS: [(&str, u64); 6] = [
-    ("w", 604_800_000),
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 6] = [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Reads `5m`, `1h30m`, `2d`, `500ms`, `0s`: whole numbers, each with its unit, the longest unit first.
 /// A number without a unit is refused. `None` when it is no such text, or too long to count.
@@ -20,12 +13,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let (mut total, mut longest) = (0u64, u64::MAX);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let unit_end = rest[digits..]
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .map_or(rest.len(), |i| i + digits);
-        let (_, unit) = UNITS
-            .into_iter()
-            .find(|(name, _)| *name == &rest[digits..unit_end])?;
+        let unit_end = rest[digits..].find(|c: char| !c.is_ascii_alphabetic()).map_or(rest.len(), |i| i + digits);
+        let (_, unit) = UNITS.into_iter().find(|(name, _)| *name == &rest[digits..unit_end])?;
         if unit >= longest {
             return None;
         }
@@ -46,11 +35,7 @@ pub fn format_duration(duration: Duration) -> String {
             left %= unit;
         }
     }
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -71,19 +56,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_duration() {
-        for text in [
-            "",
-            "5",
-            "m",
-            "5 m",
-            "-5m",
-            "1.5h",
-            "5min",
-            "30m1h",
-            "1h1h",
-            "99999999999999999999s",
-            "1h x",
-        ] {
+        for text in ["", "5", "m", "5 m", "-5m", "1.5h", "5min", "30m1h", "1h1h", "99999999999999999999s", "1h x"] {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
     }

@@ -13,16 +13,10 @@ pub struct Glob {
 impl Glob {
     /// Reads a pattern; the error says in words what is wrong.
     pub fn new(text: &str) -> Result<Self, String> {
-        let glob = GlobBuilder::new(text)
-            .build()
-            .map_err(|error| error.kind().to_string())?;
+        let glob = GlobBuilder::new(text).build().map_err(|error| error.kind().to_string())?;
         let wild = text.contains(['*', '?', '[', '{']);
         let literal = wild.then(|| literal_chars(text));
-        Ok(Self {
-            text: text.to_owned(),
-            literal,
-            matcher: glob.compile_matcher(),
-        })
+        Ok(Self { text: text.to_owned(), literal, matcher: glob.compile_matcher() })
     }
 
     /// The pattern as it was written.
@@ -46,8 +40,7 @@ impl Glob {
         if self.text == name {
             return Some(usize::MAX);
         }
-        self.matches(name)
-            .then_some(self.literal.unwrap_or(usize::MAX))
+        self.matches(name).then_some(self.literal.unwrap_or(usize::MAX))
     }
 }
 
@@ -76,10 +69,7 @@ mod tests {
         assert!(rank("prod-eu") > rank("prod-e?"));
         assert!(rank("prod-e?") > rank("prod-*"));
         assert!(rank("prod-*") > rank("*"));
-        assert!(
-            rank("prod-*") > rank("{prod-eu,other-long-name}"),
-            "alternatives are not literal"
-        );
+        assert!(rank("prod-*") > rank("{prod-eu,other-long-name}"), "alternatives are not literal");
         assert_eq!(rank("dev-*"), None);
     }
 

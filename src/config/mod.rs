@@ -25,9 +25,8 @@ pub use duration::{format_duration, parse_duration};
 pub use glob::Glob;
 pub use schema::TABLES;
 pub use settings::{
-    Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, Layout, LayoutRow, LogLevel, Origin,
-    Reach, Reason, Service, Setting, Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls,
-    Velero,
+    Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, Layout, LayoutRow, LogLevel, Origin, Reach, Reason, Service, Setting,
+    Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero,
 };
 pub use walk::KeyDoc;
 
@@ -108,10 +107,7 @@ impl Default for Config {
 impl fmt::Debug for Config {
     // Not the text: somebody may have written a secret into it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("file", &self.file)
-            .field("locked", &self.locked)
-            .finish_non_exhaustive()
+        f.debug_struct("Config").field("file", &self.file).field("locked", &self.locked).finish_non_exhaustive()
     }
 }
 
@@ -123,34 +119,19 @@ pub fn config_dir() -> Option<PathBuf> {
 impl Config {
     /// Reads the file that was named, or `config.toml` in [`config_dir`], which need not exist.
     pub fn load(path: Option<&Path>) -> Loaded {
-        let Some(file) = path
-            .map(Path::to_owned)
-            .or_else(|| Some(config_dir()?.join("config.toml")))
-        else {
-            return Loaded {
-                config: Self::default(),
-                diags: Vec::new(),
-            };
+        let Some(file) = path.map(Path::to_owned).or_else(|| Some(config_dir()?.join("config.toml"))) else {
+            return Loaded { config: Self::default(), diags: Vec::new() };
         };
         match std::fs::read_to_string(&file) {
             Ok(text) => Self::parse(&text, &file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_none() => Loaded {
-                config: Self::default(),
-                diags: Vec::new(),
-            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_none() => {
+                Loaded { config: Self::default(), diags: Vec::new() }
+            }
             Err(error) => {
-                let diag =
-                    Diag::error(format!("the settings cannot be read: {error}")).in_file(&file);
+                let diag = Diag::error(format!("the settings cannot be read: {error}")).in_file(&file);
                 let locked = Some(diag.to_string());
-                let config = Self {
-                    locked,
-                    file: Some(Arc::from(file)),
-                    ..Self::default()
-                };
-                Loaded {
-                    config,
-                    diags: vec![diag],
-                }
+                let config = Self { locked, file: Some(Arc::from(file)), ..Self::default() };
+                Loaded { config, diags: vec![diag] }
             }
         }
     }
@@ -159,11 +140,7 @@ impl Config {
     pub fn parse(text: &str, file: &Path) -> Loaded {
         let (file, text) = (Arc::<Path>::from(file), Arc::<str>::from(text));
         let mut walk = Walk::new(Arc::clone(&file), Arc::clone(&text));
-        let mut config = Self {
-            file: Some(file),
-            text: Arc::clone(&text),
-            ..Self::default()
-        };
+        let mut config = Self { file: Some(file), text: Arc::clone(&text), ..Self::default() };
         let (table, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
             walk.wrong(error.span().unwrap_or_default(), error.message());
@@ -192,55 +169,35 @@ impl Config {
     /// over every glob, a glob with more literal characters over one with fewer, a later line over an earlier one.
     /// Reads the file's text again: ask once, not once a frame.
     pub fn for_cluster(&self, context: &str) -> ClusterSettings {
-        self.for_clusters(std::slice::from_ref(&context))
-            .swap_remove(0)
+        self.for_clusters(std::slice::from_ref(&context)).swap_remove(0)
     }
 
     /// [`Config::for_cluster`] for each of `contexts`, in their order.
     pub fn for_clusters(&self, contexts: &[impl AsRef<str>]) -> Vec<ClusterSettings> {
         let parsed = DeTable::parse_recoverable(&self.text).0;
-        let tables =
-            find(parsed.get_ref(), "clusters").and_then(|(_, value)| value.get_ref().as_table());
-        contexts
-            .iter()
-            .map(|context| self.resolve(context.as_ref(), tables))
-            .collect()
+        let tables = find(parsed.get_ref(), "clusters").and_then(|(_, value)| value.get_ref().as_table());
+        contexts.iter().map(|context| self.resolve(context.as_ref(), tables)).collect()
     }
 
     fn resolve(&self, context: &str, tables: Option<&DeTable<'_>>) -> ClusterSettings {
         let mut settings = ClusterSettings::new(context);
         settings.read_only = self.read_only.clone();
-        let mut globs: Vec<_> = self
-            .clusters
-            .iter()
-            .filter_map(|glob| Some((glob.rank(context)?, glob)))
-            .collect();
+        let mut globs: Vec<_> = self.clusters.iter().filter_map(|glob| Some((glob.rank(context)?, glob))).collect();
         globs.sort_by_key(|(rank, glob)| (*rank, line(&glob.origin)));
         if let (Some(file), Some(tables)) = (&self.file, tables) {
             let mut walk = Walk::new(Arc::clone(file), Arc::clone(&self.text));
-            for (_, table) in globs
-                .iter()
-                .filter_map(|(_, glob)| find(tables, glob.as_str()))
-            {
+            for (_, table) in globs.iter().filter_map(|(_, glob)| find(tables, glob.as_str())) {
                 schema::read_cluster(&mut walk, table, &mut settings);
             }
         }
         if settings.group.is_none() {
             settings.group = self.group_of(context);
         }
-        let tier_mistake = self
-            .tier_mistakes
-            .iter()
-            .find(|(tier, _)| Some(*tier) == settings.tier.value);
-        let mistake = settings
-            .read_only_because
-            .take()
-            .or_else(|| tier_mistake.map(|(_, mistake)| mistake.clone()));
+        let tier_mistake = self.tier_mistakes.iter().find(|(tier, _)| Some(*tier) == settings.tier.value);
+        let mistake = settings.read_only_because.take().or_else(|| tier_mistake.map(|(_, mistake)| mistake.clone()));
         settings.read_only_because = match mistake.or_else(|| self.locked.clone()) {
             Some(mistake) => Some(format!("a mistake in the settings: {mistake}")),
-            None => settings
-                .read_only
-                .then(|| format!("read_only is set at {}", settings.read_only.origin)),
+            None => settings.read_only.then(|| format!("read_only is set at {}", settings.read_only.origin)),
         };
         settings.read_only.value |= settings.read_only_because.is_some();
         settings
@@ -248,19 +205,9 @@ impl Config {
 
     /// The group whose glob matches `context` most specifically, the first in the file among equals.
     fn group_of(&self, context: &str) -> Setting<Option<String>> {
-        let ranked = self
-            .groups
-            .iter()
-            .flat_map(|group| group.globs.iter().map(move |glob| (group, glob)));
+        let ranked = self.groups.iter().flat_map(|group| group.globs.iter().map(move |glob| (group, glob)));
         let best = ranked
-            .filter_map(|(group, glob)| {
-                Some((
-                    glob.rank(context)?,
-                    std::cmp::Reverse(line(&glob.origin)),
-                    group,
-                    glob,
-                ))
-            })
+            .filter_map(|(group, glob)| Some((glob.rank(context)?, std::cmp::Reverse(line(&glob.origin)), group, glob)))
             .max_by_key(|(rank, line, ..)| (*rank, *line));
         best.map_or_else(Setting::default, |(_, _, group, glob)| Setting {
             value: Some(group.name.value.clone()),
@@ -271,13 +218,8 @@ impl Config {
     /// The contexts that `pattern` selects: a glob over contexts, shown names and groups. Nothing selected is an error
     /// with the nearest name.
     pub fn select(&self, pattern: &str, contexts: &[String]) -> Result<Vec<String>, Diag> {
-        let glob = Glob::new(pattern)
-            .map_err(|why| Diag::error(format!("`{pattern}` is no pattern: {why}")))?;
-        let names: Vec<Vec<String>> = self
-            .for_clusters(contexts)
-            .into_iter()
-            .map(|settings| self.names_of(settings))
-            .collect();
+        let glob = Glob::new(pattern).map_err(|why| Diag::error(format!("`{pattern}` is no pattern: {why}")))?;
+        let names: Vec<Vec<String>> = self.for_clusters(contexts).into_iter().map(|settings| self.names_of(settings)).collect();
         let selected: Vec<String> = contexts
             .iter()
             .zip(&names)
@@ -286,57 +228,28 @@ impl Config {
             .collect();
         if selected.is_empty() {
             let known = names.iter().flatten().map(String::as_str);
-            return Err(Diag::error(diag::unknown(
-                "cluster or group",
-                pattern,
-                known,
-            )));
+            return Err(Diag::error(diag::unknown("cluster or group", pattern, known)));
         }
         Ok(selected)
     }
 
     /// By which names a cluster can be selected.
     fn names_of(&self, settings: ClusterSettings) -> Vec<String> {
-        let matches = |group: &&Group| {
-            group
-                .globs
-                .iter()
-                .any(|glob| glob.matches(&settings.context))
-        };
-        let groups = self
-            .groups
-            .iter()
-            .filter(matches)
-            .map(|group| group.name.value.clone())
-            .collect::<Vec<_>>();
-        [settings.context, settings.name.value]
-            .into_iter()
-            .chain(settings.group.value)
-            .chain(groups)
-            .collect()
+        let matches = |group: &&Group| group.globs.iter().any(|glob| glob.matches(&settings.context));
+        let groups = self.groups.iter().filter(matches).map(|group| group.name.value.clone()).collect::<Vec<_>>();
+        [settings.context, settings.name.value].into_iter().chain(settings.group.value).chain(groups).collect()
     }
 
     /// A warning for each cluster table and group glob that none of `contexts` matches.
     pub fn unmatched(&self, contexts: &[String]) -> Vec<Diag> {
-        let globs = self
-            .clusters
-            .iter()
-            .chain(self.groups.iter().flat_map(|group| &group.globs));
+        let globs = self.clusters.iter().chain(self.groups.iter().flat_map(|group| &group.globs));
         globs
             .filter(|glob| !contexts.iter().any(|context| glob.matches(context)))
             .map(|glob| {
-                let near = diag::nearest(glob.as_str(), contexts.iter().map(String::as_str))
-                    .filter(|_| glob.is_literal());
-                let near =
-                    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                let message = format!(
-                    "no context of the kubeconfig matches `{}`{near}",
-                    glob.as_str()
-                );
-                Diag {
-                    severity: Severity::Warning,
-                    ..glob.error(message)
-                }
+                let near = diag::nearest(glob.as_str(), contexts.iter().map(String::as_str)).filter(|_| glob.is_literal());
+                let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let message = format!("no context of the kubeconfig matches `{}`{near}", glob.as_str());
+                Diag { severity: Severity::Warning, ..glob.error(message) }
             })
             .collect()
     }

@@ -4,8 +4,8 @@ use toml::de::DeValue;
 
 use super::duration::parse_duration;
 use super::settings::{
-    ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, Service,
-    Setting, Threshold, ThresholdValue, Tier, Tls, Velero,
+    ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, Service, Setting, Threshold, ThresholdValue, Tier, Tls,
+    Velero,
 };
 use super::walk::{Entries, Key, KeyDoc, Value, Walk, find};
 use super::{Config, Group};
@@ -16,47 +16,23 @@ const fn key(name: &'static str, doc: &'static str) -> KeyDoc {
 }
 
 pub(super) const TOP: &[KeyDoc] = &[
-    key(
-        "read_only",
-        "whether clusters are read-only that do not say otherwise; false",
-    ),
+    key("read_only", "whether clusters are read-only that do not say otherwise; false"),
     key("theme", "the name of the theme; dark"),
     key("keymap", "the name of the keymap; default"),
     key("layout", "the name of the cockpit's layout; default"),
-    key(
-        "clusters",
-        "a table for each kubeconfig context or glob of contexts, the most specific winning key by key",
-    ),
-    key(
-        "tiers",
-        "the guardrails of production, staging and development",
-    ),
-    key(
-        "groups",
-        "names for sets of clusters: a list of contexts or globs each",
-    ),
+    key("clusters", "a table for each kubeconfig context or glob of contexts, the most specific winning key by key"),
+    key("tiers", "the guardrails of production, staging and development"),
+    key("groups", "names for sets of clusters: a list of contexts or globs each"),
     key("layouts", "layouts of the cockpit"),
     key("columns", "the columns of a pane, in order"),
-    key(
-        "thresholds",
-        "numbers of the inspection rules, a table for each rule",
-    ),
+    key("thresholds", "numbers of the inspection rules, a table for each rule"),
     key("log", "the log file"),
 ];
 pub(super) const CLUSTER: &[KeyDoc] = &[
-    key(
-        "name",
-        "what is shown, and typed to confirm in production; the context",
-    ),
-    key(
-        "tier",
-        "production, staging or development; decides the guardrails",
-    ),
+    key("name", "what is shown, and typed to confirm in production; the context"),
+    key("tier", "production, staging or development; decides the guardrails"),
     key("group", "the group or room it belongs to"),
-    key(
-        "read_only",
-        "whether nothing is ever written to it; what the top level says",
-    ),
+    key("read_only", "whether nothing is ever written to it; what the top level says"),
     key("namespaces", "the namespaces to watch; all"),
     key("budget", "how many requests its API server gets"),
     key("etcd", "where its etcd is"),
@@ -64,84 +40,46 @@ pub(super) const CLUSTER: &[KeyDoc] = &[
     key("prometheus", "where its Prometheus or VictoriaMetrics is"),
     key("velero", "its backups"),
 ];
-pub(super) const BUDGET: &[KeyDoc] = &[
-    key("requests_per_second", "sustained requests a second; 20"),
-    key("burst", "requests at once; 40"),
-];
+pub(super) const BUDGET: &[KeyDoc] = &[key("requests_per_second", "sustained requests a second; 20"), key("burst", "requests at once; 40")];
 pub(super) const ETCD: &[KeyDoc] = &[
-    key(
-        "endpoints",
-        "the client addresses of the members, http or https",
-    ),
-    key(
-        "ca",
-        "the file with the authority of the members' certificates",
-    ),
+    key("endpoints", "the client addresses of the members, http or https"),
+    key("ca", "the file with the authority of the members' certificates"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),
     key("snapshots", "the directory for snapshots"),
 ];
 pub(super) const ALERTMANAGER: &[KeyDoc] = &[
     key("urls", "the addresses of the replicas, http or https"),
-    key(
-        "service",
-        "the service inside the cluster, as namespace/name:port, in place of urls",
-    ),
+    key("service", "the service inside the cluster, as namespace/name:port, in place of urls"),
     key("cluster_label", "the label that tells clusters apart"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),
     key("password_file", "the file with the password"),
-    key(
-        "ca",
-        "the file with the authority of the server's certificate",
-    ),
+    key("ca", "the file with the authority of the server's certificate"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),
 ];
 pub(super) const PROMETHEUS: &[KeyDoc] = &[
     key("url", "the address, http or https"),
-    key(
-        "service",
-        "the service inside the cluster, as namespace/name:port, in place of url",
-    ),
+    key("service", "the service inside the cluster, as namespace/name:port, in place of url"),
     key("cluster_label", "the label that tells clusters apart"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),
     key("password_file", "the file with the password"),
-    key(
-        "ca",
-        "the file with the authority of the server's certificate",
-    ),
+    key("ca", "the file with the authority of the server's certificate"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),
 ];
-pub(super) const VELERO: &[KeyDoc] = &[
-    key("namespace", "the namespace that velero runs in; velero"),
-    key("rpo", "how old the newest backup may be"),
-];
+pub(super) const VELERO: &[KeyDoc] =
+    &[key("namespace", "the namespace that velero runs in; velero"), key("rpo", "how old the newest backup may be")];
 pub(super) const TIER: &[KeyDoc] = &[
-    key(
-        "confirm",
-        "what a write asks for: typed, yes or none; typed in production, else yes",
-    ),
-    key(
-        "reason",
-        "whether a write needs a reason: required or optional; optional",
-    ),
-    key(
-        "max_parallel",
-        "how many objects a write touches at the same time; 1 in production",
-    ),
-    key(
-        "deny",
-        "what is refused: a list of VERB KIND/NAME, with globs",
-    ),
+    key("confirm", "what a write asks for: typed, yes or none; typed in production, else yes"),
+    key("reason", "whether a write needs a reason: required or optional; optional"),
+    key("max_parallel", "how many objects a write touches at the same time; 1 in production"),
+    key("deny", "what is refused: a list of VERB KIND/NAME, with globs"),
 ];
 pub(super) const LAYOUT: &[KeyDoc] = &[key("rows", "the rows of tiles, from top to bottom")];
-pub(super) const ROW: &[KeyDoc] = &[
-    key("height", "in screen rows"),
-    key("tiles", "the panes side by side, from left to right"),
-];
+pub(super) const ROW: &[KeyDoc] = &[key("height", "in screen rows"), key("tiles", "the panes side by side, from left to right")];
 pub(super) const LOG: &[KeyDoc] = &[key("level", "off, error, warn, info, debug or trace; info")];
 
 /// Every table with fixed keys, by its path, for the settings page.
@@ -162,12 +100,8 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
 /// Reads the whole file. What is wrong where safety depends on it locks clusters in `config`.
 pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) {
     let misspelt = walk.check_keys(entries, "the top level", TOP).into_iter();
-    let mut misspelt =
-        misspelt.filter(|(meant, _)| ["read_only", "clusters", "tiers"].contains(meant));
-    config.locked = config
-        .locked
-        .take()
-        .or_else(|| misspelt.next().map(|(_, mistake)| mistake));
+    let mut misspelt = misspelt.filter(|(meant, _)| ["read_only", "clusters", "tiers"].contains(meant));
+    config.locked = config.locked.take().or_else(|| misspelt.next().map(|(_, mistake)| mistake));
     let mark = walk.diags.len();
     walk.set(entries, "read_only", &mut config.read_only, Walk::flag);
     lock(walk, mark, config);
@@ -184,32 +118,21 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
         let globs = walk.some_list(value, |walk, item| {
             let text = walk.string(item)?;
             let glob = walk.glob(&text, item.span())?;
-            Some(Setting {
-                value: glob,
-                origin: walk.origin(item.span()),
-            })
+            Some(Setting { value: glob, origin: walk.origin(item.span()) })
         });
-        config.groups.extend(globs.map(|globs| Group {
-            name: named(walk, name),
-            globs,
-        }));
+        config.groups.extend(globs.map(|globs| Group { name: named(walk, name), globs }));
     }
     for (name, value) in members(walk, entries, "layouts") {
         config.layouts.extend(read_layout(walk, name, value));
     }
     for (pane, value) in members(walk, entries, "columns") {
         let names = walk.some_list(value, Walk::named_string);
-        config.columns.extend(names.map(|names| Columns {
-            pane: named(walk, pane),
-            names,
-        }));
+        config.columns.extend(names.map(|names| Columns { pane: named(walk, pane), names }));
     }
     for (rule, value) in members(walk, entries, "thresholds") {
         for (key, value) in walk.table(value).into_iter().flatten() {
             let (rule, key) = (named(walk, rule), named(walk, key));
-            config
-                .thresholds
-                .extend(read_threshold(walk, value).map(|value| Threshold { rule, key, value }));
+            config.thresholds.extend(read_threshold(walk, value).map(|value| Threshold { rule, key, value }));
         }
     }
 }
@@ -222,18 +145,11 @@ fn lock(walk: &Walk, mark: usize, config: &mut Config) {
 }
 
 fn named(walk: &Walk, key: &Key<'_>) -> Setting<String> {
-    Setting {
-        value: key.get_ref().to_string(),
-        origin: walk.origin(key.span()),
-    }
+    Setting { value: key.get_ref().to_string(), origin: walk.origin(key.span()) }
 }
 
 /// The entries of the table `name`, whose keys are the person's own.
-fn members<'a, 'i>(
-    walk: &mut Walk,
-    entries: &'a Entries<'i>,
-    name: &str,
-) -> Vec<(&'a Key<'i>, &'a Value<'i>)> {
+fn members<'a, 'i>(walk: &mut Walk, entries: &'a Entries<'i>, name: &str) -> Vec<(&'a Key<'i>, &'a Value<'i>)> {
     let table = find(entries, name).and_then(|(_, value)| walk.table(value));
     table.into_iter().flatten().collect()
 }
@@ -246,14 +162,8 @@ fn read_tiers(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) {
         let mark = walk.diags.len();
         let Some((_, tier)) = Tier::ALL.iter().find(|(known, _)| known == name.get_ref()) else {
             let names = Tier::ALL.iter().map(|(known, _)| *known);
-            let hint = format!(
-                "the tiers are {}",
-                names.clone().collect::<Vec<_>>().join(", ")
-            );
-            walk.push(
-                Diag::error(diag::unknown("tier", name.get_ref(), names)).hint(hint),
-                name.span(),
-            );
+            let hint = format!("the tiers are {}", names.clone().collect::<Vec<_>>().join(", "));
+            walk.push(Diag::error(diag::unknown("tier", name.get_ref(), names)).hint(hint), name.span());
             lock(walk, mark, config);
             continue;
         };
@@ -262,19 +172,10 @@ fn read_tiers(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) {
             let rules = config.tiers.get_mut(*tier);
             walk.set(table, "confirm", &mut rules.confirm, Walk::one_of);
             walk.set(table, "reason", &mut rules.reason, Walk::one_of);
-            walk.set_some(
-                table,
-                "max_parallel",
-                &mut rules.max_parallel,
-                |walk, value| walk.whole(value, 1, 10_000),
-            );
-            walk.set(table, "deny", &mut rules.deny, |walk, value| {
-                walk.list(value, Walk::named_string)
-            });
+            walk.set_some(table, "max_parallel", &mut rules.max_parallel, |walk, value| walk.whole(value, 1, 10_000));
+            walk.set(table, "deny", &mut rules.deny, |walk, value| walk.list(value, Walk::named_string));
         }
-        config
-            .tier_mistakes
-            .extend(walk.first_error_since(mark).map(|mistake| (*tier, mistake)));
+        config.tier_mistakes.extend(walk.first_error_since(mark).map(|mistake| (*tier, mistake)));
     }
 }
 
@@ -289,10 +190,7 @@ fn read_clusters(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) {
         // Read once here for the mistakes; `Config::for_cluster` lays the tables that match over each other.
         read_cluster(walk, value, &mut ClusterSettings::new(key.get_ref()));
         let origin = walk.origin(key.span());
-        config.clusters.extend(glob.map(|glob| Setting {
-            value: glob,
-            origin,
-        }));
+        config.clusters.extend(glob.map(|glob| Setting { value: glob, origin }));
     }
 }
 
@@ -308,42 +206,24 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
     let mark = walk.diags.len();
     walk.set_some(table, "tier", &mut into.tier, Walk::one_of);
     walk.set(table, "read_only", &mut into.read_only, Walk::flag);
-    let mistake = misspelt
-        .next()
-        .map(|(_, mistake)| mistake)
-        .or_else(|| walk.first_error_since(mark));
+    let mistake = misspelt.next().map(|(_, mistake)| mistake).or_else(|| walk.first_error_since(mark));
     into.read_only_because = into.read_only_because.take().or(mistake);
     walk.set(table, "name", &mut into.name, Walk::string);
     walk.set_some(table, "group", &mut into.group, Walk::string);
-    walk.set(table, "namespaces", &mut into.namespaces, |walk, value| {
-        walk.some_list(value, Walk::string)
-    });
+    walk.set(table, "namespaces", &mut into.namespaces, |walk, value| walk.some_list(value, Walk::string));
     if let Some(table) = sub(walk, table, "budget", BUDGET) {
-        walk.set(
-            table,
-            "requests_per_second",
-            &mut into.budget.requests_per_second,
-            |walk, value| {
-                let number = walk.number(value)?;
-                if number <= 0.0 {
-                    walk.wrong(value.span(), "expected more than 0");
-                }
-                Some(number).filter(|number| *number > 0.0)
-            },
-        );
-        walk.set(table, "burst", &mut into.budget.burst, |walk, value| {
-            walk.whole(value, 1, 100_000)
+        walk.set(table, "requests_per_second", &mut into.budget.requests_per_second, |walk, value| {
+            let number = walk.number(value)?;
+            if number <= 0.0 {
+                walk.wrong(value.span(), "expected more than 0");
+            }
+            Some(number).filter(|number| *number > 0.0)
         });
+        walk.set(table, "burst", &mut into.budget.burst, |walk, value| walk.whole(value, 1, 100_000));
     }
     if let Some(table) = sub(walk, table, "etcd", ETCD) {
-        let Etcd {
-            endpoints,
-            tls,
-            snapshots,
-        } = &mut into.etcd;
-        walk.set(table, "endpoints", endpoints, |walk, value| {
-            walk.some_list(value, url)
-        });
+        let Etcd { endpoints, tls, snapshots } = &mut into.etcd;
+        walk.set(table, "endpoints", endpoints, |walk, value| walk.some_list(value, url));
         walk.set_some(table, "snapshots", snapshots, Walk::path);
         read_tls(walk, table, tls);
     }
@@ -352,8 +232,7 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
         read_endpoint(walk, table, "urls", urls, &mut into.alertmanager);
     }
     if let Some(table) = sub(walk, table, "prometheus", PROMETHEUS) {
-        let one =
-            |walk: &mut Walk, value: &Value<'_>| url(walk, value).map(|url| Reach::Urls(vec![url]));
+        let one = |walk: &mut Walk, value: &Value<'_>| url(walk, value).map(|url| Reach::Urls(vec![url]));
         read_endpoint(walk, table, "url", one, &mut into.prometheus);
     }
     if let Some(table) = sub(walk, table, "velero", VELERO) {
@@ -364,12 +243,7 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
 }
 
 /// The table `name` with its keys checked.
-fn sub<'a, 'i>(
-    walk: &mut Walk,
-    entries: &'a Entries<'i>,
-    name: &str,
-    known: &'static [KeyDoc],
-) -> Option<&'a Entries<'i>> {
+fn sub<'a, 'i>(walk: &mut Walk, entries: &'a Entries<'i>, name: &str, known: &'static [KeyDoc]) -> Option<&'a Entries<'i>> {
     let table = walk.table(find(entries, name)?.1)?;
     walk.check_keys(table, name, known);
     Some(table)
@@ -389,22 +263,12 @@ fn read_endpoint(
     into: &mut Endpoint,
 ) {
     if let (Some(_), Some((key, _))) = (find(table, urls), find(table, "service")) {
-        walk.wrong(
-            key.span(),
-            format!("`{urls}` and `service` exclude each other"),
-        );
+        walk.wrong(key.span(), format!("`{urls}` and `service` exclude each other"));
     } else {
         walk.set_some(table, urls, &mut into.reach, read_urls);
-        walk.set_some(table, "service", &mut into.reach, |walk, value| {
-            service(walk, value).map(Reach::Service)
-        });
+        walk.set_some(table, "service", &mut into.reach, |walk, value| service(walk, value).map(Reach::Service));
     }
-    walk.set_some(
-        table,
-        "cluster_label",
-        &mut into.cluster_label,
-        Walk::string,
-    );
+    walk.set_some(table, "cluster_label", &mut into.cluster_label, Walk::string);
     walk.set_some(table, "token_file", &mut into.token_file, Walk::path);
     walk.set_some(table, "username", &mut into.username, Walk::string);
     walk.set_some(table, "password_file", &mut into.password_file, Walk::path);
@@ -415,15 +279,10 @@ fn read_endpoint(
 fn url(walk: &mut Walk, value: &Value<'_>) -> Option<String> {
     let text = walk.string(value)?;
     let uri = text.parse::<http::Uri>().ok();
-    let authority = uri
-        .as_ref()
-        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
-        .and_then(http::Uri::authority);
+    let authority = uri.as_ref().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https"))).and_then(http::Uri::authority);
     let why = match authority {
         // The text is not repeated: it may hold a password.
-        Some(authority) if authority.as_str().contains('@') => {
-            "an address must not hold a user or password"
-        }
+        Some(authority) if authority.as_str().contains('@') => "an address must not hold a user or password",
         Some(authority) if !authority.host().is_empty() => return Some(text),
         _ => "expected an address that begins with http:// or https://",
     };
@@ -435,57 +294,35 @@ fn service(walk: &mut Walk, value: &Value<'_>) -> Option<Service> {
     let text = walk.string(value)?;
     let parts = text.split_once('/').and_then(|(namespace, rest)| {
         let (name, port) = rest.split_once(':')?;
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
-        };
-        [namespace, name, port]
-            .iter()
-            .all(|part| plain(part))
-            .then(|| (namespace.to_owned(), name.to_owned(), port.to_owned()))
+        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+        [namespace, name, port].iter().all(|part| plain(part)).then(|| (namespace.to_owned(), name.to_owned(), port.to_owned()))
     });
     let Some((namespace, name, port)) = parts else {
         walk.wrong(value.span(), "expected a service as namespace/name:port");
         return None;
     };
-    Some(Service {
-        namespace,
-        name,
-        port,
-    })
+    Some(Service { namespace, name, port })
 }
 
 fn read_layout(walk: &mut Walk, name: &Key<'_>, value: &Value<'_>) -> Option<Layout> {
     let table = walk.table(value)?;
     walk.check_keys(table, "a layout", LAYOUT);
     let Some((_, rows)) = find(table, "rows") else {
-        walk.wrong(
-            name.span(),
-            format!("layout `{}` has no rows", name.get_ref()),
-        );
+        walk.wrong(name.span(), format!("layout `{}` has no rows", name.get_ref()));
         return None;
     };
     let rows = walk.some_list(rows, |walk, row| {
         let (span, row) = (row.span(), walk.table(row)?);
         walk.check_keys(row, "a row", ROW);
-        let (Some((_, height)), Some((_, tiles))) = (find(row, "height"), find(row, "tiles"))
-        else {
+        let (Some((_, height)), Some((_, tiles))) = (find(row, "height"), find(row, "tiles")) else {
             walk.wrong(span, "a row has a height and tiles");
             return None;
         };
         let height = walk.whole(height, 1, 1_000);
         let tiles = walk.some_list(tiles, Walk::named_string)?;
-        Some(LayoutRow {
-            height: u16::try_from(height?).ok()?,
-            tiles,
-        })
+        Some(LayoutRow { height: u16::try_from(height?).ok()?, tiles })
     })?;
-    Some(Layout {
-        name: named(walk, name),
-        rows,
-    })
+    Some(Layout { name: named(walk, name), rows })
 }
 
 fn read_threshold(walk: &mut Walk, value: &Value<'_>) -> Option<ThresholdValue> {

@@ -15,11 +15,7 @@ pub enum Origin {
     #[default]
     Default,
     /// A settings file; line and column are 1-based.
-    File {
-        file: Arc<Path>,
-        line: u32,
-        column: u32,
-    },
+    File { file: Arc<Path>, line: u32, column: u32 },
 }
 
 impl fmt::Display for Origin {
@@ -41,10 +37,7 @@ pub struct Setting<T> {
 impl<T> Setting<T> {
     /// A value that nobody set.
     pub fn default_to(value: T) -> Self {
-        Self {
-            value,
-            origin: Origin::Default,
-        }
+        Self { value, origin: Origin::Default }
     }
 
     /// An error at this place, for the room that knows which values there are.
@@ -80,10 +73,7 @@ pub(super) trait Named: Copy + PartialEq + 'static {
     const ALL: &'static [(&'static str, Self)];
 
     fn named(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, value)| *value == self)
-            .map_or("", |(name, _)| name)
+        Self::ALL.iter().find(|(_, value)| *value == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -177,11 +167,7 @@ impl Default for Tiers {
             max_parallel: Setting::default_to(max_parallel),
             deny: Setting::default(),
         };
-        Self {
-            production: rules(Confirm::Typed, Some(1)),
-            staging: rules(Confirm::Yes, None),
-            development: rules(Confirm::Yes, None),
-        }
+        Self { production: rules(Confirm::Typed, Some(1)), staging: rules(Confirm::Yes, None), development: rules(Confirm::Yes, None) }
     }
 }
 
@@ -287,17 +273,11 @@ impl ClusterSettings {
             read_only: Setting::default(),
             read_only_because: None,
             namespaces: Setting::default(),
-            budget: Budget {
-                requests_per_second: Setting::default_to(20.0),
-                burst: Setting::default_to(40),
-            },
+            budget: Budget { requests_per_second: Setting::default_to(20.0), burst: Setting::default_to(40) },
             etcd: Etcd::default(),
             alertmanager: Endpoint::default(),
             prometheus: Endpoint::default(),
-            velero: Velero {
-                namespace: Setting::default_to("velero".to_owned()),
-                rpo: Setting::default(),
-            },
+            velero: Velero { namespace: Setting::default_to("velero".to_owned()), rpo: Setting::default() },
         }
     }
 }

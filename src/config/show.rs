@@ -4,10 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{
-    ClusterSettings, Confirm, Endpoint, LogLevel, Origin, Reach, Reason, Setting, ThresholdValue,
-    Tier, Tls,
-};
+use super::settings::{ClusterSettings, Confirm, Endpoint, LogLevel, Origin, Reach, Reason, Setting, ThresholdValue, Tier, Tls};
 use super::{Config, Loaded, format_duration};
 
 /// As TOML on the right of `=`; `None` when unset.
@@ -91,12 +88,7 @@ struct Page {
 
 impl Page {
     fn table(&mut self, path: &[&str]) {
-        self.header = Some(
-            path.iter()
-                .map(|part| key(part))
-                .collect::<Vec<_>>()
-                .join("."),
-        );
+        self.header = Some(path.iter().map(|part| key(part)).collect::<Vec<_>>().join("."));
     }
 
     fn line(&mut self, name: &str, value: &impl Toml, origin: &Origin) {
@@ -104,11 +96,7 @@ impl Page {
         if let Some(header) = self.header.take() {
             let _ = writeln!(self.text, "\n[{header}]");
         }
-        let _ = writeln!(
-            self.text,
-            "{:<40} # {origin}",
-            format!("{} = {value}", key(name))
-        );
+        let _ = writeln!(self.text, "{:<40} # {origin}", format!("{} = {value}", key(name)));
     }
 
     fn set<T: Toml>(&mut self, name: &str, setting: &Setting<T>) {
@@ -136,19 +124,13 @@ impl Page {
         self.table(&[table[0], table[1], "alertmanager"]);
         self.endpoint(&cluster.alertmanager, |urls| ("urls", urls.to_vec().toml()));
         self.table(&[table[0], table[1], "prometheus"]);
-        self.endpoint(&cluster.prometheus, |urls| {
-            ("url", urls.first().and_then(String::toml))
-        });
+        self.endpoint(&cluster.prometheus, |urls| ("url", urls.first().and_then(String::toml)));
         self.table(&[table[0], table[1], "velero"]);
         self.set("namespace", &cluster.velero.namespace);
         self.set("rpo", &cluster.velero.rpo);
     }
 
-    fn endpoint(
-        &mut self,
-        endpoint: &Endpoint,
-        urls: impl Fn(&[String]) -> (&'static str, Option<String>),
-    ) {
+    fn endpoint(&mut self, endpoint: &Endpoint, urls: impl Fn(&[String]) -> (&'static str, Option<String>)) {
         let (name, value) = match &endpoint.reach.value {
             Some(Reach::Urls(addresses)) => urls(addresses),
             Some(Reach::Service(service)) => ("service", service.to_string().toml()),
@@ -180,15 +162,8 @@ impl Toml for Ready {
 
 /// A key, quoted when it must be.
 fn key(name: &str) -> String {
-    let bare = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if bare {
-        name.to_owned()
-    } else {
-        toml::Value::String(name.to_owned()).to_string()
-    }
+    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if bare { name.to_owned() } else { toml::Value::String(name.to_owned()).to_string() }
 }
 
 impl Config {
@@ -215,22 +190,13 @@ impl Config {
         }
         page.table(&["groups"]);
         for group in &self.groups {
-            let globs: Vec<String> = group
-                .globs
-                .iter()
-                .map(|glob| glob.as_str().to_owned())
-                .collect();
+            let globs: Vec<String> = group.globs.iter().map(|glob| glob.as_str().to_owned()).collect();
             page.line(&group.name, &globs, &group.name.origin);
         }
         for layout in &self.layouts {
             page.table(&["layouts", &layout.name]);
-            let rows = layout.rows.iter().filter_map(|row| {
-                Some(format!(
-                    "{{ height = {}, tiles = {} }}",
-                    row.height.toml()?,
-                    row.tiles.toml()?
-                ))
-            });
+            let rows =
+                layout.rows.iter().filter_map(|row| Some(format!("{{ height = {}, tiles = {} }}", row.height.toml()?, row.tiles.toml()?)));
             let rows = format!("[{}]", rows.collect::<Vec<_>>().join(", "));
             page.line("rows", &Ready(Some(rows)), &layout.name.origin);
         }
@@ -253,35 +219,16 @@ impl Loaded {
     /// What `qd config check` says: every mistake, then how many there are. Warns about patterns that match none of
     /// `contexts`, unless there are none at all.
     pub fn check(&self, contexts: &[String]) -> String {
-        let unmatched = if contexts.is_empty() {
-            Vec::new()
-        } else {
-            self.config.unmatched(contexts)
-        };
+        let unmatched = if contexts.is_empty() { Vec::new() } else { self.config.unmatched(contexts) };
         let mut text = String::new();
         for diag in self.diags.iter().chain(&unmatched) {
             let _ = writeln!(text, "{diag}");
         }
-        let errors = self
-            .diags
-            .iter()
-            .chain(&unmatched)
-            .filter(|diag| diag.is_error())
-            .count();
+        let errors = self.diags.iter().chain(&unmatched).filter(|diag| diag.is_error()).count();
         let warnings = self.diags.len() + unmatched.len() - errors;
-        let plural = |count: usize, what: &str| {
-            format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-        };
-        let file = self.config.file().map_or_else(
-            || "no settings file".to_owned(),
-            |file| file.display().to_string(),
-        );
-        let _ = writeln!(
-            text,
-            "{file}: {}, {}",
-            plural(errors, "error"),
-            plural(warnings, "warning")
-        );
+        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let file = self.config.file().map_or_else(|| "no settings file".to_owned(), |file| file.display().to_string());
+        let _ = writeln!(text, "{file}: {}, {}", plural(errors, "error"), plural(warnings, "warning"));
         text
     }
 }

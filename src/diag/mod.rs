@@ -37,22 +37,12 @@ pub struct Diag {
 impl Diag {
     /// An error without a place.
     pub fn error(message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            message: message.into(),
-            file: None,
-            line: 0,
-            column: 0,
-            hint: None,
-        }
+        Self { severity: Severity::Error, message: message.into(), file: None, line: 0, column: 0, hint: None }
     }
 
     /// A warning without a place.
     pub fn warning(message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(message) }
     }
 
     /// Names the file.
@@ -125,10 +115,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let folded = fold(candidate);
         let edits = strsim::damerau_levenshtein(&wanted, &folded);
         // A name of which no letter is kept is no misspelling, however short.
-        if edits <= limit
-            && edits < folded.chars().count()
-            && best.is_none_or(|(least, _)| edits < least)
-        {
+        if edits <= limit && edits < folded.chars().count() && best.is_none_or(|(least, _)| edits < least) {
             best = Some((edits, candidate));
         }
         if length > 0 && folded.starts_with(&wanted) {
@@ -136,16 +123,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             begun = Some(candidate);
         }
     }
-    best.map(|(_, candidate)| candidate)
-        .or(begun.filter(|_| !ambiguous))
+    best.map(|(_, candidate)| candidate).or(begun.filter(|_| !ambiguous))
 }
 
 /// "unknown WHAT `name`", with "; did you mean `x`?" when a candidate is near.
-pub fn unknown<'a>(
-    what: &str,
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> String {
+pub fn unknown<'a>(what: &str, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(name, candidates) {
         Some(near) => format!("unknown {what} `{name}`; did you mean `{near}`?"),
         None => format!("unknown {what} `{name}`"),
@@ -159,19 +141,11 @@ mod tests {
     #[test]
     fn displays_place_message_and_hint() {
         let text = "a = 1\nß = zz\n";
-        let diag = Diag::error("bad value")
-            .in_file("c.toml")
-            .at(text, text.find("zz").unwrap());
+        let diag = Diag::error("bad value").in_file("c.toml").at(text, text.find("zz").unwrap());
         assert_eq!(diag.to_string(), "c.toml:2:5: bad value");
-        assert_eq!(
-            diag.hint("use 2").to_string(),
-            "c.toml:2:5: bad value\n  hint: use 2"
-        );
+        assert_eq!(diag.hint("use 2").to_string(), "c.toml:2:5: bad value\n  hint: use 2");
         assert_eq!(Diag::warning("odd").to_string(), "warning: odd");
-        assert_eq!(
-            Diag::warning("odd").in_file("c.toml").to_string(),
-            "c.toml: warning: odd"
-        );
+        assert_eq!(Diag::warning("odd").in_file("c.toml").to_string(), "c.toml: warning: odd");
         assert!(Diag::error("x").is_error() && !Diag::warning("x").is_error());
     }
 
@@ -193,11 +167,7 @@ mod tests {
         assert_eq!(nearest("teir", names), Some("tier"));
         assert_eq!(nearest("READONLY", names), Some("read_only"));
         assert_eq!(nearest("bud", names), Some("budget"), "a beginning");
-        assert_eq!(
-            nearest("na", names),
-            None,
-            "two begin so and neither is near"
-        );
+        assert_eq!(nearest("na", names), None, "two begin so and neither is near");
         assert_eq!(nearest("kubernetes", names), None);
         assert_eq!(nearest("", names), None);
         assert_eq!(nearest("x", ["y"]), None);
@@ -205,10 +175,7 @@ mod tests {
 
     #[test]
     fn unknown_names_the_nearest() {
-        assert_eq!(
-            unknown("key", "teir", ["tier"]),
-            "unknown key `teir`; did you mean `tier`?"
-        );
+        assert_eq!(unknown("key", "teir", ["tier"]), "unknown key `teir`; did you mean `tier`?");
         assert_eq!(unknown("key", "zzz", ["tier"]), "unknown key `zzz`");
     }
 }

@@ -55,10 +55,7 @@ impl Doc {
     /// The YAML of `value`, with apiVersion, kind, metadata, spec and status first and the rest as given.
     /// `managedFields` are folded.
     pub fn new(value: &Value) -> Self {
-        let mut doc = Self {
-            lines: yaml::lines(value),
-            folded: BTreeSet::new(),
-        };
+        let mut doc = Self { lines: yaml::lines(value), folded: BTreeSet::new() };
         for index in 0..doc.lines.len() {
             if doc.lines[index].path.ends_with("metadata.managedFields") {
                 doc.fold(index);
@@ -74,9 +71,7 @@ impl Doc {
 
     /// The whole text, whatever is folded. Parses to the value that it was made from.
     pub fn text(&self) -> String {
-        self.lines
-            .iter()
-            .fold(String::new(), |text, line| text + &line.text + "\n")
+        self.lines.iter().fold(String::new(), |text, line| text + &line.text + "\n")
     }
 
     /// The indices of the lines that are not hidden.
@@ -99,17 +94,13 @@ impl Doc {
         let start = line.text.len();
         let plural = if hidden.len() == 1 { "" } else { "s" };
         let _ = write!(line.text, " # {} line{plural}", hidden.len());
-        line.styles
-            .push((start + 1..line.text.len(), Kind::Comment));
+        line.styles.push((start + 1..line.text.len(), Kind::Comment));
         Some(Cow::Owned(line))
     }
 
     /// The lines that `index` hides at present.
     fn hidden_by(&self, index: usize) -> Option<Range<usize>> {
-        self.folded
-            .contains(&index)
-            .then(|| self.lines.get(index)?.fold.clone())
-            .flatten()
+        self.folded.contains(&index).then(|| self.lines.get(index)?.fold.clone()).flatten()
     }
 
     /// Whether `index` hides lines.
@@ -119,11 +110,7 @@ impl Doc {
 
     /// Hides what belongs to the line `index`, if anything does.
     pub fn fold(&mut self, index: usize) {
-        if self
-            .lines
-            .get(index)
-            .is_some_and(|line| line.fold.is_some())
-        {
+        if self.lines.get(index).is_some_and(|line| line.fold.is_some()) {
             self.folded.insert(index);
         }
     }
@@ -142,9 +129,7 @@ impl Doc {
         }
         let head = match self.lines.get(index) {
             Some(line) if line.fold.is_some() => Some(index),
-            _ => (0..index.min(self.lines.len()))
-                .rev()
-                .find(|head| self.holds(*head, index)),
+            _ => (0..index.min(self.lines.len())).rev().find(|head| self.holds(*head, index)),
         };
         head.map_or(index, |head| {
             self.fold(head);
@@ -160,28 +145,16 @@ impl Doc {
     /// Unfolds whatever hides the line `index`.
     pub fn reveal(&mut self, index: usize) {
         let lines = &self.lines;
-        self.folded.retain(|head| {
-            !lines[*head]
-                .fold
-                .as_ref()
-                .is_some_and(|fold| fold.contains(&index))
-        });
+        self.folded.retain(|head| !lines[*head].fold.as_ref().is_some_and(|fold| fold.contains(&index)));
     }
 
     fn holds(&self, head: usize, index: usize) -> bool {
-        self.lines[head]
-            .fold
-            .as_ref()
-            .is_some_and(|fold| fold.contains(&index))
+        self.lines[head].fold.as_ref().is_some_and(|fold| fold.contains(&index))
     }
 
     /// Folds here what is folded in `old`, an earlier state of the same object, and nothing else.
     pub fn fold_as(&mut self, old: &Self) {
-        let paths: BTreeSet<&str> = old
-            .folded
-            .iter()
-            .map(|head| old.lines[*head].path.as_str())
-            .collect();
+        let paths: BTreeSet<&str> = old.folded.iter().map(|head| old.lines[*head].path.as_str()).collect();
         let heads = (0..self.lines.len()).filter(|index| {
             let line = &self.lines[*index];
             line.fold.is_some() && paths.contains(line.path.as_str())
@@ -191,11 +164,7 @@ impl Doc {
 
     /// Where `search` matches, hidden lines too, from top to bottom.
     pub fn search(&self, search: &Search) -> Vec<Match> {
-        self.lines
-            .iter()
-            .enumerate()
-            .flat_map(|(line, content)| search.matches(line, &content.text))
-            .collect()
+        self.lines.iter().enumerate().flat_map(|(line, content)| search.matches(line, &content.text)).collect()
     }
 }
 
@@ -212,10 +181,7 @@ mod tests {
     }
 
     fn shown(doc: &Doc) -> Vec<String> {
-        doc.visible()
-            .iter()
-            .map(|index| doc.shown(*index).unwrap().text.clone())
-            .collect()
+        doc.visible().iter().map(|index| doc.shown(*index).unwrap().text.clone()).collect()
     }
 
     #[test]
@@ -232,10 +198,7 @@ mod tests {
             "  nodeName: n1",
         ];
         assert_eq!(shown(&doc), folded);
-        assert_eq!(
-            doc.shown(2).unwrap().styles.last().unwrap().1,
-            Kind::Comment
-        );
+        assert_eq!(doc.shown(2).unwrap().styles.last().unwrap().1, Kind::Comment);
         assert_eq!(doc.toggle(2), 2);
         assert_eq!(shown(&doc).len(), 10);
         assert_eq!(doc.shown(2).unwrap().text, "  managedFields:");
@@ -275,10 +238,7 @@ mod tests {
     fn search_finds_hidden_lines_too() {
         let mut doc = pod();
         let found = doc.search(&Search::plain("manager: "));
-        assert_eq!(
-            found.iter().map(|found| found.line).collect::<Vec<_>>(),
-            [3, 4]
-        );
+        assert_eq!(found.iter().map(|found| found.line).collect::<Vec<_>>(), [3, 4]);
         doc.reveal(found[0].line);
         assert!(shown(&doc).contains(&"  - manager: kubectl".to_owned()));
     }

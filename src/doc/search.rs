@@ -25,9 +25,7 @@ impl Search {
     /// Searches for the text as it is.
     pub fn plain(text: &str) -> Self {
         let insensitive = !text.chars().any(char::is_uppercase);
-        let built = RegexBuilder::new(&regex::escape(text))
-            .case_insensitive(insensitive)
-            .build();
+        let built = RegexBuilder::new(&regex::escape(text)).case_insensitive(insensitive).build();
         // An escaped text fails only when it is too long to be looked for, and then nothing is found.
         Self { regex: built.ok() }
     }
@@ -43,36 +41,17 @@ impl Search {
             }
             upper |= c.is_uppercase();
         }
-        RegexBuilder::new(pattern)
-            .case_insensitive(!upper)
-            .build()
-            .map(|regex| Self { regex: Some(regex) })
-            .map_err(|error| {
-                let text = error.to_string();
-                let why = text
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                Diag::error(format!("`{pattern}` is no regular expression: {why}"))
-                    .hint("a backslash before a sign takes it literally")
-            })
+        RegexBuilder::new(pattern).case_insensitive(!upper).build().map(|regex| Self { regex: Some(regex) }).map_err(|error| {
+            let text = error.to_string();
+            let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Diag::error(format!("`{pattern}` is no regular expression: {why}")).hint("a backslash before a sign takes it literally")
+        })
     }
 
     /// The places in one line, those of no length left out.
-    pub fn matches<'a>(
-        &'a self,
-        line: usize,
-        text: &'a str,
-    ) -> impl Iterator<Item = Match> + 'a {
+    pub fn matches<'a>(&'a self, line: usize, text: &'a str) -> impl Iterator<Item = Match> + 'a {
         let found = self.regex.iter().flat_map(|regex| regex.find_iter(text));
-        found
-            .filter(|found| !found.is_empty())
-            .map(move |found| Match {
-                line,
-                range: found.range(),
-            })
+        found.filter(|found| !found.is_empty()).map(move |found| Match { line, range: found.range() })
     }
 }
 
@@ -81,10 +60,7 @@ mod tests {
     use super::*;
 
     fn found<'a>(search: &Search, text: &'a str) -> Vec<&'a str> {
-        search
-            .matches(0, text)
-            .map(|found| &text[found.range])
-            .collect()
+        search.matches(0, text).map(|found| &text[found.range]).collect()
     }
 
     #[test]
@@ -101,9 +77,6 @@ mod tests {
         assert_eq!(found(&Search::regex("Y.").unwrap(), "yz Yz"), ["Yz"]);
         assert!(found(&Search::regex("x*").unwrap(), "abc").is_empty());
         let diag = Search::regex("a(b").unwrap_err();
-        assert_eq!(
-            diag.message,
-            "`a(b` is no regular expression: unclosed group"
-        );
+        assert_eq!(diag.message, "`a(b` is no regular expression: unclosed group");
     }
 }

@@ -145,10 +145,7 @@ impl Emit {
     }
 
     fn path_part(&self, key: &str) -> String {
-        let plain = !key.is_empty()
-            && key
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         match (plain, self.path.is_empty()) {
             (true, true) => key.to_owned(),
             (true, false) => format!(".{key}"),
@@ -160,8 +157,7 @@ impl Emit {
 /// How a scalar is written after `key: `; the further lines of a block begin with two spaces.
 fn spell(value: &Value) -> String {
     let map = Map::from_iter([("k".to_owned(), value.clone())]);
-    let spelled = to_yaml(&map)
-        .and_then(|text| Some(text.strip_prefix("k: ")?.strip_suffix('\n')?.to_owned()));
+    let spelled = to_yaml(&map).and_then(|text| Some(text.strip_prefix("k: ")?.strip_suffix('\n')?.to_owned()));
     // JSON is YAML too.
     spelled.unwrap_or_else(|| value.to_string())
 }
@@ -170,9 +166,7 @@ fn spell(value: &Value) -> String {
 fn spell_key(key: &str) -> String {
     let map = Map::from_iter([(key.to_owned(), Value::Null)]);
     let spelled = to_yaml(&map).and_then(|text| text.strip_suffix(": null\n").map(str::to_owned));
-    spelled
-        .filter(|text| !text.contains('\n'))
-        .unwrap_or_else(|| Value::from(key).to_string())
+    spelled.filter(|text| !text.contains('\n')).unwrap_or_else(|| Value::from(key).to_string())
 }
 
 fn to_yaml(map: &Map<String, Value>) -> Option<String> {
@@ -188,40 +182,24 @@ mod tests {
     use serde_json::json;
 
     fn text(value: &Value) -> String {
-        lines(value)
-            .iter()
-            .fold(String::new(), |text, line| text + &line.text + "\n")
+        lines(value).iter().fold(String::new(), |text, line| text + &line.text + "\n")
     }
 
     /// Reads the text back, and checks what must hold of all lines.
     fn check(value: &Value) {
         let (text, lines) = (text(value), lines(value));
-        let back: Value =
-            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let back: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(&back, value, "{text}");
         for (index, line) in lines.iter().enumerate() {
-            assert!(
-                !line.text.chars().any(|c| c.is_control() && c != '\t'),
-                "{:?}",
-                line.text
-            );
-            assert!(
-                line.text.is_empty()
-                    || line.indent < line.text.len()
-                    || line.text.trim().is_empty()
-            );
+            assert!(!line.text.chars().any(|c| c.is_control() && c != '\t'), "{:?}", line.text);
+            assert!(line.text.is_empty() || line.indent < line.text.len() || line.text.trim().is_empty());
             let mut from = 0;
             for (range, _) in &line.styles {
-                assert!(
-                    range.start >= from && line.text.get(range.clone()).is_some(),
-                    "{line:?}"
-                );
+                assert!(range.start >= from && line.text.get(range.clone()).is_some(), "{line:?}");
                 from = range.end;
             }
             if let Some(fold) = &line.fold {
-                assert!(
-                    fold.start == index + 1 && fold.end > fold.start && fold.end <= lines.len()
-                );
+                assert!(fold.start == index + 1 && fold.end > fold.start && fold.end <= lines.len());
             }
         }
     }
@@ -274,48 +252,18 @@ data:
         let lines = lines(&value);
         let paths: Vec<_> = lines.iter().map(|line| line.path.as_str()).collect();
         let long = "data[\"a.b\"]";
-        assert_eq!(
-            paths,
-            [
-                "spec",
-                "spec.list",
-                "spec.list[0].name",
-                "spec.list[0].max",
-                "spec.list[1].name",
-                "data",
-                long,
-                long,
-                long
-            ]
-        );
+        assert_eq!(paths, ["spec", "spec.list", "spec.list[0].name", "spec.list[0].max", "spec.list[1].name", "data", long, long, long]);
         let folds: Vec<_> = lines.iter().map(|line| line.fold.clone()).collect();
         assert_eq!(folds[..3], [Some(1..5), Some(2..5), Some(3..4)]);
         assert_eq!(folds[3..], [None, None, Some(6..9), Some(7..9), None, None]);
         assert_eq!(lines[2].indent, 2);
         let styles = |index: usize| {
             let line: &Line = &lines[index];
-            line.styles
-                .iter()
-                .map(|(range, kind)| (&line.text[range.clone()], *kind))
-                .collect::<Vec<_>>()
+            line.styles.iter().map(|(range, kind)| (&line.text[range.clone()], *kind)).collect::<Vec<_>>()
         };
-        assert_eq!(
-            styles(2),
-            [
-                ("-", Kind::Punct),
-                ("name", Kind::Key),
-                (":", Kind::Punct),
-                ("c", Kind::String)
-            ]
-        );
-        assert_eq!(
-            styles(3),
-            [("max", Kind::Key), (":", Kind::Punct), ("1", Kind::Number)]
-        );
-        assert_eq!(
-            styles(6),
-            [("a.b", Kind::Key), (":", Kind::Punct), ("|-", Kind::Punct)]
-        );
+        assert_eq!(styles(2), [("-", Kind::Punct), ("name", Kind::Key), (":", Kind::Punct), ("c", Kind::String)]);
+        assert_eq!(styles(3), [("max", Kind::Key), (":", Kind::Punct), ("1", Kind::Number)]);
+        assert_eq!(styles(6), [("a.b", Kind::Key), (":", Kind::Punct), ("|-", Kind::Punct)]);
         assert_eq!(styles(7), [("x", Kind::String)]);
     }
 
@@ -425,36 +373,16 @@ data:
         for tricky in TRICKY {
             check(&json!(tricky));
             check(&json!({"k": tricky, "z": 1}));
-            check(
-                &json!({"a": {"b": [tricky, [tricky, tricky], {"x": tricky, "y": tricky}, {"n": {"m": tricky}}]}, "z": 1}),
-            );
+            check(&json!({"a": {"b": [tricky, [tricky, tricky], {"x": tricky, "y": tricky}, {"n": {"m": tricky}}]}, "z": 1}));
             check(&json!({*tricky: tricky, "z": {*tricky: {"x": 1}, "l": [{*tricky: [1]}]}}));
         }
-        check(
-            &json!({"x".repeat(900): 1, "long": "word ".repeat(300), "deep": {"y ".repeat(400): [{}]}}),
-        );
-        check(&json!([
-            [],
-            {},
-            [[]],
-            [{}],
-            null,
-            1.5,
-            1e300,
-            18_446_744_073_709_551_615_u64,
-            -9_223_372_036_854_775_808_i64,
-            0.1,
-            5e-324
-        ]));
+        check(&json!({"x".repeat(900): 1, "long": "word ".repeat(300), "deep": {"y ".repeat(400): [{}]}}));
+        check(&json!([[], {}, [[]], [{}], null, 1.5, 1e300, 18_446_744_073_709_551_615_u64, -9_223_372_036_854_775_808_i64, 0.1, 5e-324]));
     }
 
     fn any_text() -> impl Strategy<Value = String> {
         let bits = prop::collection::vec(prop::sample::select(TRICKY), 0..4);
-        prop_oneof![
-            bits.prop_map(|bits| bits.concat()),
-            any::<String>(),
-            "[ \n\t:#a'\"-]{0,12}"
-        ]
+        prop_oneof![bits.prop_map(|bits| bits.concat()), any::<String>(), "[ \n\t:#a'\"-]{0,12}"]
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
@@ -462,16 +390,13 @@ data:
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            any::<f64>()
-                .prop_filter("JSON has no others", |float| float.is_finite())
-                .prop_map(Value::from),
+            any::<f64>().prop_filter("JSON has no others", |float| float.is_finite()).prop_map(Value::from),
             any_text().prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec((any_text(), inner), 0..4)
-                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+                prop::collection::vec((any_text(), inner), 0..4).prop_map(|entries| Value::Object(entries.into_iter().collect())),
             ]
         })
     }

@@ -189,7 +189,17 @@ impl Engine {
         for rule in self.by_kind[rules].iter().copied() {
             let key = (subject, rule);
             let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
-            let judge = Judge { store, cluster, object, now, rule: RULES[rule], index: &self.rooms[at].index, cordoned: &self.rooms[at].cordoned, thresholds: self.thresholds.of(rule), asked };
+            let judge = Judge {
+                store,
+                cluster,
+                object,
+                now,
+                rule: RULES[rule],
+                index: &self.rooms[at].index,
+                cordoned: &self.rooms[at].cordoned,
+                thresholds: self.thresholds.of(rule),
+                asked,
+            };
             let verdict = (RULES[rule].judge)(&judge);
             let again = match &verdict {
                 Verdict::FineUntil(at) | Verdict::BurningUntil(_, at) => Some((*at).max(now + 1)),
@@ -258,12 +268,15 @@ impl Engine {
                 // A list's pods come after their workload: the one that waits for its hold learns from them since when it is so.
                 if bad(before) || bad(after) || (before.is_none() && !self.asked.is_empty()) {
                     let top = cluster.workload_of(object);
-                    if matches!(top, Object::Workload(w) if w.short() || room.findings.contains_key(&w.meta.uid)) || self.waits(subject(top)) {
+                    if matches!(top, Object::Workload(w) if w.short() || room.findings.contains_key(&w.meta.uid))
+                        || self.waits(subject(top))
+                    {
                         again.insert(subject(top));
                     }
                 }
                 let Some(node) = &pod.node else { return };
-                let moved = before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
+                let moved =
+                    before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
                 let shown = moved && room.lost.contains(node);
                 if moved && room.cordoned.contains(node) {
                     again.extend(budgets(room, cluster.id));
@@ -318,6 +331,8 @@ impl Engine {
 
 /// The budgets that burn now.
 fn budgets(room: &Room, cluster: ClusterId) -> impl Iterator<Item = Subject> {
-    let of = move |f: &Finding| f.object.as_ref().filter(|o| o.kind == Kind::Pdb).map(|o| Subject { cluster, kind: Some(Kind::Pdb), uid: o.uid });
+    let of = move |f: &Finding| {
+        f.object.as_ref().filter(|o| o.kind == Kind::Pdb).map(|o| Subject { cluster, kind: Some(Kind::Pdb), uid: o.uid })
+    };
     room.findings.values().flatten().filter_map(of)
 }

@@ -23,7 +23,10 @@ impl Default for Fleet {
     fn default() -> Self {
         let info = |name: &str, tier: &str| ClusterInfo { name: name.into(), tier: Some(tier.into()), ..Default::default() };
         let mut fleet = Self {
-            store: Store::new(vec![info("prod", "production"), info("dev", "development"), ClusterInfo { name: "plain".into(), ..Default::default() }], NOW),
+            store: Store::new(
+                vec![info("prod", "production"), info("dev", "development"), ClusterInfo { name: "plain".into(), ..Default::default() }],
+                NOW,
+            ),
             engine: Engine::new(Thresholds::default()),
             now: NOW,
         };

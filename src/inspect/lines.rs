@@ -71,7 +71,15 @@ impl Engine {
         let production = |id: ClusterId| store.cluster(id).is_some_and(|c| c.info.production());
         all.sort_by_cached_key(|p| {
             let l = &p.line;
-            (Reverse(l.severity), !production(l.cluster), p.rank, Reverse(l.since), l.cluster, l.title.clone(), l.subject.as_ref().map(|s| s.uid))
+            (
+                Reverse(l.severity),
+                !production(l.cluster),
+                p.rank,
+                Reverse(l.since),
+                l.cluster,
+                l.title.clone(),
+                l.subject.as_ref().map(|s| s.uid),
+            )
         });
         all.into_iter().map(|p| p.line).collect()
     }
@@ -136,7 +144,9 @@ impl<'a> Fold<'a> {
         match object {
             Object::Node(node) => lost.get(&node.meta.name).copied().unwrap_or(own),
             Object::Pod(pod) => pod.node.as_ref().and_then(|n| lost.get(n).copied()).unwrap_or_else(top),
-            Object::Workload(w) if finding.rule.id == "replicas-unavailable" && !lost.is_empty() => self.only_lost(w, lost).unwrap_or_else(top),
+            Object::Workload(w) if finding.rule.id == "replicas-unavailable" && !lost.is_empty() => {
+                self.only_lost(w, lost).unwrap_or_else(top)
+            }
             Object::Workload(_) => top(),
             _ => own,
         }
@@ -161,7 +171,12 @@ impl<'a> Fold<'a> {
         let speaker = *findings.first()?;
         let mut severity = findings.iter().map(|f| f.severity).max()?;
         let mut count = affected(findings);
-        let mut since = findings.iter().filter(|f| f.rule == speaker.rule).filter_map(|f| f.since).min().or(findings.iter().filter_map(|f| f.since).min());
+        let mut since = findings
+            .iter()
+            .filter(|f| f.rule == speaker.rule)
+            .filter_map(|f| f.since)
+            .min()
+            .or(findings.iter().filter_map(|f| f.since).min());
         let mut message = speaker.message.clone();
         let mut detail = Vec::new();
         let object = if let Head::Object(kind, uid) = head { self.get(kind, uid) } else { None };
@@ -196,7 +211,8 @@ impl<'a> Fold<'a> {
                 if w.kind == Kind::CronJob && speaker.rule.id == "job-failed" && count > 1 {
                     message = format!("{count} runs {message}");
                 }
-                let pods = findings.iter().filter(|f| f.rule == speaker.rule && f.object.as_ref().is_some_and(|o| o.kind == Kind::Pod)).count();
+                let pods =
+                    findings.iter().filter(|f| f.rule == speaker.rule && f.object.as_ref().is_some_and(|o| o.kind == Kind::Pod)).count();
                 if let Some(desired) = desired.filter(|_| pods > 0) {
                     detail.insert(0, format!("{pods} of {desired} pods"));
                 }
@@ -313,7 +329,15 @@ fn speak(findings: &mut [&Finding]) {
     for f in findings.iter() {
         *often.entry((f.rule.id, f.message.as_str())).or_default() += 1;
     }
-    findings.sort_by_cached_key(|f| (Reverse(weight(f)), place(f), Reverse(often.get(&(f.rule.id, f.message.as_str())).copied()), f.message.clone(), f.object.as_ref().map(|o| o.uid)));
+    findings.sort_by_cached_key(|f| {
+        (
+            Reverse(weight(f)),
+            place(f),
+            Reverse(often.get(&(f.rule.id, f.message.as_str())).copied()),
+            f.message.clone(),
+            f.object.as_ref().map(|o| o.uid),
+        )
+    });
 }
 
 /// What differs between two images: the tags, or the short names where the repositories differ too.

@@ -26,7 +26,10 @@ fn the_register_is_whole() {
 /// A Deployment with a ReplicaSet of now and one of before, and its pods.
 fn checkout(fleet: &mut Fleet, pods: u32, make: impl Fn(u32) -> serde_json::Value) {
     fleet.put(Kind::Deployment, [deployment("checkout", pods as i32, 0)]);
-    fleet.put(Kind::ReplicaSet, [replicaset("old", "checkout", 1, "reg/app:1.8", 90_000, 0), replicaset("new", "checkout", 2, "reg/app:1.9", 900, pods as i32)]);
+    fleet.put(
+        Kind::ReplicaSet,
+        [replicaset("old", "checkout", 1, "reg/app:1.8", 90_000, 0), replicaset("new", "checkout", 2, "reg/app:1.9", 900, pods as i32)],
+    );
     fleet.put(Kind::Pod, (0..pods).map(make));
 }
 
@@ -43,7 +46,10 @@ fn a_workload_is_one_line_with_its_cause_and_goes_when_it_is_repaired() {
     let lines = fleet.lines();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     let line = &lines[0];
-    assert_eq!((line.severity, line.title.as_str(), line.message.as_str()), (Severity::Critical, "pay/checkout", "0/6 exit 137 <- image 1.8>1.9 11:45"));
+    assert_eq!(
+        (line.severity, line.title.as_str(), line.message.as_str()),
+        (Severity::Critical, "pay/checkout", "0/6 exit 137 <- image 1.8>1.9 11:45")
+    );
     assert_eq!((line.count, line.since, line.subject.as_ref().map(|s| s.kind)), (6, Time::from_secs(NOW - 850), Some(Kind::Deployment)));
     assert!(line.detail.starts_with("checkout: OOMKilled 11:59Z, limit 512Mi, "), "{}", line.detail);
     assert!(line.detail.contains("6 of 6 pods, image 1.8>1.9 rolled out 11:45Z, "), "{}", line.detail);
@@ -77,7 +83,10 @@ fn thirty_pods_of_a_dead_node_are_one_line() {
     fleet.put(Kind::Node, [node("n1", "Unknown", 700)]);
     let lines = fleet.lines();
     assert_eq!(lines.len(), 1, "{lines:#?}");
-    assert_eq!((lines[0].title.as_str(), lines[0].message.as_str(), lines[0].count), ("n1", "NotReady (kubelet silent): 30 pods, 1 app at 0", 30));
+    assert_eq!(
+        (lines[0].title.as_str(), lines[0].message.as_str(), lines[0].count),
+        ("n1", "NotReady (kubelet silent): 30 pods, 1 app at 0", 30)
+    );
     let revision = fleet.engine.revision();
     fleet.delete(Kind::Pod, "p29");
     assert!(fleet.engine.revision() > revision);
@@ -121,7 +130,13 @@ fn an_unreachable_cluster_is_on_top_and_its_other_lines_are_old() {
     assert!(fleet.engine.revision() > revision && fleet.lines()[0].stale);
     fleet.wait(15);
     let shown: Vec<_> = fleet.lines().into_iter().map(|l| (l.title, l.message, l.stale)).collect();
-    assert_eq!(shown, [("API".to_owned(), "DOWN dial timeout, rows <1m old".to_owned(), false), ("n1".to_owned(), "NotReady (kubelet silent)".to_owned(), true)]);
+    assert_eq!(
+        shown,
+        [
+            ("API".to_owned(), "DOWN dial timeout, rows <1m old".to_owned(), false),
+            ("n1".to_owned(), "NotReady (kubelet silent)".to_owned(), true)
+        ]
+    );
     fleet.delta(0, Delta::State(ConnectionState::Live));
     assert_eq!(fleet.lines().into_iter().map(|l| (l.title, l.stale)).collect::<Vec<_>>(), [("n1".to_owned(), false)]);
 }
@@ -162,7 +177,10 @@ fn worst_first_production_first() {
     fleet.put(Kind::Node, [node("n7", "Unknown", 700), node("n8", "Unknown", 100), node("n9", "True", 100)]);
     fleet.wait(15);
     let titles: Vec<_> = fleet.lines().into_iter().map(|l| (l.cluster.0, l.title)).collect();
-    assert_eq!(titles, [(0, "n7".to_owned()), (0, "pay/checkout".to_owned()), (2, "API".to_owned()), (0, "n8".to_owned()), (1, "API".to_owned())]);
+    assert_eq!(
+        titles,
+        [(0, "n7".to_owned()), (0, "pay/checkout".to_owned()), (2, "API".to_owned()), (0, "n8".to_owned()), (1, "API".to_owned())]
+    );
 }
 
 #[test]
@@ -180,7 +198,10 @@ fn a_rollout_that_waits_learns_its_age_from_pods_that_come_later() {
     fleet.put(Kind::StatefulSet, [json!({"metadata": {"name": "s"}, "spec": {"replicas": 2}, "status": {"replicas": 2, "availableReplicas": 2, "readyReplicas": 2, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "b"}})]);
     assert_eq!(fleet.lines().len(), 0);
     fleet.put(Kind::Pod, [pod(owned("s-0", Kind::StatefulSet, "s"), "n1", true, 1000, running())]);
-    assert_eq!((fleet.lines()[0].message.as_str(), fleet.lines()[0].since), ("2/2 rollout stuck, 1/2 updated", Time::from_secs(NOW - 1000)));
+    assert_eq!(
+        (fleet.lines()[0].message.as_str(), fleet.lines()[0].since),
+        ("2/2 rollout stuck, 1/2 updated", Time::from_secs(NOW - 1000))
+    );
 }
 
 #[test]

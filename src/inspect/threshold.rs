@@ -73,7 +73,11 @@ impl Thresholds {
             Some(Unit::Percent) => "a percentage",
             _ => "a number",
         };
-        let (value, _) = parse(value).filter(|(_, u)| Some(*u) == unit).ok_or_else(|| ThresholdError::Value { value: value.to_owned(), wanted, default })?;
+        let (value, _) = parse(value).filter(|(_, u)| Some(*u) == unit).ok_or_else(|| ThresholdError::Value {
+            value: value.to_owned(),
+            wanted,
+            default,
+        })?;
         self.0[at][place] = value;
         Ok(())
     }

@@ -64,21 +64,11 @@ const NAMES: &[(&str, Key)] = &[
 impl Chord {
     fn new(key: Key, ctrl: bool, alt: bool, shift: bool) -> Self {
         let Key::Char(c) = key else {
-            return Self {
-                key,
-                ctrl,
-                alt,
-                shift,
-            };
+            return Self { key, ctrl, alt, shift };
         };
         let (lower, upper) = (single(c.to_lowercase(), c), single(c.to_uppercase(), c));
         if !ctrl {
-            return Self {
-                key: Key::Char(if shift { upper } else { c }),
-                ctrl,
-                alt,
-                shift: false,
-            };
+            return Self { key: Key::Char(if shift { upper } else { c }), ctrl, alt, shift: false };
         }
         // A terminal sends the same byte for each of these pairs.
         let key = match lower {
@@ -88,12 +78,7 @@ impl Chord {
             '7' | '/' => '_',
             other => other,
         };
-        Self {
-            key: Key::Char(key),
-            ctrl,
-            alt,
-            shift: (shift || c.is_uppercase()) && lower != upper,
-        }
+        Self { key: Key::Char(key), ctrl, alt, shift: (shift || c.is_uppercase()) && lower != upper }
     }
 
     /// The chord of a key event; none for a release and for keys that no keymap can name.
@@ -128,12 +113,7 @@ impl Chord {
             _ => return None,
         };
         let has = |modifier| event.modifiers.contains(modifier);
-        Some(Self::new(
-            key,
-            has(KeyModifiers::CONTROL),
-            has(KeyModifiers::ALT),
-            shift,
-        ))
+        Some(Self::new(key, has(KeyModifiers::CONTROL), has(KeyModifiers::ALT), shift))
     }
 
     /// Reads `j`, `G`, `ctrl-r` (`C-r`), `alt-x` (`M-x`), `shift-Tab` (`S-Tab`), `Space`, `F1`.
@@ -168,9 +148,7 @@ impl Chord {
             _ => named(rest)?,
         };
         if shift && matches!(key, Key::Char(c) if is_symbol(c)) {
-            return Err(format!(
-                "`{word}` has shift in its character: write the character that it makes"
-            ));
+            return Err(format!("`{word}` has shift in its character: write the character that it makes"));
         }
         if let (Key::Char(c), true) = (key, ctrl)
             && let Some(same) = match c.to_ascii_lowercase() {
@@ -180,9 +158,7 @@ impl Chord {
                 _ => None,
             }
         {
-            return Err(format!(
-                "a terminal sends {same} for `{word}`: write {same}"
-            ));
+            return Err(format!("a terminal sends {same} for `{word}`: write {same}"));
         }
         Ok(Self::new(key, ctrl, alt, shift))
     }
@@ -192,25 +168,14 @@ impl Chord {
     /// # Errors
     /// As [`Chord::parse`]; nothing at all is an error too.
     pub fn parse_sequence(text: &str) -> Result<Vec<Self>, String> {
-        let chords = text
-            .split_whitespace()
-            .map(Self::parse)
-            .collect::<Result<Vec<_>, _>>()?;
-        if chords.is_empty() {
-            Err("no key".into())
-        } else {
-            Ok(chords)
-        }
+        let chords = text.split_whitespace().map(Self::parse).collect::<Result<Vec<_>, _>>()?;
+        if chords.is_empty() { Err("no key".into()) } else { Ok(chords) }
     }
 
     /// As [`Chord::parse_sequence`] reads it.
     #[must_use]
     pub fn print_sequence(chords: &[Self]) -> String {
-        chords
-            .iter()
-            .map(Self::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
+        chords.iter().map(Self::to_string).collect::<Vec<_>>().join(" ")
     }
 
     /// The character, when the chord is one that is typed as text.
@@ -225,10 +190,7 @@ impl Chord {
 
 /// The one character that `mapped` is, else `c` as it was.
 fn single(mut mapped: impl Iterator<Item = char>, c: char) -> char {
-    mapped
-        .next()
-        .filter(|_| mapped.next().is_none())
-        .unwrap_or(c)
+    mapped.next().filter(|_| mapped.next().is_none()).unwrap_or(c)
 }
 
 /// Shift makes another character of it, and which one depends on the keyboard.
@@ -237,27 +199,14 @@ fn is_symbol(c: char) -> bool {
 }
 
 fn named(word: &str) -> Result<Key, String> {
-    if let Some(number) = word
-        .strip_prefix(['F', 'f'])
-        .and_then(|digits| digits.parse().ok())
-    {
-        return if (1..=24).contains(&number) {
-            Ok(Key::Function(number))
-        } else {
-            Err(format!("no key F{number}"))
-        };
+    if let Some(number) = word.strip_prefix(['F', 'f']).and_then(|digits| digits.parse().ok()) {
+        return if (1..=24).contains(&number) { Ok(Key::Function(number)) } else { Err(format!("no key F{number}")) };
     }
-    NAMES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(word))
-        .map(|(_, key)| *key)
-        .ok_or_else(|| {
-            let near = nearest(word, NAMES.iter().map(|(name, _)| *name));
-            let hint = near
-                .map(|name| format!("; did you mean `{name}`?"))
-                .unwrap_or_default();
-            format!("unknown key `{word}`{hint}")
-        })
+    NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, key)| *key).ok_or_else(|| {
+        let near = nearest(word, NAMES.iter().map(|(name, _)| *name));
+        let hint = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        format!("unknown key `{word}`{hint}")
+    })
 }
 
 impl fmt::Display for Chord {
@@ -284,9 +233,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(code: KeyCode, modifiers: KeyModifiers) -> String {
-        Chord::from_event(KeyEvent::new(code, modifiers))
-            .map(|chord| chord.to_string())
-            .unwrap_or_default()
+        Chord::from_event(KeyEvent::new(code, modifiers)).map(|chord| chord.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -298,13 +245,7 @@ mod tests {
         assert_eq!(event(KeyCode::Char('?'), KeyModifiers::SHIFT), "?");
         assert_eq!(event(KeyCode::Char(' '), none), "Space");
         assert_eq!(event(KeyCode::Char('r'), KeyModifiers::CONTROL), "ctrl-r");
-        assert_eq!(
-            event(
-                KeyCode::Char('R'),
-                KeyModifiers::CONTROL | KeyModifiers::SHIFT
-            ),
-            "ctrl-S-r"
-        );
+        assert_eq!(event(KeyCode::Char('R'), KeyModifiers::CONTROL | KeyModifiers::SHIFT), "ctrl-S-r");
         assert_eq!(event(KeyCode::Char('4'), KeyModifiers::CONTROL), "ctrl-\\");
         assert_eq!(event(KeyCode::Char('<'), KeyModifiers::ALT), "alt-<");
         assert_eq!(event(KeyCode::BackTab, KeyModifiers::SHIFT), "S-Tab");
@@ -336,21 +277,14 @@ mod tests {
             ("shift-é", "É"),
             ("ß", "ß"),
         ] {
-            assert_eq!(
-                Chord::print_sequence(&Chord::parse_sequence(written).unwrap()),
-                printed,
-                "{written}"
-            );
+            assert_eq!(Chord::print_sequence(&Chord::parse_sequence(written).unwrap()), printed, "{written}");
         }
     }
 
     #[test]
     fn mistakes() {
         let wrong = |text: &str| Chord::parse_sequence(text).unwrap_err();
-        assert_eq!(
-            wrong("ctrl-Spce"),
-            "unknown key `Spce`; did you mean `Space`?"
-        );
+        assert_eq!(wrong("ctrl-Spce"), "unknown key `Spce`; did you mean `Space`?");
         assert_eq!(wrong("crtl-r"), "unknown key `crtl-r`");
         assert_eq!(wrong("F25"), "no key F25");
         assert_eq!(wrong(" "), "no key");
@@ -361,18 +295,14 @@ mod tests {
     fn any_chord() -> impl Strategy<Value = Chord> {
         let named = proptest::sample::select(NAMES).prop_map(|(_, key)| key);
         let key = prop_oneof![
-            any::<char>()
-                .prop_filter("a key", |c| !c.is_control() && !c.is_whitespace())
-                .prop_map(Key::Char),
+            any::<char>().prop_filter("a key", |c| !c.is_control() && !c.is_whitespace()).prop_map(Key::Char),
             (b' '..=b'~').prop_map(|byte| Key::Char(char::from(byte))),
             named,
             (1u8..=24).prop_map(Key::Function)
         ];
         (key, any::<[bool; 3]>())
             .prop_map(|(key, [ctrl, alt, shift])| Chord::new(key, ctrl, alt, shift))
-            .prop_filter("one that a terminal can send", |chord| {
-                !(chord.ctrl && matches!(chord.key, Key::Char('i' | 'm' | '[')))
-            })
+            .prop_filter("one that a terminal can send", |chord| !(chord.ctrl && matches!(chord.key, Key::Char('i' | 'm' | '['))))
     }
 
     proptest! {

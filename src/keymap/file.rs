@@ -13,11 +13,7 @@ use super::{Binding, Chord, EMBEDDED, Entry, Keymap, Mode, beginning_with};
 use crate::command::Command;
 use crate::diag::{Diag, Layer, Library, line_col, unknown};
 
-pub(super) const LIBRARY: Library = Library {
-    what: "keymap",
-    folder: "keymaps",
-    embedded: EMBEDDED,
-};
+pub(super) const LIBRARY: Library = Library { what: "keymap", folder: "keymaps", embedded: EMBEDDED };
 
 /// What a line of a table says.
 struct Line {
@@ -37,34 +33,20 @@ enum Run {
 pub(super) fn load(name: &str, dir: Option<&Path>) -> (Keymap, Vec<Diag>) {
     let mut problems = Vec::new();
     let mut layers = LIBRARY.chain(name, dir, &mut problems);
-    if let Some(path) = dir
-        .map(|dir| dir.join("keys.toml"))
-        .filter(|path| path.exists())
-    {
+    if let Some(path) = dir.map(|dir| dir.join("keys.toml")).filter(|path| path.exists()) {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                let layer = Layer {
-                    source: path.display().to_string(),
-                    text,
-                };
+                let layer = Layer { source: path.display().to_string(), text };
                 if let Ok(Some((parent, offset))) = layer.inherits() {
-                    let problem = layer.wrong(
-                        offset,
-                        "keys.toml lies over the keymap that is chosen and inherits nothing",
-                    );
-                    problems.push(
-                        problem.hint(format!("choose it in config.toml: keymap = \"{parent}\"")),
-                    );
+                    let problem = layer.wrong(offset, "keys.toml lies over the keymap that is chosen and inherits nothing");
+                    problems.push(problem.hint(format!("choose it in config.toml: keymap = \"{parent}\"")));
                 }
                 layers.push(layer);
             }
             Err(error) => problems.push(Diag::error(error.to_string()).in_file(path)),
         }
     }
-    let mut keymap = Keymap {
-        name: name.to_owned(),
-        tables: BTreeMap::new(),
-    };
+    let mut keymap = Keymap { name: name.to_owned(), tables: BTreeMap::new() };
     for (depth, layer) in layers.iter().enumerate() {
         let lines = parse(layer, &mut problems);
         merge(&mut keymap, layer, depth, lines, &mut problems);
@@ -74,18 +56,10 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Keymap, Vec<Diag>) {
 
 /// All lines of a text in its order; what is wrong in it goes to `problems`.
 fn parse(layer: &Layer, problems: &mut Vec<Diag>) -> Vec<Line> {
-    let mut reader = Reader {
-        layer,
-        problems,
-        lines: Vec::new(),
-    };
+    let mut reader = Reader { layer, problems, lines: Vec::new() };
     match DeTable::parse(&layer.text) {
         Ok(table) => reader.root(table.get_ref()),
-        Err(error) => reader.wrong(
-            error.span().map_or(0, |span| span.start),
-            error.message().to_owned(),
-            None,
-        ),
+        Err(error) => reader.wrong(error.span().map_or(0, |span| span.start), error.message().to_owned(), None),
     }
     let mut lines = reader.lines;
     lines.sort_by_key(|line| line.offset);
@@ -100,9 +74,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn wrong(&mut self, offset: usize, message: String, hint: Option<String>) {
-        let problem = Diag::error(message)
-            .in_file(&self.layer.source)
-            .at(&self.layer.text, offset);
+        let problem = Diag::error(message).in_file(&self.layer.source).at(&self.layer.text, offset);
         self.problems.push(match hint {
             Some(hint) => problem.hint(hint),
             None => problem,
@@ -114,20 +86,12 @@ impl Reader<'_> {
             let name: &str = key.get_ref();
             if name == "inherits" {
                 if value.get_ref().as_str().is_none() {
-                    self.wrong(
-                        value.span().start,
-                        "inherits takes a keymap's name".into(),
-                        None,
-                    );
+                    self.wrong(value.span().start, "inherits takes a keymap's name".into(), None);
                 }
             } else if let Some(mode) = Mode::find(name) {
                 match value.get_ref().as_table() {
                     Some(table) => self.mode(mode, table),
-                    None => self.wrong(
-                        value.span().start,
-                        format!("`{name}` is a table: [{name}]"),
-                        None,
-                    ),
+                    None => self.wrong(value.span().start, format!("`{name}` is a table: [{name}]"), None),
                 }
             } else {
                 let known = Mode::ALL.iter().map(|mode| mode.name()).chain(["inherits"]);
@@ -144,21 +108,13 @@ impl Reader<'_> {
                 continue;
             }
             let Some(items) = value.get_ref().as_array() else {
-                self.wrong(
-                    value.span().start,
-                    "keys is a list of { on = \"...\", run = \"...\" }".into(),
-                    None,
-                );
+                self.wrong(value.span().start, "keys is a list of { on = \"...\", run = \"...\" }".into(), None);
                 continue;
             };
             for item in items {
                 match item.get_ref().as_table() {
                     Some(table) => self.line(mode, table, item.span().start),
-                    None => self.wrong(
-                        item.span().start,
-                        "a key is { on = \"...\", run = \"...\" }".into(),
-                        None,
-                    ),
+                    None => self.wrong(item.span().start, "a key is { on = \"...\", run = \"...\" }".into(), None),
                 }
             }
         }
@@ -174,11 +130,7 @@ impl Reader<'_> {
                 ("desc", DeValue::String(text)) => desc = Some(text.to_string()),
                 ("desc", _) => self.wrong(value.span().start, "desc takes text".into(), None),
                 _ => {
-                    self.wrong(
-                        key.span().start,
-                        unknown("key", name, ["on", "run", "desc"]),
-                        None,
-                    );
+                    self.wrong(key.span().start, unknown("key", name, ["on", "run", "desc"]), None);
                     complete = false;
                 }
             }
@@ -199,10 +151,7 @@ impl Reader<'_> {
                 Err(error) => return self.wrong(run.span().start, error.message, error.hint),
             },
         };
-        let ways: Vec<&Spanned<DeValue<'_>>> = on
-            .get_ref()
-            .as_array()
-            .map_or_else(|| vec![on], |list| list.iter().collect());
+        let ways: Vec<&Spanned<DeValue<'_>>> = on.get_ref().as_array().map_or_else(|| vec![on], |list| list.iter().collect());
         for way in ways {
             let offset = way.span().start;
             let chords = match way.get_ref().as_str().map(Chord::parse_sequence) {
@@ -212,52 +161,28 @@ impl Reader<'_> {
                     continue;
                 }
                 None => {
-                    self.wrong(
-                        offset,
-                        "on takes keys as text, or a list of such".into(),
-                        None,
-                    );
+                    self.wrong(offset, "on takes keys as text, or a list of such".into(), None);
                     continue;
                 }
             };
             let run = match &command {
-                Some(command) => Run::Command(
-                    command.clone(),
-                    desc.clone().unwrap_or_else(|| command.doc().to_owned()),
-                ),
+                Some(command) => Run::Command(command.clone(), desc.clone().unwrap_or_else(|| command.doc().to_owned())),
                 None if text.trim().is_empty() => Run::Nothing,
                 None => Run::Unbind,
             };
-            self.lines.push(Line {
-                mode,
-                chords,
-                run,
-                offset,
-            });
+            self.lines.push(Line { mode, chords, run, offset });
         }
     }
 }
 
-fn merge(
-    keymap: &mut Keymap,
-    layer: &Layer,
-    depth: usize,
-    lines: Vec<Line>,
-    problems: &mut Vec<Diag>,
-) {
-    let wrong = |offset: usize, message: String| {
-        Diag::error(message)
-            .in_file(&layer.source)
-            .at(&layer.text, offset)
-    };
+fn merge(keymap: &mut Keymap, layer: &Layer, depth: usize, lines: Vec<Line>, problems: &mut Vec<Diag>) {
+    let wrong = |offset: usize, message: String| Diag::error(message).in_file(&layer.source).at(&layer.text, offset);
     let mut binds = Vec::new();
     for line in lines {
         let table = keymap.tables.entry(line.mode).or_default();
         let before = table.len();
         match line.run {
-            Run::Command(command, desc) => {
-                binds.push((line.mode, line.chords, line.offset, command, desc))
-            }
+            Run::Command(command, desc) => binds.push((line.mode, line.chords, line.offset, command, desc)),
             Run::Nothing => {
                 table.retain(|chords, _| !chords.starts_with(&line.chords));
                 table.insert(line.chords, Entry::Nothing);
@@ -266,10 +191,7 @@ fn merge(
                 table.retain(|chords, _| !chords.starts_with(&line.chords));
                 if table.len() == before {
                     let keys = Chord::print_sequence(&line.chords);
-                    let message = format!(
-                        "nothing to unbind: [{}] inherits no `{keys}`",
-                        line.mode.name()
-                    );
+                    let message = format!("nothing to unbind: [{}] inherits no `{keys}`", line.mode.name());
                     problems.push(wrong(line.offset, message));
                 }
             }
@@ -279,55 +201,25 @@ fn merge(
         let table = keymap.tables.entry(mode).or_default();
         let keys = Chord::print_sequence(&chords);
         let shorter = (1..chords.len()).filter_map(|n| table.get(&chords[..n]));
-        let rival = shorter
-            .chain(beginning_with(table, &chords).map(|(_, entry)| entry))
-            .find_map(|entry| match entry {
-                Entry::Bound(other) if other.chords != chords || other.order.0 == depth => {
-                    Some(other)
-                }
-                _ => None,
-            });
+        let rival = shorter.chain(beginning_with(table, &chords).map(|(_, entry)| entry)).find_map(|entry| match entry {
+            Entry::Bound(other) if other.chords != chords || other.order.0 == depth => Some(other),
+            _ => None,
+        });
         if let Some(other) = rival {
             let (file, line) = &other.source;
-            let place = if other.order.0 == depth {
-                format!("line {line}")
-            } else {
-                format!("line {line} of {file}")
-            };
+            let place = if other.order.0 == depth { format!("line {line}") } else { format!("line {line} of {file}") };
             problems.push(if other.chords == chords {
-                wrong(
-                    offset,
-                    format!("`{keys}` is already bound in [{}], on {place}", mode.name()),
-                )
+                wrong(offset, format!("`{keys}` is already bound in [{}], on {place}", mode.name()))
             } else {
                 let theirs = Chord::print_sequence(&other.chords);
-                let (short, long) = if other.chords.len() < chords.len() {
-                    (&theirs, &keys)
-                } else {
-                    (&keys, &theirs)
-                };
-                wrong(
-                    offset,
-                    format!(
-                        "`{short}` would hide `{long}` in [{}]; `{theirs}` is on {place}",
-                        mode.name()
-                    ),
-                )
-                .hint(format!(
-                    "take it away first: {{ on = \"{theirs}\", run = \"unbind\" }}"
-                ))
+                let (short, long) = if other.chords.len() < chords.len() { (&theirs, &keys) } else { (&keys, &theirs) };
+                wrong(offset, format!("`{short}` would hide `{long}` in [{}]; `{theirs}` is on {place}", mode.name()))
+                    .hint(format!("take it away first: {{ on = \"{theirs}\", run = \"unbind\" }}"))
             });
             continue;
         }
         let source = (layer.source.clone(), line_col(&layer.text, offset).0);
-        let binding = Binding {
-            mode,
-            chords: chords.clone(),
-            command,
-            desc,
-            source,
-            order: (depth, offset),
-        };
+        let binding = Binding { mode, chords: chords.clone(), command, desc, source, order: (depth, offset) };
         table.insert(chords, Entry::Bound(binding));
     }
 }

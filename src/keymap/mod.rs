@@ -129,14 +129,7 @@ impl Keymap {
                     };
                     if hints.iter().all(|(seen, _)| seen != next) {
                         let more = binding.chords.len() > depth + 1;
-                        hints.push((
-                            *next,
-                            if more {
-                                "...".into()
-                            } else {
-                                binding.desc.clone()
-                            },
-                        ));
+                        hints.push((*next, if more { "...".into() } else { binding.desc.clone() }));
                     }
                 }
                 Match::Pending(hints)
@@ -153,10 +146,7 @@ impl Keymap {
     pub fn bindings(&self, modes: &[Mode]) -> Vec<&Binding> {
         let mut all = Vec::new();
         for mode in modes {
-            let mut table: Vec<_> = self
-                .bound(*mode)
-                .filter(|binding| self.reaches(modes, binding))
-                .collect();
+            let mut table: Vec<_> = self.bound(*mode).filter(|binding| self.reaches(modes, binding)).collect();
             table.sort_by_key(|binding| binding.order);
             all.append(&mut table);
         }
@@ -175,14 +165,10 @@ impl Keymap {
     }
 
     fn bound(&self, mode: Mode) -> impl Iterator<Item = &Binding> {
-        self.tables
-            .get(&mode)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .filter_map(|entry| match entry {
-                Entry::Bound(binding) => Some(binding),
-                Entry::Nothing => None,
-            })
+        self.tables.get(&mode).into_iter().flat_map(BTreeMap::values).filter_map(|entry| match entry {
+            Entry::Bound(binding) => Some(binding),
+            Entry::Nothing => None,
+        })
     }
 
     fn reaches(&self, modes: &[Mode], binding: &Binding) -> bool {
@@ -197,9 +183,7 @@ impl Keymap {
             let start = longer.len();
             for (_, entry) in beginning_with(table, chords) {
                 match entry {
-                    Entry::Bound(binding) if binding.chords.len() > chords.len() => {
-                        longer.push(binding)
-                    }
+                    Entry::Bound(binding) if binding.chords.len() > chords.len() => longer.push(binding),
                     Entry::Bound(binding) if longer.is_empty() => return Found::Bound(binding),
                     _ => {}
                 }
@@ -209,21 +193,12 @@ impl Keymap {
                 break;
             }
         }
-        if longer.is_empty() {
-            Found::None
-        } else {
-            Found::Prefix(longer)
-        }
+        if longer.is_empty() { Found::None } else { Found::Prefix(longer) }
     }
 }
 
-fn beginning_with<'a>(
-    table: &'a BTreeMap<Vec<Chord>, Entry>,
-    chords: &[Chord],
-) -> impl Iterator<Item = (&'a Vec<Chord>, &'a Entry)> {
-    table
-        .range::<[Chord], _>((Bound::Included(chords), Bound::Unbounded))
-        .take_while(move |(key, _)| key.starts_with(chords))
+fn beginning_with<'a>(table: &'a BTreeMap<Vec<Chord>, Entry>, chords: &[Chord]) -> impl Iterator<Item = (&'a Vec<Chord>, &'a Entry)> {
+    table.range::<[Chord], _>((Bound::Included(chords), Bound::Unbounded)).take_while(move |(key, _)| key.starts_with(chords))
 }
 
 #[cfg(test)]

@@ -4,13 +4,7 @@ use crate::command::Verb;
 const PODS: &[Mode] = &[Mode::Pods, Mode::Table, Mode::Object, Mode::Global];
 const NODES: &[Mode] = &[Mode::Nodes, Mode::Table, Mode::Object, Mode::Global];
 const WORKLOADS: &[Mode] = &[Mode::Workloads, Mode::Table, Mode::Object, Mode::Global];
-const DETAIL: &[Mode] = &[
-    Mode::Detail,
-    Mode::Pods,
-    Mode::Text,
-    Mode::Object,
-    Mode::Global,
-];
+const DETAIL: &[Mode] = &[Mode::Detail, Mode::Pods, Mode::Text, Mode::Object, Mode::Global];
 const LOGS: &[Mode] = &[Mode::Logs, Mode::Text, Mode::Global];
 const COLUMNS: &[Mode] = &[Mode::Columns, Mode::Dialog];
 const PALETTE: &[Mode] = &[Mode::Palette, Mode::Input];
@@ -27,10 +21,7 @@ fn typed(keymap: &Keymap, modes: &[Mode], keys: &str) -> String {
     let mut pending = Pending::default();
     let mut outcome = String::new();
     for chord in Chord::parse_sequence(keys).unwrap() {
-        assert!(
-            outcome.is_empty() || outcome == "...",
-            "{keys}: {outcome} before the end"
-        );
+        assert!(outcome.is_empty() || outcome == "...", "{keys}: {outcome} before the end");
         outcome = match keymap.feed(&mut pending, modes, chord) {
             Match::Command(command) => command.to_string(),
             Match::Pending(_) => "...".into(),
@@ -54,11 +45,7 @@ fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
 /// Problems with the directory's name taken out, so that they can be compared.
 fn problems(dir: &tempfile::TempDir, name: &str) -> Vec<String> {
     let root = format!("{}/", dir.path().display());
-    Keymap::load(name, Some(dir.path()))
-        .1
-        .iter()
-        .map(|problem| problem.to_string().replace(&root, ""))
-        .collect()
+    Keymap::load(name, Some(dir.path())).1.iter().map(|problem| problem.to_string().replace(&root, "")).collect()
 }
 
 #[test]
@@ -130,39 +117,23 @@ fn other_fingers() {
 
 #[test]
 fn embedded_keymaps_leave_the_terminals_keys_alone_and_never_trap_or_quit_by_one_key() {
-    let reserved =
-        ["ctrl-a", "ctrl-b", "ctrl-s", "ctrl-q", "~"].map(|key| Chord::parse(key).unwrap());
+    let reserved = ["ctrl-a", "ctrl-b", "ctrl-s", "ctrl-q", "~"].map(|key| Chord::parse(key).unwrap());
     for (name, _) in EMBEDDED {
         let keymap = embedded(name);
         for binding in keymap.tables.keys().flat_map(|mode| keymap.bound(*mode)) {
             let keys = Chord::print_sequence(&binding.chords);
-            assert!(
-                !binding.chords.iter().any(|chord| reserved.contains(chord)),
-                "{name}: {keys}"
-            );
+            assert!(!binding.chords.iter().any(|chord| reserved.contains(chord)), "{name}: {keys}");
             let quits = matches!(binding.command, Command::Quit | Command::ForceQuit);
             assert!(!quits || binding.chords.len() > 1, "{name}: {keys} quits");
             assert!(!binding.desc.is_empty(), "{name}: {keys}");
         }
         for modes in STACKS {
-            assert_eq!(
-                typed(&keymap, modes, "ctrl-c ctrl-c"),
-                "quit",
-                "{name} {modes:?}"
-            );
+            assert_eq!(typed(&keymap, modes, "ctrl-c ctrl-c"), "quit", "{name} {modes:?}");
             assert_eq!(typed(&keymap, modes, "Esc"), "back", "{name} {modes:?}");
         }
         let object = [Mode::Object, Mode::Global];
-        for command in [
-            Command::Palette,
-            Command::Help,
-            Command::Verb(Verb::Delete, None),
-            Command::Logs,
-        ] {
-            assert!(
-                keymap.keys_for(&object, &command).is_some(),
-                "{name}: no key for {command}"
-            );
+        for command in [Command::Palette, Command::Help, Command::Verb(Verb::Delete, None), Command::Logs] {
+            assert!(keymap.keys_for(&object, &command).is_some(), "{name}: no key for {command}");
         }
     }
 }
@@ -172,22 +143,15 @@ fn pending_chords_show_what_may_follow_from_every_mode() {
     let keymap = embedded("default");
     let mut pending = Pending::default();
     let g = Chord::parse("g").unwrap();
-    let Match::Pending(hints) = keymap.feed(&mut pending, PODS, g) else {
-        panic!("g is a prefix")
-    };
+    let Match::Pending(hints) = keymap.feed(&mut pending, PODS, g) else { panic!("g is a prefix") };
     let shown: Vec<String> = hints.iter().map(|(chord, _)| chord.to_string()).collect();
     assert_eq!(shown, ["n", "o", "p", "h", "b", "e", "a", "c", "g"]);
     assert_eq!(hints[0].1, "The node it runs on");
     assert_eq!(pending.chords(), [g]);
-    let Match::Pending(hints) = keymap.feed(&mut Pending::default(), LOGS, g) else {
-        panic!("g is a prefix")
-    };
+    let Match::Pending(hints) = keymap.feed(&mut Pending::default(), LOGS, g) else { panic!("g is a prefix") };
     assert_eq!(hints.len(), 1);
     // An unknown chord drops the sequence, and is not taken for itself: x after g unmasks nothing.
-    assert_eq!(
-        keymap.feed(&mut pending, PODS, Chord::parse("x").unwrap()),
-        Match::None
-    );
+    assert_eq!(keymap.feed(&mut pending, PODS, Chord::parse("x").unwrap()), Match::None);
     assert!(pending.is_empty());
 }
 
@@ -197,10 +161,7 @@ fn bindings_are_those_that_can_be_typed() {
     let node = keymap.bindings(NODES);
     let by = |keys: &str| -> Vec<&str> {
         let chords = Chord::parse_sequence(keys).unwrap();
-        node.iter()
-            .filter(|binding| binding.chords == chords)
-            .map(|binding| binding.command.name())
-            .collect()
+        node.iter().filter(|binding| binding.chords == chords).map(|binding| binding.command.name()).collect()
     };
     assert_eq!(by("c"), ["cordon"], "copy is hidden by cordon");
     assert_eq!(by("g n"), ["go"]);
@@ -208,22 +169,13 @@ fn bindings_are_those_that_can_be_typed() {
     assert_eq!(node[0].source.0, "default");
     assert_eq!(keymap.keys_for(NODES, &Command::Copy), None);
     assert_eq!(keymap.keys_for(PODS, &Command::Copy).as_deref(), Some("c"));
-    assert_eq!(
-        keymap.keys_for(PODS, &Command::Quit).as_deref(),
-        Some("ctrl-c ctrl-c")
-    );
+    assert_eq!(keymap.keys_for(PODS, &Command::Quit).as_deref(), Some("ctrl-c ctrl-c"));
     // A whole key in a specific mode hides a sequence of a wider one.
-    let dir = dir(&[(
-        "keys.toml",
-        "[pods]\nkeys = [{ on = \"g\", run = \"bottom\" }]",
-    )]);
+    let dir = dir(&[("keys.toml", "[pods]\nkeys = [{ on = \"g\", run = \"bottom\" }]")]);
     let (keymap, found) = Keymap::load("default", Some(dir.path()));
     assert_eq!(found, []);
     assert_eq!(typed(&keymap, PODS, "g"), "bottom");
-    assert_eq!(
-        keymap.keys_for(PODS, &Command::Top).as_deref(),
-        Some("Home")
-    );
+    assert_eq!(keymap.keys_for(PODS, &Command::Top).as_deref(), Some("Home"));
 }
 
 #[test]
@@ -252,11 +204,7 @@ keys = [{ on = "s", run = "sort" }]
     assert_eq!(typed(&keymap, PODS, "d"), "none");
     assert_eq!(typed(&keymap, NODES, "d"), "open");
     assert_eq!(typed(&keymap, PODS, "s"), "sort");
-    let out = keymap
-        .bindings(PODS)
-        .into_iter()
-        .find(|binding| binding.desc == "Out")
-        .unwrap();
+    let out = keymap.bindings(PODS).into_iter().find(|binding| binding.desc == "Out").unwrap();
     assert!(out.source.0.ends_with("keys.toml"));
     assert_eq!(out.source.1, 4);
 }
@@ -264,35 +212,17 @@ keys = [{ on = "s", run = "sort" }]
 #[test]
 fn a_users_keymap_inherits_and_may_carry_an_embedded_name() {
     let dir = dir(&[
-        (
-            "keymaps/default.toml",
-            "inherits = \"default\"\n[global]\nkeys = [{ on = \"z\", run = \"quit\" }]",
-        ),
-        (
-            "keymaps/mine.toml",
-            "inherits = \"default\"\n[global]\nkeys = [{ on = \"Z\", run = \"zoom\" }]",
-        ),
+        ("keymaps/default.toml", "inherits = \"default\"\n[global]\nkeys = [{ on = \"z\", run = \"quit\" }]"),
+        ("keymaps/mine.toml", "inherits = \"default\"\n[global]\nkeys = [{ on = \"Z\", run = \"zoom\" }]"),
         ("keymaps/a.toml", "inherits = \"b\""),
         ("keymaps/b.toml", "\ninherits = \"a\""),
     ]);
     let (keymap, found) = Keymap::load("mine", Some(dir.path()));
     assert_eq!(found, []);
-    assert_eq!(
-        (typed(&keymap, PODS, "z"), typed(&keymap, PODS, "Z")),
-        ("quit".into(), "zoom".into())
-    );
-    assert_eq!(
-        Keymap::names(Some(dir.path())),
-        ["default", "vim", "emacs", "k9s", "a", "b", "mine"]
-    );
-    assert_eq!(
-        problems(&dir, "a"),
-        ["keymaps/b.toml:2:12: keymap `a` inherits itself"]
-    );
-    assert_eq!(
-        typed(&Keymap::load("a", Some(dir.path())).0, PODS, "j"),
-        "down"
-    );
+    assert_eq!((typed(&keymap, PODS, "z"), typed(&keymap, PODS, "Z")), ("quit".into(), "zoom".into()));
+    assert_eq!(Keymap::names(Some(dir.path())), ["default", "vim", "emacs", "k9s", "a", "b", "mine"]);
+    assert_eq!(problems(&dir, "a"), ["keymaps/b.toml:2:12: keymap `a` inherits itself"]);
+    assert_eq!(typed(&Keymap::load("a", Some(dir.path())).0, PODS, "j"), "down");
 }
 
 #[test]
@@ -315,14 +245,7 @@ keys = []
 [nodes]
 key = []
 "#;
-    let default_line = |text: &str| {
-        EMBEDDED[0]
-            .1
-            .lines()
-            .position(|line| line.contains(text))
-            .unwrap()
-            + 1
-    };
+    let default_line = |text: &str| EMBEDDED[0].1.lines().position(|line| line.contains(text)).unwrap() + 1;
     let dir = dir(&[("keys.toml", keys)]);
     assert_eq!(
         problems(&dir, "default"),
@@ -351,22 +274,11 @@ key = []
     let (keymap, _) = Keymap::load("default", Some(dir.path()));
     assert_eq!(typed(&keymap, PODS, "E"), "faults-only");
     assert_eq!(typed(&keymap, PODS, "Y"), "zoom");
-    assert_eq!(
-        problems(&dir, "vmi")[0],
-        "unknown keymap `vmi`; did you mean `vim`?"
-    );
+    assert_eq!(problems(&dir, "vmi")[0], "unknown keymap `vmi`; did you mean `vim`?");
     std::fs::write(dir.path().join("keys.toml"), "inherits = \"vim\"").unwrap();
     let inherits = "keys.toml:1:12: keys.toml lies over the keymap that is chosen and inherits nothing\n  \
                     hint: choose it in config.toml: keymap = \"vim\"";
     assert_eq!(problems(&dir, "default"), [inherits]);
-    std::fs::write(
-        dir.path().join("keys.toml"),
-        "[global]\nkeys = [{ on = \"j }]",
-    )
-    .unwrap();
-    assert!(
-        problems(&dir, "default")[0].starts_with("keys.toml:2:"),
-        "{:?}",
-        problems(&dir, "default")
-    );
+    std::fs::write(dir.path().join("keys.toml"), "[global]\nkeys = [{ on = \"j }]").unwrap();
+    assert!(problems(&dir, "default")[0].starts_with("keys.toml:2:"), "{:?}", problems(&dir, "default"));
 }

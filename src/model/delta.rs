@@ -15,14 +15,26 @@ pub struct Generation(pub u32);
 pub enum ConnectionState {
     Connecting,
     /// Lists that are complete, of all.
-    Syncing { done: u16, of: u16 },
+    Syncing {
+        done: u16,
+        of: u16,
+    },
     Live,
     /// No proof of life since then; the rows are that old.
-    Stale { last: Option<Time>, reason: Str },
+    Stale {
+        last: Option<Time>,
+        reason: Str,
+    },
     /// Credentials are refused; the reason in words.
-    Unauthorized { last: Option<Time>, reason: Str },
+    Unauthorized {
+        last: Option<Time>,
+        reason: Str,
+    },
     /// Not reached; the reason in words.
-    Unreachable { last: Option<Time>, reason: Str },
+    Unreachable {
+        last: Option<Time>,
+        reason: Str,
+    },
 }
 
 impl ConnectionState {
@@ -60,11 +72,15 @@ pub enum KindState {
     Listing,
     Live,
     /// 403: the permission that is missing, `list pods`.
-    Forbidden { missing: Str },
+    Forbidden {
+        missing: Str,
+    },
     /// The server has no such API.
     Missing,
     /// Listing or watching fails; the reason in words.
-    Failing { reason: Str },
+    Failing {
+        reason: Str,
+    },
 }
 
 /// One row's change.
@@ -87,11 +103,23 @@ pub enum Delta {
     /// A kind's watch changed its state.
     KindState(Kind, KindState),
     /// A list begins: rows of this kind (in this namespace, or all) that are not named until `ListEnd` are gone then.
-    ListBegin { kind: Kind, namespace: Option<Str> },
-    Rows { kind: Kind, changes: Vec<Change> },
-    ListEnd { kind: Kind, namespace: Option<Str> },
+    ListBegin {
+        kind: Kind,
+        namespace: Option<Str>,
+    },
+    Rows {
+        kind: Kind,
+        changes: Vec<Change>,
+    },
+    ListEnd {
+        kind: Kind,
+        namespace: Option<Str>,
+    },
     /// Requests sent so far and now waiting in the budget.
-    Requests { sent: u64, waiting: u32 },
+    Requests {
+        sent: u64,
+        waiting: u32,
+    },
 }
 
 /// A delta with where it is from.

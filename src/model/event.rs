@@ -44,14 +44,20 @@ impl Event {
         let about = o.involved_object.clone().unwrap_or_default();
         let series = o.series.as_ref();
         let first = time::of(o.first_timestamp).or(time::of(o.event_time)).or(meta.created);
-        let last = series.and_then(|s| time::of(s.last_observed_time)).or(time::of(o.last_timestamp)).or(time::of(o.event_time)).or(meta.created);
+        let last =
+            series.and_then(|s| time::of(s.last_observed_time)).or(time::of(o.last_timestamp)).or(time::of(o.event_time)).or(meta.created);
         let count = series.map_or(o.count, |s| s.count);
         let source = o.source.as_ref().map_or("", |s| &s.component);
         Self {
             warning: o.r#type == "Warning",
             reason: i.str(&o.reason),
             message: i.str(o.message.trim_end()),
-            about: About { kind: i.str(&about.kind), namespace: i.str(&about.namespace), name: i.str(&about.name), uid: Uid::parse(&about.uid) },
+            about: About {
+                kind: i.str(&about.kind),
+                namespace: i.str(&about.namespace),
+                name: i.str(&about.name),
+                uid: Uid::parse(&about.uid),
+            },
             source: i.str(if source.is_empty() { &o.reporting_component } else { source }),
             count: u32::try_from(count).unwrap_or(0).max(1),
             first,

@@ -88,7 +88,12 @@ pub fn open(bytes: Bytes) -> Result<Unknown, FrameError> {
 
 /// Makes an envelope around an encoded message.
 pub fn seal(api_version: &str, kind: &str, raw: Vec<u8>) -> Vec<u8> {
-    let unknown = Unknown { type_meta: Some(TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() }), raw: raw.into(), content_encoding: String::new(), content_type: String::new() };
+    let unknown = Unknown {
+        type_meta: Some(TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() }),
+        raw: raw.into(),
+        content_encoding: String::new(),
+        content_type: String::new(),
+    };
     let mut out = MAGIC.to_vec();
     out.extend(unknown.encode_to_vec());
     out
@@ -96,15 +101,27 @@ pub fn seal(api_version: &str, kind: &str, raw: Vec<u8>) -> Vec<u8> {
 
 /// Makes one watch frame.
 pub fn watch_frame(event: &str, api_version: &str, kind: &str, raw: Vec<u8>) -> Vec<u8> {
-    let body = WireEvent { kind: event.to_owned(), object: Some(RawExtension { raw: seal(api_version, kind, raw).into() }) }.encode_to_vec();
+    let body =
+        WireEvent { kind: event.to_owned(), object: Some(RawExtension { raw: seal(api_version, kind, raw).into() }) }.encode_to_vec();
     let mut out = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
     out.extend(body);
     out
 }
 
 /// Makes a whole list: the envelope of a `<Kind>List` with these encoded items.
-pub fn list(api_version: &str, list_kind: &str, resource_version: &str, continue_token: &str, remaining: Option<i64>, items: &[Vec<u8>]) -> Vec<u8> {
-    let meta = wire::ListMeta { resource_version: resource_version.to_owned(), r#continue: continue_token.to_owned(), remaining_item_count: remaining };
+pub fn list(
+    api_version: &str,
+    list_kind: &str,
+    resource_version: &str,
+    continue_token: &str,
+    remaining: Option<i64>,
+    items: &[Vec<u8>],
+) -> Vec<u8> {
+    let meta = wire::ListMeta {
+        resource_version: resource_version.to_owned(),
+        r#continue: continue_token.to_owned(),
+        remaining_item_count: remaining,
+    };
     let mut raw = Vec::new();
     let mut field = |tag: u8, bytes: &[u8]| {
         raw.push(tag << 3 | 2);
@@ -269,7 +286,10 @@ mod tests {
             }
             assert!(decoder.complete());
             assert_eq!(parts.len(), 6, "cut {cut}");
-            assert_eq!(parts[0], ListPart::Meta(wire::ListMeta { resource_version: "77".into(), r#continue: "next".into(), remaining_item_count: Some(3) }));
+            assert_eq!(
+                parts[0],
+                ListPart::Meta(wire::ListMeta { resource_version: "77".into(), r#continue: "next".into(), remaining_item_count: Some(3) })
+            );
             assert_eq!(parts[5], ListPart::Item(vec![4u8; 400].into()));
         }
     }

@@ -69,7 +69,11 @@ impl Hpa {
             desired: status.desired_replicas,
             last_scale: time::of(status.last_scale_time),
             metrics,
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
         }
     }
 

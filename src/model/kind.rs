@@ -32,7 +32,15 @@ pub struct KindInfo {
     pub namespaced: bool,
 }
 
-const fn info(kind: Kind, name: &'static str, plural: &'static str, aliases: &'static [&'static str], group: &'static str, version: &'static str, namespaced: bool) -> KindInfo {
+const fn info(
+    kind: Kind,
+    name: &'static str,
+    plural: &'static str,
+    aliases: &'static [&'static str],
+    group: &'static str,
+    version: &'static str,
+    namespaced: bool,
+) -> KindInfo {
     KindInfo { kind, name, plural, aliases, group, version, namespaced }
 }
 
@@ -45,7 +53,15 @@ static KINDS: [KindInfo; 12] = [
     info(Kind::ReplicaSet, "ReplicaSet", "replicasets", &["replicaset", "rs"], "apps", "v1", true),
     info(Kind::Job, "Job", "jobs", &["job"], "batch", "v1", true),
     info(Kind::CronJob, "CronJob", "cronjobs", &["cronjob", "cj"], "batch", "v1", true),
-    info(Kind::Hpa, "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["horizontalpodautoscaler", "hpa", "hpas"], "autoscaling", "v2", true),
+    info(
+        Kind::Hpa,
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        &["horizontalpodautoscaler", "hpa", "hpas"],
+        "autoscaling",
+        "v2",
+        true,
+    ),
     info(Kind::Pdb, "PodDisruptionBudget", "poddisruptionbudgets", &["poddisruptionbudget", "pdb", "pdbs"], "policy", "v1", true),
     info(Kind::Event, "Event", "events", &["event", "ev"], "", "v1", true),
     info(Kind::Namespace, "Namespace", "namespaces", &["namespace", "ns"], "", "v1", false),
@@ -54,7 +70,18 @@ static KINDS: [KindInfo; 12] = [
 impl Kind {
     /// Every kind, in the order of the panes.
     pub const ALL: [Kind; 12] = [
-        Kind::Node, Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job, Kind::CronJob, Kind::Hpa, Kind::Pdb, Kind::Event, Kind::Namespace,
+        Kind::Node,
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::ReplicaSet,
+        Kind::Job,
+        Kind::CronJob,
+        Kind::Hpa,
+        Kind::Pdb,
+        Kind::Event,
+        Kind::Namespace,
     ];
     /// The kinds of the workloads pane.
     pub const WORKLOADS: [Kind; 6] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job, Kind::CronJob];

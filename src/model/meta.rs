@@ -24,7 +24,15 @@ impl Uid {
 impl std::fmt::Display for Uid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let v = self.0;
-        write!(f, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", v >> 96, (v >> 80) & 0xffff, (v >> 64) & 0xffff, (v >> 48) & 0xffff, v & 0xffff_ffff_ffff)
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            v >> 96,
+            (v >> 80) & 0xffff,
+            (v >> 64) & 0xffff,
+            (v >> 48) & 0xffff,
+            v & 0xffff_ffff_ffff
+        )
     }
 }
 impl std::fmt::Debug for Uid {
@@ -166,7 +174,13 @@ pub struct Condition {
 impl Condition {
     /// From the fields that every wire condition has.
     pub fn of(kind: &str, status: &str, reason: &str, message: &str, since: Option<wire::Time>, interner: &mut Interner) -> Self {
-        Self { kind: interner.str(kind), status: Tri::parse(status), reason: interner.opt(reason), message: interner.opt(message), since: time::of(since) }
+        Self {
+            kind: interner.str(kind),
+            status: Tri::parse(status),
+            reason: interner.opt(reason),
+            message: interner.opt(message),
+            since: time::of(since),
+        }
     }
 }
 

@@ -20,7 +20,11 @@ impl Namespace {
         Self {
             meta: Meta::of(o.metadata.as_ref(), i),
             phase: i.str(&status.phase),
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
         }
     }
 }

@@ -57,7 +57,11 @@ impl Node {
         Self {
             unschedulable: spec.unschedulable,
             taints: spec.taints.iter().map(|t| Taint { key: i.str(&t.key), value: i.str(&t.value), effect: i.str(&t.effect) }).collect(),
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
             cpu_capacity_m: amount(&status.capacity, "cpu", quantity::milli),
             cpu_allocatable_m: amount(&status.allocatable, "cpu", quantity::milli),
             memory_capacity: amount(&status.capacity, "memory", quantity::whole),
@@ -100,7 +104,11 @@ impl Node {
 fn roles(labels: &Labels) -> Vec<&str> {
     let mut roles: Vec<&str> = labels
         .iter()
-        .filter_map(|(k, v)| k.strip_prefix("node-role.kubernetes.io/").filter(|r| !r.is_empty()).or((k == "kubernetes.io/role" && !v.is_empty()).then_some(v)))
+        .filter_map(|(k, v)| {
+            k.strip_prefix("node-role.kubernetes.io/")
+                .filter(|r| !r.is_empty())
+                .or((k == "kubernetes.io/role" && !v.is_empty()).then_some(v))
+        })
         .collect();
     roles.sort_unstable();
     roles.dedup();

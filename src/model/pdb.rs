@@ -58,7 +58,11 @@ impl Pdb {
             desired: status.desired_healthy,
             expected: status.expected_pods,
             unhealthy_policy: i.opt(&spec.unhealthy_pod_eviction_policy),
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
             observed: u32::try_from(status.observed_generation).unwrap_or(0),
         }
     }

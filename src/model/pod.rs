@@ -284,7 +284,8 @@ impl Pod {
         let (spec, status) = (o.spec.as_ref().unwrap_or(&nospec), o.status.as_ref().unwrap_or(&nostatus));
         let ready = status.conditions.iter().find(|c| c.r#type == "Ready");
         let usual = |c: &&wire::PodCondition| {
-            !(c.status == "True" && matches!(c.r#type.as_str(), "Ready" | "PodScheduled" | "Initialized" | "ContainersReady" | "PodReadyToStartContainers"))
+            !(c.status == "True"
+                && matches!(c.r#type.as_str(), "Ready" | "PodScheduled" | "Initialized" | "ContainersReady" | "PodReadyToStartContainers"))
         };
         Self {
             meta: Meta::of(o.metadata.as_ref(), i),

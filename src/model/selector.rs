@@ -63,7 +63,11 @@ impl Selector {
                 let values = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
                 Some(Requirement { key: key.trim().into(), operator, values: values.split(',').map(|v| Str::from(v.trim())).collect() })
             };
-            let one = |key: &str, operator, value: &str| Requirement { key: key.trim().into(), operator, values: [Str::from(value.trim())].into() };
+            let one = |key: &str, operator, value: &str| Requirement {
+                key: key.trim().into(),
+                operator,
+                values: [Str::from(value.trim())].into(),
+            };
             if let Some(r) = set(Operator::NotIn, " notin ").or_else(|| set(Operator::In, " in ")) {
                 expressions.push(r);
             } else if let Some((key, value)) = term.split_once("!=") {
@@ -131,7 +135,13 @@ mod tests {
     fn typed_selectors() {
         let labels = Labels::from(vec![(Str::from("app"), Str::from("a")), (Str::from("tier"), Str::from("core"))]);
         for (text, expected) in [
-            ("app=a", true), ("app==a,tier!=core", false), ("app in (x, a),tier", true), ("app notin (a)", false), ("!zone", true), ("zone", false), ("", true),
+            ("app=a", true),
+            ("app==a,tier!=core", false),
+            ("app in (x, a),tier", true),
+            ("app notin (a)", false),
+            ("!zone", true),
+            ("zone", false),
+            ("", true),
         ] {
             assert_eq!(Selector::parse(text).unwrap().matches(&labels), expected, "{text}");
         }

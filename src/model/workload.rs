@@ -27,12 +27,43 @@ pub struct Workload {
 /// What only one kind has.
 #[derive(Clone, PartialEq, Debug)]
 pub enum WorkloadDetail {
-    Deployment { strategy: Str, paused: bool, max_unavailable: Option<Amount>, progress_deadline: Option<i32> },
-    StatefulSet { service: Str, strategy: Str, partition: i32, current_revision: Str, update_revision: Str },
-    DaemonSet { strategy: Str, misscheduled: i32 },
+    Deployment {
+        strategy: Str,
+        paused: bool,
+        max_unavailable: Option<Amount>,
+        progress_deadline: Option<i32>,
+    },
+    StatefulSet {
+        service: Str,
+        strategy: Str,
+        partition: i32,
+        current_revision: Str,
+        update_revision: Str,
+    },
+    DaemonSet {
+        strategy: Str,
+        misscheduled: i32,
+    },
     ReplicaSet,
-    Job { completions: Option<i32>, succeeded: i32, failed: i32, active: i32, backoff_limit: i32, started: Option<Time>, ended: Option<Time>, suspended: bool },
-    CronJob { schedule: Str, time_zone: Option<Str>, suspended: bool, active: u32, last_schedule: Option<Time>, last_success: Option<Time>, concurrency: Str },
+    Job {
+        completions: Option<i32>,
+        succeeded: i32,
+        failed: i32,
+        active: i32,
+        backoff_limit: i32,
+        started: Option<Time>,
+        ended: Option<Time>,
+        suspended: bool,
+    },
+    CronJob {
+        schedule: Str,
+        time_zone: Option<Str>,
+        suspended: bool,
+        active: u32,
+        last_schedule: Option<Time>,
+        last_success: Option<Time>,
+        concurrency: Str,
+    },
 }
 
 fn generation(n: i64) -> u32 {
@@ -64,7 +95,11 @@ impl Workload {
             updated: status.updated_replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
             observed: generation(status.observed_generation),
             revision: annotation(o.metadata.as_ref(), REVISION, i),
             detail: WorkloadDetail::Deployment {
@@ -117,7 +152,10 @@ impl Workload {
             conditions: Box::default(),
             observed: generation(status.observed_generation),
             revision: None,
-            detail: WorkloadDetail::DaemonSet { strategy: i.str(&spec.update_strategy.unwrap_or_default().r#type), misscheduled: status.number_misscheduled },
+            detail: WorkloadDetail::DaemonSet {
+                strategy: i.str(&spec.update_strategy.unwrap_or_default().r#type),
+                misscheduled: status.number_misscheduled,
+            },
         }
     }
 
@@ -133,7 +171,11 @@ impl Workload {
             updated: status.replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
             observed: generation(status.observed_generation),
             revision: annotation(o.metadata.as_ref(), REVISION, i),
             detail: WorkloadDetail::ReplicaSet,
@@ -153,7 +195,11 @@ impl Workload {
             updated: status.active,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
-            conditions: status.conditions.iter().map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i)).collect(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
             observed: 0,
             revision: None,
             detail: WorkloadDetail::Job {

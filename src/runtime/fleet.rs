@@ -59,7 +59,11 @@ impl Fleet {
                 target: m.target.clone(),
                 kinds: kinds.to_vec(),
                 namespaces: (!wanted.is_empty()).then_some(wanted),
-                budget: BudgetConfig { requests_per_second: budget.requests_per_second.value, burst: budget.burst.value, ..BudgetConfig::default() },
+                budget: BudgetConfig {
+                    requests_per_second: budget.requests_per_second.value,
+                    burst: budget.burst.value,
+                    ..BudgetConfig::default()
+                },
                 pool: pool.clone(),
                 timing: Timing::default(),
             };

@@ -191,7 +191,14 @@ fn catch_up(fleet: &mut Fleet, app: &mut App, touched: &mut Vec<Touched>, effect
 }
 
 /// Whether the loop shall end.
-fn carry_out<S: Screen>(effect: Effect, fleet: &Fleet, app: &mut App, screen: &mut S, effects: &mut Effects, state: Option<&StateDir>) -> io::Result<bool> {
+fn carry_out<S: Screen>(
+    effect: Effect,
+    fleet: &Fleet,
+    app: &mut App,
+    screen: &mut S,
+    effects: &mut Effects,
+    state: Option<&StateDir>,
+) -> io::Result<bool> {
     let effect = match screen.carry_out(effect)? {
         Outcome::Done => return Ok(false),
         Outcome::Told(notice) => {

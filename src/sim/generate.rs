@@ -100,9 +100,24 @@ const APPS: [(&str, &str, i64, i64, i64, &str); 17] = [
     ("kube-system", "coredns", 3, 100, 70, "pdb"),
     ("ingress", "gateway", 4, 300, 256, "pdb"),
 ];
-const SETS: [(&str, &str, i64, i64, i64); 4] = [("pay", "db", 3, 500, 2048), ("data", "kafka", 3, 400, 2048), ("auth", "redis", 3, 100, 512), ("monitoring", "prometheus", 2, 500, 2048)];
-const DAEMONS: [(&str, &str, i64, i64); 4] = [("kube-system", "kube-proxy", 50, 64), ("kube-system", "cni", 50, 96), ("monitoring", "node-exporter", 30, 48), ("monitoring", "log-agent", 60, 128)];
-const CRONS: [(&str, &str, &str); 4] = [("data", "backup", "0 2 * * *"), ("data", "compact", "*/10 * * * *"), ("shop", "reprice", "*/15 * * * *"), ("auth", "expire", "*/20 * * * *")];
+const SETS: [(&str, &str, i64, i64, i64); 4] = [
+    ("pay", "db", 3, 500, 2048),
+    ("data", "kafka", 3, 400, 2048),
+    ("auth", "redis", 3, 100, 512),
+    ("monitoring", "prometheus", 2, 500, 2048),
+];
+const DAEMONS: [(&str, &str, i64, i64); 4] = [
+    ("kube-system", "kube-proxy", 50, 64),
+    ("kube-system", "cni", 50, 96),
+    ("monitoring", "node-exporter", 30, 48),
+    ("monitoring", "log-agent", 60, 128),
+];
+const CRONS: [(&str, &str, &str); 4] = [
+    ("data", "backup", "0 2 * * *"),
+    ("data", "compact", "*/10 * * * *"),
+    ("shop", "reprice", "*/15 * * * *"),
+    ("auth", "expire", "*/20 * * * *"),
+];
 
 const DAY: i64 = 86_400;
 
@@ -115,7 +130,8 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     let mut plan: Plan = Vec::new();
     let mut rng = s.rng.fork();
     apps(&mut plan, scenario, &mut rng);
-    let namespaces: std::collections::BTreeSet<String> = plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
+    let namespaces: std::collections::BTreeSet<String> =
+        plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ns, "labels": {"kubernetes.io/metadata.name": ns}}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
         plan.push((32 * DAY, NAMESPACES, namespace));
@@ -125,7 +141,11 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     for n in 0..scenario.nodes {
         let zone = format!("{region}-{}", ['a', 'b', 'c'][n % 3]);
         let age = 31 * DAY - i64::try_from(n).unwrap_or(0) * 60;
-        plan.push((age, NODES, make::node(&NodeSpec { name: &format!("node-{:03}", n + 1), zone: &zone, region, index: n, cpu, memory_gi, pods }, start - age)));
+        plan.push((
+            age,
+            NODES,
+            make::node(&NodeSpec { name: &format!("node-{:03}", n + 1), zone: &zone, region, index: n, cpu, memory_gi, pods }, start - age),
+        ));
     }
     plan.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
     s.world.instant = true;

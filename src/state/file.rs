@@ -14,11 +14,7 @@ pub(super) fn naming(path: &Path, error: &io::Error) -> io::Error {
 
 /// Creates the directory and the missing ones above it with 0700; one that exists stays as it is.
 pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| naming(path, &error))
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| naming(path, &error))
 }
 
 /// Takes away the permissions that are not in `mode`.
@@ -36,30 +32,17 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(naming(path, &io::Error::from(io::ErrorKind::InvalidInput)));
     };
-    let temporary = dir.join(format!(
-        ".{}.{:016x}.tmp",
-        name.to_string_lossy(),
-        fastrand::u64(..)
-    ));
+    let temporary = dir.join(format!(".{}.{:016x}.tmp", name.to_string_lossy(), fastrand::u64(..)));
     let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary);
         return Err(naming(path, &error));
     }
-    File::open(if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    })?
-    .sync_all()
+    File::open(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?.sync_all()
 }
 
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -82,12 +65,7 @@ impl Lock {
     }
 
     fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Self>> {
-        let open = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path);
+        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = open.map_err(|error| naming(path, &error))?;
         loop {
             match flock(&file, operation) {
@@ -112,10 +90,7 @@ mod tests {
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -128,10 +103,7 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         write_private(&path, b"new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names(dir.path()), ["f"], "no temporary file is left");
     }
 
@@ -178,9 +150,6 @@ mod tests {
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -27,12 +27,7 @@ impl LogFile {
         let file = append(path)?;
         restrict(path, 0o600)?;
         let bytes = file.metadata()?.len();
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            bytes,
-            max_bytes,
-        })
+        Ok(Self { path: path.to_owned(), file, bytes, max_bytes })
     }
 
     /// Where it is, to tell the user.
@@ -44,15 +39,10 @@ impl LogFile {
         let _lock = Lock::exclusive(&with_suffix(&self.path, ".lock"))?;
         let ours = self.file.metadata()?;
         // Another process may have rotated in the meantime: then its file is ours too.
-        let still_ours = fs::metadata(&self.path)
-            .is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino()));
+        let still_ours = fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino()));
         if still_ours {
             for age in (1..KEPT).rev() {
-                let younger = if age == 1 {
-                    self.path.clone()
-                } else {
-                    with_suffix(&self.path, &format!(".{}", age - 1))
-                };
+                let younger = if age == 1 { self.path.clone() } else { with_suffix(&self.path, &format!(".{}", age - 1)) };
                 match fs::rename(&younger, with_suffix(&self.path, &format!(".{age}"))) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         return Err(naming(&younger, &error));
@@ -68,12 +58,7 @@ impl LogFile {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| naming(path, &error))
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| naming(path, &error))
 }
 
 impl Write for LogFile {
@@ -105,16 +90,10 @@ mod tests {
             log.write_all(line.as_bytes()).unwrap();
         }
         let read = |suffix: &str| fs::read_to_string(with_suffix(&path, suffix)).unwrap();
-        assert_eq!(
-            [read(""), read(".1"), read(".2")],
-            ["five\n", "four 6789\n", "two\nthree\n"]
-        );
+        assert_eq!([read(""), read(".1"), read(".2")], ["five\n", "four 6789\n", "two\nthree\n"]);
         assert!(!with_suffix(&path, ".3").exists());
         for suffix in ["", ".1", ".2", ".lock"] {
-            let mode = fs::metadata(with_suffix(&path, suffix))
-                .unwrap()
-                .permissions()
-                .mode();
+            let mode = fs::metadata(with_suffix(&path, suffix)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{suffix}");
         }
     }
@@ -128,28 +107,19 @@ mod tests {
         let mut log = LogFile::open(&path, 100).unwrap();
         log.write_all(b"new\n").unwrap();
         assert_eq!(fs::read_to_string(log.path()).unwrap(), "old\nnew\n");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
     fn two_processes_do_not_rotate_each_others_new_file_away() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("qd.log");
-        let (mut a, mut b) = (
-            LogFile::open(&path, 10).unwrap(),
-            LogFile::open(&path, 10).unwrap(),
-        );
+        let (mut a, mut b) = (LogFile::open(&path, 10).unwrap(), LogFile::open(&path, 10).unwrap());
         a.write_all(b"a1 4567\n").unwrap();
         b.write_all(b"b1 4567\n").unwrap();
         a.write_all(b"a2 4567\n").unwrap();
         b.write_all(b"b2\n").unwrap();
         let read = |suffix: &str| fs::read_to_string(with_suffix(&path, suffix)).unwrap();
-        assert_eq!(
-            [read(""), read(".1")],
-            ["a2 4567\nb2\n", "a1 4567\nb1 4567\n"]
-        );
+        assert_eq!([read(""), read(".1")], ["a2 4567\nb2\n", "a1 4567\nb1 4567\n"]);
     }
 }

@@ -28,12 +28,8 @@ impl StateDir {
         if let Some(path) = std::env::var_os("QD_STATE_DIR").filter(|path| !path.is_empty()) {
             return Self::at(Path::new(&path));
         }
-        let dirs = directories::ProjectDirs::from("", "", "qd").ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                "no home directory; QD_STATE_DIR can name one for state",
-            )
-        })?;
+        let dirs = directories::ProjectDirs::from("", "", "qd")
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no home directory; QD_STATE_DIR can name one for state"))?;
         let state = Self::at(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()))?;
         // This one is ours alone, whoever made it; a directory that the environment names may be somebody's.
         file::restrict(&state.path, 0o700)?;
@@ -43,9 +39,7 @@ impl StateDir {
     /// The directory `path`, created with 0700 if need be.
     pub fn at(path: &Path) -> io::Result<Self> {
         create_private_dir(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        Ok(Self { path: path.to_owned() })
     }
 
     /// Where the file `name` is.
@@ -87,21 +81,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let state = StateDir::at(&temp.path().join("a/b")).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(
-            (mode(&temp.path().join("a")), mode(&temp.path().join("a/b"))),
-            (0o700, 0o700)
-        );
+        assert_eq!((mode(&temp.path().join("a")), mode(&temp.path().join("a/b"))), (0o700, 0o700));
         let crash = state.write_crash_report("it fell").unwrap();
         assert_eq!(mode(&crash), 0o600);
         assert_eq!(std::fs::read_to_string(&crash).unwrap(), "it fell");
-        assert!(
-            crash
-                .file_name()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with("crash-2")
-        );
+        assert!(crash.file_name().unwrap().to_str().unwrap().starts_with("crash-2"));
     }
 
     #[test]
@@ -109,10 +93,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         StateDir::at(temp.path()).unwrap();
-        assert_eq!(
-            std::fs::metadata(temp.path()).unwrap().permissions().mode() & 0o777,
-            0o755
-        );
+        assert_eq!(std::fs::metadata(temp.path()).unwrap().permissions().mode() & 0o777, 0o755);
     }
 
     #[test]

@@ -58,7 +58,10 @@ impl Store {
 
     /// The cluster of that display name or context.
     pub fn cluster_named(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.iter().find(|c| &*c.info.name == name).or_else(|| self.clusters.iter().find(|c| c.info.contexts.iter().any(|x| &**x == name)))
+        self.clusters
+            .iter()
+            .find(|c| &*c.info.name == name)
+            .or_else(|| self.clusters.iter().find(|c| c.info.contexts.iter().any(|x| &**x == name)))
     }
 
     /// The row there, if the slot is in use.

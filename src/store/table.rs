@@ -80,7 +80,8 @@ impl Table {
 
     pub(super) fn remove(&mut self, uid: Uid) -> Option<(u32, Object)> {
         let slots = &self.slots;
-        let entry = self.by_uid.find_entry(self.hasher.hash_one(uid), |s| slots[*s as usize].as_ref().is_some_and(|o| o.meta().uid == uid)).ok()?;
+        let entry =
+            self.by_uid.find_entry(self.hasher.hash_one(uid), |s| slots[*s as usize].as_ref().is_some_and(|o| o.meta().uid == uid)).ok()?;
         let (slot, _) = entry.remove();
         self.free.push(slot);
         self.slots[slot as usize].take().map(|o| (slot, o))

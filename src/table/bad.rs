@@ -19,7 +19,13 @@ pub fn bad(_: &Ctx<'_>, row: Row<'_>) -> Tone {
         Row::Object(_, Object::Workload(w)) => workload(w),
         Row::Object(_, Object::Hpa(h)) => hpa(h),
         Row::Object(_, Object::Pdb(p)) => pdb(p),
-        Row::Object(_, Object::Event(e)) => if e.warning { Tone::Warning } else { Tone::Plain },
+        Row::Object(_, Object::Event(e)) => {
+            if e.warning {
+                Tone::Warning
+            } else {
+                Tone::Plain
+            }
+        }
         Row::Object(_, Object::Namespace(n)) => namespace(n),
     }
 }
@@ -29,7 +35,8 @@ pub fn stale(row: Row<'_>) -> bool {
     match row {
         Row::Cluster(c) => !c.state.live(),
         Row::Object(c, o) => {
-            !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. }) || !matches!(c.kind_state(o.kind()), KindState::Live | KindState::Listing)
+            !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. })
+                || !matches!(c.kind_state(o.kind()), KindState::Live | KindState::Listing)
         }
     }
 }
@@ -41,9 +48,11 @@ fn pod(p: &Pod) -> Tone {
     if !p.bad() {
         return if p.meta.deleting.is_some() || p.restarts() > 0 && p.ready != Tri::True && !p.finished() { Tone::Info } else { Tone::Ok };
     }
-    let broken = p.init.iter().chain(&p.containers).any(|c| {
-        c.waiting_reason().is_some_and(|r| !STARTING.contains(&r)) || c.terminated().is_some_and(|t| t.exit_code != 0)
-    });
+    let broken = p
+        .init
+        .iter()
+        .chain(&p.containers)
+        .any(|c| c.waiting_reason().is_some_and(|r| !STARTING.contains(&r)) || c.terminated().is_some_and(|t| t.exit_code != 0));
     if broken || matches!(p.phase, Phase::Failed | Phase::Unknown) { Tone::Critical } else { Tone::Warning }
 }
 

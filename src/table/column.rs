@@ -77,7 +77,10 @@ impl Unit {
 impl Unit {
     /// Whether equal sort keys mean equal values.
     pub(super) fn exact_key(self) -> bool {
-        matches!(self, Self::Bool | Self::Number | Self::Millicores | Self::Bytes | Self::Percent | Self::Seconds | Self::Millis | Self::Moment)
+        matches!(
+            self,
+            Self::Bool | Self::Number | Self::Millicores | Self::Bytes | Self::Percent | Self::Seconds | Self::Millis | Self::Moment
+        )
     }
 }
 

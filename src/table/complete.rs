@@ -31,7 +31,9 @@ pub fn complete(subject: Subject, text: &str, cursor: usize, store: &Store) -> V
     let Some(token) = token else { return fields(subject, "", cursor..cursor) };
     let start = token.span.start + usize::from(token.negate);
     match &token.raw {
-        Raw::Word(word) if token.span.end - token.span.start == 1 && matches!(word.as_str(), "!" | "-") => fields(subject, "", cursor..cursor),
+        Raw::Word(word) if token.span.end - token.span.start == 1 && matches!(word.as_str(), "!" | "-") => {
+            fields(subject, "", cursor..cursor)
+        }
         Raw::Word(word) => fields(subject, word, start..cursor),
         Raw::Field { quoted: false, .. } => values(subject, before, &token, store),
         _ => Vec::new(),
@@ -45,7 +47,11 @@ fn fields(subject: Subject, typed: &str, replace: Range<usize>) -> Vec<Completio
         text: format!("{name}{}", if unit.ordered() { ">" } else { ":" }),
         doc: doc.to_owned(),
     };
-    let mut out: Vec<_> = subject.fields().into_iter().filter(|f| f.starts_with(&typed) && *f != "labels").filter_map(|f| subject.column(f).ok().map(|c| (f, c)))
+    let mut out: Vec<_> = subject
+        .fields()
+        .into_iter()
+        .filter(|f| f.starts_with(&typed) && *f != "labels")
+        .filter_map(|f| subject.column(f).ok().map(|c| (f, c)))
         .filter(|(_, c)| !matches!(c.unit, Unit::Trend))
         .map(|(f, c)| offer(f, c.unit, c.doc))
         .collect();
@@ -56,9 +62,16 @@ fn fields(subject: Subject, typed: &str, replace: Range<usize>) -> Vec<Completio
     // Short names first: they are what people type.
     out.sort_by_key(|c| c.text.len());
     if !typed.is_empty() && subject.column(&typed).is_ok() {
-        let doc = |unit: Unit| if unit.ordered() { &[("=", "equal"), (">", "more than"), ("<", "less than"), (">=", "at least"), ("<=", "at most")][..] } else { &[(":", "is"), ("!=", "is not"), ("~", "matches a regular expression")][..] };
+        let doc = |unit: Unit| {
+            if unit.ordered() {
+                &[("=", "equal"), (">", "more than"), ("<", "less than"), (">=", "at least"), ("<=", "at most")][..]
+            } else {
+                &[(":", "is"), ("!=", "is not"), ("~", "matches a regular expression")][..]
+            }
+        };
         let unit = subject.column(&typed).map_or(Unit::Text, |c| c.unit);
-        let ops = doc(unit).iter().map(|(op, doc)| Completion { replace: replace.clone(), text: format!("{typed}{op}"), doc: (*doc).to_owned() });
+        let ops =
+            doc(unit).iter().map(|(op, doc)| Completion { replace: replace.clone(), text: format!("{typed}{op}"), doc: (*doc).to_owned() });
         let own = ops.collect::<Vec<_>>();
         out.retain(|c| own.iter().all(|o| o.text != c.text));
         out.splice(0..0, own);
@@ -78,7 +91,11 @@ fn values(subject: Subject, text: &str, token: &Token, store: &Store) -> Vec<Com
     }
     let from = typed.rfind(',').map_or(0, |n| n + 1);
     let replace = value.start + from..value.end;
-    let found = if column.unit == Unit::Bool { vec![("yes".to_owned(), 0), ("no".to_owned(), 0)] } else { seen(subject, store, |ctx, row, add| cells(column, ctx, row, add)) };
+    let found = if column.unit == Unit::Bool {
+        vec![("yes".to_owned(), 0), ("no".to_owned(), 0)]
+    } else {
+        seen(subject, store, |ctx, row, add| cells(column, ctx, row, add))
+    };
     offer(found, &typed[from..], &replace)
 }
 
@@ -90,7 +107,11 @@ fn label_values(subject: Subject, typed: &str, value: &Range<usize>, store: &Sto
             let key = key.trim_end_matches('!');
             let from = rest.rfind(',').map_or(0, |n| n + 1);
             let start = value.end - rest.len() + from;
-            offer(seen(subject, store, |_, row, add| labels(row).get(key).into_iter().for_each(&mut *add)), &rest[from..], &(start..value.end))
+            offer(
+                seen(subject, store, |_, row, add| labels(row).get(key).into_iter().for_each(&mut *add)),
+                &rest[from..],
+                &(start..value.end),
+            )
         }
     }
 }

@@ -174,7 +174,9 @@ impl Filter {
                     spans.extend(if scattered { n.scattered_spans(text) } else { found });
                 }
                 Test::Regex(r) => spans.extend(r.find_iter(text).map(|m| m.range()).filter(|r| !r.is_empty())),
-                Test::Field { column: c, want: Want::Like(r) } if c.id == column.id => spans.extend(r.find_iter(text).map(|m| m.range()).filter(|r| !r.is_empty())),
+                Test::Field { column: c, want: Want::Like(r) } if c.id == column.id => {
+                    spans.extend(r.find_iter(text).map(|m| m.range()).filter(|r| !r.is_empty()))
+                }
                 _ => {}
             }
         }
@@ -284,21 +286,42 @@ fn term(subject: Subject, text: &str, token: Token) -> Result<Term, FilterError>
                 label(subject, *op, value, *quoted).map_err(|(m, h)| wrong(m, h))?
             } else {
                 let column = subject.column(name_text).map_err(|unknown| {
-                    let literal = || format!("to look for the text itself: \"{}\"", text[token.span.clone()].trim_start_matches(['!', '-']));
-                    FilterError { message: unknown.message, span: name.clone(), hint: Some(unknown.nearest.map_or_else(literal, |near| format!("{near}{sign}{value}"))) }
+                    let literal =
+                        || format!("to look for the text itself: \"{}\"", text[token.span.clone()].trim_start_matches(['!', '-']));
+                    FilterError {
+                        message: unknown.message,
+                        span: name.clone(),
+                        hint: Some(unknown.nearest.map_or_else(literal, |near| format!("{near}{sign}{value}"))),
+                    }
                 })?;
                 let want = match op {
                     Op::Like => Want::Like(regex(value)?),
-                    Op::Is | Op::IsNot if value.is_empty() => if *sign == "=" { Want::Nothing } else { Want::Some },
+                    Op::Is | Op::IsNot if value.is_empty() => {
+                        if *sign == "=" {
+                            Want::Nothing
+                        } else {
+                            Want::Some
+                        }
+                    }
                     Op::Is | Op::IsNot => {
                         let values = if *quoted { vec![value] } else { value.split(',').filter(|v| !v.is_empty()).collect() };
-                        let list = values.into_iter().map(|v| is(column, v, *quoted)).collect::<Result<Vec<_>, _>>().map_err(|(m, h)| wrong(m, h))?;
+                        let list = values
+                            .into_iter()
+                            .map(|v| is(column, v, *quoted))
+                            .collect::<Result<Vec<_>, _>>()
+                            .map_err(|(m, h)| wrong(m, h))?;
                         if *op == Op::Is { Want::Any(list) } else { Want::None(list) }
                     }
                     _ if !column.unit.ordered() => {
-                        return Err(error(format!("`{}` has no order for `{sign}`", column.id), Some(format!("{name_text}:VALUE, with * and ?, or {name_text}~REGEX"))));
+                        return Err(error(
+                            format!("`{}` has no order for `{sign}`", column.id),
+                            Some(format!("{name_text}:VALUE, with * and ?, or {name_text}~REGEX")),
+                        ));
                     }
-                    _ => Want::Compare(*op, amount(column, value).ok_or_else(|| wrong(not_a(column, name_text, sign, value), example(column.unit)))?),
+                    _ => Want::Compare(
+                        *op,
+                        amount(column, value).ok_or_else(|| wrong(not_a(column, name_text, sign, value), example(column.unit)))?,
+                    ),
                 };
                 Test::Field { column, want }
             }
@@ -337,8 +360,13 @@ fn is(column: &Column, value: &str, quoted: bool) -> Result<Is, Wrong> {
         },
         Unit::Ratio if value.contains('/') => Ok(glob()),
         // An age is compared as it is shown: nobody means the very second.
-        Unit::Seconds => amount(column, value).map(|_| glob()).or(wild.then(glob)).ok_or_else(|| (not_a(column, column.id, ":", value), example(column.unit))),
-        unit if unit.ordered() => amount(column, value).map(Is::Number).or(wild.then(glob)).ok_or_else(|| (not_a(column, column.id, ":", value), example(unit))),
+        Unit::Seconds => amount(column, value)
+            .map(|_| glob())
+            .or(wild.then(glob))
+            .ok_or_else(|| (not_a(column, column.id, ":", value), example(column.unit))),
+        unit if unit.ordered() => {
+            amount(column, value).map(Is::Number).or(wild.then(glob)).ok_or_else(|| (not_a(column, column.id, ":", value), example(unit)))
+        }
         _ if column.id == "kind" => Ok(Kind::parse(value).map_or_else(glob, |k| Is::Text(Glob::new(k.name(), true)))),
         _ => Ok(glob()),
     }
@@ -416,12 +444,54 @@ mod tests {
     fn terms_of_pods() {
         const BOTH: [&str; 2] = ["checkout-1", "web-1"];
         for (filter, expected) in [
-            ("", &BOTH[..]), ("cluster:prod-* ns:pay", &BOTH[..1]), ("cluster:ctx-prod-eu", &BOTH), ("cluster:dev", &[]), ("status!=Running", &BOTH[..1]), ("restarts>3", &BOTH[..1]), ("restarts>4", &[]), ("restarts=4", &BOTH[..1]),
-            ("age<10m", &[]), ("age>1h", &BOTH), ("age:2h", &BOTH), ("age<1h60m1s", &BOTH), ("node:node-00*", &BOTH), ("label:app=shop", &BOTH[1..]), ("label:app", &BOTH), ("label:none", &[]), ("!label:app=shop", &BOTH[..1]),
-            ("label:app!=shop", &BOTH[..1]), ("label:app=shop,pay", &BOTH), ("cpu>200m", &BOTH), ("cpu>0.5", &[]), ("mem>=1Gi", &BOTH), ("mem>1Gi", &[]), ("ready<1", &BOTH[..1]), ("ready:0/1", &BOTH[..1]), ("ns:pay,shop", &BOTH),
-            ("-ns:pay", &BOTH[1..]), ("chkt", &BOTH[..1]), ("pay/chk", &BOTH[..1]), ("crashloop", &BOTH[..1]), ("Crashloop", &[]), ("\"in words\"", &BOTH[..1]), ("/^web-\\d$/", &BOTH[1..]), ("re:^WEB", &[]), ("!web", &BOTH[..1]),
-            ("kind:po", &BOTH), ("kind:deploy", &[]), ("owner:web-1-rs", &BOTH[1..]), ("owner:replicaset/web*", &BOTH[1..]), ("image:*app:1.9", &BOTH), ("image~1\\.9$", &BOTH), ("cpu_limit_m=", &BOTH), ("cpu_limit_m:", &[]),
-            ("exit:137", &BOTH), ("STATUS:crash*", &BOTH[..1]), ("256", &[]), ("250m", &BOTH), ("message:\"CrashLoopBackOff: in words\"", &BOTH[..1]),
+            ("", &BOTH[..]),
+            ("cluster:prod-* ns:pay", &BOTH[..1]),
+            ("cluster:ctx-prod-eu", &BOTH),
+            ("cluster:dev", &[]),
+            ("status!=Running", &BOTH[..1]),
+            ("restarts>3", &BOTH[..1]),
+            ("restarts>4", &[]),
+            ("restarts=4", &BOTH[..1]),
+            ("age<10m", &[]),
+            ("age>1h", &BOTH),
+            ("age:2h", &BOTH),
+            ("age<1h60m1s", &BOTH),
+            ("node:node-00*", &BOTH),
+            ("label:app=shop", &BOTH[1..]),
+            ("label:app", &BOTH),
+            ("label:none", &[]),
+            ("!label:app=shop", &BOTH[..1]),
+            ("label:app!=shop", &BOTH[..1]),
+            ("label:app=shop,pay", &BOTH),
+            ("cpu>200m", &BOTH),
+            ("cpu>0.5", &[]),
+            ("mem>=1Gi", &BOTH),
+            ("mem>1Gi", &[]),
+            ("ready<1", &BOTH[..1]),
+            ("ready:0/1", &BOTH[..1]),
+            ("ns:pay,shop", &BOTH),
+            ("-ns:pay", &BOTH[1..]),
+            ("chkt", &BOTH[..1]),
+            ("pay/chk", &BOTH[..1]),
+            ("crashloop", &BOTH[..1]),
+            ("Crashloop", &[]),
+            ("\"in words\"", &BOTH[..1]),
+            ("/^web-\\d$/", &BOTH[1..]),
+            ("re:^WEB", &[]),
+            ("!web", &BOTH[..1]),
+            ("kind:po", &BOTH),
+            ("kind:deploy", &[]),
+            ("owner:web-1-rs", &BOTH[1..]),
+            ("owner:replicaset/web*", &BOTH[1..]),
+            ("image:*app:1.9", &BOTH),
+            ("image~1\\.9$", &BOTH),
+            ("cpu_limit_m=", &BOTH),
+            ("cpu_limit_m:", &[]),
+            ("exit:137", &BOTH),
+            ("STATUS:crash*", &BOTH[..1]),
+            ("256", &[]),
+            ("250m", &BOTH),
+            ("message:\"CrashLoopBackOff: in words\"", &BOTH[..1]),
         ] {
             assert_eq!(names(Subject::Pods, filter), expected, "{filter}");
         }
@@ -453,7 +523,16 @@ mod tests {
     fn narrowing_is_only_claimed_where_it_holds() {
         let f = |t: &str| Filter::parse(Subject::Pods, t).unwrap();
         for (new, old, expected) in [
-            ("pay", "pa", true), ("pa x", "pa", true), ("pa", "pay", false), ("Pa", "pa", true), ("!pay", "!pa", false), ("ns:a web", "ns:a", true), ("ns:ab", "ns:a", false), ("x", "", true), ("1m", "m", false), ("a/b", "a", false),
+            ("pay", "pa", true),
+            ("pa x", "pa", true),
+            ("pa", "pay", false),
+            ("Pa", "pa", true),
+            ("!pay", "!pa", false),
+            ("ns:a web", "ns:a", true),
+            ("ns:ab", "ns:a", false),
+            ("x", "", true),
+            ("1m", "m", false),
+            ("a/b", "a", false),
             ("age<10m x", "age<10m", false),
         ] {
             assert_eq!(f(new).narrows(&f(old)), expected, "{new:?} {old:?}");

@@ -95,7 +95,9 @@ mod tests {
     #[test]
     fn names_over_kinds_best_first() {
         let store = everything();
-        let names = |text| find_anywhere(&store, text, 5).into_iter().map(|f| Row::of(&store, f.key).unwrap().name().to_owned()).collect::<Vec<_>>();
+        let names = |text| {
+            find_anywhere(&store, text, 5).into_iter().map(|f| Row::of(&store, f.key).unwrap().name().to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(names("chkout"), ["checkout-1"]);
         assert_eq!(names("pay/api"), ["api"]);
         assert_eq!(names("prod"), ["prod-eu"]);

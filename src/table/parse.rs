@@ -18,8 +18,16 @@ pub(super) enum Op {
 }
 
 /// Longest first, so that `>=` is not `>`.
-pub(super) const OPS: [(&str, Op); 8] =
-    [("!=", Op::IsNot), (">=", Op::AtLeast), ("<=", Op::AtMost), (":", Op::Is), ("=", Op::Is), (">", Op::Greater), ("<", Op::Less), ("~", Op::Like)];
+pub(super) const OPS: [(&str, Op); 8] = [
+    ("!=", Op::IsNot),
+    (">=", Op::AtLeast),
+    ("<=", Op::AtMost),
+    (":", Op::Is),
+    ("=", Op::Is),
+    (">", Op::Greater),
+    ("<", Op::Less),
+    ("~", Op::Like),
+];
 
 /// What a term says.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,9 +68,10 @@ fn term(text: &str, at: usize) -> (Raw, usize) {
         return (Raw::Quoted(body.to_owned()), end);
     }
     if let Some(body) = rest.strip_prefix('/') {
-        let close = body.match_indices('/').map(|(n, _)| n).find(|n| {
-            !body[..*n].ends_with('\\') && body[n + 1..].chars().next().is_none_or(char::is_whitespace)
-        });
+        let close = body
+            .match_indices('/')
+            .map(|(n, _)| n)
+            .find(|n| !body[..*n].ends_with('\\') && body[n + 1..].chars().next().is_none_or(char::is_whitespace));
         let (body, end) = close.map_or((body, text.len()), |n| (&body[..n], at + n + 2));
         return (Raw::Regex(body.replace("\\/", "/")), end);
     }

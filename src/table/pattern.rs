@@ -159,8 +159,17 @@ mod tests {
     #[test]
     fn globs_cover_the_whole_text() {
         for (glob, text, expected) in [
-            ("prod-*", "prod-eu", true), ("prod-*", "a-prod-eu", false), ("*eu", "prod-eu", true), ("p?y", "pay", true), ("p?y", "p日y", true), ("running", "Running", true), ("Running", "running", false),
-            ("*a*b*c", "xaxbxbxc", true), ("a*b", "a", false), ("*", "", true), ("pay", "payments", false),
+            ("prod-*", "prod-eu", true),
+            ("prod-*", "a-prod-eu", false),
+            ("*eu", "prod-eu", true),
+            ("p?y", "pay", true),
+            ("p?y", "p日y", true),
+            ("running", "Running", true),
+            ("Running", "running", false),
+            ("*a*b*c", "xaxbxbxc", true),
+            ("a*b", "a", false),
+            ("*", "", true),
+            ("pay", "payments", false),
         ] {
             assert_eq!(Glob::new(glob, false).matches(text), expected, "{glob} {text}");
         }
@@ -176,6 +185,10 @@ mod tests {
         assert!(Needle::new("pay/chk").scattered(["pay", "/", "checkout"].into_iter()));
         assert_eq!(Needle::new("chkt").scattered_spans("checkout"), [0..2, 4..5, 7..8]);
         assert_eq!(Needle::new("a").spans("abA"), [0..1, 2..3]);
-        assert!(Needle::new("pay").narrows(&Needle::new("pa")) && !Needle::new("12").narrows(&Needle::new("x")) && !Needle::new("a1").narrows(&Needle::new("A")));
+        assert!(
+            Needle::new("pay").narrows(&Needle::new("pa"))
+                && !Needle::new("12").narrows(&Needle::new("x"))
+                && !Needle::new("a1").narrows(&Needle::new("A"))
+        );
     }
 }

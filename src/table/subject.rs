@@ -44,7 +44,19 @@ impl Unknown {
 impl Subject {
     /// The register, in the order of the panes.
     pub const ALL: [Self; 14] = [
-        Self::Clusters, Self::Nodes, Self::Pods, Self::Workloads, Self::Deployments, Self::StatefulSets, Self::DaemonSets, Self::ReplicaSets, Self::Jobs, Self::CronJobs, Self::Hpa, Self::Pdb, Self::Events,
+        Self::Clusters,
+        Self::Nodes,
+        Self::Pods,
+        Self::Workloads,
+        Self::Deployments,
+        Self::StatefulSets,
+        Self::DaemonSets,
+        Self::ReplicaSets,
+        Self::Jobs,
+        Self::CronJobs,
+        Self::Hpa,
+        Self::Pdb,
+        Self::Events,
         Self::Namespaces,
     ];
 
@@ -178,8 +190,18 @@ mod tests {
     #[test]
     fn names_are_kubectls_and_a_slip_gets_a_hint() {
         for (text, expected) in [
-            ("po", Subject::Pods), ("Pods", Subject::Pods), ("deploy", Subject::Deployments), ("deployments.apps", Subject::Deployments), ("hpa", Subject::Hpa), ("pdb", Subject::Pdb), ("ns", Subject::Namespaces),
-            ("wl", Subject::Workloads), ("cluster", Subject::Clusters), ("ev", Subject::Events), ("sts", Subject::StatefulSets), ("cj", Subject::CronJobs),
+            ("po", Subject::Pods),
+            ("Pods", Subject::Pods),
+            ("deploy", Subject::Deployments),
+            ("deployments.apps", Subject::Deployments),
+            ("hpa", Subject::Hpa),
+            ("pdb", Subject::Pdb),
+            ("ns", Subject::Namespaces),
+            ("wl", Subject::Workloads),
+            ("cluster", Subject::Clusters),
+            ("ev", Subject::Events),
+            ("sts", Subject::StatefulSets),
+            ("cj", Subject::CronJobs),
         ] {
             assert_eq!(Subject::parse(text), Ok(expected), "{text}");
         }

@@ -14,7 +14,12 @@ pub(super) fn at(secs_ago: i64) -> String {
 
 /// Two live clusters, `prod-eu` (production) and `dev`.
 pub(super) fn fleet() -> Store {
-    let info = |name: &str, tier: &str| ClusterInfo { name: name.into(), contexts: vec![format!("ctx-{name}").into()], tier: Some(tier.into()), ..Default::default() };
+    let info = |name: &str, tier: &str| ClusterInfo {
+        name: name.into(),
+        contexts: vec![format!("ctx-{name}").into()],
+        tier: Some(tier.into()),
+        ..Default::default()
+    };
     let mut store = Store::new(vec![info("prod-eu", "production"), info("dev", "development")], NOW);
     for n in 0..2 {
         apply(&mut store, n, Delta::State(ConnectionState::Live));
@@ -36,7 +41,8 @@ pub(super) fn put(store: &mut Store, cluster: u16, kind: Kind, value: &serde_jso
 }
 
 pub(super) fn pod(ns: &str, name: &str, node: &str, restarts: u32, waiting: Option<&str>) -> serde_json::Value {
-    let state = waiting.map_or(json!({"running": {"startedAt": at(60)}}), |w| json!({"waiting": {"reason": w, "message": format!("{w}: in words")}}));
+    let state = waiting
+        .map_or(json!({"running": {"startedAt": at(60)}}), |w| json!({"waiting": {"reason": w, "message": format!("{w}: in words")}}));
     json!({"metadata": {"name": name, "namespace": ns, "uid": format!("{ns}-{name}"), "creationTimestamp": at(7200), "labels": {"app": ns},
             "ownerReferences": [{"kind": "ReplicaSet", "name": format!("{name}-rs"), "uid": "o", "controller": true}]},
         "spec": {"nodeName": node, "containers": [{"name": "c", "image": "registry/app:1.9", "resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}]},
@@ -63,18 +69,58 @@ pub(super) fn everything() -> Store {
     let selector = json!({"matchLabels": {"app": "x"}});
     let status = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 2, "availableReplicas": 2});
     for kind in [Kind::Deployment, Kind::StatefulSet, Kind::ReplicaSet] {
-        put(&mut s, 0, kind, &json!({"metadata": meta(&format!("{}-a", kind.plural())), "spec": {"replicas": 3, "selector": selector, "template": template}, "status": status}));
+        put(
+            &mut s,
+            0,
+            kind,
+            &json!({"metadata": meta(&format!("{}-a", kind.plural())), "spec": {"replicas": 3, "selector": selector, "template": template}, "status": status}),
+        );
     }
-    put(&mut s, 0, Kind::DaemonSet, &json!({"metadata": meta("agent"), "spec": {"selector": selector, "template": template}, "status": {"desiredNumberScheduled": 3, "numberReady": 3, "numberAvailable": 3, "updatedNumberScheduled": 3, "numberMisscheduled": 1}}));
-    put(&mut s, 0, Kind::Job, &json!({"metadata": meta("import"), "spec": {"completions": 2, "template": template, "selector": selector}, "status": {"active": 1, "succeeded": 1, "failed": 3, "startTime": at(100)}}));
-    put(&mut s, 0, Kind::CronJob, &json!({"metadata": meta("nightly"), "spec": {"schedule": "0 3 * * *", "timeZone": "UTC", "suspend": true, "jobTemplate": {"spec": {"template": template}}}, "status": {"lastScheduleTime": at(5000)}}));
-    put(&mut s, 0, Kind::Hpa, &json!({"metadata": meta("api"), "spec": {"minReplicas": 2, "maxReplicas": 40, "scaleTargetRef": {"kind": "Deployment", "name": "api"},
+    put(
+        &mut s,
+        0,
+        Kind::DaemonSet,
+        &json!({"metadata": meta("agent"), "spec": {"selector": selector, "template": template}, "status": {"desiredNumberScheduled": 3, "numberReady": 3, "numberAvailable": 3, "updatedNumberScheduled": 3, "numberMisscheduled": 1}}),
+    );
+    put(
+        &mut s,
+        0,
+        Kind::Job,
+        &json!({"metadata": meta("import"), "spec": {"completions": 2, "template": template, "selector": selector}, "status": {"active": 1, "succeeded": 1, "failed": 3, "startTime": at(100)}}),
+    );
+    put(
+        &mut s,
+        0,
+        Kind::CronJob,
+        &json!({"metadata": meta("nightly"), "spec": {"schedule": "0 3 * * *", "timeZone": "UTC", "suspend": true, "jobTemplate": {"spec": {"template": template}}}, "status": {"lastScheduleTime": at(5000)}}),
+    );
+    put(
+        &mut s,
+        0,
+        Kind::Hpa,
+        &json!({"metadata": meta("api"), "spec": {"minReplicas": 2, "maxReplicas": 40, "scaleTargetRef": {"kind": "Deployment", "name": "api"},
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}, {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}]},
         "status": {"currentReplicas": 40, "desiredReplicas": 40, "lastScaleTime": at(90), "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 143}}}],
-            "conditions": [{"type": "ScalingLimited", "status": "True", "message": "too many"}]}}));
-    put(&mut s, 0, Kind::Pdb, &json!({"metadata": meta("db"), "spec": {"minAvailable": "50%", "selector": selector}, "status": {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 2, "expectedPods": 3}}));
-    put(&mut s, 0, Kind::Event, &json!({"metadata": meta("e1"), "type": "Warning", "reason": "FailedScheduling", "message": "0/3 nodes 日本\n", "count": 88, "lastTimestamp": at(30), "involvedObject": {"kind": "Pod", "name": "checkout-1", "namespace": "pay"}}));
-    put(&mut s, 0, Kind::Namespace, &json!({"metadata": {"name": "pay", "uid": "ns-pay", "labels": {"team": "支払い"}}, "status": {"phase": "Active"}}));
+            "conditions": [{"type": "ScalingLimited", "status": "True", "message": "too many"}]}}),
+    );
+    put(
+        &mut s,
+        0,
+        Kind::Pdb,
+        &json!({"metadata": meta("db"), "spec": {"minAvailable": "50%", "selector": selector}, "status": {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 2, "expectedPods": 3}}),
+    );
+    put(
+        &mut s,
+        0,
+        Kind::Event,
+        &json!({"metadata": meta("e1"), "type": "Warning", "reason": "FailedScheduling", "message": "0/3 nodes 日本\n", "count": 88, "lastTimestamp": at(30), "involvedObject": {"kind": "Pod", "name": "checkout-1", "namespace": "pay"}}),
+    );
+    put(
+        &mut s,
+        0,
+        Kind::Namespace,
+        &json!({"metadata": {"name": "pay", "uid": "ns-pay", "labels": {"team": "支払い"}}, "status": {"phase": "Active"}}),
+    );
     s
 }
 
@@ -130,7 +176,12 @@ fn every_column_has_its_own_name_title_and_doc_and_says_its_unit() {
                 let value = c.value(&ctx, row);
                 assert!(fits(c.unit, &value), "{} {}: {value:?}", subject.name(), c.id);
             }
-            assert!(std::ptr::eq(subject.column(c.id).unwrap(), c) && std::ptr::eq(subject.column(c.title).unwrap(), c), "{} {}", subject.name(), c.title);
+            assert!(
+                std::ptr::eq(subject.column(c.id).unwrap(), c) && std::ptr::eq(subject.column(c.title).unwrap(), c),
+                "{} {}",
+                subject.name(),
+                c.title
+            );
         }
         assert!(!rows(&store, subject).is_empty(), "{}: no sample", subject.name());
         let first: Vec<_> = subject.columns().iter().take(4).map(|c| c.id).collect();
@@ -151,18 +202,42 @@ fn items_as_json() {
             assert_eq!(&item[key], value, "{key} of {item}");
         }
     };
-    expect(&item(Subject::Pods, 0), json!({"cluster": "prod-eu", "kind": "Pod", "namespace": "pay", "name": "checkout-1", "ready": 0, "containers": 1, "status": "CrashLoopBackOff", "restarts": 4, "last_restart_age_s": 300,
-        "last_reason": "OOMKilled", "last_exit_code": 137, "cpu_request_m": 250, "cpu_limit_m": null, "memory_limit_bytes": 2_147_483_648_i64, "owner": "ReplicaSet/checkout-1-rs", "age_s": 7200, "message": "CrashLoopBackOff: in words", "labels": {"app": "pay"}}));
-    expect(&item(Subject::Nodes, 0), json!({"namespace": null, "status": "NotReady,SchedulingDisabled", "pods": 2, "pods_max": 110, "pods_bad": 1, "cpu_request_percent": 50, "memory_request_percent": 50, "pressure": ["MemoryPressure"], "taints": ["a=b:NoSchedule"], "roles": ["worker"], "message": "PLEG"}));
-    expect(&item(Subject::Deployments, 0), json!({"ready": 2, "desired": 3, "status": "Degraded", "selector": "app=x", "images": ["i:1"], "cpu_request_m": 1000, "memory_request_bytes": null}));
+    expect(
+        &item(Subject::Pods, 0),
+        json!({"cluster": "prod-eu", "kind": "Pod", "namespace": "pay", "name": "checkout-1", "ready": 0, "containers": 1, "status": "CrashLoopBackOff", "restarts": 4, "last_restart_age_s": 300,
+        "last_reason": "OOMKilled", "last_exit_code": 137, "cpu_request_m": 250, "cpu_limit_m": null, "memory_limit_bytes": 2_147_483_648_i64, "owner": "ReplicaSet/checkout-1-rs", "age_s": 7200, "message": "CrashLoopBackOff: in words", "labels": {"app": "pay"}}),
+    );
+    expect(
+        &item(Subject::Nodes, 0),
+        json!({"namespace": null, "status": "NotReady,SchedulingDisabled", "pods": 2, "pods_max": 110, "pods_bad": 1, "cpu_request_percent": 50, "memory_request_percent": 50, "pressure": ["MemoryPressure"], "taints": ["a=b:NoSchedule"], "roles": ["worker"], "message": "PLEG"}),
+    );
+    expect(
+        &item(Subject::Deployments, 0),
+        json!({"ready": 2, "desired": 3, "status": "Degraded", "selector": "app=x", "images": ["i:1"], "cpu_request_m": 1000, "memory_request_bytes": null}),
+    );
     expect(&item(Subject::Jobs, 0), json!({"ready": 1, "duration_s": 100, "failed": 3, "status": "Running"}));
-    expect(&item(Subject::CronJobs, 0), json!({"schedule": "0 3 * * *", "suspended": true, "last_schedule_age_s": 5000, "last_success_age_s": null}));
-    expect(&item(Subject::Hpa, 0), json!({"current_replicas": 40, "status": "AtMax", "at_max": true, "targets": ["cpu 143/80%", "memory ?/1Gi"], "target": "Deployment/api",
-        "metrics": [{"name": "cpu", "source": "Resource", "current_percent": 143, "target_percent": 80}, {"name": "memory", "source": "Resource", "current_m": null, "target_m": 1_073_741_824_000_i64}]}));
-    expect(&item(Subject::Pdb, 0), json!({"status": "Blocks", "min_available": "50%", "max_unavailable": null, "message": "only 1 of the 2 needed pods are healthy"}));
-    expect(&item(Subject::Events, 0), json!({"type": "Warning", "count": 88, "object": "Pod/checkout-1", "last_seen_age_s": 30, "message": "0/3 nodes 日本"}));
+    expect(
+        &item(Subject::CronJobs, 0),
+        json!({"schedule": "0 3 * * *", "suspended": true, "last_schedule_age_s": 5000, "last_success_age_s": null}),
+    );
+    expect(
+        &item(Subject::Hpa, 0),
+        json!({"current_replicas": 40, "status": "AtMax", "at_max": true, "targets": ["cpu 143/80%", "memory ?/1Gi"], "target": "Deployment/api",
+        "metrics": [{"name": "cpu", "source": "Resource", "current_percent": 143, "target_percent": 80}, {"name": "memory", "source": "Resource", "current_m": null, "target_m": 1_073_741_824_000_i64}]}),
+    );
+    expect(
+        &item(Subject::Pdb, 0),
+        json!({"status": "Blocks", "min_available": "50%", "max_unavailable": null, "message": "only 1 of the 2 needed pods are healthy"}),
+    );
+    expect(
+        &item(Subject::Events, 0),
+        json!({"type": "Warning", "count": 88, "object": "Pod/checkout-1", "last_seen_age_s": 30, "message": "0/3 nodes 日本"}),
+    );
     let cluster = item(Subject::Clusters, 0);
-    expect(&cluster, json!({"cluster": "prod-eu", "kind": "Cluster", "namespace": null, "name": "prod-eu", "context": "ctx-prod-eu", "state": "live", "nodes_ready": 0, "nodes": 1, "pods_bad": 1, "hpas_at_max": 1, "pdbs_zero": 1, "cpu_request_percent": 50, "latency_ms": null}));
+    expect(
+        &cluster,
+        json!({"cluster": "prod-eu", "kind": "Cluster", "namespace": null, "name": "prod-eu", "context": "ctx-prod-eu", "state": "live", "nodes_ready": 0, "nodes": 1, "pods_bad": 1, "hpas_at_max": 1, "pdbs_zero": 1, "cpu_request_percent": 50, "latency_ms": null}),
+    );
     assert!(cluster.get("latency_trend").is_none());
     expect(&item(Subject::Clusters, 1), json!({"pods": null, "nodes": null, "cpu_request_m": null, "workloads_short": null}));
 }

@@ -69,7 +69,13 @@ impl Value<'_> {
         match self {
             Self::None => serde_json::Value::Null,
             Self::Bool(b) => (*b).into(),
-            Self::Int(n) | Self::Millicores(n) | Self::Bytes(n) | Self::Percent(n) | Self::Seconds(n) | Self::Millis(n) | Self::Ratio(n, _) => (*n).into(),
+            Self::Int(n)
+            | Self::Millicores(n)
+            | Self::Bytes(n)
+            | Self::Percent(n)
+            | Self::Seconds(n)
+            | Self::Millis(n)
+            | Self::Ratio(n, _) => (*n).into(),
             Self::Text(t) => t.as_ref().into(),
             Self::Age(t) => t.age(now).into(),
             Self::Moment(t) => t.rfc3339().into(),
@@ -87,7 +93,13 @@ impl Value<'_> {
     /// The number that `>` and `<` compare: seconds for ages, a ratio's first number.
     pub fn number(&self, now: i64) -> Option<i64> {
         match self {
-            Self::Int(n) | Self::Millicores(n) | Self::Bytes(n) | Self::Percent(n) | Self::Seconds(n) | Self::Millis(n) | Self::Ratio(n, _) => Some(*n),
+            Self::Int(n)
+            | Self::Millicores(n)
+            | Self::Bytes(n)
+            | Self::Percent(n)
+            | Self::Seconds(n)
+            | Self::Millis(n)
+            | Self::Ratio(n, _) => Some(*n),
             Self::Age(t) => Some(t.age(now)),
             _ => None,
         }
@@ -126,7 +138,9 @@ impl Value<'_> {
             Self::List(list) => list.first().map_or(0, |t| prefix(t)),
             Self::Trend(values) => values.last().map_or(0, |v| u64::from(*v) + 1),
             Self::Json(_) => 0,
-            Self::Int(n) | Self::Millicores(n) | Self::Bytes(n) | Self::Percent(n) | Self::Seconds(n) | Self::Millis(n) => (*n as u64) ^ (1 << 63),
+            Self::Int(n) | Self::Millicores(n) | Self::Bytes(n) | Self::Percent(n) | Self::Seconds(n) | Self::Millis(n) => {
+                (*n as u64) ^ (1 << 63)
+            }
         }
     }
 }
@@ -208,7 +222,11 @@ fn bytes(n: i64, out: &mut String) -> std::fmt::Result {
         return write!(out, "{}{}", n / one, UNITS[unit]);
     }
     let number = n as f64 / one as f64;
-    if number < 99.95 { write!(out, "{}{}", format!("{number:.1}").trim_end_matches(".0"), UNITS[unit]) } else { write!(out, "{number:.0}{}", UNITS[unit]) }
+    if number < 99.95 {
+        write!(out, "{}{}", format!("{number:.1}").trim_end_matches(".0"), UNITS[unit])
+    } else {
+        write!(out, "{number:.0}{}", UNITS[unit])
+    }
 }
 
 /// An empty text is none: the API leaves it out.
@@ -265,8 +283,24 @@ mod tests {
     #[test]
     fn ages_have_seconds_only_below_two_minutes() {
         for (n, expected) in [
-            (-5, "0s"), (0, "0s"), (95, "95s"), (119, "119s"), (120, "2m"), (179, "2m"), (3599, "59m"), (3600, "1h"), (11_520, "3h12m"), (11_579, "3h12m"), (86_399, "23h59m"), (86_400, "1d"), (187_200, "2d4h"),
-            (863_999, "9d23h"), (864_000, "10d"), (2_937_600, "34d"), (63_071_999, "729d"), (63_072_000, "2y"),
+            (-5, "0s"),
+            (0, "0s"),
+            (95, "95s"),
+            (119, "119s"),
+            (120, "2m"),
+            (179, "2m"),
+            (3599, "59m"),
+            (3600, "1h"),
+            (11_520, "3h12m"),
+            (11_579, "3h12m"),
+            (86_399, "23h59m"),
+            (86_400, "1d"),
+            (187_200, "2d4h"),
+            (863_999, "9d23h"),
+            (864_000, "10d"),
+            (2_937_600, "34d"),
+            (63_071_999, "729d"),
+            (63_072_000, "2y"),
         ] {
             assert_eq!(Value::Seconds(n).text(0), expected, "{n}");
         }
@@ -275,10 +309,29 @@ mod tests {
     #[test]
     fn amounts() {
         for (v, expected) in [
-            (Value::Millicores(0), "0m"), (Value::Millicores(250), "250m"), (Value::Millicores(1000), "1"), (Value::Millicores(1500), "1.5"), (Value::Millicores(1250), "1.25"), (Value::Millicores(1001), "1"),
-            (Value::Bytes(0), "0"), (Value::Bytes(512), "512"), (Value::Bytes(1536), "1.5Ki"), (Value::Bytes(128 << 20), "128Mi"), (Value::Bytes(3 << 29), "1.5Gi"), (Value::Bytes(500_000_000), "477Mi"), (Value::Bytes(i64::MAX), "8Ei"),
-            (Value::Bytes(-5), "-5"), (Value::Ratio(2, 3), "2/3"), (Value::Percent(71), "71%"), (Value::None, "-"), (Value::Millis(41), "41ms"), (Value::List(vec![]), "-"), (Value::List(vec!["a".into(), "b".into()]), "a,b"),
-            (Value::Bool(true), "yes"), (Value::Text("日本\n\u{1b}[1m語".into()), "日本  [1m語"), (Value::Json(serde_json::json!({"a": "b", "c": [1, null]})), "a=b,c=1,-"),
+            (Value::Millicores(0), "0m"),
+            (Value::Millicores(250), "250m"),
+            (Value::Millicores(1000), "1"),
+            (Value::Millicores(1500), "1.5"),
+            (Value::Millicores(1250), "1.25"),
+            (Value::Millicores(1001), "1"),
+            (Value::Bytes(0), "0"),
+            (Value::Bytes(512), "512"),
+            (Value::Bytes(1536), "1.5Ki"),
+            (Value::Bytes(128 << 20), "128Mi"),
+            (Value::Bytes(3 << 29), "1.5Gi"),
+            (Value::Bytes(500_000_000), "477Mi"),
+            (Value::Bytes(i64::MAX), "8Ei"),
+            (Value::Bytes(-5), "-5"),
+            (Value::Ratio(2, 3), "2/3"),
+            (Value::Percent(71), "71%"),
+            (Value::None, "-"),
+            (Value::Millis(41), "41ms"),
+            (Value::List(vec![]), "-"),
+            (Value::List(vec!["a".into(), "b".into()]), "a,b"),
+            (Value::Bool(true), "yes"),
+            (Value::Text("日本\n\u{1b}[1m語".into()), "日本  [1m語"),
+            (Value::Json(serde_json::json!({"a": "b", "c": [1, null]})), "a=b,c=1,-"),
         ] {
             assert_eq!(v.text(0), expected, "{v:?}");
         }
@@ -287,7 +340,13 @@ mod tests {
     #[test]
     fn json_has_numbers_and_null() {
         let t = Time::from_secs(1000).unwrap();
-        for (v, expected) in [(Value::None, "null"), (Value::Age(t), "500"), (Value::Ratio(2, 3), "2"), (Value::Moment(t), "\"1970-01-01T00:16:40Z\""), (Value::List(vec![]), "[]")] {
+        for (v, expected) in [
+            (Value::None, "null"),
+            (Value::Age(t), "500"),
+            (Value::Ratio(2, 3), "2"),
+            (Value::Moment(t), "\"1970-01-01T00:16:40Z\""),
+            (Value::List(vec![]), "[]"),
+        ] {
             assert_eq!(v.json(1500).to_string(), expected);
         }
     }
@@ -299,7 +358,13 @@ mod tests {
             vec![t(500), t(5), Value::None],
             vec![Value::Int(-3), Value::Int(0), Value::Int(7), Value::Int(i64::MAX), Value::None],
             vec![Value::Ratio(0, 3), Value::Ratio(2, 3), Value::Ratio(0, 0), Value::Ratio(3, 3), Value::None],
-            vec![Value::Text("a".into()), Value::Text("abcdefgh".into()), Value::Text("abcdefghi".into()), Value::Text("日".into()), Value::None],
+            vec![
+                Value::Text("a".into()),
+                Value::Text("abcdefgh".into()),
+                Value::Text("abcdefghi".into()),
+                Value::Text("日".into()),
+                Value::None,
+            ],
             vec![Value::List(vec![]), Value::List(vec!["a".into()]), Value::List(vec!["a".into(), "b".into()])],
         ];
         for group in groups {

@@ -140,7 +140,9 @@ impl View {
         // Whether a node's pods are known hangs on the state of the pods' watch, and on there being any before it is live.
         let unsettled = |t: &Touched| match t {
             Touched::Cluster(_) => true,
-            Touched::Row { id, .. } | Touched::Gone { id, .. } => id.kind == Kind::Pod && ctx.store.cluster(id.cluster).is_some_and(|c| *c.kind_state(Kind::Pod) != KindState::Live),
+            Touched::Row { id, .. } | Touched::Gone { id, .. } => {
+                id.kind == Kind::Pod && ctx.store.cluster(id.cluster).is_some_and(|c| *c.kind_state(Kind::Pod) != KindState::Live)
+            }
         };
         let all = match self.subject {
             Subject::Clusters => !touched.is_empty(),
@@ -203,7 +205,12 @@ impl View {
         let clusters: HashSet<ClusterId> = of_pods.iter().map(|(c, _)| *c).collect();
         for c in clusters.into_iter().filter_map(|id| ctx.store.cluster(id)) {
             let hit = |o: &Object| of_pods.contains(&(c.id, o.meta().name.clone()));
-            dirty.extend(c.table(Kind::Node).iter().filter(|(_, o)| hit(o)).map(|(slot, _)| RowKey::Object(RowId { cluster: c.id, kind: Kind::Node, slot })));
+            dirty.extend(
+                c.table(Kind::Node)
+                    .iter()
+                    .filter(|(_, o)| hit(o))
+                    .map(|(slot, _)| RowKey::Object(RowId { cluster: c.id, kind: Kind::Node, slot })),
+            );
         }
         dirty.sort_unstable();
         dirty.dedup();
@@ -260,7 +267,14 @@ impl View {
         let clusters = || a.entry.row.cluster().cmp(&b.entry.row.cluster());
         // Namespaces are shared strings: most that are equal are the same.
         let namespaces = || if std::ptr::eq(a.namespace, b.namespace) { Ordering::Equal } else { a.namespace.cmp(b.namespace) };
-        a.entry.key.cmp(&b.entry.key).then_with(full).then_with(clusters).then_with(namespaces).then_with(|| a.name.cmp(b.name)).then_with(|| a.entry.row.cmp(&b.entry.row))
+        a.entry
+            .key
+            .cmp(&b.entry.key)
+            .then_with(full)
+            .then_with(clusters)
+            .then_with(namespaces)
+            .then_with(|| a.name.cmp(b.name))
+            .then_with(|| a.entry.row.cmp(&b.entry.row))
     }
 
     /// Whether a row that is in place comes before a new one.
@@ -268,7 +282,9 @@ impl View {
         match entry.key.cmp(&new.entry.key) {
             Ordering::Less => true,
             Ordering::Greater => false,
-            Ordering::Equal => Row::of(ctx.store, entry.row).is_some_and(|row| self.order(ctx, &Sorted::new(*entry, row), new) == Ordering::Less),
+            Ordering::Equal => {
+                Row::of(ctx.store, entry.row).is_some_and(|row| self.order(ctx, &Sorted::new(*entry, row), new) == Ordering::Less)
+            }
         }
     }
 
@@ -315,7 +331,13 @@ mod tests {
     #[test]
     fn the_bad_on_top_then_names_and_columns_either_way() {
         let mut store = fleet();
-        for (cluster, name, restarts, waiting) in [(1, "b", 2, None), (0, "c", 1, None), (0, "a", 7, None), (1, "z", 3, Some("CrashLoopBackOff")), (0, "y", 0, Some("ContainerCreating"))] {
+        for (cluster, name, restarts, waiting) in [
+            (1, "b", 2, None),
+            (0, "c", 1, None),
+            (0, "a", 7, None),
+            (1, "z", 3, Some("CrashLoopBackOff")),
+            (0, "y", 0, Some("ContainerCreating")),
+        ] {
             put(&mut store, cluster, Kind::Pod, &pod("ns", name, "n", restarts, waiting));
         }
         let ctx = Ctx { store: &store, now: NOW };
@@ -345,7 +367,8 @@ mod tests {
         nodes.rebuild(&Ctx { store: &store, now: NOW });
         nodes.set_sort(&Ctx { store: &store, now: NOW }, Some(Sort { column: Subject::Nodes.column("pods").unwrap(), descending: true }));
         assert_eq!(names(&store, &nodes), ["node-001", "node-002"]);
-        let touched: Vec<_> = (0..3).flat_map(|n| put(&mut store, 0, Kind::Pod, &pod("ns", &format!("p{n}"), "node-002", 0, None))).collect();
+        let touched: Vec<_> =
+            (0..3).flat_map(|n| put(&mut store, 0, Kind::Pod, &pod("ns", &format!("p{n}"), "node-002", 0, None))).collect();
         assert!(nodes.repair(&Ctx { store: &store, now: NOW }, &touched));
         assert_eq!(names(&store, &nodes), ["node-002", "node-001"]);
 
@@ -366,7 +389,12 @@ mod tests {
         let touched = apply(&mut store, 0, Delta::Rows { kind: Kind::Pod, changes: vec![Change::Delete(Uid::parse("pay-checkout-1"))] });
         assert!(view.repair(&Ctx { store: &store, now: NOW }, &touched));
         assert_eq!(view.position_of(&Ctx { store: &store, now: NOW }, &object), Some(0));
-        put(&mut store, 0, Kind::ReplicaSet, &serde_json::json!({"metadata": {"name": "owned", "uid": "rs9", "ownerReferences": [{"kind": "Deployment", "name": "d", "uid": "d", "controller": true}]}}));
+        put(
+            &mut store,
+            0,
+            Kind::ReplicaSet,
+            &serde_json::json!({"metadata": {"name": "owned", "uid": "rs9", "ownerReferences": [{"kind": "Deployment", "name": "d", "uid": "d", "controller": true}]}}),
+        );
         let has = |subject| {
             let mut view = View::new(subject);
             view.rebuild(&Ctx { store: &store, now: NOW });
@@ -379,7 +407,18 @@ mod tests {
     fn a_keystroke_more_gives_what_the_whole_filter_gives() {
         let mut store = fleet();
         for n in 0..60 {
-            put(&mut store, n % 2, Kind::Pod, &pod(&format!("team-{}", n % 3), &format!("app-{n:02}-web"), &format!("n{}", n % 4), u32::from(n % 5), (n % 7 == 0).then_some("CrashLoopBackOff")));
+            put(
+                &mut store,
+                n % 2,
+                Kind::Pod,
+                &pod(
+                    &format!("team-{}", n % 3),
+                    &format!("app-{n:02}-web"),
+                    &format!("n{}", n % 4),
+                    u32::from(n % 5),
+                    (n % 7 == 0).then_some("CrashLoopBackOff"),
+                ),
+            );
         }
         let ctx = Ctx { store: &store, now: NOW };
         let mut view = View::new(Subject::Pods);

@@ -29,25 +29,11 @@ pub fn detect_depth(env: impl Fn(&str) -> Option<String>) -> Depth {
     }
     // GNU screen hands the outer terminal's COLORTERM on but cannot show it; tmux, which also says "screen", can.
     let screen = term.starts_with("screen") && get("TMUX").is_empty();
-    let direct = [
-        "direct",
-        "truecolor",
-        "kitty",
-        "alacritty",
-        "wezterm",
-        "foot",
-        "ghostty",
-    ]
-    .iter()
-    .any(|name| term.contains(name));
+    let direct = ["direct", "truecolor", "kitty", "alacritty", "wezterm", "foot", "ghostty"].iter().any(|name| term.contains(name));
     if !screen && (direct || matches!(get("COLORTERM").as_str(), "truecolor" | "24bit")) {
         return Depth::TrueColor;
     }
-    if term.contains("256") || screen && !get("COLORTERM").is_empty() {
-        Depth::Ansi256
-    } else {
-        Depth::Ansi16
-    }
+    if term.contains("256") || screen && !get("COLORTERM").is_empty() { Depth::Ansi256 } else { Depth::Ansi16 }
 }
 
 /// Whether borders and signs must be ASCII: the locale is not UTF-8, or the terminal lacks the glyphs.
@@ -55,10 +41,7 @@ pub fn detect_ascii(env: impl Fn(&str) -> Option<String>) -> bool {
     if matches!(env("TERM").as_deref(), Some("linux" | "dumb")) {
         return true;
     }
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .filter_map(|name| env(name))
-        .find(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| env(name)).find(|value| !value.is_empty());
     let locale = locale.unwrap_or_default().to_lowercase();
     !(locale.contains("utf-8") || locale.contains("utf8"))
 }
@@ -92,11 +75,7 @@ fn nearest_256(rgb: [u8; 3]) -> Color {
         let square = |i: usize| (near[i] - want[i]).pow(2);
         (((512 + red) * square(0)) >> 8) + 4 * square(1) + (((767 - red) * square(2)) >> 8)
     };
-    Color::Indexed(
-        (16..=u8::MAX)
-            .min_by_key(|n| distance(*n))
-            .unwrap_or(u8::MAX),
-    )
+    Color::Indexed((16..=u8::MAX).min_by_key(|n| distance(*n)).unwrap_or(u8::MAX))
 }
 
 /// By hue rather than by distance: a pale red is red, not grey, for the hue is what was meant.
@@ -134,62 +113,25 @@ mod tests {
     use super::*;
 
     fn env<'a>(vars: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
-        |name| {
-            vars.iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        }
+        |name| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     }
 
     #[test]
     fn depth_follows_the_environment() {
         for (vars, depth) in [
             (&[("TERM", "xterm-256color")][..], Depth::Ansi256),
-            (
-                &[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")],
-                Depth::TrueColor,
-            ),
-            (
-                &[
-                    ("TERM", "xterm-256color"),
-                    ("COLORTERM", "truecolor"),
-                    ("NO_COLOR", "1"),
-                ],
-                Depth::Mono,
-            ),
-            (
-                &[("TERM", "xterm-256color"), ("NO_COLOR", "")],
-                Depth::Ansi256,
-            ),
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Depth::TrueColor),
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("NO_COLOR", "1")], Depth::Mono),
+            (&[("TERM", "xterm-256color"), ("NO_COLOR", "")], Depth::Ansi256),
             (&[("TERM", "xterm-kitty")], Depth::TrueColor),
             (&[("TERM", "xterm")], Depth::Ansi16),
             (&[], Depth::Ansi16),
-            (
-                &[("TERM", "linux"), ("COLORTERM", "truecolor")],
-                Depth::Ansi16,
-            ),
+            (&[("TERM", "linux"), ("COLORTERM", "truecolor")], Depth::Ansi16),
             (&[("TERM", "dumb")], Depth::Mono),
             (&[("TERM", "xterm"), ("CLICOLOR", "0")], Depth::Mono),
-            (
-                &[
-                    ("TERM", "xterm"),
-                    ("CLICOLOR", "0"),
-                    ("CLICOLOR_FORCE", "1"),
-                ],
-                Depth::Ansi16,
-            ),
-            (
-                &[("TERM", "screen-256color"), ("COLORTERM", "truecolor")],
-                Depth::Ansi256,
-            ),
-            (
-                &[
-                    ("TERM", "screen-256color"),
-                    ("COLORTERM", "truecolor"),
-                    ("TMUX", "/tmp/t"),
-                ],
-                Depth::TrueColor,
-            ),
+            (&[("TERM", "xterm"), ("CLICOLOR", "0"), ("CLICOLOR_FORCE", "1")], Depth::Ansi16),
+            (&[("TERM", "screen-256color"), ("COLORTERM", "truecolor")], Depth::Ansi256),
+            (&[("TERM", "screen-256color"), ("COLORTERM", "truecolor"), ("TMUX", "/tmp/t")], Depth::TrueColor),
         ] {
             assert_eq!(detect_depth(env(vars)), depth, "{vars:?}");
         }
@@ -201,10 +143,7 @@ mod tests {
             (&[("LANG", "en_US.UTF-8")][..], false),
             (&[("LANG", "de_DE.utf8"), ("TERM", "xterm")], false),
             (&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")], true),
-            (
-                &[("LANG", "C"), ("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")],
-                false,
-            ),
+            (&[("LANG", "C"), ("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")], false),
             (&[("LANG", "en_US.UTF-8"), ("TERM", "linux")], true),
             (&[], true),
         ] {
@@ -214,35 +153,14 @@ mod tests {
 
     #[test]
     fn fewer_colours_keep_the_hue() {
-        assert_eq!(
-            convert(Color::Rgb(255, 95, 95), Depth::Ansi256),
-            Some(Color::Indexed(203))
-        );
-        assert_eq!(
-            convert(Color::Rgb(128, 128, 128), Depth::Ansi256),
-            Some(Color::Indexed(244))
-        );
-        assert_eq!(
-            convert(Color::Rgb(255, 95, 95), Depth::Ansi16),
-            Some(Color::LightRed)
-        );
-        assert_eq!(
-            convert(Color::Indexed(114), Depth::Ansi16),
-            Some(Color::Green)
-        );
-        assert_eq!(
-            convert(Color::Indexed(214), Depth::Ansi16),
-            Some(Color::LightYellow)
-        );
-        assert_eq!(
-            convert(Color::Indexed(245), Depth::Ansi16),
-            Some(Color::Gray)
-        );
+        assert_eq!(convert(Color::Rgb(255, 95, 95), Depth::Ansi256), Some(Color::Indexed(203)));
+        assert_eq!(convert(Color::Rgb(128, 128, 128), Depth::Ansi256), Some(Color::Indexed(244)));
+        assert_eq!(convert(Color::Rgb(255, 95, 95), Depth::Ansi16), Some(Color::LightRed));
+        assert_eq!(convert(Color::Indexed(114), Depth::Ansi16), Some(Color::Green));
+        assert_eq!(convert(Color::Indexed(214), Depth::Ansi16), Some(Color::LightYellow));
+        assert_eq!(convert(Color::Indexed(245), Depth::Ansi16), Some(Color::Gray));
         assert_eq!(convert(Color::Red, Depth::Ansi16), Some(Color::Red));
-        assert_eq!(
-            convert(Color::Rgb(1, 2, 3), Depth::TrueColor),
-            Some(Color::Rgb(1, 2, 3))
-        );
+        assert_eq!(convert(Color::Rgb(1, 2, 3), Depth::TrueColor), Some(Color::Rgb(1, 2, 3)));
         assert_eq!(convert(Color::Red, Depth::Mono), None);
     }
 }

@@ -13,11 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{EMBEDDED, Role, Theme};
 use crate::diag::{Diag, Layer, Library, nearest, unknown};
 
-pub(super) const LIBRARY: Library = Library {
-    what: "theme",
-    folder: "themes",
-    embedded: EMBEDDED,
-};
+pub(super) const LIBRARY: Library = Library { what: "theme", folder: "themes", embedded: EMBEDDED };
 
 const STYLE_KEYS: [&str; 7] = ["fg", "bg", "bold", "dim", "italic", "underline", "reverse"];
 
@@ -75,8 +71,7 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Theme, Vec<Diag>) {
     for layer in &layers {
         match DeTable::parse(&layer.text) {
             Ok(document) => documents.push((layer, document)),
-            Err(error) => problems
-                .push(layer.wrong(error.span().map_or(0, |span| span.start), error.message())),
+            Err(error) => problems.push(layer.wrong(error.span().map_or(0, |span| span.start), error.message())),
         }
     }
     // All palettes first: a layer may give an inherited role another colour by changing what its name means.
@@ -84,45 +79,26 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Theme, Vec<Diag>) {
     for (layer, document) in &documents {
         read_palette(layer, document.get_ref(), &mut palette, &mut problems);
     }
-    let mut reader = Reader {
-        palette,
-        styles: [None; Role::COUNT],
-        problems,
-    };
+    let mut reader = Reader { palette, styles: [None; Role::COUNT], problems };
     for (layer, document) in &documents {
         reader.root(layer, document.get_ref());
     }
     let mut styles = [Style::new(); Role::COUNT];
     for role in Role::ALL {
-        let own = std::iter::successors(Some(*role), |role| role.parent())
-            .find_map(|role| reader.styles[role as usize]);
+        let own = std::iter::successors(Some(*role), |role| role.parent()).find_map(|role| reader.styles[role as usize]);
         styles[*role as usize] = own.unwrap_or_default();
     }
     let mut problems = reader.problems;
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    (
-        Theme {
-            name: name.to_owned(),
-            styles,
-        },
-        problems,
-    )
+    (Theme { name: name.to_owned(), styles }, problems)
 }
 
-fn read_palette(
-    layer: &Layer,
-    root: &DeTable<'_>,
-    palette: &mut BTreeMap<String, Color>,
-    problems: &mut Vec<Diag>,
-) {
+fn read_palette(layer: &Layer, root: &DeTable<'_>, palette: &mut BTreeMap<String, Color>, problems: &mut Vec<Diag>) {
     let Some(value) = root.get("palette") else {
         return;
     };
     let Some(table) = value.get_ref().as_table() else {
-        problems.push(layer.wrong(
-            value.span().start,
-            "palette is a table of names and colours",
-        ));
+        problems.push(layer.wrong(value.span().start, "palette is a table of names and colours"));
         return;
     };
     for (key, value) in table {
@@ -147,9 +123,7 @@ impl Reader {
             match &**key.get_ref() {
                 "palette" => {}
                 "inherits" if value.get_ref().is_str() => {}
-                "inherits" => self
-                    .problems
-                    .push(layer.wrong(value.span().start, "inherits takes a theme's name")),
+                "inherits" => self.problems.push(layer.wrong(value.span().start, "inherits takes a theme's name")),
                 name => self.role(layer, name, key.span().start, value),
             }
         }
@@ -160,26 +134,18 @@ impl Reader {
         let role = Role::find(name);
         let Some(table) = value.get_ref().as_table() else {
             match (role, color(value, Some(&self.palette))) {
-                (Some(role), Ok(color)) => {
-                    self.styles[role as usize] = Some(Style::new().fg(color))
-                }
+                (Some(role), Ok(color)) => self.styles[role as usize] = Some(Style::new().fg(color)),
                 (None, _) => self.unknown_role(layer, name, start),
                 (_, Err(message)) => self.problems.push(layer.wrong(value.span().start, message)),
             }
             return;
         };
         let beneath = format!("{name}.");
-        let holds_roles = Role::ALL
-            .iter()
-            .any(|role| role.name().starts_with(&beneath));
+        let holds_roles = Role::ALL.iter().any(|role| role.name().starts_with(&beneath));
         if role.is_none() && !holds_roles {
             return self.unknown_role(layer, name, start);
         }
-        let mut style = (table.is_empty()
-            || table
-                .iter()
-                .any(|(key, _)| STYLE_KEYS.contains(&&**key.get_ref())))
-        .then(Style::new);
+        let mut style = (table.is_empty() || table.iter().any(|(key, _)| STYLE_KEYS.contains(&&**key.get_ref()))).then(Style::new);
         for (key, value) in table {
             let part: &str = key.get_ref();
             if let Some(style) = style.as_mut().filter(|_| STYLE_KEYS.contains(&part)) {
@@ -189,9 +155,7 @@ impl Reader {
             } else if Role::find(&format!("{beneath}{part}")).is_some() {
                 self.role(layer, &format!("{beneath}{part}"), key.span().start, value);
             } else {
-                let roles = Role::ALL
-                    .iter()
-                    .filter_map(|role| role.name().strip_prefix(&beneath));
+                let roles = Role::ALL.iter().filter_map(|role| role.name().strip_prefix(&beneath));
                 let message = unknown("part of a style", part, STYLE_KEYS.into_iter().chain(roles));
                 self.problems.push(layer.wrong(key.span().start, message));
             }
@@ -233,19 +197,10 @@ impl Reader {
 
 /// A colour as written. In a palette itself (`palette` is none) only the terminal's own names count.
 fn color(value: Value<'_>, palette: Option<&BTreeMap<String, Color>>) -> Result<Color, String> {
-    let by_number = |n: u8| {
-        FIRST_16
-            .get(usize::from(n))
-            .copied()
-            .unwrap_or(Color::Indexed(n))
-    };
+    let by_number = |n: u8| FIRST_16.get(usize::from(n)).copied().unwrap_or(Color::Indexed(n));
     let text = match value.get_ref() {
         DeValue::Integer(number) => {
-            return number
-                .as_str()
-                .parse()
-                .map(by_number)
-                .map_err(|_| "a colour's number is 0 to 255".into());
+            return number.as_str().parse().map(by_number).map_err(|_| "a colour's number is 0 to 255".into());
         }
         DeValue::String(text) => &**text,
         _ => return Err("a colour is \"#rrggbb\", a number 0 to 255 or a name".into()),
@@ -257,21 +212,10 @@ fn color(value: Value<'_>, palette: Option<&BTreeMap<String, Color>>) -> Result<
         };
     }
     let own = palette.and_then(|palette| palette.get(text).copied());
-    let known = || {
-        COLORS
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, color)| *color)
-    };
+    let known = || COLORS.iter().find(|(name, _)| *name == text).map(|(_, color)| *color);
     own.or_else(known).ok_or_else(|| {
-        let names = palette
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .map(String::as_str)
-            .chain(COLORS.iter().map(|(name, _)| *name));
-        nearest(text, names).map_or_else(
-            || format!("unknown colour `{text}`"),
-            |near| format!("unknown colour `{text}`; did you mean `{near}`?"),
-        )
+        let names = palette.into_iter().flat_map(BTreeMap::keys).map(String::as_str).chain(COLORS.iter().map(|(name, _)| *name));
+        nearest(text, names)
+            .map_or_else(|| format!("unknown colour `{text}`"), |near| format!("unknown colour `{text}`; did you mean `{near}`?"))
     })
 }

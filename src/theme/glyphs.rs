@@ -98,52 +98,11 @@ mod tests {
     use unicode_width::UnicodeWidthStr;
 
     fn all(glyphs: &Glyphs) -> Vec<&'static str> {
-        let Glyphs {
-            border: b,
-            cursor,
-            mark,
-            ellipsis,
-            ascending,
-            descending,
-            folded,
-            unfolded,
-            more_left,
-            more_right,
-            ..
-        } = *glyphs;
-        let mut all = vec![
-            b.top_left,
-            b.top_right,
-            b.bottom_left,
-            b.bottom_right,
-            b.vertical_left,
-            b.vertical_right,
-        ];
-        all.extend([
-            b.horizontal_top,
-            b.horizontal_bottom,
-            cursor,
-            mark,
-            ellipsis,
-            ascending,
-            descending,
-            folded,
-            unfolded,
-        ]);
-        all.extend([
-            more_left,
-            more_right,
-            glyphs.separator,
-            glyphs.gauge_full,
-            glyphs.gauge_empty,
-        ]);
-        all.extend([
-            glyphs.scroll_thumb,
-            glyphs.scroll_track,
-            SIGN_CRITICAL,
-            SIGN_WARNING,
-            SIGN_INFO,
-        ]);
+        let Glyphs { border: b, cursor, mark, ellipsis, ascending, descending, folded, unfolded, more_left, more_right, .. } = *glyphs;
+        let mut all = vec![b.top_left, b.top_right, b.bottom_left, b.bottom_right, b.vertical_left, b.vertical_right];
+        all.extend([b.horizontal_top, b.horizontal_bottom, cursor, mark, ellipsis, ascending, descending, folded, unfolded]);
+        all.extend([more_left, more_right, glyphs.separator, glyphs.gauge_full, glyphs.gauge_empty]);
+        all.extend([glyphs.scroll_thumb, glyphs.scroll_track, SIGN_CRITICAL, SIGN_WARNING, SIGN_INFO]);
         all.extend(glyphs.spark);
         all.extend(glyphs.spinner);
         all

@@ -21,14 +21,8 @@ use crate::diag::Diag;
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
-    (
-        "high-contrast",
-        include_str!("../../themes/high-contrast.toml"),
-    ),
-    (
-        "colour-blind",
-        include_str!("../../themes/colour-blind.toml"),
-    ),
+    ("high-contrast", include_str!("../../themes/high-contrast.toml")),
+    ("colour-blind", include_str!("../../themes/colour-blind.toml")),
     ("ansi-16", include_str!("../../themes/ansi-16.toml")),
     ("monochrome", include_str!("../../themes/monochrome.toml")),
     ("fjord", include_str!("../../themes/fjord.toml")),
@@ -74,24 +68,15 @@ impl Theme {
     pub fn at(&self, depth: Depth) -> Self {
         let screen = self.role(Role::Text).bg;
         let styles = self.styles.map(|style| {
-            let apart = style
-                .bg
-                .is_some_and(|bg| bg != Color::Reset && style.bg != screen);
+            let apart = style.bg.is_some_and(|bg| bg != Color::Reset && style.bg != screen);
             let converted = Style {
                 fg: style.fg.and_then(|color| depth::convert(color, depth)),
                 bg: style.bg.and_then(|color| depth::convert(color, depth)),
                 ..style
             };
-            if depth == Depth::Mono && apart {
-                converted.add_modifier(Modifier::REVERSED)
-            } else {
-                converted
-            }
+            if depth == Depth::Mono && apart { converted.add_modifier(Modifier::REVERSED) } else { converted }
         });
-        Self {
-            name: self.name.clone(),
-            styles,
-        }
+        Self { name: self.name.clone(), styles }
     }
 }
 

@@ -97,10 +97,7 @@ impl Role {
     /// Where its style comes from when a theme leaves it out; none for `text`.
     #[must_use]
     pub fn parent(self) -> Option<Self> {
-        let above = self
-            .name()
-            .rsplit_once('.')
-            .and_then(|(above, _)| Self::find(above));
+        let above = self.name().rsplit_once('.').and_then(|(above, _)| Self::find(above));
         above.or((self != Self::Text).then_some(Self::Text))
     }
 }

@@ -2,12 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const SEVERITIES: [Role; 4] = [
-    Role::SeverityCritical,
-    Role::SeverityWarning,
-    Role::SeverityInfo,
-    Role::SeverityOk,
-];
+const SEVERITIES: [Role; 4] = [Role::SeverityCritical, Role::SeverityWarning, Role::SeverityInfo, Role::SeverityOk];
 
 fn embedded(name: &str) -> Theme {
     let (theme, problems) = Theme::load(name, None);
@@ -22,13 +17,7 @@ fn mine(text: &str) -> (Theme, Vec<String>) {
     std::fs::write(dir.path().join("themes/mine.toml"), text).unwrap();
     let (theme, problems) = Theme::load("mine", Some(dir.path()));
     let root = format!("{}/themes/", dir.path().display());
-    (
-        theme,
-        problems
-            .iter()
-            .map(|problem| problem.to_string().replace(&root, ""))
-            .collect(),
-    )
+    (theme, problems.iter().map(|problem| problem.to_string().replace(&root, "")).collect())
 }
 
 /// Relative luminance as WCAG 2 defines it.
@@ -40,11 +29,7 @@ fn luminance(color: Color) -> f64 {
     };
     let [r, g, b] = rgb.map(|part| {
         let part = f64::from(part) / 255.0;
-        if part <= 0.04045 {
-            part / 12.92
-        } else {
-            ((part + 0.055) / 1.055).powf(2.4)
-        }
+        if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
     });
     0.2126 * r + 0.7152 * g + 0.0722 * b
 }
@@ -83,25 +68,12 @@ fn every_theme_sets_apart_what_must_be_told_apart_at_every_depth() {
                 (Role::Border, Role::BorderFocus),
                 (Role::Stale, Role::Text),
             ] {
-                assert_ne!(
-                    theme.role(one),
-                    theme.role(other),
-                    "{name} at {depth:?}: {one:?}, {other:?}"
-                );
+                assert_ne!(theme.role(one), theme.role(other), "{name} at {depth:?}: {one:?}, {other:?}");
             }
         }
         let mono = theme.at(Depth::Mono);
-        assert!(
-            Role::ALL
-                .iter()
-                .all(|role| mono.role(*role).fg.is_none() && mono.role(*role).bg.is_none()),
-            "{name}"
-        );
-        assert_ne!(
-            mono.role(Role::SeverityCritical),
-            mono.role(Role::SeverityOk),
-            "{name}"
-        );
+        assert!(Role::ALL.iter().all(|role| mono.role(*role).fg.is_none() && mono.role(*role).bg.is_none()), "{name}");
+        assert_ne!(mono.role(Role::SeverityCritical), mono.role(Role::SeverityOk), "{name}");
         assert_ne!(mono.role(Role::Cursor), mono.role(Role::Text), "{name}");
     }
 }
@@ -121,20 +93,9 @@ fn text_and_severities_can_be_read() {
     ] {
         let theme = embedded(name);
         let text = theme.role(Role::Text);
-        for role in SEVERITIES.into_iter().chain([
-            Role::Text,
-            Role::TextDim,
-            Role::Hint,
-            Role::Error,
-            Role::Production,
-            Role::Key,
-        ]) {
+        for role in SEVERITIES.into_iter().chain([Role::Text, Role::TextDim, Role::Hint, Role::Error, Role::Production, Role::Key]) {
             let style = theme.role(role);
-            let screens = style
-                .bg
-                .or(text.bg)
-                .filter(|bg| *bg != Color::Reset)
-                .map_or_else(|| backgrounds.clone(), |bg| vec![bg]);
+            let screens = style.bg.or(text.bg).filter(|bg| *bg != Color::Reset).map_or_else(|| backgrounds.clone(), |bg| vec![bg]);
             assert!(!screens.is_empty(), "{name}: {role:?} has no background");
             let fg = style.fg.or(text.fg).unwrap_or(Color::Reset);
             if fg == Color::Reset {
@@ -142,10 +103,7 @@ fn text_and_severities_can_be_read() {
             }
             for screen in screens {
                 let ratio = contrast(fg, screen);
-                assert!(
-                    ratio >= least,
-                    "{name}: {role:?} is {ratio:.2}:1 on {screen:?}"
-                );
+                assert!(ratio >= least, "{name}: {role:?} is {ratio:.2}:1 on {screen:?}");
             }
         }
     }
@@ -157,10 +115,7 @@ fn colour_blind_severities_differ_in_lightness_and_critical_in_more() {
     let [critical, warning, _, ok] = SEVERITIES.map(|role| theme.role(role));
     for (one, other) in [(critical, warning), (warning, ok), (critical, ok)] {
         let ratio = contrast(one.fg.unwrap(), other.fg.unwrap());
-        assert!(
-            ratio >= 1.5 || one.add_modifier != other.add_modifier,
-            "{one:?} {other:?} {ratio:.2}"
-        );
+        assert!(ratio >= 1.5 || one.add_modifier != other.add_modifier, "{one:?} {other:?} {ratio:.2}");
     }
     assert!(critical.add_modifier.contains(Modifier::REVERSED));
 }
@@ -180,18 +135,11 @@ fn the_cursor_of_the_default_theme_is_no_bar() {
 
 #[test]
 fn a_bar_without_colours_is_reversed() {
-    let (theme, problems) =
-        mine("cursor = { bg = \"blue\" }\nfilter = { fg = \"blue\", bold = true }");
+    let (theme, problems) = mine("cursor = { bg = \"blue\" }\nfilter = { fg = \"blue\", bold = true }");
     assert_eq!(problems, Vec::<String>::new());
     let mono = theme.at(Depth::Mono);
-    assert_eq!(
-        mono.role(Role::Cursor),
-        Style::new().add_modifier(Modifier::REVERSED)
-    );
-    assert_eq!(
-        mono.role(Role::Filter),
-        Style::new().add_modifier(Modifier::BOLD)
-    );
+    assert_eq!(mono.role(Role::Cursor), Style::new().add_modifier(Modifier::REVERSED));
+    assert_eq!(mono.role(Role::Filter), Style::new().add_modifier(Modifier::BOLD));
 }
 
 #[test]
@@ -210,16 +158,9 @@ pod = 33
 "##,
     );
     assert_eq!(problems, Vec::<String>::new());
-    assert_eq!(
-        theme.role(Role::SeverityCritical).fg,
-        Some(Color::Rgb(255, 0, 0)),
-        "dark's role, our red"
-    );
+    assert_eq!(theme.role(Role::SeverityCritical).fg, Some(Color::Rgb(255, 0, 0)), "dark's role, our red");
     assert_eq!(theme.role(Role::Severity).fg, Some(Color::LightRed));
-    assert_eq!(
-        theme.role(Role::SeverityOk),
-        Style::new().fg(Color::Cyan).add_modifier(Modifier::ITALIC)
-    );
+    assert_eq!(theme.role(Role::SeverityOk), Style::new().fg(Color::Cyan).add_modifier(Modifier::ITALIC));
     assert_eq!(theme.role(Role::LogPod).fg, Some(Color::Indexed(33)));
     let (theme, _) = mine("text = \"white\"\nseverity = \"red\"");
     assert_eq!(theme.role(Role::SeverityCritical).fg, Some(Color::Red));
@@ -261,12 +202,6 @@ red = "tea"
     );
     assert_eq!(theme.role(Role::Match).fg, Some(Color::Indexed(114)));
     assert_eq!(mine("text = ").1.len(), 1);
-    assert_eq!(
-        mine("inherits = \"drak\"").1,
-        ["mine.toml:1:12: unknown theme `drak`; did you mean `dark`?"]
-    );
-    assert_eq!(
-        mine("inherits = \"mine\"").1,
-        ["mine.toml:1:12: theme `mine` inherits itself"]
-    );
+    assert_eq!(mine("inherits = \"drak\"").1, ["mine.toml:1:12: unknown theme `drak`; did you mean `dark`?"]);
+    assert_eq!(mine("inherits = \"mine\"").1, ["mine.toml:1:12: theme `mine` inherits itself"]);
 }

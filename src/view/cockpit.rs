@@ -166,7 +166,9 @@ fn quiet(d: &Draw) -> (String, Role) {
     let hidden = clusters.iter().filter(|c| c.state.live() && crate::model::Kind::ALL.iter().any(|k| !c.current(*k))).count();
     match (unseen.is_empty(), hidden) {
         (true, 0) => ("nothing burns".into(), Role::SeverityOk),
-        (true, n) => (format!("nothing burns in what may be seen; {n} cluster{} hide something", if n == 1 { "" } else { "s" }), Role::SeverityInfo),
+        (true, n) => {
+            (format!("nothing burns in what may be seen; {n} cluster{} hide something", if n == 1 { "" } else { "s" }), Role::SeverityInfo)
+        }
         (false, _) => (format!("no problem seen so far; not seen: {}", unseen.join(", ")), Role::StateStale),
     }
 }
@@ -221,7 +223,11 @@ fn tile_title(d: &Draw, pane: &TablePane) -> String {
     let Some(p) = table::pane_of(pane) else { return pane.subject.title().to_uppercase() };
     let bad = bad_of(d, p);
     let n = pane.view.len();
-    if bad > 0 { format!("{} {bad} {} of {n}", pane.subject.title().to_uppercase(), p.bad_word) } else { format!("{} {n}", pane.subject.title().to_uppercase()) }
+    if bad > 0 {
+        format!("{} {bad} {} of {n}", pane.subject.title().to_uppercase(), p.bad_word)
+    } else {
+        format!("{} {n}", pane.subject.title().to_uppercase())
+    }
 }
 
 /// The tiles of a small screen, in one line.
@@ -258,7 +264,11 @@ fn why(d: &Draw, area: Rect, buf: &mut Buffer) {
     let (mut y, mut rest) = (area.y, text.as_str());
     while !rest.is_empty() && y < area.bottom() {
         let last = y + 1 == area.bottom();
-        let line = if last { super::text::cut(rest, usize::from(area.width), d.glyphs.ellipsis) } else { wrap_at(rest, usize::from(area.width)).to_owned() };
+        let line = if last {
+            super::text::cut(rest, usize::from(area.width), d.glyphs.ellipsis)
+        } else {
+            wrap_at(rest, usize::from(area.width)).to_owned()
+        };
         d.put(buf, area.x, y, area.width, &line, Role::Hint);
         rest = rest.get(line.len()..).unwrap_or("").trim_start();
         y += 1;

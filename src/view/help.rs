@@ -46,7 +46,14 @@ pub fn draw(d: &Draw, scroll: usize, area: Rect, buf: &mut Buffer, hits: &mut Hi
                 d.put(buf, x, y, width, &cut(keys, usize::from(width) - 1, d.glyphs.ellipsis), *role);
             } else {
                 d.put(buf, x + 2, y, 18, &cut(keys, 18, d.glyphs.ellipsis), Role::Key);
-                d.put(buf, x + 21, y, width.saturating_sub(22), &cut(desc, usize::from(width.saturating_sub(22)), d.glyphs.ellipsis), *role);
+                d.put(
+                    buf,
+                    x + 21,
+                    y,
+                    width.saturating_sub(22),
+                    &cut(desc, usize::from(width.saturating_sub(22)), d.glyphs.ellipsis),
+                    *role,
+                );
             }
         }
     }

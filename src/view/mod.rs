@@ -131,7 +131,11 @@ fn status(d: &Draw, area: Rect, buf: &mut Buffer) {
     let count = |word: &str| clusters.iter().filter(|c| c.state.word() == word).count();
     let mut x = d.put(buf, area.x, area.y, area.width, "qd ", Role::Status);
     let narrow = area.width < 100;
-    let total = if narrow { format!("{}cl:", clusters.len()) } else { format!("{} cluster{}:", clusters.len(), if clusters.len() == 1 { "" } else { "s" }) };
+    let total = if narrow {
+        format!("{}cl:", clusters.len())
+    } else {
+        format!("{} cluster{}:", clusters.len(), if clusters.len() == 1 { "" } else { "s" })
+    };
     x = d.put(buf, x, area.y, 30, &total, Role::Status);
     for (word, label, role) in [
         ("live", "live", Role::StateLive),
@@ -150,8 +154,22 @@ fn status(d: &Draw, area: Rect, buf: &mut Buffer) {
     let of = |s: Severity| lines.iter().filter(|l| l.severity == s).count();
     let (critical, warning) = (of(Severity::Critical), of(Severity::Warning));
     x = d.put(buf, x, area.y, area.right().saturating_sub(x), " | ", Role::TextDim);
-    x = d.put(buf, x, area.y, area.right().saturating_sub(x), &format!("X{critical}"), if critical > 0 { Role::SeverityCritical } else { Role::TextDim });
-    x = d.put(buf, x, area.y, area.right().saturating_sub(x), &format!(" !{warning}"), if warning > 0 { Role::SeverityWarning } else { Role::TextDim });
+    x = d.put(
+        buf,
+        x,
+        area.y,
+        area.right().saturating_sub(x),
+        &format!("X{critical}"),
+        if critical > 0 { Role::SeverityCritical } else { Role::TextDim },
+    );
+    x = d.put(
+        buf,
+        x,
+        area.y,
+        area.right().saturating_sub(x),
+        &format!(" !{warning}"),
+        if warning > 0 { Role::SeverityWarning } else { Role::TextDim },
+    );
     let mut extra = |text: &str, role| {
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), " | ", Role::TextDim);
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), text, role);

@@ -1,7 +1,7 @@
 //! What lies over the screen: the prompt line, the palette and its like, the column chooser.
 
-use super::text::{cut, width};
 use super::Draw;
+use super::text::{cut, width};
 use crate::app::{Chooser, Hit, HitMap, Overlay, Prompt};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
@@ -117,7 +117,14 @@ fn list(d: &Draw, chooser: &Chooser, area: Rect, buf: &mut Buffer, hits: &mut Hi
         }
         d.put(buf, area.x + 2, y, longest as u16, &cut(&item.text, longest, d.glyphs.ellipsis), Role::Key);
         let x = area.x + 3 + longest as u16;
-        d.put(buf, x, y, area.right().saturating_sub(x), &cut(&item.doc, usize::from(area.right().saturating_sub(x)), d.glyphs.ellipsis), Role::KeyDesc);
+        d.put(
+            buf,
+            x,
+            y,
+            area.right().saturating_sub(x),
+            &cut(&item.doc, usize::from(area.right().saturating_sub(x)), d.glyphs.ellipsis),
+            Role::KeyDesc,
+        );
         if current {
             buf.set_style(row, d.role(Role::Cursor));
         }

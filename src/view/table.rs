@@ -99,7 +99,8 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         }
         if let Some(reason) = c.state.reason() {
             let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
-            let age = crate::model::Time::from_secs(c.alive).map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
+            let age = crate::model::Time::from_secs(c.alive)
+                .map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
             gaps.push(format!("{} {}: {reason}, {age}", c.info.name, c.state.word()));
         }
     }
@@ -193,7 +194,8 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(column.max), column.max);
             let before = pane.widths.iter().find(|(id, _)| *id == column.id).map_or(0, |(_, w)| *w);
             hits.widths.push((look.part, column.id, content));
-            let asks = u16::from(!clusters && column.id == ANCHORED[0] && keys.iter().any(|k| Row::of(d.world.store, *k).is_some_and(stale)));
+            let asks =
+                u16::from(!clusters && column.id == ANCHORED[0] && keys.iter().any(|k| Row::of(d.world.store, *k).is_some_and(stale)));
             fixed.unwrap_or(content.max(before) + asks)
         })
         .collect();
@@ -209,7 +211,14 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     }
     if keys.is_empty() && visible > 0 {
         let text = empty(d, pane);
-        d.put(buf, area.x + 2, area.y + header, area.width.saturating_sub(2), &elide(&text, usize::from(area.width - 2), d.glyphs.ellipsis), Role::TextDim);
+        d.put(
+            buf,
+            area.x + 2,
+            area.y + header,
+            area.width.saturating_sub(2),
+            &elide(&text, usize::from(area.width - 2), d.glyphs.ellipsis),
+            Role::TextDim,
+        );
     }
     for (i, key) in keys.iter().enumerate() {
         let (at, y) = (first + i, area.y + header + i as u16);

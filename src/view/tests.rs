@@ -102,7 +102,11 @@ impl Fixture {
     }
 
     fn pod(&mut self, c: u16, ns: &str, app: &str, n: i64, ready: bool, crash: bool) {
-        let state = if crash { json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}) } else { json!({"running": {"startedAt": at(600)}}) };
+        let state = if crash {
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}})
+        } else {
+            json!({"running": {"startedAt": at(600)}})
+        };
         let last = if crash { json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(3)}}) } else { json!({}) };
         self.add(
             c,
@@ -246,7 +250,16 @@ fn every_pane_calm_and_burning_at_three_sizes() {
 #[test]
 fn overlays_help_and_small_screens() {
     let f = Fixture::burning();
-    for (name, keys) in [("help", "?"), ("palette", ":hp"), ("find", ":find chk\r"), ("columns", "3C"), ("sort", "3S"), ("filter", "3/restarts>3 bogus:x"), ("pending", "g"), ("acts", "a")] {
+    for (name, keys) in [
+        ("help", "?"),
+        ("palette", ":hp"),
+        ("find", ":find chk\r"),
+        ("columns", "3C"),
+        ("sort", "3S"),
+        ("filter", "3/restarts>3 bogus:x"),
+        ("pending", "g"),
+        ("acts", "a"),
+    ] {
         let mut app = f.app_on("cockpit", (80, 24));
         f.frame(&mut app, (80, 24));
         f.keys(&mut app, keys);

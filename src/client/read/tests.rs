@@ -27,59 +27,29 @@ async fn nothing_but_get_and_the_two_reviews_leaves_it() {
     .await;
     let client = connect(&server, "token: t").await;
     client.get_json("/a").await.unwrap();
-    client
-        .get_bytes("/b", "application/vnd.kubernetes.protobuf")
-        .await
-        .unwrap();
-    client
-        .stream("/c?watch=1", "application/json")
-        .await
-        .unwrap();
+    client.get_bytes("/b", "application/vnd.kubernetes.protobuf").await.unwrap();
+    client.stream("/c?watch=1", "application/json").await.unwrap();
     client.get_text_stream("/d/log?follow=true").await.unwrap();
     assert_eq!(client.version().await.unwrap().minor, "36");
     client.readyz(Duration::from_secs(5)).await.unwrap();
-    let ask = Ask {
-        verb: "list",
-        resource: "pods",
-        namespace: Some("a"),
-        ..Ask::default()
-    };
-    assert_eq!(
-        client.can_i(ask).await.unwrap(),
-        Access {
-            allowed: true,
-            reason: "because".into()
-        }
-    );
+    let ask = Ask { verb: "list", resource: "pods", namespace: Some("a"), ..Ask::default() };
+    assert_eq!(client.can_i(ask).await.unwrap(), Access { allowed: true, reason: "because".into() });
     assert_eq!(client.rules("a").await.unwrap()[0].resources, ["pods"]);
     client.reconnect().await.unwrap();
 
     let seen = server.seen.lock().unwrap();
-    let posts: Vec<_> = seen
-        .iter()
-        .filter(|r| r.method() != Method::GET)
-        .map(|r| (r.method().as_str(), r.uri().path()))
-        .collect();
+    let posts: Vec<_> = seen.iter().filter(|r| r.method() != Method::GET).map(|r| (r.method().as_str(), r.uri().path())).collect();
     assert_eq!(
         posts,
         [
-            (
-                "POST",
-                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-            ),
-            (
-                "POST",
-                "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-            )
+            ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
+            ("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
         ]
     );
     assert_eq!(client.used().sent, seen.len() as u64);
     for request in seen.iter() {
         assert_eq!(request.headers()["authorization"], "Bearer t");
-        assert_eq!(
-            request.headers()["user-agent"],
-            concat!("qd/", env!("CARGO_PKG_VERSION"))
-        );
+        assert_eq!(request.headers()["user-agent"], concat!("qd/", env!("CARGO_PKG_VERSION")));
     }
 }
 
@@ -87,110 +57,52 @@ async fn nothing_but_get_and_the_two_reviews_leaves_it() {
 async fn a_path_can_neither_lead_elsewhere_nor_act() {
     let server = Server::start(|_| reply(200, "{}")).await;
     let client = connect(&server, "").await;
-    for path in [
-        "http://elsewhere/",
-        "elsewhere",
-        "/a b",
-        "",
-        "/api/v1/namespaces/a/pods/b/exec?command=rm",
-    ] {
-        assert!(
-            matches!(
-                client.get_json(path).await,
-                Err(ClientError::Invalid { .. })
-            ),
-            "{path}"
-        );
+    for path in ["http://elsewhere/", "elsewhere", "/a b", "", "/api/v1/namespaces/a/pods/b/exec?command=rm"] {
+        assert!(matches!(client.get_json(path).await, Err(ClientError::Invalid { .. })), "{path}");
     }
     assert_eq!(server.count(), 0);
-    client
-        .get_json("/api/v1/namespaces/a/pods/exec")
-        .await
-        .unwrap();
+    client.get_json("/api/v1/namespaces/a/pods/exec").await.unwrap();
 }
 
 #[tokio::test]
 async fn lists_are_asked_for_with_gzip_and_watches_as_they_are() {
     let server = Server::start(|request| {
         let watch = request.uri().query() == Some("watch=true");
-        let mut response = reply(
-            200,
-            if watch {
-                b"plain".to_vec()
-            } else {
-                gzipped(&[b"one,", b"two,", b"three"])
-            },
-        );
+        let mut response = reply(200, if watch { b"plain".to_vec() } else { gzipped(&[b"one,", b"two,", b"three"]) });
         if !watch {
-            response
-                .headers_mut()
-                .insert(CONTENT_ENCODING, "gzip".parse().unwrap());
+            response.headers_mut().insert(CONTENT_ENCODING, "gzip".parse().unwrap());
         }
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, "application/x".parse().unwrap());
+        response.headers_mut().insert(CONTENT_TYPE, "application/x".parse().unwrap());
         response
     })
     .await;
     let client = connect(&server, "").await;
     let list = client.get_bytes("/list", "application/json").await.unwrap();
-    assert_eq!(
-        (list.bytes.as_ref(), list.content_type.as_str()),
-        (&b"one,two,three"[..], "application/x")
-    );
-    let watch = client
-        .stream("/list?watch=true", "application/json")
-        .await
-        .unwrap()
-        .collect()
-        .await
-        .unwrap();
+    assert_eq!((list.bytes.as_ref(), list.content_type.as_str()), (&b"one,two,three"[..], "application/x"));
+    let watch = client.stream("/list?watch=true", "application/json").await.unwrap().collect().await.unwrap();
     assert_eq!(watch.bytes, "plain");
     assert_eq!(server.header(0, "accept-encoding").as_deref(), Some("gzip"));
-    assert_eq!(
-        server.header(1, "accept-encoding").as_deref(),
-        Some("identity")
-    );
+    assert_eq!(server.header(1, "accept-encoding").as_deref(), Some("identity"));
 }
 
 #[tokio::test]
 async fn a_plugin_is_run_again_once_when_its_token_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");
-    let script = format!(
-        r#"echo x >>{0}; echo "{{\"status\":{{\"token\":\"t$(($(wc -l <{0})))\"}}}}""#,
-        runs.display()
-    );
+    let script = format!(r#"echo x >>{0}; echo "{{\"status\":{{\"token\":\"t$(($(wc -l <{0})))\"}}}}""#, runs.display());
     let user = format!("exec: {{command: sh, args: [-c, '{script}']}}");
-    let server =
-        Server::start(
-            |request| match request.headers()["authorization"].to_str().unwrap() {
-                "Bearer t2" if request.uri().path() == "/good" => reply(200, "{}"),
-                _ => reply(
-                    401,
-                    r#"{"kind":"Status","code":401,"message":"Unauthorized"}"#,
-                ),
-            },
-        )
-        .await;
-    let client = connect_in(dir.path(), &format!("server: '{}'", server.url()), &user)
-        .await
-        .unwrap();
+    let server = Server::start(|request| match request.headers()["authorization"].to_str().unwrap() {
+        "Bearer t2" if request.uri().path() == "/good" => reply(200, "{}"),
+        _ => reply(401, r#"{"kind":"Status","code":401,"message":"Unauthorized"}"#),
+    })
+    .await;
+    let client = connect_in(dir.path(), &format!("server: '{}'", server.url()), &user).await.unwrap();
     assert_eq!(server.count(), 0, "connecting sends nothing");
     client.get_json("/good").await.unwrap();
     assert_eq!(server.count(), 2);
     let error = client.get_json("/bad").await.unwrap_err();
-    assert_eq!(
-        error,
-        ClientError::Unauthorized {
-            reason: "credentials refused".into()
-        }
-    );
-    assert_eq!(
-        std::fs::read_to_string(&runs).unwrap().lines().count(),
-        2,
-        "not once a request"
-    );
+    assert_eq!(error, ClientError::Unauthorized { reason: "credentials refused".into() });
+    assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 2, "not once a request");
 }
 
 #[tokio::test]
@@ -203,17 +115,8 @@ async fn a_token_file_is_read_again_when_its_token_is_refused() {
         reply(if new { 200 } else { 401 }, "{}")
     })
     .await;
-    let client = connect_in(
-        dir.path(),
-        &format!("server: '{}'", server.url()),
-        "tokenFile: token",
-    )
-    .await
-    .unwrap();
-    assert!(matches!(
-        client.get_json("/").await,
-        Err(ClientError::Unauthorized { .. })
-    ));
+    let client = connect_in(dir.path(), &format!("server: '{}'", server.url()), "tokenFile: token").await.unwrap();
+    assert!(matches!(client.get_json("/").await, Err(ClientError::Unauthorized { .. })));
     assert_eq!(server.count(), 1, "the same token is not sent twice");
     std::fs::write(&token, "new").unwrap();
     client.get_json("/").await.unwrap();
@@ -231,20 +134,13 @@ async fn a_rotated_client_certificate_is_taken_up_when_the_old_one_is_refused() 
     let refusals = Arc::new(AtomicUsize::new(2));
     let left = refusals.clone();
     let server = Server::start(move |_| {
-        let refuse = left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
-            .is_ok();
+        let refuse = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
         reply(if refuse { 401 } else { 200 }, "{}")
     })
     .await;
     let user = "client-certificate: c, client-key: k";
-    let client = connect_in(dir.path(), &format!("server: '{}'", server.url()), user)
-        .await
-        .unwrap();
-    assert!(
-        client.get_json("/").await.is_err(),
-        "nothing changed: not sent again"
-    );
+    let client = connect_in(dir.path(), &format!("server: '{}'", server.url()), user).await.unwrap();
+    assert!(client.get_json("/").await.is_err(), "nothing changed: not sent again");
     rotate(dir.path());
     client.get_json("/").await.unwrap();
     assert_eq!(server.count(), 3);
@@ -255,28 +151,12 @@ async fn passwords_and_impersonation_are_headers() {
     let server = Server::start(|_| reply(200, "{}")).await;
     let user = "username: jo, password: pw, as: jane, as-uid: '7', as-groups: [a, b], as-user-extra: {Why: [x]}";
     connect(&server, user).await.get_json("/").await.unwrap();
-    assert_eq!(
-        server.header(0, "authorization").as_deref(),
-        Some("Basic am86cHc=")
-    );
-    assert_eq!(
-        server.header(0, "impersonate-user").as_deref(),
-        Some("jane")
-    );
+    assert_eq!(server.header(0, "authorization").as_deref(), Some("Basic am86cHc="));
+    assert_eq!(server.header(0, "impersonate-user").as_deref(), Some("jane"));
     assert_eq!(server.header(0, "impersonate-uid").as_deref(), Some("7"));
-    assert_eq!(
-        server.header(0, "impersonate-extra-why").as_deref(),
-        Some("x")
-    );
+    assert_eq!(server.header(0, "impersonate-extra-why").as_deref(), Some("x"));
     let seen = server.seen.lock().unwrap();
-    assert_eq!(
-        seen[0]
-            .headers()
-            .get_all("impersonate-group")
-            .iter()
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(seen[0].headers().get_all("impersonate-group").iter().collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[tokio::test]
@@ -289,20 +169,11 @@ async fn a_list_under_way_holds_its_place_and_a_watch_takes_none() {
     install_crypto_provider();
     let dir = tempfile::tempdir().unwrap();
     let target = target(dir.path(), &format!("server: '{}'", server.url()), "");
-    let budget = BudgetConfig {
-        in_flight: 1,
-        ..BudgetConfig::default()
-    };
-    let client = ReadClient::connect(&target, &ExecPool::default(), budget)
-        .await
-        .unwrap();
+    let budget = BudgetConfig { in_flight: 1, ..BudgetConfig::default() };
+    let client = ReadClient::connect(&target, &ExecPool::default(), budget).await.unwrap();
     let slow = client.stream("/slow", "*/*").await.unwrap();
     let soon = Duration::from_millis(100);
-    assert!(
-        tokio::time::timeout(soon, client.get_json("/next"))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(soon, client.get_json("/next")).await.is_err());
     let mut watch = client.stream("/watch?watch=1", "*/*").await.unwrap();
     assert_eq!(watch.next().await.unwrap().unwrap(), "a");
     client.readyz(Duration::from_secs(5)).await.unwrap();
@@ -319,39 +190,25 @@ async fn a_server_that_stopped_is_a_timeout() {
     let dir = tempfile::tempdir().unwrap();
     let client = connect_in(dir.path(), &url, "").await.unwrap();
     let after = Duration::from_millis(100);
-    assert_eq!(
-        client.readyz(after).await.unwrap_err(),
-        ClientError::Timeout { after }
-    );
+    assert_eq!(client.readyz(after).await.unwrap_err(), ClientError::Timeout { after });
 }
 
 #[tokio::test]
 async fn a_closed_port_a_cut_answer_and_an_error_status_are_told_apart() {
     let server = Server::start(|request| match request.uri().path() {
-        "/403" => reply(
-            403,
-            r#"{"code":403,"message":"x cannot list resource \"nodes\" in"}"#,
-        ),
+        "/403" => reply(403, r#"{"code":403,"message":"x cannot list resource \"nodes\" in"}"#),
         "/302" => reply(302, ""),
         "/gz" => {
             let mut response = reply(200, gzipped(&[b"0123456789"])[..20].to_vec());
-            response
-                .headers_mut()
-                .insert(CONTENT_ENCODING, "gzip".parse().unwrap());
+            response.headers_mut().insert(CONTENT_ENCODING, "gzip".parse().unwrap());
             response
         }
         _ => reply(200, "not json s3cret"),
     })
     .await;
     let client = connect(&server, "").await;
-    assert_eq!(
-        client.get_json("/403").await.unwrap_err().reason(),
-        "may not list nodes"
-    );
-    assert_eq!(
-        client.get_json("/302").await.unwrap_err().reason(),
-        "HTTP 502"
-    );
+    assert_eq!(client.get_json("/403").await.unwrap_err().reason(), "may not list nodes");
+    assert_eq!(client.get_json("/302").await.unwrap_err().reason(), "HTTP 502");
     assert_eq!(client.get_json("/gz").await.unwrap_err().kind(), "decode");
     let error = client.get_json("/").await.unwrap_err();
     assert_eq!(error.kind(), "decode");
@@ -362,34 +219,20 @@ async fn a_closed_port_a_cut_answer_and_an_error_status_are_told_apart() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = [0; 1024];
         let _ = stream.read(&mut head).await;
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}").await.unwrap();
     });
     let client = connect(&cut, "").await;
     let error = client.get_json("/").await.unwrap_err();
     assert_eq!(error.kind(), "unreachable", "{error}");
     let error = client.get_json("/").await.unwrap_err();
-    assert_eq!(
-        error,
-        ClientError::Unreachable {
-            reason: "connection refused".into()
-        }
-    );
+    assert_eq!(error, ClientError::Unreachable { reason: "connection refused".into() });
 }
 
 #[tokio::test]
 async fn a_log_comes_line_by_line_as_it_is_written() {
-    let server =
-        Server::start(|_| flowing("one\ntw", futures::stream::iter([Bytes::from("o\nthree")])))
-            .await;
+    let server = Server::start(|_| flowing("one\ntw", futures::stream::iter([Bytes::from("o\nthree")]))).await;
     let client = connect(&server, "").await;
-    let mut lines = client
-        .get_text_stream("/log?follow=true")
-        .await
-        .unwrap()
-        .lines();
+    let mut lines = client.get_text_stream("/log?follow=true").await.unwrap().lines();
     let mut got = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         got.push(line);
@@ -403,10 +246,7 @@ fn tls(params: rcgen::CertificateParams) -> (String, rustls::ServerConfig) {
     let certificate = params.self_signed(&key).unwrap();
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            key.serialize_der().try_into().unwrap(),
-        )
+        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
         .unwrap();
     (certificate.pem(), config)
 }
@@ -429,35 +269,16 @@ async fn what_is_wrong_with_a_certificate_is_said() {
     let ask = async |server: &Server, rest: &str| {
         let cluster = format!("server: 'https://{}', {rest}", server.address);
         let client = connect_in(dir.path(), &cluster, "").await.unwrap();
-        client
-            .get_json("/")
-            .await
-            .map_or_else(|error| error.reason(), |_| "ok".to_owned())
+        client.get_json("/").await.map_or_else(|error| error.reason(), |_| "ok".to_owned())
     };
-    assert_eq!(
-        ask(
-            &server,
-            "certificate-authority: ca, tls-server-name: kube.example"
-        )
-        .await,
-        "ok"
-    );
+    assert_eq!(ask(&server, "certificate-authority: ca, tls-server-name: kube.example").await, "ok");
     assert_eq!(ask(&server, "insecure-skip-tls-verify: true").await, "ok");
-    assert_eq!(
-        ask(&server, "certificate-authority: ca").await,
-        "certificate name mismatch"
-    );
+    assert_eq!(ask(&server, "certificate-authority: ca").await, "certificate name mismatch");
     let other = "certificate-authority: other, tls-server-name: kube.example";
-    assert_eq!(
-        ask(&server, other).await,
-        "certificate signed by unknown authority"
-    );
+    assert_eq!(ask(&server, other).await, "certificate signed by unknown authority");
     let old_ca = "certificate-authority: expired, tls-server-name: kube.example";
     assert_eq!(ask(&old, old_ca).await, "certificate has expired");
-    assert_eq!(
-        ask(&plain, "certificate-authority: ca").await,
-        "the server does not speak TLS"
-    );
+    assert_eq!(ask(&plain, "certificate-authority: ca").await, "the server does not speak TLS");
 }
 
 #[tokio::test]
@@ -470,15 +291,10 @@ async fn a_client_certificate_from_a_plugin_is_presented() {
     let me = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(me.cert.der().clone()).unwrap();
-    let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots))
-        .build()
-        .unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
     let config = rustls::ServerConfig::builder()
         .with_client_cert_verifier(verifier)
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            server_key.serialize_der().try_into().unwrap(),
-        )
+        .with_single_cert(vec![certificate.der().clone()], server_key.serialize_der().try_into().unwrap())
         .unwrap();
     let server = Server::start_tls(config, |_| reply(200, "{}")).await;
     std::fs::write(dir.path().join("ca"), certificate.pem()).unwrap();
@@ -486,27 +302,11 @@ async fn a_client_certificate_from_a_plugin_is_presented() {
         "status": { "clientCertificateData": me.cert.pem(), "clientKeyData": me.signing_key.serialize_pem() }
     });
     std::fs::write(dir.path().join("credential"), credential.to_string()).unwrap();
-    let cluster = format!(
-        "server: 'https://{}', certificate-authority: ca, tls-server-name: kube",
-        server.address
-    );
-    let user = format!(
-        "exec: {{command: cat, args: ['{}']}}",
-        dir.path().join("credential").display()
-    );
-    connect_in(dir.path(), &cluster, &user)
-        .await
-        .unwrap()
-        .get_json("/")
-        .await
-        .unwrap();
+    let cluster = format!("server: 'https://{}', certificate-authority: ca, tls-server-name: kube", server.address);
+    let user = format!("exec: {{command: cat, args: ['{}']}}", dir.path().join("credential").display());
+    connect_in(dir.path(), &cluster, &user).await.unwrap().get_json("/").await.unwrap();
 
-    let error = connect_in(dir.path(), &cluster, "")
-        .await
-        .unwrap()
-        .get_json("/")
-        .await
-        .unwrap_err();
+    let error = connect_in(dir.path(), &cluster, "").await.unwrap().get_json("/").await.unwrap_err();
     assert_eq!(error.reason(), "client certificate refused");
 }
 
@@ -523,11 +323,7 @@ async fn a_proxy_is_gone_through_and_its_refusal_is_said() {
                     head.push(char::from(stream.read_u8().await.unwrap()));
                 }
                 // me:p@w
-                if !head.to_lowercase().contains(
-                    "proxy-authorization: basic bwu6cEB3"
-                        .to_lowercase()
-                        .as_str(),
-                ) {
+                if !head.to_lowercase().contains("proxy-authorization: basic bwu6cEB3".to_lowercase().as_str()) {
                     stream.write_all(b"HTTP/1.1 407 No\r\n\r\n").await.unwrap();
                     return;
                 }
@@ -541,33 +337,21 @@ async fn a_proxy_is_gone_through_and_its_refusal_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let through = async |proxy: String| {
         let cluster = format!("server: '{}', proxy-url: '{proxy}'", server.url());
-        connect_in(dir.path(), &cluster, "")
-            .await
-            .unwrap()
-            .get_json("/")
-            .await
+        connect_in(dir.path(), &cluster, "").await.unwrap().get_json("/").await
     };
     through(format!("http://me:p%40w@{proxy}")).await.unwrap();
     let error = through(format!("http://{proxy}")).await.unwrap_err();
     assert_eq!(error.reason(), "proxy: proxy authorization required");
     let error = through("http://127.0.0.1:1".to_owned()).await.unwrap_err();
     assert_eq!(error.reason(), "proxy: connection refused");
-    let error = through("socks5://127.0.0.1:1".to_owned())
-        .await
-        .unwrap_err();
+    let error = through("socks5://127.0.0.1:1".to_owned()).await.unwrap_err();
     assert_eq!(error.reason(), "proxy: cannot connect");
 }
 
 #[tokio::test]
 async fn a_broken_context_fails_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let error = connect_in(
-        dir.path(),
-        "server: 'https://x', certificate-authority: gone.pem",
-        "",
-    )
-    .await
-    .unwrap_err();
+    let error = connect_in(dir.path(), "server: 'https://x', certificate-authority: gone.pem", "").await.unwrap_err();
     assert_eq!(error.kind(), "config");
     assert!(error.to_string().contains("gone.pem"), "{error}");
 }

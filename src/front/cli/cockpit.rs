@@ -23,7 +23,9 @@ fn check(screen: Option<&str>) -> Result<(), Failure> {
     if let Some(screen) = screen
         && screen != "cockpit"
     {
-        crate::table::Subject::parse(screen).map_err(|e| Failure::usage(e.to_string()).hint("screens: cockpit, clusters, nodes, pods, workloads, hpa, pdb, events, namespaces"))?;
+        crate::table::Subject::parse(screen).map_err(|e| {
+            Failure::usage(e.to_string()).hint("screens: cockpit, clusters, nodes, pods, workloads, hpa, pdb, events, namespaces")
+        })?;
     }
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::usage("the cockpit needs a terminal").hint("qd snapshot draws one screen; qd get prints rows"));
@@ -75,7 +77,8 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
 }
 
 pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, Failure> {
-    let wrong = |d: crate::diag::Diag| Failure { hint: d.hint.clone(), ..Failure::usage(crate::diag::Diag { hint: None, ..d }.to_string()) };
+    let wrong =
+        |d: crate::diag::Diag| Failure { hint: d.hint.clone(), ..Failure::usage(crate::diag::Diag { hint: None, ..d }.to_string()) };
     let mut scenario = sim::Scenario::load(&demo.scenario).map_err(wrong)?;
     scenario.resize(demo.clusters, demo.nodes, demo.pods).map_err(wrong)?;
     scenario.seed = demo.seed.unwrap_or(scenario.seed);
@@ -87,7 +90,8 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     crate::client::raise_nofile_limit();
     let about = scenario.about.clone();
     let kubeconfig = if demo.serve { global.kubeconfig.clone() } else { None };
-    let running = sim::start(&sim::Options { scenario, kubeconfig, viewer: demo.viewer }).map_err(|e| Failure::failed("demo", e.to_string()))?;
+    let running =
+        sim::start(&sim::Options { scenario, kubeconfig, viewer: demo.viewer }).map_err(|e| Failure::failed("demo", e.to_string()))?;
     if demo.serve {
         let line = format!("serving {} clusters; KUBECONFIG={}", running.fleet.names().count(), running.kubeconfig.display());
         super::runtime()?.block_on(until_asked_to_end(&line))?;
@@ -96,7 +100,11 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     let mut global = global.clone();
     global.kubeconfig = Some(running.kubeconfig.clone());
     let own = Config::load(global.config.as_deref());
-    let loaded = if global.config.is_some() { own } else { Config::parse(&demo_config(&own.config, running.fleet.names()), std::path::Path::new("demo.toml")) };
+    let loaded = if global.config.is_some() {
+        own
+    } else {
+        Config::parse(&demo_config(&own.config, running.fleet.names()), std::path::Path::new("demo.toml"))
+    };
     // The person's own session is not touched.
     let state = StateDir::open().ok().and_then(|s| StateDir::at(&s.path("demo")).ok());
     open(&global, screen, Some(about), loaded, state)
@@ -119,8 +127,15 @@ async fn until_asked_to_end(line: &str) -> std::io::Result<()> {
 fn demo_config<'a>(own: &Config, names: impl Iterator<Item = &'a str>) -> String {
     let mut text = format!("theme = {:?}\nkeymap = {:?}\n", own.theme.value, own.keymap.value);
     for name in names {
-        let tier = if name.starts_with("prod") { "production" } else if name == "staging" { "staging" } else { "development" };
-        let group = name.split('-').nth(1).filter(|_| name.starts_with("prod")).map_or_else(|| "lab".to_owned(), |region| format!("room-{region}"));
+        let tier = if name.starts_with("prod") {
+            "production"
+        } else if name == "staging" {
+            "staging"
+        } else {
+            "development"
+        };
+        let group =
+            name.split('-').nth(1).filter(|_| name.starts_with("prod")).map_or_else(|| "lab".to_owned(), |region| format!("room-{region}"));
         text.push_str(&format!("[clusters.\"{name}\"]\ntier = \"{tier}\"\ngroup = \"{group}\"\n"));
     }
     text

@@ -45,7 +45,9 @@ pub fn keys(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
         eprintln!("{d}");
     }
     if name.is_some() && diags.iter().any(crate::diag::Diag::is_error) {
-        return Err(Failure::usage("the keymap has mistakes").hint(format!("keymaps: {}", Keymap::names(config_dir().as_deref()).join(", "))));
+        return Err(
+            Failure::usage("the keymap has mistakes").hint(format!("keymaps: {}", Keymap::names(config_dir().as_deref()).join(", ")))
+        );
     }
     let mut items = Vec::new();
     for mode in Mode::ALL {

@@ -42,7 +42,9 @@ fn run(cli: Cli) -> Result<Code, Failure> {
         Some(Command::Fleet) => read::get(&global, "clusters", &[]),
         Some(Command::Get { kind, names }) => read::get(&global, &kind, &names),
         Some(Command::Describe { object, name }) => read::describe(&global, &object, name.as_deref()),
-        Some(Command::Snapshot { screen, cols, rows, format, theme }) => snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref()),
+        Some(Command::Snapshot { screen, cols, rows, format, theme }) => {
+            snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())
+        }
         Some(Command::Config { what }) => meta::config(&global, &what),
         Some(Command::Keys { keymap }) => meta::keys(&global, keymap.as_deref()),
         Some(Command::Themes { theme }) => meta::themes(&global, theme.as_deref()),
@@ -71,6 +73,11 @@ fn log(global: &Global, configured: crate::config::LogLevel, state: Option<&crat
     let Some(file) = state.and_then(|s| s.log().ok()) else { return Ok(()) };
     let filter = tracing_subscriber::EnvFilter::new(format!("warn,quarterdeck={level}"));
     // A second subscriber is a second front end in one process: the first one keeps the log.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(true).with_writer(std::sync::Mutex::new(file)).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(true)
+        .with_writer(std::sync::Mutex::new(file))
+        .try_init();
     Ok(())
 }

@@ -13,7 +13,11 @@ use std::io::Write as _;
 /// How each cluster stands, beside the items.
 fn clusters(store: &Store) -> Vec<Value> {
     let at = now();
-    store.clusters().iter().map(|c| json!({"name": &*c.info.name, "state": c.state.word(), "age_s": c.age(at), "message": c.state.reason()})).collect()
+    store
+        .clusters()
+        .iter()
+        .map(|c| json!({"name": &*c.info.name, "state": c.state.word(), "age_s": c.age(at), "message": c.state.reason()}))
+        .collect()
 }
 
 /// Prints rows in the chosen form.
@@ -48,9 +52,12 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
             }
         }
         Output::Table | Output::Wide => {
-            let columns: Vec<&Column> = subject.columns().iter().filter(|c| c.show == Show::Always || (output == Output::Wide && c.show == Show::Wide)).collect();
-            let cells: Vec<Vec<String>> = rows.iter().map(|r| columns.iter().map(|c| clean(&c.value(ctx, *r).text(ctx.now))).collect()).collect();
-            let widths: Vec<usize> = columns.iter().enumerate().map(|(n, c)| cells.iter().map(|r| width(&r[n])).max().unwrap_or(0).max(c.title.len())).collect();
+            let columns: Vec<&Column> =
+                subject.columns().iter().filter(|c| c.show == Show::Always || (output == Output::Wide && c.show == Show::Wide)).collect();
+            let cells: Vec<Vec<String>> =
+                rows.iter().map(|r| columns.iter().map(|c| clean(&c.value(ctx, *r).text(ctx.now))).collect()).collect();
+            let widths: Vec<usize> =
+                columns.iter().enumerate().map(|(n, c)| cells.iter().map(|r| width(&r[n])).max().unwrap_or(0).max(c.title.len())).collect();
             let line = |texts: Vec<&str>| {
                 let mut text = String::new();
                 for (n, cell) in texts.iter().enumerate() {

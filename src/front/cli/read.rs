@@ -115,11 +115,19 @@ fn run_get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failur
         view.set_filter(&ctx, filter);
         view.rebuild(&ctx);
         let wanted = |row: Row| {
-            names.is_empty() && row.object().is_none_or(|o| global.namespace.is_empty() || o.meta().namespace.is_empty() || global.namespace.iter().any(|n| **n == *o.meta().namespace))
+            names.is_empty()
+                && row.object().is_none_or(|o| {
+                    global.namespace.is_empty()
+                        || o.meta().namespace.is_empty()
+                        || global.namespace.iter().any(|n| **n == *o.meta().namespace)
+                })
                 || names.iter().any(|n| n == row.name())
         };
         let labelled = |row: Row| selector.as_ref().is_none_or(|s| row.object().is_some_and(|o| s.matches(&o.meta().labels)));
-        let keys: Vec<RowKey> = (0..view.len()).filter_map(|at| view.key(at)).filter(|k| Row::of(&fleet.store, *k).is_some_and(|r| wanted(r) && labelled(r))).collect();
+        let keys: Vec<RowKey> = (0..view.len())
+            .filter_map(|at| view.key(at))
+            .filter(|k| Row::of(&fleet.store, *k).is_some_and(|r| wanted(r) && labelled(r)))
+            .collect();
         print::rows(global.output, &ctx, subject, &keys)?;
         Ok::<Code, Failure>(health(&fleet, subject))
     })?;
@@ -142,7 +150,9 @@ pub fn health(fleet: &Fleet, subject: Subject) -> Code {
             match c.kind_state(*kind) {
                 KindState::Forbidden { missing } => say(format!("{}: forbidden, needs {missing}", kind.plural())),
                 KindState::Failing { reason } if c.state.live() => say(format!("{}: {reason}", kind.plural())),
-                KindState::Waiting | KindState::Listing if c.state.live() => say(format!("{}: not complete within the time limit", kind.plural())),
+                KindState::Waiting | KindState::Listing if c.state.live() => {
+                    say(format!("{}: not complete within the time limit", kind.plural()))
+                }
                 _ => {}
             }
         }
@@ -165,7 +175,9 @@ pub fn describe(global: &Global, object: &str, name: Option<&str>) -> Result<Cod
             .clusters()
             .iter()
             .flat_map(|c| c.objects(kind).filter(|o| *o.meta().name == *name).map(move |o| (c, o)))
-            .filter(|(_, o)| global.namespace.is_empty() || o.meta().namespace.is_empty() || global.namespace.iter().any(|n| **n == *o.meta().namespace))
+            .filter(|(_, o)| {
+                global.namespace.is_empty() || o.meta().namespace.is_empty() || global.namespace.iter().any(|n| **n == *o.meta().namespace)
+            })
             .collect();
         if found.is_empty() {
             let near = fleet.store.clusters().iter().flat_map(|c| c.objects(kind)).map(|o| &*o.meta().name);

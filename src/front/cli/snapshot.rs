@@ -78,7 +78,9 @@ pub fn ansi(buffer: &Buffer) -> String {
             let mut style = String::from("\x1b[0");
             color(&mut style, cell.fg, false);
             color(&mut style, cell.bg, true);
-            for (modifier, code) in [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::ITALIC, 3), (Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)] {
+            for (modifier, code) in
+                [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::ITALIC, 3), (Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)]
+            {
                 if cell.modifier.contains(modifier) {
                     let _ = write!(style, ";{code}");
                 }
@@ -104,8 +106,22 @@ fn color(out: &mut String, color: Color, background: bool) {
         Color::Indexed(n) => write!(out, ";{};5;{n}", base + 8),
         named => {
             let names = [
-                Color::Black, Color::Red, Color::Green, Color::Yellow, Color::Blue, Color::Magenta, Color::Cyan, Color::Gray, Color::DarkGray, Color::LightRed, Color::LightGreen, Color::LightYellow,
-                Color::LightBlue, Color::LightMagenta, Color::LightCyan, Color::White,
+                Color::Black,
+                Color::Red,
+                Color::Green,
+                Color::Yellow,
+                Color::Blue,
+                Color::Magenta,
+                Color::Cyan,
+                Color::Gray,
+                Color::DarkGray,
+                Color::LightRed,
+                Color::LightGreen,
+                Color::LightYellow,
+                Color::LightBlue,
+                Color::LightMagenta,
+                Color::LightCyan,
+                Color::White,
             ];
             let n = names.iter().position(|c| *c == named).unwrap_or(7);
             write!(out, ";{}", if n < 8 { base + n } else { base + 60 + n - 8 })

@@ -120,9 +120,7 @@ impl Parser {
 fn step(rest: &[u8]) -> Step {
     match *rest {
         [0x1b, ref after @ ..] => escape(after),
-        [b, ..] if b < 0x20 || b == 0x7f => {
-            Step::Take(1, Some(Input::Key(control(b, KeyModifiers::NONE))))
-        }
+        [b, ..] if b < 0x20 || b == 0x7f => Step::Take(1, Some(Input::Key(control(b, KeyModifiers::NONE)))),
         _ => character(rest, KeyModifiers::NONE),
     }
 }
@@ -139,20 +137,14 @@ fn escape(after: &[u8]) -> Step {
         },
         // Strings begin like this, and so do Alt-] and Alt-P: answers have a digit or a mark next.
         [b']'] | [b'P'] => Step::Incomplete,
-        [b']', b'0'..=b'9', ..] | [b'P', b'0'..=b'9' | b'>' | b'!' | b'+' | b'$', ..] => {
-            string(after)
-        }
+        [b']', b'0'..=b'9', ..] | [b'P', b'0'..=b'9' | b'>' | b'!' | b'+' | b'$', ..] => string(after),
         // Two escapes: the first is a key, the second begins whatever it begins.
         [0x1b, ..] => Step::Take(1, Some(Input::Key(key(KeyCode::Esc, KeyModifiers::NONE)))),
-        [b, ..] if b < 0x20 || b == 0x7f => {
-            Step::Take(2, Some(Input::Key(control(b, KeyModifiers::ALT))))
-        }
+        [b, ..] if b < 0x20 || b == 0x7f => Step::Take(2, Some(Input::Key(control(b, KeyModifiers::ALT)))),
         _ => match character(after, KeyModifiers::ALT) {
             Step::Take(taken, Some(input)) => Step::Take(taken + 1, Some(input)),
             // Not text: the escape was a key.
-            Step::Take(_, None) => {
-                Step::Take(1, Some(Input::Key(key(KeyCode::Esc, KeyModifiers::NONE))))
-            }
+            Step::Take(_, None) => Step::Take(1, Some(Input::Key(key(KeyCode::Esc, KeyModifiers::NONE)))),
             other => other,
         },
     }
@@ -168,12 +160,7 @@ fn character(rest: &[u8], modifiers: KeyModifiers) -> Step {
         _ => return Step::Take(1, None),
     };
     match std::str::from_utf8(&rest[..len.min(rest.len())]) {
-        Ok(text) => Step::Take(
-            len,
-            text.chars()
-                .next()
-                .map(|c| Input::Key(char_key(c, modifiers))),
-        ),
+        Ok(text) => Step::Take(len, text.chars().next().map(|c| Input::Key(char_key(c, modifiers)))),
         Err(e) if e.error_len().is_none() => Step::Incomplete,
         Err(_) => Step::Take(1, None),
     }
@@ -186,14 +173,8 @@ fn control(byte: u8, modifiers: KeyModifiers) -> KeyEvent {
         b'\r' => (KeyCode::Enter, KeyModifiers::NONE),
         0x1b => (KeyCode::Esc, KeyModifiers::NONE),
         0x7f => (KeyCode::Backspace, KeyModifiers::NONE),
-        1..=26 => (
-            KeyCode::Char(char::from(byte + 0x60)),
-            KeyModifiers::CONTROL,
-        ),
-        _ => (
-            KeyCode::Char(char::from(byte + 0x40)),
-            KeyModifiers::CONTROL,
-        ),
+        1..=26 => (KeyCode::Char(char::from(byte + 0x60)), KeyModifiers::CONTROL),
+        _ => (KeyCode::Char(char::from(byte + 0x40)), KeyModifiers::CONTROL),
     };
     key(code, modifiers | more)
 }
@@ -204,38 +185,21 @@ fn key(code: KeyCode, modifiers: KeyModifiers) -> KeyEvent {
 
 /// As crossterm has it: a capital comes with Shift.
 fn char_key(c: char, modifiers: KeyModifiers) -> KeyEvent {
-    key(
-        KeyCode::Char(c),
-        if c.is_uppercase() {
-            modifiers | KeyModifiers::SHIFT
-        } else {
-            modifiers
-        },
-    )
+    key(KeyCode::Char(c), if c.is_uppercase() { modifiers | KeyModifiers::SHIFT } else { modifiers })
 }
 
 /// `body` follows `ESC [`.
 fn csi(body: &[u8]) -> Step {
     // The Linux console's F1 to F5.
     if let [b'[', end, ..] = *body {
-        let input = (b'A'..=b'E')
-            .contains(&end)
-            .then(|| Input::Key(key(KeyCode::F(end - b'A' + 1), KeyModifiers::NONE)));
-        return if input.is_some() {
-            Step::Take(4, input)
-        } else {
-            Step::Take(3, None)
-        };
+        let input = (b'A'..=b'E').contains(&end).then(|| Input::Key(key(KeyCode::F(end - b'A' + 1), KeyModifiers::NONE)));
+        return if input.is_some() { Step::Take(4, input) } else { Step::Take(3, None) };
     }
     if body == b"[" {
         return Step::Incomplete;
     }
     let Some(len) = body.iter().position(|b| !(0x20..0x40).contains(b)) else {
-        return if body.len() < SEQUENCE_LIMIT {
-            Step::Incomplete
-        } else {
-            Step::Take(2 + body.len(), None)
-        };
+        return if body.len() < SEQUENCE_LIMIT { Step::Incomplete } else { Step::Take(2 + body.len(), None) };
     };
     let end = body[len];
     if !(0x40..0x7f).contains(&end) {
@@ -265,13 +229,7 @@ fn string(after: &[u8]) -> Step {
     if after.len() < STRING_LIMIT && after[2..].iter().all(|b| *b >= 0x20 && *b != 0x7f) {
         return Step::Incomplete;
     }
-    Step::Take(
-        2,
-        Some(Input::Key(char_key(
-            char::from(after[0]),
-            KeyModifiers::ALT,
-        ))),
-    )
+    Step::Take(2, Some(Input::Key(char_key(char::from(after[0]), KeyModifiers::ALT))))
 }
 
 const PASTE_END: &[u8] = b"\x1b[201~";
@@ -279,20 +237,13 @@ const PASTE_END: &[u8] = b"\x1b[201~";
 /// Moves what belongs to the paste into it: how many bytes are done with, and whether the paste has ended. Ctrl-C ends
 /// one too (terminals do not paste it), so that a lost end does not swallow all keys.
 fn take_paste(rest: &[u8], paste: &mut Vec<u8>) -> (usize, bool) {
-    let end = rest
-        .windows(PASTE_END.len())
-        .position(|window| window == PASTE_END);
+    let end = rest.windows(PASTE_END.len()).position(|window| window == PASTE_END);
     let interrupt = rest.iter().position(|b| *b == 3);
     let (body, taken, ended) = match (end, interrupt) {
-        (Some(end), interrupt) if interrupt.is_none_or(|interrupt| end < interrupt) => {
-            (end, end + PASTE_END.len(), true)
-        }
+        (Some(end), interrupt) if interrupt.is_none_or(|interrupt| end < interrupt) => (end, end + PASTE_END.len(), true),
         (_, Some(interrupt)) => (interrupt, interrupt, true),
         _ => {
-            let split = (1..PASTE_END.len())
-                .rev()
-                .find(|n| rest.ends_with(&PASTE_END[..*n]))
-                .unwrap_or(0);
+            let split = (1..PASTE_END.len()).rev().find(|n| rest.ends_with(&PASTE_END[..*n])).unwrap_or(0);
             (rest.len() - split, rest.len() - split, false)
         }
     };
@@ -302,9 +253,7 @@ fn take_paste(rest: &[u8], paste: &mut Vec<u8>) -> (usize, bool) {
 }
 
 fn text(paste: &[u8]) -> String {
-    String::from_utf8_lossy(paste)
-        .replace("\r\n", "\n")
-        .replace('\r', "\n")
+    String::from_utf8_lossy(paste).replace("\r\n", "\n").replace('\r', "\n")
 }
 
 #[cfg(test)]
@@ -335,170 +284,57 @@ mod tests {
     #[test]
     fn reads_keys() {
         use KeyCode::*;
-        let (none, shift, alt, ctrl) = (
-            KeyModifiers::NONE,
-            KeyModifiers::SHIFT,
-            KeyModifiers::ALT,
-            KeyModifiers::CONTROL,
-        );
+        let (none, shift, alt, ctrl) = (KeyModifiers::NONE, KeyModifiers::SHIFT, KeyModifiers::ALT, KeyModifiers::CONTROL);
         let cases: &[(&str, &[(KeyCode, KeyModifiers)])] = &[
             ("jG", &[(Char('j'), none), (Char('G'), shift)]),
-            (
-                "é節🚀",
-                &[(Char('é'), none), (Char('節'), none), (Char('🚀'), none)],
-            ),
-            (
-                "\x03\x1a\0\x1d",
-                &[
-                    (Char('c'), ctrl),
-                    (Char('z'), ctrl),
-                    (Char(' '), ctrl),
-                    (Char(']'), ctrl),
-                ],
-            ),
-            (
-                "\r\n\t\x7f",
-                &[
-                    (Enter, none),
-                    (Char('j'), ctrl),
-                    (Tab, none),
-                    (Backspace, none),
-                ],
-            ),
-            (
-                "\x1bx\x1bX\x1b\x7f\x1bé",
-                &[
-                    (Char('x'), alt),
-                    (Char('X'), alt | shift),
-                    (Backspace, alt),
-                    (Char('é'), alt),
-                ],
-            ),
+            ("é節🚀", &[(Char('é'), none), (Char('節'), none), (Char('🚀'), none)]),
+            ("\x03\x1a\0\x1d", &[(Char('c'), ctrl), (Char('z'), ctrl), (Char(' '), ctrl), (Char(']'), ctrl)]),
+            ("\r\n\t\x7f", &[(Enter, none), (Char('j'), ctrl), (Tab, none), (Backspace, none)]),
+            ("\x1bx\x1bX\x1b\x7f\x1bé", &[(Char('x'), alt), (Char('X'), alt | shift), (Backspace, alt), (Char('é'), alt)]),
             ("\x1b", &[(Esc, none)]),
             ("\x1b\x1b[A", &[(Esc, none), (Up, none)]),
             ("\x1b[", &[(Char('['), alt)]),
             ("\x1bO", &[(Char('O'), alt | shift)]),
-            (
-                "\x1b[A\x1bOB\x1b[1;5C\x1b[1;2D",
-                &[(Up, none), (Down, none), (Right, ctrl), (Left, shift)],
-            ),
-            (
-                "\x1b[H\x1bOF\x1b[1~\x1b[4~\x1b[7;5~",
-                &[
-                    (Home, none),
-                    (End, none),
-                    (Home, none),
-                    (End, none),
-                    (Home, ctrl),
-                ],
-            ),
-            (
-                "\x1b[5~\x1b[6;3~\x1b[2~\x1b[3~",
-                &[
-                    (PageUp, none),
-                    (PageDown, alt),
-                    (Insert, none),
-                    (Delete, none),
-                ],
-            ),
-            (
-                "\x1bOP\x1b[15~\x1b[24;2~\x1b[1;5R\x1b[[B",
-                &[
-                    (F(1), none),
-                    (F(5), none),
-                    (F(12), shift),
-                    (F(3), ctrl),
-                    (F(2), none),
-                ],
-            ),
+            ("\x1b[A\x1bOB\x1b[1;5C\x1b[1;2D", &[(Up, none), (Down, none), (Right, ctrl), (Left, shift)]),
+            ("\x1b[H\x1bOF\x1b[1~\x1b[4~\x1b[7;5~", &[(Home, none), (End, none), (Home, none), (End, none), (Home, ctrl)]),
+            ("\x1b[5~\x1b[6;3~\x1b[2~\x1b[3~", &[(PageUp, none), (PageDown, alt), (Insert, none), (Delete, none)]),
+            ("\x1bOP\x1b[15~\x1b[24;2~\x1b[1;5R\x1b[[B", &[(F(1), none), (F(5), none), (F(12), shift), (F(3), ctrl), (F(2), none)]),
             ("\x1b[Z", &[(BackTab, shift)]),
             (
                 "\x1b[97;5u\x1b[27u\x1b[9;2u\x1b[97:65;2u\x1b[57399u",
-                &[
-                    (Char('a'), ctrl),
-                    (Esc, none),
-                    (BackTab, shift),
-                    (Char('A'), shift),
-                    (Char('0'), none),
-                ],
+                &[(Char('a'), ctrl), (Esc, none), (BackTab, shift), (Char('A'), shift), (Char('0'), none)],
             ),
             ("\x1b[27;5;13~", &[(Enter, ctrl)]),
             ("\x1b]\x1bP", &[(Char(']'), alt), (Char('P'), alt | shift)]),
-            (
-                "\x1b]1j",
-                &[(Char(']'), alt), (Char('1'), none), (Char('j'), none)],
-            ),
+            ("\x1b]1j", &[(Char(']'), alt), (Char('1'), none), (Char('j'), none)]),
         ];
         for (bytes, expected) in cases {
             assert_eq!(keys(bytes), *expected, "{bytes:?}");
         }
         let release = parse(b"\x1b[97;1:3u");
-        assert!(matches!(
-            release[..],
-            [Input::Key(KeyEvent {
-                kind: KeyEventKind::Release,
-                ..
-            })]
-        ));
+        assert!(matches!(release[..], [Input::Key(KeyEvent { kind: KeyEventKind::Release, .. })]));
     }
 
     #[test]
     fn reads_what_the_terminal_says() {
         let ctrl = KeyModifiers::CONTROL;
-        let mouse = |kind, column, row, modifiers| {
-            Input::Mouse(MouseEvent {
-                kind,
-                column,
-                row,
-                modifiers,
-            })
-        };
+        let mouse = |kind, column, row, modifiers| Input::Mouse(MouseEvent { kind, column, row, modifiers });
         let none = KeyModifiers::NONE;
         let cases: &[(&str, Vec<Input>)] = &[
             ("\x1b[0n", vec![Input::Ack]),
             ("\x1b[3n", vec![]),
             ("\x1b[24;80R", vec![Input::CursorPosition(79, 23)]),
-            (
-                "\x1b[?64;1;22c\x1b[>1;10;0c",
-                vec![Input::Attributes(vec![64, 1, 22])],
-            ),
-            (
-                "\x1b[?2026;2$y",
-                vec![Input::ModeReport {
-                    mode: 2026,
-                    value: 2,
-                }],
-            ),
+            ("\x1b[?64;1;22c\x1b[>1;10;0c", vec![Input::Attributes(vec![64, 1, 22])]),
+            ("\x1b[?2026;2$y", vec![Input::ModeReport { mode: 2026, value: 2 }]),
             ("\x1b[I\x1b[O", vec![Input::FocusGained, Input::FocusLost]),
-            (
-                "\x1b[<0;10;3M",
-                vec![mouse(MouseEventKind::Down(MouseButton::Left), 9, 2, none)],
-            ),
-            (
-                "\x1b[<2;300;3m",
-                vec![mouse(MouseEventKind::Up(MouseButton::Right), 299, 2, none)],
-            ),
-            (
-                "\x1b[<48;1;1M",
-                vec![mouse(MouseEventKind::Drag(MouseButton::Left), 0, 0, ctrl)],
-            ),
-            (
-                "\x1b[<35;1;1M",
-                vec![mouse(MouseEventKind::Moved, 0, 0, none)],
-            ),
-            (
-                "\x1b[<65;2;2M",
-                vec![mouse(MouseEventKind::ScrollDown, 1, 1, none)],
-            ),
+            ("\x1b[<0;10;3M", vec![mouse(MouseEventKind::Down(MouseButton::Left), 9, 2, none)]),
+            ("\x1b[<2;300;3m", vec![mouse(MouseEventKind::Up(MouseButton::Right), 299, 2, none)]),
+            ("\x1b[<48;1;1M", vec![mouse(MouseEventKind::Drag(MouseButton::Left), 0, 0, ctrl)]),
+            ("\x1b[<35;1;1M", vec![mouse(MouseEventKind::Moved, 0, 0, none)]),
+            ("\x1b[<65;2;2M", vec![mouse(MouseEventKind::ScrollDown, 1, 1, none)]),
             ("\x1b[<0;0;0M\x1b[<M\x1b[<1M", vec![]),
-            (
-                "\x1b[200~a\rb\r\n\x1b[31mc\x1b[201~",
-                vec![Input::Paste("a\nb\n\x1b[31mc".into())],
-            ),
-            (
-                "\x1b]11;rgb:0000/0000/0000\x07\x1b[0n\x1bP>|xterm(390)\x1b\\\x1b[0n",
-                vec![Input::Ack, Input::Ack],
-            ),
+            ("\x1b[200~a\rb\r\n\x1b[31mc\x1b[201~", vec![Input::Paste("a\nb\n\x1b[31mc".into())]),
+            ("\x1b]11;rgb:0000/0000/0000\x07\x1b[0n\x1bP>|xterm(390)\x1b\\\x1b[0n", vec![Input::Ack, Input::Ack]),
             ("\x1b[12\x1b[0n", vec![Input::Ack]),
         ];
         for (bytes, expected) in cases {
@@ -509,10 +345,7 @@ mod tests {
     #[test]
     fn a_paste_without_end_stops_at_ctrl_c() {
         let inputs = parse(b"\x1b[200~oops\x03q");
-        assert!(
-            matches!(&inputs[..], [Input::Paste(text), Input::Key(_), Input::Key(_)] if text == "oops"),
-            "{inputs:?}"
-        );
+        assert!(matches!(&inputs[..], [Input::Paste(text), Input::Key(_), Input::Key(_)] if text == "oops"), "{inputs:?}");
     }
 
     const SAMPLES: &[&[u8]] = &[

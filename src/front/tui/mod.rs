@@ -5,5 +5,5 @@
 pub mod input;
 pub mod pace;
 pub mod screen;
-pub mod writer;
 pub mod terminal;
+pub mod writer;

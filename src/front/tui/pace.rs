@@ -112,11 +112,7 @@ impl Pacer {
             return Due::Now;
         };
         let ahead = self.on_the_way.len();
-        let (limit, gap) = if self.key {
-            (KEYS_AHEAD, Duration::ZERO)
-        } else {
-            (DATA_AHEAD, DATA_GAP)
-        };
+        let (limit, gap) = if self.key { (KEYS_AHEAD, Duration::ZERO) } else { (DATA_AHEAD, DATA_GAP) };
         let at = match self.answers {
             Answers::No if !self.key => last + SILENT_GAP,
             Answers::No => last,
@@ -145,9 +141,7 @@ impl Pacer {
             return false;
         }
         self.last_frame = Some(now);
-        if self.answers == Answers::No
-            && self.last_probe.is_some_and(|probe| now - probe < ASK_AGAIN)
-        {
+        if self.answers == Answers::No && self.last_probe.is_some_and(|probe| now - probe < ASK_AGAIN) {
             return false;
         }
         if self.answers == Answers::Unknown(None) {
@@ -182,10 +176,7 @@ impl Pacer {
     /// The terminal was somebody else's for a while, who may have got our answers: starts over, with a frame.
     pub fn reset(&mut self) {
         let acked = self.acked;
-        *self = Self {
-            acked,
-            ..Self::new()
-        };
+        *self = Self { acked, ..Self::new() };
     }
 
     fn quiet_since(&self, last: Instant) -> Instant {
@@ -202,10 +193,7 @@ impl Pacer {
             self.on_the_way.clear();
         }
         let Some(last) = self.last_frame else { return };
-        if self.answers == Answers::Yes
-            && self.unanswered() > 0
-            && now >= self.quiet_since(last) + STALLED
-        {
+        if self.answers == Answers::Yes && self.unanswered() > 0 && now >= self.quiet_since(last) + STALLED {
             // Where an answer came after the newest frame the link works, and what did not come is lost. Else it may come.
             let lost = self.last_ack.is_some_and(|ack| ack > last);
             self.late = if lost { 0 } else { self.unanswered() };
@@ -229,21 +217,11 @@ mod tests {
         assert_eq!(pacer.due(t), Due::Now, "the first frame");
         assert!(pacer.sent(t, 1, 900));
         pacer.on_ack(t + ms(1));
-        assert_eq!(
-            (pacer.acked_frame(), pacer.due(t + ms(5000))),
-            (1, Due::Never)
-        );
+        assert_eq!((pacer.acked_frame(), pacer.due(t + ms(5000))), (1, Due::Never));
         pacer.on_change();
         assert_eq!(pacer.due(t + ms(5000)), Due::Now);
         assert!(!pacer.sent(t + ms(5000), 2, 0));
-        assert_eq!(
-            (
-                pacer.due(t + ms(5001)),
-                pacer.unanswered(),
-                pacer.acked_frame()
-            ),
-            (Due::Never, 0, 2)
-        );
+        assert_eq!((pacer.due(t + ms(5001)), pacer.unanswered(), pacer.acked_frame()), (Due::Never, 0, 2));
     }
 
     #[test]
@@ -288,10 +266,7 @@ mod tests {
             pacer.sent(now, frame, 100);
         }
         pacer.on_key();
-        assert!(
-            matches!(pacer.due(now), Due::At(_)),
-            "keys are coalesced from here"
-        );
+        assert!(matches!(pacer.due(now), Due::At(_)), "keys are coalesced from here");
         pacer.on_ack(now + ms(1));
         assert_eq!((pacer.acked_frame(), pacer.due(now + ms(1))), (2, Due::Now));
     }
@@ -361,8 +336,7 @@ mod tests {
         let mut pacer = Pacer::new();
         // All in milliseconds since the start: when the line is free, answers and keys that arrive here.
         let (mut line_free, mut acks, mut keys) = (0f64, VecDeque::new(), VecDeque::new());
-        let (mut typed, mut waits, mut longest_queue, mut frame) =
-            (Vec::new(), Vec::new(), 0f64, 0);
+        let (mut typed, mut waits, mut longest_queue, mut frame) = (Vec::new(), Vec::new(), 0f64, 0);
         for i in 0..120_000u64 {
             let now = start + ms(i);
             if i % 20 == 0 {
@@ -391,18 +365,9 @@ mod tests {
         }
         waits.sort_unstable();
         let p95 = waits[waits.len() * 95 / 100];
-        println!(
-            "p95 {p95} ms of {} keys, queue {longest_queue:.0} ms, {frame} frames",
-            waits.len()
-        );
+        println!("p95 {p95} ms of {} keys, queue {longest_queue:.0} ms, {frame} frames", waits.len());
         assert!(waits.len() > 150 && p95 <= 500, "p95 {p95} ms");
-        assert!(
-            longest_queue <= 300.0,
-            "{longest_queue} ms of frames in the queue"
-        );
-        assert!(
-            (600..=1200).contains(&frame),
-            "the link is used: {frame} frames in two minutes"
-        );
+        assert!(longest_queue <= 300.0, "{longest_queue} ms of frames in the queue");
+        assert!((600..=1200).contains(&frame), "the link is used: {frame} frames in two minutes");
     }
 }

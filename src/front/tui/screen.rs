@@ -16,9 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::termios::{
-    OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
-};
+use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// Alternate screen, pastes told from keys, focus reports, no cursor, no wrapping at the right edge.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?1004h\x1b[?25l\x1b[?7l";
@@ -59,12 +57,10 @@ impl Write for Tty {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match rustix::io::write(&self.0, bytes) {
-                Err(Errno::AGAIN) => {
-                    match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None) {
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(e) => return Err(e.into()),
-                    }
-                }
+                Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(e) => return Err(e.into()),
+                },
                 Err(Errno::INTR) => {}
                 written => return Ok(written?),
             }
@@ -100,14 +96,8 @@ struct State {
 impl TerminalGuard {
     /// Takes the terminal over: raw mode, alternate screen, reports, and the mouse if wanted.
     pub fn enter(tty: Tty, mouse: bool) -> io::Result<Self> {
-        let state = Mutex::new(State {
-            saved: None,
-            mouse,
-            reports: Vec::new(),
-        });
-        let guard = Self {
-            shared: Arc::new(Shared { tty, state }),
-        };
+        let state = Mutex::new(State { saved: None, mouse, reports: Vec::new() });
+        let guard = Self { shared: Arc::new(Shared { tty, state }) };
         guard.resume()?;
         Ok(guard)
     }
@@ -195,11 +185,7 @@ impl Shared {
         let Some(modes) = state.saved.take() else {
             return Ok(());
         };
-        let mut leave = if state.mouse {
-            MOUSE_OFF.to_vec()
-        } else {
-            Vec::new()
-        };
+        let mut leave = if state.mouse { MOUSE_OFF.to_vec() } else { Vec::new() };
         leave.extend_from_slice(LEAVE);
         let written = self.write(&leave);
         // Answers and keys that were for us are not for the shell. Output is not waited for: a terminal may be stalled.
@@ -223,24 +209,14 @@ const MOST_REPORTS: usize = 20;
 fn report(dir: &Path, info: &PanicHookInfo<'_>) -> String {
     static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let message = info.payload_as_str().unwrap_or("no message");
-    let place = info
-        .location()
-        .map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+    let place = info.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
     let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     if number >= MOST_REPORTS {
-        return format!(
-            "qd: a defect at {place}, not reported: {MOST_REPORTS} reports of this run are there"
-        );
+        return format!("qd: a defect at {place}, not reported: {MOST_REPORTS} reports of this run are there");
     }
     match write_report(dir, number, message, &place) {
-        Ok(path) => format!(
-            "qd: a defect at {place}: {message}\n    report: {}",
-            path.display()
-        ),
-        Err(e) => format!(
-            "qd: a defect at {place}: {message}\n    no report in {}: {e}",
-            dir.display()
-        ),
+        Ok(path) => format!("qd: a defect at {place}: {message}\n    report: {}", path.display()),
+        Err(e) => format!("qd: a defect at {place}: {message}\n    no report in {}: {e}", dir.display()),
     }
 }
 
@@ -248,16 +224,8 @@ fn report(dir: &Path, info: &PanicHookInfo<'_>) -> String {
 fn write_report(dir: &Path, number: usize, message: &str, place: &str) -> io::Result<PathBuf> {
     let now = jiff::Timestamp::now();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let path = dir.join(format!(
-        "panic-{}-{}-{number}.txt",
-        now.as_second(),
-        std::process::id()
-    ));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
+    let path = dir.join(format!("panic-{}-{}-{number}.txt", now.as_second(), std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     let thread = std::thread::current();
     writeln!(
         file,
@@ -310,10 +278,7 @@ pub fn copy_sequence(text: &str, multiplexer: Multiplexer) -> Option<Vec<u8>> {
         Multiplexer::None => plain,
         // tmux takes the plain one or passes the wrapped one on, depending on its settings.
         Multiplexer::Tmux => [plain.as_slice(), b"\x1bPtmux;\x1b", &plain, b"\x1b\\"].concat(),
-        Multiplexer::Screen => plain
-            .chunks(SCREEN_CHUNK)
-            .flat_map(|chunk| [b"\x1bP", chunk, b"\x1b\\"].concat())
-            .collect(),
+        Multiplexer::Screen => plain.chunks(SCREEN_CHUNK).flat_map(|chunk| [b"\x1bP", chunk, b"\x1b\\"].concat()).collect(),
     })
 }
 
@@ -329,40 +294,21 @@ mod tests {
     use super::*;
 
     fn terminal() -> (Box<dyn MasterPty + Send>, Tty) {
-        let size = PtySize {
-            rows: 40,
-            cols: 120,
-            pixel_width: 0,
-            pixel_height: 0,
-        };
+        let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let path = pair.master.tty_name().unwrap();
-        let tty = Tty::new(
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .unwrap(),
-        )
-        .unwrap();
+        let tty = Tty::new(OpenOptions::new().read(true).write(true).open(path).unwrap()).unwrap();
         (pair.master, tty)
     }
 
     fn expect(master: &dyn MasterPty, shown: &str) {
         let mut bytes = vec![0; shown.len()];
-        master
-            .try_clone_reader()
-            .unwrap()
-            .read_exact(&mut bytes)
-            .unwrap();
+        master.try_clone_reader().unwrap().read_exact(&mut bytes).unwrap();
         assert_eq!(String::from_utf8_lossy(&bytes).replace('\x1b', "^"), shown);
     }
 
     fn cooked(tty: &Tty) -> bool {
-        tcgetattr(tty)
-            .unwrap()
-            .local_modes
-            .contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+        tcgetattr(tty).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     #[test]
@@ -391,38 +337,14 @@ mod tests {
     #[test]
     fn a_report_is_private_and_says_what_happened() {
         let dir = tempfile::tempdir().unwrap();
-        let path = write_report(
-            &dir.path().join("reports"),
-            7,
-            "index out of range",
-            "src/x.rs:3:4",
-        )
-        .unwrap();
+        let path = write_report(&dir.path().join("reports"), 7, "index out of range", "src/x.rs:3:4").unwrap();
         let mut text = String::new();
-        File::open(&path)
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
-        assert!(
-            text.contains("index out of range\nat src/x.rs:3:4\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("a_report_is_private"),
-            "the backtrace: {text}"
-        );
+        File::open(&path).unwrap().read_to_string(&mut text).unwrap();
+        assert!(text.contains("index out of range\nat src/x.rs:3:4\n"), "{text}");
+        assert!(text.contains("a_report_is_private"), "the backtrace: {text}");
         assert!(std::env::var("PATH").is_ok_and(|path| !text.contains(&path)));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(
-            path.parent()
-                .unwrap()
-                .metadata()
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
-            0o700
-        );
+        assert_eq!(path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     /// A worker's panic leaves the screen alone, ours gives it back; both leave a report.
@@ -447,22 +369,11 @@ mod tests {
     #[test]
     fn copies_through_what_is_in_between() {
         let copy = |text: &str, multiplexer| {
-            copy_sequence(text, multiplexer).map(|bytes| {
-                String::from_utf8(bytes)
-                    .unwrap()
-                    .replace('\x1b', "^")
-                    .replace('\x07', "!")
-            })
+            copy_sequence(text, multiplexer).map(|bytes| String::from_utf8(bytes).unwrap().replace('\x1b', "^").replace('\x07', "!"))
         };
         assert_eq!(copy("pod", Multiplexer::None).unwrap(), "^]52;c;cG9k!");
-        assert_eq!(
-            copy("pod", Multiplexer::Tmux).unwrap(),
-            "^]52;c;cG9k!^Ptmux;^^]52;c;cG9k!^\\"
-        );
-        assert_eq!(
-            copy("pod", Multiplexer::Screen).unwrap(),
-            "^P^]52;c;cG9k!^\\"
-        );
+        assert_eq!(copy("pod", Multiplexer::Tmux).unwrap(), "^]52;c;cG9k!^Ptmux;^^]52;c;cG9k!^\\");
+        assert_eq!(copy("pod", Multiplexer::Screen).unwrap(), "^P^]52;c;cG9k!^\\");
         assert!(copy(&"x".repeat(56_000), Multiplexer::None).is_some());
         assert_eq!(copy(&"x".repeat(57_000), Multiplexer::None), None);
     }
@@ -470,24 +381,11 @@ mod tests {
     #[test]
     fn sees_what_is_in_between() {
         let detect = |vars: &[(&str, &str)]| {
-            Multiplexer::detect(|name| {
-                vars.iter()
-                    .find(|(var, _)| *var == name)
-                    .map(|(_, value)| (*value).to_owned())
-            })
+            Multiplexer::detect(|name| vars.iter().find(|(var, _)| *var == name).map(|(_, value)| (*value).to_owned()))
         };
         assert_eq!(detect(&[("TERM", "xterm-256color")]), Multiplexer::None);
-        assert_eq!(
-            detect(&[
-                ("TERM", "screen-256color"),
-                ("TMUX", "/tmp/tmux-0/default,1,0")
-            ]),
-            Multiplexer::Tmux
-        );
+        assert_eq!(detect(&[("TERM", "screen-256color"), ("TMUX", "/tmp/tmux-0/default,1,0")]), Multiplexer::Tmux);
         assert_eq!(detect(&[("TERM", "tmux-256color")]), Multiplexer::Tmux);
-        assert_eq!(
-            detect(&[("TERM", "xterm"), ("STY", "1.pts-0")]),
-            Multiplexer::Screen
-        );
+        assert_eq!(detect(&[("TERM", "xterm"), ("STY", "1.pts-0")]), Multiplexer::Screen);
     }
 }

@@ -62,10 +62,7 @@ impl<W: io::Write> Writer<W> {
             out,
             screen: empty.clone(),
             next: empty,
-            term: Term {
-                at: At::Unknown,
-                pen: Pen::DEFAULT,
-            },
+            term: Term { at: At::Unknown, pen: Pen::DEFAULT },
             frame: Vec::new(),
             stale: true,
             cursor: None,
@@ -120,10 +117,7 @@ impl<W: io::Write> Writer<W> {
         let start = out.len();
         if self.stale {
             self.screen.reset();
-            self.term = Term {
-                at: At::Cell((0, 0).into()),
-                pen: Pen::DEFAULT,
-            };
+            self.term = Term { at: At::Cell((0, 0).into()), pen: Pen::DEFAULT };
             self.shown = true;
             self.stale = false;
             out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
@@ -204,15 +198,10 @@ impl<W: io::Write> Backend for Writer<W> {
         let mut covered = (Position::ORIGIN, 0);
         for (x, y, cell) in content {
             let (Position { x: from, y: row }, until) = covered;
-            if (y == row && x > from && x < until)
-                || x >= self.next.area.width
-                || y >= self.next.area.height
-            {
+            if (y == row && x > from && x < until) || x >= self.next.area.width || y >= self.next.area.height {
                 continue;
             }
-            let behind = (x + 1..self.next.area.width)
-                .take_while(|x| self.next[(*x, y)].symbol().is_empty())
-                .count();
+            let behind = (x + 1..self.next.area.width).take_while(|x| self.next[(*x, y)].symbol().is_empty()).count();
             for x in x + 1..=x + behind as u16 {
                 self.next[(x, y)] = Cell::EMPTY;
             }
@@ -253,10 +242,7 @@ impl<W: io::Write> Backend for Writer<W> {
     fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
         match clear_type {
             ClearType::All => self.clear(),
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this backend draws full screens",
-            )),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "this backend draws full screens")),
         }
     }
 
@@ -265,10 +251,7 @@ impl<W: io::Write> Backend for Writer<W> {
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        Ok(WindowSize {
-            columns_rows: self.next.area.as_size(),
-            pixels: Size::ZERO,
-        })
+        Ok(WindowSize { columns_rows: self.next.area.as_size(), pixels: Size::ZERO })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -332,19 +315,14 @@ impl Term {
 /// nothing) is a blank, a blank has only what shows on it, and a skipped cell is what the screen has.
 fn normalise(next: &mut Buffer, screen: &Buffer) {
     let width = usize::from(next.area.width).max(1);
-    for (row, shown) in next
-        .content
-        .chunks_mut(width)
-        .zip(screen.content.chunks(width))
-    {
+    for (row, shown) in next.content.chunks_mut(width).zip(screen.content.chunks(width)) {
         let mut x = 0;
         while x < row.len() {
             let rest = row.len() - x;
             let cell = &mut row[x];
             if cell.diff_option != CellDiffOption::None {
                 if cell.diff_option == CellDiffOption::Skip {
-                    let keep = shown[x].symbol().cell_width() == 1
-                        && !shown.get(x + 1).is_some_and(|c| c.symbol().is_empty());
+                    let keep = shown[x].symbol().cell_width() == 1 && !shown.get(x + 1).is_some_and(|c| c.symbol().is_empty());
                     *cell = if keep { shown[x].clone() } else { Cell::EMPTY };
                 }
                 cell.set_diff_option(CellDiffOption::None);
@@ -401,21 +379,13 @@ fn is_certain(cell: &Cell) -> bool {
 
 fn paint(screen: &Buffer, next: &Buffer, bce: bool, term: &mut Term, out: &mut Vec<u8>) {
     let width = usize::from(next.area.width).max(1);
-    for (y, (old, new)) in screen
-        .content
-        .chunks(width)
-        .zip(next.content.chunks(width))
-        .enumerate()
-    {
+    for (y, (old, new)) in screen.content.chunks(width).zip(next.content.chunks(width)).enumerate() {
         let Some(first) = old.iter().zip(new).position(|(old, new)| old != new) else {
             continue;
         };
         let (start, before, y) = (out.len(), *term, y as u16);
         paint_row(old, new, y, bce, term, out);
-        let bg = new
-            .last()
-            .filter(|cell| is_plain_blank(cell))
-            .map_or(Color::Reset, |cell| cell.bg);
+        let bg = new.last().filter(|cell| is_plain_blank(cell)).map_or(Color::Reset, |cell| cell.bg);
         if out.len() - start < TRY_ROW || !(bce || bg == Color::Reset) {
             continue;
         }
@@ -445,23 +415,14 @@ fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out
     };
     let mut stop = last + 1;
     let tail = new[width - 1].clone();
-    let tail_from = if is_plain_blank(&tail) {
-        new.iter()
-            .rposition(|cell| *cell != tail)
-            .map_or(0, |x| x + 1)
-    } else {
-        width
-    };
+    let tail_from = if is_plain_blank(&tail) { new.iter().rposition(|cell| *cell != tail).map_or(0, |x| x + 1) } else { width };
     let can_erase = |cell: &Cell| is_plain_blank(cell) && (bce || cell.bg == Color::Reset);
     // Cells before this are written whatever was there.
     let mut doubtful = 0;
     let mut x = 0;
     while x < stop {
         let cell = &new[x];
-        let covers = 1 + new[x + 1..]
-            .iter()
-            .take_while(|cell| cell.symbol().is_empty())
-            .count();
+        let covers = 1 + new[x + 1..].iter().take_while(|cell| cell.symbol().is_empty()).count();
         if x >= doubtful && old[x..x + covers] == new[x..x + covers] {
             x += covers;
             continue;
@@ -472,10 +433,7 @@ fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out
             out.extend_from_slice(b"\x1b[K");
             return;
         }
-        let run = new[x..stop]
-            .iter()
-            .take_while(|other| *other == cell)
-            .count();
+        let run = new[x..stop].iter().take_while(|other| *other == cell).count();
         if run >= ERASE_RUN && can_erase(cell) {
             motion::csi(run as u16, b'X', out);
             x += run;
@@ -484,11 +442,7 @@ fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out
         if is_certain(cell) {
             out.extend_from_slice(cell.symbol().as_bytes());
             let after = (x + covers) as u16;
-            term.at = if usize::from(after) < width {
-                At::Cell(Position { x: after, y })
-            } else {
-                At::PastEnd(y)
-            };
+            term.at = if usize::from(after) < width { At::Cell(Position { x: after, y }) } else { At::PastEnd(y) };
         } else {
             // Terminals disagree: nothing of what was there may remain, and what follows is written again, in its place.
             motion::csi(covers as u16, b'X', out);

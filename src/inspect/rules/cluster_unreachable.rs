@@ -7,7 +7,8 @@
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age};
 use crate::model::{ConnectionState, Time};
 
-const AFTER: Threshold = Threshold { name: "after", default: "15s", doc: "how long the cluster must be unreachable or refuse our credentials" };
+const AFTER: Threshold =
+    Threshold { name: "after", default: "15s", doc: "how long the cluster must be unreachable or refuse our credentials" };
 const STALE: Threshold = Threshold { name: "stale-after", default: "30s", doc: "how long the cluster must give no sign of life" };
 
 pub static RULE: RuleInfo = RuleInfo {
@@ -25,9 +26,19 @@ pub static RULE: RuleInfo = RuleInfo {
 fn judge(judge: &Judge<'_>) -> Verdict {
     let cluster = judge.cluster;
     let (word, threshold, last, reason, next) = match &cluster.state {
-        ConnectionState::Unreachable { last, reason } => ("DOWN", &AFTER, last, reason, "Check the API server, and the route to it (proxy, bastion, VPN), from here; ctrl-r reconnects at once"),
-        ConnectionState::Unauthorized { last, reason } => ("REFUSED", &AFTER, last, reason, "Renew the credentials: `:login` for this cluster runs its login in the foreground"),
-        ConnectionState::Stale { last, reason } => ("STALE", &STALE, last, reason, "The server has stopped answering: watch whether it comes back, look at the API server's load"),
+        ConnectionState::Unreachable { last, reason } => (
+            "DOWN",
+            &AFTER,
+            last,
+            reason,
+            "Check the API server, and the route to it (proxy, bastion, VPN), from here; ctrl-r reconnects at once",
+        ),
+        ConnectionState::Unauthorized { last, reason } => {
+            ("REFUSED", &AFTER, last, reason, "Renew the credentials: `:login` for this cluster runs its login in the foreground")
+        }
+        ConnectionState::Stale { last, reason } => {
+            ("STALE", &STALE, last, reason, "The server has stopped answering: watch whether it comes back, look at the API server's load")
+        }
         _ => return Verdict::Fine,
     };
     if let Err(at) = judge.held(cluster.since, judge.value(threshold)) {

@@ -44,7 +44,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             format!("OOMKilled {}, limit {}", clock(at), binary(bytes)),
             "Raise the memory limit above the peak before the kill, or find the leak; if it began with a new revision, roll back",
         ),
-        None => (format!("OOMKilled {}, no limit", clock(at)), "It has no limit: the node ran out. Look at the node's memory and what else runs there; set requests and limits"),
+        None => (
+            format!("OOMKilled {}, no limit", clock(at)),
+            "It has no limit: the node ran out. Look at the node's memory and what else runs there; set requests and limits",
+        ),
     };
     let finding = judge
         .finding(severity, Some(at), message)
@@ -60,7 +63,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 /// Bytes as a template would say them: `512Mi`.
 fn binary(bytes: i64) -> String {
     let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
-    let unit = units.iter().find(|(shift, _)| bytes >= 1 << shift && bytes % (1 << shift) == 0).or(units.iter().find(|(shift, _)| bytes >= 100 << shift));
+    let unit = units
+        .iter()
+        .find(|(shift, _)| bytes >= 1 << shift && bytes % (1 << shift) == 0)
+        .or(units.iter().find(|(shift, _)| bytes >= 100 << shift));
     unit.map_or_else(|| bytes.to_string(), |(shift, name)| format!("{}{name}", bytes >> shift))
 }
 

@@ -39,7 +39,8 @@ fn shown(m: &HpaMetric) -> String {
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(object @ Object::Hpa(hpa)) = judge.object else { return Verdict::Fine };
-    let limited = meta::condition(&hpa.conditions, "ScalingLimited").filter(|c| c.status == Tri::True && c.reason.as_deref() == Some("TooManyReplicas"));
+    let limited = meta::condition(&hpa.conditions, "ScalingLimited")
+        .filter(|c| c.status == Tri::True && c.reason.as_deref() == Some("TooManyReplicas"));
     let Some(limited) = limited.filter(|_| hpa.at_max()) else { return Verdict::Fine };
     let hold = judge.value(&AFTER);
     if let Err(at) = limited.since.map_or_else(|| judge.held_since_seen(hold), |t| judge.held(t.secs(), hold)) {
@@ -53,13 +54,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if let Some((_, m)) = worst {
         message.push_str(&format!(", {} {}", m.name, shown(m)));
     }
-    let mut finding = judge.finding(severity, limited.since, message).with("scales", format!("{} {}", hpa.target_kind, hpa.target_name), None);
+    let mut finding =
+        judge.finding(severity, limited.since, message).with("scales", format!("{} {}", hpa.target_kind, hpa.target_name), None);
     for m in &hpa.metrics {
         finding = finding.with(&m.name, shown(m), None);
     }
     finding = finding.with("last scale", hpa.last_scale.map(|t| t.rfc3339()).unwrap_or_default(), hpa.last_scale);
     let next = match worst.filter(|(l, _)| *l > 100) {
-        Some((load, _)) => format!("Raise maxReplicas to about {} after checking room and quota", i64::from(hpa.current) * load * 13 / 1000 + 1),
+        Some((load, _)) => {
+            format!("Raise maxReplicas to about {} after checking room and quota", i64::from(hpa.current) * load * 13 / 1000 + 1)
+        }
         None => "Raise maxReplicas after checking room and quota, or see where the load comes from".to_owned(),
     };
     Verdict::Burning(finding.then(next))

@@ -45,7 +45,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let long = judge.value(&LONG);
     super::after(judge.held(started.secs(), long), || {
         let finding = judge.finding(Severity::Warning, Some(started), format!("active for more than {}", age(long)));
-        finding.with("active pods", active.to_string(), Some(started)).then("Read its log: does it still do something? A deadline (activeDeadlineSeconds) would end it")
+        finding
+            .with("active pods", active.to_string(), Some(started))
+            .then("Read its log: does it still do something? A deadline (activeDeadlineSeconds) would end it")
     })
 }
 
@@ -76,7 +78,10 @@ mod tests {
         let cron = |success: i64| json!({"metadata": {"name": "cron"}, "spec": {"schedule": "* * * * *"}, "status": {"lastSuccessfulTime": ago(success)}});
         let mut fleet = Fleet::default();
         fleet.put(Kind::CronJob, [cron(601)]).put(Kind::Job, [failed()]);
-        assert_eq!(fleet.lines().iter().map(|l| (l.title.as_str(), l.message.as_str())).collect::<Vec<_>>(), [("pay/cron", "failed: BackoffLimitExceeded")]);
+        assert_eq!(
+            fleet.lines().iter().map(|l| (l.title.as_str(), l.message.as_str())).collect::<Vec<_>>(),
+            [("pay/cron", "failed: BackoffLimitExceeded")]
+        );
         fleet.put(Kind::CronJob, [cron(60)]);
         assert!(fleet.lines().is_empty());
     }

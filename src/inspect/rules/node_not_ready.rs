@@ -6,7 +6,8 @@ use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, clock};
 use crate::model::{Condition, Kind, Object, Tri, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long Ready must be false or unknown" };
-const CRITICAL: Threshold = Threshold { name: "critical-after", default: "5m", doc: "when it is critical: pods with the default toleration of 300 s start to go" };
+const CRITICAL: Threshold =
+    Threshold { name: "critical-after", default: "5m", doc: "when it is critical: pods with the default toleration of 300 s start to go" };
 const NETWORK: Threshold = Threshold { name: "network-after", default: "2m", doc: "how long NetworkUnavailable must be true" };
 
 pub static RULE: RuleInfo = RuleInfo {
@@ -24,7 +25,13 @@ pub static RULE: RuleInfo = RuleInfo {
 /// The word that says most, from the condition's message: kubelet's own signals hide there behind `KubeletNotReady`.
 fn cause(ready: &Condition) -> &str {
     let message = ready.message.as_deref().unwrap_or("");
-    let known = [("PLEG", "PLEG"), ("container runtime", "runtime"), ("network plugin", "CNI"), ("cni", "CNI"), ("stopped posting", "kubelet silent")];
+    let known = [
+        ("PLEG", "PLEG"),
+        ("container runtime", "runtime"),
+        ("network plugin", "CNI"),
+        ("cni", "CNI"),
+        ("stopped posting", "kubelet silent"),
+    ];
     let found = known.iter().find(|(text, _)| message.contains(text)).map(|(_, word)| *word);
     found.or(ready.reason.as_deref()).unwrap_or("no reason given")
 }
@@ -100,7 +107,10 @@ mod tests {
     #[test]
     fn a_network_that_is_not_there_counts_too() {
         let mut n = node("n", "True", 9000);
-        n["status"]["conditions"].as_array_mut().unwrap().push(json!({"type": "NetworkUnavailable", "status": "True", "lastTransitionTime": ago(120)}));
+        n["status"]["conditions"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "NetworkUnavailable", "status": "True", "lastTransitionTime": ago(120)}));
         assert_eq!(judged(Kind::Node, n, "node-not-ready"), Some(Severity::Warning));
     }
 }

@@ -42,9 +42,14 @@ mod tests {
 
     #[test]
     fn a_pressure_for_a_minute() {
-        for (status, since, severity) in [("True", 60, Some(Severity::Critical)), ("True", 59, None), ("False", 600, None), ("Unknown", 600, None)] {
+        for (status, since, severity) in
+            [("True", 60, Some(Severity::Critical)), ("True", 59, None), ("False", 600, None), ("Unknown", 600, None)]
+        {
             let mut n = node("n", "True", 9000);
-            n["status"]["conditions"].as_array_mut().unwrap().push(json!({"type": "DiskPressure", "status": status, "lastTransitionTime": ago(since)}));
+            n["status"]["conditions"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"type": "DiskPressure", "status": status, "lastTransitionTime": ago(since)}));
             assert_eq!(judged(Kind::Node, n, "node-pressure"), severity, "{status} {since}");
         }
     }

@@ -66,7 +66,10 @@ fn held_nodes(judge: &Judge<'_>, pdb: &Pdb) -> Vec<String> {
     let Some(selector) = pdb.selector.as_ref().filter(|_| judge.cluster.counts.cordoned > 0) else { return Vec::new() };
     let covered = |o: &Object| {
         let m = o.meta();
-        m.namespace == pdb.meta.namespace && m.deleting.is_none() && selector.matches(&m.labels) && matches!(o, Object::Pod(p) if !p.finished())
+        m.namespace == pdb.meta.namespace
+            && m.deleting.is_none()
+            && selector.matches(&m.labels)
+            && matches!(o, Object::Pod(p) if !p.finished())
     };
     let cordoned = judge.cordoned.iter().filter(|node| judge.index.on_node(judge.cluster, node).any(covered));
     let mut nodes: Vec<String> = cordoned.map(|n| n.to_string()).collect();

@@ -8,7 +8,8 @@ use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{ContainerState, ContainerStatus, Kind, Object, Pod, Tri};
 
 const AFTER: Threshold = Threshold { name: "after", default: "2m", doc: "how long it must go on" };
-const SETTLED: Threshold = Threshold { name: "settled", default: "5m", doc: "how long a restarted container must run to count as recovered" };
+const SETTLED: Threshold =
+    Threshold { name: "settled", default: "5m", doc: "how long a restarted container must run to count as recovered" };
 
 /// The kubelet forgets the back-off of a container that ran this long (seconds): its end is a first crash, not a loop.
 const RESET: i64 = 600;
@@ -48,7 +49,9 @@ fn looping(pod: &Pod, c: &ContainerStatus, settled: i64, now: i64) -> Option<Loo
             let since = since.map_or(now, |t| t.secs());
             (now < since + settled).then_some(Loop { began, running: Some(since) })
         }
-        ContainerState::Terminated(_) if short && c.restarts >= 3 && &*pod.shape.restart_policy != "Never" && c.last.is_some() => Some(Loop { began, running: None }),
+        ContainerState::Terminated(_) if short && c.restarts >= 3 && &*pod.shape.restart_policy != "Never" && c.last.is_some() => {
+            Some(Loop { began, running: None })
+        }
         _ => None,
     }
 }
@@ -76,7 +79,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         None => "CrashLoopBackOff".to_owned(),
     };
     let since = if pod.ready == Tri::True { last.and_then(|t| t.finished) } else { pod.ready_since.or(pod.meta.created) };
-    let mut finding = judge.finding(severity, since, message).with("container", &*c.name, None).with("restarts", c.restarts.to_string(), None);
+    let mut finding =
+        judge.finding(severity, since, message).with("container", &*c.name, None).with("restarts", c.restarts.to_string(), None);
     if let Some(t) = last {
         finding = finding.with("last exit", exit(t.exit_code), t.finished);
         if let Some(reason) = t.reason.as_deref().filter(|r| *r != "Error") {

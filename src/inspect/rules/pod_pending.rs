@@ -57,10 +57,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with(cause, plural(*nodes), None);
     }
     let next = match causes.first().map_or(text, |(_, cause)| cause.as_str()) {
-        c if c.contains("Insufficient") || c.contains("Too many pods") => "Add nodes or free room; lower the request if it is far above use",
+        c if c.contains("Insufficient") || c.contains("Too many pods") => {
+            "Add nodes or free room; lower the request if it is far above use"
+        }
         c if c.contains("taint") => "Tolerate the taint or take it off the nodes",
         c if c.contains("unschedulable") => "Uncordon nodes that were cordoned",
-        c if c.contains("affinity") || c.contains("selector") || c.contains("spread") => "Loosen the affinity, selector or spread, or label nodes that fit",
+        c if c.contains("affinity") || c.contains("selector") || c.contains("spread") => {
+            "Loosen the affinity, selector or spread, or label nodes that fit"
+        }
         c if c.contains("volume") || c.contains("claim") => "Look at the claim: its volume, class and zone",
         _ => "Take away the constraint that the scheduler names",
     };
@@ -124,6 +128,9 @@ mod tests {
         fleet.put(Kind::Pod, [pending("Unschedulable", 400)]);
         let finding = fleet.finding(Kind::Pod, "p", "pod-pending").unwrap();
         assert_eq!(finding.message, "Pending: Insufficient cpu (5 nodes)");
-        assert_eq!((finding.evidence[1].what.as_str(), finding.evidence[1].value.as_str()), ("untolerated taint {dedicated: db}", "1 node"));
+        assert_eq!(
+            (finding.evidence[1].what.as_str(), finding.evidence[1].value.as_str()),
+            ("untolerated taint {dedicated: db}", "1 node")
+        );
     }
 }

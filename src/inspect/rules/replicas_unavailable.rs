@@ -9,7 +9,8 @@ use crate::inspect::{Finding, Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object, Time, Tri, Workload, WorkloadDetail};
 
 const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long without progress" };
-const CORE: Threshold = Threshold { name: "core-percent", default: "50%", doc: "a core workload with less than this available is critical" };
+const CORE: Threshold =
+    Threshold { name: "core-percent", default: "50%", doc: "a core workload with less than this available is critical" };
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "replicas-unavailable",
@@ -40,7 +41,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         } else {
             return Verdict::Fine;
         };
-        return super::after(judge.held_since_seen(hold), || with_counts(judge.finding(Severity::Warning, None, message), w).then("See whether the controller manager runs and what it logs"));
+        return super::after(judge.held_since_seen(hold), || {
+            with_counts(judge.finding(Severity::Warning, None, message), w).then("See whether the controller manager runs and what it logs")
+        });
     }
     let pods = judge.index.pods(judge.cluster, w.meta.uid);
     let bad: Vec<_> = pods.iter().copied().filter(|p| p.bad()).collect();
@@ -104,7 +107,10 @@ mod tests {
         assert_eq!(fleet.severity(Kind::Deployment, "d", "replicas-unavailable"), None);
         assert_eq!(fleet.wait(1).severity(Kind::Deployment, "d", "replicas-unavailable"), Some(Severity::Warning));
         let finding = short(0, 600).finding(Kind::Deployment, "d", "replicas-unavailable").unwrap().clone();
-        assert_eq!((finding.severity, finding.since, finding.message.as_str()), (Severity::Critical, Time::from_secs(NOW - 600), "2 not ready"));
+        assert_eq!(
+            (finding.severity, finding.since, finding.message.as_str()),
+            (Severity::Critical, Time::from_secs(NOW - 600), "2 not ready")
+        );
     }
 
     #[test]
@@ -121,18 +127,23 @@ mod tests {
         let sts = |available: i32| json!({"metadata": {"name": "s", "creationTimestamp": ago(90_000)}, "spec": {"replicas": 3}, "status": {"availableReplicas": available}});
         fleet.put(Kind::StatefulSet, [sts(2)]);
         assert_eq!(fleet.wait(599).severity(Kind::StatefulSet, "s", "replicas-unavailable"), None);
-        assert_eq!(fleet.wait(1).finding(Kind::StatefulSet, "s", "replicas-unavailable").map(|f| (f.since, f.message.as_str())), Some((None, "3 not made")));
+        assert_eq!(
+            fleet.wait(1).finding(Kind::StatefulSet, "s", "replicas-unavailable").map(|f| (f.since, f.message.as_str())),
+            Some((None, "3 not made"))
+        );
         fleet.put(Kind::StatefulSet, [sts(1)]);
-        assert_eq!(fleet.severity(Kind::StatefulSet, "s", "replicas-unavailable"), Some(Severity::Warning), "a change does not begin the hold anew");
+        assert_eq!(
+            fleet.severity(Kind::StatefulSet, "s", "replicas-unavailable"),
+            Some(Severity::Warning),
+            "a change does not begin the hold anew"
+        );
         fleet.put(Kind::StatefulSet, [sts(3)]);
         assert_eq!(fleet.severity(Kind::StatefulSet, "s", "replicas-unavailable"), None);
     }
 
     #[test]
     fn whole_but_misplaced_or_not_acted_upon() {
-        let ds = |misscheduled: i32, observed: i64| {
-            json!({"metadata": {"name": "d", "generation": 3}, "status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 2, "numberAvailable": 2, "numberMisscheduled": misscheduled, "observedGeneration": observed}})
-        };
+        let ds = |misscheduled: i32, observed: i64| json!({"metadata": {"name": "d", "generation": 3}, "status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 2, "numberAvailable": 2, "numberMisscheduled": misscheduled, "observedGeneration": observed}});
         for (object, severity) in [(ds(0, 3), None), (ds(1, 3), Some(Severity::Warning)), (ds(0, 2), Some(Severity::Warning))] {
             let mut fleet = Fleet::default();
             fleet.put(Kind::DaemonSet, [object.clone()]);

@@ -8,7 +8,8 @@ use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Amount, Kind, Object, Time, Tri, Workload, WorkloadDetail};
 
 const AFTER: Threshold = Threshold { name: "after", default: "15m", doc: "how long a rollout must not move" };
-const FORGOTTEN: Threshold = Threshold { name: "forgotten-after", default: "24h", doc: "when a paused or partitioned rollout counts as forgotten" };
+const FORGOTTEN: Threshold =
+    Threshold { name: "forgotten-after", default: "24h", doc: "when a paused or partitioned rollout counts as forgotten" };
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "rollout-stuck",
@@ -47,12 +48,16 @@ fn stand(w: &Workload) -> Stand {
                 moving
             }
         }
-        WorkloadDetail::StatefulSet { strategy, .. } | WorkloadDetail::DaemonSet { strategy, .. } if &**strategy == "OnDelete" => Stand::Done,
-        WorkloadDetail::StatefulSet { partition, current_revision, update_revision, .. } => match (*partition > 0, current_revision != update_revision) {
-            (_, false) => Stand::Done,
-            (true, true) => Stand::Held(None, "held at its partition"),
-            (false, true) => Stand::Moving,
-        },
+        WorkloadDetail::StatefulSet { strategy, .. } | WorkloadDetail::DaemonSet { strategy, .. } if &**strategy == "OnDelete" => {
+            Stand::Done
+        }
+        WorkloadDetail::StatefulSet { partition, current_revision, update_revision, .. } => {
+            match (*partition > 0, current_revision != update_revision) {
+                (_, false) => Stand::Done,
+                (true, true) => Stand::Held(None, "held at its partition"),
+                (false, true) => Stand::Moving,
+            }
+        }
         _ => moving,
     }
 }
@@ -77,7 +82,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     let pods = judge.index.pods(judge.cluster, w.meta.uid);
-    let newest = judge.index.owned(judge.cluster, w.meta.uid).filter(|o| o.kind() == Kind::ReplicaSet).filter_map(|o| o.meta().created).max();
+    let newest =
+        judge.index.owned(judge.cluster, w.meta.uid).filter(|o| o.kind() == Kind::ReplicaSet).filter_map(|o| o.meta().created).max();
     let moved = last_progress(pods.iter().copied()).max(newest);
     let (since, hold, what) = match stand {
         Stand::Late(since) => (since, 0, "rollout past its deadline"),

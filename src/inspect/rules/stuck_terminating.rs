@@ -45,9 +45,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     after(judge.held(since.secs() + 1, judge.value(threshold)), || {
         let finalizers = object.meta().finalizers.join(", ");
         let (message, next) = match object {
-            _ if !finalizers.is_empty() => (format!("Terminating, held by {finalizers}"), "Repair the controller that owns the finalizer; only last take the finalizer away"),
-            Object::Pod(_) => ("Terminating".to_owned(), "See whether its node's kubelet answers; if the node is gone for good, taint it out-of-service"),
-            Object::Namespace(_) => ("Terminating".to_owned(), "The conditions say what remains or which API does not answer: repair that first"),
+            _ if !finalizers.is_empty() => (
+                format!("Terminating, held by {finalizers}"),
+                "Repair the controller that owns the finalizer; only last take the finalizer away",
+            ),
+            Object::Pod(_) => {
+                ("Terminating".to_owned(), "See whether its node's kubelet answers; if the node is gone for good, taint it out-of-service")
+            }
+            Object::Namespace(_) => {
+                ("Terminating".to_owned(), "The conditions say what remains or which API does not answer: repair that first")
+            }
             _ => ("Terminating".to_owned(), "See what it still owns (foreground deletion waits for its dependents)"),
         };
         let mut finding = judge.finding(Severity::Warning, Some(since), message).with("should be gone since", since.rfc3339(), Some(since));

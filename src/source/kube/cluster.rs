@@ -4,8 +4,8 @@
 //! does after an error is `watcher`'s.
 
 use super::discovery::Discovery;
-use super::health::{Health, Proof};
 pub use super::health::Timing;
+use super::health::{Health, Proof};
 use super::kinds::Kinds;
 use super::watcher::{Fault, Link, Note, Out, Scope, Watcher, What};
 use crate::client::{BudgetConfig, ClientError, ExecPool, ReadClient, Target};
@@ -177,7 +177,12 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(source: ClusterSource, tx: mpsc::Sender<Batch>, commands: mpsc::UnboundedReceiver<Command>, client: watch::Sender<Option<ReadClient>>) -> Self {
+    fn new(
+        source: ClusterSource,
+        tx: mpsc::Sender<Batch>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        client: watch::Sender<Option<ReadClient>>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             out: Out { cluster: source.id, generation: Generation(0), tx },
@@ -328,7 +333,8 @@ impl Supervisor {
                 self.parked.insert(watcher.scope.clone(), watcher);
             }
             None => {
-                let crashed: Vec<_> = self.running.extract_if(|_, (stop, task)| task.is_finished() && !stop.is_cancelled()).map(|(scope, _)| scope).collect();
+                let crashed: Vec<_> =
+                    self.running.extract_if(|_, (stop, task)| task.is_finished() && !stop.is_cancelled()).map(|(scope, _)| scope).collect();
                 for scope in crashed {
                     tracing::error!(cluster = self.out.cluster.0, kind = scope.kind.name(), "a watcher crashed");
                     self.kinds.note(scope.clone(), What::Failing(ClientError::Decode { message: "crashed".to_owned() }));
@@ -379,7 +385,9 @@ impl Supervisor {
                 match result {
                     Ok(trip) => self.proved(trip).await?,
                     // It answers: overloaded, or it will not tell.
-                    Err(ClientError::TooManyRequests { .. } | ClientError::Forbidden { .. } | ClientError::NotFound { .. }) => self.proved(Duration::ZERO).await?,
+                    Err(ClientError::TooManyRequests { .. } | ClientError::Forbidden { .. } | ClientError::NotFound { .. }) => {
+                        self.proved(Duration::ZERO).await?
+                    }
                     Err(error) => self.failed(&error),
                 }
             }

@@ -85,7 +85,15 @@ async fn lab_clusters_go_live_with_every_row() {
         let (name, pool, timing) = (target.name.clone(), ExecPool::default(), Timing::default());
         let (tx, mut rx) = mpsc::channel(256);
         let began = Instant::now();
-        let source = ClusterSource { id: ClusterId(1), target: target.clone(), kinds: Kind::ALL.to_vec(), namespaces: None, budget: BudgetConfig::default(), pool: pool.clone(), timing };
+        let source = ClusterSource {
+            id: ClusterId(1),
+            target: target.clone(),
+            kinds: Kind::ALL.to_vec(),
+            namespaces: None,
+            budget: BudgetConfig::default(),
+            pool: pool.clone(),
+            timing,
+        };
         let handle = spawn_cluster(source, tx);
         let mut seen = Seen::default();
         seen.until(&mut rx, Duration::from_secs(10), "rows", |s| s.rows.values().any(|r| !r.is_empty())).await;
@@ -105,11 +113,17 @@ async fn lab_clusters_go_live_with_every_row() {
             loop {
                 let list = client.get_json(&path).await.unwrap();
                 let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-                let theirs: std::collections::BTreeMap<_, _> = list["items"].as_array().unwrap().iter().map(|o| (text(&o["metadata"]["uid"]), text(&o["metadata"]["resourceVersion"]))).collect();
+                let theirs: std::collections::BTreeMap<_, _> = list["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|o| (text(&o["metadata"]["uid"]), text(&o["metadata"]["resourceVersion"])))
+                    .collect();
                 while let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(100), rx.recv()).await {
                     seen.fold(batch);
                 }
-                let ours = seen.rows.get(&kind).into_iter().flatten().map(|(uid, o)| (uid.to_string(), o.meta().version.to_string())).collect();
+                let ours =
+                    seen.rows.get(&kind).into_iter().flatten().map(|(uid, o)| (uid.to_string(), o.meta().version.to_string())).collect();
                 if theirs == ours {
                     eprintln!("{name}: {} {}", ours.len(), kind.plural());
                     break;
@@ -137,13 +151,22 @@ fn fast() -> Timing {
 fn follow(target: Target, kinds: &[Kind]) -> (Handle, mpsc::Receiver<Batch>) {
     install_crypto_provider();
     let (tx, rx) = mpsc::channel(256);
-    let source = ClusterSource { id: ClusterId(3), target, kinds: kinds.to_vec(), namespaces: None, budget: BudgetConfig::default(), pool: ExecPool::default(), timing: fast() };
+    let source = ClusterSource {
+        id: ClusterId(3),
+        target,
+        kinds: kinds.to_vec(),
+        namespaces: None,
+        budget: BudgetConfig::default(),
+        pool: ExecPool::default(),
+        timing: fast(),
+    };
     (spawn_cluster(source, tx), rx)
 }
 
 /// Two pods, and watches that say nothing.
 fn calm(ask: &Ask) -> Option<Reply> {
-    (ask.path == "/api/v1/pods").then(|| if ask.watch() { Reply::proto(Vec::new()).hang() } else { Reply::proto(pod_list("5", ["a".into(), "b".into()])) })
+    (ask.path == "/api/v1/pods")
+        .then(|| if ask.watch() { Reply::proto(Vec::new()).hang() } else { Reply::proto(pod_list("5", ["a".into(), "b".into()])) })
 }
 
 const SOON: Duration = Duration::from_secs(10);

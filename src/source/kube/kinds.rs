@@ -90,7 +90,12 @@ impl Kinds {
     /// A watcher's note; says whether something else is to be watched now.
     pub fn note(&mut self, scope: Scope, what: What) -> bool {
         let kind = scope.kind;
-        if matches!(what, What::Forbidden) && scope.namespace.is_none() && kind.info().namespaced && self.fallback.is_some() && self.narrowed.insert(kind) {
+        if matches!(what, What::Forbidden)
+            && scope.namespace.is_none()
+            && kind.info().namespaced
+            && self.fallback.is_some()
+            && self.narrowed.insert(kind)
+        {
             self.scopes.remove(&scope);
             return true;
         }
@@ -116,7 +121,8 @@ impl Kinds {
 
     /// Kinds whose first list is through, of all.
     pub fn progress(&self) -> (u16, u16) {
-        let settled = |kind: &&Kind| self.is_absent(**kind) || self.scopes(**kind).iter().all(|s| self.scopes.get(s).is_some_and(|s| s.settled));
+        let settled =
+            |kind: &&Kind| self.is_absent(**kind) || self.scopes(**kind).iter().all(|s| self.scopes.get(s).is_some_and(|s| s.settled));
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         (count(self.kinds.iter().filter(settled).count()), count(self.kinds.len()))
     }
@@ -144,7 +150,8 @@ impl Kinds {
         if self.is_absent(kind) {
             return KindState::Missing;
         }
-        let states: Vec<_> = self.scopes(kind).iter().map(|s| self.scopes.get(s).map_or(&KindState::Waiting, |s| &s.state)).cloned().collect();
+        let states: Vec<_> =
+            self.scopes(kind).iter().map(|s| self.scopes.get(s).map_or(&KindState::Waiting, |s| &s.state)).cloned().collect();
         // What is most in need of being known goes first; some permission is enough to show what there is.
         let rank = |state: &KindState| match state {
             KindState::Failing { .. } => 0,

@@ -60,7 +60,9 @@ pub struct LogLine {
 pub enum LogEvent {
     Lines(Vec<LogLine>),
     /// No more for now, the reason in words; attempts go on.
-    Waiting { reason: Str },
+    Waiting {
+        reason: Str,
+    },
     /// Nothing comes after this.
     Ended(LogEnd),
 }
@@ -74,9 +76,13 @@ pub enum LogEnd {
     ContainerEnded,
     PodGone,
     /// 403: the permission that is missing.
-    Forbidden { missing: Str },
+    Forbidden {
+        missing: Str,
+    },
     /// The reason in words.
-    Failed { reason: Str },
+    Failed {
+        reason: Str,
+    },
 }
 
 /// Reads the log into `tx`, waiting while that is full, until it ends or nobody listens.
@@ -122,7 +128,9 @@ impl Log {
         let mut backoff = Backoff::default();
         let mut last = !self.request.follow || self.request.previous;
         loop {
-            let Some(client) = reader.wait().await else { return Some(LogEnd::Failed { reason: "the cluster is no longer followed".into() }) };
+            let Some(client) = reader.wait().await else {
+                return Some(LogEnd::Failed { reason: "the cluster is no longer followed".into() });
+            };
             let outcome = self.round(&client, last).await;
             if std::mem::take(&mut self.fresh) {
                 backoff.reset();
@@ -134,7 +142,9 @@ impl Log {
                 Ok(Round::End) => None,
                 Err(ClientError::NotFound { .. }) => return Some(LogEnd::PodGone),
                 Err(ClientError::Forbidden { .. }) => return Some(LogEnd::Forbidden { missing: "get pods/log".into() }),
-                Err(ClientError::Invalid { message }) if !self.request.follow || self.request.previous => return Some(LogEnd::Failed { reason: message.into() }),
+                Err(ClientError::Invalid { message }) if !self.request.follow || self.request.previous => {
+                    return Some(LogEnd::Failed { reason: message.into() });
+                }
                 Err(error) => Some(error),
             };
             if last && backoff.attempts() + 1 >= ATTEMPTS {
@@ -282,7 +292,13 @@ impl Log {
             self.place = Place::Second(self.seen.second);
         }
         self.fresh = true;
-        Some(LogLine { time: piece.time, pod: self.request.pod.name.clone(), container: self.request.container.clone(), text: piece.text, cut: piece.cut })
+        Some(LogLine {
+            time: piece.time,
+            pod: self.request.pod.name.clone(),
+            container: self.request.container.clone(),
+            text: piece.text,
+            cut: piece.cut,
+        })
     }
 
     /// How the container stands.
@@ -312,7 +328,9 @@ fn standing(pod: &Value, request: &LogRequest) -> Standing {
         return Standing::Ended;
     }
     let statuses = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].into_iter();
-    let found = statuses.flat_map(|list| status[list].as_array().into_iter().flatten().map(move |c| (list, c))).find(|(_, c)| c["name"] == *request.container);
+    let found = statuses
+        .flat_map(|list| status[list].as_array().into_iter().flatten().map(move |c| (list, c)))
+        .find(|(_, c)| c["name"] == *request.container);
     let Some((list, container)) = found else { return Standing::Waiting("the container is not there yet".to_owned()) };
     let state = &container["state"];
     if let Some(ended) = state["terminated"].as_object() {

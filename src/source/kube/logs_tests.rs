@@ -14,7 +14,9 @@ fn request(follow: bool) -> LogRequest {
 }
 
 fn pod(state: &serde_json::Value, restart: &str) -> Reply {
-    Reply::json(&json!({ "metadata": { "uid": "u" }, "spec": { "restartPolicy": restart }, "status": { "phase": "Running", "containerStatuses": [{ "name": "c", "state": state }] } }))
+    Reply::json(
+        &json!({ "metadata": { "uid": "u" }, "spec": { "restartPolicy": restart }, "status": { "phase": "Running", "containerStatuses": [{ "name": "c", "state": state }] } }),
+    )
 }
 
 fn ended(code: i64) -> serde_json::Value {
@@ -44,7 +46,11 @@ fn texts(lines: &[LogLine]) -> Vec<&str> {
 /// A log as a kubelet has it: since a second, from a line on.
 fn log(lines: &[(&str, &str)], ask: &Ask) -> String {
     let since = ask.get("sinceTime").map(|t| t.replace("%3A", ":").trim_end_matches('Z').to_owned()).unwrap_or_default();
-    lines.iter().filter(|(time, _)| time.get(..since.len()).is_some_and(|t| t >= since.as_str())).map(|(time, text)| format!("{time} {text}\n")).collect()
+    lines
+        .iter()
+        .filter(|(time, _)| time.get(..since.len()).is_some_and(|t| t >= since.as_str()))
+        .map(|(time, text)| format!("{time} {text}\n"))
+        .collect()
 }
 
 const WRITTEN: [(&str, &str); 7] = [
@@ -60,7 +66,11 @@ const WRITTEN: [(&str, &str); 7] = [
 #[tokio::test]
 async fn a_broken_connection_loses_and_doubles_nothing() {
     // Broken in the middle of the fourth line, then in the middle of the sixth, then after everything.
-    let cuts = [log(&WRITTEN[..3], &Ask { path: String::new(), query: String::new(), accept: String::new(), encoding: String::new() }).len() + 40, 200, 0];
+    let cuts = [
+        log(&WRITTEN[..3], &Ask { path: String::new(), query: String::new(), accept: String::new(), encoding: String::new() }).len() + 40,
+        200,
+        0,
+    ];
     let round = AtomicUsize::new(0);
     let mock = Mock::start(move |ask| match ask.path.as_str() {
         LOG => {
@@ -112,12 +122,17 @@ async fn a_restart_is_waited_for_and_the_new_run_follows() {
 #[tokio::test]
 async fn ends_have_reasons() {
     let answer = Mutex::new(Reply::status(200, "", ""));
-    let mock = Mock::start(move |ask| (ask.path == LOG).then(|| std::mem::replace(&mut *answer.lock().unwrap(), Reply::status(404, "NotFound", "gone")))).await;
+    let mock = Mock::start(move |ask| {
+        (ask.path == LOG).then(|| std::mem::replace(&mut *answer.lock().unwrap(), Reply::status(404, "NotFound", "gone")))
+    })
+    .await;
     assert_eq!(read(&mock, request(false)).await.1, LogEnd::Complete);
     assert_eq!(read(&mock, request(true)).await.1, LogEnd::PodGone);
     let mock = Mock::start(|ask| (ask.path == LOG).then(|| Reply::status(403, "Forbidden", "no"))).await;
     assert_eq!(read(&mock, request(true)).await.1, LogEnd::Forbidden { missing: "get pods/log".into() });
-    let mock = Mock::start(|ask| (ask.path == LOG).then(|| Reply::status(400, "BadRequest", "previous terminated container \"c\" not found"))).await;
+    let mock =
+        Mock::start(|ask| (ask.path == LOG).then(|| Reply::status(400, "BadRequest", "previous terminated container \"c\" not found")))
+            .await;
     let previous = LogRequest { previous: true, ..request(true) };
     assert_eq!(read(&mock, previous).await.1, LogEnd::Failed { reason: "previous terminated container \"c\" not found".into() });
 }

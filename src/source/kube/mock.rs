@@ -89,7 +89,10 @@ impl Reply {
         for (name, value) in &self.headers {
             response = response.header(*name, value);
         }
-        let more = self.then.map_or_else(|| futures::stream::empty().boxed(), |rx| futures::stream::unfold(rx, |mut rx| async { rx.recv().await.map(|p| (p, rx)) }).boxed());
+        let more = self.then.map_or_else(
+            || futures::stream::empty().boxed(),
+            |rx| futures::stream::unfold(rx, |mut rx| async { rx.recv().await.map(|p| (p, rx)) }).boxed(),
+        );
         let hang = if self.hang { futures::stream::pending().boxed() } else { futures::stream::empty().boxed() };
         // One piece at a time reaches the socket, else a break swallows those before it.
         let pieces = futures::stream::iter(self.pieces).then(|p| async {
@@ -166,7 +169,12 @@ impl Mock {
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
                         let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-                        let ask = Ask { path: request.uri().path().to_owned(), query: request.uri().query().unwrap_or_default().to_owned(), accept: header("accept"), encoding: header("accept-encoding") };
+                        let ask = Ask {
+                            path: request.uri().path().to_owned(),
+                            query: request.uri().query().unwrap_or_default().to_owned(),
+                            accept: header("accept"),
+                            encoding: header("accept-encoding"),
+                        };
                         log.lock().unwrap().push(ask.clone());
                         Ok::<_, Error>(answer(&ask).or_else(|| usual(&ask)).map_or_else(not_found, Reply::response))
                     }

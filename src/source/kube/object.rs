@@ -63,7 +63,12 @@ pub async fn follow(mut reader: Reader, object: ObjectRef, tx: mpsc::Sender<Obje
 }
 
 /// Fetches and watches once; says whether to go on.
-async fn round(client: &ReadClient, object: &ObjectRef, tx: &mpsc::Sender<ObjectUpdate>, backoff: &mut Backoff) -> Result<bool, ClientError> {
+async fn round(
+    client: &ReadClient,
+    object: &ObjectRef,
+    tx: &mpsc::Sender<ObjectUpdate>,
+    backoff: &mut Backoff,
+) -> Result<bool, ClientError> {
     let value = fetch(client, object).await?;
     let namespace = (!object.namespace.is_empty()).then_some(&*object.namespace);
     let version = version(&value).map(escape).unwrap_or_default();
@@ -96,7 +101,8 @@ async fn round(client: &ReadClient, object: &ObjectRef, tx: &mpsc::Sender<Object
         buffer.extend_from_slice(&chunk);
         while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
-            let mut event: Value = serde_json::from_slice(&line).map_err(|_| ClientError::Decode { message: "a broken watch event".into() })?;
+            let mut event: Value =
+                serde_json::from_slice(&line).map_err(|_| ClientError::Decode { message: "a broken watch event".into() })?;
             let value = event["object"].take();
             match event["type"].as_str() {
                 Some("ADDED" | "MODIFIED") if same(&value, object) => match send(tx, value).await {
@@ -135,14 +141,17 @@ mod tests {
     async fn an_object_is_followed_until_it_is_gone() {
         let mock = Mock::start(|ask| match ask.path.as_str() {
             "/api/v1/namespaces/ns/pods/a" => Some(Reply::json(&pod("a", 1))),
-            "/api/v1/namespaces/ns/pods" if ask.get("fieldSelector") == Some("metadata.name%3Da") && ask.get("resourceVersion") == Some("1") => {
+            "/api/v1/namespaces/ns/pods"
+                if ask.get("fieldSelector") == Some("metadata.name%3Da") && ask.get("resourceVersion") == Some("1") =>
+            {
                 let lines = [json!({ "type": "MODIFIED", "object": pod("a", 2) }), json!({ "type": "DELETED", "object": pod("a", 3) })];
                 Some(Reply::new(200, "application/json", lines.map(|l| format!("{l}\n")).concat()).cut(31).hang())
             }
             _ => None,
         })
         .await;
-        let object = ObjectRef { cluster: ClusterId(0), kind: Kind::Pod, namespace: "ns".into(), name: "a".into(), uid: Uid::parse("uid-a") };
+        let object =
+            ObjectRef { cluster: ClusterId(0), kind: Kind::Pod, namespace: "ns".into(), name: "a".into(), uid: Uid::parse("uid-a") };
         let client = mock.client().await;
         let other = ObjectRef { uid: Uid::parse("other"), ..object.clone() };
         assert!(matches!(fetch(&client, &other).await, Err(ClientError::NotFound { .. })), "another one of that name");

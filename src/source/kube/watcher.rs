@@ -320,7 +320,8 @@ impl Watcher {
 
     async fn watch(&mut self, link: &Link, version: String, backoff: &mut Backoff) -> Result<(), Fault> {
         let path = self.scope.kind.path(self.scope.namespace.as_deref());
-        let url = format!("{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}", WATCH.as_secs(), escape(&version));
+        let url =
+            format!("{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}", WATCH.as_secs(), escape(&version));
         let began = Instant::now();
         let mut answer = self.ask(link, &url).await?.fuse();
         self.live(link);
@@ -470,7 +471,12 @@ impl Frames {
     fn next(&mut self, kind: Kind, interner: &mut Interner) -> Result<Option<Event>, Fault> {
         if !self.json {
             let Some(frame) = self.proto.frame()? else { return Ok(None) };
-            return event(&frame.event, || decode_proto(kind, &frame.raw, interner).map_err(unreadable), || ClientError::from_status(&frame::seal("v1", "Status", frame.raw.to_vec()))).map(Some);
+            return event(
+                &frame.event,
+                || decode_proto(kind, &frame.raw, interner).map_err(unreadable),
+                || ClientError::from_status(&frame::seal("v1", "Status", frame.raw.to_vec())),
+            )
+            .map(Some);
         }
         let Some(end) = self.lines.iter().position(|b| *b == b'\n') else { return Ok(None) };
         let line: Vec<u8> = self.lines.drain(..=end).collect();

@@ -35,7 +35,9 @@ impl Rig {
         let limit = Instant::now() + Duration::from_secs(10);
         while !done(self) {
             let batch = tokio::time::timeout_at(limit, self.batches.recv()).await;
-            let Ok(Some(batch)) = batch else { panic!("{what}: {} rows, {} lists, {:?}", self.rows.len(), self.ended, self.mock.asks(PODS)) };
+            let Ok(Some(batch)) = batch else {
+                panic!("{what}: {} rows, {} lists, {:?}", self.rows.len(), self.ended, self.mock.asks(PODS))
+            };
             match batch.delta {
                 Delta::ListBegin { .. } => self.begun += 1,
                 Delta::ListEnd { .. } => self.ended += 1,
@@ -64,7 +66,11 @@ impl Rig {
     }
 
     fn queries(&self) -> Vec<String> {
-        self.mock.asks(PODS).iter().map(|a| if a.watch() { format!("watch {}", a.get("resourceVersion").unwrap()) } else { a.query.clone() }).collect()
+        self.mock
+            .asks(PODS)
+            .iter()
+            .map(|a| if a.watch() { format!("watch {}", a.get("resourceVersion").unwrap()) } else { a.query.clone() })
+            .collect()
     }
 }
 
@@ -127,7 +133,10 @@ async fn a_list_streams_in_gzip_and_any_cut_and_the_watch_goes_on_from_bookmarks
     assert_eq!(rig.queries(), ["resourceVersion=0", "watch 100", "watch 150"]);
     let asks = rig.mock.asks(PODS);
     assert_eq!((asks[0].encoding.as_str(), asks[1].encoding.as_str()), ("gzip", "identity"), "a compressed watch may lose members");
-    assert_eq!((asks[1].accept.as_str(), asks[1].get("allowWatchBookmarks"), asks[1].get("timeoutSeconds")), (frame::MEDIA_TYPE, Some("true"), Some("290")));
+    assert_eq!(
+        (asks[1].accept.as_str(), asks[1].get("allowWatchBookmarks"), asks[1].get("timeoutSeconds")),
+        (frame::MEDIA_TYPE, Some("true"), Some("290"))
+    );
 }
 
 #[tokio::test]
@@ -159,7 +168,8 @@ async fn an_expired_version_lists_again_and_not_from_the_cache() {
 async fn a_version_ahead_of_the_server_waits_as_it_says_and_lists() {
     let too_large = || {
         let mut body = status(504, "Timeout", "Too large resource version: 900, current: 100");
-        body["details"] = json!({ "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }], "retryAfterSeconds": 1 });
+        body["details"] =
+            json!({ "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }], "retryAfterSeconds": 1 });
         Reply::new(504, "application/json", body.to_string()).header("retry-after", "1")
     };
     let began = Instant::now();
@@ -175,7 +185,13 @@ async fn a_list_that_breaks_off_is_begun_again_and_ends_once() {
         let whole = pod_list("100", names(900));
         Reply::proto(whole[..whole.len() / 2].to_vec()).cut(4096)
     };
-    let mut rig = Rig::new(script(vec![answer(move || half().broken()), answer(half), answer(|| Reply::proto(pod_list("101", names(900)))), silent()])).await;
+    let mut rig = Rig::new(script(vec![
+        answer(move || half().broken()),
+        answer(half),
+        answer(|| Reply::proto(pod_list("101", names(900)))),
+        silent(),
+    ]))
+    .await;
     rig.until("list", |r| r.ended == 1).await;
     assert_eq!((rig.begun, rig.rows.len()), (3, 900), "broken off, and ended in the middle of an item");
 }
@@ -189,7 +205,9 @@ async fn what_cannot_be_read_lists_again() {
 
 #[tokio::test]
 async fn forbidden_is_said_and_not_asked_again_at_once() {
-    let mut rig = Rig::new(script(vec![answer(|| Reply::status(403, "Forbidden", "pods is forbidden: User \"u\" cannot list resource \"pods\""))])).await;
+    let mut rig =
+        Rig::new(script(vec![answer(|| Reply::status(403, "Forbidden", "pods is forbidden: User \"u\" cannot list resource \"pods\""))]))
+            .await;
     rig.note(|w| matches!(w, What::Forbidden)).await;
     sleep(Duration::from_millis(1500)).await;
     assert_eq!(rig.queries().len(), 1);
@@ -228,7 +246,8 @@ async fn a_server_without_protobuf_is_read_as_json_in_pages() {
 async fn a_burst_of_updates_is_few_batches() {
     let (tx, rx) = mpsc::channel(1);
     let rx = Mutex::new(Some(rx));
-    let mut rig = Rig::new(script(vec![listing(), answer(move || Reply::proto(Vec::new()).then(rx.lock().unwrap().take().unwrap()))])).await;
+    let mut rig =
+        Rig::new(script(vec![listing(), answer(move || Reply::proto(Vec::new()).then(rx.lock().unwrap().take().unwrap()))])).await;
     rig.until("list", |r| r.ended == 1).await;
     for n in 0..300u64 {
         tx.send(Ok(pod_frame("ADDED", &format!("burst-{n}"), 200 + n).into())).await.unwrap();

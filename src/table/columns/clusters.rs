@@ -1,7 +1,7 @@
 //! Clusters: how each is reached, and sums over its rows. A sum of a kind that is not seen is unknown, not zero.
 
-use super::*;
 use super::super::column::Show;
+use super::*;
 use crate::model::Time;
 use crate::store::Counts;
 
@@ -43,40 +43,195 @@ pub(super) static COLUMNS: &[Column] = &[
     KIND,
     NO_NAMESPACE,
     Column { show: Show::Hidden, ..NAME },
-    col("context", "CONTEXT", Unit::Text, |_, r| info(r, |c| c.info.contexts.first()), "The kubeconfig context that it is named after").width(6, 30).wide().leave(50),
-    col("contexts", "CONTEXTS", Unit::List, |_, r| info(r, |c| list(c.info.contexts.iter().map(|s| &**s))), "All contexts that are this cluster").hidden(),
-    col("state", "STATE", Unit::Text, |_, r| info(r, |c| c.state.word()), "connecting, syncing, live, stale, unauthorized or unreachable").width(5, 12).leave(0).tone(|ctx, r, _| bad(ctx, r)),
+    col("context", "CONTEXT", Unit::Text, |_, r| info(r, |c| c.info.contexts.first()), "The kubeconfig context that it is named after")
+        .width(6, 30)
+        .wide()
+        .leave(50),
+    col(
+        "contexts",
+        "CONTEXTS",
+        Unit::List,
+        |_, r| info(r, |c| list(c.info.contexts.iter().map(|s| &**s))),
+        "All contexts that are this cluster",
+    )
+    .hidden(),
+    col("state", "STATE", Unit::Text, |_, r| info(r, |c| c.state.word()), "connecting, syncing, live, stale, unauthorized or unreachable")
+        .width(5, 12)
+        .leave(0)
+        .tone(|ctx, r, _| bad(ctx, r)),
     col("state_age_s", "FOR", Unit::Seconds, |_, r| info(r, |c| moment(c.since)), "Since it is in that state").leave(30),
-    col("age_s", "SEEN", Unit::Seconds, |_, r| info(r, |c| moment(c.alive)), "Since the last proof of life: the age of what is shown").leave(8),
-    col("message", "MESSAGE", Unit::Text, |_, r| info(r, |c| c.state.reason()), "Why it is not live, in words").width(10, 60).wide().leave(55),
-    col("nodes_ready", "NODES", Unit::Ratio, |_, r| sum(r, Kind::Node, |c| Value::Ratio(c.nodes_ready.into(), c.nodes.into())), "Ready nodes of all; JSON has the ready").leave(1).tone(ratio_tone),
+    col("age_s", "SEEN", Unit::Seconds, |_, r| info(r, |c| moment(c.alive)), "Since the last proof of life: the age of what is shown")
+        .leave(8),
+    col("message", "MESSAGE", Unit::Text, |_, r| info(r, |c| c.state.reason()), "Why it is not live, in words")
+        .width(10, 60)
+        .wide()
+        .leave(55),
+    col(
+        "nodes_ready",
+        "NODES",
+        Unit::Ratio,
+        |_, r| sum(r, Kind::Node, |c| Value::Ratio(c.nodes_ready.into(), c.nodes.into())),
+        "Ready nodes of all; JSON has the ready",
+    )
+    .leave(1)
+    .tone(ratio_tone),
     col("nodes", "NODES-ALL", Unit::Number, |_, r| sum(r, Kind::Node, |c| c.nodes), "Nodes").hidden(),
-    col("nodes_cordoned", "CORDONED", Unit::Number, |_, r| sum(r, Kind::Node, |c| c.cordoned), "Cordoned nodes").wide().leave(45).tone(some_tone),
+    col("nodes_cordoned", "CORDONED", Unit::Number, |_, r| sum(r, Kind::Node, |c| c.cordoned), "Cordoned nodes")
+        .wide()
+        .leave(45)
+        .tone(some_tone),
     col("pods", "PODS", Unit::Number, |_, r| sum(r, Kind::Pod, |c| c.pods), "Pods").leave(20),
-    col("pods_bad", "BAD", Unit::Number, |_, r| sum(r, Kind::Pod, |c| c.pods_bad), "Pods that are not as they should be: not ready, pending, failed, not being deleted").leave(2).tone(some_tone),
-    col("pods_pending", "PEND", Unit::Number, |_, r| sum(r, Kind::Pod, |c| c.pods_pending), "Pods with phase Pending that are not being deleted").leave(4).tone(some_tone),
-    col("pending_trend", "PENDING", Unit::Trend, |_, r| info(r, |c| Value::Trend(c.pending.values())), "Pending pods over the last half hour").wide().leave(60),
-    col("hpas_at_max", "MAX", Unit::Number, |_, r| sum(r, Kind::Hpa, |c| c.hpas_at_max), "HPAs at their maximum that are not pinned there").leave(6).tone(some_tone),
-    col("pdbs_zero", "PDB0", Unit::Number, |_, r| sum(r, Kind::Pdb, |c| c.pdbs_zero), "Budgets that allow nothing while they cover pods").leave(7).tone(some_tone),
-    col("workloads_short", "SHORT", Unit::Number, |_, r| short(r), "Workloads with fewer available pods than wanted, and failed Jobs").leave(5).tone(some_tone),
-    col("cpu_request_percent", "CPU%", Unit::Percent, |_, r| both(r, |c| percent(c.cpu_request_m, c.cpu_allocatable_m)), "Requested CPU of allocatable, rounded down").leave(3).tone(full_tone),
-    col("cpu_request_m", "CPU", Unit::Millicores, |_, r| sum(r, Kind::Pod, |c| Value::Millicores(c.cpu_request_m)), "CPU requested by pods that are on a node and have not ended").wide().leave(46),
-    col("cpu_allocatable_m", "CPU-ALLOC", Unit::Millicores, |_, r| sum(r, Kind::Node, |c| Value::Millicores(c.cpu_allocatable_m)), "Allocatable CPU of all nodes").wide().leave(47),
-    col("memory_request_percent", "MEM%", Unit::Percent, |_, r| both(r, |c| percent(c.memory_request, c.memory_allocatable)), "Requested memory of allocatable, rounded down").leave(3).tone(full_tone),
-    col("memory_request_bytes", "MEM", Unit::Bytes, |_, r| sum(r, Kind::Pod, |c| Value::Bytes(c.memory_request)), "Memory requested by pods that are on a node and have not ended").wide().leave(48),
-    col("memory_allocatable_bytes", "MEM-ALLOC", Unit::Bytes, |_, r| sum(r, Kind::Node, |c| Value::Bytes(c.memory_allocatable)), "Allocatable memory of all nodes").wide().leave(49),
-    col("restarts", "RESTARTS", Unit::Number, |_, r| sum(r, Kind::Pod, |c| c.restarts), "Restarts of all containers of the pods there are").hidden(),
-    col("restarts_trend", "RESTARTED", Unit::Trend, |_, r| info(r, |c| Value::Trend(c.restarts.values())), "Restarts over the last half hour").wide().leave(61),
+    col(
+        "pods_bad",
+        "BAD",
+        Unit::Number,
+        |_, r| sum(r, Kind::Pod, |c| c.pods_bad),
+        "Pods that are not as they should be: not ready, pending, failed, not being deleted",
+    )
+    .leave(2)
+    .tone(some_tone),
+    col(
+        "pods_pending",
+        "PEND",
+        Unit::Number,
+        |_, r| sum(r, Kind::Pod, |c| c.pods_pending),
+        "Pods with phase Pending that are not being deleted",
+    )
+    .leave(4)
+    .tone(some_tone),
+    col(
+        "pending_trend",
+        "PENDING",
+        Unit::Trend,
+        |_, r| info(r, |c| Value::Trend(c.pending.values())),
+        "Pending pods over the last half hour",
+    )
+    .wide()
+    .leave(60),
+    col("hpas_at_max", "MAX", Unit::Number, |_, r| sum(r, Kind::Hpa, |c| c.hpas_at_max), "HPAs at their maximum that are not pinned there")
+        .leave(6)
+        .tone(some_tone),
+    col("pdbs_zero", "PDB0", Unit::Number, |_, r| sum(r, Kind::Pdb, |c| c.pdbs_zero), "Budgets that allow nothing while they cover pods")
+        .leave(7)
+        .tone(some_tone),
+    col("workloads_short", "SHORT", Unit::Number, |_, r| short(r), "Workloads with fewer available pods than wanted, and failed Jobs")
+        .leave(5)
+        .tone(some_tone),
+    col(
+        "cpu_request_percent",
+        "CPU%",
+        Unit::Percent,
+        |_, r| both(r, |c| percent(c.cpu_request_m, c.cpu_allocatable_m)),
+        "Requested CPU of allocatable, rounded down",
+    )
+    .leave(3)
+    .tone(full_tone),
+    col(
+        "cpu_request_m",
+        "CPU",
+        Unit::Millicores,
+        |_, r| sum(r, Kind::Pod, |c| Value::Millicores(c.cpu_request_m)),
+        "CPU requested by pods that are on a node and have not ended",
+    )
+    .wide()
+    .leave(46),
+    col(
+        "cpu_allocatable_m",
+        "CPU-ALLOC",
+        Unit::Millicores,
+        |_, r| sum(r, Kind::Node, |c| Value::Millicores(c.cpu_allocatable_m)),
+        "Allocatable CPU of all nodes",
+    )
+    .wide()
+    .leave(47),
+    col(
+        "memory_request_percent",
+        "MEM%",
+        Unit::Percent,
+        |_, r| both(r, |c| percent(c.memory_request, c.memory_allocatable)),
+        "Requested memory of allocatable, rounded down",
+    )
+    .leave(3)
+    .tone(full_tone),
+    col(
+        "memory_request_bytes",
+        "MEM",
+        Unit::Bytes,
+        |_, r| sum(r, Kind::Pod, |c| Value::Bytes(c.memory_request)),
+        "Memory requested by pods that are on a node and have not ended",
+    )
+    .wide()
+    .leave(48),
+    col(
+        "memory_allocatable_bytes",
+        "MEM-ALLOC",
+        Unit::Bytes,
+        |_, r| sum(r, Kind::Node, |c| Value::Bytes(c.memory_allocatable)),
+        "Allocatable memory of all nodes",
+    )
+    .wide()
+    .leave(49),
+    col("restarts", "RESTARTS", Unit::Number, |_, r| sum(r, Kind::Pod, |c| c.restarts), "Restarts of all containers of the pods there are")
+        .hidden(),
+    col(
+        "restarts_trend",
+        "RESTARTED",
+        Unit::Trend,
+        |_, r| info(r, |c| Value::Trend(c.restarts.values())),
+        "Restarts over the last half hour",
+    )
+    .wide()
+    .leave(61),
     col("hpas", "HPAS", Unit::Number, |_, r| sum(r, Kind::Hpa, |c| c.hpas), "HorizontalPodAutoscalers").hidden(),
     col("pdbs", "PDBS", Unit::Number, |_, r| sum(r, Kind::Pdb, |c| c.pdbs), "PodDisruptionBudgets").hidden(),
-    col("warnings", "WARNINGS", Unit::Number, |_, r| sum(r, Kind::Event, |c| c.warnings), "Events of type Warning that the server still keeps").hidden(),
-    col("latency_ms", "API", Unit::Millis, |_, r| info(r, |c| c.latency_ms.map(|ms| Value::Millis(ms.into()))), "Round trip of a small request").leave(9),
-    col("latency_trend", "LATENCY", Unit::Trend, |_, r| info(r, |c| Value::Trend(c.latency.values())), "Round trips over the last half hour").leave(35),
+    col(
+        "warnings",
+        "WARNINGS",
+        Unit::Number,
+        |_, r| sum(r, Kind::Event, |c| c.warnings),
+        "Events of type Warning that the server still keeps",
+    )
+    .hidden(),
+    col(
+        "latency_ms",
+        "API",
+        Unit::Millis,
+        |_, r| info(r, |c| c.latency_ms.map(|ms| Value::Millis(ms.into()))),
+        "Round trip of a small request",
+    )
+    .leave(9),
+    col(
+        "latency_trend",
+        "LATENCY",
+        Unit::Trend,
+        |_, r| info(r, |c| Value::Trend(c.latency.values())),
+        "Round trips over the last half hour",
+    )
+    .leave(35),
     col("version", "VERSION", Unit::Text, |_, r| info(r, |c| c.version.as_ref()), "The server's version").width(6, 16).leave(25).tone(dim),
-    col("tier", "TIER", Unit::Text, |_, r| info(r, |c| c.info.tier.as_ref()), "production, staging or development, from the configuration").width(4, 11).leave(40),
-    col("group", "GROUP", Unit::Text, |_, r| info(r, |c| c.info.group.as_ref()), "Group or room, from the configuration").width(5, 16).leave(41),
+    col("tier", "TIER", Unit::Text, |_, r| info(r, |c| c.info.tier.as_ref()), "production, staging or development, from the configuration")
+        .width(4, 11)
+        .leave(40),
+    col("group", "GROUP", Unit::Text, |_, r| info(r, |c| c.info.group.as_ref()), "Group or room, from the configuration")
+        .width(5, 16)
+        .leave(41),
     col("server", "SERVER", Unit::Text, |_, r| info(r, |c| &c.info.server), "The API server's address").hidden(),
-    col("read_only", "READ-ONLY", Unit::Text, |_, r| info(r, |c| c.info.read_only.as_ref()), "Why nothing may be written, when nothing may").wide().leave(56),
-    col("requests_sent", "REQUESTS", Unit::Number, |_, r| info(r, |c| Value::Int(i64::try_from(c.requests).unwrap_or(i64::MAX))), "Requests sent since the start").hidden(),
+    col(
+        "read_only",
+        "READ-ONLY",
+        Unit::Text,
+        |_, r| info(r, |c| c.info.read_only.as_ref()),
+        "Why nothing may be written, when nothing may",
+    )
+    .wide()
+    .leave(56),
+    col(
+        "requests_sent",
+        "REQUESTS",
+        Unit::Number,
+        |_, r| info(r, |c| Value::Int(i64::try_from(c.requests).unwrap_or(i64::MAX))),
+        "Requests sent since the start",
+    )
+    .hidden(),
     col("requests_waiting", "WAITING", Unit::Number, |_, r| info(r, |c| c.waiting), "Requests that wait in the budget").hidden(),
 ];

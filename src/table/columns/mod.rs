@@ -22,10 +22,31 @@ use std::borrow::Cow;
 
 /// Short names that filters and `--sort` take besides ids and titles; the first that the subject has wins.
 pub(super) const ALIASES: &[(&str, &str)] = &[
-    ("ns", "namespace"), ("age", "age_s"), ("cpu", "cpu_request_m"), ("mem", "memory_request_bytes"), ("memory", "memory_request_bytes"), ("cpu_limit", "cpu_limit_m"), ("mem_limit", "memory_limit_bytes"),
-    ("cpu%", "cpu_request_percent"), ("mem%", "memory_request_percent"), ("label", "labels"), ("image", "images"), ("taint", "taints"), ("exit", "last_exit_code"), ("reason", "last_reason"), ("msg", "message"),
-    ("cl", "cluster"), ("replicas", "ready"), ("obj", "object"), ("max", "max_replicas"), ("min", "min_replicas"), ("allowed", "disruptions_allowed"), ("latency", "latency_ms"), ("role", "roles"),
-    ("last", "last_seen_age_s"), ("first", "first_seen_age_s"),
+    ("ns", "namespace"),
+    ("age", "age_s"),
+    ("cpu", "cpu_request_m"),
+    ("mem", "memory_request_bytes"),
+    ("memory", "memory_request_bytes"),
+    ("cpu_limit", "cpu_limit_m"),
+    ("mem_limit", "memory_limit_bytes"),
+    ("cpu%", "cpu_request_percent"),
+    ("mem%", "memory_request_percent"),
+    ("label", "labels"),
+    ("image", "images"),
+    ("taint", "taints"),
+    ("exit", "last_exit_code"),
+    ("reason", "last_reason"),
+    ("msg", "message"),
+    ("cl", "cluster"),
+    ("replicas", "ready"),
+    ("obj", "object"),
+    ("max", "max_replicas"),
+    ("min", "min_replicas"),
+    ("allowed", "disruptions_allowed"),
+    ("latency", "latency_ms"),
+    ("role", "roles"),
+    ("last", "last_seen_age_s"),
+    ("first", "first_seen_age_s"),
 ];
 
 /// A subject's columns.
@@ -48,16 +69,42 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
     }
 }
 
-const CLUSTER: Column = col("cluster", "CLUSTER", Unit::Text, |_, r| (&r.cluster().info.name).into(), "Cluster: its display name from the configuration, else the context's").width(5, 20).leave(0);
+const CLUSTER: Column = col(
+    "cluster",
+    "CLUSTER",
+    Unit::Text,
+    |_, r| (&r.cluster().info.name).into(),
+    "Cluster: its display name from the configuration, else the context's",
+)
+.width(5, 20)
+.leave(0);
 const KIND: Column = col("kind", "KIND", Unit::Text, |_, r| kind(r).into(), "Kind of the object: `kind`").width(3, 11).hidden();
-const NAMESPACE: Column = col("namespace", "NAMESPACE", Unit::Text, |_, r| r.namespace().into(), "Namespace: `metadata.namespace`").width(6, 24).leave(0);
+const NAMESPACE: Column =
+    col("namespace", "NAMESPACE", Unit::Text, |_, r| r.namespace().into(), "Namespace: `metadata.namespace`").width(6, 24).leave(0);
 const NO_NAMESPACE: Column = NAMESPACE.hidden();
 const NAME: Column = col("name", "NAME", Unit::Text, |_, r| r.name().into(), "Name: `metadata.name`").width(12, 63).leave(0);
 const AGE: Column = col("age_s", "AGE", Unit::Seconds, age, "Age: now less `metadata.creationTimestamp`").leave(5);
-const OWNER: Column = col("owner", "OWNER", Unit::Reference, owner, "What controls it, as Kind/name: the `metadata.ownerReferences` entry with `controller`, else the first").wide().leave(60);
-const LABELS: Column = col("labels", "LABELS", Unit::Json, |_, r| r.object().map_or(Value::None, |o| labels(&o.meta().labels)), "Labels: `metadata.labels`").width(10, 60).hidden();
-const DELETED: Column =
-    col("deletion_at", "DELETION", Unit::Moment, |_, r| r.object().and_then(|o| o.meta().deleting).map_or(Value::None, Value::Moment), "When it is to be gone: `metadata.deletionTimestamp`").hidden();
+const OWNER: Column = col(
+    "owner",
+    "OWNER",
+    Unit::Reference,
+    owner,
+    "What controls it, as Kind/name: the `metadata.ownerReferences` entry with `controller`, else the first",
+)
+.wide()
+.leave(60);
+const LABELS: Column =
+    col("labels", "LABELS", Unit::Json, |_, r| r.object().map_or(Value::None, |o| labels(&o.meta().labels)), "Labels: `metadata.labels`")
+        .width(10, 60)
+        .hidden();
+const DELETED: Column = col(
+    "deletion_at",
+    "DELETION",
+    Unit::Moment,
+    |_, r| r.object().and_then(|o| o.meta().deleting).map_or(Value::None, Value::Moment),
+    "When it is to be gone: `metadata.deletionTimestamp`",
+)
+.hidden();
 
 fn kind(r: Row<'_>) -> &'static str {
     r.object().map_or("Cluster", |o| o.kind().name())

@@ -51,38 +51,167 @@ pub(super) static COLUMNS: &[Column] = &[
     KIND,
     NO_NAMESPACE,
     NAME,
-    col("status", "STATUS", Unit::Text, |_, r| node(r, status), "Status as `kubectl get nodes` has it: the Ready condition, and whether it is cordoned").width(5, 27).leave(1).tone(row_tone),
-    col("ready_change_age_s", "SINCE", Unit::Seconds, |_, r| node(r, |n| crate::model::meta::condition(&n.conditions, "Ready").and_then(|c| c.since).map(Value::Age)), "Since Ready last changed: now less the Ready condition's `lastTransitionTime`").leave(15),
-    col("cordoned", "CORDONED", Unit::Bool, |_, r| node(r, |n| n.unschedulable), "Whether new pods are kept away: `spec.unschedulable`").leave(45).tone(some_tone),
-    col("pressure", "PRESSURE", Unit::List, |_, r| node(r, |n| list(n.pressures().map(|c| &*c.kind))), "The `...Pressure` conditions that are True").width(5, 28).leave(12).tone(some_tone),
-    col("pods", "PODS", Unit::Ratio, |_, r| used(r, |n, u| Value::Ratio(u.pods.into(), n.pods_allocatable)), "Pods on it that have not ended, of `status.allocatable.pods`; JSON has the first").leave(6).tone(pods_tone),
+    col(
+        "status",
+        "STATUS",
+        Unit::Text,
+        |_, r| node(r, status),
+        "Status as `kubectl get nodes` has it: the Ready condition, and whether it is cordoned",
+    )
+    .width(5, 27)
+    .leave(1)
+    .tone(row_tone),
+    col(
+        "ready_change_age_s",
+        "SINCE",
+        Unit::Seconds,
+        |_, r| node(r, |n| crate::model::meta::condition(&n.conditions, "Ready").and_then(|c| c.since).map(Value::Age)),
+        "Since Ready last changed: now less the Ready condition's `lastTransitionTime`",
+    )
+    .leave(15),
+    col("cordoned", "CORDONED", Unit::Bool, |_, r| node(r, |n| n.unschedulable), "Whether new pods are kept away: `spec.unschedulable`")
+        .leave(45)
+        .tone(some_tone),
+    col(
+        "pressure",
+        "PRESSURE",
+        Unit::List,
+        |_, r| node(r, |n| list(n.pressures().map(|c| &*c.kind))),
+        "The `...Pressure` conditions that are True",
+    )
+    .width(5, 28)
+    .leave(12)
+    .tone(some_tone),
+    col(
+        "pods",
+        "PODS",
+        Unit::Ratio,
+        |_, r| used(r, |n, u| Value::Ratio(u.pods.into(), n.pods_allocatable)),
+        "Pods on it that have not ended, of `status.allocatable.pods`; JSON has the first",
+    )
+    .leave(6)
+    .tone(pods_tone),
     col("pods_max", "PODS-MAX", Unit::Number, |_, r| node(r, |n| n.pods_allocatable), "`status.allocatable.pods`").hidden(),
-    col("pods_bad", "BAD", Unit::Number, |_, r| used(r, |_, u| u.bad.into()), "Pods on it that are not as they should be: not ready, pending, failed, not being deleted").leave(7).tone(some_tone),
-    col("cpu_request_percent", "CPU%", Unit::Percent, |_, r| used(r, |n, u| percent(u.cpu_request_m, n.cpu_allocatable_m)), "Requested CPU of allocatable, rounded down").leave(8).tone(full_tone),
-    col("memory_request_percent", "MEM%", Unit::Percent, |_, r| used(r, |n, u| percent(u.memory_request, n.memory_allocatable)), "Requested memory of allocatable, rounded down").leave(9).tone(full_tone),
+    col(
+        "pods_bad",
+        "BAD",
+        Unit::Number,
+        |_, r| used(r, |_, u| u.bad.into()),
+        "Pods on it that are not as they should be: not ready, pending, failed, not being deleted",
+    )
+    .leave(7)
+    .tone(some_tone),
+    col(
+        "cpu_request_percent",
+        "CPU%",
+        Unit::Percent,
+        |_, r| used(r, |n, u| percent(u.cpu_request_m, n.cpu_allocatable_m)),
+        "Requested CPU of allocatable, rounded down",
+    )
+    .leave(8)
+    .tone(full_tone),
+    col(
+        "memory_request_percent",
+        "MEM%",
+        Unit::Percent,
+        |_, r| used(r, |n, u| percent(u.memory_request, n.memory_allocatable)),
+        "Requested memory of allocatable, rounded down",
+    )
+    .leave(9)
+    .tone(full_tone),
     col("cpu_request_m", "CPU", Unit::Millicores, |_, r| used(r, |_, u| Value::Millicores(u.cpu_request_m)), REQUESTED).wide().leave(50),
-    col("cpu_allocatable_m", "CPU-ALLOC", Unit::Millicores, |_, r| node(r, |n| Value::Millicores(n.cpu_allocatable_m)), "`status.allocatable.cpu`").leave(40),
-    col("cpu_capacity_m", "CPU-CAP", Unit::Millicores, |_, r| node(r, |n| Value::Millicores(n.cpu_capacity_m)), "`status.capacity.cpu`").hidden(),
-    col("cpu_limit_m", "CPU-LIM", Unit::Millicores, |_, r| used(r, |_, u| Value::Millicores(u.cpu_limit_m)), "CPU limits of its pods, summed").hidden(),
-    col("memory_request_bytes", "MEM", Unit::Bytes, |_, r| used(r, |_, u| Value::Bytes(u.memory_request)), "Memory that its pods request, summed").wide().leave(51),
-    col("memory_allocatable_bytes", "MEM-ALLOC", Unit::Bytes, |_, r| node(r, |n| Value::Bytes(n.memory_allocatable)), "`status.allocatable.memory`").leave(41),
-    col("memory_capacity_bytes", "MEM-CAP", Unit::Bytes, |_, r| node(r, |n| Value::Bytes(n.memory_capacity)), "`status.capacity.memory`").hidden(),
-    col("memory_limit_bytes", "MEM-LIM", Unit::Bytes, |_, r| used(r, |_, u| Value::Bytes(u.memory_limit)), "Memory limits of its pods, summed").hidden(),
+    col(
+        "cpu_allocatable_m",
+        "CPU-ALLOC",
+        Unit::Millicores,
+        |_, r| node(r, |n| Value::Millicores(n.cpu_allocatable_m)),
+        "`status.allocatable.cpu`",
+    )
+    .leave(40),
+    col("cpu_capacity_m", "CPU-CAP", Unit::Millicores, |_, r| node(r, |n| Value::Millicores(n.cpu_capacity_m)), "`status.capacity.cpu`")
+        .hidden(),
+    col(
+        "cpu_limit_m",
+        "CPU-LIM",
+        Unit::Millicores,
+        |_, r| used(r, |_, u| Value::Millicores(u.cpu_limit_m)),
+        "CPU limits of its pods, summed",
+    )
+    .hidden(),
+    col(
+        "memory_request_bytes",
+        "MEM",
+        Unit::Bytes,
+        |_, r| used(r, |_, u| Value::Bytes(u.memory_request)),
+        "Memory that its pods request, summed",
+    )
+    .wide()
+    .leave(51),
+    col(
+        "memory_allocatable_bytes",
+        "MEM-ALLOC",
+        Unit::Bytes,
+        |_, r| node(r, |n| Value::Bytes(n.memory_allocatable)),
+        "`status.allocatable.memory`",
+    )
+    .leave(41),
+    col("memory_capacity_bytes", "MEM-CAP", Unit::Bytes, |_, r| node(r, |n| Value::Bytes(n.memory_capacity)), "`status.capacity.memory`")
+        .hidden(),
+    col(
+        "memory_limit_bytes",
+        "MEM-LIM",
+        Unit::Bytes,
+        |_, r| used(r, |_, u| Value::Bytes(u.memory_limit)),
+        "Memory limits of its pods, summed",
+    )
+    .hidden(),
     col("zone", "ZONE", Unit::Text, |_, r| node(r, Node::zone), "Label `topology.kubernetes.io/zone`").width(4, 20).leave(35),
-    col("taints", "TAINTS", Unit::List, |_, r| node(r, |n| list(n.taints.iter().map(ToString::to_string))), "`spec.taints` as key=value:effect").leave(46),
-    col("roles", "ROLES", Unit::List, |_, r| node(r, |n| list(n.roles())), "Labels `node-role.kubernetes.io/ROLE` and `kubernetes.io/role`, sorted").width(5, 20).wide().leave(55),
+    col(
+        "taints",
+        "TAINTS",
+        Unit::List,
+        |_, r| node(r, |n| list(n.taints.iter().map(ToString::to_string))),
+        "`spec.taints` as key=value:effect",
+    )
+    .leave(46),
+    col(
+        "roles",
+        "ROLES",
+        Unit::List,
+        |_, r| node(r, |n| list(n.roles())),
+        "Labels `node-role.kubernetes.io/ROLE` and `kubernetes.io/role`, sorted",
+    )
+    .width(5, 20)
+    .wide()
+    .leave(55),
     col("version", "VERSION", Unit::Text, |_, r| node(r, |n| &n.kubelet), "`status.nodeInfo.kubeletVersion`").width(7, 16).leave(30),
     AGE,
-    col("internal_ip", "INTERNAL-IP", Unit::Text, |_, r| node(r, |n| n.internal_ip.as_ref()), "`status.addresses[]` of type InternalIP").width(7, 39).wide().leave(56),
-    col("external_ip", "EXTERNAL-IP", Unit::Text, |_, r| node(r, |n| n.external_ip.as_ref()), "`status.addresses[]` of type ExternalIP").width(7, 39).wide().leave(57),
+    col("internal_ip", "INTERNAL-IP", Unit::Text, |_, r| node(r, |n| n.internal_ip.as_ref()), "`status.addresses[]` of type InternalIP")
+        .width(7, 39)
+        .wide()
+        .leave(56),
+    col("external_ip", "EXTERNAL-IP", Unit::Text, |_, r| node(r, |n| n.external_ip.as_ref()), "`status.addresses[]` of type ExternalIP")
+        .width(7, 39)
+        .wide()
+        .leave(57),
     col("os_image", "OS-IMAGE", Unit::Text, |_, r| node(r, |n| &n.os_image), "`status.nodeInfo.osImage`").wide().leave(60),
     col("kernel", "KERNEL", Unit::Text, |_, r| node(r, |n| &n.kernel), "`status.nodeInfo.kernelVersion`").wide().leave(61),
     col("runtime", "RUNTIME", Unit::Text, |_, r| node(r, |n| &n.runtime), "`status.nodeInfo.containerRuntimeVersion`").wide().leave(62),
     col("arch", "ARCH", Unit::Text, |_, r| node(r, |n| &n.arch), "`status.nodeInfo.architecture`").hidden(),
     col("os", "OS", Unit::Text, |_, r| node(r, |n| &n.os), "`status.nodeInfo.operatingSystem`").hidden(),
     col("pod_cidr", "POD-CIDR", Unit::Text, |_, r| node(r, |n| n.pod_cidr.as_ref()), "`spec.podCIDR`").hidden(),
-    col("message", "MESSAGE", Unit::Text, |_, r| node(r, message), "Message, else reason, of Ready unless true, else of the first pressure").width(10, 80).wide().leave(70),
-    col("conditions", "CONDITIONS", Unit::List, |_, r| node(r, |n| conditions(&n.conditions)), "`status.conditions` as type=status").hidden(),
+    col(
+        "message",
+        "MESSAGE",
+        Unit::Text,
+        |_, r| node(r, message),
+        "Message, else reason, of Ready unless true, else of the first pressure",
+    )
+    .width(10, 80)
+    .wide()
+    .leave(70),
+    col("conditions", "CONDITIONS", Unit::List, |_, r| node(r, |n| conditions(&n.conditions)), "`status.conditions` as type=status")
+        .hidden(),
     LABELS,
     DELETED,
 ];

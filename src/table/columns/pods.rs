@@ -41,7 +41,8 @@ fn ready_tone(ctx: &Ctx<'_>, r: Row<'_>, value: &Value<'_>) -> Tone {
     }
 }
 
-const REQUESTED: &str = "KEP-753: containers and sidecars summed, the largest init container, pod-level `spec.resources`, and `spec.overhead`";
+const REQUESTED: &str =
+    "KEP-753: containers and sidecars summed, the largest init container, pod-level `spec.resources`, and `spec.overhead`";
 
 pub(super) static COLUMNS: &[Column] = &[
     CLUSTER,

@@ -3,4 +3,10 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane = Pane { subject: Subject::Events, short: "EVENTS", tile: &["cluster", "last_seen_age_s", "reason", "object", "message"], bad: |c| c.warnings, bad_word: "warnings" };
+pub static PANE: Pane = Pane {
+    subject: Subject::Events,
+    short: "EVENTS",
+    tile: &["cluster", "last_seen_age_s", "reason", "object", "message"],
+    bad: |c| c.warnings,
+    bad_word: "warnings",
+};

@@ -3,4 +3,10 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane = Pane { subject: Subject::Hpa, short: "HPA", tile: &["cluster", "name", "current_replicas", "targets"], bad: |c| c.hpas_at_max, bad_word: "at max" };
+pub static PANE: Pane = Pane {
+    subject: Subject::Hpa,
+    short: "HPA",
+    tile: &["cluster", "name", "current_replicas", "targets"],
+    bad: |c| c.hpas_at_max,
+    bad_word: "at max",
+};

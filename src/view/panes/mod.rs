@@ -28,7 +28,8 @@ pub struct Pane {
 }
 
 /// Every pane with a tile.
-pub static PANES: &[&Pane] = &[&clusters::PANE, &nodes::PANE, &pods::PANE, &workloads::PANE, &hpa::PANE, &pdb::PANE, &events::PANE, &namespaces::PANE];
+pub static PANES: &[&Pane] =
+    &[&clusters::PANE, &nodes::PANE, &pods::PANE, &workloads::PANE, &hpa::PANE, &pdb::PANE, &events::PANE, &namespaces::PANE];
 
 #[cfg(test)]
 mod tests {

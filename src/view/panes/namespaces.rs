@@ -3,4 +3,5 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane = Pane { subject: Subject::Namespaces, short: "NS", tile: &["cluster", "name", "status"], bad: |_| 0, bad_word: "bad" };
+pub static PANE: Pane =
+    Pane { subject: Subject::Namespaces, short: "NS", tile: &["cluster", "name", "status"], bad: |_| 0, bad_word: "bad" };

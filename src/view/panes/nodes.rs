@@ -3,4 +3,10 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane = Pane { subject: Subject::Nodes, short: "NODES", tile: &["cluster", "name", "status", "pods", "cpu_request_percent"], bad: |c| c.nodes - c.nodes_ready, bad_word: "bad" };
+pub static PANE: Pane = Pane {
+    subject: Subject::Nodes,
+    short: "NODES",
+    tile: &["cluster", "name", "status", "pods", "cpu_request_percent"],
+    bad: |c| c.nodes - c.nodes_ready,
+    bad_word: "bad",
+};

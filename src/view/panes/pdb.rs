@@ -3,4 +3,10 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane = Pane { subject: Subject::Pdb, short: "PDB", tile: &["cluster", "name", "disruptions_allowed", "message"], bad: |c| c.pdbs_zero, bad_word: "block" };
+pub static PANE: Pane = Pane {
+    subject: Subject::Pdb,
+    short: "PDB",
+    tile: &["cluster", "name", "disruptions_allowed", "message"],
+    bad: |c| c.pdbs_zero,
+    bad_word: "block",
+};

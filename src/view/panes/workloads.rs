@@ -3,4 +3,10 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane = Pane { subject: Subject::Workloads, short: "WORK", tile: &["cluster", "namespace", "name", "ready", "status"], bad: |c| c.workloads_short, bad_word: "short" };
+pub static PANE: Pane = Pane {
+    subject: Subject::Workloads,
+    short: "WORK",
+    tile: &["cluster", "namespace", "name", "ready", "status"],
+    bad: |c| c.workloads_short,
+    bad_word: "short",
+};

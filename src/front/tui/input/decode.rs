@@ -1,17 +1,14 @@
 //! What a whole control sequence means. Where it begins and ends is the parser's.
 
 use crossterm::event::{
-    KeyCode, KeyEvent, KeyEventKind, KeyEventState, KeyModifiers, MediaKeyCode, MouseButton,
-    MouseEvent, MouseEventKind,
+    KeyCode, KeyEvent, KeyEventKind, KeyEventState, KeyModifiers, MediaKeyCode, MouseButton, MouseEvent, MouseEventKind,
 };
 
 use super::{Input, key};
 
 /// Parameters separated by `;`, each with its parts separated by `:`; an empty one is `None`.
 fn parameters(text: &str) -> Vec<Vec<Option<u32>>> {
-    text.split(';')
-        .map(|parameter| parameter.split(':').map(|part| part.parse().ok()).collect())
-        .collect()
+    text.split(';').map(|parameter| parameter.split(':').map(|part| part.parse().ok()).collect()).collect()
 }
 
 /// What `CSI body end` means, if it means anything.
@@ -20,18 +17,12 @@ pub(super) fn meaning(body: &[u8], end: u8) -> Option<Input> {
     match (body.chars().next(), end) {
         (Some('<'), b'M' | b'm') => return mouse(&body[1..], end == b'm'),
         (Some('?'), b'c') => {
-            let attributes = parameters(&body[1..])
-                .iter()
-                .filter_map(|p| u16::try_from((*p.first()?)?).ok())
-                .collect();
+            let attributes = parameters(&body[1..]).iter().filter_map(|p| u16::try_from((*p.first()?)?).ok()).collect();
             return Some(Input::Attributes(attributes));
         }
         (Some('?'), b'y') => {
             let (mode, value) = body[1..].strip_suffix('$')?.split_once(';')?;
-            return Some(Input::ModeReport {
-                mode: mode.parse().ok()?,
-                value: value.parse().ok()?,
-            });
+            return Some(Input::ModeReport { mode: mode.parse().ok()?, value: value.parse().ok()? });
         }
         (Some('<' | '=' | '>' | '?'), _) => return None,
         _ => {}
@@ -44,14 +35,9 @@ pub(super) fn meaning(body: &[u8], end: u8) -> Option<Input> {
         b'I' if body.is_empty() => return Some(Input::FocusGained),
         b'O' if body.is_empty() => return Some(Input::FocusLost),
         b'Z' => {
-            return Some(Input::Key(key(
-                KeyCode::BackTab,
-                modifiers | KeyModifiers::SHIFT,
-            )));
+            return Some(Input::Key(key(KeyCode::BackTab, modifiers | KeyModifiers::SHIFT)));
         }
-        b'R' if parameters.len() == 2
-            && !(number(0) == Some(1) && matches!(number(1), Some(2..=16))) =>
-        {
+        b'R' if parameters.len() == 2 && !(number(0) == Some(1) && matches!(number(1), Some(2..=16))) => {
             let from_zero = |i: usize| u16::try_from(number(i)?.checked_sub(1)?).ok();
             return Some(Input::CursorPosition(from_zero(1)?, from_zero(0)?));
         }
@@ -75,11 +61,7 @@ fn modifiers_and_kind(parameter: Option<&Vec<Option<u32>>>) -> (KeyModifiers, Ke
         (16, KeyModifiers::HYPER),
         (32, KeyModifiers::META),
     ];
-    let modifiers = modifiers
-        .into_iter()
-        .filter(|(bit, _)| mask & bit != 0)
-        .map(|(_, modifier)| modifier)
-        .collect();
+    let modifiers = modifiers.into_iter().filter(|(bit, _)| mask & bit != 0).map(|(_, modifier)| modifier).collect();
     let kind = match part(1) {
         Some(2) => KeyEventKind::Repeat,
         Some(3) => KeyEventKind::Release,
@@ -122,17 +104,9 @@ fn tilde(number: u32) -> Option<KeyCode> {
 }
 
 /// `CSI code:shifted ; modifiers:kind u`.
-fn kitty(
-    parameters: &[Vec<Option<u32>>],
-    modifiers: KeyModifiers,
-    kind: KeyEventKind,
-) -> Option<Input> {
+fn kitty(parameters: &[Vec<Option<u32>>], modifiers: KeyModifiers, kind: KeyEventKind) -> Option<Input> {
     let code = parameters.first()?;
-    let shifted = code
-        .get(1)
-        .copied()
-        .flatten()
-        .filter(|_| modifiers.contains(KeyModifiers::SHIFT));
+    let shifted = code.get(1).copied().flatten().filter(|_| modifiers.contains(KeyModifiers::SHIFT));
     code_point(shifted.or(*code.first()?)?, modifiers, kind)
 }
 
@@ -179,23 +153,14 @@ fn code_point(number: u32, modifiers: KeyModifiers, kind: KeyEventKind) -> Optio
             c => KeyCode::Char(c),
         },
     };
-    Some(Input::Key(KeyEvent {
-        code,
-        modifiers,
-        kind,
-        state: KeyEventState::NONE,
-    }))
+    Some(Input::Key(KeyEvent { code, modifiers, kind, state: KeyEventState::NONE }))
 }
 
 /// SGR mouse: `button;column;row`.
 fn mouse(body: &str, released: bool) -> Option<Input> {
     let mut numbers = body.split(';').map(str::parse::<u16>);
     let mut number = || numbers.next()?.ok();
-    let (bits, column, row) = (
-        number()?,
-        number()?.checked_sub(1)?,
-        number()?.checked_sub(1)?,
-    );
+    let (bits, column, row) = (number()?, number()?.checked_sub(1)?, number()?.checked_sub(1)?);
     let button = match bits & 3 {
         0 => Some(MouseButton::Left),
         1 => Some(MouseButton::Middle),
@@ -214,20 +179,7 @@ fn mouse(body: &str, released: bool) -> Option<Input> {
         (false, false, Some(button)) => MouseEventKind::Down(button),
         (false, false, None) => return None,
     };
-    let modifiers = [
-        (4, KeyModifiers::SHIFT),
-        (8, KeyModifiers::ALT),
-        (16, KeyModifiers::CONTROL),
-    ];
-    let modifiers = modifiers
-        .into_iter()
-        .filter(|(bit, _)| bits & bit != 0)
-        .map(|(_, modifier)| modifier)
-        .collect();
-    Some(Input::Mouse(MouseEvent {
-        kind,
-        column,
-        row,
-        modifiers,
-    }))
+    let modifiers = [(4, KeyModifiers::SHIFT), (8, KeyModifiers::ALT), (16, KeyModifiers::CONTROL)];
+    let modifiers = modifiers.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, modifier)| modifier).collect();
+    Some(Input::Mouse(MouseEvent { kind, column, row, modifiers }))
 }

@@ -12,10 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{Input, Parser};
 
 /// After an escape, how long its rest may take.
-const ESCAPE_WAIT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 30_000_000,
-};
+const ESCAPE_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 30_000_000 };
 
 /// What the reader reports.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,18 +52,12 @@ pub fn spawn_reader(terminal: impl AsFd, to: UnboundedSender<FromTerminal>) -> i
     let (woken, wake) = io::pipe()?;
     let shared = Arc::new(Shared::default());
     let of_thread = Arc::clone(&shared);
-    let thread = std::thread::Builder::new()
-        .name("terminal".into())
-        .spawn(move || {
-            read_all(&terminal, woken, &of_thread, &to);
-            *of_thread.lock() = Mode::Stopped;
-            of_thread.changed.notify_all();
-        })?;
-    Ok(Reader {
-        shared,
-        wake,
-        thread: Some(thread),
-    })
+    let thread = std::thread::Builder::new().name("terminal".into()).spawn(move || {
+        read_all(&terminal, woken, &of_thread, &to);
+        *of_thread.lock() = Mode::Stopped;
+        of_thread.changed.notify_all();
+    })?;
+    Ok(Reader { shared, wake, thread: Some(thread) })
 }
 
 impl Reader {
@@ -78,11 +69,7 @@ impl Reader {
             self.wake.write_all(b"!")?;
         }
         while *mode == Mode::Pausing {
-            mode = self
-                .shared
-                .changed
-                .wait(mode)
-                .unwrap_or_else(PoisonError::into_inner);
+            mode = self.shared.changed.wait(mode).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
@@ -122,31 +109,20 @@ impl Shared {
             self.changed.notify_all();
         }
         while *mode == Mode::Paused {
-            mode = self
-                .changed
-                .wait(mode)
-                .unwrap_or_else(PoisonError::into_inner);
+            mode = self.changed.wait(mode).unwrap_or_else(PoisonError::into_inner);
         }
         *mode == Mode::Running
     }
 }
 
-fn read_all(
-    terminal: &OwnedFd,
-    mut woken: io::PipeReader,
-    shared: &Shared,
-    to: &UnboundedSender<FromTerminal>,
-) {
+fn read_all(terminal: &OwnedFd, mut woken: io::PipeReader, shared: &Shared, to: &UnboundedSender<FromTerminal>) {
     let mut parser = Parser::default();
     let mut inputs = Vec::new();
     let mut bytes = [0; 4096];
     // Whether the wait for the rest of a sequence is over: then only more input can complete it.
     let mut waited = false;
     loop {
-        let mut fds = [
-            PollFd::new(terminal, PollFlags::IN),
-            PollFd::new(&woken, PollFlags::IN),
-        ];
+        let mut fds = [PollFd::new(terminal, PollFlags::IN), PollFd::new(&woken, PollFlags::IN)];
         let wait = (parser.is_pending() && !waited).then_some(&ESCAPE_WAIT);
         let ready = match poll(&mut fds, wait) {
             Ok(ready) => ready,
@@ -202,10 +178,7 @@ mod tests {
     }
 
     fn key(code: KeyCode) -> Option<FromTerminal> {
-        Some(FromTerminal::Input(Input::Key(KeyEvent::new(
-            code,
-            KeyModifiers::NONE,
-        ))))
+        Some(FromTerminal::Input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE))))
     }
 
     #[test]
@@ -216,11 +189,7 @@ mod tests {
         keyboard.write_all(b"j").unwrap();
         assert_eq!(next(&mut from), key(KeyCode::Char('j')));
         keyboard.write_all(b"\x1b").unwrap();
-        assert_eq!(
-            next(&mut from),
-            key(KeyCode::Esc),
-            "a lone escape, after a while"
-        );
+        assert_eq!(next(&mut from), key(KeyCode::Esc), "a lone escape, after a while");
 
         reader.pause().unwrap();
         keyboard.write_all(b"for the child").unwrap();
@@ -246,10 +215,7 @@ mod tests {
                 reader.pause().unwrap();
             }
             drop(reader);
-            assert_eq!(
-                from.try_recv(),
-                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected)
-            );
+            assert_eq!(from.try_recv(), Err(tokio::sync::mpsc::error::TryRecvError::Disconnected));
         }
     }
 }

@@ -75,11 +75,7 @@ fn horizontal(column: Option<u16>, x: u16, out: &mut Vec<u8>) {
     if back > 0 && usize::from(back) <= relative.min(from_edge).min(to_column) {
         out.resize(out.len() + usize::from(back), b'\x08');
     } else if relative <= from_edge.min(to_column) {
-        csi(
-            x.abs_diff(column.unwrap_or(0)),
-            if back > 0 { b'D' } else { b'C' },
-            out,
-        );
+        csi(x.abs_diff(column.unwrap_or(0)), if back > 0 { b'D' } else { b'C' }, out);
     } else if from_edge < to_column {
         out.push(b'\r');
         csi(x, b'C', out);
@@ -171,24 +167,12 @@ mod tests {
     #[test]
     fn a_terminal_arrives_where_we_think() {
         let mut parser = vt100::Parser::new(12, 130, 0);
-        for (from, to) in
-            (0..1000u16).map(|i| ((i * 37 % 130, i * 7 % 12), (i * 53 % 130, i * 5 % 12)))
-        {
+        for (from, to) in (0..1000u16).map(|i| ((i * 37 % 130, i * 7 % 12), (i * 53 % 130, i * 5 % 12))) {
             let mut out = Vec::new();
-            absolute(
-                Position {
-                    x: from.0,
-                    y: from.1,
-                },
-                &mut out,
-            );
+            absolute(Position { x: from.0, y: from.1 }, &mut out);
             write(At::Cell(from.into()), to.into(), &mut out);
             parser.process(&out);
-            assert_eq!(
-                parser.screen().cursor_position(),
-                (to.1, to.0),
-                "{from:?} to {to:?}"
-            );
+            assert_eq!(parser.screen().cursor_position(), (to.1, to.0), "{from:?} to {to:?}");
         }
     }
 }

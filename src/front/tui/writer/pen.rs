@@ -4,9 +4,7 @@ use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
 /// Attributes that show on a cell without a glyph; the others make no difference there.
-pub(super) const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED
-    .union(Modifier::UNDERLINED)
-    .union(Modifier::CROSSED_OUT);
+pub(super) const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
 
 /// What the terminal will give to the next character.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,20 +16,11 @@ pub(super) struct Pen {
 }
 
 impl Pen {
-    pub const DEFAULT: Self = Self {
-        fg: Color::Reset,
-        bg: Color::Reset,
-        underline: Color::Reset,
-        modifier: Modifier::empty(),
-    };
+    pub const DEFAULT: Self = Self { fg: Color::Reset, bg: Color::Reset, underline: Color::Reset, modifier: Modifier::empty() };
 
     /// A pen that erases to `bg`, in whatever else is set now.
     pub fn erasing(self, bg: Color) -> Self {
-        Self {
-            bg,
-            modifier: self.modifier - VISIBLE_ON_BLANK,
-            ..self
-        }
+        Self { bg, modifier: self.modifier - VISIBLE_ON_BLANK, ..self }
     }
 
     /// The pen that shows `cell` (normalised: see `super::normalise`); a plain blank leaves alone what does not show on it.
@@ -39,12 +28,7 @@ impl Pen {
         if is_plain_blank(cell) {
             self.erasing(cell.bg)
         } else {
-            Self {
-                fg: cell.fg,
-                bg: cell.bg,
-                underline: cell.underline_color,
-                modifier: cell.modifier,
-            }
+            Self { fg: cell.fg, bg: cell.bg, underline: cell.underline_color, modifier: cell.modifier }
         }
     }
 
@@ -100,19 +84,12 @@ struct Params {
 
 impl Params {
     fn new() -> Self {
-        Self {
-            buf: [0; 128],
-            len: 0,
-            any: false,
-        }
+        Self { buf: [0; 128], len: 0, any: false }
     }
 
     /// An empty first parameter is a reset.
     fn reset() -> Self {
-        Self {
-            any: true,
-            ..Self::new()
-        }
+        Self { any: true, ..Self::new() }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -155,10 +132,7 @@ impl Params {
             }
         }
         // One code ends bold and dim, one both kinds of blinking: what stays of the pair is set again.
-        for pair in [
-            Modifier::BOLD | Modifier::DIM,
-            Modifier::SLOW_BLINK | Modifier::RAPID_BLINK,
-        ] {
+        for pair in [Modifier::BOLD | Modifier::DIM, Modifier::SLOW_BLINK | Modifier::RAPID_BLINK] {
             if removed.intersects(pair) {
                 kept -= pair;
             }
@@ -183,9 +157,7 @@ impl Params {
     fn color(&mut self, color: Color, base: u8) {
         match color {
             Color::Reset => self.push(base + 9),
-            Color::Rgb(r, g, b) => [base + 8, 2, r, g, b]
-                .into_iter()
-                .for_each(|n| self.push(n)),
+            Color::Rgb(r, g, b) => [base + 8, 2, r, g, b].into_iter().for_each(|n| self.push(n)),
             color => match index(color) {
                 i @ 0..8 => self.push(base + i),
                 i @ 8..16 => self.push(base + 52 + i),
@@ -255,63 +227,17 @@ mod tests {
     #[test]
     fn says_only_what_changes_and_resets_when_that_is_shorter() {
         let d = Pen::DEFAULT;
-        let red = Pen {
-            fg: Color::Red,
-            ..d
-        };
-        let bold_red = Pen {
-            modifier: Modifier::BOLD,
-            ..red
-        };
+        let red = Pen { fg: Color::Red, ..d };
+        let bold_red = Pen { modifier: Modifier::BOLD, ..red };
         assert_eq!(sgr(red, red), "");
         assert_eq!(sgr(red, bold_red), "[1m");
         assert_eq!(sgr(bold_red, d), "[m");
         assert_eq!(sgr(bold_red, red), "[22m");
-        assert_eq!(
-            sgr(
-                d,
-                Pen {
-                    bg: Color::Rgb(1, 20, 255),
-                    ..d
-                }
-            ),
-            "[48;2;1;20;255m"
-        );
-        assert_eq!(
-            sgr(
-                d,
-                Pen {
-                    fg: Color::LightBlue,
-                    bg: Color::Indexed(99),
-                    ..d
-                }
-            ),
-            "[94;48;5;99m"
-        );
-        let dim = Pen {
-            modifier: Modifier::DIM,
-            ..d
-        };
-        let both = Pen {
-            modifier: Modifier::DIM | Modifier::BOLD,
-            fg: Color::Rgb(100, 100, 100),
-            ..d
-        };
-        assert_eq!(
-            sgr(both, Pen { fg: both.fg, ..dim }),
-            "[22;2m",
-            "bold goes, dim is set again"
-        );
-        assert_eq!(
-            sgr(
-                d,
-                Pen {
-                    underline: Color::Indexed(3),
-                    modifier: Modifier::UNDERLINED,
-                    ..d
-                }
-            ),
-            "[4;58:5:3m"
-        );
+        assert_eq!(sgr(d, Pen { bg: Color::Rgb(1, 20, 255), ..d }), "[48;2;1;20;255m");
+        assert_eq!(sgr(d, Pen { fg: Color::LightBlue, bg: Color::Indexed(99), ..d }), "[94;48;5;99m");
+        let dim = Pen { modifier: Modifier::DIM, ..d };
+        let both = Pen { modifier: Modifier::DIM | Modifier::BOLD, fg: Color::Rgb(100, 100, 100), ..d };
+        assert_eq!(sgr(both, Pen { fg: both.fg, ..dim }), "[22;2m", "bold goes, dim is set again");
+        assert_eq!(sgr(d, Pen { underline: Color::Indexed(3), modifier: Modifier::UNDERLINED, ..d }), "[4;58:5:3m");
     }
 }

@@ -30,17 +30,14 @@ impl Scroll {
                 None => i64::MIN / 4096,
             })
             .collect();
-        let blanked: Vec<i64> = (0..height)
-            .map(|y| here[y] - new[y].iter().filter(|c| **c != Cell::EMPTY).count() as i64)
-            .collect();
+        let blanked: Vec<i64> = (0..height).map(|y| here[y] - new[y].iter().filter(|c| **c != Cell::EMPTY).count() as i64).collect();
         let (moved, blanked) = (sums(&moved), sums(&blanked));
         let mut best: Option<(i64, usize, usize)> = None;
         for top in 0..height {
             for bottom in top + shift..height {
                 // The rows that come into view are at the end that the block moves away from.
                 let gain = if by > 0 {
-                    moved[bottom + 1 - shift] - moved[top] + blanked[bottom + 1]
-                        - blanked[bottom + 1 - shift]
+                    moved[bottom + 1 - shift] - moved[top] + blanked[bottom + 1] - blanked[bottom + 1 - shift]
                 } else {
                     moved[bottom + 1] - moved[top + shift] + blanked[top + shift] - blanked[top]
                 };
@@ -49,11 +46,7 @@ impl Scroll {
                 }
             }
         }
-        best.map(|(_, top, bottom)| Self {
-            top: top as u16,
-            bottom: bottom as u16,
-            by,
-        })
+        best.map(|(_, top, bottom)| Self { top: top as u16, bottom: bottom as u16, by })
     }
 
     /// Writes the scroll. The pen must erase to the default background. Deleting and inserting lines within margins
@@ -70,11 +63,7 @@ impl Scroll {
         if !margins || self.top > 0 {
             motion::absolute((0, self.top).into(), out);
         }
-        motion::csi(
-            self.by.unsigned_abs() as u16,
-            if self.by > 0 { b'M' } else { b'L' },
-            out,
-        );
+        motion::csi(self.by.unsigned_abs() as u16, if self.by > 0 { b'M' } else { b'L' }, out);
         if margins {
             out.extend_from_slice(b"\x1b[r");
             return At::Cell((0, 0).into());
@@ -85,8 +74,7 @@ impl Scroll {
     /// Does to `screen` what the terminal does.
     pub fn apply(self, screen: &mut Buffer) {
         let width = usize::from(screen.area.width);
-        let block = &mut screen.content
-            [usize::from(self.top) * width..(usize::from(self.bottom) + 1) * width];
+        let block = &mut screen.content[usize::from(self.top) * width..(usize::from(self.bottom) + 1) * width];
         let cells = self.by.unsigned_abs() as usize * width;
         let fresh = if self.by > 0 {
             block.rotate_left(cells);
@@ -101,15 +89,11 @@ impl Scroll {
 }
 
 fn rows(buffer: &Buffer) -> Vec<&[Cell]> {
-    buffer
-        .content
-        .chunks(usize::from(buffer.area.width).max(1))
-        .collect()
+    buffer.content.chunks(usize::from(buffer.area.width).max(1)).collect()
 }
 
 fn source(y: usize, by: i32, height: usize) -> Option<usize> {
-    y.checked_add_signed(by as isize)
-        .filter(|from| *from < height)
+    y.checked_add_signed(by as isize).filter(|from| *from < height)
 }
 
 fn differing(a: &[Cell], b: &[Cell]) -> i64 {
@@ -136,18 +120,11 @@ fn most_voted_shift(old: &[&[Cell]], new: &[&[Cell]]) -> Option<i32> {
         let Some(wanted) = text(row).filter(|wanted| texts[y] != Some(*wanted)) else {
             continue;
         };
-        for (from, _) in texts
-            .iter()
-            .enumerate()
-            .filter(|(_, text)| **text == Some(wanted))
-        {
+        for (from, _) in texts.iter().enumerate().filter(|(_, text)| **text == Some(wanted)) {
             votes[(from as i32 - y as i32 + height) as usize] += 1;
         }
     }
-    let (best, count) = votes
-        .iter()
-        .enumerate()
-        .max_by_key(|(i, count)| (**count, -(*i as i32 - height).abs()))?;
+    let (best, count) = votes.iter().enumerate().max_by_key(|(i, count)| (**count, -(*i as i32 - height).abs()))?;
     (*count > 0).then_some(best as i32 - height)
 }
 
@@ -178,28 +155,13 @@ mod tests {
 
     #[test]
     fn finds_a_block_that_moved_and_moves_it_as_a_terminal_does() {
-        let at = |first: usize| {
-            frame(
-                (first..first + 8)
-                    .map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(3)[i..i + 12].to_owned())),
-            )
-        };
+        let at = |first: usize| frame((first..first + 8).map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(3)[i..i + 12].to_owned())));
         for (from, to, by) in [(0, 1, 1), (5, 3, -2), (4, 7, 3)] {
             let (mut screen, next) = (at(from), at(to));
             let scroll = Scroll::find(&screen, &next).unwrap();
-            assert_eq!(
-                scroll,
-                Scroll {
-                    top: 1,
-                    bottom: 8,
-                    by
-                }
-            );
+            assert_eq!(scroll, Scroll { top: 1, bottom: 8, by });
             let mut parser = vt100::Parser::new(10, 29, 0);
-            let text: Vec<String> = rows(&screen)
-                .iter()
-                .map(|row| row.iter().map(Cell::symbol).collect())
-                .collect();
+            let text: Vec<String> = rows(&screen).iter().map(|row| row.iter().map(Cell::symbol).collect()).collect();
             parser.process(text.join("\r\n").as_bytes());
             let mut out = Vec::new();
             scroll.write(10, &mut out);

@@ -10,9 +10,7 @@ use super::*;
 fn stock(prev: &Buffer, next: &Buffer) -> Vec<u8> {
     crossterm::style::force_color_output(true);
     let mut bytes = Vec::new();
-    CrosstermBackend::new(&mut bytes)
-        .draw(prev.diff_iter(next))
-        .unwrap();
+    CrosstermBackend::new(&mut bytes).draw(prev.diff_iter(next)).unwrap();
     bytes
 }
 
@@ -21,36 +19,19 @@ fn stock(prev: &Buffer, next: &Buffer) -> Vec<u8> {
 fn assert_same(ours: &vt100::Screen, stock: &vt100::Screen, next: &Buffer) {
     for position in next.area.positions() {
         let Position { x, y } = position;
-        let doubtful =
-            |from: u16| !is_certain(&next[(from, y)]) && from + next[(from, y)].cell_width() > x;
+        let doubtful = |from: u16| !is_certain(&next[(from, y)]) && from + next[(from, y)].cell_width() > x;
         if (x.saturating_sub(3)..x).any(doubtful) {
             continue;
         }
         let (a, b) = (ours.cell(y, x).unwrap(), stock.cell(y, x).unwrap());
         let text = |cell: &vt100::Cell| {
-            if cell.has_contents() {
-                cell.contents().to_owned()
-            } else {
-                " ".to_owned()
-            }
+            if cell.has_contents() { cell.contents().to_owned() } else { " ".to_owned() }
         };
         let look = |cell: &vt100::Cell| {
             let plain = text(cell) == " " && !cell.inverse() && !cell.underline();
-            let fg = if plain {
-                vt100::Color::Default
-            } else {
-                cell.fgcolor()
-            };
+            let fg = if plain { vt100::Color::Default } else { cell.fgcolor() };
             let marks = (!plain).then(|| (cell.bold(), cell.dim(), cell.italic()));
-            (
-                text(cell),
-                cell.is_wide(),
-                fg,
-                cell.bgcolor(),
-                marks,
-                cell.inverse(),
-                cell.underline(),
-            )
+            (text(cell), cell.is_wide(), fg, cell.bgcolor(), marks, cell.inverse(), cell.underline())
         };
         if a.is_wide_continuation() && b.is_wide_continuation() {
             continue;
@@ -77,31 +58,15 @@ fn show(buffers: &[Buffer], bce: bool) {
         let mut again = Vec::new();
         writer.start().content.clone_from(&next.content);
         writer.encode(&mut again);
-        assert!(
-            again.is_empty(),
-            "an unchanged frame: {:?}",
-            String::from_utf8_lossy(&again)
-        );
+        assert!(again.is_empty(), "an unchanged frame: {:?}", String::from_utf8_lossy(&again));
     }
 }
 
 #[derive(Clone, Debug)]
 enum Edit {
-    Text {
-        x: u16,
-        y: u16,
-        text: String,
-        style: Style,
-    },
-    Fill {
-        y: u16,
-        style: Style,
-    },
-    Scroll {
-        top: u16,
-        rows: u16,
-        by: i8,
-    },
+    Text { x: u16, y: u16, text: String, style: Style },
+    Fill { y: u16, style: Style },
+    Scroll { top: u16, rows: u16, by: i8 },
     Clear,
 }
 
@@ -118,23 +83,11 @@ fn style() -> impl Strategy<Value = Style> {
         (0u8..3, 0u8..=255).prop_map(|(r, b)| Color::Rgb(r, 128, b)),
     ];
     // Bold with dim is left out: the emulator has room for one of them.
-    let modifiers = prop::sample::subsequence(
-        vec![Modifier::ITALIC, Modifier::UNDERLINED, Modifier::REVERSED],
-        0..=2,
-    );
-    let weight = prop::sample::select(vec![
-        Modifier::empty(),
-        Modifier::empty(),
-        Modifier::BOLD,
-        Modifier::DIM,
-    ]);
+    let modifiers = prop::sample::subsequence(vec![Modifier::ITALIC, Modifier::UNDERLINED, Modifier::REVERSED], 0..=2);
+    let weight = prop::sample::select(vec![Modifier::empty(), Modifier::empty(), Modifier::BOLD, Modifier::DIM]);
     (color.clone(), color, modifiers, weight).prop_map(|(fg, bg, modifiers, weight)| {
         let modifier = modifiers.into_iter().fold(weight, Modifier::union);
-        Style::new()
-            .fg(fg)
-            .bg(bg)
-            .add_modifier(modifier)
-            .remove_modifier(modifier.complement())
+        Style::new().fg(fg).bg(bg).add_modifier(modifier).remove_modifier(modifier.complement())
     })
 }
 
@@ -186,11 +139,7 @@ fn apply(buffer: &mut Buffer, edit: &Edit) {
             let bottom = (top + rows).min(SIZE.1);
             let block = &mut buffer.content[usize::from(*top) * width..usize::from(bottom) * width];
             let cells = (usize::from(by.unsigned_abs()) * width).min(block.len());
-            if *by > 0 {
-                block.rotate_left(cells)
-            } else {
-                block.rotate_right(cells)
-            }
+            if *by > 0 { block.rotate_left(cells) } else { block.rotate_right(cells) }
         }
         Edit::Clear => buffer.reset(),
     }
@@ -231,45 +180,15 @@ fn table(size: Size, first: usize, selected: usize, bar: bool) -> Buffer {
         0,
         0,
         " PODS 10,000  fleet 4 clusters, 1 stale",
-        Style::new()
-            .fg(Color::Rgb(88, 166, 255))
-            .add_modifier(Modifier::BOLD),
+        Style::new().fg(Color::Rgb(88, 166, 255)).add_modifier(Modifier::BOLD),
     );
     let spare = usize::from(size.width - 80);
-    let row = |c: &[&str]| {
-        format!(
-            "{:<11} {:<12} {:<w$} {:>5} {:<10} {:>3} {:>4}",
-            c[0],
-            c[1],
-            c[2],
-            c[3],
-            c[4],
-            c[5],
-            c[6],
-            w = 26 + spare
-        )
-    };
-    buffer.set_string(
-        2,
-        1,
-        row(&[
-            "CLUSTER",
-            "NAMESPACE",
-            "NAME",
-            "READY",
-            "STATUS",
-            "RST",
-            "AGE",
-        ]),
-        dim,
-    );
+    let row =
+        |c: &[&str]| format!("{:<11} {:<12} {:<w$} {:>5} {:<10} {:>3} {:>4}", c[0], c[1], c[2], c[3], c[4], c[5], c[6], w = 26 + spare);
+    buffer.set_string(2, 1, row(&["CLUSTER", "NAMESPACE", "NAME", "READY", "STATUS", "RST", "AGE"]), dim);
     for y in 2..size.height - 1 {
         let i = first + usize::from(y) - 2;
-        let name = format!(
-            "{}-{:08x}",
-            ["api", "checkout", "ledger-worker", "search"][i % 4],
-            i * 2_654_435_761 % 0xffff_ffff
-        );
+        let name = format!("{}-{:08x}", ["api", "checkout", "ledger-worker", "search"][i % 4], i * 2_654_435_761 % 0xffff_ffff);
         let burning = i % 7 == 3;
         let status = if burning { "CrashLoop" } else { "Running" };
         let text = row(&[
@@ -283,34 +202,16 @@ fn table(size: Size, first: usize, selected: usize, bar: bool) -> Buffer {
         ]);
         buffer.set_string(2, y, &text, Style::new().fg(Color::Rgb(201, 209, 217)));
         buffer.set_style(Rect::new(2, y, 11, 1), dim);
-        let color = if burning {
-            Color::Rgb(248, 81, 73)
-        } else {
-            Color::Rgb(63, 185, 80)
-        };
-        buffer.set_style(
-            Rect::new(60 + spare as u16, y, 10, 1),
-            Style::new().fg(color),
-        );
+        let color = if burning { Color::Rgb(248, 81, 73) } else { Color::Rgb(63, 185, 80) };
+        buffer.set_style(Rect::new(60 + spare as u16, y, 10, 1), Style::new().fg(color));
         if i == selected && bar {
-            buffer.set_style(
-                Rect::new(0, y, size.width, 1),
-                Style::new().bg(Color::Rgb(22, 52, 92)),
-            );
+            buffer.set_style(Rect::new(0, y, size.width, 1), Style::new().bg(Color::Rgb(22, 52, 92)));
         } else if i == selected {
             buffer.set_string(0, y, "▌", Style::new().fg(Color::Rgb(88, 166, 255)));
-            buffer.set_style(
-                Rect::new(27, y, name.len() as u16, 1),
-                Style::new().add_modifier(Modifier::BOLD),
-            );
+            buffer.set_style(Rect::new(27, y, name.len() as u16, 1), Style::new().add_modifier(Modifier::BOLD));
         }
     }
-    buffer.set_string(
-        0,
-        size.height - 1,
-        " / filter  : palette  ? help  q quit",
-        dim,
-    );
+    buffer.set_string(0, size.height - 1, " / filter  : palette  ? help  q quit", dim);
     buffer
 }
 
@@ -328,62 +229,21 @@ fn stays_within_the_byte_budgets() {
     let (small, large) = (Size::new(80, 24), Size::new(200, 60));
     let last = |size: Size| usize::from(size.height) - 4;
     let cases = [
-        (
-            "j, bar",
-            table(small, 0, 4, true),
-            table(small, 0, 5, true),
-            320,
-        ),
-        (
-            "j, marker",
-            table(small, 0, 4, false),
-            table(small, 0, 5, false),
-            150,
-        ),
-        (
-            "scroll, bar",
-            table(small, 0, last(small), true),
-            table(small, 1, last(small) + 1, true),
-            600,
-        ),
-        (
-            "scroll, bar, large",
-            table(large, 0, last(large), true),
-            table(large, 1, last(large) + 1, true),
-            600,
-        ),
-        (
-            "scroll, marker, large",
-            table(large, 0, last(large), false),
-            table(large, 1, last(large) + 1, false),
-            600,
-        ),
-        (
-            "scroll back",
-            table(large, 9, 9, true),
-            table(large, 8, 8, true),
-            600,
-        ),
-        (
-            "nothing",
-            table(small, 0, 4, true),
-            table(small, 0, 4, true),
-            0,
-        ),
+        ("j, bar", table(small, 0, 4, true), table(small, 0, 5, true), 320),
+        ("j, marker", table(small, 0, 4, false), table(small, 0, 5, false), 150),
+        ("scroll, bar", table(small, 0, last(small), true), table(small, 1, last(small) + 1, true), 600),
+        ("scroll, bar, large", table(large, 0, last(large), true), table(large, 1, last(large) + 1, true), 600),
+        ("scroll, marker, large", table(large, 0, last(large), false), table(large, 1, last(large) + 1, false), 600),
+        ("scroll back", table(large, 9, 9, true), table(large, 8, 8, true), 600),
+        ("nothing", table(small, 0, 4, true), table(small, 0, 4, true), 0),
     ];
     for (what, prev, next, budget) in &cases {
         let (ours, stock) = bytes(prev, next);
         println!("{what}: {ours} bytes, stock {stock}");
-        assert!(
-            ours <= *budget,
-            "{what}: {ours} bytes, {budget} allowed, stock {stock}"
-        );
+        assert!(ours <= *budget, "{what}: {ours} bytes, {budget} allowed, stock {stock}");
         show(&[prev.clone(), next.clone()], true);
     }
-    let (ours, stock) = bytes(
-        &Buffer::empty(Rect::new(0, 0, 80, 24)),
-        &table(small, 0, 4, true),
-    );
+    let (ours, stock) = bytes(&Buffer::empty(Rect::new(0, 0, 80, 24)), &table(small, 0, 4, true));
     println!("full paint: {ours} bytes, stock {stock}");
     assert!(ours * 6 < stock * 5, "full paint: {ours}, stock {stock}");
 }
@@ -393,18 +253,10 @@ fn stays_within_the_byte_budgets() {
 fn serves_as_a_backend() {
     let mut terminal = Terminal::new(Writer::new(Vec::new(), Size::new(20, 3))).unwrap();
     let mut parser = vt100::Parser::new(3, 20, 0);
-    for (text, cursor) in [
-        ("節点 ready", None),
-        ("a点 ready", Some((3, 1))),
-        ("aab", Some((4, 2))),
-        ("aab", None),
-        ("aab", None),
-    ] {
+    for (text, cursor) in [("節点 ready", None), ("a点 ready", Some((3, 1))), ("aab", Some((4, 2))), ("aab", None), ("aab", None)] {
         terminal
             .draw(|frame| {
-                frame
-                    .buffer_mut()
-                    .set_string(0, 1, text, Style::new().fg(Color::Red));
+                frame.buffer_mut().set_string(0, 1, text, Style::new().fg(Color::Red));
                 if let Some(cursor) = cursor {
                     frame.set_cursor_position(cursor);
                 }
@@ -419,16 +271,8 @@ fn serves_as_a_backend() {
         }
     }
     terminal.backend_mut().resize(Size::new(10, 2));
-    terminal
-        .draw(|frame| frame.buffer_mut().set_string(0, 0, "small", Style::new()))
-        .unwrap();
-    assert!(
-        terminal
-            .backend_mut()
-            .out()
-            .starts_with(b"\x1b[m\x1b[H\x1b[2J"),
-        "a resize paints everything"
-    );
+    terminal.draw(|frame| frame.buffer_mut().set_string(0, 0, "small", Style::new())).unwrap();
+    assert!(terminal.backend_mut().out().starts_with(b"\x1b[m\x1b[H\x1b[2J"), "a resize paints everything");
 }
 
 #[test]
@@ -440,10 +284,7 @@ fn brackets_only_long_frames_by_synchronized_output() {
         writer.start().content.clone_from(&next.content);
         let mut bytes = Vec::new();
         writer.encode(&mut bytes);
-        (
-            bytes.starts_with(b"\x1b[?2026h"),
-            bytes.ends_with(b"\x1b[?2026l"),
-        )
+        (bytes.starts_with(b"\x1b[?2026h"), bytes.ends_with(b"\x1b[?2026l"))
     };
     assert_eq!(frame(Size::new(80, 5)), (false, false));
     assert_eq!(frame(Size::new(200, 60)), (true, true));
@@ -454,11 +295,7 @@ fn a_failed_write_is_followed_by_a_full_paint() {
     struct Fails(bool);
     impl io::Write for Fails {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.0 {
-                Err(io::ErrorKind::BrokenPipe.into())
-            } else {
-                Ok(bytes.len())
-            }
+            if self.0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
