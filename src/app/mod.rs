@@ -11,6 +11,7 @@ mod event;
 mod jump;
 mod keys;
 pub mod logs;
+mod overlays;
 mod pane;
 mod prompt;
 mod scope;

@@ -267,6 +267,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
 fn least(column: &Column, width: u16) -> u16 {
     let floor = match column.id {
         "name" => 28,
+        "object" => 24,
         _ if column.max >= 40 => column.min.max(12),
         // Short ones lose more than they give.
         _ if width <= 14 => width,
