@@ -267,8 +267,7 @@ fn a_hostile_exec_plugin_paints_nothing_and_is_ended(lab: &Lab) {
 type Way = (&'static str, fn(&Term));
 
 fn the_terminal_is_given_back(lab: &Lab) {
-    let ways: [(&str, fn(&Term)); 3] =
-        [("quit", |t| t.keys("\x03\x03")), ("SIGTERM", |t| t.signal(Signal::TERM)), ("SIGHUP", |t| t.signal(Signal::HUP))];
+    let ways: [Way; 3] = [("quit", |t| t.keys("\x03\x03")), ("SIGTERM", |t| t.signal(Signal::TERM)), ("SIGHUP", |t| t.signal(Signal::HUP))];
     for (way, end) in ways {
         let room = Room::new();
         let mut term = cockpit(lab, &room, &[]);
