@@ -119,7 +119,7 @@ impl ClientError {
             Self::Forbidden { message } => missing_permission(message),
             Self::TooLarge { .. } => "server is behind".to_owned(),
             Self::Timeout { after } => format!("no answer for {} s", after.as_secs_f32().ceil()),
-            Self::NeedsPrompt { cluster, .. } => format!(":login {cluster}"),
+            Self::NeedsPrompt { cluster, command } => format!(":login {cluster} ({command} wants a prompt)"),
             Self::Decode { .. } => "answer cannot be read".to_owned(),
             Self::Server { code, message } if message.is_empty() => format!("HTTP {code}"),
             Self::Server { code, message } => format!("HTTP {code} {message}"),

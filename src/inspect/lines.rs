@@ -231,7 +231,10 @@ impl<'a> Fold<'a> {
             }
         }
         let evidence = speaker.evidence.iter().filter(|e| !e.value.is_empty()).map(|e| format!("{} {}", e.what, e.value));
-        let detail = others.into_iter().chain(detail).chain(evidence).collect::<Vec<_>>().join(", ");
+        // A dead node explains what its pods only suffer from.
+        let (first, last): (Vec<String>, Vec<String>) =
+            if nodes.is_empty() { (others, evidence.collect()) } else { (evidence.collect(), others) };
+        let detail = first.into_iter().chain(detail).chain(last).collect::<Vec<_>>().join(", ");
         // A zone's line opens one of its nodes.
         let subject = object.map(|o| o.reference(self.cluster.id)).or_else(|| speaker.object.clone());
         let short = subject.as_ref().map_or_else(|| self.cluster.info.name.clone(), |s| s.name.clone());

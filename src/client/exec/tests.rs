@@ -233,7 +233,7 @@ async fn a_prompt_is_asked_for_in_the_foreground_and_its_answer_taken() {
     let spec = target.exec().unwrap();
     let error = pool.get(spec).await.err().unwrap().of(&target.name);
     assert_eq!(error, ClientError::NeedsPrompt { cluster: "a".into(), command: "sh".into() });
-    assert_eq!(error.reason(), ":login a");
+    assert_eq!(error.reason(), ":login a (sh wants a prompt)");
     let output = login_command(target).unwrap().output().unwrap();
     pool.put(target, &output.stdout).await.unwrap();
     assert_eq!(token(&pool.get(spec).await.unwrap()), "typed");

@@ -53,13 +53,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
     let evicting = began + judge.value(&CRITICAL);
     let severity = if judge.now >= evicting { Severity::Critical } else { Severity::Warning };
-    let pods = judge.cluster.counts.by_node.get(&node.meta.name).map_or(0, |u| u.pods);
     let text = condition.map_or("the kubelet has never reported", |c| c.message.as_deref().unwrap_or(""));
     let mut finding = judge
         .finding(severity, since, message)
         .with("reason", condition.and_then(|c| c.reason.as_deref()).unwrap_or("none"), since)
         .with("message", text, since)
-        .with("pods on it when judged", pods.to_string(), None)
         .then(if node.unschedulable {
             "Cordoned already: look at its console or hypervisor; drain it when it answers"
         } else {

@@ -246,7 +246,10 @@ mod tests {
         assert_eq!(health.state(start, WALL).word(), "unreachable");
         let mut health = live(start);
         health.failed(&ClientError::NeedsPrompt { cluster: "prod".into(), command: "sso".into() }, start);
-        assert_eq!(health.state(start, WALL), ConnectionState::Unauthorized { last: Time::from_secs(WALL), reason: ":login prod".into() });
+        assert_eq!(
+            health.state(start, WALL),
+            ConnectionState::Unauthorized { last: Time::from_secs(WALL), reason: ":login prod (sso wants a prompt)".into() }
+        );
     }
 
     #[test]
