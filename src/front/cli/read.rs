@@ -36,24 +36,28 @@ pub fn select(global: &Global, config: &Config) -> Result<Vec<Target>, Failure> 
     Ok(targets)
 }
 
+/// A round trip is measured at once, but may come after the last list: it is worth this long.
+const LATENCY: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Follows clusters until every list that is wanted is in, or will not come.
 pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: std::time::Duration) {
-    let until = Instant::now() + limit;
     let mut touched: Vec<Touched> = Vec::new();
-    loop {
-        let waiting = fleet.store.clusters().iter().any(|c| !settled(c, kinds));
-        if !waiting {
-            break;
-        }
+    follow(fleet, limit, &mut touched, |c| settled(c, kinds)).await;
+    follow(fleet, LATENCY, &mut touched, |c| !c.state.live() || c.latency_ms.is_some()).await;
+    fleet.judge(&touched, now());
+}
+
+async fn follow(fleet: &mut Fleet, limit: std::time::Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
+    let until = Instant::now() + limit;
+    while !fleet.store.clusters().iter().all(&done) {
         match tokio::time::timeout_at(until.into(), fleet.next()).await {
-            Ok(Some(batch)) => fleet.store.apply(batch, now(), &mut touched),
+            Ok(Some(batch)) => fleet.store.apply(batch, now(), touched),
             Ok(None) | Err(_) => break,
         }
     }
     while let Some(batch) = fleet.try_next() {
-        fleet.store.apply(batch, now(), &mut touched);
+        fleet.store.apply(batch, now(), touched);
     }
-    fleet.judge(&touched, now());
 }
 
 fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
