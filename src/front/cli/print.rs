@@ -52,8 +52,8 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
             }
         }
         Output::Table | Output::Wide => {
-            let columns: Vec<&Column> =
-                subject.columns().iter().filter(|c| c.show == Show::Always || (output == Output::Wide && c.show == Show::Wide)).collect();
+            let shown = |c: &&Column| c.show == Show::Always || (output == Output::Wide && c.show == Show::Wide);
+            let columns: Vec<&Column> = subject.columns().iter().filter(shown).filter(|c| c.unit != crate::table::Unit::Trend).collect();
             let cells: Vec<Vec<String>> =
                 rows.iter().map(|r| columns.iter().map(|c| clean(&c.value(ctx, *r).text(ctx.now))).collect()).collect();
             let widths: Vec<usize> =
