@@ -40,7 +40,7 @@ impl Effects {
                 tokio::spawn(async move {
                     let client = reader.and_then(|r| r.client());
                     let result = match client {
-                        Some(client) => client.get_json(&object.path()).await.map_err(|e| e.reason()),
+                        Some(client) => crate::source::kube::object::fetch(&client, &object).await.map_err(|e| e.reason()),
                         None => Err("not connected".to_owned()),
                     };
                     let _ = tx.send(Event::Fetched(id, result));

@@ -194,7 +194,7 @@ pub fn describe(global: &Global, object: &str, name: Option<&str>) -> Result<Cod
         for (c, o) in found {
             let reference = o.reference(c.id);
             let full = match fleet.reader(c.id).and_then(|r| r.client()) {
-                Some(client) => client.get_json(&reference.path()).await.map_err(|e| e.reason()),
+                Some(client) => crate::source::kube::object::fetch(&client, &reference).await.map_err(|e| e.reason()),
                 None => Err("not connected".to_owned()),
             };
             print::description(global.output, &fleet, c, o, full)?;

@@ -13,7 +13,6 @@ mod mock;
 
 pub use cluster::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 pub use logs::{LogEnd, LogEvent, LogLine, LogRequest};
-pub use object::ObjectUpdate;
 
 /// A value of a query: what is not plain is escaped.
 fn escape(value: &str) -> String {
