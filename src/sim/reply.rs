@@ -24,7 +24,7 @@ pub enum Encoding {
 /// What a request accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Accept {
-    /// The first that can be served.
+    /// The first that can be served, protobuf only where nothing else will do.
     pub encoding: Encoding,
     pub gzip: bool,
     /// Aggregated discovery is understood.
@@ -35,7 +35,7 @@ impl Accept {
     pub fn of(headers: &HeaderMap) -> Self {
         let text = |name: http::HeaderName| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         let accept = text(http::header::ACCEPT);
-        let encodings = accept.split(',').filter_map(|part| {
+        let mut encodings = accept.split(',').filter_map(|part| {
             let part = part.trim();
             if part.starts_with("application/json") {
                 Some(if part.contains("as=Table") { Encoding::Table } else { Encoding::Json })
@@ -45,8 +45,11 @@ impl Accept {
                 None
             }
         });
+        let first = encodings.next().unwrap_or(Encoding::Json);
+        // Our messages name only what qd projects: who takes JSON too is better served with whole objects.
+        let encoding = if first == Encoding::Proto && encodings.any(|e| e == Encoding::Json) { Encoding::Json } else { first };
         Self {
-            encoding: encodings.into_iter().next().unwrap_or(Encoding::Json),
+            encoding,
             gzip: text(http::header::ACCEPT_ENCODING).contains("gzip"),
             aggregated: accept.contains("apidiscovery.k8s.io") && accept.contains("v=v2;") | accept.contains("v=v2,") | accept.ends_with("v=v2"),
         }
@@ -163,7 +166,8 @@ mod tests {
     #[test]
     fn the_first_encoding_that_can_be_served() {
         let accept = |text: &str| Accept::of(&HeaderMap::from_iter([(http::header::ACCEPT, text.parse().unwrap())]));
-        assert_eq!(accept("application/vnd.kubernetes.protobuf, application/json").encoding, Encoding::Proto);
+        assert_eq!(accept("application/vnd.kubernetes.protobuf").encoding, Encoding::Proto);
+        assert_eq!(accept("application/vnd.kubernetes.protobuf, application/json").encoding, Encoding::Json);
         assert_eq!(accept("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").encoding, Encoding::Table);
         assert_eq!(accept("*/*").encoding, Encoding::Json);
         assert!(accept("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json").aggregated);

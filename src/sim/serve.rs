@@ -85,15 +85,18 @@ impl Cluster {
     }
 }
 
-/// Opens the cluster's socket and serves it until the runtime ends.
+/// Opens the cluster's socket and serves it until the runtime ends. May be called within another runtime.
 ///
 /// # Errors
 /// When there is no socket to be had.
-pub async fn listen(cluster: Arc<Cluster>, tls: Arc<rustls::ServerConfig>) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+pub fn listen(runtime: &tokio::runtime::Runtime, cluster: Arc<Cluster>, tls: Arc<rustls::ServerConfig>) -> std::io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    tokio::spawn(cluster.clone().live());
-    tokio::spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
+    let _inside = runtime.enter();
+    let listener = TcpListener::from_std(listener)?;
+    runtime.spawn(cluster.clone().live());
+    runtime.spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
     Ok(address)
 }
 
