@@ -339,6 +339,7 @@ impl State {
 
     /// Forgets the log: every watch from before is too old now.
     pub fn compact(&mut self) {
+        self.rv += 1;
         let rv = self.rv;
         for table in &mut self.tables {
             table.log.clear();
