@@ -106,7 +106,7 @@ fn forbidden(role: Role, verb: &str, place: &Place) -> Refusal {
     let name = place.name.as_deref().map(|n| format!(" \"{n}\"")).unwrap_or_default();
     let scope = place.namespace.as_deref().map_or_else(|| "at the cluster scope".to_owned(), |n| format!("in the namespace \"{n}\""));
     let text = format!("{}{name} is forbidden: User \"{}\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}", r.qualified(), role.user(), r.plural, r.group);
-    Refusal { about: Some((place.name.clone().unwrap_or_default(), r.group.to_owned(), r.plural.to_owned())), ..Refusal::new(403, "Forbidden", text) }
+    Refusal { about: Some(Box::new((place.name.clone().unwrap_or_default(), r.group.to_owned(), r.plural.to_owned()))), ..Refusal::new(403, "Forbidden", text) }
 }
 
 fn get(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accept) -> Result<Reply, Refusal> {

@@ -120,7 +120,11 @@ impl Wanted {
                 _ => {
                     let tree = whole.get_or_insert_with(|| object.value());
                     let found = key.split('.').fold(&*tree, |v, part| &v[part]);
-                    found.as_str().map_or_else(|| if found.is_null() { value.is_empty() || value == "false" } else { found.to_string() == *value }, |t| t == value)
+                    match found {
+                        serde_json::Value::Null => value.is_empty() || value == "false",
+                        serde_json::Value::String(text) => text == value,
+                        other => value.parse::<serde_json::Value>().is_ok_and(|v| v == *other),
+                    }
                 }
             };
             same == *equal
@@ -131,7 +135,7 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::store::State;
+    use super::super::store::State;
     use serde_json::json;
 
     #[test]

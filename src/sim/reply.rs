@@ -67,7 +67,7 @@ pub struct Refusal {
     /// Seconds.
     pub retry: Option<u32>,
     /// Name, group and plural of what it is about.
-    pub about: Option<(String, String, String)>,
+    pub about: Option<Box<(String, String, String)>>,
 }
 
 impl Refusal {
@@ -75,7 +75,7 @@ impl Refusal {
         Self { code, reason, message: message.into(), causes: Vec::new(), retry: None, about: None }
     }
     pub fn not_found(resource: &super::register::Resource, name: &str) -> Self {
-        let about = Some((name.to_owned(), resource.group.to_owned(), resource.plural.to_owned()));
+        let about = Some(Box::new((name.to_owned(), resource.group.to_owned(), resource.plural.to_owned())));
         Self { about, ..Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())) }
     }
     pub fn bad(message: impl Into<String>) -> Self {
@@ -87,7 +87,7 @@ impl Refusal {
     /// As JSON.
     pub fn status(&self) -> Value {
         let mut details = json!({});
-        if let Some((name, group, kind)) = &self.about {
+        if let Some((name, group, kind)) = self.about.as_deref() {
             details = json!({"name": name, "group": group, "kind": kind});
         }
         if !self.causes.is_empty() {
@@ -101,7 +101,7 @@ impl Refusal {
     /// As a protobuf message, without its envelope.
     pub fn message(&self) -> Vec<u8> {
         let cause = |(reason, message): &(&str, String)| wire::StatusCause { reason: (*reason).to_owned(), message: message.clone(), field: String::new() };
-        let (name, group, kind) = self.about.clone().unwrap_or_default();
+        let (name, group, kind) = self.about.as_deref().cloned().unwrap_or_default();
         let details = wire::StatusDetails { name, group, kind, causes: self.causes.iter().map(cause).collect(), retry_after_seconds: self.retry.and_then(|r| i32::try_from(r).ok()).unwrap_or(0) };
         wire::Status { status: "Failure".to_owned(), message: self.message.clone(), reason: self.reason.to_owned(), code: i32::from(self.code), details: Some(details) }.encode_to_vec()
     }

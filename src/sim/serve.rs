@@ -64,6 +64,16 @@ impl Cluster {
         self.switch.set(fault);
     }
 
+    /// Makes the protobuf of everything there is, so that a first list need not. From the end: a list comes from the other side.
+    fn encode(&self) {
+        for res in 0..super::register::REGISTER.len() {
+            let all: Vec<_> = self.read().tables[res].objects.values().cloned().collect();
+            for object in all.iter().rev() {
+                object.proto(res);
+            }
+        }
+    }
+
     /// Moves the cluster's time on, from timer to timer.
     async fn live(self: Arc<Self>) {
         loop {
@@ -96,6 +106,8 @@ pub fn listen(runtime: &tokio::runtime::Runtime, cluster: Arc<Cluster>, tls: Arc
     let _inside = runtime.enter();
     let listener = TcpListener::from_std(listener)?;
     runtime.spawn(cluster.clone().live());
+    let warm = cluster.clone();
+    runtime.spawn_blocking(move || warm.encode());
     runtime.spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
     Ok(address)
 }

@@ -306,6 +306,9 @@ impl State {
             && let Some(set) = self.children.get_mut(uid)
         {
             set.remove(&(res, old.key.clone()));
+            if set.is_empty() {
+                self.children.remove(uid);
+            }
         }
         if let Some(facts) = &old.pod
             && let Some(node) = &facts.node
