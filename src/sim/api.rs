@@ -114,7 +114,7 @@ fn forbidden(role: Role, verb: &str, place: &Place) -> Refusal {
         r.group
     );
     Refusal {
-        about: Some((place.name.clone().unwrap_or_default(), r.group.to_owned(), r.plural.to_owned())),
+        about: Some(Box::new((place.name.clone().unwrap_or_default(), r.group.to_owned(), r.plural.to_owned()))),
         ..Refusal::new(403, "Forbidden", text)
     }
 }
@@ -223,8 +223,12 @@ async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accep
     };
     if request.method() == Method::POST {
         let kind = (parts.first() == Some(&"apis")).then(|| parts.last().copied()).flatten().unwrap_or("").to_owned();
-        let review = read(&body(request).await?)?;
-        return reviewed(role, &kind, review).map(|v| json_reply(201, &v)).ok_or_else(missing);
+        if !REVIEWS.contains(&kind.as_str()) {
+            return Err(missing());
+        }
+        let bytes = body(request).await?;
+        let review = if bytes.starts_with(&frame::MAGIC) { access_review(bytes)? } else { read(&bytes)? };
+        return Ok(json_reply(201, &reviewed(role, &kind, review)));
     }
     let doc = match parts.as_slice() {
         ["version"] => {
@@ -247,13 +251,54 @@ async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accep
     Ok(json_reply(200, &doc))
 }
 
-fn reviewed(role: Role, plural: &str, mut review: Value) -> Option<Value> {
+const REVIEWS: [&str; 3] = ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"];
+
+/// SelfSubjectAccessReview as kubectl sends it: protobuf.
+#[derive(Clone, PartialEq, prost::Message)]
+struct AccessReview {
+    #[prost(message, optional, tag = "2")]
+    spec: Option<AccessSpec>,
+}
+#[derive(Clone, PartialEq, prost::Message)]
+struct AccessSpec {
+    #[prost(message, optional, tag = "1")]
+    resource: Option<AccessAsk>,
+    #[prost(message, optional, tag = "2")]
+    path: Option<PathAsk>,
+}
+#[derive(Clone, PartialEq, prost::Message)]
+struct AccessAsk {
+    #[prost(string, tag = "2")]
+    verb: String,
+    #[prost(string, tag = "5")]
+    resource: String,
+}
+#[derive(Clone, PartialEq, prost::Message)]
+struct PathAsk {
+    #[prost(string, tag = "2")]
+    verb: String,
+}
+
+fn access_review(bytes: Bytes) -> Result<Value, Refusal> {
+    use prost::Message as _;
+    let broken = |e: &dyn std::fmt::Display| Refusal::bad(e.to_string());
+    let unknown = frame::open(bytes).map_err(|e| broken(&e))?;
+    let kind = unknown.type_meta.unwrap_or_default().kind;
+    let spec = AccessReview::decode(unknown.raw).map_err(|e| broken(&e))?.spec.unwrap_or_default();
+    let resource = spec.resource.map(|r| json!({"verb": r.verb, "resource": r.resource}));
+    let path = spec.path.map(|p| json!({"verb": p.verb}));
+    Ok(
+        json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": {"resourceAttributes": resource, "nonResourceAttributes": path}}),
+    )
+}
+
+fn reviewed(role: Role, plural: &str, mut review: Value) -> Value {
     match plural {
         "selfsubjectaccessreviews" => {
             let ask = &review["spec"]["resourceAttributes"];
             let (verb, resource) = (ask["verb"].as_str().unwrap_or("*").to_owned(), ask["resource"].as_str().unwrap_or("*").to_owned());
-            let read_path = review["spec"]["nonResourceAttributes"]["verb"] == "get";
-            let allowed = role.may(&verb, &resource) || read_path;
+            let path = &review["spec"]["nonResourceAttributes"];
+            let allowed = if path.is_object() { role == Role::Admin || path["verb"] == "get" } else { role.may(&verb, &resource) };
             review["status"] = json!({"allowed": allowed, "reason": if allowed { "RBAC: allowed by the simulated fleet" } else { "" }});
         }
         "selfsubjectrulesreviews" => {
@@ -268,9 +313,8 @@ fn reviewed(role: Role, plural: &str, mut review: Value) -> Option<Value> {
             review["status"] =
                 json!({"resourceRules": rules, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}], "incomplete": false});
         }
-        "selfsubjectreviews" => review["status"] = json!({"userInfo": {"username": role.user(), "groups": ["system:authenticated"]}}),
-        _ => return None,
+        _ => review["status"] = json!({"userInfo": {"username": role.user(), "groups": ["system:authenticated"]}}),
     }
     review["metadata"] = json!({"creationTimestamp": null});
-    Some(review)
+    review
 }

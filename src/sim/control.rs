@@ -607,9 +607,10 @@ fn scaler(s: &mut State, key: &Key) {
     let current = workload["status"]["replicas"].as_i64().unwrap_or(replicas).max(1);
     let load = s.world.load.get(key).copied().unwrap_or(wanted * 85 / 100 * replicas);
     s.world.load.insert(key.clone(), load);
-    let each = load / current;
+    // Pods that are missing for a moment do not count: their share comes back with them.
+    let each = load / replicas;
     // Within a tenth of the target nothing moves.
-    let ideal = if (each - wanted).abs() * 10 <= wanted { current } else { (load + wanted - 1) / wanted };
+    let ideal = if (each - wanted).abs() * 10 <= wanted { replicas } else { (load + wanted - 1) / wanted };
     let desired = ideal.clamp(min, max);
     let now = s.now();
     if desired != replicas {

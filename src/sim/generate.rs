@@ -246,6 +246,140 @@ fn room(plan: &Plan, scenario: &Scenario) -> (i64, i64, i64) {
     // Two thirds are asked for.
     let fit = |per_node: i64, sizes: &[i64]| sizes.iter().copied().find(|size| size * 2 >= per_node * 3).unwrap_or(per_node * 3 / 2 + 1);
     let cpu = fit((cpu / nodes / 1000).max(1), &[4, 8, 16, 32, 48, 64, 96, 128]);
-    let memory = fit((memory / nodes >> 30).max(1), &[16, 32, 64, 128, 192, 256, 384, 512]);
+    let memory = fit(((memory / nodes) >> 30).max(1), &[16, 32, 64, 128, 192, 256, 384, 512]);
     (cpu, memory, fit(pods / nodes + 20, &[110, 250, 500]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::register::{JOBS, PODS, REPLICASETS};
+    use super::*;
+    use std::sync::Arc;
+
+    const START: i64 = 1_800_000_000;
+
+    fn made(scenario: &str, cluster_name: &str) -> State {
+        let quiet = Scenario { replace_every: 0.0, churn: 0.0, ..Scenario::load(scenario).unwrap() };
+        cluster(&quiet, cluster_name, 0, 1, START)
+    }
+    fn values(s: &State, res: Res) -> Vec<Value> {
+        s.tables[res].objects.values().map(|o| o.value()).collect()
+    }
+    fn one(s: &State, res: Res, namespace: &str, name: &str) -> Value {
+        s.get(res, namespace, name).unwrap().value()
+    }
+    fn condition<'a>(v: &'a Value, kind: &str) -> &'a Value {
+        v["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == kind).unwrap()
+    }
+    fn since(v: &Value) -> i64 {
+        START - parse_time(&v["lastTransitionTime"]).unwrap()
+    }
+    /// Lets seconds pass.
+    fn pass(s: &mut State, seconds: i64) {
+        let until = s.clock + seconds * 1000;
+        control::run(s, until);
+    }
+
+    #[test]
+    fn calm_is_calm() {
+        let s = made("calm", "prod-eu");
+        for pod in s.tables[PODS].objects.values() {
+            let facts = pod.pod.as_ref().unwrap();
+            assert!(facts.ready || &*facts.phase == "Succeeded", "{:?} {}", pod.key, facts.phase);
+        }
+        for d in values(&s, DEPLOYMENTS) {
+            assert_eq!(
+                (&d["status"]["readyReplicas"], &condition(&d, "Progressing")["reason"]),
+                (&d["spec"]["replicas"], &json!("NewReplicaSetAvailable")),
+                "{}",
+                d["metadata"]["name"]
+            );
+        }
+        assert!(values(&s, PDBS).iter().all(|p| p["status"]["disruptionsAllowed"].as_i64() > Some(0)));
+        assert!(values(&s, EVENTS).iter().all(|e| e["type"] == "Normal"));
+        let pods = s.tables[PODS].objects.len();
+        assert!((250..300).contains(&pods), "{pods}");
+    }
+
+    #[test]
+    fn the_night_has_all_its_troubles_and_they_are_old() {
+        let s = made("on-call-night", "prod-us");
+        let checkout = one(&s, DEPLOYMENTS, "pay", "checkout");
+        assert_eq!((&checkout["status"]["readyReplicas"], &checkout["status"]["updatedReplicas"]), (&json!(0), &json!(6)));
+        assert_eq!(s.owned(checkout["metadata"]["uid"].as_str().unwrap(), REPLICASETS).len(), 2);
+        let crashed = s.tables[PODS].objects.values().find(|p| p.key.1.starts_with("checkout-")).unwrap().value();
+        assert_eq!(crashed["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 137);
+        assert!(since(condition(&crashed, "Ready")) > 500);
+        let node = one(&s, NODES, "", "node-017");
+        assert!(condition(&node, "Ready")["message"].as_str().unwrap().contains("PLEG") && since(condition(&node, "Ready")) == 540);
+        assert!(s.on_node["node-017"].iter().all(|k| !s.at(PODS, k).unwrap().pod.as_ref().unwrap().ready));
+        assert_eq!(one(&s, PDBS, "pay", "db")["status"]["disruptionsAllowed"], 0);
+        let s = made("on-call-night", "prod-ap");
+        let hpa = one(&s, HPAS, "pay", "api");
+        assert_eq!(
+            (&hpa["status"]["currentReplicas"], &hpa["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"]),
+            (&json!(40), &json!(143))
+        );
+        assert_eq!(condition(&hpa, "ScalingLimited")["reason"], "TooManyReplicas");
+        let s = made("on-call-night", "prod-eu");
+        let waiting = s.tables[PODS].objects.values().find(|p| p.key.1.starts_with("reindex-")).unwrap().value();
+        assert!(condition(&waiting, "PodScheduled")["message"].as_str().unwrap().starts_with("0/18 nodes are available: "));
+        assert!(s.tables[PODS].objects.values().any(|p| p.deleting && p.key.1.starts_with("cart-")));
+        let s = made("on-call-night", "staging");
+        assert!(values(&s, JOBS).iter().any(|j| j["status"]["conditions"][0]["reason"] == "BackoffLimitExceeded"));
+    }
+
+    #[test]
+    fn a_release_rolls_out_and_never_below_its_minimum() {
+        let mut s = made("calm", "prod-eu");
+        let key: Key = ("shop".into(), "catalog".into());
+        s.edit(DEPLOYMENTS, &key, |d| {
+            d["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example.com/shop/catalog:1.9".into()
+        });
+        let mut least = i64::MAX;
+        for _ in 0..60 {
+            pass(&mut s, 1);
+            least = least.min(one(&s, DEPLOYMENTS, "shop", "catalog")["status"]["readyReplicas"].as_i64().unwrap());
+        }
+        let d = one(&s, DEPLOYMENTS, "shop", "catalog");
+        assert_eq!(
+            (&d["status"]["updatedReplicas"], &d["status"]["replicas"], &d["metadata"]["annotations"]["deployment.kubernetes.io/revision"]),
+            (&json!(4), &json!(4), &json!("2"))
+        );
+        assert_eq!(least, 3);
+    }
+
+    #[test]
+    fn a_node_that_comes_back_has_its_pods_again_and_a_removed_one_loses_them() {
+        let mut s = made("calm", "prod-eu");
+        let node = crate::model::Str::from("node-003");
+        let ready = |s: &State| s.on_node[&node].iter().filter(|k| s.at(PODS, k).is_some_and(|p| p.pod.as_ref().unwrap().ready)).count();
+        let before = ready(&s);
+        control::node_down(&mut s, &node, true, "Kubelet stopped posting node status.");
+        pass(&mut s, 5);
+        assert_eq!(ready(&s), 0);
+        control::node_up(&mut s, &node);
+        pass(&mut s, 5);
+        assert_eq!(ready(&s), before);
+        let lasting =
+            |s: &State| s.tables[PODS].objects.values().filter(|p| p.owner.as_ref().is_some_and(|(kind, ..)| &**kind != "Job")).count();
+        let pods = lasting(&s);
+        control::delete(&mut s, NODES, &("".into(), node.clone()), None);
+        pass(&mut s, 10);
+        // The four daemons have one node less to be on.
+        assert_eq!((lasting(&s), s.on_node[&node].len()), (pods - 4, 0));
+    }
+
+    #[test]
+    fn an_autoscaler_has_the_last_word() {
+        let mut s = made("calm", "prod-eu");
+        let key: Key = ("shop".into(), "web".into());
+        let wanted = |s: &State| one(s, DEPLOYMENTS, "shop", "web")["spec"]["replicas"].as_i64().unwrap();
+        let before = wanted(&s);
+        s.edit(DEPLOYMENTS, &key, |d| d["spec"]["replicas"] = 1.into());
+        pass(&mut s, 30);
+        assert!((wanted(&s) - before).abs() <= 1, "{} {before}", wanted(&s));
+        let living: Vec<Arc<_>> = s.tables[PODS].objects.values().filter(|p| p.key.1.starts_with("web-")).cloned().collect();
+        assert_eq!(i64::try_from(living.len()).unwrap(), wanted(&s));
+    }
 }

@@ -35,8 +35,8 @@ impl Log {
         let path = ["/v1/orders", "/v1/cart", "/v1/pay", "/healthz", "/v1/items"][(n % 5) as usize];
         let text = match (&self.last_words, self.end) {
             (Some(words), Some(end)) if at >= end => format!("level=fatal msg=\"{words}\""),
-            _ if n % 97 == 0 => format!("level=error msg=\"upstream timed out\" path={path} after=5s trace={n:012x}"),
-            _ if n % 23 == 0 => format!("level=warn msg=\"slow request\" path={path} ms={} trace={n:012x}", 900 + n % 3000),
+            _ if n.is_multiple_of(97) => format!("level=error msg=\"upstream timed out\" path={path} after=5s trace={n:012x}"),
+            _ if n.is_multiple_of(23) => format!("level=warn msg=\"slow request\" path={path} ms={} trace={n:012x}", 900 + n % 3000),
             _ => format!("level=info msg=\"request\" method=GET path={path} status=200 ms={} trace={n:012x}", 3 + n % 80),
         };
         let stamp = if self.timestamps { format!("{} ", rfc3339(at).replace('Z', ".000000000Z")) } else { String::new() };

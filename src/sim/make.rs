@@ -170,7 +170,9 @@ fn terminated(end: &End, from: i64, to: i64) -> Value {
 
 /// Every container ended once more and waits. Gives the restarts.
 pub fn crash(pod: &mut Value, (host, ip): (&str, &str), end: &End, at: i64) -> i64 {
-    run(pod, (host, ip), at);
+    if !pod["status"]["containerStatuses"].is_array() {
+        run(pod, (host, ip), at);
+    }
     let backoff = |n: i64| (10i64 << n.clamp(0, 5)).min(300);
     let mut restarts = 0;
     let whole = format!(

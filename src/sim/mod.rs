@@ -147,7 +147,7 @@ pub fn start(options: &Options) -> Result<Running, Error> {
             .with_single_cert(vec![server.der().clone()], key)
             .map_err(|e| Error::Certificate(e.to_string()))?;
         let cluster = Cluster::new(state, secret()?, secret()?);
-        let address = runtime.block_on(serve::listen(cluster.clone(), Arc::new(tls)))?;
+        let address = serve::listen(&runtime, cluster.clone(), Arc::new(tls))?;
         clusters.push((cluster, address));
     }
     let (kubeconfig, dir) = match &options.kubeconfig {

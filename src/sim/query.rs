@@ -141,10 +141,11 @@ impl Wanted {
                 _ => {
                     let tree = whole.get_or_insert_with(|| object.value());
                     let found = key.split('.').fold(&*tree, |v, part| &v[part]);
-                    found.as_str().map_or_else(
-                        || if found.is_null() { value.is_empty() || value == "false" } else { found.to_string() == *value },
-                        |t| t == value,
-                    )
+                    match found {
+                        serde_json::Value::Null => value.is_empty() || value == "false",
+                        serde_json::Value::String(text) => text == value,
+                        other => value.parse::<serde_json::Value>().is_ok_and(|v| v == *other),
+                    }
                 }
             };
             same == *equal
@@ -154,8 +155,8 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use super::super::store::State;
     use super::*;
-    use crate::sim::store::State;
     use serde_json::json;
 
     #[test]

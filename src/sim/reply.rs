@@ -24,7 +24,7 @@ pub enum Encoding {
 /// What a request accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Accept {
-    /// The first that can be served.
+    /// The first that can be served, protobuf only where nothing else will do.
     pub encoding: Encoding,
     pub gzip: bool,
     /// Aggregated discovery is understood.
@@ -35,7 +35,7 @@ impl Accept {
     pub fn of(headers: &HeaderMap) -> Self {
         let text = |name: http::HeaderName| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         let accept = text(http::header::ACCEPT);
-        let encodings = accept.split(',').filter_map(|part| {
+        let mut encodings = accept.split(',').filter_map(|part| {
             let part = part.trim();
             if part.starts_with("application/json") {
                 Some(if part.contains("as=Table") { Encoding::Table } else { Encoding::Json })
@@ -45,8 +45,11 @@ impl Accept {
                 None
             }
         });
+        let first = encodings.next().unwrap_or(Encoding::Json);
+        // Our messages name only what qd projects: who takes JSON too is better served with whole objects.
+        let encoding = if first == Encoding::Proto && encodings.any(|e| e == Encoding::Json) { Encoding::Json } else { first };
         Self {
-            encoding: encodings.into_iter().next().unwrap_or(Encoding::Json),
+            encoding,
             gzip: text(http::header::ACCEPT_ENCODING).contains("gzip"),
             aggregated: accept.contains("apidiscovery.k8s.io")
                 && accept.contains("v=v2;") | accept.contains("v=v2,") | accept.ends_with("v=v2"),
@@ -65,7 +68,7 @@ pub struct Refusal {
     /// Seconds.
     pub retry: Option<u32>,
     /// Name, group and plural of what it is about.
-    pub about: Option<(String, String, String)>,
+    pub about: Option<Box<(String, String, String)>>,
 }
 
 impl Refusal {
@@ -73,7 +76,7 @@ impl Refusal {
         Self { code, reason, message: message.into(), causes: Vec::new(), retry: None, about: None }
     }
     pub fn not_found(resource: &super::register::Resource, name: &str) -> Self {
-        let about = Some((name.to_owned(), resource.group.to_owned(), resource.plural.to_owned()));
+        let about = Some(Box::new((name.to_owned(), resource.group.to_owned(), resource.plural.to_owned())));
         Self { about, ..Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())) }
     }
     pub fn bad(message: impl Into<String>) -> Self {
@@ -85,7 +88,7 @@ impl Refusal {
     /// As JSON.
     pub fn status(&self) -> Value {
         let mut details = json!({});
-        if let Some((name, group, kind)) = &self.about {
+        if let Some((name, group, kind)) = self.about.as_deref() {
             details = json!({"name": name, "group": group, "kind": kind});
         }
         if !self.causes.is_empty() {
@@ -103,7 +106,7 @@ impl Refusal {
             message: message.clone(),
             field: String::new(),
         };
-        let (name, group, kind) = self.about.clone().unwrap_or_default();
+        let (name, group, kind) = self.about.as_deref().cloned().unwrap_or_default();
         let details = wire::StatusDetails {
             name,
             group,
@@ -181,7 +184,8 @@ mod tests {
     #[test]
     fn the_first_encoding_that_can_be_served() {
         let accept = |text: &str| Accept::of(&HeaderMap::from_iter([(http::header::ACCEPT, text.parse().unwrap())]));
-        assert_eq!(accept("application/vnd.kubernetes.protobuf, application/json").encoding, Encoding::Proto);
+        assert_eq!(accept("application/vnd.kubernetes.protobuf").encoding, Encoding::Proto);
+        assert_eq!(accept("application/vnd.kubernetes.protobuf, application/json").encoding, Encoding::Json);
         assert_eq!(accept("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").encoding, Encoding::Table);
         assert_eq!(accept("*/*").encoding, Encoding::Json);
         assert!(accept("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json").aggregated);

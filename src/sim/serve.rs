@@ -64,6 +64,16 @@ impl Cluster {
         self.switch.set(fault);
     }
 
+    /// Makes the protobuf of everything there is, so that a first list need not. From the end: a list comes from the other side.
+    fn encode(&self) {
+        for res in 0..super::register::REGISTER.len() {
+            let all: Vec<_> = self.read().tables[res].objects.values().cloned().collect();
+            for object in all.iter().rev() {
+                object.proto(res);
+            }
+        }
+    }
+
     /// Moves the cluster's time on, from timer to timer.
     async fn live(self: Arc<Self>) {
         loop {
@@ -85,15 +95,20 @@ impl Cluster {
     }
 }
 
-/// Opens the cluster's socket and serves it until the runtime ends.
+/// Opens the cluster's socket and serves it until the runtime ends. May be called within another runtime.
 ///
 /// # Errors
 /// When there is no socket to be had.
-pub async fn listen(cluster: Arc<Cluster>, tls: Arc<rustls::ServerConfig>) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+pub fn listen(runtime: &tokio::runtime::Runtime, cluster: Arc<Cluster>, tls: Arc<rustls::ServerConfig>) -> std::io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    tokio::spawn(cluster.clone().live());
-    tokio::spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
+    let _inside = runtime.enter();
+    let listener = TcpListener::from_std(listener)?;
+    runtime.spawn(cluster.clone().live());
+    let warm = cluster.clone();
+    runtime.spawn_blocking(move || warm.encode());
+    runtime.spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
     Ok(address)
 }
 

@@ -309,6 +309,9 @@ impl State {
             && let Some(set) = self.children.get_mut(uid)
         {
             set.remove(&(res, old.key.clone()));
+            if set.is_empty() {
+                self.children.remove(uid);
+            }
         }
         if let Some(facts) = &old.pod
             && let Some(node) = &facts.node
@@ -342,6 +345,7 @@ impl State {
 
     /// Forgets the log: every watch from before is too old now.
     pub fn compact(&mut self) {
+        self.rv += 1;
         let rv = self.rv;
         for table in &mut self.tables {
             table.log.clear();

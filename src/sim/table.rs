@@ -370,9 +370,9 @@ mod tests {
     #[test]
     fn every_resource_has_a_cell_for_each_column() {
         let mut s = super::super::store::State::new("c", 1);
-        for res in 0..REGISTER.len() {
+        for (res, r) in REGISTER.iter().enumerate() {
             let o = s.put(res, json!({"metadata": {"name": "x", "namespace": "a"}, "spec": {}, "status": {}}));
-            assert_eq!(cells(res, &o).len(), columns(res).len(), "{}", REGISTER[res].plural);
+            assert_eq!(cells(res, &o).len(), columns(res).len(), "{}", r.plural);
         }
     }
 

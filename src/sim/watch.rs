@@ -74,6 +74,10 @@ pub fn watch(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accep
         let asked = check_version(query.get("resourceVersion"), s.rv)?;
         let table = &s.tables[place.res];
         let synthetic = initial == Some("true") || (initial.is_none() && asked == 0);
+        // Before it begins the answer is 410; a watch that falls behind hears it as an event.
+        if asked > 0 && !synthetic && asked < table.floor {
+            return Err(Refusal::gone());
+        }
         let mut state = Watch {
             cluster: cluster.clone(),
             res: place.res,

@@ -103,9 +103,11 @@ pub fn deployment(s: &mut State, key: &Key) {
             let total: i64 = sets.iter().map(|(_, v)| replicas(v)).sum();
             let room = (desired + surge - total).max(0);
             wanted.push((place, if current > desired { desired } else { (current + room).min(desired) }));
-            let mut spare = available - (desired - unavailable);
+            // Pods that a set is about to delete serve no more.
+            let serving = |i: usize| ready(&pods[i]).min(replicas(&sets[i].1));
+            let mut spare = (0..sets.len()).map(serving).sum::<i64>() - (desired - unavailable);
             for i in others {
-                let (have, good) = (replicas(&sets[i].1), ready(&pods[i]));
+                let (have, good) = (replicas(&sets[i].1), serving(i));
                 let bad = (have - good).max(0);
                 let drop = (bad + spare.clamp(0, good)).min(have);
                 spare -= (drop - bad).max(0);

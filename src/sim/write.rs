@@ -57,7 +57,7 @@ fn conflict(place: &Place, name: &str) -> Refusal {
         "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
         r.qualified()
     );
-    Refusal { about: Some((name.to_owned(), r.group.to_owned(), r.plural.to_owned())), ..Refusal::new(409, "Conflict", text) }
+    Refusal { about: Some(Box::new((name.to_owned(), r.group.to_owned(), r.plural.to_owned()))), ..Refusal::new(409, "Conflict", text) }
 }
 
 fn invalid(place: &Place, name: &str, why: &str) -> Refusal {
@@ -96,7 +96,7 @@ pub fn create(s: &mut State, place: &Place, query: &Query, mut body: Value) -> R
         body["metadata"]["namespace"] = ns.as_str().into();
     }
     if s.get(place.res, place.namespace.as_deref().unwrap_or(""), &name).is_some() {
-        let about = Some((name.clone(), r.group.to_owned(), r.plural.to_owned()));
+        let about = Some(Box::new((name.clone(), r.group.to_owned(), r.plural.to_owned())));
         return Err(Refusal { about, ..Refusal::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", r.qualified())) });
     }
     body["apiVersion"] = r.api_version().into();

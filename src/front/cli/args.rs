@@ -101,7 +101,7 @@ pub enum Format {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// The cockpit on a simulated fleet, without any cluster
-    #[command(after_help = "Example:\n  qd demo --scenario on-call-night")]
+    #[command(after_help = "Here --clusters N says how many there are.\n\nExample:\n  qd demo --scenario on-call-night --clusters 2")]
     Demo(Demo),
     /// One line a cluster: state, nodes, bad pods, requests, latency
     #[command(after_help = "Example:\n  qd fleet -o json")]
@@ -166,9 +166,6 @@ pub struct Demo {
     /// calm, on-call-night, node-lost, region-down, huge, or a file that ends in .toml
     #[arg(long, value_name = "NAME", default_value = "on-call-night")]
     pub scenario: String,
-    /// How many clusters
-    #[arg(long, value_name = "N")]
-    pub clusters: Option<usize>,
     /// Nodes a cluster
     #[arg(long, value_name = "N")]
     pub nodes: Option<usize>,

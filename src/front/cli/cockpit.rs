@@ -80,7 +80,10 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     let wrong =
         |d: crate::diag::Diag| Failure { hint: d.hint.clone(), ..Failure::usage(crate::diag::Diag { hint: None, ..d }.to_string()) };
     let mut scenario = sim::Scenario::load(&demo.scenario).map_err(wrong)?;
-    scenario.resize(demo.clusters, demo.nodes, demo.pods).map_err(wrong)?;
+    // Elsewhere this option is a glob; of a fleet that is made up one says how large it is.
+    let count = |text: &String| text.parse().map_err(|_| Failure::usage(format!("`{text}` is no number of clusters")));
+    let clusters = global.clusters.as_ref().map(count).transpose()?;
+    scenario.resize(clusters, demo.nodes, demo.pods).map_err(wrong)?;
     scenario.seed = demo.seed.unwrap_or(scenario.seed);
     scenario.churn = demo.churn.unwrap_or(scenario.churn);
     if !demo.serve {
@@ -99,6 +102,7 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     }
     let mut global = global.clone();
     global.kubeconfig = Some(running.kubeconfig.clone());
+    global.clusters = None;
     let own = Config::load(global.config.as_deref());
     let loaded = if global.config.is_some() {
         own

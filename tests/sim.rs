@@ -1,0 +1,295 @@
+//! The simulated fleet from outside: through qd's own client and source, and through kubectl where there is one.
+
+use quarterdeck::client::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load};
+use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
+use quarterdeck::sim::{Fault, Options, Running, Scenario, start};
+use quarterdeck::source::kube::{ClusterSource, Handle, Timing, spawn_cluster};
+use quarterdeck::store::{ClusterInfo, Store};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+fn fleet(scenario: &str, viewer: bool) -> Running {
+    install_crypto_provider();
+    let mut scenario = Scenario::load(scenario).unwrap();
+    scenario.resize(Some(1), Some(4), Some(60)).unwrap();
+    scenario.replace_every = 0.0;
+    scenario.churn = 0.0;
+    start(&Options { scenario, kubeconfig: None, viewer }).unwrap()
+}
+
+fn target(running: &Running) -> Target {
+    load(&LoadOptions { kubeconfig: Some(running.kubeconfig.clone()), ..LoadOptions::default() }).unwrap().swap_remove(0)
+}
+
+async fn client(running: &Running) -> ReadClient {
+    ReadClient::connect(&target(running), &ExecPool::default(), BudgetConfig::default()).await.unwrap()
+}
+
+/// A tenth of a second here is a second out there.
+fn timing() -> Timing {
+    let ms = Duration::from_millis;
+    Timing {
+        quiet: ms(500),
+        probe: ms(400),
+        latency: ms(1200),
+        stale: ms(1200),
+        unreachable: ms(3000),
+        again: ms(100),
+        again_most: ms(500),
+    }
+}
+
+/// What the cockpit would know.
+struct Follower {
+    store: Store,
+    deltas: mpsc::Receiver<Batch>,
+    _handle: Handle,
+}
+
+impl Follower {
+    fn of(running: &Running) -> Self {
+        let target = target(running);
+        let info = ClusterInfo {
+            name: target.name.as_str().into(),
+            contexts: Vec::new(),
+            server: "".into(),
+            tier: None,
+            group: None,
+            read_only: None,
+        };
+        let (tx, deltas) = mpsc::channel(256);
+        let source = ClusterSource {
+            id: ClusterId(0),
+            target,
+            kinds: Kind::ALL.to_vec(),
+            namespaces: None,
+            budget: BudgetConfig::default(),
+            pool: ExecPool::default(),
+            timing: timing(),
+        };
+        Self { store: Store::new(vec![info], 0), deltas, _handle: spawn_cluster(source, tx) }
+    }
+
+    /// Folds deltas until it is so.
+    async fn until(&mut self, what: &str, so: impl Fn(&quarterdeck::store::Cluster) -> bool) {
+        let end = Instant::now() + Duration::from_secs(30);
+        let mut touched = Vec::new();
+        loop {
+            let cluster = &self.store.clusters()[0];
+            if so(cluster) {
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let batch = tokio::time::timeout(left, self.deltas.recv())
+                .await
+                .unwrap_or_else(|_| panic!("not {what}: {:?}", self.store.clusters()[0].state));
+            self.store.apply(batch.unwrap(), 0, &mut touched);
+        }
+    }
+
+    async fn live(&mut self) {
+        self.until("live", live).await;
+    }
+}
+
+fn live(c: &quarterdeck::store::Cluster) -> bool {
+    c.state.live() && Kind::ALL.iter().all(|k| matches!(c.kind_state(*k), KindState::Live))
+}
+
+async fn listed(client: &ReadClient, path: &str) -> usize {
+    client.get_json(path).await.unwrap()["items"].as_array().unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_source_sees_what_is_listed() {
+    let running = fleet("calm", false);
+    let client = client(&running).await;
+    let mut follower = Follower::of(&running);
+    follower.live().await;
+    for kind in [
+        Kind::Node,
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::ReplicaSet,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Hpa,
+        Kind::Pdb,
+        Kind::Namespace,
+        Kind::CronJob,
+    ] {
+        let listed = listed(&client, &kind.path(None)).await;
+        assert!(listed > 0, "{kind:?}");
+        assert_eq!(follower.store.clusters()[0].objects(kind).count(), listed, "{kind:?}");
+    }
+    let mut all = 0;
+    let mut next = String::new();
+    loop {
+        let page = client.get_json(&format!("/api/v1/pods?limit=7&continue={next}")).await.unwrap();
+        all += page["items"].as_array().unwrap().len();
+        next = page["metadata"]["continue"].as_str().unwrap_or("").to_owned();
+        if next.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(all, listed(&client, "/api/v1/pods").await);
+    assert_eq!(listed(&client, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-001&labelSelector=app%3Dcni").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_seed_gives_the_same_fleet() {
+    let names = |running: &Running| {
+        let target = target(running);
+        async move {
+            let client = ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await.unwrap();
+            let pods = client.get_json("/api/v1/namespaces/pay/pods").await.unwrap();
+            pods["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| format!("{} {}", p["metadata"]["name"], p["spec"]["nodeName"]))
+                .collect::<Vec<_>>()
+        }
+    };
+    let (a, b) = (fleet("calm", false), fleet("calm", false));
+    assert_eq!(names(&a).await, names(&b).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_shows_and_heals() {
+    let running = fleet("calm", false);
+    let mut follower = Follower::of(&running);
+    follower.live().await;
+    let pods = follower.store.clusters()[0].objects(Kind::Pod).count();
+    let fault = |fault: Fault| assert!(running.fleet.fault("prod-eu", &fault));
+
+    // The watches hear that their version is too old, and lists break off: nothing is complete until that ends.
+    fault(Fault::Truncated(300));
+    fault(Fault::Gone);
+    follower.until("not live", |c| !live(c)).await;
+    assert_eq!(follower.store.clusters()[0].objects(Kind::Pod).count(), pods, "rows are kept");
+    fault(Fault::Heal);
+    follower.live().await;
+    assert_eq!(follower.store.clusters()[0].objects(Kind::Pod).count(), pods);
+
+    fault(Fault::Hang);
+    follower.until("stale", |c| matches!(c.state, ConnectionState::Stale { .. } | ConnectionState::Unreachable { .. })).await;
+    assert_eq!(follower.store.clusters()[0].objects(Kind::Pod).count(), pods, "rows are kept");
+    fault(Fault::Heal);
+    follower.live().await;
+
+    fault(Fault::Refuse);
+    follower.until("unreachable", |c| matches!(c.state, ConnectionState::Unreachable { .. })).await;
+    fault(Fault::Heal);
+    follower.live().await;
+
+    fault(Fault::Drop);
+    follower.live().await;
+    assert_eq!(follower.store.clusters()[0].objects(Kind::Pod).count(), pods);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_come_as_the_api_words_them() {
+    let running = fleet("calm", false);
+    let client = client(&running).await;
+    let fault = |fault: Fault| assert!(running.fleet.fault("prod-eu", &fault));
+    let refused = async |path: &str| client.get_json(path).await.unwrap_err();
+    fault(Fault::Unauthorized);
+    assert!(refused("/api/v1/pods").await.is_auth());
+    fault(Fault::Heal);
+    fault(Fault::Forbidden("nodes".to_owned()));
+    assert!(matches!(refused("/api/v1/nodes").await, ClientError::Forbidden { .. }));
+    assert!(client.get_json("/api/v1/pods").await.is_ok());
+    fault(Fault::Heal);
+    fault(Fault::TooMany(3));
+    assert_eq!(refused("/api/v1/pods").await.retry_after(), Some(Duration::from_secs(3)));
+    fault(Fault::Heal);
+    fault(Fault::Broken);
+    assert!(matches!(refused("/api/v1/pods").await, ClientError::Server { .. }));
+    fault(Fault::Heal);
+    assert!(!running.fleet.fault("no-such", &Fault::Heal));
+    assert!(client.get_json("/api/v1/pods?watch=true&sendInitialEvents=true").await.is_err(), "422 without resourceVersionMatch");
+    assert!(matches!(refused("/api/v1/pods?resourceVersion=99999999").await, ClientError::TooLarge { .. }));
+    assert!(matches!(refused("/api/v1/pods?watch=true&resourceVersion=1").await, ClientError::Gone { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_is_told_what_is_missing() {
+    let running = fleet("calm", true);
+    let mut follower = Follower::of(&running);
+    follower
+        .until("told", |c| {
+            matches!(c.kind_state(Kind::Node), KindState::Forbidden { .. }) && matches!(c.kind_state(Kind::Pod), KindState::Live)
+        })
+        .await;
+    let client = client(&running).await;
+    let ask = |verb: &'static str, resource: &'static str| quarterdeck::client::Ask { verb, resource, ..Default::default() };
+    assert!(client.can_i(ask("list", "pods")).await.unwrap().allowed);
+    assert!(!client.can_i(ask("list", "nodes")).await.unwrap().allowed);
+    assert!(!client.can_i(ask("delete", "pods")).await.unwrap().allowed);
+}
+
+#[test]
+fn the_kubeconfig_is_private_and_goes_with_the_fleet() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let running = fleet("calm", false);
+    let path = running.kubeconfig.clone();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(running);
+    assert!(!path.exists() && !path.parent().unwrap().exists());
+}
+
+/// Runs kubectl; what it printed.
+fn kubectl(running: &Running, args: &str) -> Result<String, String> {
+    let out = Command::new("kubectl")
+        .args(args.split_whitespace())
+        .env("KUBECONFIG", &running.kubeconfig)
+        .env("HOME", running.kubeconfig.parent().unwrap().join("home"))
+        .output()
+        .unwrap();
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+}
+
+#[test]
+fn kubectl_works_on_it() {
+    if Command::new("kubectl").arg("version").arg("--client").output().is_err() {
+        eprintln!("SKIPPED: no kubectl on the PATH");
+        return;
+    }
+    let running = fleet("calm", false);
+    let run = |args: &str| kubectl(&running, args).unwrap_or_else(|e| panic!("kubectl {args}: {e}"));
+    assert!(run("get pods -n pay -o wide").contains("db-0"));
+    assert!(run("get nodes").lines().filter(|l| l.contains(" Ready ")).count() == 4);
+    run("get all -A");
+    assert!(run("describe pod db-0 -n pay").contains("http-get http://:8080/healthz"));
+    assert!(run("describe deploy checkout -n pay").contains("RollingUpdate"));
+    assert!(run("describe node node-001").contains("Non-terminated Pods"));
+    // What is scaled, deleted or evicted comes back where it should.
+    run("scale deploy/checkout -n pay --replicas 8");
+    assert!(run("rollout status deploy/checkout -n pay --timeout 30s").contains("successfully rolled out"));
+    let node = run("get pod db-0 -n pay -o jsonpath={.spec.nodeName}");
+    run("delete pod db-0 -n pay");
+    run("rollout status sts/db -n pay --timeout 30s");
+    run(&format!("cordon {node}"));
+    assert!(run(&format!("get node {node}")).contains("SchedulingDisabled"));
+    run(&format!("drain {node} --ignore-daemonsets --timeout 60s"));
+    run("rollout status sts/db -n pay --timeout 30s");
+    assert_ne!(run("get pod db-0 -n pay -o jsonpath={.spec.nodeName}"), node);
+    run(&format!("uncordon {node}"));
+    run("set image deploy/ledger -n pay ledger=registry.example.com/pay/ledger:1.9");
+    run("rollout status deploy/ledger -n pay --timeout 30s");
+    assert!(run("rollout history deploy/ledger -n pay").contains('2'));
+    assert_eq!(run("logs -n pay db-1 --tail 3").lines().count(), 3);
+    assert_eq!(run("auth can-i delete pods").trim(), "yes");
+    // A budget that allows nothing holds an eviction up.
+    run("patch pdb db -n pay --type merge -p {\"spec\":{\"maxUnavailable\":0}}");
+    let review = "{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"db-0\",\"namespace\":\"pay\"}}";
+    let file = running.kubeconfig.parent().unwrap().join("eviction.json");
+    std::fs::write(&file, review).unwrap();
+    let refused = kubectl(&running, &format!("create --raw /api/v1/namespaces/pay/pods/db-0/eviction -f {}", file.display())).unwrap_err();
+    std::fs::remove_file(&file).unwrap();
+    assert!(refused.contains("disruption budget"), "{refused}");
+    let _ = std::fs::remove_dir_all(running.kubeconfig.parent().unwrap().join("home"));
+}
