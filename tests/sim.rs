@@ -1,5 +1,7 @@
 //! The simulated fleet from outside: through qd's own client and source, and through kubectl where there is one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use quarterdeck::client::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load};
 use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
 use quarterdeck::sim::{Fault, Options, Running, Scenario, start};
