@@ -29,7 +29,15 @@ async fn client(running: &Running) -> ReadClient {
 /// A tenth of a second here is a second out there.
 fn timing() -> Timing {
     let ms = Duration::from_millis;
-    Timing { quiet: ms(500), probe: ms(400), latency: ms(1200), stale: ms(1200), unreachable: ms(3000), again: ms(100), again_most: ms(500) }
+    Timing {
+        quiet: ms(500),
+        probe: ms(400),
+        latency: ms(1200),
+        stale: ms(1200),
+        unreachable: ms(3000),
+        again: ms(100),
+        again_most: ms(500),
+    }
 }
 
 /// What the cockpit would know.
@@ -42,9 +50,24 @@ struct Follower {
 impl Follower {
     fn of(running: &Running) -> Self {
         let target = target(running);
-        let info = ClusterInfo { name: target.name.as_str().into(), contexts: Vec::new(), server: "".into(), tier: None, group: None, read_only: None };
+        let info = ClusterInfo {
+            name: target.name.as_str().into(),
+            contexts: Vec::new(),
+            server: "".into(),
+            tier: None,
+            group: None,
+            read_only: None,
+        };
         let (tx, deltas) = mpsc::channel(256);
-        let source = ClusterSource { id: ClusterId(0), target, kinds: Kind::ALL.to_vec(), namespaces: None, budget: BudgetConfig::default(), pool: ExecPool::default(), timing: timing() };
+        let source = ClusterSource {
+            id: ClusterId(0),
+            target,
+            kinds: Kind::ALL.to_vec(),
+            namespaces: None,
+            budget: BudgetConfig::default(),
+            pool: ExecPool::default(),
+            timing: timing(),
+        };
         Self { store: Store::new(vec![info], 0), deltas, _handle: spawn_cluster(source, tx) }
     }
 
@@ -58,7 +81,9 @@ impl Follower {
                 return;
             }
             let left = end.saturating_duration_since(Instant::now());
-            let batch = tokio::time::timeout(left, self.deltas.recv()).await.unwrap_or_else(|_| panic!("not {what}: {:?}", self.store.clusters()[0].state));
+            let batch = tokio::time::timeout(left, self.deltas.recv())
+                .await
+                .unwrap_or_else(|_| panic!("not {what}: {:?}", self.store.clusters()[0].state));
             self.store.apply(batch.unwrap(), 0, &mut touched);
         }
     }
@@ -82,7 +107,18 @@ async fn the_source_sees_what_is_listed() {
     let client = client(&running).await;
     let mut follower = Follower::of(&running);
     follower.live().await;
-    for kind in [Kind::Node, Kind::Pod, Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::Hpa, Kind::Pdb, Kind::Namespace, Kind::CronJob] {
+    for kind in [
+        Kind::Node,
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::ReplicaSet,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Hpa,
+        Kind::Pdb,
+        Kind::Namespace,
+        Kind::CronJob,
+    ] {
         let listed = listed(&client, &kind.path(None)).await;
         assert!(listed > 0, "{kind:?}");
         assert_eq!(follower.store.clusters()[0].objects(kind).count(), listed, "{kind:?}");
@@ -108,7 +144,12 @@ async fn the_same_seed_gives_the_same_fleet() {
         async move {
             let client = ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await.unwrap();
             let pods = client.get_json("/api/v1/namespaces/pay/pods").await.unwrap();
-            pods["items"].as_array().unwrap().iter().map(|p| format!("{} {}", p["metadata"]["name"], p["spec"]["nodeName"])).collect::<Vec<_>>()
+            pods["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| format!("{} {}", p["metadata"]["name"], p["spec"]["nodeName"]))
+                .collect::<Vec<_>>()
         }
     };
     let (a, b) = (fleet("calm", false), fleet("calm", false));
@@ -177,7 +218,11 @@ async fn refusals_come_as_the_api_words_them() {
 async fn a_viewer_is_told_what_is_missing() {
     let running = fleet("calm", true);
     let mut follower = Follower::of(&running);
-    follower.until("told", |c| matches!(c.kind_state(Kind::Node), KindState::Forbidden { .. }) && matches!(c.kind_state(Kind::Pod), KindState::Live)).await;
+    follower
+        .until("told", |c| {
+            matches!(c.kind_state(Kind::Node), KindState::Forbidden { .. }) && matches!(c.kind_state(Kind::Pod), KindState::Live)
+        })
+        .await;
     let client = client(&running).await;
     let ask = |verb: &'static str, resource: &'static str| quarterdeck::client::Ask { verb, resource, ..Default::default() };
     assert!(client.can_i(ask("list", "pods")).await.unwrap().allowed);
@@ -197,7 +242,12 @@ fn the_kubeconfig_is_private_and_goes_with_the_fleet() {
 
 /// Runs kubectl; what it printed.
 fn kubectl(running: &Running, args: &str) -> Result<String, String> {
-    let out = Command::new("kubectl").args(args.split_whitespace()).env("KUBECONFIG", &running.kubeconfig).env("HOME", running.kubeconfig.parent().unwrap().join("home")).output().unwrap();
+    let out = Command::new("kubectl")
+        .args(args.split_whitespace())
+        .env("KUBECONFIG", &running.kubeconfig)
+        .env("HOME", running.kubeconfig.parent().unwrap().join("home"))
+        .output()
+        .unwrap();
     let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
     if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
 }

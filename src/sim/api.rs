@@ -66,7 +66,8 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
         return Err(Refusal::new(401, "Unauthorized", "Unauthorized"));
     }
     if let Some(after) = faults.too_many {
-        let mut refusal = Refusal::new(429, "TooManyRequests", "the server has received too many requests and has asked us to try again later");
+        let mut refusal =
+            Refusal::new(429, "TooManyRequests", "the server has received too many requests and has asked us to try again later");
         refusal.retry = Some(after);
         return Err(refusal);
     }
@@ -105,15 +106,26 @@ fn forbidden(role: Role, verb: &str, place: &Place) -> Refusal {
     let r = &REGISTER[place.res];
     let name = place.name.as_deref().map(|n| format!(" \"{n}\"")).unwrap_or_default();
     let scope = place.namespace.as_deref().map_or_else(|| "at the cluster scope".to_owned(), |n| format!("in the namespace \"{n}\""));
-    let text = format!("{}{name} is forbidden: User \"{}\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}", r.qualified(), role.user(), r.plural, r.group);
-    Refusal { about: Some(Box::new((place.name.clone().unwrap_or_default(), r.group.to_owned(), r.plural.to_owned()))), ..Refusal::new(403, "Forbidden", text) }
+    let text = format!(
+        "{}{name} is forbidden: User \"{}\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}",
+        r.qualified(),
+        role.user(),
+        r.plural,
+        r.group
+    );
+    Refusal {
+        about: Some(Box::new((place.name.clone().unwrap_or_default(), r.group.to_owned(), r.plural.to_owned()))),
+        ..Refusal::new(403, "Forbidden", text)
+    }
 }
 
 fn get(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accept) -> Result<Reply, Refusal> {
     let resource = &REGISTER[place.res];
     match place.sub.as_deref() {
         Some("log") => return logs::log(cluster, place, query),
-        Some(sub) if !resource.subresources.contains(&sub) => return Err(Refusal::new(404, "NotFound", "the server could not find the requested resource")),
+        Some(sub) if !resource.subresources.contains(&sub) => {
+            return Err(Refusal::new(404, "NotFound", "the server could not find the requested resource"));
+        }
         _ => {}
     }
     let name = place.name.as_deref().unwrap_or("");
@@ -134,7 +146,9 @@ fn one(code: u16, res: usize, object: &Arc<Obj>, query: &Query, accept: Accept) 
             doc["metadata"] = json!({"resourceVersion": object.rv.to_string()});
             json_reply(code, &doc)
         }
-        Encoding::Proto if resource.model.is_some() => whole(code, MEDIA_TYPE, frame::seal(&resource.api_version(), resource.kind, object.proto(res).to_vec())),
+        Encoding::Proto if resource.model.is_some() => {
+            whole(code, MEDIA_TYPE, frame::seal(&resource.api_version(), resource.kind, object.proto(res).to_vec()))
+        }
         _ => whole(code, "application/json", Bytes::copy_from_slice(&object.json)),
     }
 }
@@ -149,13 +163,25 @@ fn read(bytes: &[u8]) -> Result<Value, Refusal> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes).or_else(|e| serde_saphyr::from_slice(bytes).map_err(|_| Refusal::bad(format!("the body is neither JSON nor YAML: {e}"))))
+    serde_json::from_slice(bytes)
+        .or_else(|e| serde_saphyr::from_slice(bytes).map_err(|_| Refusal::bad(format!("the body is neither JSON nor YAML: {e}"))))
 }
 
-async fn change(cluster: &Arc<Cluster>, place: &Place, query: &Query, method: &Method, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
+async fn change(
+    cluster: &Arc<Cluster>,
+    place: &Place,
+    query: &Query,
+    method: &Method,
+    request: Request<Incoming>,
+    accept: Accept,
+) -> Result<Reply, Refusal> {
     let content = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json").to_owned();
     if content.starts_with(MEDIA_TYPE) {
-        return Err(Refusal::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml"));
+        return Err(Refusal::new(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+        ));
     }
     let bytes = body(request).await?;
     let sent = read(&bytes)?;
@@ -170,13 +196,17 @@ async fn change(cluster: &Arc<Cluster>, place: &Place, query: &Query, method: &M
         },
         Method::PUT => (200, cluster.change(|s| write::update(s, place, query, sent))?),
         Method::PATCH => {
-            let kind = PatchKind::of(&content).ok_or_else(|| Refusal::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format"))?;
+            let kind = PatchKind::of(&content)
+                .ok_or_else(|| Refusal::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format"))?;
             (200, cluster.change(|s| write::patched(s, place, query, kind, &sent))?)
         }
         _ => cluster.change(|s| write::delete(s, place, query, &sent))?,
     };
     if accept.encoding == Encoding::Table && place.sub.is_none() && *method != Method::DELETE {
-        let found = cluster.read().get(place.res, value["metadata"]["namespace"].as_str().unwrap_or(""), value["metadata"]["name"].as_str().unwrap_or("")).cloned();
+        let found = cluster
+            .read()
+            .get(place.res, value["metadata"]["namespace"].as_str().unwrap_or(""), value["metadata"]["name"].as_str().unwrap_or(""))
+            .cloned();
         if let Some(object) = found.filter(|_| !query.dry_run()) {
             return Ok(one(code, place.res, &object, query, accept));
         }
@@ -188,7 +218,9 @@ async fn change(cluster: &Arc<Cluster>, place: &Place, query: &Query, method: &M
 async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
     let missing = || Refusal::new(404, "NotFound", "the server could not find the requested resource");
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let aggregated = |core: bool| whole(200, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", register::aggregated(core).to_string());
+    let aggregated = |core: bool| {
+        whole(200, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", register::aggregated(core).to_string())
+    };
     if request.method() == Method::POST {
         let kind = (parts.first() == Some(&"apis")).then(|| parts.last().copied()).flatten().unwrap_or("").to_owned();
         if !REVIEWS.contains(&kind.as_str()) {
@@ -199,8 +231,10 @@ async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accep
         return Ok(json_reply(201, &reviewed(role, &kind, review)));
     }
     let doc = match parts.as_slice() {
-        ["version"] => json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3", "gitCommit": "0000000000000000000000000000000000000000", "gitTreeState": "clean", "buildDate": "2026-09-09T00:00:00Z",
-            "goVersion": "go1.26.1", "compiler": "gc", "platform": "linux/amd64"}),
+        ["version"] => {
+            json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3", "gitCommit": "0000000000000000000000000000000000000000", "gitTreeState": "clean", "buildDate": "2026-09-09T00:00:00Z",
+            "goVersion": "go1.26.1", "compiler": "gc", "platform": "linux/amd64"})
+        }
         ["healthz" | "livez" | "readyz", ..] => return Ok(whole(200, "text/plain; charset=utf-8", "ok")),
         ["api"] if accept.aggregated => return Ok(aggregated(true)),
         ["apis"] if accept.aggregated => return Ok(aggregated(false)),
@@ -253,7 +287,9 @@ fn access_review(bytes: Bytes) -> Result<Value, Refusal> {
     let spec = AccessReview::decode(unknown.raw).map_err(|e| broken(&e))?.spec.unwrap_or_default();
     let resource = spec.resource.map(|r| json!({"verb": r.verb, "resource": r.resource}));
     let path = spec.path.map(|p| json!({"verb": p.verb}));
-    Ok(json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": {"resourceAttributes": resource, "nonResourceAttributes": path}}))
+    Ok(
+        json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": {"resourceAttributes": resource, "nonResourceAttributes": path}}),
+    )
 }
 
 fn reviewed(role: Role, plural: &str, mut review: Value) -> Value {
@@ -268,9 +304,14 @@ fn reviewed(role: Role, plural: &str, mut review: Value) -> Value {
         "selfsubjectrulesreviews" => {
             let rules = match role {
                 Role::Admin => json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]),
-                Role::Viewer => REGISTER.iter().filter(|r| role.may("list", r.plural)).map(|r| json!({"verbs": ["get", "list", "watch"], "apiGroups": [r.group], "resources": [r.plural]})).collect(),
+                Role::Viewer => REGISTER
+                    .iter()
+                    .filter(|r| role.may("list", r.plural))
+                    .map(|r| json!({"verbs": ["get", "list", "watch"], "apiGroups": [r.group], "resources": [r.plural]}))
+                    .collect(),
             };
-            review["status"] = json!({"resourceRules": rules, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}], "incomplete": false});
+            review["status"] =
+                json!({"resourceRules": rules, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}], "incomplete": false});
         }
         _ => review["status"] = json!({"userInfo": {"username": role.user(), "groups": ["system:authenticated"]}}),
     }

@@ -4,7 +4,9 @@
 //! controllers are in `workloads`.
 
 use super::make::{self, End};
-use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, STATEFULSETS};
+use super::register::{
+    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, STATEFULSETS,
+};
 use super::store::{Key, Obj, State, rfc3339, selector_of};
 use super::workloads;
 use crate::model::{Selector, Str, quantity};
@@ -218,7 +220,12 @@ fn node_facts(node: &Value) -> NodeFacts {
         ready: conditions.is_some_and(|c| c.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")),
         cordoned: node["spec"]["unschedulable"] == true,
         labels: node["metadata"]["labels"].clone(),
-        taints: node["spec"]["taints"].as_array().into_iter().flatten().map(|t| (text(&t["key"]), text(&t["value"]), text(&t["effect"]))).collect(),
+        taints: node["spec"]["taints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|t| (text(&t["key"]), text(&t["value"]), text(&t["effect"])))
+            .collect(),
     }
 }
 
@@ -243,7 +250,8 @@ fn place(s: &mut State, spec: &Value, cpu: i64, memory: i64) -> Result<usize, St
         let at = (s.world.next_node + step) % n;
         let node = &s.world.nodes[at];
         let used = s.used.get(&node.name).copied().unwrap_or_default();
-        let taint = node.taints.iter().find(|t| t.2 != "PreferNoSchedule" && !tolerates(spec, t) && t.0 != "node.kubernetes.io/unschedulable");
+        let taint =
+            node.taints.iter().find(|t| t.2 != "PreferNoSchedule" && !tolerates(spec, t) && t.0 != "node.kubernetes.io/unschedulable");
         let reason = if node.cordoned {
             "node(s) were unschedulable".to_owned()
         } else if let Some((key, value, _)) = taint {
@@ -267,7 +275,10 @@ fn place(s: &mut State, spec: &Value, cpu: i64, memory: i64) -> Result<usize, St
     }
     why.sort();
     let parts: Vec<String> = why.iter().map(|(r, c)| format!("{c} {r}")).collect();
-    Err(format!("0/{n} nodes are available: {}. preemption: 0/{n} nodes are available: {n} Preemption is not helpful for scheduling.", parts.join(", ")))
+    Err(format!(
+        "0/{n} nodes are available: {}. preemption: 0/{n} nodes are available: {n} Preemption is not helpful for scheduling.",
+        parts.join(", ")
+    ))
 }
 
 fn ip_of(s: &mut State) -> String {
@@ -279,7 +290,12 @@ pub fn create_pod(s: &mut State, mut pod: Value) {
     let now = s.now();
     if s.world.instant && pod["spec"]["nodeName"].is_null() {
         let asked = |what: &str, read: fn(&str) -> Option<i64>| -> i64 {
-            pod["spec"]["containers"].as_array().into_iter().flatten().filter_map(|c| c["resources"]["requests"][what].as_str().and_then(read)).sum()
+            pod["spec"]["containers"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|c| c["resources"]["requests"][what].as_str().and_then(read))
+                .sum()
         };
         let (cpu, memory) = (asked("cpu", quantity::milli), asked("memory", quantity::whole));
         if let Ok(at) = place(s, &pod["spec"].clone(), cpu, memory) {
@@ -318,7 +334,15 @@ fn pod(s: &mut State, key: &Key) {
     if facts.node.is_none() {
         let spec = object.value()["spec"].clone();
         if spec["schedulingGates"].as_array().is_some_and(|g| !g.is_empty()) {
-            s.edit(PODS, key, |p| make::condition(&mut p["status"], "PodScheduled", "False", ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"), now));
+            s.edit(PODS, key, |p| {
+                make::condition(
+                    &mut p["status"],
+                    "PodScheduled",
+                    "False",
+                    ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"),
+                    now,
+                )
+            });
             return;
         }
         match place(s, &spec, facts.cpu, facts.memory) {
@@ -326,11 +350,19 @@ fn pod(s: &mut State, key: &Key) {
                 let node = s.world.nodes[at].name.clone();
                 s.world.pending.remove(key);
                 s.edit(PODS, key, |p| make::bind(p, &node, now));
-                s.event(PODS, &object, false, "Scheduled", &format!("Successfully assigned {}/{} to {node}", key.0, key.1), "default-scheduler");
+                s.event(
+                    PODS,
+                    &object,
+                    false,
+                    "Scheduled",
+                    &format!("Successfully assigned {}/{} to {node}", key.0, key.1),
+                    "default-scheduler",
+                );
             }
             Err(message) => {
                 let new = s.world.pending.insert(key.clone());
-                let changed = s.edit(PODS, key, |p| make::condition(&mut p["status"], "PodScheduled", "False", ("Unschedulable", &message), now));
+                let changed =
+                    s.edit(PODS, key, |p| make::condition(&mut p["status"], "PodScheduled", "False", ("Unschedulable", &message), now));
                 if new || changed.is_some() {
                     s.event(PODS, &object, true, "FailedScheduling", &message, "default-scheduler");
                 }
@@ -400,7 +432,14 @@ fn again(s: &mut State, key: &Key, uid: &Str) {
     let mut restarts = 0;
     s.edit(PODS, key, |p| restarts = make::crash(p, (&host, &ip), &end, now));
     let name = value["spec"]["containers"][0]["name"].as_str().unwrap_or("").to_owned();
-    s.event(PODS, &object, true, "BackOff", &format!("Back-off restarting failed container {name} in pod {}_{}({uid})", key.1, key.0), "kubelet");
+    s.event(
+        PODS,
+        &object,
+        true,
+        "BackOff",
+        &format!("Back-off restarting failed container {name} in pod {}_{}({uid})", key.1, key.0),
+        "kubelet",
+    );
     s.later((10_000 << (restarts - 1).clamp(0, 5)).min(300_000), Action::Crash(key.clone(), uid.clone()));
 }
 
@@ -452,7 +491,14 @@ pub fn delete(s: &mut State, res: Res, key: &Key, grace: Option<i64>) -> Option<
         }
     });
     if res == PODS && !s.world.instant {
-        s.event(PODS, &object, false, "Killing", &format!("Stopping container {}", value["spec"]["containers"][0]["name"].as_str().unwrap_or("")), "kubelet");
+        s.event(
+            PODS,
+            &object,
+            false,
+            "Killing",
+            &format!("Stopping container {}", value["spec"]["containers"][0]["name"].as_str().unwrap_or("")),
+            "kubelet",
+        );
     }
     changed.or(Some(object))
 }
@@ -498,13 +544,19 @@ pub fn matching(s: &State, namespace: &Str, selector: &Selector) -> Vec<Arc<Obj>
 
 /// Brings the status of a namespace's disruption budgets up to date.
 pub fn budgets(s: &mut State, namespace: &Str) {
-    let keys: Vec<Key> = s.tables[PDBS].objects.range((namespace.clone(), Str::from(""))..).take_while(|(k, _)| k.0 == *namespace).map(|(k, _)| k.clone()).collect();
+    let keys: Vec<Key> = s.tables[PDBS]
+        .objects
+        .range((namespace.clone(), Str::from(""))..)
+        .take_while(|(k, _)| k.0 == *namespace)
+        .map(|(k, _)| k.clone())
+        .collect();
     let now = s.now();
     for key in keys {
         let Some(value) = s.at(PDBS, &key).map(|o| o.value()) else { continue };
         let spec = &value["spec"];
         let selector = spec["selector"].is_object().then(|| selector_of(&spec["selector"]));
-        let pods: Vec<_> = selector.map(|sel| matching(s, namespace, &sel)).unwrap_or_default().into_iter().filter(|p| !p.ended()).collect();
+        let pods: Vec<_> =
+            selector.map(|sel| matching(s, namespace, &sel)).unwrap_or_default().into_iter().filter(|p| !p.ended()).collect();
         let mut owners: HashMap<Str, i64> = HashMap::new();
         for p in pods.iter().filter(|p| !p.deleting) {
             let uid = p.owner.as_ref().map_or_else(|| p.uid.clone(), |(_, _, uid)| uid.clone());
@@ -527,7 +579,9 @@ pub fn budgets(s: &mut State, namespace: &Str) {
         s.edit(PDBS, &key, |p| {
             let generation = p["metadata"]["generation"].clone();
             let status = &mut p["status"];
-            for (field, n) in [("currentHealthy", healthy), ("desiredHealthy", desired), ("disruptionsAllowed", allowed), ("expectedPods", expected)] {
+            for (field, n) in
+                [("currentHealthy", healthy), ("desiredHealthy", desired), ("disruptionsAllowed", allowed), ("expectedPods", expected)]
+            {
                 status[field] = n.into();
             }
             status["observedGeneration"] = generation;
@@ -560,7 +614,10 @@ fn scaler(s: &mut State, key: &Key) {
     let desired = ideal.clamp(min, max);
     let now = s.now();
     if desired != replicas {
-        let message = format!("New size: {desired}; reason: cpu resource utilization (percentage of request) {} target", if desired > replicas { "above" } else { "below" });
+        let message = format!(
+            "New size: {desired}; reason: cpu resource utilization (percentage of request) {} target",
+            if desired > replicas { "above" } else { "below" }
+        );
         s.event(HPAS, &object, false, "SuccessfulRescale", &message, "horizontal-pod-autoscaler");
         s.edit(res, &target, |w| {
             w["spec"]["replicas"] = desired.into();
@@ -589,7 +646,8 @@ fn scaler(s: &mut State, key: &Key) {
 pub fn node_down(s: &mut State, node: &Str, silent: bool, message: &str) {
     let now = s.now();
     s.world.dead.insert(node.clone());
-    let (status, reason, taint) = if silent { ("Unknown", "NodeStatusUnknown", "unreachable") } else { ("False", "KubeletNotReady", "not-ready") };
+    let (status, reason, taint) =
+        if silent { ("Unknown", "NodeStatusUnknown", "unreachable") } else { ("False", "KubeletNotReady", "not-ready") };
     let key = (Str::from(""), node.clone());
     let changed = s.edit(NODES, &key, |n| {
         make::condition(&mut n["status"], "Ready", status, (reason, message), now);

@@ -100,9 +100,24 @@ const APPS: [(&str, &str, i64, i64, i64, &str); 17] = [
     ("kube-system", "coredns", 3, 100, 70, "pdb"),
     ("ingress", "gateway", 4, 300, 256, "pdb"),
 ];
-const SETS: [(&str, &str, i64, i64, i64); 4] = [("pay", "db", 3, 500, 2048), ("data", "kafka", 3, 400, 2048), ("auth", "redis", 3, 100, 512), ("monitoring", "prometheus", 2, 500, 2048)];
-const DAEMONS: [(&str, &str, i64, i64); 4] = [("kube-system", "kube-proxy", 50, 64), ("kube-system", "cni", 50, 96), ("monitoring", "node-exporter", 30, 48), ("monitoring", "log-agent", 60, 128)];
-const CRONS: [(&str, &str, &str); 4] = [("data", "backup", "0 2 * * *"), ("data", "compact", "*/10 * * * *"), ("shop", "reprice", "*/15 * * * *"), ("auth", "expire", "*/20 * * * *")];
+const SETS: [(&str, &str, i64, i64, i64); 4] = [
+    ("pay", "db", 3, 500, 2048),
+    ("data", "kafka", 3, 400, 2048),
+    ("auth", "redis", 3, 100, 512),
+    ("monitoring", "prometheus", 2, 500, 2048),
+];
+const DAEMONS: [(&str, &str, i64, i64); 4] = [
+    ("kube-system", "kube-proxy", 50, 64),
+    ("kube-system", "cni", 50, 96),
+    ("monitoring", "node-exporter", 30, 48),
+    ("monitoring", "log-agent", 60, 128),
+];
+const CRONS: [(&str, &str, &str); 4] = [
+    ("data", "backup", "0 2 * * *"),
+    ("data", "compact", "*/10 * * * *"),
+    ("shop", "reprice", "*/15 * * * *"),
+    ("auth", "expire", "*/20 * * * *"),
+];
 
 const DAY: i64 = 86_400;
 
@@ -115,7 +130,8 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     let mut plan: Plan = Vec::new();
     let mut rng = s.rng.fork();
     apps(&mut plan, scenario, &mut rng);
-    let namespaces: std::collections::BTreeSet<String> = plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
+    let namespaces: std::collections::BTreeSet<String> =
+        plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ns, "labels": {"kubernetes.io/metadata.name": ns}}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
         plan.push((32 * DAY, NAMESPACES, namespace));
@@ -125,7 +141,11 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     for n in 0..scenario.nodes {
         let zone = format!("{region}-{}", ['a', 'b', 'c'][n % 3]);
         let age = 31 * DAY - i64::try_from(n).unwrap_or(0) * 60;
-        plan.push((age, NODES, make::node(&NodeSpec { name: &format!("node-{:03}", n + 1), zone: &zone, region, index: n, cpu, memory_gi, pods }, start - age)));
+        plan.push((
+            age,
+            NODES,
+            make::node(&NodeSpec { name: &format!("node-{:03}", n + 1), zone: &zone, region, index: n, cpu, memory_gi, pods }, start - age),
+        ));
     }
     plan.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
     s.world.instant = true;
@@ -268,7 +288,12 @@ mod tests {
             assert!(facts.ready || &*facts.phase == "Succeeded", "{:?} {}", pod.key, facts.phase);
         }
         for d in values(&s, DEPLOYMENTS) {
-            assert_eq!((&d["status"]["readyReplicas"], &condition(&d, "Progressing")["reason"]), (&d["spec"]["replicas"], &json!("NewReplicaSetAvailable")), "{}", d["metadata"]["name"]);
+            assert_eq!(
+                (&d["status"]["readyReplicas"], &condition(&d, "Progressing")["reason"]),
+                (&d["spec"]["replicas"], &json!("NewReplicaSetAvailable")),
+                "{}",
+                d["metadata"]["name"]
+            );
         }
         assert!(values(&s, PDBS).iter().all(|p| p["status"]["disruptionsAllowed"].as_i64() > Some(0)));
         assert!(values(&s, EVENTS).iter().all(|e| e["type"] == "Normal"));
@@ -291,7 +316,10 @@ mod tests {
         assert_eq!(one(&s, PDBS, "pay", "db")["status"]["disruptionsAllowed"], 0);
         let s = made("on-call-night", "prod-ap");
         let hpa = one(&s, HPAS, "pay", "api");
-        assert_eq!((&hpa["status"]["currentReplicas"], &hpa["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"]), (&json!(40), &json!(143)));
+        assert_eq!(
+            (&hpa["status"]["currentReplicas"], &hpa["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"]),
+            (&json!(40), &json!(143))
+        );
         assert_eq!(condition(&hpa, "ScalingLimited")["reason"], "TooManyReplicas");
         let s = made("on-call-night", "prod-eu");
         let waiting = s.tables[PODS].objects.values().find(|p| p.key.1.starts_with("reindex-")).unwrap().value();
@@ -305,14 +333,19 @@ mod tests {
     fn a_release_rolls_out_and_never_below_its_minimum() {
         let mut s = made("calm", "prod-eu");
         let key: Key = ("shop".into(), "catalog".into());
-        s.edit(DEPLOYMENTS, &key, |d| d["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example.com/shop/catalog:1.9".into());
+        s.edit(DEPLOYMENTS, &key, |d| {
+            d["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example.com/shop/catalog:1.9".into()
+        });
         let mut least = i64::MAX;
         for _ in 0..60 {
             pass(&mut s, 1);
             least = least.min(one(&s, DEPLOYMENTS, "shop", "catalog")["status"]["readyReplicas"].as_i64().unwrap());
         }
         let d = one(&s, DEPLOYMENTS, "shop", "catalog");
-        assert_eq!((&d["status"]["updatedReplicas"], &d["status"]["replicas"], &d["metadata"]["annotations"]["deployment.kubernetes.io/revision"]), (&json!(4), &json!(4), &json!("2")));
+        assert_eq!(
+            (&d["status"]["updatedReplicas"], &d["status"]["replicas"], &d["metadata"]["annotations"]["deployment.kubernetes.io/revision"]),
+            (&json!(4), &json!(4), &json!("2"))
+        );
         assert_eq!(least, 3);
     }
 
@@ -328,7 +361,8 @@ mod tests {
         control::node_up(&mut s, &node);
         pass(&mut s, 5);
         assert_eq!(ready(&s), before);
-        let lasting = |s: &State| s.tables[PODS].objects.values().filter(|p| p.owner.as_ref().is_some_and(|(kind, ..)| &**kind != "Job")).count();
+        let lasting =
+            |s: &State| s.tables[PODS].objects.values().filter(|p| p.owner.as_ref().is_some_and(|(kind, ..)| &**kind != "Job")).count();
         let pods = lasting(&s);
         control::delete(&mut s, NODES, &("".into(), node.clone()), None);
         pass(&mut s, 10);

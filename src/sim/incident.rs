@@ -59,13 +59,22 @@ pub fn begin(s: &mut State, n: usize) {
             });
         }
         What::Pending => {
-            let app = App { namespace: key.0.to_string(), name: key.1.to_string(), image: format!("registry.example.com/{}/{}:2.0", key.0, key.1), cpu_m: 2000, memory_mi: 700 << 10 };
+            let app = App {
+                namespace: key.0.to_string(),
+                name: key.1.to_string(),
+                image: format!("registry.example.com/{}/{}:2.0", key.0, key.1),
+                cpu_m: 2000,
+                memory_mi: 700 << 10,
+            };
             let deployment = super::generate::deployment(&app, 2);
             s.put(DEPLOYMENTS, deployment);
         }
         What::JobFails => {
             let Some(cronjob) = s.at(CRONJOBS, &key).cloned() else { return };
-            let image = cronjob.value()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or("").to_owned();
+            let image = cronjob.value()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
+                .as_str()
+                .unwrap_or("")
+                .to_owned();
             s.world.broken.insert(image, End { exit: incident.exit.unwrap_or(1), reason: "Error".to_owned() });
             let minute = s.now().div_euclid(60);
             workloads::trigger(s, &cronjob, &format!("{}-{minute}", key.1));
@@ -96,7 +105,13 @@ fn crash_loop(s: &mut State, incident: &Incident, key: &Key) {
     s.world.broken.insert(image.clone(), end);
     let hash = s.at(DEPLOYMENTS, key).map(|d| make::template_hash(&d.value()["spec"]["template"])).unwrap_or_default();
     let from = (key.0.clone(), Str::from(""));
-    let pods: Vec<_> = s.tables[PODS].objects.range(from..).take_while(|(k, _)| k.0 == key.0).filter(|(_, o)| o.labels.get("pod-template-hash") == Some(&hash)).map(|(k, o)| (k.clone(), o.uid.clone())).collect();
+    let pods: Vec<_> = s.tables[PODS]
+        .objects
+        .range(from..)
+        .take_while(|(k, _)| k.0 == key.0)
+        .filter(|(_, o)| o.labels.get("pod-template-hash") == Some(&hash))
+        .map(|(k, o)| (k.clone(), o.uid.clone()))
+        .collect();
     for (pod, uid) in pods {
         let wait = SOAK * 1000 + s.rng.i64(0..20_000);
         s.later(wait, Action::Crash(pod, uid));
@@ -126,7 +141,13 @@ pub fn end(s: &mut State, n: usize) {
         }
         What::StuckTerminating => {
             let from = (key.0.clone(), Str::from(""));
-            let held: Vec<Key> = s.tables[PODS].objects.range(from..).take_while(|(k, _)| k.0 == key.0).filter(|(k, o)| o.deleting && k.1.starts_with(&*key.1)).map(|(k, _)| k.clone()).collect();
+            let held: Vec<Key> = s.tables[PODS]
+                .objects
+                .range(from..)
+                .take_while(|(k, _)| k.0 == key.0)
+                .filter(|(k, o)| o.deleting && k.1.starts_with(&*key.1))
+                .map(|(k, _)| k.clone())
+                .collect();
             for pod in held {
                 s.edit(PODS, &pod, |p| p["metadata"]["finalizers"] = serde_json::Value::Null);
             }

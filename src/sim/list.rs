@@ -24,7 +24,9 @@ const PIECE: usize = 64 << 10;
 /// The version a request names must have happened.
 pub fn check_version(asked: Option<&str>, newest: u64) -> Result<u64, Refusal> {
     let Some(text) = asked else { return Ok(0) };
-    let asked: u64 = text.parse().map_err(|_| Refusal::bad(format!("invalid resource version: strconv.ParseUint: parsing \"{text}\": invalid syntax")))?;
+    let asked: u64 = text
+        .parse()
+        .map_err(|_| Refusal::bad(format!("invalid resource version: strconv.ParseUint: parsing \"{text}\": invalid syntax")))?;
     if asked > newest {
         let mut refusal = Refusal::new(504, "Timeout", format!("Too large resource version: {asked}, current: {newest}"));
         refusal.causes = vec![("ResourceVersionTooLarge", "Too large resource version".to_owned())];
@@ -48,7 +50,11 @@ pub async fn list(cluster: &Cluster, place: &Place, query: &Query, accept: Accep
         if let Some(token) = query.get("continue") {
             let (at, key) = read_token(token).ok_or_else(|| Refusal::bad("continue key is not valid"))?;
             if at < table.floor {
-                return Err(Refusal::new(410, "Expired", "The provided continue parameter is too old to display a consistent list result."));
+                return Err(Refusal::new(
+                    410,
+                    "Expired",
+                    "The provided continue parameter is too old to display a consistent list result.",
+                ));
             }
             (version, from) = (at, key);
         }
@@ -170,13 +176,24 @@ fn receiver(rx: mpsc::Receiver<std::io::Result<Bytes>>) -> impl futures::Stream<
 }
 
 /// The envelope of a list, its length known before the first item is written.
-fn write_proto(out: &mut dyn Write, res: usize, (api_version, kind): (&str, &str), (version, next, left): (u64, &str, Option<usize>), items: &[Arc<Obj>]) -> std::io::Result<()> {
+fn write_proto(
+    out: &mut dyn Write,
+    res: usize,
+    (api_version, kind): (&str, &str),
+    (version, next, left): (u64, &str, Option<usize>),
+    items: &[Arc<Obj>],
+) -> std::io::Result<()> {
     let varint = |n: usize| {
         let mut bytes = Vec::with_capacity(10);
         prost::encoding::encode_varint(n as u64, &mut bytes);
         bytes
     };
-    let meta = wire::ListMeta { resource_version: version.to_string(), r#continue: next.to_owned(), remaining_item_count: left.and_then(|n| i64::try_from(n).ok()) }.encode_to_vec();
+    let meta = wire::ListMeta {
+        resource_version: version.to_string(),
+        r#continue: next.to_owned(),
+        remaining_item_count: left.and_then(|n| i64::try_from(n).ok()),
+    }
+    .encode_to_vec();
     let type_meta = crate::model::frame::TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() }.encode_to_vec();
     let size = |n: usize| 1 + varint(n).len() + n;
     let raw: usize = size(meta.len()) + items.iter().map(|o| size(o.proto(res).len())).sum::<usize>();

@@ -72,7 +72,11 @@ pub fn log(cluster: &Arc<Cluster>, place: &Place, query: &Query) -> Result<Reply
         (parse_time(&state["running"]["startedAt"]), None)
     };
     let Some(from) = from else {
-        let word = if previous { format!("previous terminated container \"{container}\" in pod \"{name}\" not found") } else { format!("container \"{container}\" in pod \"{name}\" is waiting to start: ContainerCreating") };
+        let word = if previous {
+            format!("previous terminated container \"{container}\" in pod \"{name}\" not found")
+        } else {
+            format!("container \"{container}\" in pod \"{name}\" is waiting to start: ContainerCreating")
+        };
         return Err(Refusal::bad(word));
     };
     let exit = [&ended["exitCode"], &status["lastState"]["terminated"]["exitCode"]].into_iter().find_map(Value::as_i64).unwrap_or(0);

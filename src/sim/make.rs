@@ -79,7 +79,8 @@ pub fn default_spec(spec: &mut Value) {
 fn qos(spec: &Value) -> &'static str {
     let all = |f: fn(&Value) -> bool| spec["containers"].as_array().is_some_and(|c| c.iter().all(f));
     let has = |v: &Value, what: &str| v["resources"][what].as_object().is_some_and(|m| !m.is_empty());
-    if all(|c| c["resources"]["requests"] == c["resources"]["limits"] && c["resources"]["limits"].as_object().is_some_and(|l| l.len() >= 2)) {
+    if all(|c| c["resources"]["requests"] == c["resources"]["limits"] && c["resources"]["limits"].as_object().is_some_and(|l| l.len() >= 2))
+    {
         "Guaranteed"
     } else if spec["containers"].as_array().is_some_and(|c| c.iter().any(|c| has(c, "requests") || has(c, "limits"))) {
         "Burstable"
@@ -174,7 +175,12 @@ pub fn crash(pod: &mut Value, (host, ip): (&str, &str), end: &End, at: i64) -> i
     }
     let backoff = |n: i64| (10i64 << n.clamp(0, 5)).min(300);
     let mut restarts = 0;
-    let whole = format!("pod={}_{}({})", pod["metadata"]["name"].as_str().unwrap_or(""), pod["metadata"]["namespace"].as_str().unwrap_or(""), pod["metadata"]["uid"].as_str().unwrap_or(""));
+    let whole = format!(
+        "pod={}_{}({})",
+        pod["metadata"]["name"].as_str().unwrap_or(""),
+        pod["metadata"]["namespace"].as_str().unwrap_or(""),
+        pod["metadata"]["uid"].as_str().unwrap_or("")
+    );
     for s in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
         restarts = s["restartCount"].as_i64().unwrap_or(0) + 1;
         s["restartCount"] = restarts.into();
@@ -182,7 +188,8 @@ pub fn crash(pod: &mut Value, (host, ip): (&str, &str), end: &End, at: i64) -> i
         s["started"] = false.into();
         s["lastState"] = terminated(end, at - 7, at);
         let wait = backoff(restarts - 1);
-        let text = format!("back-off {}m{}s restarting failed container={} {whole}", wait / 60, wait % 60, s["name"].as_str().unwrap_or(""));
+        let text =
+            format!("back-off {}m{}s restarting failed container={} {whole}", wait / 60, wait % 60, s["name"].as_str().unwrap_or(""));
         s["state"] = json!({"waiting": {"reason": "CrashLoopBackOff", "message": text}});
     }
     unready(pod, "ContainersNotReady", at);
@@ -204,8 +211,10 @@ pub fn finish(pod: &mut Value, end: &End, at: i64) {
 
 /// The pod stops being ready. Reason `NodeNotReady` leaves the containers' own words.
 pub fn unready(pod: &mut Value, reason: &str, at: i64) {
-    let names: Vec<String> = pod["spec"]["containers"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str().map(ToOwned::to_owned)).collect();
-    let message = if reason == "ContainersNotReady" { format!("containers with unready status: [{}]", names.join(" ")) } else { String::new() };
+    let names: Vec<String> =
+        pod["spec"]["containers"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str().map(ToOwned::to_owned)).collect();
+    let message =
+        if reason == "ContainersNotReady" { format!("containers with unready status: [{}]", names.join(" ")) } else { String::new() };
     condition(&mut pod["status"], "Ready", "False", (reason, &message), at);
     if reason != "NodeNotReady" {
         condition(&mut pod["status"], "ContainersReady", "False", (reason, &message), at);

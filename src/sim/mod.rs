@@ -118,10 +118,15 @@ pub fn start(options: &Options) -> Result<Running, Error> {
     let names = scenario::names(scenario.clusters);
     let began = jiff::Timestamp::now().as_second();
     let states: Vec<store::State> = std::thread::scope(|scope| {
-        let jobs: Vec<_> = names.iter().enumerate().map(|(n, name)| scope.spawn(move || generate::cluster(scenario, name, n, scenario.seed, began))).collect();
+        let jobs: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| scope.spawn(move || generate::cluster(scenario, name, n, scenario.seed, began)))
+            .collect();
         jobs.into_iter().filter_map(|j| j.join().ok()).collect()
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(4).thread_name("qd-sim").enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(4).thread_name("qd-sim").enable_all().build()?;
     let certificate = |e: rcgen::Error| Error::Certificate(e.to_string());
     let ca_key = rcgen::KeyPair::generate().map_err(certificate)?;
     let mut ca = rcgen::CertificateParams::new(Vec::new()).map_err(certificate)?;

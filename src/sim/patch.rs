@@ -185,11 +185,17 @@ mod tests {
     #[test]
     fn strategic_knows_lists_by_their_keys() {
         let mut v = json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}], "taints": [{"key": "x"}], "finalizers": ["f"], "args": ["1"]});
-        strategic(&mut v, &json!({
-            "$setElementOrder/containers": [], "containers": [{"name": "a", "image": "2"}, {"name": "b", "$patch": "delete"}, {"name": "c"}],
-            "taints": [{"$patch": "replace"}], "finalizers": ["g"], "args": ["2"], "$deleteFromPrimitiveList/finalizers": ["f"],
-        }));
-        assert_eq!(v, json!({"containers": [{"name": "a", "image": "2"}, {"name": "c"}], "taints": [], "finalizers": ["g"], "args": ["2"]}));
+        strategic(
+            &mut v,
+            &json!({
+                "$setElementOrder/containers": [], "containers": [{"name": "a", "image": "2"}, {"name": "b", "$patch": "delete"}, {"name": "c"}],
+                "taints": [{"$patch": "replace"}], "finalizers": ["g"], "args": ["2"], "$deleteFromPrimitiveList/finalizers": ["f"],
+            }),
+        );
+        assert_eq!(
+            v,
+            json!({"containers": [{"name": "a", "image": "2"}, {"name": "c"}], "taints": [], "finalizers": ["g"], "args": ["2"]})
+        );
     }
 
     #[test]

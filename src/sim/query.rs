@@ -22,7 +22,11 @@ pub fn place(path: &str) -> Option<Place> {
         _ => return None,
     };
     let (namespace, rest) = match rest {
-        ["namespaces", ns, plural, rest @ ..] if register::find(group, version, plural).is_some_and(|r| register::REGISTER[r].namespaced) => (Some((*ns).to_owned()), [&[*plural], rest].concat()),
+        ["namespaces", ns, plural, rest @ ..]
+            if register::find(group, version, plural).is_some_and(|r| register::REGISTER[r].namespaced) =>
+        {
+            (Some((*ns).to_owned()), [&[*plural], rest].concat())
+        }
         _ => (None, rest.to_vec()),
     };
     let res = register::find(group, version, rest.first()?)?;
@@ -75,8 +79,20 @@ pub struct Wanted {
 }
 
 const FIELDS: [&str; 14] = [
-    "metadata.name", "metadata.namespace", "spec.nodeName", "spec.schedulerName", "spec.restartPolicy", "status.phase", "spec.unschedulable", "involvedObject.kind", "involvedObject.name",
-    "involvedObject.namespace", "involvedObject.uid", "involvedObject.apiVersion", "reason", "type",
+    "metadata.name",
+    "metadata.namespace",
+    "spec.nodeName",
+    "spec.schedulerName",
+    "spec.restartPolicy",
+    "status.phase",
+    "spec.unschedulable",
+    "involvedObject.kind",
+    "involvedObject.name",
+    "involvedObject.namespace",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "reason",
+    "type",
 ];
 
 impl Wanted {
@@ -92,7 +108,11 @@ impl Wanted {
                 let (k, v) = term.split_once('=').ok_or_else(|| format!("invalid selector: '{term}'; can't understand '{term}'"))?;
                 (k, true, v.trim_start_matches('='))
             };
-            let known = FIELDS.contains(&key) || key.starts_with("involvedObject.") || key == "status.successful" || key.starts_with("reportingComponent") || key == "source";
+            let known = FIELDS.contains(&key)
+                || key.starts_with("involvedObject.")
+                || key == "status.successful"
+                || key.starts_with("reportingComponent")
+                || key == "source";
             if !known {
                 return Err(format!("field label not supported: {key}"));
             }
@@ -106,7 +126,8 @@ impl Wanted {
 
     /// Whether this one is meant.
     pub fn takes(&self, object: &Obj) -> bool {
-        if self.namespace.as_ref().is_some_and(|n| **n != *object.key.0) || self.labels.as_ref().is_some_and(|l| !l.matches(&object.labels)) {
+        if self.namespace.as_ref().is_some_and(|n| **n != *object.key.0) || self.labels.as_ref().is_some_and(|l| !l.matches(&object.labels))
+        {
             return false;
         }
         let mut whole = None;
@@ -134,13 +155,17 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::store::State;
+    use super::*;
     use serde_json::json;
 
     #[test]
     fn places() {
-        let at = |path: &str| place(path).map(|p| (register::REGISTER[p.res].plural, p.namespace.unwrap_or_default(), p.name.unwrap_or_default(), p.sub.unwrap_or_default()));
+        let at = |path: &str| {
+            place(path).map(|p| {
+                (register::REGISTER[p.res].plural, p.namespace.unwrap_or_default(), p.name.unwrap_or_default(), p.sub.unwrap_or_default())
+            })
+        };
         let all = |a: &'static str, b: &str, c: &str, d: &str| Some((a, b.to_owned(), c.to_owned(), d.to_owned()));
         assert_eq!(at("/api/v1/pods"), all("pods", "", "", ""));
         assert_eq!(at("/api/v1/namespaces/a/pods/p/log"), all("pods", "a", "p", "log"));

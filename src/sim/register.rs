@@ -19,7 +19,17 @@ pub struct Resource {
 
 macro_rules! resource {
     ($group:literal, $plural:literal, $kind:literal, $short:expr, $ns:literal, $sub:expr, $model:expr, $all:literal) => {
-        Resource { group: $group, version: if matches!($group.as_bytes(), b"autoscaling") { "v2" } else { "v1" }, plural: $plural, kind: $kind, short: &$short, namespaced: $ns, subresources: &$sub, model: $model, all: $all }
+        Resource {
+            group: $group,
+            version: if matches!($group.as_bytes(), b"autoscaling") { "v2" } else { "v1" },
+            plural: $plural,
+            kind: $kind,
+            short: &$short,
+            namespaced: $ns,
+            subresources: &$sub,
+            model: $model,
+            all: $all,
+        }
     };
 }
 
@@ -140,7 +150,9 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
         }
     }
     for (_, plural, kind) in REVIEWS.iter().filter(|(g, ..)| *g == group && version == "v1") {
-        resources.push(json!({"name": plural, "singularName": kind.to_ascii_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]}));
+        resources.push(
+            json!({"name": plural, "singularName": kind.to_ascii_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]}),
+        );
     }
     let gv = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     (!resources.is_empty()).then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": gv, "resources": resources}))
@@ -219,7 +231,16 @@ mod tests {
 
     #[test]
     fn places_and_names_are_right() {
-        for (res, plural) in [(PODS, "pods"), (EVENTS, "events"), (DEPLOYMENTS, "deployments"), (DAEMONSETS, "daemonsets"), (JOBS, "jobs"), (HPAS, "horizontalpodautoscalers"), (PDBS, "poddisruptionbudgets"), (CRONJOBS, "cronjobs")] {
+        for (res, plural) in [
+            (PODS, "pods"),
+            (EVENTS, "events"),
+            (DEPLOYMENTS, "deployments"),
+            (DAEMONSETS, "daemonsets"),
+            (JOBS, "jobs"),
+            (HPAS, "horizontalpodautoscalers"),
+            (PDBS, "poddisruptionbudgets"),
+            (CRONJOBS, "cronjobs"),
+        ] {
             assert_eq!(REGISTER[res].plural, plural);
         }
         for kind in Kind::ALL {

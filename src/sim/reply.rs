@@ -51,7 +51,8 @@ impl Accept {
         Self {
             encoding,
             gzip: text(http::header::ACCEPT_ENCODING).contains("gzip"),
-            aggregated: accept.contains("apidiscovery.k8s.io") && accept.contains("v=v2;") | accept.contains("v=v2,") | accept.ends_with("v=v2"),
+            aggregated: accept.contains("apidiscovery.k8s.io")
+                && accept.contains("v=v2;") | accept.contains("v=v2,") | accept.ends_with("v=v2"),
         }
     }
 }
@@ -100,10 +101,27 @@ impl Refusal {
     }
     /// As a protobuf message, without its envelope.
     pub fn message(&self) -> Vec<u8> {
-        let cause = |(reason, message): &(&str, String)| wire::StatusCause { reason: (*reason).to_owned(), message: message.clone(), field: String::new() };
+        let cause = |(reason, message): &(&str, String)| wire::StatusCause {
+            reason: (*reason).to_owned(),
+            message: message.clone(),
+            field: String::new(),
+        };
         let (name, group, kind) = self.about.as_deref().cloned().unwrap_or_default();
-        let details = wire::StatusDetails { name, group, kind, causes: self.causes.iter().map(cause).collect(), retry_after_seconds: self.retry.and_then(|r| i32::try_from(r).ok()).unwrap_or(0) };
-        wire::Status { status: "Failure".to_owned(), message: self.message.clone(), reason: self.reason.to_owned(), code: i32::from(self.code), details: Some(details) }.encode_to_vec()
+        let details = wire::StatusDetails {
+            name,
+            group,
+            kind,
+            causes: self.causes.iter().map(cause).collect(),
+            retry_after_seconds: self.retry.and_then(|r| i32::try_from(r).ok()).unwrap_or(0),
+        };
+        wire::Status {
+            status: "Failure".to_owned(),
+            message: self.message.clone(),
+            reason: self.reason.to_owned(),
+            code: i32::from(self.code),
+            details: Some(details),
+        }
+        .encode_to_vec()
     }
     /// As an answer.
     pub fn reply(&self, encoding: Encoding) -> Reply {

@@ -109,7 +109,8 @@ impl Scenario {
         }
         if !name.ends_with(".toml") {
             let names = BUILT_IN.map(|(n, _)| n);
-            return Err(Diag::error(unknown("scenario", name, names)).hint(format!("scenarios: {}, or a file that ends in .toml", names.join(", "))));
+            return Err(Diag::error(unknown("scenario", name, names))
+                .hint(format!("scenarios: {}, or a file that ends in .toml", names.join(", "))));
         }
         let text = std::fs::read_to_string(name).map_err(|e| Diag::error(format!("cannot read the scenario: {e}")).in_file(name))?;
         Self::parse(&text, Path::new(name))
@@ -136,7 +137,10 @@ impl Scenario {
         let scenario: Self = toml::from_str(text).map_err(|e| {
             // serde lists what it knows in backquotes behind what it does not.
             let said: Vec<&str> = e.message().split('`').skip(1).step_by(2).collect();
-            let near = said.split_first().filter(|_| e.message().starts_with("unknown")).and_then(|(name, known)| nearest(name, known.iter().copied()));
+            let near = said
+                .split_first()
+                .filter(|_| e.message().starts_with("unknown"))
+                .and_then(|(name, known)| nearest(name, known.iter().copied()));
             let message = near.map_or_else(|| e.message().to_owned(), |near| format!("{}; did you mean `{near}`?", e.message()));
             wrong(message, e.span().map_or(0, |s| s.start))
         })?;
@@ -175,10 +179,15 @@ mod tests {
     #[test]
     fn a_mistake_names_its_line_and_the_nearest() {
         let base = "about = \"x\"\nclusters = 2\nnodes = 1\npods = 1\n";
-        let incident = |cluster: &str, what: &str, at: &str| format!("{base}[[incident]]\ncluster = \"{cluster}\"\nwhat = \"{what}\"\nat = \"{at}\"\n");
+        let incident = |cluster: &str, what: &str, at: &str| {
+            format!("{base}[[incident]]\ncluster = \"{cluster}\"\nwhat = \"{what}\"\nat = \"{at}\"\n")
+        };
         let said = |text: String| Scenario::parse(&text, Path::new("x.toml")).unwrap_err().to_string();
         assert!(said(format!("{base}nods = 2\n")).starts_with("x.toml:5:"));
-        assert!(said(incident("prod-eu", "crash-lop", "1s")).contains("x.toml:7:") && said(incident("prod-eu", "crash-lop", "1s")).contains("did you mean `crash-loop`"));
+        assert!(
+            said(incident("prod-eu", "crash-lop", "1s")).contains("x.toml:7:")
+                && said(incident("prod-eu", "crash-lop", "1s")).contains("did you mean `crash-loop`")
+        );
         assert!(said(incident("prod-ue", "crash-loop", "1s")).contains("did you mean `prod-eu`"));
         assert!(said(incident("prod-eu", "crash-loop", "soon")).contains("no time"));
         assert!(Scenario::load("calmm").unwrap_err().to_string().contains("did you mean `calm`"));

@@ -45,7 +45,9 @@ impl Obj {
     }
     /// The object's protobuf message; empty for kinds that are not served so.
     pub fn proto(&self, res: Res) -> &[u8] {
-        self.proto.get_or_init(|| REGISTER[res].model.and_then(|kind| crate::model::object::json_to_proto(kind, &self.value()).ok()).unwrap_or_default().into())
+        self.proto.get_or_init(|| {
+            REGISTER[res].model.and_then(|kind| crate::model::object::json_to_proto(kind, &self.value()).ok()).unwrap_or_default().into()
+        })
     }
     /// Phase of a pod that has ended.
     pub fn ended(&self) -> bool {
@@ -234,7 +236,8 @@ impl State {
                 memory += ask["memory"].as_str().and_then(quantity::whole).unwrap_or(0);
             }
             let node = value["spec"]["nodeName"].as_str().filter(|n| !n.is_empty()).map(|n| self.str(n));
-            let ready = value["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
+            let ready =
+                value["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
             let phase = self.str(value["status"]["phase"].as_str().unwrap_or("Pending"));
             PodFacts { node, phase, ready, cpu, memory }
         });
@@ -417,7 +420,8 @@ impl State {
             return;
         }
         self.mark(res, &object.key);
-        let owners = [Some(object), before].into_iter().flatten().filter_map(|o| o.owner.as_ref().map(|owner| (owner.clone(), o.key.0.clone())));
+        let owners =
+            [Some(object), before].into_iter().flatten().filter_map(|o| o.owner.as_ref().map(|owner| (owner.clone(), o.key.0.clone())));
         for ((kind, name, _), namespace) in owners.collect::<Vec<_>>() {
             if let Some(owner) = super::register::of_kind(&kind) {
                 self.mark(owner, &(namespace, name));

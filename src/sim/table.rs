@@ -11,25 +11,119 @@ type Column = (&'static str, bool);
 
 const fn columns(res: Res) -> &'static [Column] {
     match res {
-        register::PODS => &[("Name", true), ("Ready", true), ("Status", true), ("Restarts", true), ("Age", true), ("IP", false), ("Node", false), ("Nominated Node", false), ("Readiness Gates", false)],
+        register::PODS => &[
+            ("Name", true),
+            ("Ready", true),
+            ("Status", true),
+            ("Restarts", true),
+            ("Age", true),
+            ("IP", false),
+            ("Node", false),
+            ("Nominated Node", false),
+            ("Readiness Gates", false),
+        ],
         register::NODES => &[
-            ("Name", true), ("Status", true), ("Roles", true), ("Age", true), ("Version", true), ("Internal-IP", false), ("External-IP", false), ("OS-Image", false), ("Kernel-Version", false),
+            ("Name", true),
+            ("Status", true),
+            ("Roles", true),
+            ("Age", true),
+            ("Version", true),
+            ("Internal-IP", false),
+            ("External-IP", false),
+            ("OS-Image", false),
+            ("Kernel-Version", false),
             ("Container-Runtime", false),
         ],
         register::NAMESPACES => &[("Name", true), ("Status", true), ("Age", true)],
-        register::EVENTS => &[("Last Seen", true), ("Type", true), ("Reason", true), ("Object", true), ("Subobject", false), ("Source", false), ("Message", true), ("First Seen", false), ("Count", false), ("Name", false)],
-        register::SERVICES => &[("Name", true), ("Type", true), ("Cluster-IP", true), ("External-IP", true), ("Port(s)", true), ("Age", true), ("Selector", false)],
-        register::DEPLOYMENTS => &[("Name", true), ("Ready", true), ("Up-to-date", true), ("Available", true), ("Age", true), ("Containers", false), ("Images", false), ("Selector", false)],
-        register::REPLICASETS => &[("Name", true), ("Desired", true), ("Current", true), ("Ready", true), ("Age", true), ("Containers", false), ("Images", false), ("Selector", false)],
-        register::STATEFULSETS => &[("Name", true), ("Ready", true), ("Age", true), ("Containers", false), ("Images", false)],
-        register::DAEMONSETS => &[
-            ("Name", true), ("Desired", true), ("Current", true), ("Ready", true), ("Up-to-date", true), ("Available", true), ("Node Selector", true), ("Age", true), ("Containers", false), ("Images", false),
+        register::EVENTS => &[
+            ("Last Seen", true),
+            ("Type", true),
+            ("Reason", true),
+            ("Object", true),
+            ("Subobject", false),
+            ("Source", false),
+            ("Message", true),
+            ("First Seen", false),
+            ("Count", false),
+            ("Name", false),
+        ],
+        register::SERVICES => &[
+            ("Name", true),
+            ("Type", true),
+            ("Cluster-IP", true),
+            ("External-IP", true),
+            ("Port(s)", true),
+            ("Age", true),
             ("Selector", false),
         ],
-        register::JOBS => &[("Name", true), ("Status", true), ("Completions", true), ("Duration", true), ("Age", true), ("Containers", false), ("Images", false), ("Selector", false)],
-        register::CRONJOBS => &[("Name", true), ("Schedule", true), ("Timezone", true), ("Suspend", true), ("Active", true), ("Last Schedule", true), ("Age", true), ("Containers", false), ("Images", false), ("Selector", false)],
-        register::HPAS => &[("Name", true), ("Reference", true), ("Targets", true), ("MinPods", true), ("MaxPods", true), ("Replicas", true), ("Age", true)],
-        register::PDBS => &[("Name", true), ("Min Available", true), ("Max Unavailable", true), ("Allowed Disruptions", true), ("Age", true)],
+        register::DEPLOYMENTS => &[
+            ("Name", true),
+            ("Ready", true),
+            ("Up-to-date", true),
+            ("Available", true),
+            ("Age", true),
+            ("Containers", false),
+            ("Images", false),
+            ("Selector", false),
+        ],
+        register::REPLICASETS => &[
+            ("Name", true),
+            ("Desired", true),
+            ("Current", true),
+            ("Ready", true),
+            ("Age", true),
+            ("Containers", false),
+            ("Images", false),
+            ("Selector", false),
+        ],
+        register::STATEFULSETS => &[("Name", true), ("Ready", true), ("Age", true), ("Containers", false), ("Images", false)],
+        register::DAEMONSETS => &[
+            ("Name", true),
+            ("Desired", true),
+            ("Current", true),
+            ("Ready", true),
+            ("Up-to-date", true),
+            ("Available", true),
+            ("Node Selector", true),
+            ("Age", true),
+            ("Containers", false),
+            ("Images", false),
+            ("Selector", false),
+        ],
+        register::JOBS => &[
+            ("Name", true),
+            ("Status", true),
+            ("Completions", true),
+            ("Duration", true),
+            ("Age", true),
+            ("Containers", false),
+            ("Images", false),
+            ("Selector", false),
+        ],
+        register::CRONJOBS => &[
+            ("Name", true),
+            ("Schedule", true),
+            ("Timezone", true),
+            ("Suspend", true),
+            ("Active", true),
+            ("Last Schedule", true),
+            ("Age", true),
+            ("Containers", false),
+            ("Images", false),
+            ("Selector", false),
+        ],
+        register::HPAS => &[
+            ("Name", true),
+            ("Reference", true),
+            ("Targets", true),
+            ("MinPods", true),
+            ("MaxPods", true),
+            ("Replicas", true),
+            ("Age", true),
+        ],
+        register::PDBS => {
+            &[("Name", true), ("Min Available", true), ("Max Unavailable", true), ("Allowed Disruptions", true), ("Age", true)]
+        }
         _ => &[("Name", true), ("Age", true)],
     }
 }
@@ -41,7 +135,8 @@ fn age(time: &Value) -> String {
 }
 
 fn human(secs: i64) -> String {
-    let two = |big: i64, unit: &str, small: i64, sub: &str| if small > 0 { format!("{big}{unit}{small}{sub}") } else { format!("{big}{unit}") };
+    let two =
+        |big: i64, unit: &str, small: i64, sub: &str| if small > 0 { format!("{big}{unit}{small}{sub}") } else { format!("{big}{unit}") };
     match secs {
         0..120 => format!("{secs}s"),
         120..600 => two(secs / 60, "m", secs % 60, "s"),
@@ -72,7 +167,9 @@ fn pairs(v: &Value) -> String {
 
 /// Containers, images, selector.
 fn template(o: &Value, template: &Value) -> [Value; 3] {
-    let of = |field: &str| template["spec"]["containers"].as_array().into_iter().flatten().map(|c| text(&c[field])).collect::<Vec<_>>().join(",").into();
+    let of = |field: &str| {
+        template["spec"]["containers"].as_array().into_iter().flatten().map(|c| text(&c[field])).collect::<Vec<_>>().join(",").into()
+    };
     [of("name"), of("image"), pairs(&o["spec"]["selector"]["matchLabels"]).into()]
 }
 
@@ -99,7 +196,17 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
             let restarts = pod.restarts();
             let last = pod.last_termination().and_then(|(_, t)| t.finished).map(|t| human(super::serve::seconds() - t.secs()));
             let restarts = last.filter(|_| restarts > 0).map_or_else(|| restarts.to_string(), |ago| format!("{restarts} ({ago} ago)"));
-            vec![name, format!("{ready}/{all}").into(), word.into(), restarts.into(), born, text(&status["podIP"]).into(), text(&spec["nodeName"]).into(), "<none>".into(), "<none>".into()]
+            vec![
+                name,
+                format!("{ready}/{all}").into(),
+                word.into(),
+                restarts.into(),
+                born,
+                text(&status["podIP"]).into(),
+                text(&spec["nodeName"]).into(),
+                "<none>".into(),
+                "<none>".into(),
+            ]
         }
         register::NODES => {
             let mut word = match condition(o, "Ready").map(|c| c["status"] == "True") {
@@ -112,34 +219,83 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
             }
             let info = &status["nodeInfo"];
             let version = |k: &str| Value::from(text(&info[k]));
-            vec![name, word.into(), "<none>".into(), born, version("kubeletVersion"), text(&status["addresses"][0]["address"]).into(), "<none>".into(), version("osImage"), version("kernelVersion"), version("containerRuntimeVersion")]
+            vec![
+                name,
+                word.into(),
+                "<none>".into(),
+                born,
+                version("kubeletVersion"),
+                text(&status["addresses"][0]["address"]).into(),
+                "<none>".into(),
+                version("osImage"),
+                version("kernelVersion"),
+                version("containerRuntimeVersion"),
+            ]
         }
         register::NAMESPACES => vec![name, status["phase"].clone(), born],
         register::EVENTS => {
             let about = &o["involvedObject"];
             let object = format!("{}/{}", text(&about["kind"]).to_lowercase(), text(&about["name"]));
-            vec![age(&o["lastTimestamp"]).into(), o["type"].clone(), o["reason"].clone(), object.into(), "".into(), o["source"]["component"].clone(), o["message"].clone(), age(&o["firstTimestamp"]).into(), zero(&o["count"]), name]
+            vec![
+                age(&o["lastTimestamp"]).into(),
+                o["type"].clone(),
+                o["reason"].clone(),
+                object.into(),
+                "".into(),
+                o["source"]["component"].clone(),
+                o["message"].clone(),
+                age(&o["firstTimestamp"]).into(),
+                zero(&o["count"]),
+                name,
+            ]
         }
         register::SERVICES => {
-            let ports: Vec<String> = spec["ports"].as_array().into_iter().flatten().map(|p| format!("{}/{}", text(&p["port"]), text(&p["protocol"]))).collect();
-            vec![name, spec["type"].clone(), spec["clusterIP"].clone(), "<none>".into(), ports.join(",").into(), born, pairs(&spec["selector"]).into()]
+            let ports: Vec<String> =
+                spec["ports"].as_array().into_iter().flatten().map(|p| format!("{}/{}", text(&p["port"]), text(&p["protocol"]))).collect();
+            vec![
+                name,
+                spec["type"].clone(),
+                spec["clusterIP"].clone(),
+                "<none>".into(),
+                ports.join(",").into(),
+                born,
+                pairs(&spec["selector"]).into(),
+            ]
         }
         register::DEPLOYMENTS => {
             let ready = format!("{}/{}", number(&status["readyReplicas"]), number(&spec["replicas"]));
-            with(vec![name, ready.into(), zero(&status["updatedReplicas"]), zero(&status["availableReplicas"]), born], &template(o, &spec["template"]))
+            with(
+                vec![name, ready.into(), zero(&status["updatedReplicas"]), zero(&status["availableReplicas"]), born],
+                &template(o, &spec["template"]),
+            )
         }
-        register::REPLICASETS => with(vec![name, zero(&spec["replicas"]), zero(&status["replicas"]), zero(&status["readyReplicas"]), born], &template(o, &spec["template"])),
+        register::REPLICASETS => with(
+            vec![name, zero(&spec["replicas"]), zero(&status["replicas"]), zero(&status["readyReplicas"]), born],
+            &template(o, &spec["template"]),
+        ),
         register::STATEFULSETS => {
             let ready = format!("{}/{}", number(&status["readyReplicas"]), number(&spec["replicas"]));
             with(vec![name, ready.into(), born], &template(o, &spec["template"])[..2])
         }
         register::DAEMONSETS => {
-            let counts = ["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable"].map(|k| zero(&status[k]));
-            with(with(vec![name], &counts), &[&[pairs(&spec["template"]["spec"]["nodeSelector"]).into(), born], &template(o, &spec["template"])[..]].concat())
+            let counts = ["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable"]
+                .map(|k| zero(&status[k]));
+            with(
+                with(vec![name], &counts),
+                &[&[pairs(&spec["template"]["spec"]["nodeSelector"]).into(), born], &template(o, &spec["template"])[..]].concat(),
+            )
         }
         register::JOBS => {
             let is = |kind: &str| condition(o, kind).is_some_and(|c| c["status"] == "True");
-            let word = if is("Complete") { "Complete" } else if is("Failed") { "Failed" } else if spec["suspend"] == true { "Suspended" } else { "Running" };
+            let word = if is("Complete") {
+                "Complete"
+            } else if is("Failed") {
+                "Failed"
+            } else if spec["suspend"] == true {
+                "Suspended"
+            } else {
+                "Running"
+            };
             let (from, to) = (parse_time(&status["startTime"]), parse_time(&status["completionTime"]));
             let took = from.map_or_else(|| "<none>".to_owned(), |f| human(to.unwrap_or_else(super::serve::seconds) - f));
             let done = format!("{}/{}", number(&status["succeeded"]), spec["completions"].as_i64().unwrap_or(1));
@@ -148,14 +304,35 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
         register::CRONJOBS => {
             let active = i64::try_from(status["active"].as_array().map_or(0, Vec::len)).unwrap_or(0);
             let suspend = if spec["suspend"] == true { "True" } else { "False" };
-            with(vec![name, spec["schedule"].clone(), text(&spec["timeZone"]).into(), suspend.into(), active.into(), age(&status["lastScheduleTime"]).into(), born], &template(o, &spec["jobTemplate"]["spec"]["template"]))
+            with(
+                vec![
+                    name,
+                    spec["schedule"].clone(),
+                    text(&spec["timeZone"]).into(),
+                    suspend.into(),
+                    active.into(),
+                    age(&status["lastScheduleTime"]).into(),
+                    born,
+                ],
+                &template(o, &spec["jobTemplate"]["spec"]["template"]),
+            )
         }
         register::HPAS => {
             let target = &spec["scaleTargetRef"];
-            let current = status["currentMetrics"][0]["resource"]["current"]["averageUtilization"].as_i64().map_or_else(|| "<unknown>".to_owned(), |n| format!("{n}%"));
+            let current = status["currentMetrics"][0]["resource"]["current"]["averageUtilization"]
+                .as_i64()
+                .map_or_else(|| "<unknown>".to_owned(), |n| format!("{n}%"));
             let metric = &spec["metrics"][0]["resource"];
             let shown = format!("{}: {current}/{}%", text(&metric["name"]), text(&metric["target"]["averageUtilization"]));
-            vec![name, format!("{}/{}", text(&target["kind"]), text(&target["name"])).into(), shown.into(), text(&spec["minReplicas"]).into(), zero(&spec["maxReplicas"]), zero(&status["currentReplicas"]), born]
+            vec![
+                name,
+                format!("{}/{}", text(&target["kind"]), text(&target["name"])).into(),
+                shown.into(),
+                text(&spec["minReplicas"]).into(),
+                zero(&spec["maxReplicas"]),
+                zero(&status["currentReplicas"]),
+                born,
+            ]
         }
         register::PDBS => {
             let or = |v: &Value| Value::from(if v.is_null() { "N/A".to_owned() } else { text(v) });
@@ -201,7 +378,16 @@ mod tests {
 
     #[test]
     fn ages_read_as_kubectl_says_them() {
-        for (secs, said) in [(119, "119s"), (120, "2m"), (125, "2m5s"), (3600, "60m"), (11_000, "3h3m"), (172_800, "2d"), (180_000, "2d2h"), (864_000, "10d")] {
+        for (secs, said) in [
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (3600, "60m"),
+            (11_000, "3h3m"),
+            (172_800, "2d"),
+            (180_000, "2d2h"),
+            (864_000, "10d"),
+        ] {
             assert_eq!(human(secs), said);
         }
     }

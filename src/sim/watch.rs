@@ -48,9 +48,21 @@ pub fn watch(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accep
     let wanted = Wanted::of(place, query).map_err(Refusal::bad)?;
     let (initial, matching) = (query.get("sendInitialEvents"), query.get("resourceVersionMatch"));
     match (initial, matching) {
-        (Some(_), None) => return Err(invalid("resourceVersionMatch", "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")),
-        (Some(_), Some(m)) if m != "NotOlderThan" => return Err(invalid("resourceVersionMatch", "Unsupported value: only NotOlderThan is supported for sendInitialEvents")),
-        (None, Some(_)) => return Err(invalid("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")),
+        (Some(_), None) => {
+            return Err(invalid(
+                "resourceVersionMatch",
+                "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
+        }
+        (Some(_), Some(m)) if m != "NotOlderThan" => {
+            return Err(invalid("resourceVersionMatch", "Unsupported value: only NotOlderThan is supported for sendInitialEvents"));
+        }
+        (None, Some(_)) => {
+            return Err(invalid(
+                "resourceVersionMatch",
+                "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
+        }
         _ => {}
     }
     let resource = &REGISTER[place.res];
@@ -87,7 +99,8 @@ pub fn watch(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accep
         state
     };
     let media = if encoding == Encoding::Proto { format!("{MEDIA_TYPE};stream=watch") } else { "application/json".to_owned() };
-    let pieces = futures::stream::unfold(state, |mut state| async move { state.piece().await.map(|piece| (Ok::<_, io::Error>(piece), state)) });
+    let pieces =
+        futures::stream::unfold(state, |mut state| async move { state.piece().await.map(|piece| (Ok::<_, io::Error>(piece), state)) });
     Ok(streamed(&media, pieces))
 }
 
@@ -166,7 +179,9 @@ impl Watch {
     fn event(&mut self, out: &mut Vec<u8>, name: &str, object: &Arc<Obj>) {
         let resource = &REGISTER[self.res];
         match self.encoding {
-            Encoding::Proto => out.extend(frame::watch_frame(name, &resource.api_version(), resource.kind, object.proto(self.res).to_vec())),
+            Encoding::Proto => {
+                out.extend(frame::watch_frame(name, &resource.api_version(), resource.kind, object.proto(self.res).to_vec()))
+            }
             Encoding::Json => {
                 out.extend_from_slice(format!("{{\"type\":\"{name}\",\"object\":").as_bytes());
                 out.extend_from_slice(&object.json);

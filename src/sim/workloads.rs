@@ -65,7 +65,8 @@ pub fn deployment(s: &mut State, key: &Key) {
     };
     if !paused && revision(&sets[place].1) < newest {
         // A template from before: it is the newest again.
-        let made = s.edit(REPLICASETS, &sets[place].0.key.clone(), |r| r["metadata"]["annotations"][REVISION] = (newest + 1).to_string().into());
+        let made =
+            s.edit(REPLICASETS, &sets[place].0.key.clone(), |r| r["metadata"]["annotations"][REVISION] = (newest + 1).to_string().into());
         if let Some(made) = made {
             sets[place] = (made.clone(), made.value());
         }
@@ -84,8 +85,16 @@ pub fn deployment(s: &mut State, key: &Key) {
         } else {
             let share = |field: &str, up: bool| match &d["spec"]["strategy"]["rollingUpdate"][field] {
                 Value::Number(n) => n.as_i64().unwrap_or(1),
-                Value::String(t) => t.trim_end_matches('%').parse::<i64>().map_or(1, |p| if up { (desired * p + 99) / 100 } else { desired * p / 100 }),
-                _ => if up { (desired + 3) / 4 } else { desired / 4 },
+                Value::String(t) => {
+                    t.trim_end_matches('%').parse::<i64>().map_or(1, |p| if up { (desired * p + 99) / 100 } else { desired * p / 100 })
+                }
+                _ => {
+                    if up {
+                        (desired + 3) / 4
+                    } else {
+                        desired / 4
+                    }
+                }
             };
             let (surge, mut unavailable) = (share("maxSurge", true), share("maxUnavailable", false));
             if surge == 0 && unavailable == 0 {
@@ -137,18 +146,32 @@ pub fn deployment(s: &mut State, key: &Key) {
         let generation = d["metadata"]["generation"].clone();
         let before = d["status"].clone();
         let status = &mut d["status"];
-        for (field, n) in [("replicas", total), ("updatedReplicas", updated), ("readyReplicas", available), ("availableReplicas", available), ("unavailableReplicas", (desired.max(total) - available).max(0))] {
+        for (field, n) in [
+            ("replicas", total),
+            ("updatedReplicas", updated),
+            ("readyReplicas", available),
+            ("availableReplicas", available),
+            ("unavailableReplicas", (desired.max(total) - available).max(0)),
+        ] {
             status[field] = n.into();
         }
         status["observedGeneration"] = generation;
         let enough = available >= desired - tolerated;
-        let word = if enough { ("MinimumReplicasAvailable", "Deployment has minimum availability.") } else { ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.") };
+        let word = if enough {
+            ("MinimumReplicasAvailable", "Deployment has minimum availability.")
+        } else {
+            ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        };
         make::condition(status, "Available", if enough { "True" } else { "False" }, word, now);
-        let old = before["conditions"].as_array().and_then(|c| c.iter().find(|c| c["type"] == "Progressing")).cloned().unwrap_or(Value::Null);
+        let old =
+            before["conditions"].as_array().and_then(|c| c.iter().find(|c| c["type"] == "Progressing")).cloned().unwrap_or(Value::Null);
         // A pod that comes or becomes ready is progress; one that goes is not.
         let grown = |field: &str| status[field].as_i64() > before[field].as_i64();
         let was_done = old["reason"] == "NewReplicaSetAvailable";
-        let moved = old.is_null() || grown("updatedReplicas") || grown("readyReplicas") || before["observedGeneration"] != status["observedGeneration"];
+        let moved = old.is_null()
+            || grown("updatedReplicas")
+            || grown("readyReplicas")
+            || before["observedGeneration"] != status["observedGeneration"];
         let last = if moved { now } else { parse_time(&old["lastUpdateTime"]).unwrap_or(now) };
         let (yes, reason, message) = if done || (was_done && !moved) {
             ("True", "NewReplicaSetAvailable", format!("ReplicaSet \"{set_name}\" has successfully progressed."))
@@ -176,7 +199,14 @@ pub fn deployment(s: &mut State, key: &Key) {
 
 fn scaled(s: &mut State, deployment: &Obj, set: &str, from: i64, to: i64) {
     let word = if to > from { "up" } else { "down" };
-    s.event(DEPLOYMENTS, deployment, false, "ScalingReplicaSet", &format!("Scaled {word} replica set {set} from {from} to {to}"), "deployment-controller");
+    s.event(
+        DEPLOYMENTS,
+        deployment,
+        false,
+        "ScalingReplicaSet",
+        &format!("Scaled {word} replica set {set} from {from} to {to}"),
+        "deployment-controller",
+    );
 }
 
 pub fn replicaset(s: &mut State, key: &Key) {
@@ -224,11 +254,23 @@ pub fn statefulset(s: &mut State, key: &Key) {
             Some(p) if p.pod.as_ref().is_some_and(|f| f.ready) && !p.deleting => {}
             Some(_) => steady = false,
             None if steady || parallel => {
-                let extra = [("statefulset.kubernetes.io/pod-name", name.as_str()), ("apps.kubernetes.io/pod-index", &n.to_string()), ("controller-revision-hash", &revision)];
-                let pod = make::pod(&v["spec"]["template"], &name, &key.0, make::owner_reference("apps/v1", "StatefulSet", &object), &extra);
+                let extra = [
+                    ("statefulset.kubernetes.io/pod-name", name.as_str()),
+                    ("apps.kubernetes.io/pod-index", &n.to_string()),
+                    ("controller-revision-hash", &revision),
+                ];
+                let pod =
+                    make::pod(&v["spec"]["template"], &name, &key.0, make::owner_reference("apps/v1", "StatefulSet", &object), &extra);
                 create_pod(s, pod);
                 if !s.world.instant {
-                    s.event(STATEFULSETS, &object, false, "SuccessfulCreate", &format!("create Pod {name} in StatefulSet {} successful", key.1), "statefulset-controller");
+                    s.event(
+                        STATEFULSETS,
+                        &object,
+                        false,
+                        "SuccessfulCreate",
+                        &format!("create Pod {name} in StatefulSet {} successful", key.1),
+                        "statefulset-controller",
+                    );
                 }
                 steady = false;
             }
@@ -269,7 +311,10 @@ pub fn daemonset(s: &mut State, key: &Key) {
     let all = s.owned(&object.uid, PODS);
     // Daemons stay where others must go.
     let meant = |n: &super::control::NodeFacts| {
-        selected(&template["spec"], &n.labels) && n.taints.iter().all(|t| t.0.starts_with("node.kubernetes.io/") || tolerates(&template["spec"], t) || t.2 == "PreferNoSchedule")
+        selected(&template["spec"], &n.labels)
+            && n.taints
+                .iter()
+                .all(|t| t.0.starts_with("node.kubernetes.io/") || tolerates(&template["spec"], t) || t.2 == "PreferNoSchedule")
     };
     let nodes: Vec<(Str, bool)> = s.world.nodes.iter().map(|n| (n.name.clone(), meant(n))).collect();
     let (mut wanted, mut wrong) = (0, 0);
@@ -280,7 +325,13 @@ pub fn daemonset(s: &mut State, key: &Key) {
         match (meant, mine.is_empty()) {
             (true, true) => {
                 let name = format!("{}-{}", key.1, s.suffix(5));
-                let mut pod = make::pod(template, &name, &key.0, make::owner_reference("apps/v1", "DaemonSet", &object), &[("controller-revision-hash", &hash)]);
+                let mut pod = make::pod(
+                    template,
+                    &name,
+                    &key.0,
+                    make::owner_reference("apps/v1", "DaemonSet", &object),
+                    &[("controller-revision-hash", &hash)],
+                );
                 make::bind(&mut pod, node, s.now());
                 create_pod(s, pod);
             }
@@ -290,7 +341,13 @@ pub fn daemonset(s: &mut State, key: &Key) {
                     delete(s, PODS, &p.key, None);
                 });
             }
-            _ => outdated = mine.iter().find(|p| !p.deleting && p.labels.get("controller-revision-hash") != Some(&hash)).map(|p| p.key.clone()).or(outdated),
+            _ => {
+                outdated = mine
+                    .iter()
+                    .find(|p| !p.deleting && p.labels.get("controller-revision-hash") != Some(&hash))
+                    .map(|p| p.key.clone())
+                    .or(outdated)
+            }
         }
     }
     let pods = living(s, &object.uid);
@@ -309,12 +366,15 @@ pub fn daemonset(s: &mut State, key: &Key) {
 pub fn job(s: &mut State, key: &Key) {
     let Some(object) = s.at(JOBS, key).cloned().filter(|o| !o.deleting) else { return };
     let v = object.value();
-    let over = v["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| (c["type"] == "Complete" || c["type"] == "Failed") && c["status"] == "True"));
+    let over = v["status"]["conditions"]
+        .as_array()
+        .is_some_and(|c| c.iter().any(|c| (c["type"] == "Complete" || c["type"] == "Failed") && c["status"] == "True"));
     if over {
         return;
     }
     let spec = &v["spec"];
-    let (completions, parallelism, limit) = (spec["completions"].as_i64().unwrap_or(1), spec["parallelism"].as_i64().unwrap_or(1), spec["backoffLimit"].as_i64().unwrap_or(6));
+    let (completions, parallelism, limit) =
+        (spec["completions"].as_i64().unwrap_or(1), spec["parallelism"].as_i64().unwrap_or(1), spec["backoffLimit"].as_i64().unwrap_or(6));
     let pods = s.owned(&object.uid, PODS);
     let phase = |wanted: &str| count(pods.iter().filter(|p| p.pod.as_ref().is_some_and(|f| &*f.phase == wanted)).count());
     let (succeeded, failed) = (phase("Succeeded"), phase("Failed"));
@@ -345,7 +405,8 @@ pub fn job(s: &mut State, key: &Key) {
     }
     s.edit(JOBS, key, |v| {
         let status = &mut v["status"];
-        for (field, n) in [("active", active), ("succeeded", succeeded), ("failed", failed), ("ready", ready(&living)), ("terminating", 0)] {
+        for (field, n) in [("active", active), ("succeeded", succeeded), ("failed", failed), ("ready", ready(&living)), ("terminating", 0)]
+        {
             status[field] = n.into();
         }
         if status["startTime"].is_null() {
@@ -360,14 +421,23 @@ pub fn job(s: &mut State, key: &Key) {
     });
     if let Some((kind, reason, message)) = ended {
         let failed = kind == "Failed";
-        s.event(JOBS, &object, failed, if failed { reason } else { "Completed" }, if failed { message } else { "Job completed" }, "job-controller");
+        s.event(
+            JOBS,
+            &object,
+            failed,
+            if failed { reason } else { "Completed" },
+            if failed { message } else { "Job completed" },
+            "job-controller",
+        );
     }
 }
 
 /// What a CronJob's status says about its jobs, and which old ones go.
 pub fn cronjob(s: &mut State, key: &Key) {
     let Some(object) = s.at(CRONJOBS, key).cloned().filter(|o| !o.deleting) else { return };
-    let is = |v: &Value, kind: &str| v["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| c["type"] == kind && c["status"] == "True"));
+    let is = |v: &Value, kind: &str| {
+        v["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| c["type"] == kind && c["status"] == "True"))
+    };
     let mut jobs: Vec<(Arc<Obj>, Value)> = s.owned(&object.uid, JOBS).into_iter().map(|o| (o.clone(), o.value())).collect();
     jobs.sort_by_key(|(_, v)| parse_time(&v["metadata"]["creationTimestamp"]));
     for (kind, kept) in [("Complete", 3), ("Failed", 1)] {

@@ -35,7 +35,9 @@ impl PatchKind {
         match self {
             Self::Merge => patch::merge(target, patch),
             Self::Strategic | Self::Apply => patch::strategic(target, patch),
-            Self::Json => patch::json(target, patch).map_err(|e| Refusal::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {e}")))?,
+            Self::Json => patch::json(target, patch).map_err(|e| {
+                Refusal::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {e}"))
+            })?,
         }
         Ok(())
     }
@@ -51,7 +53,10 @@ fn existing(s: &State, place: &Place) -> Result<Arc<Obj>, Refusal> {
 
 fn conflict(place: &Place, name: &str) -> Refusal {
     let r = &REGISTER[place.res];
-    let text = format!("Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again", r.qualified());
+    let text = format!(
+        "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
+        r.qualified()
+    );
     Refusal { about: Some(Box::new((name.to_owned(), r.group.to_owned(), r.plural.to_owned()))), ..Refusal::new(409, "Conflict", text) }
 }
 
@@ -79,7 +84,14 @@ pub fn create(s: &mut State, place: &Place, query: &Query, mut body: Value) -> R
         }
         let Some(space) = s.get(NAMESPACES, "", ns) else { return Err(Refusal::not_found(&REGISTER[NAMESPACES], ns)) };
         if space.deleting {
-            return Err(Refusal::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: unable to create new content in namespace {ns} because it is being terminated", r.qualified())));
+            return Err(Refusal::new(
+                403,
+                "Forbidden",
+                format!(
+                    "{} \"{name}\" is forbidden: unable to create new content in namespace {ns} because it is being terminated",
+                    r.qualified()
+                ),
+            ));
         }
         body["metadata"]["namespace"] = ns.as_str().into();
     }
@@ -158,9 +170,14 @@ fn replace(s: &mut State, place: &Place, query: &Query, old: &Obj, mut new: Valu
     let before = old.value();
     let name = &*old.key.1;
     if new["metadata"]["name"].as_str().is_some_and(|n| n != name) {
-        return Err(Refusal::bad(format!("the name of the object ({}) does not match the name on the URL ({name})", new["metadata"]["name"].as_str().unwrap_or(""))));
+        return Err(Refusal::bad(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            new["metadata"]["name"].as_str().unwrap_or("")
+        )));
     }
-    if new["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty() && v != old.rv.to_string()) || new["metadata"]["uid"].as_str().is_some_and(|u| !u.is_empty() && *u != *old.uid) {
+    if new["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty() && v != old.rv.to_string())
+        || new["metadata"]["uid"].as_str().is_some_and(|u| !u.is_empty() && *u != *old.uid)
+    {
         return Err(conflict(place, name));
     }
     if place.sub.as_deref() == Some("status") {
@@ -170,7 +187,16 @@ fn replace(s: &mut State, place: &Place, query: &Query, old: &Obj, mut new: Valu
     } else {
         new["status"] = before["status"].clone();
     }
-    for fixed in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"] {
+    for fixed in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "resourceVersion",
+    ] {
         if before["metadata"][fixed].is_null() {
             if let Some(meta) = new["metadata"].as_object_mut() {
                 meta.shift_remove(fixed);
@@ -198,7 +224,11 @@ fn replace(s: &mut State, place: &Place, query: &Query, old: &Obj, mut new: Valu
     let object = s.put(place.res, new);
     let value = object.value();
     // What was held only by a finalizer goes now.
-    if object.deleting && place.res != PODS && place.res != NAMESPACES && value["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+    if object.deleting
+        && place.res != PODS
+        && place.res != NAMESPACES
+        && value["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+    {
         s.remove(place.res, &object.key);
     }
     Ok(value)
@@ -283,7 +313,10 @@ pub fn delete(s: &mut State, place: &Place, query: &Query, body: &Value) -> Resu
         }
         let r = &REGISTER[place.res];
         let items: Vec<Value> = all.iter().map(|o| o.value()).collect();
-        return Ok((200, json!({"kind": format!("{}List", r.kind), "apiVersion": r.api_version(), "metadata": {"resourceVersion": s.rv.to_string()}, "items": items})));
+        return Ok((
+            200,
+            json!({"kind": format!("{}List", r.kind), "apiVersion": r.api_version(), "metadata": {"resourceVersion": s.rv.to_string()}, "items": items}),
+        ));
     }
     let object = existing(s, place)?;
     let wanted = &body["preconditions"];
@@ -319,16 +352,29 @@ pub fn evict(s: &mut State, place: &Place, query: &Query, body: &Value) -> Resul
     let ready = pod.pod.as_ref().is_some_and(|f| f.ready);
     if serving {
         let budgets: Vec<Arc<Obj>> = s.tables[PDBS].objects.values().filter(|b| b.key.0 == pod.key.0).cloned().collect();
-        let covering: Vec<(Arc<Obj>, Value)> = budgets.into_iter().map(|b| (b.clone(), b.value())).filter(|(_, v)| v["spec"]["selector"].is_object() && selector_of(&v["spec"]["selector"]).matches(&pod.labels)).collect();
+        let covering: Vec<(Arc<Obj>, Value)> = budgets
+            .into_iter()
+            .map(|b| (b.clone(), b.value()))
+            .filter(|(_, v)| v["spec"]["selector"].is_object() && selector_of(&v["spec"]["selector"]).matches(&pod.labels))
+            .collect();
         if covering.len() > 1 {
-            return Err(Refusal::new(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."));
+            return Err(Refusal::new(
+                500,
+                "InternalError",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
         }
         for (budget, v) in covering {
             let n = |field: &str| v["status"][field].as_i64().unwrap_or(0);
             let free = !ready && (v["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow" || n("currentHealthy") >= n("desiredHealthy"));
             if !free && n("disruptionsAllowed") < 1 {
                 let mut refusal = Refusal::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.");
-                let text = format!("The disruption budget {} needs {} healthy pods and has {} currently", budget.key.1, n("desiredHealthy"), n("currentHealthy"));
+                let text = format!(
+                    "The disruption budget {} needs {} healthy pods and has {} currently",
+                    budget.key.1,
+                    n("desiredHealthy"),
+                    n("currentHealthy")
+                );
                 refusal.causes = vec![("DisruptionBudget", text)];
                 return Err(refusal);
             }
@@ -336,7 +382,9 @@ pub fn evict(s: &mut State, place: &Place, query: &Query, body: &Value) -> Resul
     }
     if !dry {
         let now = s.now();
-        s.edit(PODS, &pod.key, |p| make::condition(&mut p["status"], "DisruptionTarget", "True", ("EvictionByEvictionAPI", "Eviction API: evicting"), now));
+        s.edit(PODS, &pod.key, |p| {
+            make::condition(&mut p["status"], "DisruptionTarget", "True", ("EvictionByEvictionAPI", "Eviction API: evicting"), now)
+        });
         control::delete(s, PODS, &pod.key, options["gracePeriodSeconds"].as_i64());
         let namespace = pod.key.0.clone();
         control::budgets(s, &namespace);
