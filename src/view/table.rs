@@ -1,6 +1,6 @@
 //! A table of rows: the full pane, a tile, the cluster strip.
 
-use super::text::{elide, width};
+use super::text::{cut, elide, width};
 use super::{Draw, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
 use crate::model::{ConnectionState, Kind, KindState};
@@ -237,7 +237,9 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         for p in &placed {
             let n = wanted.iter().position(|(c, _)| c.id == p.column.id).unwrap_or(0);
             let (value, text) = (&cells[i][n], &texts[i][n]);
-            let mut text = elide(text, usize::from(p.width), d.glyphs.ellipsis);
+            // Names differ at their ends, sentences at their beginnings.
+            let shorten = if p.column.max > 63 { cut } else { elide };
+            let mut text = shorten(text, usize::from(p.width), d.glyphs.ellipsis);
             if old && p.column.id == ANCHORED[0] && !clusters {
                 text = format!("{}?", elide(&texts[i][n], usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
             }

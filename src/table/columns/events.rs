@@ -16,7 +16,7 @@ pub(super) static COLUMNS: &[Column] = &[
     NAMESPACE.leave(25),
     NAME.hidden(),
     col("last_seen_age_s", "LAST", Unit::Seconds, |_, r| event(r, |e| e.last.map(Value::Age)), "Since it was last seen: now less the first there is of `series.lastObservedTime`, `lastTimestamp`, `eventTime`, `metadata.creationTimestamp`").leave(1),
-    col("type", "TYPE", Unit::Text, |_, r| event(r, |e| if e.warning { "Warning" } else { "Normal" }), "Warning or Normal: `type`").width(4, 7).leave(20).tone(row_tone),
+    col("type", "TYPE", Unit::Text, |_, r| event(r, |e| if e.warning { "Warning" } else { "Normal" }), "Warning or Normal: `type`").width(4, 7).leave(40).tone(row_tone),
     col("reason", "REASON", Unit::Text, |_, r| event(r, |e| &e.reason), "`reason`").width(8, 24).leave(2),
     col("object", "OBJECT", Unit::Reference, |_, r| event(r, |e| reference(&e.about.kind, &e.about.name)), "What it is about: `involvedObject` as Kind/name").width(10, 50).leave(3),
     col("count", "COUNT", Unit::Number, |_, r| event(r, |e| e.count), "How often: `series.count`, else `count`, 1 at least").leave(30),
