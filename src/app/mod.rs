@@ -372,6 +372,11 @@ impl App {
         matches!(self.place, Place::Table(_)) && self.table().is_some_and(|t| t.view.is_empty() && t.filter_text.is_empty())
     }
 
+    /// Whether the pane on screen lists this kind.
+    pub fn shows(&self, kind: crate::model::Kind) -> bool {
+        matches!(self.place, Place::Table(subject) if subject.kinds().contains(&kind))
+    }
+
     /// A minute has gone by: filters that speak of ages are asked anew.
     pub fn minute(&mut self, world: &World) {
         self.tick(world);

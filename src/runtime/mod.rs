@@ -10,7 +10,7 @@ mod logs;
 pub use fleet::{Fleet, Member, members, thresholds};
 
 use crate::app::{App, Effect, Event, HitMap, Notice, World};
-use crate::model::ClusterId;
+use crate::model::{Batch, ClusterId, Delta, KindState};
 use crate::state::{Session, StateDir};
 use crate::store::Touched;
 use effects::Effects;
@@ -119,17 +119,21 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
             batch = fleet.next() => {
                 let Some(batch) = batch else { continue };
                 let (began, at) = (Instant::now(), now());
+                let mut urgent = false;
                 let empty = app.waits_for_rows();
+                let complete = |batch: &Batch| matches!(&batch.delta, Delta::KindState(kind, KindState::Live) if app.shows(*kind));
+                urgent |= complete(&batch);
                 fleet.store.apply(batch, at, &mut touched);
                 while began.elapsed() < FOLD
                     && let Some(batch) = fleet.try_next()
                 {
+                    urgent |= complete(&batch);
                     fleet.store.apply(batch, at, &mut touched);
                 }
                 if !touched.is_empty() {
-                    // Who looks at an empty table wants its first rows now.
-                    let first = empty && touched.iter().any(|t| matches!(t, Touched::Row { .. }));
-                    screen.want(if first { Cause::Person } else { Cause::Data });
+                    // Who looks at a table that fills wants its first rows now, and the last ones.
+                    urgent |= empty && touched.iter().any(|t| matches!(t, Touched::Row { .. }));
+                    screen.want(if urgent { Cause::Person } else { Cause::Data });
                 }
             },
             event = effects.next() => {

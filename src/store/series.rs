@@ -3,7 +3,7 @@
 /// Minutes that are kept.
 pub const MINUTES: usize = 30;
 
-/// The largest value of each of the last [`MINUTES`] minutes.
+/// The largest value of each of the last `MINUTES` minutes.
 #[derive(Clone, Debug)]
 pub struct Series {
     values: [u32; MINUTES],

@@ -7,6 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// These need no discovery and are what people look at first.
 const FIRST: [Kind; 2] = [Kind::Node, Kind::Pod];
 
+/// As many objects as pods, and nobody opens on them: asked for when the first kinds are there, or a server with few
+/// cores answers these before the pods.
+const LAST: [Kind; 2] = [Kind::ReplicaSet, Kind::Event];
+
 /// The kinds of one cluster.
 pub(super) struct Kinds {
     kinds: Vec<Kind>,
@@ -74,7 +78,17 @@ impl Kinds {
             Some(absent) => !absent.contains(k),
             None => FIRST.contains(k),
         });
-        kinds.flat_map(|k| self.scopes(*k)).collect()
+        let open = self.first_are_there();
+        kinds.filter(|k| open || !LAST.contains(k)).flat_map(|k| self.scopes(*k)).collect()
+    }
+
+    /// The first lists of the first kinds are through, or there will be none.
+    fn first_are_there(&self) -> bool {
+        FIRST.iter().filter(|k| self.kinds.contains(k)).all(|k| self.is_settled(*k))
+    }
+
+    fn is_settled(&self, kind: Kind) -> bool {
+        self.is_absent(kind) || self.scopes(kind).iter().all(|s| self.scopes.get(s).is_some_and(|s| s.settled))
     }
 
     fn scopes(&self, kind: Kind) -> Vec<Scope> {
@@ -114,15 +128,15 @@ impl Kinds {
             What::Broken(error) if standing.broken >= 3 => KindState::Failing { reason: error.reason().into() },
             What::Broken(_) | What::Auth(_) => return false,
         };
-        standing.settled |= state != KindState::Listing;
+        let settles = !standing.settled && state != KindState::Listing;
+        standing.settled |= settles;
         standing.state = state;
-        false
+        settles && FIRST.contains(&kind) && self.first_are_there()
     }
 
     /// Kinds whose first list is through, of all.
     pub fn progress(&self) -> (u16, u16) {
-        let settled =
-            |kind: &&Kind| self.is_absent(**kind) || self.scopes(**kind).iter().all(|s| self.scopes.get(s).is_some_and(|s| s.settled));
+        let settled = |kind: &&Kind| self.is_settled(**kind);
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         (count(self.kinds.iter().filter(settled).count()), count(self.kinds.len()))
     }
@@ -185,6 +199,16 @@ mod tests {
         kinds.note(scope(Kind::Pod, None), What::Live);
         assert_eq!((kinds.progress(), kinds.changes()), ((2, 3), vec![(Kind::Pod, KindState::Live)]));
         assert_eq!(kinds.changes(), [], "told once");
+    }
+
+    #[test]
+    fn events_wait_for_the_first_lists_of_pods_and_nodes() {
+        let mut kinds = Kinds::new(&[Kind::Event, Kind::Pod, Kind::Node, Kind::Hpa], None, None);
+        kinds.discovered(|_| true);
+        assert_eq!(kinds.wanted().iter().map(|s| s.kind).collect::<Vec<_>>(), [Kind::Node, Kind::Pod, Kind::Hpa]);
+        assert!(!kinds.note(scope(Kind::Pod, None), What::Live));
+        assert!(kinds.note(scope(Kind::Node, None), What::Forbidden), "it will not come: the rest is asked for");
+        assert!(kinds.wanted().contains(&scope(Kind::Event, None)));
     }
 
     #[test]
