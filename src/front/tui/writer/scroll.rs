@@ -66,7 +66,8 @@ impl Scroll {
         motion::csi(self.by.unsigned_abs() as u16, if self.by > 0 { b'M' } else { b'L' }, out);
         if margins {
             out.extend_from_slice(b"\x1b[r");
-            return At::Cell((0, 0).into());
+            // Home says the standard, where it was says at least one emulator.
+            return At::Unknown;
         }
         At::Cell((0, self.top).into())
     }
