@@ -180,4 +180,12 @@ mod tests {
         let at = |age: usize| frame((0..8).map(|i| format!("pod-{:<18}{:>6}", i * 7919, age + i)));
         assert_eq!(Scroll::find(&at(0), &at(1)), None);
     }
+
+    /// Guards against frames that come apart where an emulator leaves the cursor alone on `CSI r`.
+    #[test]
+    fn nobody_relies_on_where_the_cursor_is_after_the_margins_are_reset() {
+        let mut out = Vec::new();
+        assert!(matches!(Scroll { top: 2, bottom: 8, by: 1 }.write(24, &mut out), At::Unknown));
+        assert!(out.ends_with(b"\x1b[r"));
+    }
 }
