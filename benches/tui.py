@@ -161,18 +161,20 @@ class Terminal:
     def idle(self, seconds):
         """CPU, bytes and writes while nothing is typed. A burst is what comes without half a second's pause."""
         cpu, count, writes, began = self.cpu(), self.bytes, self.writes, time.perf_counter()
-        bursts, last = 0, 0.0
+        bursts, last = [], 0.0
         while (left := began + seconds - time.perf_counter()) > 0:
             got = self.pump(min(left, 0.5))
             if got == -1:
                 break
             if got:
                 now = time.perf_counter()
-                bursts += now - last > 0.5
+                if now - last > 0.5:
+                    bursts.append(0)
+                bursts[-1] += got
                 last = now
         dt = time.perf_counter() - began
         return {"seconds": round(dt, 1), "cpu_pct": (self.cpu() - cpu) / dt * 100, "bytes_per_s": (self.bytes - count) / dt,
-                "writes_per_s": (self.writes - writes) / dt, "bytes": self.bytes - count, "bursts": bursts}
+                "writes_per_s": (self.writes - writes) / dt, "bytes": self.bytes - count, "burst_bytes": bursts}
 
     def keys(self, keys, gap=0.08):
         """Sends keys one by one; for each the ms to the first byte and to the last before quiet, and the bytes."""
