@@ -34,7 +34,7 @@ fn why_comes_first_then_yaml() {
     for (name, screen) in
         [("pod", "pods"), ("workload", "workloads"), ("node", "nodes"), ("hpa", "hpa"), ("pdb", "pdb"), ("event", "events")]
     {
-        for size in [(80, 24), (120, 40)] {
+        for size in SIZES {
             let (mut app, effects) = open(&f, screen, "\r", size);
             fetched(&f, &mut app, &effects);
             insta::assert_snapshot!(format!("detail-{name}-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
@@ -92,12 +92,20 @@ fn logs(f: &Fixture, size: (u16, u16)) -> (App, RequestId) {
 }
 
 #[test]
+fn logs_at_three_sizes() {
+    let f = Fixture::burning();
+    for size in SIZES {
+        let (mut app, _) = logs(&f, size);
+        insta::assert_snapshot!(format!("logs-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
+    }
+}
+
+#[test]
 fn logs_follow_stay_wrap_and_search() {
     let f = Fixture::burning();
     let size = (80, 24);
     let (mut app, id) = logs(&f, size);
     let frame = f.frame(&mut app, size);
-    insta::assert_snapshot!("logs-80x24", dump(&frame));
     assert!(symbols(&frame).contains("FOLLOWING") && symbols(&frame).contains("GET /api/v1/orders/99 200"));
     f.keys(&mut app, "kk");
     let pod = "checkout-7d4b9-00000";
