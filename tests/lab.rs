@@ -358,7 +358,7 @@ fn an_api_server_dies_and_comes_back(lab: &Lab) {
     term.keys("`");
     stands(&mut term, "lab-2", &["live"], 20);
     let _back = Back { lab, what: ["start", "lab-2", "kube-apiserver"] };
-    // Looked at while it is killed: refused connections make it stale for a second only.
+    // Looked at while it is killed: refused connections make it stale for three seconds only.
     let first = std::thread::scope(|scope| {
         scope.spawn(|| lab.lab(&["kill", "lab-2", "kube-apiserver"]));
         stands(&mut term, "lab-2", &["stale", "down"], 30)

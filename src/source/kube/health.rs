@@ -20,6 +20,9 @@ pub struct Timing {
     pub stale: Duration,
     /// Without proof for this long, the cluster counts as lost.
     pub unreachable: Duration,
+    /// Connections that are refused again and again for this long: the cluster counts as lost. A restart behind one address
+    /// refuses for a moment, and whoever looks sees that it is stale before it is gone.
+    pub refused: Duration,
     /// Between attempts while it is not live, at first.
     pub again: Duration,
     /// And at most.
@@ -34,6 +37,7 @@ impl Default for Timing {
             latency: Duration::from_secs(12),
             stale: Duration::from_secs(12),
             unreachable: Duration::from_secs(45),
+            refused: Duration::from_secs(3),
             again: Duration::from_secs(1),
             again_most: Duration::from_secs(10),
         }
@@ -141,7 +145,8 @@ impl Health {
     /// Lost: connections are dropped and attempts are made from time to time.
     pub fn lost(&self, now: Instant) -> bool {
         let refused = self.failed.as_ref().is_some_and(|(at, _)| {
-            self.failures >= 2 || (self.failures == 1 && !self.heard()) || now.saturating_duration_since(*at) >= self.timing.quiet
+            let for_long = now.saturating_duration_since(*at);
+            (self.failures >= 2 && for_long >= self.timing.refused) || !self.heard() && self.failures > 0 || for_long >= self.timing.quiet
         });
         refused || self.silence(now) >= self.timing.unreachable
     }
@@ -179,8 +184,9 @@ impl Health {
     /// When the state may change without an event.
     pub fn next_change(&self, now: Instant) -> Option<Instant> {
         let from = self.since();
-        let refused = self.failed.as_ref().map(|(at, _)| *at + self.timing.quiet);
-        [Some(from + self.timing.stale), Some(from + self.timing.unreachable), refused].into_iter().flatten().filter(|at| *at > now).min()
+        let failed = self.failed.as_ref().map(|(at, _)| *at);
+        let (refused, quiet) = (failed.map(|at| at + self.timing.refused), failed.map(|at| at + self.timing.quiet));
+        [Some(from + self.timing.stale), Some(from + self.timing.unreachable), refused, quiet].into_iter().flatten().filter(|at| *at > now).min()
     }
 }
 
@@ -232,8 +238,10 @@ mod tests {
         assert!(!health.proven(Some(at(start, 1)), at(start, 2)), "older than the failure");
         assert_eq!(health.state(at(start, 7), WALL).word(), "unreachable", "five seconds of it are enough");
         health.failed(&refused(), at(start, 3));
-        assert_eq!(health.state(at(start, 3), WALL).reason(), Some("connection refused"));
-        assert!(health.lost(at(start, 3)));
+        assert_eq!(health.state(at(start, 3), WALL).word(), "stale", "a person can see it before it is gone");
+        assert_eq!(health.next_change(at(start, 3)), Some(at(start, 5)));
+        assert_eq!(health.state(at(start, 5), WALL).reason(), Some("connection refused"));
+        assert!(health.lost(at(start, 5)));
         assert!(health.proven(Some(at(start, 9)), at(start, 9)), "says that it recovered");
         assert!(health.state(at(start, 9), WALL).live());
     }
