@@ -7,7 +7,6 @@
 //! Safety: a mistake in `read_only`, `tier` or a tier's guardrails makes the clusters that it concerns read-only, a
 //! file that cannot be read or parsed all of them.
 
-mod duration;
 mod glob;
 mod schema;
 mod settings;
@@ -21,7 +20,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use duration::{format_duration, parse_duration};
+pub use crate::model::duration::{format_duration, parse_duration};
 pub use glob::Glob;
 pub use schema::TABLES;
 pub use settings::{

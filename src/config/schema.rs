@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::duration::parse_duration;
+use crate::model::duration::parse_duration;
 use super::settings::{
     ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, Service, Setting, Threshold, ThresholdValue, Tier, Tls,
     Velero,

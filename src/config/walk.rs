@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::duration::parse_duration;
+use crate::model::duration::parse_duration;
 use super::glob::Glob;
 use super::settings::{Named, Origin, Setting};
 use crate::diag::{self, Diag};

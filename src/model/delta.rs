@@ -3,7 +3,8 @@
 use super::{Kind, Object, Str, Time, Uid};
 
 /// A cluster's place in the fleet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct ClusterId(pub u16);
 
 /// Counts a cluster's connections: what carries an older one is late and dropped.

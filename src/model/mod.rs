@@ -1,39 +1,48 @@
 //! What a cluster is made of: one file a kind, each a slim projection and how it is read from the wire.
 //!
-//! Owns ids, kinds, rows, deltas and the protobuf framing. Leaves fetching to `source`, folding to `store`,
+//! Owns ids, kinds, rows, deltas and the protobuf framing; and as data what may be done to it: verbs, plans, jobs, audit records. Leaves fetching to `source`, folding to `store`,
 //! and words for people to `table`.
 
+pub mod audit;
 pub mod delta;
+pub mod duration;
 pub mod event;
 pub mod frame;
 pub mod hpa;
 pub mod intern;
+pub mod job;
 pub mod kind;
 pub mod meta;
 pub mod namespace;
 pub mod node;
 pub mod object;
 pub mod pdb;
+pub mod plan;
 pub mod pod;
 pub mod quantity;
 pub mod selector;
 pub mod time;
+pub mod verb;
 pub mod wire;
 pub mod workload;
 
+pub use audit::{Actor, AuditEvent, AuditRecord};
 pub use delta::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, KindState};
 pub use event::Event;
 pub use hpa::{Hpa, HpaMetric};
 pub use intern::Interner;
+pub use job::{Control, Job, JobId, JobState, JobStep, Outcome, Progress, StepState};
 pub use kind::Kind;
 pub use meta::{Condition, Labels, Meta, Owner, Tri, Uid};
 pub use namespace::Namespace;
 pub use node::{Node, Taint};
 pub use object::{Object, ObjectRef, decode_json, decode_proto};
 pub use pdb::{Amount, Pdb};
+pub use plan::{Act, BlastRadius, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Wait, Write};
 pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodShape, Qos, Terminated};
 pub use selector::Selector;
 pub use time::Time;
+pub use verb::{Args, Replicas, UndoKind, VERBS, VerbId, VerbInfo};
 pub use workload::{Workload, WorkloadDetail};
 
 /// A shared string. Strings that repeat (namespaces, nodes, images, reasons) come from an [`Interner`].

@@ -1,0 +1,593 @@
+//! What is intended: a plan of steps, what it touches, and what it would cost. Data only: made by `action::verbs`, sent by nobody but
+//! `action::execute`, kept in the audit log so that an interrupted job can go on.
+
+use super::{Args, ClusterId, Kind, ObjectRef, UndoKind, VerbId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// A resource of the API: enough to write its path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Resource {
+    /// Empty for the core group.
+    pub group: String,
+    pub version: String,
+    /// Lower-case plural, as in the URL.
+    pub plural: String,
+    pub kind: String,
+    pub namespaced: bool,
+}
+
+impl From<Kind> for Resource {
+    fn from(kind: Kind) -> Self {
+        let i = kind.info();
+        Self { group: i.group.into(), version: i.version.into(), plural: i.plural.into(), kind: i.name.into(), namespaced: i.namespaced }
+    }
+}
+
+impl Resource {
+    /// `apps/v1`, or `v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+    /// The path of the collection.
+    pub fn path(&self, namespace: &str) -> String {
+        let root = if self.group.is_empty() { format!("/api/{}", self.version) } else { format!("/apis/{}/{}", self.group, self.version) };
+        match self.namespaced && !namespace.is_empty() {
+            true => format!("{root}/namespaces/{namespace}/{}", self.plural),
+            false => format!("{root}/{}", self.plural),
+        }
+    }
+    /// The watched kind that it is, if it is one.
+    pub fn known(&self) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|k| (k.info().group, k.plural()) == (self.group.as_str(), self.plural.as_str()))
+    }
+}
+
+/// An object that a plan is about: of a watched kind or of any other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Target {
+    pub cluster: ClusterId,
+    pub resource: Resource,
+    /// Empty for cluster-wide kinds.
+    pub namespace: String,
+    pub name: String,
+    /// As the server writes it; none where only the name was given.
+    pub uid: Option<String>,
+}
+
+impl From<&ObjectRef> for Target {
+    fn from(o: &ObjectRef) -> Self {
+        let (namespace, name) = (o.namespace.to_string(), o.name.to_string());
+        Self { cluster: o.cluster, resource: o.kind.into(), namespace, name, uid: Some(o.uid.to_string()) }
+    }
+}
+
+impl Target {
+    /// The object's own path in the API.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.resource.path(&self.namespace), self.name)
+    }
+    /// `deployment pay/checkout`, `node node-003`.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.resource.kind.to_lowercase(), self.title())
+    }
+    /// `pay/checkout`, or the name alone.
+    pub fn title(&self) -> String {
+        if self.namespace.is_empty() { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
+    }
+    /// `deployment/checkout`, as deny rules and the command line write it.
+    pub fn slashed(&self) -> String {
+        format!("{}/{}", self.resource.kind.to_lowercase(), self.name)
+    }
+}
+
+/// A cluster that a plan touches, so that it is known again in another run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlanCluster {
+    pub id: ClusterId,
+    /// What is shown, and typed to confirm.
+    pub name: String,
+    pub context: String,
+    pub server: String,
+    /// Of the namespace `kube-system`; none where it may not be read.
+    pub uid: Option<String>,
+}
+
+/// How it would go, in one word and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "why", rename_all = "lowercase")]
+pub enum Verdict {
+    Fits,
+    Degrades(String),
+    Blocks(String),
+}
+
+impl Verdict {
+    /// The worse of both; of equals the first.
+    pub fn or(self, other: Self) -> Self {
+        let rank = |v: &Self| match v {
+            Self::Fits => 0,
+            Self::Degrades(_) => 1,
+            Self::Blocks(_) => 2,
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
+    /// `fits`, `degrades pay/checkout`, `blocks on pdb pay/db`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Fits => "fits".to_owned(),
+            Self::Degrades(what) => format!("degrades {what}"),
+            Self::Blocks(what) => format!("blocks on {what}"),
+        }
+    }
+}
+
+/// How much a note matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Info,
+    Warning,
+    Danger,
+}
+
+/// Something to know before one says yes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Note {
+    pub level: Level,
+    pub text: String,
+}
+
+/// Another act that serves the purpose better: offered with the preview.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Offer {
+    pub text: String,
+    pub verb: VerbId,
+    pub args: Args,
+    pub target: Target,
+}
+
+/// How a body is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    Post,
+    Put,
+    MergePatch,
+    StrategicPatch,
+    JsonPatch,
+    /// Server-side apply.
+    Apply,
+    Delete,
+}
+
+impl Method {
+    /// The `Content-Type` of its body.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Post | Self::Put | Self::Delete => "application/json",
+            Self::MergePatch => "application/merge-patch+json",
+            Self::StrategicPatch => "application/strategic-merge-patch+json",
+            Self::JsonPatch => "application/json-patch+json",
+            Self::Apply => "application/apply-patch+yaml",
+        }
+    }
+    /// The HTTP method.
+    pub fn http(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            _ => "PATCH",
+        }
+    }
+    /// The verb that the authorizer is asked about.
+    pub fn access(self) -> &'static str {
+        match self {
+            Self::Post => "create",
+            Self::Put => "update",
+            Self::Delete => "delete",
+            _ => "patch",
+        }
+    }
+}
+
+/// One request that changes something.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Write {
+    pub method: Method,
+    /// Without a query.
+    pub path: String,
+    /// `force=true`, without `dryRun` and `fieldManager`; often empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
+    pub body: Value,
+}
+
+/// One field that a step changes, for the diff, for the check that nobody changed it meanwhile, and for undo.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// A JSON pointer into the object, `/spec/replicas`.
+    pub pointer: String,
+    /// None: it was not there.
+    pub before: Option<Value>,
+    /// None: it is taken away.
+    pub after: Option<Value>,
+}
+
+/// What is waited for. Reads only.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "kebab-case")]
+pub enum Wait {
+    /// The object of that uid is gone.
+    Gone,
+    /// The controller has seen the change, and all replicas are new and available.
+    RolledOut,
+    /// A node is Ready, a pod is Ready, a Job complete.
+    Ready,
+    /// No pod of the cluster is pending for want of room.
+    NoPending,
+    /// No alert of that name fires in the cluster; needs an Alertmanager.
+    AlertGone { alert: String },
+    /// A pause of that many seconds.
+    Seconds { seconds: u64 },
+}
+
+/// What a step does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum Act {
+    Write(Write),
+    /// Asks for an eviction until the budgets allow it, then waits until the pod is gone.
+    Evict {
+        /// Seconds; none: the pod's own.
+        grace: Option<i64>,
+        /// Do not wait for it to be gone.
+        #[serde(default)]
+        no_wait: bool,
+    },
+    Wait(Wait),
+}
+
+/// How to take a step back, and what must still be so.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Inverse {
+    pub text: String,
+    pub write: Write,
+    /// In the direction of the undo: `before` is what the step left behind.
+    pub changes: Vec<FieldChange>,
+    /// The object that the inverse is about, where it is another one than the step's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+}
+
+/// One step. Lanes go side by side (as many as the guardrails allow), a lane's stages one after the other, the steps of a stage together.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// `evict pod pay/checkout-1`; without secrets.
+    pub text: String,
+    pub target: Target,
+    pub lane: u16,
+    pub stage: u16,
+    pub act: Act,
+    /// Checked again before it is sent: it goes out only while every `before` still stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Inverse>,
+    /// Holds something secret: values are kept only as salted hashes, and the step cannot be sent from the log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
+    /// The lane goes on when it fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+impl Step {
+    /// A step that sends one request to its target's own path.
+    pub fn write(text: impl Into<String>, target: &Target, method: Method, body: Value) -> Self {
+        let write = Write { method, path: target.path(), query: String::new(), body };
+        Self::new(text, target, Act::Write(write))
+    }
+    /// A step of lane and stage 0.
+    pub fn new(text: impl Into<String>, target: &Target, act: Act) -> Self {
+        Self { text: text.into(), target: target.clone(), lane: 0, stage: 0, act, changes: Vec::new(), undo: None, sensitive: false, optional: false }
+    }
+    /// The same on a subresource of the target.
+    pub fn on(mut self, subresource: &str) -> Self {
+        if let Act::Write(write) = &mut self.act {
+            let _ = write!(write.path, "/{subresource}");
+        }
+        self
+    }
+    pub fn at(mut self, lane: usize, stage: usize) -> Self {
+        self.lane = u16::try_from(lane).unwrap_or(u16::MAX);
+        self.stage = u16::try_from(stage).unwrap_or(u16::MAX);
+        self
+    }
+    /// Names a field that it changes.
+    pub fn changing(mut self, pointer: impl Into<String>, before: Option<Value>, after: Option<Value>) -> Self {
+        self.changes.push(FieldChange { pointer: pointer.into(), before, after });
+        self
+    }
+    /// Says how to take it back: the same fields the other way round.
+    pub fn undone_by(mut self, text: impl Into<String>, write: Write) -> Self {
+        let back = |c: &FieldChange| FieldChange { pointer: c.pointer.clone(), before: c.after.clone(), after: c.before.clone() };
+        self.undo = Some(Inverse { text: text.into(), write, changes: self.changes.iter().map(back).collect(), target: None });
+        self
+    }
+    /// What the authorizer is asked before it is sent: verb, group, resource, subresource, namespace.
+    pub fn permission(&self) -> Option<Permission> {
+        let r = &self.target.resource;
+        let of = |verb: &str, subresource: Option<&str>| Permission {
+            verb: verb.to_owned(),
+            group: r.group.clone(),
+            resource: r.plural.clone(),
+            subresource: subresource.map(str::to_owned),
+            namespace: self.target.namespace.clone(),
+        };
+        match &self.act {
+            Act::Write(w) => {
+                let sub = w.path.strip_prefix(&self.target.path()).and_then(|rest| rest.strip_prefix('/'));
+                Some(of(w.method.access(), sub))
+            }
+            Act::Evict { .. } => Some(of("create", Some("eviction"))),
+            Act::Wait(_) => None,
+        }
+    }
+}
+
+/// What must be allowed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Permission {
+    pub verb: String,
+    pub group: String,
+    pub resource: String,
+    pub subresource: Option<String>,
+    /// Empty for cluster-wide kinds.
+    pub namespace: String,
+}
+
+impl Permission {
+    /// `patch deployments/scale in pay`.
+    pub fn words(&self) -> String {
+        let sub = self.subresource.as_ref().map(|s| format!("/{s}")).unwrap_or_default();
+        let place = if self.namespace.is_empty() { String::new() } else { format!(" in {}", self.namespace) };
+        format!("{} {}{sub}{place}", self.verb, self.resource)
+    }
+}
+
+/// What stands in the way of an eviction.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Blocker {
+    /// `pdb pay/db`, or a pod where it is the pod itself.
+    pub what: String,
+    /// The pods that it keeps, `pay/db-0`.
+    pub pods: Vec<String>,
+    pub why: String,
+    /// It never gives way by itself.
+    pub never: bool,
+}
+
+/// Whether what is moved finds room.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Placement {
+    /// Pods that fit on what is left.
+    pub fits: u32,
+    /// Pods that do not, and why.
+    pub unplaced: Vec<(String, String)>,
+    /// What could not be judged (storage, scheduling gates of others), in words.
+    pub unknown: Vec<String>,
+}
+
+/// What a plan touches in one cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct BlastRadius {
+    pub cluster: ClusterId,
+    pub nodes: u32,
+    pub workloads: u32,
+    pub pods: u32,
+    /// Pods that do not serve while it is under way.
+    pub unavailable: u32,
+    /// Budgets over these pods, `pay/db`.
+    pub budgets: Vec<String>,
+    pub blockers: Vec<Blocker>,
+    pub placement: Option<Placement>,
+    /// Who would undo it: `hpa pay/api`, `Argo CD application pay`.
+    pub undone_by: Vec<String>,
+}
+
+/// What a verb made of a snapshot and its arguments.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    pub verb: VerbId,
+    pub args: Args,
+    /// `scale deployment pay/checkout 3 -> 7`.
+    pub title: String,
+    pub clusters: Vec<PlanCluster>,
+    /// The objects that were named.
+    pub targets: Vec<Target>,
+    pub verdict: Verdict,
+    pub notes: Vec<Note>,
+    pub offers: Vec<Offer>,
+    pub steps: Vec<Step>,
+    pub blast: Vec<BlastRadius>,
+    pub undo: UndoKind,
+    /// What undo means here, in words.
+    pub undo_text: String,
+    /// Asks for the typed name also where no tier is set.
+    pub irreversible: bool,
+    /// Lanes at the same time; the guardrails may allow fewer.
+    pub parallel: u16,
+    /// Seconds until what is still blocked is given up; none: until done or stopped.
+    pub timeout: Option<u64>,
+    /// The job that this takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+}
+
+impl Plan {
+    /// A plan without steps yet.
+    pub fn new(verb: VerbId, args: &Args, title: impl Into<String>) -> Self {
+        let info = verb.info();
+        Self {
+            verb,
+            args: args.clone(),
+            title: title.into(),
+            clusters: Vec::new(),
+            targets: Vec::new(),
+            verdict: Verdict::Fits,
+            notes: Vec::new(),
+            offers: Vec::new(),
+            steps: Vec::new(),
+            blast: Vec::new(),
+            undo: info.undo,
+            undo_text: String::new(),
+            irreversible: info.irreversible,
+            parallel: 1,
+            timeout: None,
+            undoes: None,
+        }
+    }
+
+    /// Adds a note.
+    pub fn note(&mut self, level: Level, text: impl Into<String>) {
+        let note = Note { level, text: text.into() };
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Makes the verdict worse.
+    pub fn judge(&mut self, verdict: Verdict) {
+        self.verdict = std::mem::replace(&mut self.verdict, Verdict::Fits).or(verdict);
+    }
+
+    /// What it touches in a cluster.
+    pub fn blast_in(&mut self, cluster: ClusterId) -> &mut BlastRadius {
+        let at = self.blast.iter().position(|b| b.cluster == cluster).unwrap_or_else(|| {
+            self.blast.push(BlastRadius { cluster, ..BlastRadius::default() });
+            self.blast.len() - 1
+        });
+        &mut self.blast[at]
+    }
+
+    /// Every permission that the steps need, each once, with the cluster it is needed in.
+    pub fn permissions(&self) -> Vec<(ClusterId, Permission)> {
+        let mut all: Vec<_> = self.steps.iter().filter_map(|s| Some((s.target.cluster, s.permission()?))).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// SHA-256 of the plan, in hexadecimal: what the preview shows and the confirmation binds.
+    pub fn hash(&self) -> String {
+        hex(&Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
+    }
+
+    /// The plan as it may be kept: what is sensitive only as salted hashes.
+    pub fn redacted(&self, salt: &str) -> Self {
+        let mut plan = self.clone();
+        for step in plan.steps.iter_mut().filter(|s| s.sensitive) {
+            let hide = |v: &mut Value| *v = salted(v, salt).into();
+            if let Act::Write(w) = &mut step.act {
+                hide(&mut w.body);
+            }
+            let fields = step.changes.iter_mut().chain(step.undo.iter_mut().flat_map(|u| u.changes.iter_mut()));
+            fields.flat_map(|c| [&mut c.before, &mut c.after]).flatten().for_each(hide);
+            if let Some(undo) = &mut step.undo {
+                hide(&mut undo.write.body);
+            }
+        }
+        if plan.steps.iter().any(|s| s.sensitive) {
+            plan.args = plan.args.hashed(&["env", "file", "filename"], |value| salted(&Value::from(value), salt));
+        }
+        plan
+    }
+}
+
+/// `sha256:` and the digest of salt and value.
+pub fn salted(value: &Value, salt: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(salt.as_bytes());
+    digest.update(value.to_string().as_bytes());
+    format!("sha256:{}", hex(&digest.finalize()))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn target() -> Target {
+        Target { cluster: ClusterId(0), resource: Kind::Deployment.into(), namespace: "pay".into(), name: "api".into(), uid: Some("u1".into()) }
+    }
+
+    fn plan() -> Plan {
+        let mut plan = Plan::new(VerbId::Scale, &Args::default(), "scale");
+        let step = Step::write("scale", &target(), Method::MergePatch, json!({"spec": {"replicas": 7}}))
+            .on("scale")
+            .changing("/spec/replicas", Some(json!(3)), Some(json!(7)));
+        let back = Write { method: Method::MergePatch, path: target().path(), query: String::new(), body: json!({"spec": {"replicas": 3}}) };
+        plan.steps.push(step.undone_by("scale back to 3", back));
+        plan
+    }
+
+    #[test]
+    fn a_step_names_the_permission_of_its_subresource() {
+        let words: Vec<_> = plan().permissions().iter().map(|(_, p)| p.words()).collect();
+        assert_eq!(words, ["patch deployments/scale in pay"]);
+        let evict = Step::new("evict", &Target { resource: Kind::Pod.into(), ..target() }, Act::Evict { grace: None, no_wait: false });
+        assert_eq!(evict.permission().map(|p| p.words()).as_deref(), Some("create pods/eviction in pay"));
+        assert_eq!(Step::new("wait", &target(), Act::Wait(Wait::RolledOut)).permission(), None);
+    }
+
+    #[test]
+    fn it_survives_the_journal_and_its_hash_binds_every_part() {
+        let one = plan();
+        let again: Plan = serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
+        assert_eq!((again.hash(), &again), (one.hash(), &one));
+        let mut other = plan();
+        other.steps[0].changes[0].before = Some(json!(4));
+        assert_ne!(other.hash(), one.hash());
+    }
+
+    #[test]
+    fn the_inverse_is_the_change_turned_round() {
+        let undo = plan().steps[0].undo.clone().unwrap();
+        assert_eq!(undo.changes, [FieldChange { pointer: "/spec/replicas".into(), before: Some(json!(7)), after: Some(json!(3)) }]);
+    }
+
+    #[test]
+    fn nothing_secret_is_left_in_what_is_kept() {
+        let mut secret = plan();
+        secret.args = Args::parse(VerbId::SetEnv.info(), "TOKEN=canary").unwrap();
+        let step = &mut secret.steps[0];
+        step.sensitive = true;
+        step.changes.push(FieldChange { pointer: "/data/token".into(), before: Some(json!("canary")), after: None });
+        let text = serde_json::to_string(&secret.redacted("salt")).unwrap();
+        assert!(!text.contains("canary") && text.contains("sha256:"), "{text}");
+        assert_ne!(salted(&json!("a"), "salt"), salted(&json!("a"), "pepper"));
+        assert_eq!(plan().redacted("salt"), plan(), "what is not secret stays readable");
+    }
+
+    #[test]
+    fn the_worst_verdict_stands() {
+        let mut plan = plan();
+        plan.judge(Verdict::Degrades("pay/api".into()));
+        plan.judge(Verdict::Fits);
+        plan.judge(Verdict::Blocks("pdb pay/db".into()));
+        plan.judge(Verdict::Degrades("other".into()));
+        assert_eq!(plan.verdict.words(), "blocks on pdb pay/db");
+    }
+}
