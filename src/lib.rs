@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! kube watches ─ source ──Delta──▶ store ──▶ inspect ──Finding──▶ view ──▶ terminal
-//! keys, palette, CLI ─ keymap ──▶ command ──▶ app::update ──Effect──▶ runtime
+//! keys, palette, CLI ─ keymap ──▶ command ──▶ app::update ──Effect──▶ runtime ──▶ action ──▶ cluster ──(watch)──▶ store
+//!                                                                              action ──Progress──▶ store (jobs)
 //! ```
 //!
 //! Nothing flows back by another door: the screen changes because the watch says so.
@@ -16,24 +17,26 @@
 //! | Room | Owns | May touch |
 //! |---|---|---|
 //! | `diag` | an error with file, span, hint and nearest name | |
-//! | `model` | one file a kind: the slim projection and how it is read from the wire; ids, `Delta` | `diag` |
+//! | `model` | one file a kind: the slim projection and how it is read from the wire; ids, `Delta`; verbs, plans, jobs, audit records as data | `diag` |
 //! | `config` | files, layering, per-cluster settings | `model`, `diag` |
-//! | `state` | private, atomic, fsynced files; locks; session | `model`, `diag` |
-//! | `client` | kubeconfig, auth, exec plugins, backoff, request budget; `ReadClient` | `model`, `config`, `diag` |
+//! | `state` | private, atomic, fsynced files; locks; session; audit log | `model`, `diag` |
+//! | `client` | kubeconfig, auth, exec plugins, backoff, request budget; `ReadClient`, `WriteClient` | `model`, `config`, `diag` |
 //! | `source` | outside world to `Delta`; discovery, full objects, logs | `model`, `config`, `client`, `diag` |
 //! | `doc` | a full object for reading: redact, fold, YAML | `model`, `diag` |
 //! | `store` | the fold of deltas: tables, connection state, capabilities, history. No I/O; time is an argument | `model`, `config`, `diag` |
 //! | `table` | the register of columns, the filter language, sort and filter indices | `model`, `store`, `diag` |
 //! | `inspect` | rules that read the store and give findings | `model`, `config`, `store`, `diag` |
+//! | `action` | every change there is: plan, preflight, guardrails, confirm, execute, audit; `verbs/<verb>.rs` | `model`, `config`, `state`, `store`, `client`, `diag` |
 //! | `command` | the typed commands: name, doc, arguments | `model`, `diag` |
 //! | `keymap` | chords, trie, layers, hints | `command`, `diag` |
 //! | `theme` | TOML to semantic roles, colour depth fallbacks | `diag` |
-//! | `app` | what the user is doing: `update`, pure; saved views | `model`, `config`, `store`, `table`, `doc`, `inspect`, `command`, `keymap`, `state`, `diag` |
-//! | `view` | panes, dialogs, widgets: draws, changes nothing | `model`, `config`, `store`, `table`, `doc`, `inspect`, `command`, `keymap`, `theme`, `app`, `diag` |
-//! | `runtime` | the event loop; carries effects out | `model`, `config`, `state`, `client`, `source`, `doc`, `store`, `table`, `inspect`, `command`, `keymap`, `theme`, `app`, `diag` |
-//! | `front` | the front ends: `tui`, `cli` | `model`, `config`, `state`, `client`, `source`, `doc`, `store`, `table`, `inspect`, `command`, `keymap`, `theme`, `app`, `view`, `runtime`, `sim`, `diag` |
+//! | `app` | what the user is doing: `update`, pure; saved views | `model`, `config`, `store`, `table`, `doc`, `inspect`, `action`, `command`, `keymap`, `state`, `diag` |
+//! | `view` | panes, dialogs, widgets: draws, changes nothing | `model`, `config`, `store`, `table`, `doc`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `diag` |
+//! | `runtime` | the event loop; carries effects out | `model`, `config`, `state`, `client`, `source`, `doc`, `store`, `table`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `diag` |
+//! | `front` | the front ends: `tui`, `cli` | `model`, `config`, `state`, `client`, `source`, `doc`, `store`, `table`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `view`, `runtime`, `sim`, `diag` |
 //! | `sim` | a simulated fleet behind real sockets | `model`, `diag` |
 
+pub mod action;
 pub mod app;
 pub mod client;
 pub mod command;

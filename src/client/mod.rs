@@ -3,10 +3,12 @@
 //! ```text
 //! kubeconfig ─▶ Target ─┐
 //! ExecPool ─────────────┼─▶ ReadClient::connect ─▶ GET
-//! BudgetConfig ─────────┘
+//! BudgetConfig ─────────┘            │
+//!                           Licence ─▶ WriteClient ◀─ Receipt
 //! ```
 //!
-//! What is read and when, connection state and re-listing are `source`'s. Nothing here can change a cluster.
+//! What is read and when, connection state and re-listing are `source`'s. What is changed and whether it may be is `action`'s, the only
+//! user of `WriteClient`.
 
 mod auth;
 mod backoff;
@@ -23,6 +25,7 @@ mod read;
 mod redact;
 mod session;
 mod stack;
+mod write;
 
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
@@ -31,3 +34,4 @@ pub use exec::{ExecPool, login_command};
 pub use kubeconfig::{KubeconfigError, LoadOptions, Target, load};
 pub use limits::{install_crypto_provider, raise_nofile_limit};
 pub use read::{Access, Answer, Ask, ByteStream, ReadClient, ResourceRule, Version};
+pub use write::{FIELD_MANAGER, Licence, Receipt, WriteAnswer, WriteClient};

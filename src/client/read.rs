@@ -1,4 +1,4 @@
-//! The client that cannot change anything: GET, and the two reviews that ask what we may do.
+//! The client that cannot change anything: GET, and the reviews that ask who we are and what we may do.
 
 use std::{
     fmt, io,
@@ -32,7 +32,7 @@ use super::{
 const JSON: &str = "application/json";
 /// A bounded answer that says nothing for this long has stopped.
 const IDLE: Duration = Duration::from_secs(30);
-const REVIEWS: &str = "/apis/authorization.k8s.io/v1/";
+const AUTHORIZATION: &str = "authorization.k8s.io/v1";
 
 /// Reads from one cluster. Clones share the connection, the credential and the budget.
 #[derive(Clone)]
@@ -105,6 +105,11 @@ impl ReadClient {
         let session = Session::new(target, pool, budget)?;
         session.ready().await?;
         Ok(Self(Arc::new(session)))
+    }
+
+    /// For the writing side of the same connection.
+    pub(super) fn session(&self) -> Arc<Session> {
+        self.0.clone()
     }
 
     /// The target's name.
@@ -192,14 +197,45 @@ impl ReadClient {
         Ok(rules.resource_rules)
     }
 
-    /// The only request with a body; `kind` is one of the two reviews, which store nothing.
+    /// Who the server says that we are: name and groups.
+    pub async fn whoami(&self) -> Result<(String, Vec<String>), ClientError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Is {
+            user_info: User,
+        }
+        #[derive(Deserialize)]
+        struct User {
+            #[serde(default)]
+            username: String,
+            #[serde(default)]
+            groups: Vec<String>,
+        }
+        let is: Is = self.review_in("authentication.k8s.io/v1", "SelfSubjectReview", serde_json::Value::Null).await?;
+        Ok((is.user_info.username, is.user_info.groups))
+    }
+
     async fn review<T: DeserializeOwned>(&self, kind: &'static str, spec: serde_json::Value) -> Result<T, ClientError> {
+        self.review_in(AUTHORIZATION, kind, spec).await
+    }
+
+    /// The only request with a body; `kind` is one of the three reviews, which store nothing.
+    async fn review_in<T: DeserializeOwned>(
+        &self,
+        group: &'static str,
+        kind: &'static str,
+        spec: serde_json::Value,
+    ) -> Result<T, ClientError> {
         #[derive(Deserialize)]
         struct Review<T> {
             status: T,
         }
-        let path = format!("{REVIEWS}{}s", kind.to_lowercase());
-        let body = serde_json::json!({ "apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec }).to_string();
+        let path = format!("/apis/{group}/{}s", kind.to_lowercase());
+        let mut body = serde_json::json!({ "apiVersion": group, "kind": kind });
+        if !spec.is_null() {
+            body["spec"] = spec;
+        }
+        let body = body.to_string();
         let request = || {
             let request = Request::builder().method(Method::POST).uri(&path).header(ACCEPT, JSON);
             request.header(CONTENT_TYPE, JSON).body(Body::from(body.clone().into_bytes())).map_err(unbuildable)

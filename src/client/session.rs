@@ -1,10 +1,11 @@
 //! One cluster's connection: the client in force, the credential it sends, and what happens when either is refused.
 //!
-//! Sends what it is given. What may be sent is decided by the wrappers: `ReadClient` here, a writing one beside it.
+//! Sends what it is given. What may be sent is decided by the wrappers: `ReadClient` and `WriteClient`.
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use tokio::sync::Mutex;
@@ -23,6 +24,8 @@ use super::{
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// As much of an error's body as is read, and how long it may take.
 const ERROR_BODY: (usize, Duration) = (64 << 10, Duration::from_secs(5));
+/// As much of the answer to a change as is read; objects are at most 3 MiB.
+const WHOLE: usize = 8 << 20;
 
 pub(super) struct Session {
     pub name: String,
@@ -85,6 +88,27 @@ impl Session {
         request: impl Fn() -> Result<Request<Body>, ClientError>,
         within: Duration,
     ) -> Result<Response<Body>, ClientError> {
+        let response = self.answered(request, within).await?;
+        if response.status().is_success() { Ok(response) } else { Err(read_error(response).await) }
+    }
+
+    /// Sends `request` likewise and reads the whole answer, whatever its code.
+    pub async fn exchange(
+        &self,
+        request: impl Fn() -> Result<Request<Body>, ClientError>,
+        within: Duration,
+    ) -> Result<(u16, HeaderMap, Bytes), ClientError> {
+        let answer = async {
+            let (parts, body) = self.answered(request, within).await?.into_parts();
+            let body = Limited::new(body, WHOLE).collect().await.map_err(|error| ClientError::from_transport(&*error))?;
+            Ok((parts.status.as_u16(), parts.headers, body.to_bytes()))
+        };
+        // The request waits for its place in the budget without a limit of its own.
+        tokio::time::timeout(within * 3, answer).await.map_err(|_| ClientError::Timeout { after: within * 3 })?
+    }
+
+    /// The answer, of any code but a 401 that another credential may mend.
+    async fn answered(&self, request: impl Fn() -> Result<Request<Body>, ClientError>, within: Duration) -> Result<Response<Body>, ClientError> {
         let mut again = true;
         loop {
             let mut request = request()?;
@@ -93,14 +117,21 @@ impl Session {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
             request.extensions_mut().insert(AnswerWithin(within));
-            let error = match client.send(request).await {
-                Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) => read_error(response).await,
-                Err(error) => ClientError::from_transport(&error),
-            };
-            let refused = matches!(error, ClientError::Unauthorized { .. });
-            if !(refused && again && self.renewed(&grant).await) {
-                return Err(error);
+            match client.send(request).await {
+                Ok(response) if response.status() != StatusCode::UNAUTHORIZED => return Ok(response),
+                Ok(response) => {
+                    // Refused before anything was done: the one answer after which a write may be sent again.
+                    if !(again && self.renewed(&grant).await) {
+                        return Err(read_error(response).await);
+                    }
+                }
+                Err(error) => {
+                    let error = ClientError::from_transport(&error);
+                    let refused = matches!(error, ClientError::Unauthorized { .. });
+                    if !(refused && again && self.renewed(&grant).await) {
+                        return Err(error);
+                    }
+                }
             }
             again = false;
         }

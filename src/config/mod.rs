@@ -12,6 +12,7 @@ mod schema;
 mod settings;
 mod show;
 mod walk;
+mod window;
 
 use std::fmt;
 use std::io;
@@ -28,6 +29,7 @@ pub use settings::{
     Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero,
 };
 pub use walk::KeyDoc;
+pub use window::Window;
 
 use crate::diag::{self, Diag, Severity};
 use walk::{Walk, find};

@@ -75,8 +75,9 @@ pub(super) const VELERO: &[KeyDoc] =
 pub(super) const TIER: &[KeyDoc] = &[
     key("confirm", "what a write asks for: typed, yes or none; typed in production, else yes"),
     key("reason", "whether a write needs a reason: required or optional; optional"),
-    key("max_parallel", "how many objects a write touches at the same time; 1 in production"),
+    key("max_parallel", "how many of the named objects a write works on at the same time; 1 in production"),
     key("deny", "what is refused: a list of VERB KIND/NAME, with globs"),
+    key("window", "when writes are allowed, in UTC: a list such as Mon-Fri 08:00-18:00; always"),
 ];
 pub(super) const LAYOUT: &[KeyDoc] = &[key("rows", "the rows of tiles, from top to bottom")];
 pub(super) const ROW: &[KeyDoc] = &[key("height", "in screen rows"), key("tiles", "the panes side by side, from left to right")];
@@ -174,6 +175,12 @@ fn read_tiers(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) {
             walk.set(table, "reason", &mut rules.reason, Walk::one_of);
             walk.set_some(table, "max_parallel", &mut rules.max_parallel, |walk, value| walk.whole(value, 1, 10_000));
             walk.set(table, "deny", &mut rules.deny, |walk, value| walk.list(value, Walk::named_string));
+            walk.set(table, "window", &mut rules.window, |walk, value| {
+                walk.list(value, |walk, item| {
+                    let window = super::Window::parse(&walk.string(item)?);
+                    window.map_err(|why| walk.wrong(item.span(), why)).ok()
+                })
+            });
         }
         config.tier_mistakes.extend(walk.first_error_since(mark).map(|mistake| (*tier, mistake)));
     }

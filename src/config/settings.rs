@@ -126,10 +126,12 @@ named!(
 pub struct TierRules {
     pub confirm: Setting<Confirm>,
     pub reason: Setting<Reason>,
-    /// How many objects a write may touch at the same time; `None`: the verb's own limit.
+    /// How many of the named objects a write works on at the same time; `None`: the verb's own limit.
     pub max_parallel: Setting<Option<u32>>,
     /// What is refused, as `VERB KIND/NAME` with globs; the room of the verbs resolves it.
     pub deny: Setting<Vec<Setting<String>>>,
+    /// When a write is allowed; none: always.
+    pub window: Setting<Vec<super::Window>>,
 }
 
 /// The rules of every tier.
@@ -166,6 +168,7 @@ impl Default for Tiers {
             reason: Setting::default_to(Reason::Optional),
             max_parallel: Setting::default_to(max_parallel),
             deny: Setting::default(),
+            window: Setting::default(),
         };
         Self { production: rules(Confirm::Typed, Some(1)), staging: rules(Confirm::Yes, None), development: rules(Confirm::Yes, None) }
     }

@@ -187,6 +187,8 @@ impl Config {
             page.set("reason", &rules.reason);
             page.set("max_parallel", &rules.max_parallel);
             page.set("deny", &rules.deny);
+            let windows: Vec<String> = rules.window.value.iter().map(ToString::to_string).collect();
+            page.line("window", &windows, &rules.window.origin);
         }
         page.table(&["groups"]);
         for group in &self.groups {

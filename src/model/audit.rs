@@ -52,6 +52,9 @@ pub enum AuditEvent {
         /// The `Audit-ID` that the API server has in its own log.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         audit_id: Option<String>,
+        /// Of an object that was created.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<String>,
         /// The answer's code.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         http: Option<u16>,

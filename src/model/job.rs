@@ -174,6 +174,6 @@ pub enum Control {
     Run,
     /// No new step begins.
     Pause,
-    /// The same, for good; what is in flight is waited for.
-    Stop,
+    /// The same, for good, and why; what is in flight is waited for.
+    Stop(&'static str),
 }

@@ -225,6 +225,8 @@ pub enum Wait {
     Gone,
     /// The controller has seen the change, and all replicas are new and available.
     RolledOut,
+    /// The same with this many replicas; somebody who sets another number has overridden it.
+    Scaled { replicas: i64 },
     /// A node is Ready, a pod is Ready, a Job complete.
     Ready,
     /// No pod of the cluster is pending for want of room.
@@ -247,8 +249,21 @@ pub enum Act {
         /// Do not wait for it to be gone.
         #[serde(default)]
         no_wait: bool,
+        /// Ask only while no more pods wait for room than did when the job began, one pod at a time.
+        #[serde(default)]
+        keep_capacity: bool,
+        /// Delete in place of evicting: budgets do not count.
+        #[serde(default)]
+        delete: bool,
     },
     Wait(Wait),
+}
+
+impl Act {
+    /// A plain eviction; `grace` in seconds, none: the pod's own.
+    pub fn evict(grace: Option<i64>) -> Self {
+        Self::Evict { grace, no_wait: false, keep_capacity: false, delete: false }
+    }
 }
 
 /// How to take a step back, and what must still be so.
@@ -333,6 +348,7 @@ impl Step {
                 let sub = w.path.strip_prefix(&self.target.path()).and_then(|rest| rest.strip_prefix('/'));
                 Some(of(w.method.access(), sub))
             }
+            Act::Evict { delete: true, .. } => Some(of("delete", None)),
             Act::Evict { .. } => Some(of("create", Some("eviction"))),
             Act::Wait(_) => None,
         }
@@ -421,6 +437,9 @@ pub struct Plan {
     pub irreversible: bool,
     /// Lanes at the same time; the guardrails may allow fewer.
     pub parallel: u16,
+    /// The wave of each lane, by its number: the lanes of one wave end before those of the next begin. Empty: one wave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<u16>,
     /// Seconds until what is still blocked is given up; none: until done or stopped.
     pub timeout: Option<u64>,
     /// The job that this takes back.
@@ -447,6 +466,7 @@ impl Plan {
             undo_text: String::new(),
             irreversible: info.irreversible,
             parallel: 1,
+            waves: Vec::new(),
             timeout: None,
             undoes: None,
         }
@@ -547,7 +567,7 @@ mod tests {
     fn a_step_names_the_permission_of_its_subresource() {
         let words: Vec<_> = plan().permissions().iter().map(|(_, p)| p.words()).collect();
         assert_eq!(words, ["patch deployments/scale in pay"]);
-        let evict = Step::new("evict", &Target { resource: Kind::Pod.into(), ..target() }, Act::Evict { grace: None, no_wait: false });
+        let evict = Step::new("evict", &Target { resource: Kind::Pod.into(), ..target() }, Act::evict(None));
         assert_eq!(evict.permission().map(|p| p.words()).as_deref(), Some("create pods/eviction in pay"));
         assert_eq!(Step::new("wait", &target(), Act::Wait(Wait::RolledOut)).permission(), None);
     }

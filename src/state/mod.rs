@@ -1,9 +1,10 @@
 //! What `qd` keeps between runs: one private directory, written atomically.
 //!
 //! Owns where the directory is, how files in it are written (0600, whole or not at all), locks, the session's file,
-//! the log file and crash reports. What the session holds is `app`'s; what is logged is the callers'.
+//! the log file, the audit log's files and crash reports. What the session holds is `app`'s; what is logged is the callers'.
 
 mod file;
+mod journal;
 mod log;
 mod session;
 
@@ -11,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use file::{Lock, write_private};
+pub use journal::{BadLine, History, Journal};
 pub use log::LogFile;
 pub use session::Session;
 
@@ -55,6 +57,11 @@ impl StateDir {
     /// The lock `name`, if nobody else has it.
     pub fn try_lock(&self, name: &str) -> io::Result<Option<Lock>> {
         Lock::try_exclusive(&self.path(name))
+    }
+
+    /// The audit log.
+    pub fn journal(&self) -> Journal {
+        Journal::at(self.path("audit.jsonl"))
     }
 
     /// The log file, opened to append.

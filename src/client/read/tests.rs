@@ -15,12 +15,15 @@ use super::super::{
 use super::*;
 
 #[tokio::test]
-async fn nothing_but_get_and_the_two_reviews_leaves_it() {
+async fn nothing_but_get_and_the_reviews_leaves_it() {
     let server = Server::start(|request| match request.uri().path() {
         "/version" => reply(200, r#"{"major":"1","minor":"36","gitVersion":"v1.36.0"}"#),
         path if path.ends_with("accessreviews") => reply(201, r#"{"status":{"allowed":true,"reason":"because"}}"#),
         path if path.ends_with("rulesreviews") => {
             reply(201, r#"{"status":{"resourceRules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]}}"#)
+        }
+        path if path.ends_with("selfsubjectreviews") => {
+            reply(201, r#"{"status":{"userInfo":{"username":"jane","groups":["ops"]}}}"#)
         }
         _ => reply(200, "{}"),
     })
@@ -35,6 +38,7 @@ async fn nothing_but_get_and_the_two_reviews_leaves_it() {
     let ask = Ask { verb: "list", resource: "pods", namespace: Some("a"), ..Ask::default() };
     assert_eq!(client.can_i(ask).await.unwrap(), Access { allowed: true, reason: "because".into() });
     assert_eq!(client.rules("a").await.unwrap()[0].resources, ["pods"]);
+    assert_eq!(client.whoami().await.unwrap(), ("jane".to_owned(), vec!["ops".to_owned()]));
     client.reconnect().await.unwrap();
 
     let seen = server.seen.lock().unwrap();
@@ -43,7 +47,8 @@ async fn nothing_but_get_and_the_two_reviews_leaves_it() {
         posts,
         [
             ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
-            ("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
+            ("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"),
+            ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
         ]
     );
     assert_eq!(client.used().sent, seen.len() as u64);

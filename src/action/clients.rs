@@ -1,0 +1,38 @@
+//! How a plan's clusters are reached: to read, and where that is allowed to write.
+
+use crate::client::{ReadClient, WriteClient};
+use crate::model::ClusterId;
+use std::collections::BTreeMap;
+
+/// One cluster's two sides.
+#[derive(Clone, Debug)]
+pub struct ClusterClients {
+    pub read: ReadClient,
+    /// Or why nothing may be written.
+    pub write: Result<WriteClient, String>,
+}
+
+/// The clusters of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(BTreeMap<ClusterId, ClusterClients>);
+
+impl Clients {
+    pub fn add(&mut self, id: ClusterId, clients: ClusterClients) {
+        self.0.insert(id, clients);
+    }
+
+    /// # Errors
+    /// When the cluster is not connected, in words.
+    pub fn read(&self, id: ClusterId) -> Result<&ReadClient, String> {
+        self.0.get(&id).map(|c| &c.read).ok_or_else(|| "not connected".to_owned())
+    }
+
+    /// # Errors
+    /// When the cluster is not connected or read-only, in words.
+    pub fn write(&self, id: ClusterId) -> Result<&WriteClient, String> {
+        match self.0.get(&id) {
+            Some(c) => c.write.as_ref().map_err(|why| format!("read-only: {why}")),
+            None => Err("not connected".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Carrying out a confirmed plan: intent on disk, lanes side by side, stages one after the other, each step's answer written down, the
+//! outcome last.
+//!
+//! A job can be paused and stopped; what is in flight is waited for. How one request is sent is `write`'s, one eviction `evict`'s, what is
+//! waited for `wait`'s.
+
+mod evict;
+pub(super) mod wait;
+mod write;
+
+use super::ledger::lock_name;
+use super::{Clients, Confirmed, Sightings};
+use crate::client::{Receipt, WriteAnswer};
+use crate::model::{Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState};
+use crate::state::{Journal, StateDir};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+/// Requests of one job at the same time.
+const REQUESTS: usize = 8;
+
+/// What a job needs beside its plan.
+pub struct Executor {
+    pub state: StateDir,
+    pub actor: Actor,
+    pub clients: Clients,
+    pub sightings: Sightings,
+    pub progress: mpsc::UnboundedSender<Progress>,
+    pub control: watch::Receiver<Control>,
+}
+
+/// Why a step did not come to its good end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    /// Budget, conflict, time: nothing is lost, it can be gone on with.
+    Blocked,
+    Failed,
+    /// It was sent and nobody knows.
+    Unknown,
+    /// The job was stopped before.
+    Stopped,
+}
+
+/// How a step ended: well, with words; or not.
+type Ended = Result<String, (Why, String)>;
+
+/// A job under way.
+struct Run {
+    plan: Plan,
+    id: JobId,
+    journal: Journal,
+    receipt: Receipt,
+    clients: Clients,
+    sightings: Sightings,
+    progress: mpsc::UnboundedSender<Progress>,
+    control: watch::Receiver<Control>,
+    deadline: Option<Instant>,
+    requests: Semaphore,
+    /// One eviction at a time, where capacity is kept.
+    alone: tokio::sync::Mutex<()>,
+    /// Pods that waited for room when it began, by cluster.
+    pending: BTreeMap<crate::model::ClusterId, u32>,
+    ended: Mutex<BTreeMap<usize, Ended>>,
+}
+
+/// Carries it out. Returns when nothing more will be sent.
+pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, executor: Executor) -> Outcome {
+    let Executor { state, actor, clients, sightings, progress, control } = executor;
+    let plan = confirmed.plan().clone();
+    let tell = progress.clone();
+    let _ = tell.send(Progress::Began(Box::new(job_of(&plan, &id))));
+    let refused = |why: String| {
+        let _ = tell.send(Progress::Note { job: id.clone(), text: why });
+        let _ = tell.send(Progress::State { job: id.clone(), state: JobState::Ended(Outcome::Refused) });
+        Outcome::Refused
+    };
+    let lock = match state.try_lock(&lock_name(&id)) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return refused("another process works on this job".to_owned()),
+        Err(e) => return refused(format!("no lock: {e}")),
+    };
+    // Who goes on with a job keeps others from doing the same.
+    let _before = match resumes.as_ref().map(|before| state.try_lock(&lock_name(before))).transpose() {
+        Ok(before) if before.as_ref().is_some_and(Option::is_none) => return refused("another process works on that job".to_owned()),
+        Ok(before) => before,
+        Err(e) => return refused(format!("no lock: {e}")),
+    };
+    let journal = state.journal();
+    let intent = intent(&confirmed, &id, resumes.clone(), actor);
+    let receipt = {
+        let journal = journal.clone();
+        let logged = tokio::task::spawn_blocking(move || Receipt::after(|| journal.append(&intent, true))).await;
+        match logged {
+            Ok(Ok(receipt)) => receipt,
+            Ok(Err(e)) => return refused(format!("nothing was sent: the audit log cannot be written: {e}")),
+            Err(_) => return refused("nothing was sent: the audit log cannot be written".to_owned()),
+        }
+    };
+    let pending = plan.clusters.iter().filter_map(|c| Some((c.id, sightings.pending_in(c.id)?))).collect();
+    let run = Arc::new(Run {
+        deadline: plan.timeout.map(|s| Instant::now() + Duration::from_secs(s)),
+        plan,
+        id: id.clone(),
+        journal,
+        receipt,
+        clients,
+        sightings,
+        progress,
+        control,
+        requests: Semaphore::new(REQUESTS),
+        alone: tokio::sync::Mutex::new(()),
+        pending,
+        ended: Mutex::new(BTreeMap::new()),
+    });
+    run.tell_control();
+    run.lanes(usize::from(confirmed.parallel())).await;
+    let outcome = run.conclude().await;
+    drop(lock);
+    let _ = std::fs::remove_file(state.path(&lock_name(&id)));
+    let _ = run.progress.send(Progress::State { job: id, state: JobState::Ended(outcome) });
+    outcome
+}
+
+fn job_of(plan: &Plan, id: &JobId) -> Job {
+    let now = unix();
+    let step = |s: &crate::model::Step| JobStep { text: s.text.clone(), cluster: s.target.cluster, state: StepState::Waiting, since: now };
+    Job {
+        id: id.clone(),
+        verb: plan.verb,
+        title: plan.title.clone(),
+        clusters: plan.clusters.iter().map(|c| c.name.clone()).collect(),
+        began: now,
+        ended: None,
+        state: JobState::Running,
+        steps: plan.steps.iter().map(step).collect(),
+        note: String::new(),
+    }
+}
+
+fn intent(confirmed: &Confirmed, id: &JobId, resumes: Option<JobId>, actor: Actor) -> AuditRecord {
+    let plan = confirmed.plan();
+    let salt = format!("{:032x}", fastrand::u128(..));
+    let event = AuditEvent::Intent {
+        actor: Box::new(actor),
+        clusters: plan.clusters.iter().map(|c| c.name.clone()).collect(),
+        confirmed: confirmed.how().to_owned(),
+        reason: confirmed.reason().map(str::to_owned),
+        plan_hash: plan.hash(),
+        plan: Box::new(plan.redacted(&salt)),
+        salt,
+        resumes,
+    };
+    record(id, event)
+}
+
+fn record(id: &JobId, event: AuditEvent) -> AuditRecord {
+    AuditRecord { at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(), job: id.clone(), event, prev: String::new() }
+}
+
+fn unix() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+impl Run {
+    /// Every lane, wave by wave, so many at the same time.
+    async fn lanes(self: &Arc<Self>, parallel: usize) {
+        let mut waves: BTreeMap<u16, BTreeMap<u16, BTreeMap<u16, Vec<usize>>>> = BTreeMap::new();
+        for (at, step) in self.plan.steps.iter().enumerate() {
+            let wave = self.plan.waves.get(usize::from(step.lane)).copied().unwrap_or(0);
+            waves.entry(wave).or_default().entry(step.lane).or_default().entry(step.stage).or_default().push(at);
+        }
+        for lanes in waves.into_values() {
+            let places = Arc::new(Semaphore::new(parallel.max(1)));
+            let mut tasks = tokio::task::JoinSet::new();
+            for stages in lanes.into_values() {
+                let (run, places) = (self.clone(), places.clone());
+                tasks.spawn(async move {
+                    let _place = places.acquire_owned().await;
+                    run.lane(stages).await;
+                });
+            }
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+
+    /// The stages of a lane, until one fails.
+    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>) {
+        let mut failed = None;
+        for steps in stages.into_values() {
+            if let Some(text) = &failed {
+                for at in steps {
+                    self.end(at, Err((Why::Stopped, format!("not tried: {text}"))));
+                }
+                continue;
+            }
+            let mut tasks = tokio::task::JoinSet::new();
+            for at in steps {
+                let run = self.clone();
+                tasks.spawn(async move {
+                    let ended = run.step(at).await;
+                    let bad = ended.is_err() && run.plan.steps.get(at).is_some_and(|s| !s.optional);
+                    let text = run.plan.steps.get(at).map(|s| s.text.clone()).unwrap_or_default();
+                    run.end(at, ended);
+                    bad.then_some(text)
+                });
+            }
+            while let Some(done) = tasks.join_next().await {
+                if let Ok(Some(text)) = done {
+                    failed = Some(format!("\"{text}\" did not succeed"));
+                }
+            }
+        }
+    }
+
+    async fn step(&self, at: usize) -> Ended {
+        let Some(step) = self.plan.steps.get(at) else { return Err((Why::Failed, "no such step".to_owned())) };
+        self.turn().await?;
+        self.tell(at, StepState::Running, None);
+        match &step.act {
+            Act::Write(write) => self.write(at, step, write).await,
+            Act::Evict { .. } => self.evict(at, step).await,
+            Act::Wait(wait) => self.wait(at, step, wait).await,
+        }
+    }
+
+    /// Waits while the job is paused.
+    async fn turn(&self) -> Result<(), (Why, String)> {
+        let mut control = self.control.clone();
+        loop {
+            match *control.borrow_and_update() {
+                Control::Run => return Ok(()),
+                Control::Stop(why) => return Err((Why::Stopped, why.to_owned())),
+                Control::Pause => {}
+            }
+            // Nobody is left who could say so: as if it had been told to stop.
+            if control.changed().await.is_err() {
+                return Err((Why::Stopped, "nobody leads this job any more".to_owned()));
+            }
+        }
+    }
+
+    /// Sleeps, unless the job is stopped or its time is up before.
+    async fn rest(&self, time: Duration) -> Result<(), (Why, String)> {
+        let mut control = self.control.clone();
+        let until = Instant::now() + time;
+        let until = self.deadline.map_or(until, |d| d.min(until));
+        let stopped = async {
+            loop {
+                if matches!(*control.borrow_and_update(), Control::Stop(_)) || control.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+        self.turn().await
+    }
+
+    /// Whether the time for what is blocked is up.
+    fn late(&self) -> bool {
+        self.deadline.is_some_and(|d| Instant::now() >= d)
+    }
+
+    /// Says how a step stands, to the screen and to the log.
+    fn tell(&self, at: usize, state: StepState, answer: Option<&WriteAnswer>) {
+        let _ = self.progress.send(Progress::Step { job: self.id.clone(), step: at, state: state.clone() });
+        let text = self.plan.steps.get(at).map(|s| s.text.clone()).unwrap_or_default();
+        let sensitive = self.plan.steps.get(at).is_some_and(|s| s.sensitive);
+        let created = answer.filter(|a| a.code == 201 && a.body["metadata"]["uid"].is_string());
+        let event = AuditEvent::Step {
+            step: at,
+            text,
+            state,
+            audit_id: answer.and_then(|a| a.audit_id.clone()),
+            uid: created.and_then(|a| a.body["metadata"]["uid"].as_str()).map(str::to_owned),
+            http: answer.map(|a| a.code),
+            // A webhook may quote what it was shown.
+            warnings: answer.filter(|_| !sensitive).map(|a| a.warnings.clone()).unwrap_or_default(),
+        };
+        // The intent is on disk: a step's line that is lost costs a look at the cluster, no more.
+        if let Err(e) = self.journal.append(&record(&self.id, event), false) {
+            tracing::error!("the audit log cannot be written: {e}");
+            let text = format!("the audit log cannot be written: {e}");
+            let _ = self.progress.send(Progress::Note { job: self.id.clone(), text });
+        }
+    }
+
+    fn end(&self, at: usize, ended: Ended) {
+        let state = match &ended {
+            Ok(text) => StepState::Done(text.clone()),
+            Err((Why::Stopped, text)) => StepState::Skipped(text.clone()),
+            Err((Why::Unknown, text)) => StepState::Unknown(text.clone()),
+            Err((Why::Blocked | Why::Failed, text)) => StepState::Failed(text.clone()),
+        };
+        self.tell(at, state, None);
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(at, ended);
+    }
+
+    /// Tells the screen when it is paused, goes on, or is to stop.
+    fn tell_control(self: &Arc<Self>) {
+        let (mut control, progress, job) = (self.control.clone(), self.progress.clone(), self.id.clone());
+        let run = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while control.changed().await.is_ok() && run.strong_count() > 0 {
+                let state = match *control.borrow() {
+                    Control::Run => JobState::Running,
+                    Control::Pause => JobState::Paused,
+                    Control::Stop(_) => JobState::Stopping,
+                };
+                let _ = progress.send(Progress::State { job: job.clone(), state });
+                if state == JobState::Stopping {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// What became of it all, written down.
+    async fn conclude(&self) -> Outcome {
+        let (outcome, done, failed, left, why) = {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = |f: fn(&Ended) -> bool| ended.values().filter(|e| f(e)).count();
+            let done = count(|e| e.is_ok());
+            let stopped = count(|e| matches!(e, Err((Why::Stopped, _))));
+            let bad = |at: &usize| self.plan.steps.get(*at).is_none_or(|s| !s.optional);
+            let failures: Vec<&(Why, String)> =
+                ended.iter().filter(|(at, _)| bad(at)).filter_map(|(_, e)| e.as_ref().err()).filter(|(w, _)| *w != Why::Stopped).collect();
+            let told = matches!(*self.control.borrow(), Control::Stop(_));
+            let outcome = match failures.as_slice() {
+                [] if stopped == 0 => Outcome::Done,
+                _ if told => Outcome::Cancelled,
+                [] => Outcome::Cancelled,
+                all if all.iter().all(|(w, _)| *w == Why::Blocked) => Outcome::Blocked,
+                _ if done > 0 => Outcome::Partial,
+                _ => Outcome::Failed,
+            };
+            let why = match (outcome, *self.control.borrow()) {
+                (Outcome::Cancelled, Control::Stop(why)) => why.to_owned(),
+                _ => failures.first().map(|(_, text)| text.clone()).unwrap_or_default(),
+            };
+            (outcome, done, failures.len(), stopped, why)
+        };
+        if !why.is_empty() {
+            let _ = self.progress.send(Progress::Note { job: self.id.clone(), text: why.clone() });
+        }
+        let last = record(&self.id, AuditEvent::Outcome { outcome, done, failed, left, why });
+        let journal = self.journal.clone();
+        if let Ok(Err(e)) = tokio::task::spawn_blocking(move || journal.append(&last, true)).await {
+            tracing::error!("the audit log cannot be written: {e}");
+        }
+        outcome
+    }
+}

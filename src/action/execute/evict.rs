@@ -1,0 +1,213 @@
+//! One eviction: asked for until the budgets allow it, then waited for until the pod is gone. A pod that is blocked holds up no other.
+
+use super::{Ended, Run, Why};
+use crate::client::ClientError;
+use crate::model::{Act, Method, Step, StepState, Uid, Write};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two tries of a blocked pod, growing.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// A pod that goes is looked at this often where no watch tells of it.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What a pod that is looked at is.
+enum Pod {
+    Gone,
+    /// Being deleted, with its finalizers.
+    Leaving(Vec<String>),
+    There,
+}
+
+impl Run {
+    pub(super) async fn evict(&self, at: usize, step: &Step) -> Ended {
+        let Act::Evict { grace, no_wait, keep_capacity, delete } = step.act else { return Err((Why::Failed, "no eviction".to_owned())) };
+        let cluster = step.target.cluster;
+        let client = self.clients.write(cluster).map_err(|why| (Why::Failed, why))?;
+        let awaited = self.sightings.await_gone(cluster, step.target.uid.as_deref().map(Uid::parse).unwrap_or_default());
+        let request = request(step, grace, delete);
+        let _alone = if keep_capacity { Some(self.alone.lock().await) } else { None };
+        let (mut tries, mut said) = (0u32, String::new());
+        loop {
+            self.turn().await?;
+            if keep_capacity {
+                self.capacity(at, step).await?;
+            }
+            // Whoever has that name now may be another pod.
+            if tries > 0 {
+                match self.pod(step).await {
+                    Ok(Pod::Gone) => return Ok("gone".to_owned()),
+                    Ok(Pod::Leaving(_)) => break,
+                    Ok(Pod::There) | Err(_) => {}
+                }
+            }
+            let answer = {
+                let _place = self.requests.acquire().await;
+                client.send(&request, &self.receipt).await
+            };
+            tries += 1;
+            let (mut why, mut wait) = match &answer {
+                Ok(answer) => (answer.message(), answer.retry_after),
+                Err(e) => (e.reason(), None),
+            };
+            match &answer {
+                Ok(a) if a.ok() => {
+                    self.tell(at, StepState::Running, Some(a));
+                    break;
+                }
+                Ok(a) if a.code == 404 => return Ok("gone already".to_owned()),
+                // The uid is another one: what we meant is gone.
+                Ok(a) if a.code == 409 => match self.pod(step).await {
+                    Ok(Pod::Gone) => return Ok("replaced already".to_owned()),
+                    Ok(Pod::Leaving(_)) => break,
+                    _ => {}
+                },
+                Ok(a) if a.code == 429 => {
+                    let causes: Vec<&str> = a.causes().filter(|(kind, ..)| *kind == "DisruptionBudget").map(|(.., text)| text).collect();
+                    if !causes.is_empty() {
+                        why = causes.join("; ");
+                    } else if a.throttled {
+                        why = "the API server is throttling us".to_owned();
+                        wait = wait.or(Some(Duration::from_secs(1)));
+                    }
+                }
+                Ok(a) if a.code == 403 && a.caused_by("NamespaceTerminating") => match self.pod(step).await {
+                    Ok(Pod::Gone) => return Ok("gone".to_owned()),
+                    Ok(Pod::Leaving(_)) => break,
+                    _ => {}
+                },
+                Ok(a) if a.code >= 500 && !a.message().contains("more than one PodDisruptionBudget") => {}
+                Ok(_) => return Err((Why::Failed, why)),
+                Err(e) if e.is_auth() || matches!(e, ClientError::Forbidden { .. }) => return Err((Why::Failed, why)),
+                Err(_) => {}
+            }
+            if why != said {
+                said.clone_from(&why);
+                self.tell(at, StepState::Blocked(why.clone()), answer.as_ref().ok());
+            }
+            if self.late() {
+                return Err((Why::Blocked, why));
+            }
+            let backoff = AGAIN.0.saturating_mul(tries.min(6)).min(AGAIN.1).mul_f64(0.8 + 0.4 * fastrand::f64());
+            if let Err(stopped) = self.rest(wait.map_or(backoff, |w| w.max(backoff))).await {
+                return Err((stopped.0, if said.is_empty() { stopped.1 } else { format!("{}; it was blocked: {said}", stopped.1) }));
+            }
+        }
+        if no_wait {
+            return Ok("asked for".to_owned());
+        }
+        self.leaving(at, step, awaited).await
+    }
+
+    /// Waits until a pod that goes is gone, and says what keeps it when it takes longer than it was given.
+    async fn leaving(&self, at: usize, step: &Step, awaited: super::super::sightings::Awaited) -> Ended {
+        let began = Instant::now();
+        let mut said = String::new();
+        self.tell(at, StepState::Running, None);
+        loop {
+            tokio::select! {
+                () = awaited.gone() => return Ok("gone".to_owned()),
+                rested = self.rest(LOOK) => if rested.is_err() {
+                    return Ok("evicted; its end was not waited for".to_owned());
+                },
+            }
+            match self.pod(step).await {
+                Ok(Pod::Gone) => return Ok("gone".to_owned()),
+                Ok(Pod::Leaving(finalizers)) => {
+                    let why = match finalizers.first() {
+                        Some(finalizer) => format!("terminating: finalizer {finalizer}"),
+                        None => format!("terminating for {} s", began.elapsed().as_secs() / 30 * 30),
+                    };
+                    if why != said && began.elapsed() > Duration::from_secs(25) {
+                        said.clone_from(&why);
+                        self.tell(at, StepState::Blocked(why.clone()), None);
+                    }
+                    if self.late() {
+                        return Err((Why::Blocked, why));
+                    }
+                }
+                Ok(Pod::There) | Err(_) if self.late() => return Err((Why::Blocked, "it is still there".to_owned())),
+                Ok(Pod::There) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits while more pods wait for room than did when the job began.
+    async fn capacity(&self, at: usize, step: &Step) -> Result<(), (Why, String)> {
+        let cluster = step.target.cluster;
+        let most = self.pending.get(&cluster).copied().unwrap_or(0);
+        let mut said = false;
+        while let Some(now) = self.sightings.pending_in(cluster).filter(|now| *now > most) {
+            let why = format!("{} pods wait for room", now - most);
+            if !said {
+                self.tell(at, StepState::Blocked(why.clone()), None);
+                said = true;
+            }
+            if self.late() {
+                return Err((Why::Blocked, why));
+            }
+            tokio::select! {
+                () = self.sightings.changed() => {}
+                rested = self.rest(LOOK) => rested?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn pod(&self, step: &Step) -> Result<Pod, String> {
+        let client = self.clients.read(step.target.cluster)?;
+        let pod = match client.get_json(&step.target.path()).await {
+            Ok(pod) => pod,
+            Err(ClientError::NotFound { .. }) => return Ok(Pod::Gone),
+            Err(e) => return Err(e.reason()),
+        };
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or("");
+        if step.target.uid.as_deref().is_some_and(|wanted| Uid::parse(wanted) != Uid::parse(uid)) {
+            return Ok(Pod::Gone);
+        }
+        let finalizers = pod["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        Ok(if pod["metadata"]["deletionTimestamp"].is_string() { Pod::Leaving(finalizers.collect()) } else { Pod::There })
+    }
+}
+
+/// kube's own eviction loses the delete options; this one has them.
+fn request(step: &Step, grace: Option<i64>, delete: bool) -> Write {
+    let t = &step.target;
+    let mut options = json!({});
+    if let Some(seconds) = grace {
+        options["gracePeriodSeconds"] = seconds.into();
+    }
+    if let Some(uid) = &t.uid {
+        options["preconditions"] = json!({"uid": uid});
+    }
+    if delete {
+        options["kind"] = "DeleteOptions".into();
+        options["apiVersion"] = "v1".into();
+        return Write { method: Method::Delete, path: t.path(), query: String::new(), body: options };
+    }
+    let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": t.name, "namespace": t.namespace}, "deleteOptions": options});
+    Write { method: Method::Post, path: format!("{}/eviction", t.path()), query: String::new(), body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ClusterId, Kind, Target};
+
+    #[test]
+    fn the_eviction_carries_grace_and_uid() {
+        let target =
+            Target { cluster: ClusterId(0), resource: Kind::Pod.into(), namespace: "pay".into(), name: "db-0".into(), uid: Some("u".into()) };
+        let step = Step::new("evict", &target, Act::evict(Some(0)));
+        let write = request(&step, Some(0), false);
+        assert_eq!(write.path, "/api/v1/namespaces/pay/pods/db-0/eviction");
+        assert_eq!(
+            write.body,
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "db-0", "namespace": "pay"},
+            "deleteOptions": {"gracePeriodSeconds": 0, "preconditions": {"uid": "u"}}})
+        );
+        assert_eq!(request(&step, None, false).body["deleteOptions"], json!({"preconditions": {"uid": "u"}}));
+        assert_eq!(request(&step, None, true).path, "/api/v1/namespaces/pay/pods/db-0");
+    }
+}

@@ -1,0 +1,208 @@
+//! Waiting for what controllers make of a change: by looking, once a second.
+
+use super::{Ended, Run, Why};
+use crate::client::ClientError;
+use crate::model::{Step, StepState, Wait};
+use serde_json::Value;
+use std::time::Duration;
+
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How far something is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Far {
+    There,
+    /// What is missing, in words.
+    Not(String),
+    /// It will not get there.
+    Never(String),
+}
+
+impl Run {
+    pub(super) async fn wait(&self, at: usize, step: &Step, wait: &Wait) -> Ended {
+        if let Wait::Seconds { seconds } = wait {
+            self.rest(Duration::from_secs(*seconds)).await?;
+            return Ok(format!("{seconds} s"));
+        }
+        let client = self.clients.read(step.target.cluster).map_err(|why| (Why::Failed, why))?;
+        let mut said = String::new();
+        loop {
+            let far = match wait {
+                Wait::NoPending => match self.sightings.pending_in(step.target.cluster) {
+                    Some(0) => Far::There,
+                    Some(n) => Far::Not(format!("{n} pods wait for room")),
+                    None => Far::Not("the pods are not seen".to_owned()),
+                },
+                Wait::AlertGone { alert } => Far::Never(format!("alerts are not read yet: {alert}")),
+                Wait::Gone | Wait::RolledOut | Wait::Scaled { .. } | Wait::Ready | Wait::Seconds { .. } => match client.get_json(&step.target.path()).await {
+                    Ok(live) => looked(wait, step, &live),
+                    Err(ClientError::NotFound { .. }) if *wait == Wait::Gone => Far::There,
+                    Err(ClientError::NotFound { .. }) => Far::Never("it is gone".to_owned()),
+                    Err(e) => Far::Not(e.reason()),
+                },
+            };
+            match far {
+                Far::There => return Ok("so it is".to_owned()),
+                Far::Never(why) => return Err((Why::Failed, why)),
+                Far::Not(why) => {
+                    if why != said {
+                        said.clone_from(&why);
+                        self.tell(at, StepState::Blocked(why.clone()), None);
+                    }
+                    if self.late() {
+                        return Err((Why::Blocked, format!("not within the time limit: {why}")));
+                    }
+                }
+            }
+            self.rest(LOOK).await?;
+        }
+    }
+}
+
+fn looked(wait: &Wait, step: &Step, live: &Value) -> Far {
+    let uid = |v: &Value| v["metadata"]["uid"].as_str().map(crate::model::Uid::parse);
+    let other = step.target.uid.as_deref().map(crate::model::Uid::parse).is_some_and(|wanted| uid(live) != Some(wanted));
+    match wait {
+        Wait::Gone if other => Far::There,
+        Wait::Gone => Far::Not("it is still there".to_owned()),
+        _ if other => Far::Never("another object has that name by now".to_owned()),
+        Wait::RolledOut => rolled_out(live),
+        Wait::Scaled { replicas } => match live.pointer("/spec/replicas").and_then(Value::as_i64) {
+            Some(is) if is != *replicas => Far::Never(format!("overridden: {} set {is} replicas", last_manager(live, "f:replicas"))),
+            _ => rolled_out(live),
+        },
+        _ => ready(live),
+    }
+}
+
+/// Who wrote that field last, from managedFields.
+fn last_manager(live: &Value, field: &str) -> String {
+    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let owns = entries.filter(|e| e["fieldsV1"]["f:spec"].get(field).is_some());
+    let last = owns.max_by_key(|e| e["time"].as_str().unwrap_or("").to_owned());
+    last.and_then(|e| e["manager"].as_str()).unwrap_or("somebody").to_owned()
+}
+
+/// Whether a node, pod or Job is ready or complete.
+pub fn ready(live: &Value) -> Far {
+    let condition = |kind: &str| {
+        let found = live["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == kind);
+        found.map(|c| (c["status"] == "True", c["reason"].as_str().unwrap_or("").to_owned()))
+    };
+    match live["kind"].as_str().unwrap_or("") {
+        "Job" => match (condition("Complete"), condition("Failed")) {
+            (Some((true, _)), _) => Far::There,
+            (_, Some((true, why))) => Far::Never(format!("the Job failed: {why}")),
+            _ => Far::Not("the Job is not complete".to_owned()),
+        },
+        _ => match condition("Ready") {
+            Some((true, _)) => Far::There,
+            Some((false, why)) => Far::Not(format!("not Ready{}", if why.is_empty() { String::new() } else { format!(": {why}") })),
+            None => Far::Not("no Ready condition".to_owned()),
+        },
+    }
+}
+
+/// Whether a rollout has come to its end, by the rules of `kubectl rollout status`.
+pub fn rolled_out(live: &Value) -> Far {
+    let n = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
+    let (generation, observed) = (n("/metadata/generation").unwrap_or(0), n("/status/observedGeneration").unwrap_or(0));
+    if observed < generation {
+        return Far::Not("the controller has not seen the change yet".to_owned());
+    }
+    let status = |name: &str| n(&format!("/status/{name}")).unwrap_or(0);
+    match live["kind"].as_str().unwrap_or("") {
+        "Deployment" => {
+            let late = live["status"]["conditions"].as_array().into_iter().flatten().any(|c| c["reason"] == "ProgressDeadlineExceeded");
+            let (wanted, updated) = (n("/spec/replicas").unwrap_or(1), status("updatedReplicas"));
+            let (all, available) = (status("replicas"), status("availableReplicas"));
+            if late {
+                Far::Never("its progress deadline was exceeded".to_owned())
+            } else if updated < wanted {
+                Far::Not(format!("{updated} of {wanted} updated"))
+            } else if all > updated {
+                Far::Not(format!("{} old replicas are still there", all - updated))
+            } else if available < updated {
+                Far::Not(format!("{available} of {updated} available"))
+            } else {
+                Far::There
+            }
+        }
+        "DaemonSet" => {
+            let (wanted, updated, available) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"), status("numberAvailable"));
+            if updated < wanted {
+                Far::Not(format!("{updated} of {wanted} updated"))
+            } else if available < wanted {
+                Far::Not(format!("{available} of {wanted} available"))
+            } else {
+                Far::There
+            }
+        }
+        "StatefulSet" => {
+            if live["spec"]["updateStrategy"]["type"] == "OnDelete" {
+                return Far::Never("its strategy is OnDelete: nothing rolls out by itself".to_owned());
+            }
+            let (wanted, ready, updated) = (n("/spec/replicas").unwrap_or(1), status("readyReplicas"), status("updatedReplicas"));
+            let partition = n("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
+            if ready < wanted {
+                Far::Not(format!("{ready} of {wanted} ready"))
+            } else if partition > 0 && updated < wanted - partition {
+                Far::Not(format!("{updated} of {} updated above the partition", wanted - partition))
+            } else if partition == 0 && live["status"]["updateRevision"] != live["status"]["currentRevision"] {
+                Far::Not(format!("{updated} of {wanted} updated"))
+            } else {
+                Far::There
+            }
+        }
+        "ReplicaSet" => {
+            let (wanted, ready) = (n("/spec/replicas").unwrap_or(1), status("readyReplicas"));
+            let all = status("replicas");
+            if all != wanted || ready < wanted { Far::Not(format!("{ready} of {wanted} ready")) } else { Far::There }
+        }
+        // Anything else that scales says it in status.replicas, where it says it at all.
+        _ => match (n("/spec/replicas"), n("/status/replicas")) {
+            (Some(wanted), Some(is)) if wanted != is => Far::Not(format!("{is} of {wanted} replicas")),
+            _ => Far::There,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rollout_ends_when_all_is_new_and_available() {
+        let deployment = |status: Value| rolled_out(&json!({"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 3}, "status": status}));
+        let not = |text: &str| Far::Not(text.to_owned());
+        assert_eq!(deployment(json!({"observedGeneration": 1})), not("the controller has not seen the change yet"));
+        assert_eq!(deployment(json!({"observedGeneration": 2, "updatedReplicas": 1})), not("1 of 3 updated"));
+        assert_eq!(deployment(json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 4})), not("1 old replicas are still there"));
+        assert_eq!(
+            deployment(json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 3, "availableReplicas": 2})),
+            not("2 of 3 available")
+        );
+        assert_eq!(deployment(json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 3, "availableReplicas": 3})), Far::There);
+        let late = json!({"observedGeneration": 2, "conditions": [{"reason": "ProgressDeadlineExceeded"}]});
+        assert!(matches!(deployment(late), Far::Never(_)));
+    }
+
+    #[test]
+    fn a_stateful_set_with_a_partition_is_done_above_it() {
+        let set = |updated: i64| {
+            rolled_out(&json!({"kind": "StatefulSet", "spec": {"replicas": 3, "updateStrategy": {"rollingUpdate": {"partition": 2}}},
+                "status": {"readyReplicas": 3, "updatedReplicas": updated, "updateRevision": "b", "currentRevision": "a"}}))
+        };
+        assert_eq!((set(0), set(1)), (Far::Not("0 of 1 updated above the partition".to_owned()), Far::There));
+        assert!(matches!(rolled_out(&json!({"kind": "StatefulSet", "spec": {"updateStrategy": {"type": "OnDelete"}}})), Far::Never(_)));
+    }
+
+    #[test]
+    fn jobs_end_well_or_not() {
+        let job = |kind: &str| ready(&json!({"kind": "Job", "status": {"conditions": [{"type": kind, "status": "True", "reason": "r"}]}}));
+        assert_eq!((job("Complete"), job("Failed")), (Far::There, Far::Never("the Job failed: r".to_owned())));
+        let node = json!({"kind": "Node", "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]}});
+        assert_eq!(ready(&node), Far::Not("not Ready: NodeStatusUnknown".to_owned()));
+    }
+}

@@ -1,0 +1,227 @@
+//! The jobs that the audit log tells of: what was wanted, what was done, and which never came to an end.
+
+use crate::model::{Actor, AuditEvent, AuditRecord, Job, JobId, JobState, JobStep, Outcome, Plan, StepState};
+use crate::state::StateDir;
+use std::collections::BTreeMap;
+use std::io;
+
+/// A new job's name: `20260301-024730-4f2a`.
+pub fn new_job_id() -> JobId {
+    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
+    JobId(format!("{now}-{:04x}", fastrand::u16(..)))
+}
+
+/// The file whose lock says that a process works on the job.
+pub(super) fn lock_name(job: &JobId) -> String {
+    format!("job-{job}.lock")
+}
+
+/// One job of the log.
+#[derive(Clone, Debug)]
+pub struct Past {
+    pub id: JobId,
+    /// RFC 3339.
+    pub began: String,
+    pub actor: Actor,
+    pub clusters: Vec<String>,
+    pub confirmed: String,
+    pub reason: Option<String>,
+    pub plan: Plan,
+    pub plan_hash: String,
+    pub resumes: Option<JobId>,
+    /// What was heard last of each step.
+    pub steps: BTreeMap<usize, StepState>,
+    /// The uids of what its steps created.
+    pub created: BTreeMap<usize, String>,
+    /// When it ended, how, and why it is not done.
+    pub outcome: Option<(String, Outcome, String)>,
+    /// A process works on it now.
+    pub locked: bool,
+    /// The job that took it back or went on with it.
+    pub followed_by: Option<JobId>,
+}
+
+impl Past {
+    /// How it stands.
+    pub fn state(&self) -> JobState {
+        match &self.outcome {
+            Some((_, outcome, _)) => JobState::Ended(*outcome),
+            None if self.locked => JobState::Running,
+            None => JobState::Interrupted,
+        }
+    }
+
+    /// Whether what it did can be taken back: something was done, and nobody has yet.
+    pub fn undoable(&self) -> bool {
+        let done = |(at, state): (&usize, &StepState)| {
+            matches!(state, StepState::Done(_)) && self.plan.steps.get(*at).is_some_and(|s| s.undo.is_some())
+        };
+        self.followed_by.is_none() && self.state() != JobState::Running && self.steps.iter().any(done)
+    }
+
+    /// As the cockpit shows it.
+    pub fn job(&self) -> Job {
+        let secs = |text: &str| text.parse::<jiff::Timestamp>().map_or(0, |t| t.as_second());
+        let began = secs(&self.began);
+        let step = |(at, s): (usize, &crate::model::Step)| JobStep {
+            text: s.text.clone(),
+            cluster: s.target.cluster,
+            state: self.steps.get(&at).cloned().unwrap_or(StepState::Waiting),
+            since: began,
+        };
+        Job {
+            id: self.id.clone(),
+            verb: self.plan.verb,
+            title: self.plan.title.clone(),
+            clusters: self.clusters.clone(),
+            began,
+            ended: self.outcome.as_ref().map(|(at, ..)| secs(at)),
+            state: self.state(),
+            steps: self.plan.steps.iter().enumerate().map(step).collect(),
+            note: self.outcome.as_ref().map(|(.., why)| why.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Every job of the audit log, oldest first.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub jobs: Vec<Past>,
+    /// Lines that cannot be read, in words.
+    pub bad: Vec<String>,
+}
+
+impl Ledger {
+    /// Reads the log of a state directory, and which jobs somebody works on.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read(state: &StateDir) -> io::Result<Self> {
+        let history = state.journal().read()?;
+        let mut ledger = Self::of(history.records);
+        ledger.bad = history.bad.iter().map(|b| format!("{}:{}: {}", b.file.display(), b.line, b.why)).collect();
+        for job in ledger.jobs.iter_mut().filter(|j| j.outcome.is_none()) {
+            let name = lock_name(&job.id);
+            // A lock file that is not there is nobody's: looking must not create it.
+            job.locked = state.path(&name).exists() && state.try_lock(&name)?.is_none();
+        }
+        Ok(ledger)
+    }
+
+    fn of(records: Vec<AuditRecord>) -> Self {
+        let mut jobs: Vec<Past> = Vec::new();
+        for record in records {
+            let AuditRecord { at, job: id, event, .. } = record;
+            match event {
+                AuditEvent::Intent { actor, clusters, confirmed, reason, plan_hash, plan, resumes, .. } => {
+                    let before = resumes.clone().or_else(|| plan.undoes.clone().map(JobId));
+                    if let Some(before) = jobs.iter_mut().rfind(|j| Some(&j.id) == before.as_ref()) {
+                        before.followed_by = Some(id.clone());
+                    }
+                    jobs.push(Past {
+                        id,
+                        began: at,
+                        actor: *actor,
+                        clusters,
+                        confirmed,
+                        reason,
+                        plan: *plan,
+                        plan_hash,
+                        resumes,
+                        steps: BTreeMap::new(),
+                        created: BTreeMap::new(),
+                        outcome: None,
+                        locked: false,
+                        followed_by: None,
+                    });
+                }
+                AuditEvent::Step { step, state, uid, .. } => {
+                    if let Some(job) = jobs.iter_mut().rfind(|j| j.id == id) {
+                        job.steps.insert(step, state);
+                        job.created.extend(uid.map(|uid| (step, uid)));
+                    }
+                }
+                AuditEvent::Outcome { outcome, why, .. } => {
+                    if let Some(job) = jobs.iter_mut().rfind(|j| j.id == id) {
+                        job.outcome = Some((at, outcome, why));
+                    }
+                }
+            }
+        }
+        Self { jobs, bad: Vec::new() }
+    }
+
+    /// The job of that name; `last` is the newest that can be taken back.
+    ///
+    /// # Errors
+    /// When there is none, in words with the nearest.
+    pub fn find(&self, name: &str) -> Result<&Past, String> {
+        if name == "last" {
+            return self.jobs.iter().rfind(|j| j.undoable()).ok_or_else(|| "no job can be undone".to_owned());
+        }
+        let found = self.jobs.iter().rfind(|j| j.id.0 == name);
+        found.ok_or_else(|| crate::diag::unknown("job", name, self.jobs.iter().map(|j| j.id.0.as_str())))
+    }
+
+    /// Jobs whose process ended before they did, and that nobody went on with.
+    pub fn interrupted(&self) -> impl Iterator<Item = &Past> {
+        self.jobs.iter().filter(|j| j.state() == JobState::Interrupted && j.followed_by.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Args, VerbId};
+
+    fn record(job: &str, event: AuditEvent) -> AuditRecord {
+        AuditRecord { at: "2026-03-01T02:47:30Z".into(), job: JobId(job.into()), event, prev: String::new() }
+    }
+    fn intent(job: &str, resumes: Option<&str>) -> AuditRecord {
+        let plan = Plan::new(VerbId::Drain, &Args::default(), "drain node n");
+        record(
+            job,
+            AuditEvent::Intent {
+                actor: Box::default(),
+                clusters: vec!["prod".into()],
+                confirmed: "yes".into(),
+                reason: None,
+                plan_hash: plan.hash(),
+                plan: Box::new(plan),
+                salt: "s".into(),
+                resumes: resumes.map(|r| JobId(r.into())),
+            },
+        )
+    }
+
+    #[test]
+    fn intent_without_outcome_is_interrupted_until_somebody_goes_on_with_it() {
+        let ledger = Ledger::of(vec![intent("a", None)]);
+        assert_eq!(ledger.interrupted().map(|j| j.id.0.as_str()).collect::<Vec<_>>(), ["a"]);
+        let done = AuditEvent::Outcome { outcome: Outcome::Done, done: 1, failed: 0, left: 0, why: String::new() };
+        let ledger = Ledger::of(vec![intent("a", None), intent("b", Some("a")), record("b", done)]);
+        assert_eq!(ledger.interrupted().count(), 0);
+        assert_eq!(ledger.jobs[0].followed_by, Some(JobId("b".into())));
+        assert_eq!(ledger.jobs[1].state(), JobState::Ended(Outcome::Done));
+    }
+
+    #[test]
+    fn a_job_that_somebody_works_on_is_not_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::at(dir.path()).unwrap();
+        state.journal().append(&intent("a", None), true).unwrap();
+        let lock = state.try_lock(&lock_name(&JobId("a".into()))).unwrap();
+        assert_eq!(Ledger::read(&state).unwrap().jobs[0].state(), JobState::Running);
+        drop(lock);
+        assert_eq!(Ledger::read(&state).unwrap().jobs[0].state(), JobState::Interrupted);
+    }
+
+    #[test]
+    fn jobs_are_found_by_name_with_a_hint() {
+        let ledger = Ledger::of(vec![intent("20260301-024730-4f2a", None)]);
+        assert!(ledger.find("20260301-024730-4f2a").is_ok());
+        assert_eq!(ledger.find("20260301-024730-4f2b").unwrap_err(), "unknown job `20260301-024730-4f2b`; did you mean `20260301-024730-4f2a`?");
+        assert_eq!(ledger.find("last").unwrap_err(), "no job can be undone");
+        assert!(new_job_id() != new_job_id() || new_job_id() != new_job_id());
+    }
+}

@@ -1,0 +1,68 @@
+//! Every change there is: planned, checked, confirmed, carried out, written down.
+//!
+//! ```text
+//! Request ─▶ plan ─▶ Plan ─▶ preflight ─▶ Preview ─▶ confirm ─▶ Confirmed ─▶ execute ─▶ cluster
+//!   (pure; asks for facts)      (reads,        (guard)              │  journal first
+//!                                dry runs)                          └─▶ Progress
+//! ```
+//!
+//! A verb is a file in `verbs/` and a line in [`verbs::PLANNERS`]; its name, parameters and docs are its line in `model::verb`. Keys,
+//! palette, command line, runbooks and remedies all pass here, so that nobody can skip a check: [`execute`] takes only a [`Confirmed`],
+//! which only [`confirm`] makes, and nothing is sent before its intent is on disk. What is on the screen is `view`'s.
+
+pub mod blast;
+mod clients;
+mod execute;
+mod guard;
+mod ledger;
+mod preflight;
+mod sightings;
+mod snapshot;
+mod undo;
+pub mod verbs;
+
+pub use clients::{ClusterClients, Clients};
+pub use execute::{Executor, execute};
+pub use guard::{Ask, Confirmation, Confirmed, Gate, Guardrails, Refused, Rules, confirm};
+pub use ledger::{Ledger, Past, new_job_id};
+pub use preflight::{Check, Finding, Preflight, Preview, preflight};
+pub use sightings::Sightings;
+pub use snapshot::{Facts, Need, Request, Snapshot, Stop};
+pub use undo::{remaining, undo};
+
+use crate::model::{Plan, PlanCluster};
+
+/// Makes a plan: pure, from what is known. Where more has to be known, it says what ([`Stop::Needs`]): fetch it into the facts and ask again.
+///
+/// # Errors
+/// What is missing, or why it cannot be done.
+pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    let info = request.verb.info();
+    request.args.complete(info).map_err(|e| Stop::refuse("usage", e.message).with_hint(e.hint))?;
+    if request.targets.is_empty() && info.on != crate::model::verb::On::Nothing {
+        return Err(Stop::refuse("usage", format!("{} needs an object: {}", info.name, info.on.words())));
+    }
+    for target in &request.targets {
+        if let Some(kind) = target.resource.known()
+            && !info.on.takes(kind)
+        {
+            return Err(Stop::refuse("usage", format!("{} is for {}, not for a {}", info.name, info.on.words(), kind.name())));
+        }
+    }
+    let mut plan = verbs::planner(request.verb)(snapshot, request)?;
+    if plan.targets.is_empty() {
+        plan.targets.clone_from(&request.targets);
+    }
+    let mut touched: Vec<_> = plan.steps.iter().map(|s| s.target.cluster).chain(plan.targets.iter().map(|t| t.cluster)).collect();
+    touched.sort();
+    touched.dedup();
+    plan.clusters = touched
+        .into_iter()
+        .filter_map(|id| {
+            let c = snapshot.store.cluster(id)?;
+            let context = c.info.contexts.first().map_or_else(String::new, ToString::to_string);
+            Some(PlanCluster { id, name: c.info.name.to_string(), context, server: c.info.server.to_string(), uid: snapshot.cluster_uid(id) })
+        })
+        .collect();
+    Ok(plan)
+}

@@ -1,0 +1,180 @@
+//! What a verb plans from: the store, and whole objects that were fetched because a verb asked for them.
+
+use super::Clients;
+use crate::client::ClientError;
+use crate::model::{Args, ClusterId, Kind, Object, Target, Uid, VerbId};
+use crate::store::{Cluster, Store};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What is wanted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    pub verb: VerbId,
+    /// Several for a bulk act; over several clusters too.
+    pub targets: Vec<Target>,
+    pub args: Args,
+    /// The texts that `--file` or `--filename` named, or an editor gave: name and content.
+    pub documents: Vec<(String, String)>,
+}
+
+/// Something to GET before a plan can be made.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Need {
+    pub cluster: ClusterId,
+    /// With its query.
+    pub path: String,
+}
+
+/// Why there is no plan yet.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Stop {
+    Needs(Vec<Need>),
+    /// It cannot be done: one word for scripts, the message, a hint.
+    Refuse { kind: &'static str, message: String, hint: Option<String> },
+}
+
+impl Stop {
+    pub fn refuse(kind: &'static str, message: impl Into<String>) -> Self {
+        Self::Refuse { kind, message: message.into(), hint: None }
+    }
+    pub fn with_hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Self::Refuse { kind, message, .. } => Self::Refuse { kind, message, hint: Some(text.into()) },
+            needs => needs,
+        }
+    }
+}
+
+/// Why a fact could not be had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoFact {
+    NotFound,
+    Forbidden(String),
+    Other(String),
+}
+
+/// Answers to [`Need`]s.
+#[derive(Clone, Debug, Default)]
+pub struct Facts(BTreeMap<Need, Result<Value, NoFact>>);
+
+impl Facts {
+    /// Notes an answer.
+    pub fn set(&mut self, need: Need, answer: Result<Value, NoFact>) {
+        self.0.insert(need, answer);
+    }
+
+    /// Fetches what is needed, eight at a time; the budget of each cluster counts.
+    pub async fn fetch(&mut self, needs: Vec<Need>, clients: &Clients) {
+        use futures::StreamExt as _;
+        let ask = |need: Need| async move {
+            let answer = match clients.read(need.cluster) {
+                Ok(client) => client.get_json(&need.path).await.map_err(|e| match e {
+                    ClientError::NotFound { .. } => NoFact::NotFound,
+                    ClientError::Forbidden { .. } => NoFact::Forbidden(e.reason()),
+                    e => NoFact::Other(e.reason()),
+                }),
+                Err(why) => Err(NoFact::Other(why)),
+            };
+            (need, answer)
+        };
+        let answers: Vec<_> = futures::stream::iter(needs.into_iter().map(ask)).buffer_unordered(8).collect().await;
+        self.0.extend(answers);
+    }
+}
+
+/// What is known when a plan is made.
+#[derive(Clone, Copy)]
+pub struct Snapshot<'a> {
+    pub store: &'a Store,
+    pub facts: &'a Facts,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+impl<'a> Snapshot<'a> {
+    /// # Errors
+    /// When the cluster is not known.
+    pub fn cluster(&self, id: ClusterId) -> Result<&'a Cluster, Stop> {
+        self.store.cluster(id).ok_or_else(|| Stop::refuse("cluster", "no such cluster"))
+    }
+
+    /// The answer to a GET.
+    ///
+    /// # Errors
+    /// [`Stop::Needs`] while it has not been asked.
+    pub fn fact(&self, cluster: ClusterId, path: impl Into<String>) -> Result<&'a Result<Value, NoFact>, Stop> {
+        let need = Need { cluster, path: path.into() };
+        self.facts.0.get(&need).ok_or_else(|| Stop::Needs(vec![need]))
+    }
+
+    /// The whole object. Its uid is the target's, where that has one.
+    ///
+    /// # Errors
+    /// While it has not been fetched; when it is gone, another one by now, or may not be read.
+    pub fn object(&self, target: &Target) -> Result<&'a Value, Stop> {
+        let object = match self.fact(target.cluster, target.path())? {
+            Ok(object) => object,
+            Err(NoFact::NotFound) => return Err(Stop::refuse("not-found", format!("{} is gone", target.label()))),
+            Err(NoFact::Forbidden(why)) => return Err(Stop::refuse("forbidden", format!("{}: {why}", target.label()))),
+            Err(NoFact::Other(why)) => return Err(Stop::refuse("unreachable", format!("{}: {why}", target.label()))),
+        };
+        let uid = object["metadata"]["uid"].as_str().unwrap_or("");
+        match &target.uid {
+            Some(wanted) if Uid::parse(wanted) != Uid::parse(uid) => {
+                Err(Stop::refuse("not-found", format!("{} is another one by now", target.label())))
+            }
+            _ => Ok(object),
+        }
+    }
+
+    /// Every whole object of the targets at once, so that they are fetched together.
+    ///
+    /// # Errors
+    /// As [`Self::object`]; all that is needed is asked for in one go.
+    pub fn objects(&self, targets: &[Target]) -> Result<Vec<&'a Value>, Stop> {
+        gather(targets.iter().map(|t| self.object(t)))
+    }
+
+    /// The items of a list.
+    ///
+    /// # Errors
+    /// While it has not been fetched, or when it may not be.
+    pub fn list(&self, cluster: ClusterId, path: impl Into<String>) -> Result<&'a [Value], Stop> {
+        let path = path.into();
+        match self.fact(cluster, path.clone())? {
+            Ok(list) => Ok(list["items"].as_array().map_or(&[], Vec::as_slice)),
+            Err(NoFact::NotFound) => Ok(&[]),
+            Err(NoFact::Forbidden(why) | NoFact::Other(why)) => Err(Stop::refuse("forbidden", format!("GET {path}: {why}"))),
+        }
+    }
+
+    /// The projected row of a target.
+    pub fn row(&self, target: &Target) -> Option<&'a Object> {
+        let cluster = self.store.cluster(target.cluster)?;
+        let kind = target.resource.known()?;
+        let by_uid = target.uid.as_deref().and_then(|uid| self.store.find(target.cluster, kind, Uid::parse(uid))).map(|(_, o)| o);
+        by_uid.or_else(|| cluster.named(kind, &target.namespace, &target.name))
+    }
+
+    /// The uid of `kube-system`, which names the cluster for good.
+    pub fn cluster_uid(&self, id: ClusterId) -> Option<String> {
+        self.store.cluster(id)?.named(Kind::Namespace, "", "kube-system").map(|o| o.meta().uid.to_string())
+    }
+}
+
+/// All of them, or everything that is needed for all of them.
+///
+/// # Errors
+/// The first refusal; else all needs together.
+pub fn gather<T>(all: impl Iterator<Item = Result<T, Stop>>) -> Result<Vec<T>, Stop> {
+    let (mut done, mut needs) = (Vec::new(), Vec::new());
+    for one in all {
+        match one {
+            Ok(one) => done.push(one),
+            Err(Stop::Needs(more)) => needs.extend(more),
+            Err(refuse) => return Err(refuse),
+        }
+    }
+    if needs.is_empty() { Ok(done) } else { Err(Stop::Needs(needs)) }
+}

@@ -1,0 +1,118 @@
+//! Taking a job back, and going on with one: plans made from the audit log, previewed and confirmed like any other.
+
+use super::{Past, Snapshot, Stop};
+use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, UndoKind};
+
+/// The plan that takes back what was done of a job, last step first.
+///
+/// # Errors
+/// When nothing was done, or what was cannot be taken back; when its cluster is not of this fleet.
+pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
+    let refuse = |message: String| Stop::refuse("undo", message);
+    if let Some(by) = &past.followed_by {
+        return Err(refuse(format!("job {} was followed by {by} already", past.id)));
+    }
+    let info = past.plan.verb.info();
+    let mut plan = Plan::new(past.plan.verb, &past.plan.args, format!("undo: {}", past.plan.title));
+    plan.undoes = Some(past.id.0.clone());
+    // Taking back is a change like any other, and can itself be taken back.
+    (plan.undo, plan.irreversible) = (info.undo, false);
+    plan.parallel = past.plan.parallel;
+    let mut secret = 0;
+    for (at, step) in past.plan.steps.iter().enumerate().rev() {
+        if !matches!(past.steps.get(&at), Some(StepState::Done(_) | StepState::Unknown(_))) {
+            continue;
+        }
+        let Some(inverse) = &step.undo else { continue };
+        if step.sensitive {
+            secret += 1;
+            continue;
+        }
+        plan.steps.push(inverted(step, inverse, past.created.get(&at), here(past, step.target.cluster, snapshot)?));
+    }
+    // The lanes stay as they were; within one the last stage goes first.
+    let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
+    plan.steps.iter_mut().for_each(|s| s.stage = last - s.stage);
+    if secret > 0 {
+        plan.note(Level::Warning, format!("{secret} steps held secrets, of which only a hash was kept: they cannot be taken back from the log"));
+    }
+    if plan.steps.is_empty() {
+        let why = match past.plan.undo {
+            UndoKind::None => format!("{} cannot be taken back", info.name),
+            _ if secret > 0 => "what was changed was secret, and only a hash of it was kept".to_owned(),
+            _ => "nothing was done that could be taken back".to_owned(),
+        };
+        return Err(refuse(format!("job {}: {why}", past.id)));
+    }
+    plan.targets = plan.steps.iter().map(|s| s.target.clone()).collect();
+    plan.targets.sort();
+    plan.targets.dedup();
+    Ok(plan)
+}
+
+fn inverted(step: &Step, inverse: &Inverse, created: Option<&String>, cluster: ClusterId) -> Step {
+    let mut target = inverse.target.clone().unwrap_or_else(|| step.target.clone());
+    target.cluster = cluster;
+    let mut write = inverse.write.clone();
+    if let (Method::Delete, Some(uid)) = (write.method, created) {
+        // What was made since under the same name is somebody else's.
+        write.body["preconditions"]["uid"] = uid.as_str().into();
+        target.uid = Some(uid.clone());
+    }
+    let mut undo = Step::new(inverse.text.clone(), &target, Act::Write(write)).at(usize::from(step.lane), usize::from(step.stage));
+    undo.changes.clone_from(&inverse.changes);
+    // The way forward again is the step itself.
+    if let Act::Write(write) = &step.act
+        && write.method != Method::Post
+        && write.method != Method::Delete
+        && inverse.target.is_none()
+    {
+        undo = undo.undone_by(step.text.clone(), write.clone());
+    }
+    undo
+}
+
+/// The plan of what a job has left: the steps that were not done, as they were.
+///
+/// # Errors
+/// When nothing is left, or what is left was secret; when its cluster is not of this fleet.
+pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
+    let refuse = |message: String| Stop::refuse("resume", message);
+    if let Some(by) = &past.followed_by {
+        return Err(refuse(format!("job {} was followed by {by} already", past.id)));
+    }
+    let mut plan = past.plan.clone();
+    let left = |at: &usize| !matches!(past.steps.get(at), Some(StepState::Done(_)));
+    plan.steps = past.plan.steps.iter().enumerate().filter(|(at, _)| left(at)).map(|(_, s)| s.clone()).collect();
+    if plan.steps.is_empty() {
+        return Err(refuse(format!("job {} has nothing left to do", past.id)));
+    }
+    if plan.steps.iter().any(|s| s.sensitive) {
+        return Err(refuse(format!("job {}: what is left holds secrets, of which only a hash was kept; start it anew", past.id)));
+    }
+    for step in &mut plan.steps {
+        step.target.cluster = here(past, step.target.cluster, snapshot)?;
+    }
+    for target in &mut plan.targets {
+        target.cluster = here(past, target.cluster, snapshot)?;
+    }
+    plan.title = format!("resume: {}", past.plan.title);
+    Ok(plan)
+}
+
+/// The cluster of the job in this run's fleet: the same server, and where both are known the same uid.
+fn here(past: &Past, id: ClusterId, snapshot: &Snapshot) -> Result<ClusterId, Stop> {
+    let was = past.plan.clusters.iter().find(|c| c.id == id);
+    let was = was.ok_or_else(|| Stop::refuse("cluster", format!("job {} does not say which cluster it was for", past.id)))?;
+    let found = snapshot.store.clusters().iter().find(|c| *c.info.server == *was.server);
+    let found = found.or_else(|| snapshot.store.clusters().iter().find(|c| c.info.contexts.iter().any(|x| **x == *was.context)));
+    let Some(found) = found else {
+        return Err(Stop::refuse("cluster", format!("cluster {} ({}) is not among those that are open", was.name, was.context)));
+    };
+    match (&was.uid, snapshot.cluster_uid(found.id)) {
+        (Some(was_uid), Some(is)) if *was_uid != is => {
+            Err(Stop::refuse("cluster", format!("cluster {} is another one by now: it was built anew", was.name)))
+        }
+        _ => Ok(found.id),
+    }
+}

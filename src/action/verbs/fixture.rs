@@ -1,0 +1,121 @@
+//! A cluster for the verbs' tests: whole objects as JSON, projected into a store and given as facts.
+
+use super::super::{Facts, Need, Request, Snapshot, Stop, snapshot::NoFact};
+use crate::model::{
+    Args, Batch, Change, ClusterId, ConnectionState, Delta, Generation, Interner, Kind, KindState, Plan, Target, VerbId, object,
+};
+use crate::store::{ClusterInfo, Store};
+use serde_json::{Value, json};
+
+pub const NOW: i64 = 1_772_333_250;
+
+pub struct Fixture {
+    pub store: Store,
+    pub facts: Facts,
+    objects: Vec<(Kind, Value)>,
+    uids: u32,
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        let info = ClusterInfo { name: "lab".into(), contexts: vec!["lab".into()], server: "https://lab".into(), ..ClusterInfo::default() };
+        let mut f = Self { store: Store::new(vec![info], NOW), facts: Facts::default(), objects: Vec::new(), uids: 0 };
+        f.delta(Delta::State(ConnectionState::Live));
+        for kind in Kind::ALL {
+            f.delta(Delta::KindState(kind, KindState::Live));
+        }
+        f
+    }
+
+    fn delta(&mut self, delta: Delta) {
+        self.store.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta }, NOW, &mut Vec::new());
+    }
+
+    /// Adds an object; its uid is made where it has none.
+    pub fn add(&mut self, kind: Kind, mut value: Value) -> Target {
+        self.uids += 1;
+        value["kind"] = kind.name().into();
+        value["apiVersion"] = kind.api_version().into();
+        if value["metadata"]["uid"].is_null() {
+            value["metadata"]["uid"] = format!("00000000-0000-4000-8000-{:012x}", self.uids).into();
+        }
+        value["metadata"]["resourceVersion"] = self.uids.to_string().into();
+        let row = object::decode_json(kind, value.to_string().as_bytes(), &mut Interner::default()).unwrap();
+        self.delta(Delta::Rows { kind, changes: vec![Change::Upsert(row)] });
+        let target = target_of(kind, &value);
+        self.facts.set(Need { cluster: ClusterId(0), path: target.path() }, Ok(value.clone()));
+        self.objects.push((kind, value));
+        target
+    }
+
+    /// A node of 8 CPUs, 32 Gi and 110 pods, ready.
+    pub fn node(&mut self, name: &str, more: impl FnOnce(&mut Value)) -> Target {
+        let mut node = json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}, "spec": {},
+            "status": {"allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}, "conditions": [{"type": "Ready", "status": "True"}]}});
+        more(&mut node);
+        self.add(Kind::Node, node)
+    }
+
+    /// A Deployment in the namespace `pay` of one container `app`.
+    pub fn deployment(&mut self, name: &str, replicas: i64, more: impl FnOnce(&mut Value)) -> Target {
+        let mut d = json!({"metadata": {"name": name, "namespace": "pay", "generation": 1},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "strategy": {"type": "RollingUpdate"},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "app", "image": "registry.internal/app:1"}]}}},
+            "status": {"observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas}});
+        more(&mut d);
+        let scale = json!({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": d["spec"]["replicas"]}});
+        let target = self.add(Kind::Deployment, d);
+        self.fact(&format!("{}/scale", target.path()), scale);
+        target
+    }
+
+    /// A running pod in `pay`, of an application, on a node.
+    pub fn pod(&mut self, name: &str, app: &str, node: &str, more: impl FnOnce(&mut Value)) -> Target {
+        let mut pod = json!({"metadata": {"name": name, "namespace": "pay", "labels": {"app": app},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("{app}-1"), "uid": format!("rs-{app}"), "controller": true}]},
+            "spec": {"nodeName": node, "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "500m", "memory": "512Mi"}}}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        more(&mut pod);
+        self.add(Kind::Pod, pod)
+    }
+
+    /// An answer to a GET; null: not found.
+    pub fn fact(&mut self, path: &str, answer: Value) {
+        let answer = if answer.is_null() { Err(NoFact::NotFound) } else { Ok(answer) };
+        self.facts.set(Need { cluster: ClusterId(0), path: path.into() }, answer);
+    }
+
+    /// Plans; what is asked for and not there is not found. The refusal in words.
+    pub fn plan(&mut self, verb: VerbId, kind: Kind, names: &[&str], args: &str) -> Result<Plan, String> {
+        let named = |name: &&str| {
+            let found = self.objects.iter().rfind(|(k, o)| *k == kind && o["metadata"]["name"] == **name).map(|(_, o)| target_of(kind, o));
+            let namespace = if kind.info().namespaced { "pay" } else { "" };
+            found.unwrap_or_else(|| target_of(kind, &json!({"metadata": {"name": name, "namespace": namespace}})))
+        };
+        let targets = names.iter().map(named).collect();
+        let args = Args::parse(verb.info(), args).map_err(|e| e.to_string())?;
+        self.request(&Request { verb, targets, args, documents: Vec::new() })
+    }
+
+    pub fn request(&mut self, request: &Request) -> Result<Plan, String> {
+        loop {
+            let snapshot = Snapshot { store: &self.store, facts: &self.facts, now: NOW };
+            match super::super::plan(&snapshot, request) {
+                Ok(plan) => return Ok(plan),
+                Err(Stop::Needs(needs)) => needs.into_iter().for_each(|n| self.facts.set(n, Err(NoFact::NotFound))),
+                Err(Stop::Refuse { message, .. }) => return Err(message),
+            }
+        }
+    }
+}
+
+fn target_of(kind: Kind, value: &Value) -> Target {
+    let text = |key: &str| value["metadata"][key].as_str().map(str::to_owned);
+    Target {
+        cluster: ClusterId(0),
+        resource: kind.into(),
+        namespace: text("namespace").unwrap_or_default(),
+        name: text("name").unwrap_or_default(),
+        uid: text("uid"),
+    }
+}

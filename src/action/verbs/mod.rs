@@ -1,0 +1,43 @@
+//! The verbs: one file each, pure, from a snapshot to a plan.
+
+mod cordon;
+mod scale;
+
+use super::{Request, Snapshot, Stop};
+use crate::model::{Plan, VerbId};
+
+/// Makes a plan of a request whose arguments are complete and whose targets the verb takes.
+pub type Planner = fn(&Snapshot, &Request) -> Result<Plan, Stop>;
+
+/// Every verb's planner.
+pub const PLANNERS: &[(VerbId, Planner)] =
+    &[(VerbId::Scale, scale::plan), (VerbId::Cordon, cordon::cordon), (VerbId::Uncordon, cordon::uncordon)];
+
+/// The planner of a verb.
+pub fn planner(verb: VerbId) -> Planner {
+    fn missing(_: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+        Err(Stop::refuse("usage", format!("{} cannot be planned", request.verb)))
+    }
+    PLANNERS.iter().find(|(id, _)| *id == verb).map_or(missing, |(_, planner)| *planner)
+}
+
+/// The one object that is named in titles, or how many there are.
+fn subject(request: &Request) -> String {
+    match request.targets.as_slice() {
+        [one] => one.label(),
+        all => {
+            let kind = all.first().map_or("object", |t| t.resource.kind.as_str());
+            let same = all.iter().all(|t| t.resource.kind == kind);
+            format!("{} {}s", all.len(), if same { kind } else { "object" })
+        }
+    }
+}
+
+/// The refusal of a plan in which nothing is left to do; its notes say why.
+fn nothing(plan: &Plan) -> Stop {
+    let why: Vec<&str> = plan.notes.iter().map(|n| n.text.as_str()).collect();
+    Stop::refuse("nothing", format!("nothing to do: {}", why.join("; ")))
+}
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,182 @@
+//! `scale`: the replicas of anything that has `/scale`. Who else owns that number is said, and what would serve better is offered.
+
+use super::super::blast::{Scaler, owned_by, scalers};
+use super::super::snapshot::{NoFact, gather};
+use super::{Request, Snapshot, Stop, nothing, subject};
+use crate::model::plan::Offer;
+use crate::model::{Act, Args, Level, Method, Plan, Replicas, Step, Target, VerbId, Verdict, Wait, Write};
+use serde_json::{Value, json};
+
+pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    let wanted = request.args.get("replicas").and_then(Replicas::parse);
+    let wanted = wanted.ok_or_else(|| Stop::refuse("usage", "scale needs a number of replicas"))?;
+    let known = gather(request.targets.iter().map(|t| now(snapshot, t)))?;
+    let mut plan = Plan::new(request.verb, &request.args, format!("scale {}", subject(request)));
+    for (lane, (target, (object, is))) in request.targets.iter().zip(known).enumerate() {
+        if let Some(expected) = request.args.count("current-replicas").filter(|n| *n != is) {
+            return Err(Stop::refuse("conflict", format!("{} has {is} replicas, not {expected}", target.label())));
+        }
+        let to = wanted.of(is);
+        let title = format!("scale {} {is} -> {to}", target.label());
+        if request.targets.len() == 1 {
+            plan.title.clone_from(&title);
+        }
+        if to == is {
+            plan.note(Level::Info, format!("{} has {is} replicas already", target.label()));
+            continue;
+        }
+        let target = Target { uid: object["metadata"]["uid"].as_str().map(str::to_owned), ..target.clone() };
+        judge(snapshot, &mut plan, &target, object, is, to)?;
+        let write = |n: i64| Write {
+            method: Method::MergePatch,
+            path: format!("{}/scale", target.path()),
+            query: String::new(),
+            body: json!({"spec": {"replicas": n}}),
+        };
+        let step = Step::new(title, &target, Act::Write(write(to)))
+            .changing("/spec/replicas", Some(json!(is)), Some(json!(to)))
+            .undone_by(format!("scale {} {to} -> {is}", target.label()), write(is));
+        plan.steps.push(step.at(lane, 0));
+        plan.steps.push(Step::new(format!("wait for {}", target.label()), &target, Act::Wait(Wait::Scaled { replicas: to })).at(lane, 1));
+    }
+    if plan.steps.is_empty() {
+        return Err(nothing(&plan));
+    }
+    plan.parallel = 4;
+    plan.undo_text = "scales back to the number there was".to_owned();
+    Ok(plan)
+}
+
+/// The object and how many replicas it has.
+fn now<'a>(snapshot: &Snapshot<'a>, target: &Target) -> Result<(&'a Value, i64), Stop> {
+    let scale = snapshot.fact(target.cluster, format!("{}/scale", target.path()));
+    gather([snapshot.object(target).map(drop), scale.clone().map(drop), scalers(snapshot, target).map(drop)].into_iter())?;
+    let object = snapshot.object(target)?;
+    let replicas = match scale? {
+        Ok(scale) => scale["spec"]["replicas"].as_i64().unwrap_or(0),
+        // A custom resource whose replicas are unset answers with an error, and can be scaled all the same.
+        Err(NoFact::Other(_)) if target.resource.known().is_none() => object["spec"]["replicas"].as_i64().unwrap_or(0),
+        Err(NoFact::NotFound) => return Err(Stop::refuse("usage", format!("{} cannot be scaled: it has no /scale", target.label()))),
+        Err(NoFact::Forbidden(why) | NoFact::Other(why)) => return Err(Stop::refuse("forbidden", format!("{}: {why}", target.label()))),
+    };
+    Ok((object, replicas))
+}
+
+/// What it means: who scales it otherwise, what is left, who would put it back.
+fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, is: i64, to: i64) -> Result<(), Stop> {
+    for scaler in scalers(snapshot, target)? {
+        match &scaler {
+            Scaler::Hpa { target: hpa, min, max } => {
+                let fate = if to == 0 {
+                    "at 0 it stops scaling and does not bring the workload back".to_owned()
+                } else if to < i64::from(*min) || to > i64::from(*max) {
+                    format!("its bounds are {min} to {max}: it puts the number back at once")
+                } else {
+                    "it puts the number back as its metrics say".to_owned()
+                };
+                plan.note(Level::Warning, format!("{} owns the replicas: {fate}", scaler.words()));
+                let bounds = format!("min={to} max={}", to.max(i64::from(*max)));
+                if to > 0
+                    && let Ok(args) = Args::parse(VerbId::HpaSet.info(), &bounds)
+                {
+                    let text = format!("set the least replicas of {} to {to}", scaler.words());
+                    plan.offers.push(Offer { text, verb: VerbId::HpaSet, args, target: hpa.clone() });
+                }
+            }
+            Scaler::Keda { paused: true, .. } => plan.note(Level::Info, format!("{} is paused", scaler.words())),
+            Scaler::Keda { target: keda, paused: false } => {
+                plan.note(Level::Warning, format!("{} owns the replicas: it puts the number back", scaler.words()));
+                if let Ok(args) = Args::parse(VerbId::KedaPause.info(), &format!("replicas={to}")) {
+                    let text = format!("pause {} at {to}", scaler.words());
+                    plan.offers.push(Offer { text, verb: VerbId::KedaPause, args, target: keda.clone() });
+                }
+            }
+        }
+        plan.blast_in(target.cluster).undone_by.push(scaler.words());
+    }
+    for tool in owned_by(object) {
+        plan.note(Level::Warning, format!("{tool} may put the number back, and its next apply conflicts"));
+        plan.blast_in(target.cluster).undone_by.push(tool);
+    }
+    let touched = u32::try_from((to - is).abs()).unwrap_or(u32::MAX);
+    let blast = plan.blast_in(target.cluster);
+    blast.workloads += 1;
+    blast.pods += touched;
+    if to < is {
+        blast.unavailable += touched;
+    }
+    if to == 0 {
+        plan.note(Level::Danger, format!("no pod of {} is left: nothing serves it any more", target.label()));
+        plan.judge(Verdict::Degrades(format!("{} to nothing", target.title())));
+        plan.irreversible = true;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use crate::model::{Kind, VerbId};
+    use serde_json::json;
+
+    #[test]
+    fn the_number_goes_there_and_back() {
+        let mut f = Fixture::new();
+        f.deployment("api", 3, |_| {});
+        let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "+4").unwrap();
+        assert_eq!((plan.title.as_str(), plan.verdict.words().as_str()), ("scale deployment pay/api 3 -> 7", "fits"));
+        let step = &plan.steps[0];
+        assert_eq!(step.permission().unwrap().words(), "patch deployments/scale in pay");
+        assert_eq!(step.undo.as_ref().unwrap().write.body, json!({"spec": {"replicas": 3}}));
+        assert_eq!(step.undo.as_ref().unwrap().changes[0].before, Some(json!(7)));
+        let same = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "3").unwrap_err();
+        assert_eq!(same, "nothing to do: deployment pay/api has 3 replicas already");
+        let moved = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "5 current-replicas=2").unwrap_err();
+        assert_eq!(moved, "deployment pay/api has 3 replicas, not 2");
+    }
+
+    #[test]
+    fn an_autoscaler_that_owns_the_number_is_named_and_offered() {
+        let mut f = Fixture::new();
+        f.deployment("api", 3, |_| {});
+        f.add(
+            Kind::Hpa,
+            json!({"metadata": {"name": "api", "namespace": "pay"},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "api"}, "minReplicas": 2, "maxReplicas": 5}}),
+        );
+        let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "8").unwrap();
+        assert_eq!(plan.notes[0].text, "hpa pay/api owns the replicas: its bounds are 2 to 5: it puts the number back at once");
+        let offer = &plan.offers[0];
+        assert_eq!((offer.text.as_str(), offer.args.to_string().as_str()), ("set the least replicas of hpa pay/api to 8", "max=8 min=8"));
+        assert_eq!(plan.blast[0].undone_by, ["hpa pay/api"]);
+    }
+
+    #[test]
+    fn a_scaled_object_is_offered_to_be_paused() {
+        let mut f = Fixture::new();
+        f.deployment("api", 3, |_| {});
+        f.fact(
+            "/apis/keda.sh/v1alpha1/namespaces/pay/scaledobjects",
+            json!({"items": [{"metadata": {"name": "queue", "uid": "k"}, "spec": {"scaleTargetRef": {"name": "api"}}}]}),
+        );
+        let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "1").unwrap();
+        assert_eq!(plan.offers[0].text, "pause scaledobject pay/queue at 1");
+    }
+
+    #[test]
+    fn zero_warns_and_asks_for_the_name() {
+        let mut f = Fixture::new();
+        f.deployment("api", 3, |_| {});
+        let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "0").unwrap();
+        assert_eq!((plan.verdict.words().as_str(), plan.irreversible), ("degrades pay/api to nothing", true));
+    }
+
+    #[test]
+    fn what_has_no_scale_says_so() {
+        let mut f = Fixture::new();
+        f.add(Kind::Deployment, json!({"metadata": {"name": "odd", "namespace": "pay"}}));
+        let refused = f.plan(VerbId::Scale, Kind::Deployment, &["odd"], "2").unwrap_err();
+        assert_eq!(refused, "deployment pay/odd cannot be scaled: it has no /scale");
+        assert_eq!(f.plan(VerbId::Scale, Kind::Node, &["n"], "2").unwrap_err(), "scale is for anything with /scale, not for a Node");
+    }
+}
