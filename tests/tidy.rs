@@ -157,6 +157,25 @@ fn rooms_touch_what_the_table_allows() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Nothing but the action layer changes a cluster: who may name the writing client, and who may say that an intent was written down.
+#[test]
+fn changes_pass_through_one_door() {
+    let allowed = |path: &Path, doors: &[&str]| doors.iter().any(|d| path.starts_with(d));
+    let mut wrong = Vec::new();
+    for (path, text) in &files() {
+        for (name, doors) in [
+            ("WriteClient", ["client", "action", "runtime/fleet.rs"].as_slice()),
+            ("Receipt", ["client", "action/execute.rs"].as_slice()),
+            ("Licence", ["client", "runtime/fleet.rs"].as_slice()),
+        ] {
+            if has(tokens(path, text), &[name]) && !allowed(path, doors) {
+                wrong.push(format!("src/{}: `{name}` is not for this room", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// `a` before `b` when `b` may touch `a`, whatever the order of the table: no room may reach itself.
 #[test]
 fn rooms_have_no_circle() {

@@ -53,7 +53,10 @@ pub struct Guardrails(BTreeMap<ClusterId, Rules>);
 impl Guardrails {
     /// Reads the tiers' rules for these clusters: id, display name, tier, why read-only. A rule that cannot be read locks the clusters
     /// of its tier; the mistakes are given back.
-    pub fn of<'a>(config: &Config, clusters: impl Iterator<Item = (ClusterId, &'a str, Option<Tier>, Option<&'a str>)>) -> (Self, Vec<Diag>) {
+    pub fn of<'a>(
+        config: &Config,
+        clusters: impl Iterator<Item = (ClusterId, &'a str, Option<Tier>, Option<&'a str>)>,
+    ) -> (Self, Vec<Diag>) {
         let mut diags = Vec::new();
         let mut tiers = BTreeMap::new();
         for tier in [Tier::Production, Tier::Staging, Tier::Development] {
@@ -245,7 +248,13 @@ pub fn confirm(preview: &Preview, said: &Confirmation) -> Result<Confirmed, Refu
             return Err(Refused::Mistyped { typed: typed.clone(), expected: expected.clone() });
         }
         (Ask::Typed(expected), None) => return Err(Refused::NotConfirmed(format!("type {expected} (--confirm {expected:?})"))),
-        (Ask::Yes, _) if said.yes => if said.flag { "flag" } else { "yes" },
+        (Ask::Yes, _) if said.yes => {
+            if said.flag {
+                "flag"
+            } else {
+                "yes"
+            }
+        }
         (Ask::Yes, _) => return Err(Refused::NotConfirmed("y (--yes)".to_owned())),
         (Ask::Nothing, _) => "none",
     };

@@ -220,7 +220,10 @@ mod tests {
     fn jobs_are_found_by_name_with_a_hint() {
         let ledger = Ledger::of(vec![intent("20260301-024730-4f2a", None)]);
         assert!(ledger.find("20260301-024730-4f2a").is_ok());
-        assert_eq!(ledger.find("20260301-024730-4f2b").unwrap_err(), "unknown job `20260301-024730-4f2b`; did you mean `20260301-024730-4f2a`?");
+        assert_eq!(
+            ledger.find("20260301-024730-4f2b").unwrap_err(),
+            "unknown job `20260301-024730-4f2b`; did you mean `20260301-024730-4f2a`?"
+        );
         assert_eq!(ledger.find("last").unwrap_err(), "no job can be undone");
         assert!(new_job_id() != new_job_id() || new_job_id() != new_job_id());
     }

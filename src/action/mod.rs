@@ -21,7 +21,7 @@ mod snapshot;
 mod undo;
 pub mod verbs;
 
-pub use clients::{ClusterClients, Clients};
+pub use clients::{Clients, ClusterClients};
 pub use execute::{Executor, execute};
 pub use guard::{Ask, Confirmation, Confirmed, Gate, Guardrails, Refused, Rules, confirm};
 pub use ledger::{Ledger, Past, new_job_id};
@@ -61,7 +61,13 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         .filter_map(|id| {
             let c = snapshot.store.cluster(id)?;
             let context = c.info.contexts.first().map_or_else(String::new, ToString::to_string);
-            Some(PlanCluster { id, name: c.info.name.to_string(), context, server: c.info.server.to_string(), uid: snapshot.cluster_uid(id) })
+            Some(PlanCluster {
+                id,
+                name: c.info.name.to_string(),
+                context,
+                server: c.info.server.to_string(),
+                uid: snapshot.cluster_uid(id),
+            })
         })
         .collect();
     Ok(plan)

@@ -289,7 +289,9 @@ mod tests {
 
     #[test]
     fn nothing_is_nothing_however_it_is_written() {
-        assert!(holds(&json!({"a": {}}), "/a", None) && holds(&json!({}), "/a", Some(&json!([]))) && holds(&json!({"a": null}), "/a", None));
+        assert!(
+            holds(&json!({"a": {}}), "/a", None) && holds(&json!({}), "/a", Some(&json!([]))) && holds(&json!({"a": null}), "/a", None)
+        );
         assert!(!holds(&json!({"a": 0}), "/a", None) && !holds(&json!({"a": false}), "/a", None));
     }
 

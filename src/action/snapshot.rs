@@ -31,7 +31,11 @@ pub struct Need {
 pub enum Stop {
     Needs(Vec<Need>),
     /// It cannot be done: one word for scripts, the message, a hint.
-    Refuse { kind: &'static str, message: String, hint: Option<String> },
+    Refuse {
+        kind: &'static str,
+        message: String,
+        hint: Option<String>,
+    },
 }
 
 impl Stop {

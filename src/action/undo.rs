@@ -34,7 +34,10 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
     plan.steps.iter_mut().for_each(|s| s.stage = last - s.stage);
     if secret > 0 {
-        plan.note(Level::Warning, format!("{secret} steps held secrets, of which only a hash was kept: they cannot be taken back from the log"));
+        plan.note(
+            Level::Warning,
+            format!("{secret} steps held secrets, of which only a hash was kept: they cannot be taken back from the log"),
+        );
     }
     if plan.steps.is_empty() {
         let why = match past.plan.undo {

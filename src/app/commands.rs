@@ -170,14 +170,19 @@ impl App {
                 return vec![Effect::Copy(names.join("\n"))];
             }
             Command::Acts => {
-                let verbs = crate::command::Verb::ALL.iter().map(|v| {
-                    let doc = crate::command::COMMANDS.iter().find(|c| c.name == v.name()).map_or("", |c| c.doc);
-                    Item { text: v.name().to_owned(), doc: format!("not yet: {doc}"), choice: Choice::Run(Command::Verb(*v, None)) }
+                let verbs = crate::model::VERBS.iter().map(|v| Item {
+                    text: v.name.to_owned(),
+                    doc: format!("not yet: {}", v.doc),
+                    choice: Choice::Run(Command::Verb(v.id, None)),
                 });
                 self.overlay = Some(Overlay::Choose(Chooser::new("Acts: they come with the action layer", verbs.collect())));
             }
             Command::Fix => return self.fix(world),
-            Command::Verb(verb, _) => return self.say(format!("{} comes with the action layer; this version only reads", verb.name())),
+            Command::Verb(verb, _) => return self.say(format!("{verb} comes with the action layer; this version only reads")),
+            Command::Shell(_) | Command::Backup(_) | Command::Alerts | Command::Mute(_) => {
+                return self.say(format!("{} is not there yet", command.name()));
+            }
+            Command::Undo(_) | Command::Resume(_) => return self.say("comes with the action layer"),
             Command::Jobs => return self.say("jobs come with the action layer; :pane jobs shows Kubernetes Jobs"),
             Command::Audit => return self.say("the audit log comes with the action layer; this version only reads"),
             Command::Login(name) => return self.on_cluster(world, name, Effect::Login),

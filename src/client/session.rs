@@ -108,7 +108,11 @@ impl Session {
     }
 
     /// The answer, of any code but a 401 that another credential may mend.
-    async fn answered(&self, request: impl Fn() -> Result<Request<Body>, ClientError>, within: Duration) -> Result<Response<Body>, ClientError> {
+    async fn answered(
+        &self,
+        request: impl Fn() -> Result<Request<Body>, ClientError>,
+        within: Duration,
+    ) -> Result<Response<Body>, ClientError> {
         let mut again = true;
         loop {
             let mut request = request()?;

@@ -8,9 +8,10 @@ mod names;
 mod parse;
 mod register;
 
+pub use crate::model::VerbId;
 pub use names::{PANE_KEYS, PaneName, Target};
 pub use parse::CommandError;
-pub use register::{COMMANDS, Command, Verb};
+pub use register::{COMMANDS, Command};
 
 /// What a command is about: the headings of the help screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -144,14 +144,15 @@ impl Payload for (PaneName, Option<String>) {
 mod tests {
     use std::collections::HashSet;
 
-    use super::super::{Category, Verb};
+    use super::super::Category;
     use super::*;
+    use crate::model::VerbId;
     use proptest::prelude::*;
 
     #[test]
     fn names_are_unique_and_kebab_case_and_documented() {
         let mut seen = HashSet::new();
-        for info in COMMANDS {
+        for info in COMMANDS.iter() {
             assert!(info.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", info.name);
             assert!(!info.doc.is_empty() && !info.doc.ends_with('.'), "{}", info.name);
             assert!(info.args.iter().all(|arg| !arg.doc.is_empty() && arg.name == arg.name.to_uppercase()), "{}", info.name);
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn every_command_parses_by_every_spelling_and_prints_what_parses() {
-        for info in COMMANDS {
+        for info in COMMANDS.iter() {
             let arg = match info.args.first().map(|arg| arg.name) {
                 None => "",
                 Some("PANE") => " pods ns:pay",
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(Command::parse("ns pay").unwrap(), Command::Namespace("pay".into()));
         assert_eq!(Command::parse("jobs").unwrap(), Command::Jobs);
         assert_eq!(Command::parse("job").unwrap(), Command::Pane((PaneName::Jobs, None)));
-        assert_eq!(Command::parse("kill").unwrap(), Command::Verb(Verb::Evict, None));
+        assert_eq!(Command::parse("kill").unwrap(), Command::Verb(VerbId::Evict, None));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The register itself: each command is one line here, from which the enum, its parser, its printer and its docs follow.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::names::{PaneName, Target};
 use super::parse::{CommandError, Payload};
 use super::{ArgInfo, Category, CommandInfo};
+use crate::model::{VERBS, VerbId, VerbInfo};
 
 const fn req(name: &'static str, doc: &'static str) -> ArgInfo {
     ArgInfo { name, doc, optional: false }
@@ -14,44 +16,33 @@ const fn opt(name: &'static str, doc: &'static str) -> ArgInfo {
     ArgInfo { name, doc, optional: true }
 }
 
+/// The arguments of a verb, as the palette shows them; which there are is the catalogue's.
+const VERB_ARGS: &[ArgInfo] = &[opt("ARGUMENTS", "as name=value, or in order")];
+
+/// Every command, the verbs of the catalogue last.
+pub static COMMANDS: LazyLock<Vec<CommandInfo>> = LazyLock::new(|| {
+    let verb = |v: &VerbInfo| CommandInfo { name: v.name, aliases: v.aliases, category: Category::Act, args: VERB_ARGS, doc: v.doc };
+    OWN.iter().copied().chain(VERBS.iter().map(verb)).collect()
+});
+
 macro_rules! register {
     (
         commands {
             $($variant:ident $(($arg:ident: $ty:ty))? $name:literal [$($alias:literal)*] $category:ident
               [$($info:expr),*] $doc:literal;)*
         }
-        verbs {
-            $($verb:ident $vname:literal [$($valias:literal)*] [$($vinfo:expr),*] $vdoc:literal;)*
-        }
     ) => {
         /// Everything that can be asked of the cockpit. `Display` prints what [`Command::parse`] reads.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum Command {
             $(#[doc = $doc] $variant $(($ty))?,)*
-            /// Something that changes a cluster (or its alerts), with the rest of the line as typed.
-            Verb(Verb, Option<String>),
+            /// A verb of the catalogue, with its arguments as typed: planned, previewed and confirmed, never done by a key alone.
+            Verb(VerbId, Option<String>),
         }
 
-        /// What changes the world outside: planned, previewed and confirmed by the action layer, never by a key alone.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Verb { $(#[doc = $vdoc] $verb),* }
-
-        impl Verb {
-            pub const ALL: &[Self] = &[$(Self::$verb),*];
-
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$verb => $vname),* }
-            }
-        }
-
-        /// Every command, verbs last.
-        pub const COMMANDS: &[CommandInfo] = &[
+        const OWN: &[CommandInfo] = &[
             $(CommandInfo {
                 name: $name, aliases: &[$($alias),*], category: Category::$category, args: &[$($info),*], doc: $doc,
-            },)*
-            $(CommandInfo {
-                name: $vname, aliases: &[$($valias),*], category: Category::Act, args: &[$($vinfo),*], doc: $vdoc,
             },)*
         ];
 
@@ -61,7 +52,7 @@ macro_rules! register {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$variant $((register!(@ignore $arg)))? => $name,)*
-                    Self::Verb(verb, _) => verb.name(),
+                    Self::Verb(verb, _) => verb.info().name,
                 }
             }
 
@@ -69,8 +60,10 @@ macro_rules! register {
             pub(super) fn build(info: &CommandInfo, rest: &str) -> Result<Self, CommandError> {
                 match info.name {
                     $($name => Ok(Self::$variant $((<$ty as Payload>::read(info, rest)?))?),)*
-                    $($vname => Ok(Self::Verb(Verb::$verb, Payload::read(info, rest)?)),)*
-                    _ => Err(CommandError::unknown(info.name)),
+                    name => match VerbId::find(name) {
+                        Some(verb) => Ok(Self::Verb(verb, Payload::read(info, rest)?)),
+                        None => Err(CommandError::unknown(name)),
+                    },
                 }
             }
         }
@@ -174,6 +167,13 @@ register! {
 
         Acts "acts" ["actions"] Act [] "What may be done here, and why the rest may not";
         Fix "fix" [] Act [] "The remedy of the finding";
+        Shell(container: Option<String>) "shell" ["exec" "sh"] Act [opt("CONTAINER", "a container's name")] "A shell in the pod";
+        Backup(name: Option<String>) "backup" [] Act [opt("NAME", "the backup's name")] "Back up with Velero";
+        Alerts "alerts" ["alert"] Act [] "The fleet's alerts";
+        Mute(duration: Option<String>) "mute" ["silence"] Act [opt("DURATION", "such as 2h")] "Silence the alert or finding for a while";
+        Undo(job: Option<String>) "undo" [] Act [opt("JOB", "a job's name; without it, the last that can be undone")]
+            "Undo a job, where its result still stands";
+        Resume(job: String) "resume" [] Act [req("JOB", "a job's name")] "Go on with a job that was interrupted, blocked or stopped";
         Copy "copy" ["yank"] Act [] "Copy the name, or the marked names, to your clipboard";
 
         Login(name: String) "login" [] Session [req("CLUSTER", "a cluster's name")]
@@ -189,24 +189,5 @@ register! {
         Complete "complete" [] Session [] "Complete the word";
         Quit "quit" ["q" "qa" "exit"] Session [] "Quit; asks when jobs are running";
         ForceQuit "force-quit" ["q!" "qa!"] Session [] "Quit without asking";
-    }
-    verbs {
-        Scale "scale" [] [opt("REPLICAS", "a number, +n or -n")] "Change a workload's replicas";
-        Restart "restart" [] [] "Restart a workload, rolling";
-        Rollback "rollback" ["undo-rollout"] [opt("REVISION", "a revision; without it, the one before")] "Roll a workload back";
-        Image "image" ["set-image"] [opt("IMAGE", "[container=]image")] "Change a container's image";
-        Resize "resize" [] [opt("RESOURCES", "cpu=500m memory=1Gi")] "Change a container's requests and limits";
-        Edit "edit" [] [] "Edit the object in your editor, with a diff before it is sent";
-        Trigger "trigger" [] [] "Run a CronJob now";
-        Cordon "cordon" [] [] "Keep new pods off a node";
-        Uncordon "uncordon" [] [] "Let pods onto a node again";
-        Drain "drain" [] [] "Move a node's pods away, minding the disruption budgets";
-        Evict "evict" ["kill"] [] "Evict a pod, minding the disruption budgets";
-        Delete "delete" ["del" "rm"] [] "Delete the object";
-        Shell "shell" ["exec" "sh"] [opt("CONTAINER", "a container's name")] "A shell in the pod";
-        Backup "backup" [] [opt("NAME", "the backup's name")] "Back up with Velero";
-        Alerts "alerts" ["alert"] [] "The fleet's alerts";
-        Mute "mute" ["silence"] [opt("DURATION", "such as 2h")] "Silence the alert or finding for a while";
-        Undo "undo" [] [] "Undo the last action, where its result still stands";
     }
 }

@@ -2,7 +2,6 @@
 
 use toml::de::DeValue;
 
-use crate::model::duration::parse_duration;
 use super::settings::{
     ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, Service, Setting, Threshold, ThresholdValue, Tier, Tls,
     Velero,
@@ -10,6 +9,7 @@ use super::settings::{
 use super::walk::{Entries, Key, KeyDoc, Value, Walk, find};
 use super::{Config, Group};
 use crate::diag::{self, Diag};
+use crate::model::duration::parse_duration;
 
 const fn key(name: &'static str, doc: &'static str) -> KeyDoc {
     KeyDoc { name, doc }

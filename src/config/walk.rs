@@ -8,10 +8,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::model::duration::parse_duration;
 use super::glob::Glob;
 use super::settings::{Named, Origin, Setting};
 use crate::diag::{self, Diag};
+use crate::model::duration::parse_duration;
 
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 pub(super) type Key<'i> = Spanned<DeString<'i>>;

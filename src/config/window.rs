@@ -86,7 +86,10 @@ mod tests {
     fn days_and_hours() {
         let window = Window::parse("Mon-Fri 08:00-18:00").unwrap();
         let inside = |day, hour, minute| window.contains(at(day, hour, minute));
-        assert_eq!([inside(0, 8, 0), inside(4, 17, 59), inside(0, 7, 59), inside(0, 18, 0), inside(5, 12, 0)], [true, true, false, false, false]);
+        assert_eq!(
+            [inside(0, 8, 0), inside(4, 17, 59), inside(0, 7, 59), inside(0, 18, 0), inside(5, 12, 0)],
+            [true, true, false, false, false]
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::Verb;
+use crate::command::VerbId;
 
 const PODS: &[Mode] = &[Mode::Pods, Mode::Table, Mode::Object, Mode::Global];
 const NODES: &[Mode] = &[Mode::Nodes, Mode::Table, Mode::Object, Mode::Global];
@@ -67,7 +67,7 @@ fn the_default_keys_are_the_documented_ones() {
         ("Space", "mark"), ("V", "mark-range"), ("*", "mark-all"), ("\\", "mark-clear"),
         ("P", "freeze"), (".", "seen"), ("M", "mouse"),
         ("ctrl-l", "redraw"), ("ctrl-r", "reconnect"), ("ctrl-z", "suspend"), ("J", "jobs"), ("L", "audit"),
-        ("a", "acts"), ("F", "fix"), ("c", "copy"), ("R", "rollback"), ("i", "image"), ("e", "edit"), ("t", "trigger"),
+        ("a", "acts"), ("F", "fix"), ("c", "copy"), ("R", "rollback"), ("i", "set-image"), ("e", "edit"), ("t", "trigger"),
         ("m", "mute"), ("b", "backup"), ("ctrl-d", "delete"), ("ctrl-k", "evict"), ("U", "undo"), ("s", "shell"),
         ("r", "none"), ("u", "none"),
     ] {
@@ -132,7 +132,7 @@ fn embedded_keymaps_leave_the_terminals_keys_alone_and_never_trap_or_quit_by_one
             assert_eq!(typed(&keymap, modes, "Esc"), "back", "{name} {modes:?}");
         }
         let object = [Mode::Object, Mode::Global];
-        for command in [Command::Palette, Command::Help, Command::Verb(Verb::Delete, None), Command::Logs] {
+        for command in [Command::Palette, Command::Help, Command::Verb(VerbId::Delete, None), Command::Logs] {
             assert!(keymap.keys_for(&object, &command).is_some(), "{name}: no key for {command}");
         }
     }

@@ -38,7 +38,9 @@ pub use namespace::Namespace;
 pub use node::{Node, Taint};
 pub use object::{Object, ObjectRef, decode_json, decode_proto};
 pub use pdb::{Amount, Pdb};
-pub use plan::{Act, BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Wait, Write};
+pub use plan::{
+    Act, BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Wait, Write,
+};
 pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodShape, Qos, Terminated};
 pub use selector::Selector;
 pub use time::Time;

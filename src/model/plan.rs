@@ -308,7 +308,17 @@ impl Step {
     }
     /// A step of lane and stage 0.
     pub fn new(text: impl Into<String>, target: &Target, act: Act) -> Self {
-        Self { text: text.into(), target: target.clone(), lane: 0, stage: 0, act, changes: Vec::new(), undo: None, sensitive: false, optional: false }
+        Self {
+            text: text.into(),
+            target: target.clone(),
+            lane: 0,
+            stage: 0,
+            act,
+            changes: Vec::new(),
+            undo: None,
+            sensitive: false,
+            optional: false,
+        }
     }
     /// The same on a subresource of the target.
     pub fn on(mut self, subresource: &str) -> Self {
@@ -494,6 +504,16 @@ impl Plan {
         &mut self.blast[at]
     }
 
+    /// The same without waiting for what controllers make of it.
+    pub fn without_waiting(&mut self) {
+        self.steps.retain(|s| !matches!(s.act, Act::Wait(_)));
+        for step in &mut self.steps {
+            if let Act::Evict { no_wait, .. } = &mut step.act {
+                *no_wait = true;
+            }
+        }
+    }
+
     /// Every permission that the steps need, each once, with the cluster it is needed in.
     pub fn permissions(&self) -> Vec<(ClusterId, Permission)> {
         let mut all: Vec<_> = self.steps.iter().filter_map(|s| Some((s.target.cluster, s.permission()?))).collect();
@@ -550,15 +570,24 @@ mod tests {
     use serde_json::json;
 
     fn target() -> Target {
-        Target { cluster: ClusterId(0), resource: Kind::Deployment.into(), namespace: "pay".into(), name: "api".into(), uid: Some("u1".into()) }
+        Target {
+            cluster: ClusterId(0),
+            resource: Kind::Deployment.into(),
+            namespace: "pay".into(),
+            name: "api".into(),
+            uid: Some("u1".into()),
+        }
     }
 
     fn plan() -> Plan {
         let mut plan = Plan::new(VerbId::Scale, &Args::default(), "scale");
-        let step = Step::write("scale", &target(), Method::MergePatch, json!({"spec": {"replicas": 7}}))
-            .on("scale")
-            .changing("/spec/replicas", Some(json!(3)), Some(json!(7)));
-        let back = Write { method: Method::MergePatch, path: target().path(), query: String::new(), body: json!({"spec": {"replicas": 3}}) };
+        let step = Step::write("scale", &target(), Method::MergePatch, json!({"spec": {"replicas": 7}})).on("scale").changing(
+            "/spec/replicas",
+            Some(json!(3)),
+            Some(json!(7)),
+        );
+        let back =
+            Write { method: Method::MergePatch, path: target().path(), query: String::new(), body: json!({"spec": {"replicas": 3}}) };
         plan.steps.push(step.undone_by("scale back to 3", back));
         plan
     }

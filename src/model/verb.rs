@@ -177,7 +177,12 @@ const DRAIN: &[Param] = &[
     opt("grace-period", "SECONDS", ParamKind::Count, "seconds for each pod to end in place of its own; 0 ends it at once"),
     opt("timeout", "DURATION", ParamKind::Duration, "how long to go on; without it, until done or stopped"),
     opt("pod-selector", "LABELS", ParamKind::Selector, "only pods with these labels"),
-    opt("skip-wait-for-delete-timeout", "SECONDS", ParamKind::Count, "do not wait for pods that have been terminating for longer than this"),
+    opt(
+        "skip-wait-for-delete-timeout",
+        "SECONDS",
+        ParamKind::Count,
+        "do not wait for pods that have been terminating for longer than this",
+    ),
     opt("parallel", "N", ParamKind::Count, "nodes at the same time, zone by zone; 1, and never more than the tier allows"),
     flag("keep-capacity", "stop evicting while pods are pending for want of room"),
 ];

@@ -1,7 +1,8 @@
 //! The clusters that are followed, what is known of them, and what burns: the same for the cockpit and the command line.
 
+use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
 use crate::app::World;
-use crate::client::{BudgetConfig, ExecPool, Target};
+use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
@@ -16,6 +17,10 @@ pub struct Member {
     pub settings: ClusterSettings,
 }
 
+fn cluster_id(n: usize) -> ClusterId {
+    ClusterId(u16::try_from(n).unwrap_or(u16::MAX))
+}
+
 /// Gives every target its settings; `read_only` is absolute.
 pub fn members(targets: Vec<Target>, config: &Config) -> Vec<Member> {
     targets.into_iter().map(|target| Member { settings: config.for_cluster(&target.name), target }).collect()
@@ -25,6 +30,10 @@ pub fn members(targets: Vec<Target>, config: &Config) -> Vec<Member> {
 pub struct Fleet {
     pub store: Store,
     pub engine: Engine,
+    pub guardrails: Guardrails,
+    /// What running jobs wait for.
+    pub sightings: Sightings,
+    read_only: bool,
     members: Vec<Member>,
     handles: Vec<Handle>,
     deltas: mpsc::Receiver<Batch>,
@@ -34,7 +43,7 @@ pub struct Fleet {
 impl Fleet {
     /// Begins to follow these clusters. Needs a tokio runtime.
     pub fn open(members: Vec<Member>, kinds: &[Kind], config: &Config, read_only: bool, namespaces: &[String]) -> (Self, Vec<Diag>) {
-        let (thresholds, diags) = thresholds(config);
+        let (thresholds, mut diags) = thresholds(config);
         let info = |m: &Member| {
             let s = &m.settings;
             let locked = s.read_only_because.clone().or(s.read_only.value.then(|| "read_only is set".to_owned()));
@@ -47,7 +56,19 @@ impl Fleet {
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
         };
-        let store = Store::new(members.iter().map(info).collect(), super::now());
+        let mut infos: Vec<ClusterInfo> = members.iter().map(info).collect();
+        let known = infos
+            .iter()
+            .zip(&members)
+            .enumerate()
+            .map(|(n, (i, m))| (cluster_id(n), &*i.name, m.settings.tier.value, i.read_only.as_deref()));
+        let (guardrails, mistakes) = Guardrails::of(config, known);
+        diags.extend(mistakes);
+        for (n, info) in infos.iter_mut().enumerate() {
+            // A guardrail that cannot be read locks its clusters too.
+            info.read_only = guardrails.get(cluster_id(n)).and_then(|r| r.read_only.as_deref()).map(Into::into);
+        }
+        let store = Store::new(infos, super::now());
         let (tx, deltas) = mpsc::channel(256);
         let pool = ExecPool::default();
         let handles = members.iter().enumerate().map(|(n, m)| {
@@ -55,7 +76,7 @@ impl Fleet {
             let wanted = if namespaces.is_empty() { configured.clone() } else { namespaces.to_vec() };
             let budget = &m.settings.budget;
             let source = ClusterSource {
-                id: ClusterId(u16::try_from(n).unwrap_or(u16::MAX)),
+                id: cluster_id(n),
                 target: m.target.clone(),
                 kinds: kinds.to_vec(),
                 namespaces: (!wanted.is_empty()).then_some(wanted),
@@ -70,7 +91,8 @@ impl Fleet {
             spawn_cluster(source, tx.clone())
         });
         let handles = handles.collect();
-        let mut fleet = Self { store, engine: Engine::new(thresholds), members, handles, deltas, pool };
+        let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
+        let mut fleet = Self { store, engine, guardrails, sightings, read_only, members, handles, deltas, pool };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
     }
@@ -92,6 +114,48 @@ impl Fleet {
     /// Judges what was touched.
     pub fn judge(&mut self, touched: &[Touched], now: i64) {
         self.engine.touched(&self.store, touched, now);
+        for t in touched {
+            if let Touched::Gone { id, before } = t {
+                self.sightings.gone(id.cluster, before.meta().uid);
+            }
+        }
+        for c in self.store.clusters().iter().filter(|c| c.current(Kind::Pod)) {
+            self.sightings.pending(c.id, c.counts.pods_unplaced);
+        }
+    }
+
+    /// Both sides of every cluster that is connected, for the action layer.
+    pub fn clients(&self) -> Clients {
+        let mut clients = Clients::default();
+        for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
+            let Some(read) = handle.reader().client() else { continue };
+            let locked = self.guardrails.get(cluster_id(n)).and_then(|r| r.read_only.clone());
+            let licence = match locked {
+                Some(why) => Err(why),
+                None => Licence::of(&member.settings, self.read_only),
+            };
+            let write = licence.map(|licence| WriteClient::new(&read, licence));
+            clients.add(cluster_id(n), ClusterClients { read, write });
+        }
+        clients
+    }
+
+    /// Goes on following the clusters until something else is done.
+    pub async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut touched = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                batch = self.deltas.recv() => {
+                    let Some(batch) = batch else { return work.await };
+                    self.store.apply(batch, super::now(), &mut touched);
+                    self.judge(&touched, super::now());
+                    touched.clear();
+                }
+            }
+        }
     }
 
     /// Judges what has come due.

@@ -3,6 +3,7 @@
 //! Owns the only thread that touches store, engine and app, and everything that is spawned. The terminal is behind
 //! [`Screen`], which `front` implements.
 
+pub mod acting;
 mod effects;
 mod fleet;
 mod logs;

@@ -25,6 +25,8 @@ pub struct Counts {
     pub pods: u32,
     pub pods_bad: u32,
     pub pods_pending: u32,
+    /// Of these, on no node yet: they wait for room.
+    pub pods_unplaced: u32,
     pub restarts: u32,
     pub workloads_short: u32,
     pub hpas: u32,
@@ -57,6 +59,7 @@ impl Counts {
                 n(&mut self.pods, true);
                 n(&mut self.pods_bad, pod.bad());
                 n(&mut self.pods_pending, pod.phase == Phase::Pending && pod.meta.deleting.is_none());
+                n(&mut self.pods_unplaced, pod.phase == Phase::Pending && pod.node.is_none() && pod.meta.deleting.is_none());
                 self.restarts = self.restarts.wrapping_add_signed(sign.saturating_mul(i32::try_from(pod.restarts()).unwrap_or(0)));
                 self.reserve(pod, sign);
             }

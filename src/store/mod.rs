@@ -1,14 +1,16 @@
-//! The fold of deltas: every cluster's tables, connection state, capabilities, counts and series.
+//! The fold of deltas: every cluster's tables, connection state, capabilities, counts and series; and the jobs.
 //!
 //! No I/O; time is an argument (unix seconds). One thread owns it, everyone else reads `&Store`.
 
 mod cluster;
 mod counts;
+mod jobs;
 mod series;
 mod table;
 
 pub use cluster::{Cluster, ClusterInfo};
 pub use counts::{Counts, NodeUse};
+pub use jobs::Jobs;
 pub use series::Series;
 pub use table::Table;
 
@@ -37,13 +39,15 @@ pub enum Touched {
 #[derive(Default)]
 pub struct Store {
     clusters: Vec<Cluster>,
+    /// What is being done, and was.
+    pub jobs: Jobs,
 }
 
 impl Store {
     /// An empty fleet of these clusters; their ids are their places.
     pub fn new(clusters: Vec<ClusterInfo>, now: i64) -> Self {
         let cluster = |(n, info)| Cluster::new(ClusterId(u16::try_from(n).unwrap_or(u16::MAX)), info, now);
-        Self { clusters: clusters.into_iter().enumerate().map(cluster).collect() }
+        Self { clusters: clusters.into_iter().enumerate().map(cluster).collect(), jobs: Jobs::default() }
     }
 
     /// All clusters in fleet order.

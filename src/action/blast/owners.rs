@@ -7,9 +7,16 @@ use serde_json::Value;
 /// Something that sets a workload's replicas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Scaler {
-    Hpa { target: Target, min: i32, max: i32 },
+    Hpa {
+        target: Target,
+        min: i32,
+        max: i32,
+    },
     /// A KEDA ScaledObject, and whether it is paused.
-    Keda { target: Target, paused: bool },
+    Keda {
+        target: Target,
+        paused: bool,
+    },
 }
 
 impl Scaler {
@@ -24,7 +31,13 @@ impl Scaler {
 
 /// KEDA's resource.
 pub fn scaled_object() -> Resource {
-    Resource { group: "keda.sh".into(), version: "v1alpha1".into(), plural: "scaledobjects".into(), kind: "ScaledObject".into(), namespaced: true }
+    Resource {
+        group: "keda.sh".into(),
+        version: "v1alpha1".into(),
+        plural: "scaledobjects".into(),
+        kind: "ScaledObject".into(),
+        namespaced: true,
+    }
 }
 
 /// The autoscalers of an object, by kind and name: HPAs of the store, ScaledObjects where the cluster has them. An HPA that a ScaledObject
@@ -57,7 +70,7 @@ pub fn scalers(snapshot: &Snapshot, target: &Target) -> Result<Vec<Scaler>, Stop
     }
     for o in cluster.objects(Kind::Hpa) {
         let Object::Hpa(hpa) = o else { continue };
-        let same = &*hpa.meta.namespace == target.namespace && &*hpa.target_kind == kind && &*hpa.target_name == name;
+        let same = *hpa.meta.namespace == *target.namespace && &*hpa.target_kind == kind && &*hpa.target_name == name;
         let of_keda = hpa.meta.owner.as_ref().is_some_and(|owner| &*owner.kind == "ScaledObject");
         if same && !(of_keda && found.iter().any(|s| matches!(s, Scaler::Keda { .. }))) {
             found.push(Scaler::Hpa { target: Target::from(&o.reference(target.cluster)), min: hpa.min, max: hpa.max });

@@ -197,8 +197,13 @@ mod tests {
 
     #[test]
     fn the_eviction_carries_grace_and_uid() {
-        let target =
-            Target { cluster: ClusterId(0), resource: Kind::Pod.into(), namespace: "pay".into(), name: "db-0".into(), uid: Some("u".into()) };
+        let target = Target {
+            cluster: ClusterId(0),
+            resource: Kind::Pod.into(),
+            namespace: "pay".into(),
+            name: "db-0".into(),
+            uid: Some("u".into()),
+        };
         let step = Step::new("evict", &target, Act::evict(Some(0)));
         let write = request(&step, Some(0), false);
         assert_eq!(write.path, "/api/v1/namespaces/pay/pods/db-0/eviction");

@@ -34,12 +34,14 @@ impl Run {
                     None => Far::Not("the pods are not seen".to_owned()),
                 },
                 Wait::AlertGone { alert } => Far::Never(format!("alerts are not read yet: {alert}")),
-                Wait::Gone | Wait::RolledOut | Wait::Scaled { .. } | Wait::Ready | Wait::Seconds { .. } => match client.get_json(&step.target.path()).await {
-                    Ok(live) => looked(wait, step, &live),
-                    Err(ClientError::NotFound { .. }) if *wait == Wait::Gone => Far::There,
-                    Err(ClientError::NotFound { .. }) => Far::Never("it is gone".to_owned()),
-                    Err(e) => Far::Not(e.reason()),
-                },
+                Wait::Gone | Wait::RolledOut | Wait::Scaled { .. } | Wait::Ready | Wait::Seconds { .. } => {
+                    match client.get_json(&step.target.path()).await {
+                        Ok(live) => looked(wait, step, &live),
+                        Err(ClientError::NotFound { .. }) if *wait == Wait::Gone => Far::There,
+                        Err(ClientError::NotFound { .. }) => Far::Never("it is gone".to_owned()),
+                        Err(e) => Far::Not(e.reason()),
+                    }
+                }
             };
             match far {
                 Far::There => return Ok("so it is".to_owned()),
@@ -129,7 +131,8 @@ pub fn rolled_out(live: &Value) -> Far {
             }
         }
         "DaemonSet" => {
-            let (wanted, updated, available) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"), status("numberAvailable"));
+            let (wanted, updated, available) =
+                (status("desiredNumberScheduled"), status("updatedNumberScheduled"), status("numberAvailable"));
             if updated < wanted {
                 Far::Not(format!("{updated} of {wanted} updated"))
             } else if available < wanted {
@@ -174,11 +177,16 @@ mod tests {
 
     #[test]
     fn a_rollout_ends_when_all_is_new_and_available() {
-        let deployment = |status: Value| rolled_out(&json!({"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 3}, "status": status}));
+        let deployment = |status: Value| {
+            rolled_out(&json!({"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 3}, "status": status}))
+        };
         let not = |text: &str| Far::Not(text.to_owned());
         assert_eq!(deployment(json!({"observedGeneration": 1})), not("the controller has not seen the change yet"));
         assert_eq!(deployment(json!({"observedGeneration": 2, "updatedReplicas": 1})), not("1 of 3 updated"));
-        assert_eq!(deployment(json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 4})), not("1 old replicas are still there"));
+        assert_eq!(
+            deployment(json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 4})),
+            not("1 old replicas are still there")
+        );
         assert_eq!(
             deployment(json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 3, "availableReplicas": 2})),
             not("2 of 3 available")
@@ -202,7 +210,8 @@ mod tests {
     fn jobs_end_well_or_not() {
         let job = |kind: &str| ready(&json!({"kind": "Job", "status": {"conditions": [{"type": kind, "status": "True", "reason": "r"}]}}));
         assert_eq!((job("Complete"), job("Failed")), (Far::There, Far::Never("the Job failed: r".to_owned())));
-        let node = json!({"kind": "Node", "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]}});
+        let node =
+            json!({"kind": "Node", "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]}});
         assert_eq!(ready(&node), Far::Not("not Ready: NodeStatusUnknown".to_owned()));
     }
 }

@@ -99,7 +99,9 @@ impl Run {
             }
             Some(_) if reached => Err(Seen::Ended(Ok(if doubt.is_some() { "done, as was seen" } else { "was so already" }.to_owned()))),
             Some(why) => Err(Seen::Ended(Err((Why::Blocked, why)))),
-            None if doubt.is_some() && write.method == Method::Post && step.changes.is_empty() => Err(Seen::Ended(Ok("created".to_owned()))),
+            None if doubt.is_some() && write.method == Method::Post && step.changes.is_empty() => {
+                Err(Seen::Ended(Ok("created".to_owned())))
+            }
             None => Ok(Some(live)),
         }
     }
@@ -129,7 +131,9 @@ fn with_version(write: &Write, step: &Step, live: Option<&Value>) -> Write {
     let version = live.and_then(|l| l["metadata"]["resourceVersion"].as_str()).filter(|_| !step.changes.is_empty());
     if let Some(version) = version {
         match write.method {
-            Method::MergePatch | Method::StrategicPatch if write.body.is_object() && write.body["metadata"]["resourceVersion"].is_null() => {
+            Method::MergePatch | Method::StrategicPatch
+                if write.body.is_object() && write.body["metadata"]["resourceVersion"].is_null() =>
+            {
                 write.body["metadata"]["resourceVersion"] = version.into();
             }
             Method::JsonPatch => {

@@ -22,9 +22,7 @@ async fn nothing_but_get_and_the_reviews_leaves_it() {
         path if path.ends_with("rulesreviews") => {
             reply(201, r#"{"status":{"resourceRules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]}}"#)
         }
-        path if path.ends_with("selfsubjectreviews") => {
-            reply(201, r#"{"status":{"userInfo":{"username":"jane","groups":["ops"]}}}"#)
-        }
+        path if path.ends_with("selfsubjectreviews") => reply(201, r#"{"status":{"userInfo":{"username":"jane","groups":["ops"]}}}"#),
         _ => reply(200, "{}"),
     })
     .await;

@@ -145,7 +145,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// A twentieth of the real ones.
 fn fast() -> Timing {
     let ms = Duration::from_millis;
-    Timing { quiet: ms(250), probe: ms(200), latency: ms(600), stale: ms(600), unreachable: ms(2250), refused: ms(150), again: ms(50), again_most: ms(300) }
+    Timing {
+        quiet: ms(250),
+        probe: ms(200),
+        latency: ms(600),
+        stale: ms(600),
+        unreachable: ms(2250),
+        refused: ms(150),
+        again: ms(50),
+        again_most: ms(300),
+    }
 }
 
 fn follow(target: Target, kinds: &[Kind]) -> (Handle, mpsc::Receiver<Batch>) {

@@ -186,7 +186,11 @@ impl Health {
         let from = self.since();
         let failed = self.failed.as_ref().map(|(at, _)| *at);
         let (refused, quiet) = (failed.map(|at| at + self.timing.refused), failed.map(|at| at + self.timing.quiet));
-        [Some(from + self.timing.stale), Some(from + self.timing.unreachable), refused, quiet].into_iter().flatten().filter(|at| *at > now).min()
+        [Some(from + self.timing.stale), Some(from + self.timing.unreachable), refused, quiet]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 }
 

@@ -1,0 +1,120 @@
+//! From a request to a job: plans with facts fetched as they are asked for, preflight, and the executor beside the loop. The same for
+//! the cockpit and the command line.
+
+use super::{Fleet, now};
+use crate::action::{
+    Confirmed, Executor, Facts, Past, Preview, Request, Snapshot, Stop, execute, new_job_id, plan, preflight, remaining, undo,
+};
+use crate::model::{Actor, Control, JobId, Outcome, Plan, Progress};
+use crate::state::StateDir;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Rounds of facts at most: a verb that still asks then asks for ever.
+const ROUNDS: usize = 8;
+
+/// What is to be planned.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    Act(Request),
+    /// Taking a job back.
+    Undo(Box<Past>),
+    /// Going on with one.
+    Resume(Box<Past>),
+}
+
+impl Wanted {
+    /// The job that the new one goes on with.
+    pub fn resumes(&self) -> Option<JobId> {
+        match self {
+            Self::Resume(past) => Some(past.id.clone()),
+            _ => None,
+        }
+    }
+
+    /// One try with what is known.
+    ///
+    /// # Errors
+    /// What is missing, or why it cannot be done.
+    pub fn plan(&self, fleet: &Fleet, facts: &Facts) -> Result<Plan, Stop> {
+        let snapshot = Snapshot { store: &fleet.store, facts, now: now() };
+        match self {
+            Self::Act(request) => plan(&snapshot, request),
+            Self::Undo(past) => undo(past, &snapshot),
+            Self::Resume(past) => remaining(past, &snapshot),
+        }
+    }
+}
+
+/// Plans and checks, while the clusters go on being followed.
+///
+/// # Errors
+/// Why it cannot be done.
+pub async fn prepare(fleet: &mut Fleet, wanted: &Wanted, waiting: bool) -> Result<Preview, Stop> {
+    let mut facts = Facts::default();
+    for _ in 0..ROUNDS {
+        match wanted.plan(fleet, &facts) {
+            Ok(mut plan) => {
+                if !waiting {
+                    plan.without_waiting();
+                }
+                let clients = fleet.clients();
+                let gate = fleet.guardrails.gate(&plan, now());
+                let checked = fleet.alongside(async { preflight(&plan, &clients).await }).await;
+                return Ok(Preview::new(plan, checked, gate));
+            }
+            Err(Stop::Needs(needs)) => {
+                let clients = fleet.clients();
+                facts = fleet
+                    .alongside(async move {
+                        facts.fetch(needs, &clients).await;
+                        facts
+                    })
+                    .await;
+            }
+            Err(refuse) => return Err(refuse),
+        }
+    }
+    Err(Stop::refuse("failed", "the plan asks for more and more"))
+}
+
+/// A job that was started.
+pub struct Started {
+    pub id: JobId,
+    pub control: watch::Sender<Control>,
+    pub task: JoinHandle<Outcome>,
+}
+
+/// Begins to carry out a confirmed plan. Needs a tokio runtime.
+pub fn start(
+    fleet: &Fleet,
+    state: &StateDir,
+    confirmed: Confirmed,
+    resumes: Option<JobId>,
+    actor: Actor,
+    progress: mpsc::UnboundedSender<Progress>,
+) -> Started {
+    let (control, told) = watch::channel(Control::Run);
+    let id = new_job_id();
+    let executor =
+        Executor { state: state.clone(), actor, clients: fleet.clients(), sightings: fleet.sightings.clone(), progress, control: told };
+    let task = tokio::spawn(execute(confirmed, id.clone(), resumes, executor));
+    Started { id, control, task }
+}
+
+/// Who acts: the user and machine as the system has them, the connection as ssh has it, the users that the clusters see.
+pub fn actor(ui: &str, preview: &Preview) -> Actor {
+    let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let named = |id: &crate::model::ClusterId| preview.plan.clusters.iter().find(|c| c.id == *id).map(|c| c.name.clone());
+    Actor {
+        user: var("SUDO_USER")
+            .or_else(|| var("USER"))
+            .or_else(|| var("LOGNAME"))
+            .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        ssh_from: var("SSH_CONNECTION").and_then(|c| c.split(' ').next().map(str::to_owned)),
+        ui: ui.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cluster_users: preview.preflight.users.iter().filter_map(|(id, user)| Some((named(id)?, user.clone()))).collect(),
+    }
+}
