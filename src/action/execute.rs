@@ -119,7 +119,9 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
     run.lanes(usize::from(confirmed.parallel())).await;
     let outcome = run.conclude().await;
     drop(lock);
-    let _ = std::fs::remove_file(state.path(&lock_name(&id)));
+    for job in [Some(&id), resumes.as_ref()].into_iter().flatten() {
+        let _ = std::fs::remove_file(state.path(&lock_name(job)));
+    }
     let _ = run.progress.send(Progress::State { job: id, state: JobState::Ended(outcome) });
     outcome
 }

@@ -260,3 +260,130 @@ pub fn confirm(preview: &Preview, said: &Confirmation) -> Result<Confirmed, Refu
     };
     Ok(Confirmed { plan: preview.plan.clone(), parallel: preview.gate.parallel, how, reason: reason.map(str::to_owned) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{Check, Finding, Preflight};
+    use crate::model::{Args, Kind, PlanCluster, Step};
+    use std::path::Path;
+
+    /// 2026-03-02 12:00Z, a Monday.
+    const MONDAY: i64 = 1_772_452_800;
+
+    /// Clusters 0 `prod eu`, 1 `stage`, 2 `bare` without a tier.
+    fn rails(config: &str) -> (Guardrails, Vec<Diag>) {
+        let loaded = Config::parse(config, Path::new("test.toml"));
+        let clusters = [("prod eu", Some(Tier::Production)), ("stage", Some(Tier::Staging)), ("bare", None)];
+        let clusters = clusters.into_iter().enumerate();
+        Guardrails::of(&loaded.config, clusters.map(|(n, (name, tier))| (ClusterId(u16::try_from(n).unwrap()), name, tier, None)))
+    }
+
+    fn plan(verb: VerbId, clusters: &[u16], names: &[&str]) -> Plan {
+        let mut plan = Plan::new(verb, &Args::default(), "x");
+        for cluster in clusters {
+            let name = ["prod eu", "stage", "bare"][usize::from(*cluster)].to_owned();
+            let (id, context, server) = (ClusterId(*cluster), String::new(), String::new());
+            plan.clusters.push(PlanCluster { id, name, context, server, uid: None });
+            for name in names {
+                let (namespace, name) = ("pay".to_owned(), (*name).to_owned());
+                plan.targets.push(Target { cluster: id, resource: Kind::Deployment.into(), namespace, name, uid: None });
+            }
+        }
+        plan.parallel = 5;
+        plan
+    }
+
+    fn preview(rails: &Guardrails, plan: Plan) -> Preview {
+        let gate = rails.gate(&plan, MONDAY);
+        Preview::new(plan, Preflight::default(), gate)
+    }
+
+    fn said(preview: &Preview) -> Confirmation {
+        Confirmation { hash: preview.hash.clone(), ..Confirmation::default() }
+    }
+
+    #[test]
+    fn production_asks_for_the_name_and_in_bulk_for_the_number_too() {
+        let (rails, diags) = rails("");
+        assert!(diags.is_empty());
+        let one = preview(&rails, plan(VerbId::Restart, &[0], &["a"]));
+        assert_eq!((&one.gate.ask, one.gate.parallel), (&Ask::Typed("prod eu".into()), 1));
+        assert!(matches!(confirm(&one, &Confirmation { yes: true, ..said(&one) }), Err(Refused::NotConfirmed(_))));
+        let mistyped = confirm(&one, &Confirmation { typed: Some("prod us".into()), ..said(&one) }).unwrap_err();
+        assert_eq!(mistyped.to_string(), "\"prod us\" is not \"prod eu\"");
+        assert_eq!(confirm(&one, &Confirmation { typed: Some(" prod  eu ".into()), ..said(&one) }).unwrap().how(), "typed");
+        let bulk = preview(&rails, plan(VerbId::Restart, &[0, 1], &["a", "b"]));
+        assert_eq!(bulk.gate.ask, Ask::Typed("prod eu 4".into()), "the strictest of all clusters");
+        assert!(confirm(&bulk, &Confirmation { typed: Some("prod eu".into()), ..said(&bulk) }).is_err());
+    }
+
+    #[test]
+    fn elsewhere_y_is_enough_unless_it_cannot_be_taken_back() {
+        let (rails, _) = rails("");
+        let stage = preview(&rails, plan(VerbId::Restart, &[1], &["a"]));
+        assert_eq!((&stage.gate.ask, stage.gate.parallel), (&Ask::Yes, 5));
+        assert!(confirm(&stage, &said(&stage)).is_err(), "nothing was said");
+        assert_eq!(confirm(&stage, &Confirmation { yes: true, flag: true, ..said(&stage) }).unwrap().how(), "flag");
+        assert_eq!(preview(&rails, plan(VerbId::Delete, &[1], &["a"])).gate.ask, Ask::Yes);
+        assert_eq!(preview(&rails, plan(VerbId::Restart, &[2], &["a"])).gate.ask, Ask::Yes);
+        assert_eq!(
+            preview(&rails, plan(VerbId::Delete, &[2], &["a"])).gate.ask,
+            Ask::Typed("bare".into()),
+            "no tier, and it is gone for good"
+        );
+    }
+
+    #[test]
+    fn what_is_denied_or_outside_the_window_no_word_allows() {
+        let (rails, diags) = rails("[tiers.staging]\ndeny = [\"restart deployment/core-*\"]\nwindow = [\"Tue-Fri 08:00-18:00\"]\n");
+        assert!(diags.is_empty(), "{diags:?}");
+        let refusals = |verb, names: &[&str]| preview(&rails, plan(verb, &[1], names)).gate.refusals;
+        assert_eq!(
+            refusals(VerbId::Restart, &["a", "core-x"]),
+            [
+                "stage: outside its window, Tue-Fri 08:00-18:00 UTC",
+                "stage: tier staging denies `restart deployment/core-*` (deployment pay/core-x)"
+            ]
+        );
+        assert_eq!(refusals(VerbId::Scale, &["core-x"]).len(), 1);
+        let refused = preview(&rails, plan(VerbId::Restart, &[1], &["core-x"]));
+        assert!(matches!(confirm(&refused, &Confirmation { yes: true, ..said(&refused) }), Err(Refused::Forbidden(_))));
+    }
+
+    #[test]
+    fn a_rule_that_names_no_verb_locks_its_tier() {
+        let (rails, diags) = rails("[tiers.production]\ndeny = [\"drian node/*\"]\n");
+        assert_eq!(diags.len(), 1, "{diags:?}");
+        assert!(rails.get(ClusterId(0)).unwrap().read_only.as_ref().unwrap().contains("did you mean `drain`?"));
+        assert_eq!(rails.get(ClusterId(1)).unwrap().read_only, None);
+        assert!(preview(&rails, plan(VerbId::Restart, &[0], &["a"])).gate.refusals[0].starts_with("prod eu is read-only: "));
+    }
+
+    #[test]
+    fn a_reason_the_shown_plan_and_a_clean_preflight_are_needed() {
+        let (rails, _) = rails("[tiers.staging]\nreason = \"required\"\n");
+        let mut stage = preview(&rails, plan(VerbId::Restart, &[1], &["a"]));
+        let yes = Confirmation { yes: true, ..said(&stage) };
+        assert_eq!(confirm(&stage, &yes).unwrap_err(), Refused::NoReason);
+        let yes = Confirmation { reason: Some("INC-7".into()), ..yes };
+        assert_eq!(confirm(&stage, &yes).unwrap().reason(), Some("INC-7"));
+        assert_eq!(confirm(&stage, &Confirmation { hash: "other".into(), ..yes.clone() }).unwrap_err(), Refused::OtherPlan);
+        let mut found = |finding| {
+            stage.preflight.checks = vec![Check { cluster: ClusterId(1), text: "dry run".into(), finding, warnings: vec![] }];
+            confirm(&stage, &yes).err()
+        };
+        assert!(matches!(found(Finding::Drifted("moved".into())), Some(Refused::Drifted(_))));
+        assert!(matches!(found(Finding::Forbidden("no".into())), Some(Refused::Forbidden(_))));
+        assert_eq!(found(Finding::Unknown("webhook".into())), None, "what cannot be told keeps nobody");
+    }
+
+    #[test]
+    fn denied_steps_count_as_well_as_named_objects() {
+        let (rails, _) = rails("[tiers.staging]\ndeny = [\"* pod/db-*\"]\n");
+        let mut drain = plan(VerbId::Drain, &[1], &["a"]);
+        let pod = Target { resource: Kind::Pod.into(), name: "db-0".into(), ..drain.targets[0].clone() };
+        drain.steps.push(Step::new("evict", &pod, crate::model::Act::evict(None)));
+        assert_eq!(rails.gate(&drain, MONDAY).refusals.len(), 1);
+    }
+}

@@ -1,7 +1,7 @@
 //! Taking a job back, and going on with one: plans made from the audit log, previewed and confirmed like any other.
 
-use super::{Past, Snapshot, Stop};
-use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, UndoKind};
+use super::{Past, Request, Snapshot, Stop};
+use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, UndoKind, VerbId};
 
 /// The plan that takes back what was done of a job, last step first.
 ///
@@ -84,6 +84,9 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     if let Some(by) = &past.followed_by {
         return Err(refuse(format!("job {} was followed by {by} already", past.id)));
     }
+    if past.plan.verb == VerbId::Drain {
+        return drained(past, snapshot);
+    }
     let mut plan = past.plan.clone();
     let left = |at: &usize| !matches!(past.steps.get(at), Some(StepState::Done(_)));
     plan.steps = past.plan.steps.iter().enumerate().filter(|(at, _)| left(at)).map(|(_, s)| s.clone()).collect();
@@ -99,6 +102,18 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     for target in &mut plan.targets {
         target.cluster = here(past, target.cluster, snapshot)?;
     }
+    plan.title = format!("resume: {}", past.plan.title);
+    Ok(plan)
+}
+
+/// A drain goes on with what is on its nodes now: others may have come, and what is gone needs no second look.
+fn drained(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
+    let mut targets = past.plan.targets.clone();
+    for target in &mut targets {
+        target.cluster = here(past, target.cluster, snapshot)?;
+    }
+    let request = Request { verb: past.plan.verb, targets, args: past.plan.args.clone(), documents: Vec::new() };
+    let mut plan = super::plan(snapshot, &request)?;
     plan.title = format!("resume: {}", past.plan.title);
     Ok(plan)
 }
