@@ -135,6 +135,16 @@ fn run(pods: usize) {
     say("key to encoded frame, 120x40, cursor", pods, keys);
     bytes.sort_unstable();
     println!("{:<44} {pods:>7} pods   p50 {:>6} bytes", "a key's frame", bytes[bytes.len() / 2]);
+    let scrolls = timed(2000.min(pods / 2), |_| {
+        c.key('j');
+        c.draw();
+    });
+    say("key to encoded frame, 120x40, scroll", pods, scrolls[40..].to_vec());
+    let draws = timed(1000, |_| {
+        let world = World { store: &c.store, engine: &c.engine, now: NOW };
+        view::draw(&Draw { world, app: &c.app, theme: &c.theme, glyphs: Glyphs::of(false) }, c.writer.start());
+    });
+    say("of that, drawing", pods, draws);
     // One frame's worth of 500 updates a second at ten frames a second.
     let mut version = 0;
     let updates = timed(200, |i| {

@@ -44,7 +44,17 @@ impl Draw<'_> {
         if max == 0 || !buf.area.contains((x, y).into()) {
             return x;
         }
-        buf.set_stringn(x, y, text, usize::from(max), self.role(role)).0
+        let style = self.role(role);
+        if !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return buf.set_stringn(x, y, text, usize::from(max), style).0;
+        }
+        // Most text is plain: a cell a byte, without a look at graphemes.
+        let n = text.len().min(usize::from(max)).min(usize::from(buf.area.right() - x));
+        let at = buf.index_of(x, y);
+        for (i, cell) in buf.content[at..at + n].iter_mut().enumerate() {
+            cell.set_symbol(&text[i..=i]).set_style(style);
+        }
+        x + n as u16
     }
 
     /// A horizontal rule with a title in it, and one at its right end.

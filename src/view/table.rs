@@ -8,6 +8,7 @@ use crate::table::{Align, Column, Row, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use std::borrow::Cow;
 
 /// Columns that stay at the left while the others scroll.
 const ANCHORED: [&str; 4] = ["cluster", "namespace", "kind", "name"];
@@ -239,10 +240,13 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             let (value, text) = (&cells[i][n], &texts[i][n]);
             // Names differ at their ends, sentences at their beginnings.
             let shorten = if p.column.max > 63 { cut } else { elide };
-            let mut text = shorten(text, usize::from(p.width), d.glyphs.ellipsis);
-            if old && p.column.id == ANCHORED[0] && !clusters {
-                text = format!("{}?", elide(&texts[i][n], usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis));
-            }
+            let text = if old && p.column.id == ANCHORED[0] && !clusters {
+                format!("{}?", elide(text, usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis)).into()
+            } else if width(text) <= usize::from(p.width) {
+                Cow::Borrowed(text.as_str())
+            } else {
+                shorten(text, usize::from(p.width), d.glyphs.ellipsis).into()
+            };
             let role = match p.column.severity.map(|f| f(&ctx, row, value)) {
                 _ if old => Role::Stale,
                 Some(Tone::Plain) | None if p.column.id == "name" && worst.fault() => tone(worst),

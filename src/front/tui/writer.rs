@@ -17,7 +17,7 @@ use ratatui::layout::{Position, Rect, Size};
 use ratatui::style::{Color, Modifier};
 
 use motion::At;
-use pen::{Pen, is_plain_blank};
+use pen::{Pen, VISIBLE_ON_BLANK, is_plain_blank};
 use scroll::Scroll;
 
 /// Frames longer than this many bytes are bracketed by synchronized output, where it is on.
@@ -26,9 +26,8 @@ const SYNC_FROM: usize = 4096;
 const ERASE_RUN: usize = 10;
 /// Unchanged cells that are looked at as a way to the next change.
 const GAP: u16 = 16;
-/// Frames or rows of fewer bytes are not tried another way.
+/// Rows of fewer bytes are not tried another way.
 const TRY_ROW: usize = 16;
-const TRY_SCROLL: usize = 64;
 
 /// What the terminal shows, what it should show, and where its cursor and attributes are.
 #[derive(Debug)]
@@ -36,6 +35,8 @@ pub struct Writer<W> {
     out: W,
     screen: Buffer,
     next: Buffer,
+    /// `next` holds the frame before the last: it is of no use but for its memory.
+    spent: bool,
     term: Term,
     frame: Vec<u8>,
     /// The terminal shows something else than `screen` says: everything is painted.
@@ -62,6 +63,7 @@ impl<W: io::Write> Writer<W> {
             out,
             screen: empty.clone(),
             next: empty,
+            spent: false,
             term: Term { at: At::Unknown, pen: Pen::DEFAULT },
             frame: Vec::new(),
             stale: true,
@@ -87,6 +89,7 @@ impl<W: io::Write> Writer<W> {
         let empty = Buffer::empty(Rect::new(0, 0, size.width, size.height));
         self.screen = empty.clone();
         self.next = empty;
+        self.spent = false;
         self.stale = true;
     }
 
@@ -98,6 +101,7 @@ impl<W: io::Write> Writer<W> {
     /// An empty buffer to draw the next frame into; then `encode` or `present`.
     pub fn start(&mut self) -> &mut Buffer {
         self.next.reset();
+        self.spent = false;
         &mut self.next
     }
 
@@ -115,6 +119,7 @@ impl<W: io::Write> Writer<W> {
     /// The terminal counts as showing it from here on: who does not write the bytes calls `redraw`.
     pub fn encode(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
+        self.unspend();
         if self.stale {
             self.screen.reset();
             self.term = Term { at: At::Cell((0, 0).into()), pen: Pen::DEFAULT };
@@ -129,7 +134,15 @@ impl<W: io::Write> Writer<W> {
             out.splice(start..start, *b"\x1b[?2026h");
             out.extend_from_slice(b"\x1b[?2026l");
         }
-        self.screen.content.clone_from(&self.next.content);
+        std::mem::swap(&mut self.screen, &mut self.next);
+        self.spent = true;
+    }
+
+    /// For who draws on what was there and does not `start` anew.
+    fn unspend(&mut self) {
+        if std::mem::take(&mut self.spent) {
+            self.next.content.clone_from(&self.screen.content);
+        }
     }
 
     /// Writes the frame that was drawn, and `tail` after it if there was anything to write. Returns the bytes of the frame.
@@ -151,26 +164,28 @@ impl<W: io::Write> Writer<W> {
     }
 
     fn encode_cells(&mut self, out: &mut Vec<u8>) {
-        let start = out.len();
+        let changed = changed_rows(&self.screen, &self.next);
         let before = self.term;
-        paint(&self.screen, &self.next, self.bce, &mut self.term, out);
-        if out.len() - start < TRY_SCROLL {
-            return;
-        }
-        let Some(scroll) = Scroll::find(&self.screen, &self.next) else {
+        let start = out.len();
+        // What moved is looked for first: the frame of a table that scrolls is long without it, and need not be written out.
+        let Some(scroll) = Scroll::find(&self.screen, &self.next, &changed) else {
+            paint(&self.screen, &self.next, self.bce, &changed, usize::MAX, &mut self.term, out);
             return;
         };
-        let mut scrolled = Vec::with_capacity(out.len() - start);
         let mut term = before;
         // The rows that come into view are erased: with the default background, and no attribute that shows.
-        term.set_pen(term.pen.erasing(Color::Reset), &mut scrolled);
-        term.at = scroll.write(self.next.area.height, &mut scrolled);
+        term.set_pen(term.pen.erasing(Color::Reset), out);
+        term.at = scroll.write(self.next.area.height, out);
         let mut screen = self.screen.clone();
         scroll.apply(&mut screen);
-        paint(&screen, &self.next, self.bce, &mut term, &mut scrolled);
-        if scrolled.len() < out.len() - start {
+        paint(&screen, &self.next, self.bce, &changed_rows(&screen, &self.next), usize::MAX, &mut term, out);
+        let most = out.len() - start;
+        let mut plain = Vec::with_capacity(most);
+        self.term = before;
+        if paint(&self.screen, &self.next, self.bce, &changed, most, &mut self.term, &mut plain) {
             out.truncate(start);
-            out.append(&mut scrolled);
+            out.append(&mut plain);
+        } else {
             self.term = term;
         }
     }
@@ -194,6 +209,7 @@ impl<W: io::Write> Backend for Writer<W> {
     type Error = io::Error;
 
     fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
+        self.unspend();
         // ratatui may send the cells that a wide glyph of the same pass covers: the glyph stands.
         let mut covered = (Position::ORIGIN, 0);
         for (x, y, cell) in content {
@@ -235,6 +251,7 @@ impl<W: io::Write> Backend for Writer<W> {
 
     fn clear(&mut self) -> io::Result<()> {
         self.next.reset();
+        self.spent = false;
         self.stale = true;
         Ok(())
     }
@@ -320,6 +337,14 @@ fn normalise(next: &mut Buffer, screen: &Buffer) {
         while x < row.len() {
             let rest = row.len() - x;
             let cell = &mut row[x];
+            if cell.diff_option == CellDiffOption::None
+                && let [glyph @ b' '..=b'~'] = cell.symbol().as_bytes()
+            {
+                let blank = *glyph == b' ';
+                simplify(cell, blank);
+                x += 1;
+                continue;
+            }
             if cell.diff_option != CellDiffOption::None {
                 if cell.diff_option == CellDiffOption::Skip {
                     let keep = shown[x].symbol().cell_width() == 1 && !shown.get(x + 1).is_some_and(|c| c.symbol().is_empty());
@@ -336,13 +361,8 @@ fn normalise(next: &mut Buffer, screen: &Buffer) {
             if covers == 0 || covers > rest {
                 cell.set_symbol(" ");
             }
-            if !cell.modifier.contains(Modifier::UNDERLINED) {
-                cell.underline_color = Color::Reset;
-            }
-            if is_plain_blank(cell) {
-                cell.fg = Color::Reset;
-                cell.modifier = Modifier::empty();
-            }
+            let blank = cell.symbol() == " ";
+            simplify(cell, blank);
             let head = cell.clone();
             let covers = if covers > rest { 1 } else { covers.max(1) };
             for cell in &mut row[x + 1..x + covers] {
@@ -354,8 +374,40 @@ fn normalise(next: &mut Buffer, screen: &Buffer) {
     }
 }
 
+/// Takes away what does not show on the cell, which holds a blank or a glyph.
+fn simplify(cell: &mut Cell, blank: bool) {
+    if !cell.modifier.contains(Modifier::UNDERLINED) {
+        cell.underline_color = Color::Reset;
+    }
+    if blank && !cell.modifier.intersects(VISIBLE_ON_BLANK) {
+        cell.fg = Color::Reset;
+        cell.modifier = Modifier::empty();
+    }
+}
+
+/// Whether two normalised cells are the same: as `==`, which compares the symbols first and by a call.
+fn same(a: &Cell, b: &Cell) -> bool {
+    let (x, y) = (a.symbol().as_bytes(), b.symbol().as_bytes());
+    let symbols = match (x, y) {
+        ([x], [y]) => x == y,
+        _ => x == y,
+    };
+    symbols && a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier && a.underline_color == b.underline_color
+}
+
+/// The rows that differ.
+fn changed_rows(screen: &Buffer, next: &Buffer) -> Vec<usize> {
+    let width = usize::from(next.area.width).max(1);
+    let differ = |(old, new): (&[Cell], &[Cell])| old.iter().zip(new).any(|(old, new)| !same(old, new));
+    let rows = screen.content.chunks(width).zip(next.content.chunks(width)).enumerate();
+    rows.filter_map(|(y, pair)| differ(pair).then_some(y)).collect()
+}
+
 /// Whether every terminal agrees how far the cursor moves by writing `cell` (which may be covered by a wide one).
 fn is_certain(cell: &Cell) -> bool {
+    if let [_] = cell.symbol().as_bytes() {
+        return true;
+    }
     let mut chars = cell.symbol().chars();
     let Some(first) = chars.next() else {
         return true;
@@ -377,53 +429,62 @@ fn is_certain(cell: &Cell) -> bool {
     }
 }
 
-fn paint(screen: &Buffer, next: &Buffer, bce: bool, term: &mut Term, out: &mut Vec<u8>) {
+/// Writes the rows that changed. Gives up, and says so, when that takes more than `most` bytes.
+fn paint(screen: &Buffer, next: &Buffer, bce: bool, changed: &[usize], most: usize, term: &mut Term, out: &mut Vec<u8>) -> bool {
     let width = usize::from(next.area.width).max(1);
-    for (y, (old, new)) in screen.content.chunks(width).zip(next.content.chunks(width)).enumerate() {
-        let Some(first) = old.iter().zip(new).position(|(old, new)| old != new) else {
-            continue;
-        };
-        let (start, before, y) = (out.len(), *term, y as u16);
-        paint_row(old, new, y, bce, term, out);
+    let mut erased = Vec::new();
+    for y in changed {
+        let (old, new) = (&screen.content[y * width..(y + 1) * width], &next.content[y * width..(y + 1) * width]);
+        let (start, before, y) = (out.len(), *term, *y as u16);
+        paint_row(|x| &old[x], new, y, bce, usize::MAX, term, out);
+        if out.len() > most {
+            return false;
+        }
         let bg = new.last().filter(|cell| is_plain_blank(cell)).map_or(Color::Reset, |cell| cell.bg);
-        if out.len() - start < TRY_ROW || !(bce || bg == Color::Reset) {
+        let plain = out.len() - start;
+        if plain < TRY_ROW || !(bce || bg == Color::Reset) {
             continue;
         }
         // A row with many blanks is shorter when it is erased first.
-        let mut erased = Vec::with_capacity(out.len() - start);
+        let Some(first) = old.iter().zip(new).position(|(old, new)| !same(old, new)) else { continue };
+        let glyphs: usize = new[first..].iter().filter(|cell| cell.symbol() != " ").map(|cell| cell.symbol().len()).sum();
+        if glyphs >= plain {
+            continue;
+        }
+        erased.clear();
         let mut other = before;
         other.go(Position { x: first as u16, y }, &mut erased);
         other.erase_with(bg, &mut erased);
         erased.extend_from_slice(b"\x1b[K");
         let mut blank = Cell::EMPTY;
         blank.set_bg(bg);
-        let mut cleared = old.to_vec();
-        cleared[first..].fill(blank);
-        paint_row(&cleared, new, y, bce, &mut other, &mut erased);
-        if erased.len() < out.len() - start {
+        paint_row(|x| if x < first { &old[x] } else { &blank }, new, y, bce, plain, &mut other, &mut erased);
+        if erased.len() < plain {
             out.truncate(start);
-            out.append(&mut erased);
+            out.extend_from_slice(&erased);
             *term = other;
         }
     }
+    true
 }
 
-fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out: &mut Vec<u8>) {
+/// Writes what differs in a row; stops where that is `most` bytes already.
+fn paint_row<'a>(old: impl Fn(usize) -> &'a Cell, new: &[Cell], y: u16, bce: bool, most: usize, term: &mut Term, out: &mut Vec<u8>) {
     let width = new.len();
-    let Some(last) = old.iter().zip(new).rposition(|(old, new)| old != new) else {
+    let Some(last) = (0..width).rposition(|x| !same(old(x), &new[x])) else {
         return;
     };
     let mut stop = last + 1;
-    let tail = new[width - 1].clone();
-    let tail_from = if is_plain_blank(&tail) { new.iter().rposition(|cell| *cell != tail).map_or(0, |x| x + 1) } else { width };
+    let tail = &new[width - 1];
+    let tail_from = if is_plain_blank(tail) { new.iter().rposition(|cell| !same(cell, tail)).map_or(0, |x| x + 1) } else { width };
     let can_erase = |cell: &Cell| is_plain_blank(cell) && (bce || cell.bg == Color::Reset);
     // Cells before this are written whatever was there.
     let mut doubtful = 0;
     let mut x = 0;
-    while x < stop {
+    while x < stop && out.len() < most {
         let cell = &new[x];
         let covers = 1 + new[x + 1..].iter().take_while(|cell| cell.symbol().is_empty()).count();
-        if x >= doubtful && old[x..x + covers] == new[x..x + covers] {
+        if x >= doubtful && (x..x + covers).all(|x| same(old(x), &new[x])) {
             x += covers;
             continue;
         }
@@ -433,11 +494,13 @@ fn paint_row(old: &[Cell], new: &[Cell], y: u16, bce: bool, term: &mut Term, out
             out.extend_from_slice(b"\x1b[K");
             return;
         }
-        let run = new[x..stop].iter().take_while(|other| *other == cell).count();
-        if run >= ERASE_RUN && can_erase(cell) {
-            motion::csi(run as u16, b'X', out);
-            x += run;
-            continue;
+        if can_erase(cell) {
+            let run = new[x..stop].iter().take_while(|other| same(other, cell)).count();
+            if run >= ERASE_RUN {
+                motion::csi(run as u16, b'X', out);
+                x += run;
+                continue;
+            }
         }
         if is_certain(cell) {
             out.extend_from_slice(cell.symbol().as_bytes());

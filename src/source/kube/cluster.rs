@@ -169,6 +169,8 @@ struct Supervisor {
     /// The last time that watchers were refused: twice within a minute is not a matter of a stale credential.
     refused_at: Option<Instant>,
     sent: Option<ConnectionState>,
+    /// The proof of life that the store knows of.
+    told: Option<Instant>,
     version: Option<String>,
     latency: Option<u32>,
     requests: (u64, usize),
@@ -207,6 +209,7 @@ impl Supervisor {
             attempt_at: Some(now),
             refused_at: None,
             sent: None,
+            told: None,
             version: None,
             latency: None,
             requests: (0, 0),
@@ -422,9 +425,6 @@ impl Supervisor {
             if self.latency.is_none_or(|old| old.abs_diff(millis) > (old / 4).max(10)) {
                 self.latency = Some(millis);
                 self.out.send(Delta::Latency(millis)).await?;
-            } else {
-                // The age of what is shown is told without a change on the screen.
-                self.out.send(Delta::Alive).await?;
             }
             self.used().await?;
         }
@@ -567,6 +567,12 @@ impl Supervisor {
         if !same {
             self.sent = Some(state.clone());
             self.out.send(Delta::State(state)).await?;
+        }
+        // The age of what is shown is told without a change on the screen: what comes from the server need not be one.
+        let again = self.source.timing.again;
+        if let Some(proof) = self.proof.last().filter(|at| self.told.is_none_or(|told| *at >= told + again)) {
+            self.told = Some(proof);
+            self.out.send(Delta::Alive).await?;
         }
         Ok(())
     }

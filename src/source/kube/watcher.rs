@@ -7,10 +7,11 @@ use super::escape;
 use super::health::Proof;
 use crate::client::{Backoff, ByteStream, ClientError, ReadClient};
 use crate::model::frame::{self, FrameError, ListDecoder, ListPart, WatchDecoder};
-use crate::model::{Batch, Change, ClusterId, Delta, Generation, Interner, Kind, Object, Str, decode_json, decode_proto};
+use crate::model::{Batch, Change, ClusterId, Delta, Generation, Interner, Kind, Object, Str, Uid, decode_json, decode_proto};
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -120,11 +121,12 @@ pub(super) struct Watcher {
     /// 403 in a row.
     refusals: u32,
     was_live: bool,
+    told: Told,
 }
 
 impl Watcher {
     pub fn new(scope: Scope) -> Self {
-        Self { scope, interner: Interner::default(), version: None, current: false, json: false, refusals: 0, was_live: false }
+        Self { scope, interner: Interner::default(), version: None, current: false, json: false, refusals: 0, was_live: false, told: Told::default() }
     }
 
     /// Lists and watches until the receiver is gone or the future is dropped, which is safe at any point.
@@ -217,6 +219,7 @@ impl Watcher {
 
     async fn list(&mut self, link: &Link) -> Result<(), Fault> {
         let mut list = Listing { rows: Rows::new(self.scope.kind), begun: false, version: String::new() };
+        self.told.clear();
         let path = self.scope.kind.path(self.scope.namespace.as_deref());
         let mut next = String::new();
         loop {
@@ -282,6 +285,7 @@ impl Watcher {
                     }
                     ListPart::Item(bytes) => {
                         let object = decode_proto(self.scope.kind, &bytes, &mut self.interner).map_err(unreadable)?;
+                        self.told.note(&object);
                         list.rows.push(&link.out, Change::Upsert(object)).await?;
                     }
                 }
@@ -307,6 +311,7 @@ impl Watcher {
         let page: Page = serde_json::from_slice(&whole).map_err(unreadable)?;
         for item in page.items.unwrap_or_default() {
             let object = decode_json(self.scope.kind, item.get().as_bytes(), &mut self.interner).map_err(unreadable)?;
+            self.told.note(&object);
             list.rows.push(&link.out, Change::Upsert(object)).await?;
         }
         if list.version.is_empty() {
@@ -343,8 +348,10 @@ impl Watcher {
                     any = true;
                     match event {
                         Event::Change(change, at) => {
-                            rows.pending.push(change);
                             version = at.or(version);
+                            if !self.told.already(&change, &rows.pending) {
+                                rows.pending.push(change);
+                            }
                         }
                         Event::Bookmark(at) => version = at.or(version),
                         Event::Error(error) => {
@@ -364,7 +371,10 @@ impl Watcher {
                 }
             }
             let some = !rows.pending.is_empty();
+            let told = self.told.of(&rows.pending);
             rows.flush(&link.out).await?;
+            // Not before: who is stopped while it waits goes on at the old version, and the same events come again.
+            self.told.extend(told);
             if let Some(version) = version.take() {
                 self.version = Some(version.to_string());
             }
@@ -381,6 +391,48 @@ impl Watcher {
             return Err(Fault::Client(ClientError::Unreachable { reason: "connection closed by the server".to_owned() }));
         }
         Ok(())
+    }
+}
+
+/// The nodes as they were handed on last. Kubelets report also that nothing has changed, and of a large cluster some do so
+/// all the time: that must not wake the core. Nodes are few, and these are shared with the store.
+#[derive(Default)]
+struct Told(HashMap<Uid, Object>);
+
+impl Told {
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+    fn note(&mut self, object: &Object) {
+        if object.kind() == Kind::Node {
+            self.0.insert(object.meta().uid, object.clone());
+        }
+    }
+    /// Whether the change says what was said, and nothing that is still pending said otherwise.
+    fn already(&self, change: &Change, pending: &[Change]) -> bool {
+        let Change::Upsert(object) = change else { return false };
+        let uid = object.meta().uid;
+        let concerns = |c: &Change| match c {
+            Change::Upsert(o) => o.meta().uid == uid,
+            Change::Delete(gone) => *gone == uid,
+        };
+        self.0.get(&uid).is_some_and(|told| told == object) && !pending.iter().any(concerns)
+    }
+    /// What has been said once these changes are.
+    fn of(&self, changes: &[Change]) -> Vec<Change> {
+        let node = |c: &&Change| match c {
+            Change::Upsert(o) => o.kind() == Kind::Node,
+            Change::Delete(uid) => self.0.contains_key(uid),
+        };
+        changes.iter().filter(node).cloned().collect()
+    }
+    fn extend(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Upsert(object) => self.note(&object),
+                Change::Delete(uid) => drop(self.0.remove(&uid)),
+            }
+        }
     }
 }
 

@@ -22,12 +22,16 @@ struct Rig {
 
 impl Rig {
     async fn new(answer: impl Fn(&Ask) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::of(Kind::Pod, answer).await
+    }
+
+    async fn of(kind: Kind, answer: impl Fn(&Ask) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let mock = Mock::start(answer).await;
         let (tx, batches) = mpsc::channel(16);
         let (notes_tx, notes) = mpsc::unbounded_channel();
         let out = Out { cluster: ClusterId(0), generation: Generation(1), tx };
         let link = Link { client: mock.client().await, out, notes: notes_tx, proof: Arc::new(Proof::new()) };
-        let task = tokio::spawn(async move { Watcher::new(Scope { kind: Kind::Pod, namespace: None }).run(&link).await });
+        let task = tokio::spawn(async move { Watcher::new(Scope { kind, namespace: None }).run(&link).await });
         Self { mock, batches, notes, rows: BTreeSet::new(), begun: 0, ended: 0, task }
     }
 
@@ -262,4 +266,58 @@ async fn a_burst_of_updates_is_few_batches() {
         }
     }
     assert!(batches < 60, "{batches} batches for 300 rows");
+}
+
+/// A node as its kubelet reports it; `version` and the heartbeat's time are all that differs between two reports.
+fn node(version: u64, cordoned: bool) -> serde_json::Value {
+    let time = format!("2026-03-01T02:{:02}:{:02}Z", version / 60 % 60, version % 60);
+    json!({ "metadata": { "name": "n", "uid": "uid-n", "resourceVersion": version.to_string() }, "spec": { "unschedulable": cordoned },
+        "status": { "conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": time, "lastTransitionTime": "2026-03-01T00:00:00Z" }] } })
+}
+
+#[tokio::test]
+async fn heartbeats_are_taken_note_of_and_not_handed_on() {
+    // What comes in one piece is handed on in one: there what is pending counts, and not what was handed on before.
+    let reports = [(101, false), (102, false), (103, true), (104, true), (105, false), (106, true), (107, false), (108, false)];
+    let lines = move |range: std::ops::Range<usize>| -> String {
+        reports[range].iter().map(|(v, c)| json!({ "type": "MODIFIED", "object": node(*v, *c) }).to_string() + "\n").collect()
+    };
+    let watches = AtomicUsize::new(0);
+    let mut rig = Rig::of(Kind::Node, move |ask| {
+        if ask.path != "/api/v1/nodes" {
+            return None;
+        }
+        if ask.accept == frame::MEDIA_TYPE {
+            return Some(Reply::status(406, "NotAcceptable", "only json"));
+        }
+        if !ask.watch() {
+            return Some(Reply::json(&json!({ "metadata": { "resourceVersion": "100" }, "items": [node(100, false)] })));
+        }
+        let watch = |range| Reply::new(200, "application/json", lines(range));
+        Some(match watches.fetch_add(1, Relaxed) {
+            0 => watch(0..2),
+            1 => watch(2..5),
+            2 => watch(5..7),
+            _ => watch(7..8).hang(),
+        })
+    })
+    .await;
+    let mut handed_on = Vec::new();
+    let versions = |rig: &Rig| -> Vec<String> {
+        rig.mock.asks("/api/v1/nodes").iter().filter(|a| a.watch()).filter_map(|a| a.get("resourceVersion").map(Into::into)).collect()
+    };
+    while handed_on.len() < 6 {
+        let Ok(Some(batch)) = timeout(Duration::from_secs(10), rig.batches.recv()).await else { panic!("{handed_on:?}") };
+        let Delta::Rows { changes, .. } = batch.delta else { continue };
+        for change in changes {
+            let Change::Upsert(Object::Node(node)) = change else { panic!("{change:?}") };
+            handed_on.push((node.meta.version, node.unschedulable));
+        }
+    }
+    assert_eq!(handed_on, [(100, false), (103, true), (104, true), (105, false), (106, true), (107, false)]);
+    while versions(&rig).len() < 4 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(versions(&rig), ["100", "102", "105", "107"], "the watch goes on from the last heartbeat");
+    assert!(timeout(Duration::from_millis(200), rig.batches.recv()).await.is_err(), "the last heartbeat wakes nobody");
 }

@@ -3,6 +3,7 @@
 use ratatui::buffer::{Buffer, Cell};
 
 use super::motion::{self, At};
+use super::same;
 
 /// Rows `top..=bottom` move by `by`: up when positive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,21 +17,25 @@ pub(super) struct Scroll {
 const WORTH: i64 = 24;
 
 impl Scroll {
-    /// The most useful scroll on the way from `screen` to `next` (same size), if there is one.
-    pub fn find(screen: &Buffer, next: &Buffer) -> Option<Self> {
+    /// The most useful scroll on the way from `screen` to `next` (same size, normalised), if there is one; `changed` are
+    /// the rows that differ, in order.
+    pub fn find(screen: &Buffer, next: &Buffer, changed: &[usize]) -> Option<Self> {
         let (old, new) = (rows(screen), rows(next));
         let height = new.len();
-        let by = most_voted_shift(&old, &new)?;
+        let by = most_voted_shift(&old, &new, changed)?;
         let shift = by.unsigned_abs() as usize;
         // Per row of `next`: cells saved when it comes from `shift` rows away, and when it starts out blank.
-        let here: Vec<i64> = (0..height).map(|y| differing(old[y], new[y])).collect();
+        let mut here = vec![0; height];
+        for y in changed {
+            here[*y] = differing(old[*y], new[*y]);
+        }
         let moved: Vec<i64> = (0..height)
             .map(|y| match source(y, by, height) {
                 Some(from) => here[y] - differing(old[from], new[y]),
                 None => i64::MIN / 4096,
             })
             .collect();
-        let blanked: Vec<i64> = (0..height).map(|y| here[y] - new[y].iter().filter(|c| **c != Cell::EMPTY).count() as i64).collect();
+        let blanked: Vec<i64> = (0..height).map(|y| here[y] - new[y].iter().filter(|c| !same(c, &Cell::EMPTY)).count() as i64).collect();
         let (moved, blanked) = (sums(&moved), sums(&blanked));
         let mut best: Option<(i64, usize, usize)> = None;
         for top in 0..height {
@@ -98,7 +103,7 @@ fn source(y: usize, by: i32, height: usize) -> Option<usize> {
 }
 
 fn differing(a: &[Cell], b: &[Cell]) -> i64 {
-    a.iter().zip(b).filter(|(a, b)| a != b).count() as i64
+    a.iter().zip(b).filter(|(a, b)| !same(a, b)).count() as i64
 }
 
 fn sums(gains: &[i64]) -> Vec<i64> {
@@ -111,18 +116,21 @@ fn sums(gains: &[i64]) -> Vec<i64> {
         .collect()
 }
 
-/// Every changed row votes for the distances to old rows with its text; colours have no say, because the cursor bar
-/// usually stays where it is while its row moves on.
-fn most_voted_shift(old: &[&[Cell]], new: &[&[Cell]]) -> Option<i32> {
+/// Every changed row votes for the distances to changed old rows with its text; colours have no say, because the cursor
+/// bar usually stays where it is while its row moves on.
+fn most_voted_shift(old: &[&[Cell]], new: &[&[Cell]], changed: &[usize]) -> Option<i32> {
+    if changed.len() < 2 {
+        return None;
+    }
     let height = new.len() as i32;
-    let texts: Vec<Option<u64>> = old.iter().map(|row| text(row)).collect();
+    let texts: Vec<(usize, Option<u64>)> = changed.iter().map(|y| (*y, text(old[*y]))).collect();
     let mut votes = vec![0u16; 2 * new.len()];
-    for (y, row) in new.iter().enumerate() {
-        let Some(wanted) = text(row).filter(|wanted| texts[y] != Some(*wanted)) else {
+    for (y, was) in &texts {
+        let Some(wanted) = text(new[*y]).filter(|wanted| *was != Some(*wanted)) else {
             continue;
         };
-        for (from, _) in texts.iter().enumerate().filter(|(_, text)| **text == Some(wanted)) {
-            votes[(from as i32 - y as i32 + height) as usize] += 1;
+        for (from, _) in texts.iter().filter(|(_, text)| *text == Some(wanted)) {
+            votes[(*from as i32 - *y as i32 + height) as usize] += 1;
         }
     }
     let (best, count) = votes.iter().enumerate().max_by_key(|(i, count)| (**count, -(*i as i32 - height).abs()))?;
@@ -159,7 +167,7 @@ mod tests {
         let at = |first: usize| frame((first..first + 8).map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(3)[i..i + 12].to_owned())));
         for (from, to, by) in [(0, 1, 1), (5, 3, -2), (4, 7, 3)] {
             let (mut screen, next) = (at(from), at(to));
-            let scroll = Scroll::find(&screen, &next).unwrap();
+            let scroll = Scroll::find(&screen, &next, &(0..10).collect::<Vec<_>>()).unwrap();
             assert_eq!(scroll, Scroll { top: 1, bottom: 8, by });
             let mut parser = vt100::Parser::new(10, 29, 0);
             let text: Vec<String> = rows(&screen).iter().map(|row| row.iter().map(Cell::symbol).collect()).collect();
@@ -178,7 +186,7 @@ mod tests {
     #[test]
     fn leaves_a_frame_alone_whose_rows_stay() {
         let at = |age: usize| frame((0..8).map(|i| format!("pod-{:<18}{:>6}", i * 7919, age + i)));
-        assert_eq!(Scroll::find(&at(0), &at(1)), None);
+        assert_eq!(Scroll::find(&at(0), &at(1), &(1..9).collect::<Vec<_>>()), None);
     }
 
     /// Guards against frames that come apart where an emulator leaves the cursor alone on `CSI r`.
