@@ -37,6 +37,7 @@ fn timing() -> Timing {
         latency: ms(1200),
         stale: ms(1200),
         unreachable: ms(3000),
+        refused: ms(300),
         again: ms(100),
         again_most: ms(500),
     }
