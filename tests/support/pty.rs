@@ -14,6 +14,8 @@ struct Shown {
     /// Everything that was ever written to the terminal.
     bytes: Vec<u8>,
     answered: usize,
+    /// Where in the bytes each frame ended.
+    frames: Vec<usize>,
 }
 
 pub struct Term {
@@ -25,8 +27,11 @@ pub struct Term {
     modes: String,
 }
 
+/// What `qd` asks after each frame.
+const FRAME: &[u8] = b"\x1b[5n";
+
 /// What a terminal answers by itself, and to what.
-const ANSWERS: [(&[u8], &[u8]); 2] = [(b"\x1b[5n", b"\x1b[0n"), (b"\x1b[?2026$p", b"\x1b[?2026;2$y")];
+const ANSWERS: [(&[u8], &[u8]); 2] = [(FRAME, b"\x1b[0n"), (b"\x1b[?2026$p", b"\x1b[?2026;2$y")];
 
 impl Term {
     /// Runs `qd` with these arguments and nothing but this environment.
@@ -43,7 +48,7 @@ impl Term {
         let modes = modes_of(pair.master.as_ref());
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let shown = Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(rows, cols, 0), bytes: Vec::new(), answered: 0 }));
+        let shown = Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(rows, cols, 0), bytes: Vec::new(), answered: 0, frames: Vec::new() }));
         let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (sink, back) = (shown.clone(), writer.clone());
@@ -78,6 +83,30 @@ impl Term {
     /// Everything that was ever written to the terminal.
     pub fn bytes(&self) -> Vec<u8> {
         self.shown.lock().unwrap().bytes.clone()
+    }
+
+    /// How many frames have come so far.
+    pub fn frames(&self) -> usize {
+        self.shown.lock().unwrap().frames.len()
+    }
+
+    /// What was seen in every frame after the first `skip` ones, also in those that were gone again before anybody looked: the whole
+    /// stream is played again. What repeats is there once.
+    pub fn seen<T: PartialEq>(&self, skip: usize, mut see: impl FnMut(&[String]) -> Option<T>) -> Vec<T> {
+        let (bytes, frames, (rows, cols)) = {
+            let shown = self.shown.lock().unwrap();
+            (shown.bytes.clone(), shown.frames.clone(), shown.parser.screen().size())
+        };
+        let (mut parser, mut from, mut all) = (vt100::Parser::new(rows, cols, 0), 0, Vec::new());
+        for (at, end) in frames.into_iter().enumerate() {
+            parser.process(&bytes[from..end]);
+            from = end;
+            if at >= skip && let Some(seen) = see(&parser.screen().rows(0, cols).collect::<Vec<_>>()) {
+                all.push(seen);
+            }
+        }
+        all.dedup();
+        all
     }
 
     /// Waits for a screen with something on it; the screen is in the message when it does not come.
@@ -156,6 +185,9 @@ impl Shown {
             if let Some((question, answer)) = ANSWERS.iter().find(|(q, _)| rest.starts_with(q)) {
                 out.extend_from_slice(answer);
                 self.answered += question.len();
+                if *question == FRAME {
+                    self.frames.push(self.answered);
+                }
             } else if ANSWERS.iter().any(|(q, _)| q.starts_with(rest)) {
                 break;
             } else {
