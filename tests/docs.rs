@@ -1,9 +1,8 @@
 //! The pages under `docs/` that come from code: a page that is stale fails. `QD_UPDATE_DOCS=1 cargo test --test docs` writes them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use clap::CommandFactory as _;
 use quarterdeck::command::{COMMANDS, Category};
-use quarterdeck::front::cli::args::Cli;
+use quarterdeck::front::cli::act::command::whole;
 use quarterdeck::inspect::RULES;
 use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
 use quarterdeck::table::{Show, Subject};
@@ -85,7 +84,7 @@ fn settings() -> String {
 
 fn cli() -> String {
     let mut out = "# The command line\n".to_owned();
-    let mut root = Cli::command().term_width(100);
+    let mut root = whole().term_width(100);
     root.build();
     let mut all = vec![root];
     while let Some(mut command) = all.pop() {

@@ -48,7 +48,8 @@ impl Term {
         let modes = modes_of(pair.master.as_ref());
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let shown = Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(rows, cols, 0), bytes: Vec::new(), answered: 0, frames: Vec::new() }));
+        let shown =
+            Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(rows, cols, 0), bytes: Vec::new(), answered: 0, frames: Vec::new() }));
         let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (sink, back) = (shown.clone(), writer.clone());
@@ -101,7 +102,9 @@ impl Term {
         for (at, end) in frames.into_iter().enumerate() {
             parser.process(&bytes[from..end]);
             from = end;
-            if at >= skip && let Some(seen) = see(&parser.screen().rows(0, cols).collect::<Vec<_>>()) {
+            if at >= skip
+                && let Some(seen) = see(&parser.screen().rows(0, cols).collect::<Vec<_>>())
+            {
                 all.push(seen);
             }
         }

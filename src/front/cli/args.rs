@@ -67,7 +67,7 @@ pub struct Global {
     pub color: Color,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     crate::config::parse_duration(text).ok_or_else(|| "not a duration; write 30s, 5m or 2h".to_owned())
 }
 
@@ -137,6 +137,35 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         theme: Option<String>,
     },
+    /// Jobs: what was done with qd, and what never came to its end
+    #[command(after_help = "Example:\n  qd jobs -o json")]
+    Jobs,
+    /// Go on with a job that was interrupted, blocked or stopped
+    #[command(after_help = "Example:\n  qd resume 20260301-024730-4f2a --yes")]
+    Resume {
+        /// The job's name, as qd jobs lists it
+        job: String,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Take a job back, where its result still stands
+    #[command(after_help = "Example:\n  qd undo last --yes")]
+    Undo {
+        /// The job's name, or last
+        job: String,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// The audit log: who did what, when, where, with which answer
+    #[command(after_help = "Example:\n  qd audit --since 12h -o json")]
+    Audit {
+        /// Only this job
+        #[arg(long, value_name = "JOB")]
+        job: Option<String>,
+        /// Only what is not older
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        since: Option<Duration>,
+    },
     /// The configuration: check it, or show every value and where it came from
     #[command(after_help = "Example:\n  qd config check")]
     Config {
@@ -184,6 +213,26 @@ pub struct Demo {
     /// Serve only, without the cockpit; --kubeconfig names the file that is written
     #[arg(long)]
     pub serve: bool,
+}
+
+/// The options of what writes; the verbs have the same.
+#[derive(Args, Debug, Clone)]
+pub struct Writing {
+    /// Plan, check and show; nothing is sent but dry runs
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask where the tier is content with a yes
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+    /// The name that production asks to be typed; in bulk with the number of objects
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Do not wait for what controllers make of it
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -10,6 +10,10 @@ pub enum Code {
     Failed = 1,
     Usage = 2,
     Partial = 3,
+    /// Read-only, permission, guardrail, no confirmation.
+    Refused = 4,
+    /// Budget, conflict, time: nothing is lost, it can be resumed.
+    Blocked = 5,
 }
 
 impl From<Code> for ExitCode {
@@ -31,6 +35,9 @@ pub struct Failure {
 impl Failure {
     pub fn usage(message: impl Into<String>) -> Self {
         Self { code: Code::Usage, kind: "usage", message: message.into(), hint: None }
+    }
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { code: Code::Refused, kind: "refused", message: message.into(), hint: None }
     }
     pub fn failed(kind: &'static str, message: impl Into<String>) -> Self {
         Self { code: Code::Failed, kind, message: message.into(), hint: None }

@@ -1,11 +1,11 @@
 //! `qd config`, `keys`, `themes`, `completions`, `man`: what needs no cluster.
 
-use super::args::{Cli, ConfigCommand, Global, Output};
+use super::act::command::whole;
+use super::args::{ConfigCommand, Global, Output};
 use super::fail::{Code, Failure};
 use crate::config::{Config, config_dir};
 use crate::keymap::{Chord, Keymap, Mode};
 use crate::theme::{Role, Theme};
-use clap::CommandFactory as _;
 use serde_json::json;
 
 /// The contexts of the kubeconfig; none when there is no kubeconfig.
@@ -97,11 +97,11 @@ pub fn themes(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
 }
 
 pub fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
-    clap_complete::generate(shell, &mut Cli::command(), "qd", &mut std::io::stdout());
+    clap_complete::generate(shell, &mut whole(), "qd", &mut std::io::stdout());
     Ok(Code::Done)
 }
 
 pub fn man() -> Result<Code, Failure> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+    clap_mangen::Man::new(whole()).render(&mut std::io::stdout())?;
     Ok(Code::Done)
 }

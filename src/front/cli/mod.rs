@@ -2,6 +2,7 @@
 //!
 //! The same store, projections and columns as the cockpit. Owns printing; what is read comes from `runtime::Fleet`.
 
+pub mod act;
 pub mod args;
 mod cockpit;
 mod fail;
@@ -11,21 +12,29 @@ mod read;
 mod snapshot;
 
 use args::{Cli, Command, Global};
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use fail::{Code, Failure};
 use std::process::ExitCode;
 
 /// Runs what the arguments ask for.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = act::command::whole().try_get_matches().and_then(|m| Ok((Global::from_arg_matches(&m)?, m)));
+    let (global, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(e) => {
             let _ = e.print();
             return if e.use_stderr() { Code::Usage.into() } else { Code::Done.into() };
         }
     };
-    let output = cli.global.output;
-    match run(cli) {
+    let output = global.output;
+    let done = match act::command::chosen(&matches) {
+        Some((verb, inner)) => act::run(&global, verb, inner),
+        None => match Cli::from_arg_matches(&matches) {
+            Ok(cli) => run(cli, &matches),
+            Err(e) => e.exit(),
+        },
+    };
+    match done {
         Ok(code) => code.into(),
         Err(failure) => {
             failure.report(output);
@@ -34,7 +43,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<Code, Failure> {
+fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
     let Cli { global, screen, command } = cli;
     match command {
         None => cockpit::run(&global, screen.as_deref(), None),
@@ -45,12 +54,21 @@ fn run(cli: Cli) -> Result<Code, Failure> {
         Some(Command::Snapshot { screen, cols, rows, format, theme }) => {
             snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())
         }
+        Some(Command::Jobs) => act::jobs(&global),
+        Some(Command::Resume { job, .. }) => act::resume(&global, &job, &writing(matches)),
+        Some(Command::Undo { job, .. }) => act::undo(&global, &job, &writing(matches)),
+        Some(Command::Audit { job, since }) => act::audit(&global, job.as_deref(), since),
         Some(Command::Config { what }) => meta::config(&global, &what),
         Some(Command::Keys { keymap }) => meta::keys(&global, keymap.as_deref()),
         Some(Command::Themes { theme }) => meta::themes(&global, theme.as_deref()),
         Some(Command::Completions { shell }) => meta::completions(shell),
         Some(Command::Man) => meta::man(),
     }
+}
+
+/// The writing options of the subcommand that was typed.
+fn writing(matches: &clap::ArgMatches) -> act::command::Writing {
+    act::command::Writing::of(matches.subcommand().map_or(matches, |(_, inner)| inner))
 }
 
 /// The tokio runtime of the process: the loop's own thread and one for connections.

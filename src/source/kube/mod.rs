@@ -4,8 +4,10 @@ pub mod cluster;
 mod discovery;
 mod health;
 mod kinds;
+
 pub mod logs;
 pub mod object;
+pub mod resources;
 mod watcher;
 
 #[cfg(test)]

@@ -126,7 +126,16 @@ pub(super) struct Watcher {
 
 impl Watcher {
     pub fn new(scope: Scope) -> Self {
-        Self { scope, interner: Interner::default(), version: None, current: false, json: false, refusals: 0, was_live: false, told: Told::default() }
+        Self {
+            scope,
+            interner: Interner::default(),
+            version: None,
+            current: false,
+            json: false,
+            refusals: 0,
+            was_live: false,
+            told: Told::default(),
+        }
     }
 
     /// Lists and watches until the receiver is gone or the future is dropped, which is safe at any point.

@@ -1,0 +1,192 @@
+//! The subcommands of the verbs, made from the catalogue: words, flags, examples.
+
+use super::super::args::Cli;
+use super::super::fail::Failure;
+use crate::model::verb::{ArgError, On, ParamKind};
+use crate::model::{Args, VERBS, VerbInfo};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _};
+
+const HEADING: &str = "Writing";
+
+/// The whole command line: what is derived, and the verbs.
+pub fn whole() -> Command {
+    let mut root = Cli::command();
+    for info in VERBS {
+        match info.cli {
+            [one] => root = root.subcommand(verb(info, one)),
+            [group, word] => {
+                let (group, word) = (*group, *word);
+                root = if root.find_subcommand(group).is_some() {
+                    root.mut_subcommand(group, |g| g.subcommand(verb(info, word)))
+                } else {
+                    let about = about(group);
+                    root.subcommand(
+                        Command::new(group)
+                            .about(about)
+                            .subcommand_required(true)
+                            .arg_required_else_help(true)
+                            .subcommand(verb(info, word)),
+                    )
+                };
+            }
+            _ => {}
+        }
+    }
+    root
+}
+
+fn about(group: &str) -> &'static str {
+    match group {
+        "hpa" => "Horizontal pod autoscalers: bounds, freeze and thaw",
+        "keda" => "KEDA ScaledObjects: pause and resume",
+        "rollout" => "Rollouts: status, history, undo, pause and resume",
+        "set" => "Images and environment variables",
+        "cronjob" => "CronJobs: trigger, suspend and resume",
+        "job" => "Kubernetes Jobs: run one again",
+        _ => "",
+    }
+}
+
+fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
+    let mut command =
+        Command::new(name).about(info.doc).after_help(format!("Undo: {}.\n\nExample:\n  qd {}", info.undo.word(), info.example));
+    if info.on != On::Nothing {
+        let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
+        let help = match pairs {
+            Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
+            None if bare(info) => "Nodes by name".to_owned(),
+            None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
+        };
+        command = command.arg(Arg::new("words").value_name("OBJECT").num_args(0..).help(help));
+    }
+    for p in info.params.iter().filter(|p| p.kind != ParamKind::Pairs && p.name != "timeout") {
+        let mut arg = Arg::new(format!("p-{}", p.name)).long(p.name).help(capital(p.doc)).help_heading("What");
+        if p.name == "filename" {
+            arg = arg.short('f');
+        }
+        arg = match p.kind {
+            ParamKind::Flag => arg.action(ArgAction::SetTrue),
+            ParamKind::OneOf(words) => arg.value_name(p.value).value_parser(clap::builder::PossibleValuesParser::new(words)),
+            ParamKind::Replicas => arg.value_name(p.value).allow_hyphen_values(true),
+            _ => arg.value_name(p.value),
+        };
+        command = command.arg(arg);
+    }
+    writing(command)
+}
+
+/// The options of every command that writes.
+pub fn writing(command: Command) -> Command {
+    let flag = |id: &'static str, name: &'static str, help: &'static str| {
+        Arg::new(id).long(name).action(ArgAction::SetTrue).help(help).help_heading(HEADING)
+    };
+    let value =
+        |name: &'static str, v: &'static str, help: &'static str| Arg::new(name).long(name).value_name(v).help(help).help_heading(HEADING);
+    command
+        .arg(flag("dry_run", "dry-run", "Plan, check and show; nothing is sent but dry runs"))
+        .arg(flag("yes", "yes", "Do not ask where the tier is content with a yes").short('y'))
+        .arg(value("confirm", "NAME", "The name that production asks to be typed; in bulk with the number of objects"))
+        .arg(value("reason", "TEXT", "Why, for the audit log"))
+        .arg(flag("wait", "wait", "Wait until controllers have done their part: the default").overrides_with("no_wait"))
+        .arg(flag("no_wait", "no-wait", "Do not wait for what controllers make of it").overrides_with("wait"))
+}
+
+/// Verbs of nodes alone take names without a kind.
+pub fn bare(info: &VerbInfo) -> bool {
+    info.on == On::Kinds(&[crate::model::Kind::Node])
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+/// The verb that was typed, with its own matches.
+pub fn chosen(matches: &ArgMatches) -> Option<(&'static VerbInfo, &ArgMatches)> {
+    let (first, inner) = matches.subcommand()?;
+    if let Some(info) = VERBS.iter().find(|v| v.cli == [first]) {
+        return Some((info, inner));
+    }
+    let (second, inner) = inner.subcommand()?;
+    VERBS.iter().find(|v| v.cli == [first, second]).map(|info| (info, inner))
+}
+
+/// The parameters that were given.
+pub fn args(info: &VerbInfo, matches: &ArgMatches) -> Result<Args, Failure> {
+    let mut args = Args::default();
+    for p in info.params.iter().filter(|p| p.kind != ParamKind::Pairs && p.name != "timeout") {
+        let id = format!("p-{}", p.name);
+        if p.kind == ParamKind::Flag {
+            if matches.get_flag(&id) {
+                args.set(info, p.name, "true").map_err(wrong)?;
+            }
+        } else if let Some(value) = matches.get_one::<String>(&id) {
+            args.set(info, p.name, value).map_err(wrong)?;
+        }
+    }
+    Ok(args)
+}
+
+/// `--timeout`, where it was given, as it was meant: the global option is written again as text.
+pub fn time_limit(matches: &ArgMatches) -> Option<String> {
+    let given = matches.value_source("timeout") == Some(ValueSource::CommandLine);
+    matches.get_one::<std::time::Duration>("timeout").filter(|_| given).map(|d| crate::config::format_duration(*d))
+}
+
+/// Everything that is no option.
+pub fn words(matches: &ArgMatches) -> Vec<String> {
+    matches.try_get_many::<String>("words").ok().flatten().into_iter().flatten().cloned().collect()
+}
+
+pub fn wrong(error: ArgError) -> Failure {
+    Failure::usage(error.message).hint(error.hint)
+}
+
+/// How it shall be written.
+#[derive(Clone, Debug)]
+pub struct Writing {
+    pub dry_run: bool,
+    pub yes: bool,
+    pub confirm: Option<String>,
+    pub reason: Option<String>,
+    pub wait: bool,
+}
+
+impl Writing {
+    pub fn of(matches: &ArgMatches) -> Self {
+        let text = |name: &str| matches.get_one::<String>(name).cloned();
+        Self {
+            dry_run: matches.get_flag("dry_run"),
+            yes: matches.get_flag("yes"),
+            confirm: text("confirm"),
+            reason: text("reason"),
+            wait: !matches.get_flag("no_wait"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_a_subcommand_and_its_example_parses() {
+        whole().debug_assert();
+        for info in VERBS {
+            let line = std::iter::once("qd").chain(info.example.split(' '));
+            let matches = whole().try_get_matches_from(line).unwrap_or_else(|e| panic!("{}: {e}", info.example));
+            let (found, inner) = chosen(&matches).unwrap_or_else(|| panic!("{}", info.example));
+            assert_eq!(found.id, info.id);
+            args(info, inner).unwrap_or_else(|e| panic!("{}: {}", info.example, e.message));
+        }
+    }
+
+    #[test]
+    fn a_time_limit_is_the_jobs_only_where_it_was_given() {
+        let limit = |line: &str| time_limit(chosen(&whole().try_get_matches_from(line.split(' ')).unwrap()).unwrap().1);
+        assert_eq!(limit("qd drain n --timeout 2m"), Some("2m".to_owned()));
+        assert_eq!(limit("qd --timeout 90s drain n"), Some("1m30s".to_owned()));
+        assert_eq!(limit("qd drain n"), None);
+    }
+}

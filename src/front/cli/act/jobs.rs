@@ -1,0 +1,134 @@
+//! `qd jobs`, `resume`, `undo`, `audit`: what was done, and going on with it or taking it back.
+
+use super::super::args::{Global, Output};
+use super::super::fail::{Code, Failure};
+use super::command::Writing;
+use super::{carry_out, with_fleet};
+use crate::action::{Ledger, Past};
+use crate::model::{AuditEvent, AuditRecord, StepState};
+use crate::runtime::acting::Wanted;
+use crate::state::StateDir;
+use serde_json::{Value, json};
+use std::io::Write as _;
+
+fn ledger() -> Result<(StateDir, Ledger), Failure> {
+    let state = StateDir::open()?;
+    let ledger = Ledger::read(&state)?;
+    for bad in &ledger.bad {
+        eprintln!("qd: {bad}");
+    }
+    Ok((state, ledger))
+}
+
+fn item(past: &Past) -> Value {
+    let count = |f: fn(&StepState) -> bool| past.steps.values().filter(|s| f(s)).count();
+    let (done, failed) = (count(|s| matches!(s, StepState::Done(_))), count(|s| matches!(s, StepState::Failed(_) | StepState::Unknown(_))));
+    let (ended, why) = past.outcome.as_ref().map_or((None, None), |(at, _, why)| (Some(at), Some(why).filter(|w| !w.is_empty())));
+    json!({
+        "job": past.id, "state": past.state().word(), "verb": past.plan.verb, "title": past.plan.title, "clusters": past.clusters,
+        "user": past.actor.user, "began": past.began, "ended": ended, "steps": past.plan.steps.len(), "done": done, "failed": failed, "why": why,
+        "resumable": past.state().resumable() && past.followed_by.is_none(), "undoable": past.undoable(), "followed_by": past.followed_by,
+        "resumes": past.resumes, "undoes": past.plan.undoes,
+    })
+}
+
+/// Every job of the audit log, newest last.
+pub fn jobs(global: &Global) -> Result<Code, Failure> {
+    let (_, ledger) = ledger()?;
+    let mut out = std::io::stdout().lock();
+    if global.output == Output::Json {
+        writeln!(out, "{}", json!({"items": ledger.jobs.iter().map(item).collect::<Vec<_>>()}))?;
+        return Ok(Code::Done);
+    }
+    if ledger.jobs.is_empty() {
+        eprintln!("qd: nothing was done yet");
+    }
+    for past in &ledger.jobs {
+        let (done, all) = past.job().progress();
+        let next = match past.state() {
+            s if s.resumable() && past.followed_by.is_none() => format!("; qd resume {}", past.id),
+            _ => String::new(),
+        };
+        writeln!(out, "{}  {:<11} {done}/{all}  {}  ({}){next}", past.id, past.state().word(), past.plan.title, past.clusters.join(", "))?;
+    }
+    Ok(Code::Done)
+}
+
+/// Only the cluster that the job was for, unless others were named.
+fn scoped(global: &Global, past: &Past) -> Global {
+    let mut global = global.clone();
+    if global.context.is_empty() && global.clusters.is_none() {
+        global.context = past.plan.clusters.iter().map(|c| c.context.clone()).collect();
+    }
+    global
+}
+
+/// Goes on with a job.
+pub fn resume(global: &Global, job: &str, writing: &Writing) -> Result<Code, Failure> {
+    let (_, ledger) = ledger()?;
+    let past = ledger.find(job).map_err(|e| Failure::usage(e).hint("qd jobs lists them"))?.clone();
+    if !past.state().resumable() {
+        return Err(Failure::failed("resume", format!("job {} is {}", past.id, past.state().word())));
+    }
+    let wanted = Wanted::Resume(Box::new(past.clone()));
+    with_fleet(&scoped(global, &past), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
+}
+
+/// Takes a job back.
+pub fn undo(global: &Global, job: &str, writing: &Writing) -> Result<Code, Failure> {
+    let (_, ledger) = ledger()?;
+    let past = ledger.find(job).map_err(|e| Failure::usage(e).hint("qd jobs lists them"))?.clone();
+    let wanted = Wanted::Undo(Box::new(past.clone()));
+    with_fleet(&scoped(global, &past), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
+}
+
+/// The audit log: JSON lines as they are, or a line a record.
+pub fn audit(global: &Global, job: Option<&str>, since: Option<std::time::Duration>) -> Result<Code, Failure> {
+    let state = StateDir::open()?;
+    let history = state.journal().read()?;
+    let from = since.and_then(|d| jiff::Timestamp::now().checked_sub(jiff::SignedDuration::try_from(d).ok()?).ok());
+    let wanted = |r: &&AuditRecord| {
+        job.is_none_or(|j| r.job.0 == j) && from.is_none_or(|from| r.at.parse::<jiff::Timestamp>().is_ok_and(|at| at >= from))
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for record in history.records.iter().filter(wanted) {
+        if global.output == Output::Json {
+            serde_json::to_writer(&mut out, record).map_err(|e| Failure::failed("io", e.to_string()))?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}  {}  {}", record.at, record.job, words(&record.event))?;
+        }
+    }
+    out.flush()?;
+    for bad in &history.bad {
+        eprintln!("qd: {}:{}: {}", bad.file.display(), bad.line, bad.why);
+    }
+    Ok(if history.bad.is_empty() { Code::Done } else { Code::Partial })
+}
+
+fn words(event: &AuditEvent) -> String {
+    match event {
+        AuditEvent::Intent { actor, clusters, confirmed, reason, plan, .. } => {
+            let from = actor.ssh_from.as_ref().map(|f| format!(" from {f}")).unwrap_or_default();
+            let reason = reason.as_ref().map(|r| format!("; reason: {r}")).unwrap_or_default();
+            format!(
+                "intent   {} on {} by {}@{}{from} ({}), confirmed {confirmed}{reason}",
+                plan.title,
+                clusters.join(", "),
+                actor.user,
+                actor.host,
+                actor.ui
+            )
+        }
+        AuditEvent::Step { text, state, http, warnings, .. } => {
+            let code = http.map(|c| format!(" [{c}]")).unwrap_or_default();
+            let why = if state.why().is_empty() { String::new() } else { format!(": {}", state.why()) };
+            let warned = warnings.first().map(|w| format!("; warning: {w}")).unwrap_or_default();
+            format!("{:<8} {text}{code}{why}{warned}", state.word())
+        }
+        AuditEvent::Outcome { outcome, done, failed, left, why } => {
+            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+            format!("outcome  {}: {done} done, {failed} failed, {left} not tried{why}", outcome.word())
+        }
+    }
+}

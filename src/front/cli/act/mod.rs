@@ -1,0 +1,261 @@
+//! The verbs on the command line: the same catalogue, plans, guardrails and jobs as the cockpit's.
+//!
+//! Owns the question, the progress and the exit code. How a verb's subcommand looks is `command`'s, which objects are meant `objects`'s,
+//! what is printed `show`'s; jobs, undo and the audit log are in `jobs`.
+
+pub mod command;
+mod editing;
+mod jobs;
+mod objects;
+mod show;
+
+pub use jobs::{audit, jobs, resume, undo};
+
+use super::args::{Global, Output};
+use super::fail::{Code, Failure};
+use super::read;
+use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, confirm};
+use crate::client::install_crypto_provider;
+use crate::config::Config;
+use crate::model::{Control, Kind, Outcome, Progress, VerbInfo};
+use crate::runtime::acting::{self, Started, Wanted};
+use crate::runtime::{Fleet, now};
+use crate::state::StateDir;
+use clap::ArgMatches;
+use command::Writing;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use tokio::sync::mpsc;
+
+/// Runs the subcommand of a verb.
+pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Result<Code, Failure> {
+    let writing = Writing::of(matches);
+    let mut args = command::args(info, matches)?;
+    let (names, pairs) = objects::split(info, command::words(matches))?;
+    for pair in &pairs {
+        if let Some(param) = info.params.iter().find(|p| p.kind == crate::model::verb::ParamKind::Pairs) {
+            args.set(info, param.name, pair).map_err(command::wrong)?;
+        }
+    }
+    let limit = command::time_limit(matches);
+    if let Some(limit) = limit.as_ref().filter(|_| info.param("timeout").is_some()) {
+        args.set(info, "timeout", limit).map_err(command::wrong)?;
+    }
+    if let Err(missing) = args.complete(info) {
+        return Err(command::wrong(missing));
+    }
+    let mut global = global.clone();
+    if limit.is_some() {
+        // Here the limit is the job's: how long clusters are waited for stays as it is.
+        global.timeout = std::time::Duration::from_secs(30);
+    }
+    with_fleet(&global, async |fleet, state| {
+        let targets = objects::resolve(fleet, &global, info, &names).await?;
+        let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
+        editing::documents(fleet, &mut request).await?;
+        let wanted = Wanted::Act(request);
+        carry_out(fleet, state, &global, &writing, &wanted).await
+    })
+}
+
+/// Follows the chosen clusters, and with several of them only those that were named.
+fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
+    install_crypto_provider();
+    let loaded = Config::load(global.config.as_deref());
+    let targets = read::select(global, &loaded.config)?;
+    let named = !global.context.is_empty() || global.clusters.is_some() || global.all;
+    if targets.len() > 1 && !named {
+        let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
+        return Err(Failure::refused(format!("there are {} contexts: name the ones that are meant", names.len()))
+            .hint(format!("--context NAME; there are {}", names.join(", "))));
+    }
+    let state = StateDir::open()?;
+    let runtime = super::runtime()?;
+    let code = runtime.block_on(async {
+        let (mut fleet, _) = read::open(global, &Kind::ALL).await?;
+        let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !c.state.live()).map(|c| words(c)).collect();
+        if let Some(first) = dead.first() {
+            return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });
+        }
+        work(&mut fleet, &state).await
+    });
+    // Watches are open: nothing waits for them.
+    runtime.shutdown_background();
+    code
+}
+
+fn words(c: &crate::store::Cluster) -> String {
+    format!("{}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default())
+}
+
+/// Plans, shows, asks, carries out.
+async fn carry_out(fleet: &mut Fleet, state: &StateDir, global: &Global, writing: &Writing, wanted: &Wanted) -> Result<Code, Failure> {
+    let json = global.output == Output::Json;
+    let preview = match acting::prepare(fleet, wanted, writing.wait).await {
+        Ok(preview) => preview,
+        Err(stop) => return refused_plan(stop, json),
+    };
+    show::preview(fleet, &preview, json)?;
+    if writing.dry_run {
+        return Ok(match blocked_before(&preview) {
+            Some(why) => {
+                show::outcome(Outcome::Refused, None, &why, json)?;
+                Code::Refused
+            }
+            None => Code::Done,
+        });
+    }
+    let said = match ask(&preview, writing)? {
+        Some(said) => said,
+        None => {
+            show::outcome(Outcome::Refused, None, "not confirmed", json)?;
+            return Ok(Code::Refused);
+        }
+    };
+    let confirmed = match confirm(&preview, &said) {
+        Ok(confirmed) => confirmed,
+        Err(refused) => {
+            let why = refused.to_string();
+            show::outcome(Outcome::Refused, None, &why, json)?;
+            if !json {
+                eprintln!("qd: refused: {why}");
+            }
+            return Ok(if matches!(refused, Refused::Drifted(_)) { Code::Blocked } else { Code::Refused });
+        }
+    };
+    let (tx, rx) = mpsc::unbounded_channel();
+    let actor = acting::actor("cli", &preview);
+    let started = acting::start(fleet, state, confirmed, wanted.resumes(), actor, tx);
+    let id = started.id.clone();
+    let outcome = follow(fleet, started, rx, &preview, json).await?;
+    let note = fleet.store.jobs.get(&id).map(|j| j.note.clone()).unwrap_or_default();
+    show::outcome(outcome, Some(&id), &note, json)?;
+    Ok(match outcome {
+        Outcome::Done => Code::Done,
+        Outcome::Partial => Code::Partial,
+        Outcome::Refused => Code::Refused,
+        Outcome::Blocked | Outcome::Cancelled => Code::Blocked,
+        Outcome::Failed => Code::Failed,
+    })
+}
+
+fn refused_plan(stop: Stop, json: bool) -> Result<Code, Failure> {
+    let Stop::Refuse { kind, message, hint } = stop else { return Err(Failure::failed("failed", "the plan was not made")) };
+    if kind == "nothing" {
+        show::outcome(Outcome::Done, None, &message, json)?;
+        if !json {
+            println!("{message}");
+        }
+        return Ok(Code::Done);
+    }
+    let code = match kind {
+        "usage" => Code::Usage,
+        "forbidden" => Code::Refused,
+        "conflict" => Code::Blocked,
+        _ => Code::Failed,
+    };
+    Err(Failure { code, kind, message, hint })
+}
+
+/// What forbids it, whatever is said.
+fn blocked_before(preview: &Preview) -> Option<String> {
+    preview.gate.refusals.first().cloned().or_else(|| preview.preflight.forbidden()).or_else(|| preview.preflight.drifted())
+}
+
+/// What a person or a flag says to it; none: no.
+fn ask(preview: &Preview, writing: &Writing) -> Result<Option<Confirmation>, Failure> {
+    let mut said = Confirmation {
+        yes: writing.yes,
+        typed: writing.confirm.clone(),
+        reason: writing.reason.clone(),
+        flag: true,
+        hash: preview.hash.clone(),
+    };
+    if blocked_before(preview).is_some() {
+        return Ok(Some(said));
+    }
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let enough = match &preview.gate.ask {
+        Ask::Typed(_) => writing.confirm.is_some(),
+        Ask::Yes | Ask::Nothing => writing.yes,
+    };
+    if enough {
+        return Ok(Some(said));
+    }
+    if !terminal {
+        let hint = match &preview.gate.ask {
+            Ask::Typed(expected) => format!("--confirm {expected:?}"),
+            _ => "--yes".to_owned(),
+        };
+        return Err(Failure::refused("nothing is written without a terminal and without a confirmation").hint(hint));
+    }
+    if preview.gate.reason_required && said.reason.is_none() {
+        said.reason = line("reason: ")?;
+    }
+    said.flag = false;
+    match &preview.gate.ask {
+        Ask::Nothing => {}
+        Ask::Yes => match line("do it? (y) ")?.as_deref().map(str::trim) {
+            Some("y" | "yes") => said.yes = true,
+            _ => return Ok(None),
+        },
+        Ask::Typed(expected) => match line(&format!("type {expected} to do it: "))? {
+            Some(typed) if !typed.trim().is_empty() => said.typed = Some(typed),
+            _ => return Ok(None),
+        },
+    }
+    Ok(Some(said))
+}
+
+/// A line from the terminal. What was typed before the question does not count.
+fn line(question: &str) -> Result<Option<String>, Failure> {
+    // An error only means that nothing can be thrown away.
+    let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+    eprint!("{question}");
+    std::io::stderr().flush()?;
+    let mut text = String::new();
+    let n = std::io::stdin().lock().read_line(&mut text)?;
+    Ok((n > 0).then(|| text.trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+/// Shows what a job does until it ends. The first signal stops it safely, a second one leaves at once.
+async fn follow(
+    fleet: &mut Fleet,
+    mut started: Started,
+    mut progress: mpsc::UnboundedReceiver<Progress>,
+    preview: &Preview,
+    json: bool,
+) -> Result<Outcome, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut int, mut term, mut hup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut stopping = false;
+    let mut ended = None;
+    loop {
+        // What is printed last must not be lost: the channel is drained before the end counts.
+        let why = tokio::select! {
+            biased;
+            told = progress.recv() => match told {
+                Some(told) => {
+                    show::progress(fleet, &told, preview, json)?;
+                    fleet.store.jobs.apply(told, now());
+                    continue;
+                }
+                None => return Ok(ended.unwrap_or(Outcome::Failed)),
+            },
+            done = &mut started.task, if ended.is_none() => {
+                ended = Some(done.unwrap_or(Outcome::Failed));
+                continue;
+            }
+            _ = int.recv() => "interrupted by ctrl-c",
+            _ = term.recv() => "asked to end (SIGTERM)",
+            _ = hup.recv() => "the terminal went away",
+            () = fleet.alongside(tokio::time::sleep(std::time::Duration::from_millis(500))) => continue,
+        };
+        if stopping {
+            return Err(Failure { code: Code::Blocked, ..Failure::failed("cancelled", format!("left job {} as it was", started.id)) }
+                .hint(format!("qd resume {}", started.id)));
+        }
+        stopping = true;
+        eprintln!("qd: stopping: what is under way is waited for ({why})");
+        let _ = started.control.send(Control::Stop(why));
+    }
+}

@@ -1,0 +1,201 @@
+//! What is printed of plans and jobs: text for people, a JSON line an event for scripts.
+
+use super::super::fail::Failure;
+use crate::action::{Ask, Check, Finding, Preview};
+use crate::model::{ClusterId, JobId, Level, Outcome, Plan, Progress, Step, StepState};
+use crate::runtime::Fleet;
+use serde_json::{Value, json};
+use std::io::Write as _;
+
+fn cluster_name(plan: &Plan, id: ClusterId) -> &str {
+    plan.clusters.iter().find(|c| c.id == id).map_or("", |c| c.name.as_str())
+}
+
+/// A value of a change: what is secret stays out.
+fn value(step: &Step, value: Option<&Value>) -> Value {
+    match value {
+        Some(_) if step.sensitive => json!("(hidden)"),
+        Some(v) => v.clone(),
+        None => Value::Null,
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Danger => "danger",
+    }
+}
+
+fn finding(finding: &Finding) -> (&'static str, &str) {
+    match finding {
+        Finding::Fine => ("ok", ""),
+        Finding::Unknown(why) => ("unknown", why),
+        Finding::Forbidden(why) => ("forbidden", why),
+        Finding::Drifted(why) => ("drifted", why),
+        Finding::Invalid(why) => ("invalid", why),
+    }
+}
+
+/// The plan as JSON: the event `plan`.
+pub fn plan_json(plan: &Plan, hash: &str) -> Value {
+    let step = |s: &Step| {
+        json!({
+            "text": s.text, "cluster": cluster_name(plan, s.target.cluster), "kind": s.target.resource.kind,
+            "namespace": Some(&s.target.namespace).filter(|n| !n.is_empty()), "name": s.target.name, "lane": s.lane, "stage": s.stage,
+            "changes": s.changes.iter().map(|c| json!({"field": c.pointer, "before": value(s, c.before.as_ref()), "after": value(s, c.after.as_ref())})).collect::<Vec<_>>(),
+        })
+    };
+    let blast: Vec<Value> = plan
+        .blast
+        .iter()
+        .map(|b| {
+            let mut out = serde_json::to_value(b).unwrap_or_default();
+            out["cluster"] = cluster_name(plan, b.cluster).into();
+            out
+        })
+        .collect();
+    json!({
+        "event": "plan", "verb": plan.verb, "title": plan.title, "clusters": plan.clusters.iter().map(|c| &c.name).collect::<Vec<_>>(),
+        "verdict": plan.verdict.words(), "undo": plan.undo.word(), "undo_text": plan.undo_text, "irreversible": plan.irreversible,
+        "notes": plan.notes.iter().map(|n| json!({"level": level(n.level), "text": n.text})).collect::<Vec<_>>(),
+        "offers": plan.offers.iter().map(|o| json!({"text": o.text, "verb": o.verb, "args": o.args})).collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(), "blast": blast, "hash": hash,
+    })
+}
+
+/// Prints what would be done, and what was found out about it.
+pub fn preview(fleet: &Fleet, preview: &Preview, as_json: bool) -> Result<(), Failure> {
+    let plan = &preview.plan;
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        writeln!(out, "{}", plan_json(plan, &preview.hash))?;
+        let check = |c: &Check| {
+            let (word, why) = finding(&c.finding);
+            json!({"cluster": cluster_name(plan, c.cluster), "text": c.text, "finding": word, "why": why, "warnings": c.warnings})
+        };
+        let (ask, expected) = match &preview.gate.ask {
+            Ask::Nothing => ("none", None),
+            Ask::Yes => ("yes", None),
+            Ask::Typed(text) => ("typed", Some(text)),
+        };
+        let line = json!({
+            "event": "preflight", "checks": preview.preflight.checks.iter().map(check).collect::<Vec<_>>(), "confirm": ask, "expected": expected,
+            "reason_required": preview.gate.reason_required, "refusals": preview.gate.refusals,
+        });
+        writeln!(out, "{line}")?;
+        return Ok(out.flush()?);
+    }
+    for line in text(fleet, preview) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// The preview for people, line by line.
+fn text(fleet: &Fleet, preview: &Preview) -> Vec<String> {
+    let plan = &preview.plan;
+    let mut lines = vec![plan.title.clone(), format!("verdict: {}", plan.verdict.words())];
+    for c in &plan.clusters {
+        let production = fleet.store.cluster(c.id).is_some_and(|c| c.info.production());
+        lines.push(format!("cluster {}{}", c.name, if production { " [P]" } else { "" }));
+        let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.target.cluster == c.id).collect();
+        for step in steps.iter().take(40) {
+            lines.push(format!("  {}", step.text));
+            for change in &step.changes {
+                let word = |v: Option<&Value>| match value(step, v) {
+                    Value::Null => "-".to_owned(),
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                let field = change.pointer.trim_start_matches('/').replace('/', ".");
+                lines.push(format!("      {field}: {} -> {}", cut(&word(change.before.as_ref())), cut(&word(change.after.as_ref()))));
+            }
+        }
+        if steps.len() > 40 {
+            lines.push(format!("  and {} more steps", steps.len() - 40));
+        }
+        for b in plan.blast.iter().filter(|b| b.cluster == c.id) {
+            let mut parts = Vec::new();
+            for (n, what) in [(b.nodes, "node"), (b.workloads, "workload"), (b.pods, "pod")] {
+                if n > 0 {
+                    parts.push(format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+                }
+            }
+            if b.unavailable > 0 {
+                parts.push(format!("{} unavailable meanwhile", b.unavailable));
+            }
+            if let Some(p) = &b.placement {
+                parts.push(format!("{} find room, {} do not", p.fits, p.unplaced.len()));
+            }
+            if !parts.is_empty() {
+                lines.push(format!("  touches {}", parts.join(", ")));
+            }
+            if !b.budgets.is_empty() {
+                lines.push(format!("  budgets {}", b.budgets.join(", ")));
+            }
+            lines.extend(b.blockers.iter().map(|k| format!("  blocked by {} ({} pods): {}", k.what, k.pods.len(), k.why)));
+            lines.extend(b.placement.iter().flat_map(|p| &p.unplaced).take(10).map(|(pod, why)| format!("  no room for {pod}: {why}")));
+            if !b.undone_by.is_empty() {
+                lines.push(format!("  would be undone by {}", b.undone_by.join(", ")));
+            }
+        }
+    }
+    lines.extend(plan.notes.iter().map(|n| format!("{}: {}", level(n.level), n.text)));
+    lines.extend(
+        plan.offers.iter().map(|o| format!("instead: {} (qd {} {} {})", o.text, o.verb.info().cli.join(" "), o.target.slashed(), o.args)),
+    );
+    for check in preview.preflight.checks.iter().filter(|c| c.finding != Finding::Fine) {
+        let (word, why) = finding(&check.finding);
+        lines.push(format!("{word}: {}: {why}", check.text));
+    }
+    lines.extend(preview.preflight.warnings().iter().map(|w| format!("the server warns: {w}")));
+    lines.extend(preview.gate.refusals.iter().map(|r| format!("refused: {r}")));
+    let undo = if plan.undo_text.is_empty() { String::new() } else { format!(": {}", plan.undo_text) };
+    lines.push(format!("undo: {}{undo}", plan.undo.word()));
+    lines
+}
+
+fn cut(text: &str) -> String {
+    let line = text.replace('\n', "\\n");
+    if line.chars().count() > 100 { line.chars().take(97).chain("...".chars()).collect() } else { line }
+}
+
+/// Prints what a job tells.
+pub fn progress(fleet: &Fleet, told: &Progress, preview: &Preview, as_json: bool) -> Result<(), Failure> {
+    let Progress::Step { job, step: at, state } = told else { return Ok(()) };
+    let Some(step) = preview.plan.steps.get(*at) else { return Ok(()) };
+    let same = fleet.store.jobs.get(job).and_then(|j| j.steps.get(*at)).is_some_and(|s| s.state == *state);
+    if same || *state == StepState::Waiting {
+        return Ok(());
+    }
+    let cluster = cluster_name(&preview.plan, step.target.cluster);
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        let line = json!({"event": "step", "job": job, "step": at, "cluster": cluster, "text": step.text, "state": state.word(), "why": Some(state.why()).filter(|w| !w.is_empty())});
+        writeln!(out, "{line}")?;
+    } else if *state != StepState::Running {
+        let place = if preview.plan.clusters.len() > 1 { format!("{cluster} ") } else { String::new() };
+        let why = if state.why().is_empty() || state.why() == "done" { String::new() } else { format!(": {}", state.why()) };
+        writeln!(out, "{:<8} {place}{}{why}", state.word(), step.text)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints the last line.
+pub fn outcome(outcome: Outcome, job: Option<&JobId>, why: &str, as_json: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        writeln!(out, "{}", json!({"event": "outcome", "outcome": outcome, "job": job, "why": Some(why).filter(|w| !w.is_empty())}))?;
+    } else if let Some(job) = job {
+        let why = if why.is_empty() || outcome == Outcome::Done { String::new() } else { format!(": {why}") };
+        writeln!(out, "{}{why}", outcome.word())?;
+        match outcome {
+            Outcome::Done => writeln!(out, "job {job}; qd undo {job} takes it back where that is possible")?,
+            Outcome::Refused => {}
+            _ => writeln!(out, "job {job}; qd resume {job} goes on, qd undo {job} takes back what was done")?,
+        }
+    }
+    Ok(out.flush()?)
+}
