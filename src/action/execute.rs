@@ -115,9 +115,10 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
         pending,
         ended: Mutex::new(BTreeMap::new()),
     });
-    run.tell_control();
+    let telling = run.tell_control();
     run.lanes(usize::from(confirmed.parallel())).await;
     let outcome = run.conclude().await;
+    telling.abort();
     drop(lock);
     for job in [Some(&id), resumes.as_ref()].into_iter().flatten() {
         let _ = std::fs::remove_file(state.path(&lock_name(job)));
@@ -304,11 +305,10 @@ impl Run {
     }
 
     /// Tells the screen when it is paused, goes on, or is to stop.
-    fn tell_control(self: &Arc<Self>) {
+    fn tell_control(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
         let (mut control, progress, job) = (self.control.clone(), self.progress.clone(), self.id.clone());
-        let run = Arc::downgrade(self);
         tokio::spawn(async move {
-            while control.changed().await.is_ok() && run.strong_count() > 0 {
+            while control.changed().await.is_ok() {
                 let state = match *control.borrow() {
                     Control::Run => JobState::Running,
                     Control::Pause => JobState::Paused,
@@ -319,7 +319,7 @@ impl Run {
                     return;
                 }
             }
-        });
+        })
     }
 
     /// What became of it all, written down.

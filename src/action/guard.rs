@@ -102,9 +102,10 @@ impl Guardrails {
     pub fn gate(&self, plan: &Plan, now: i64) -> Gate {
         let mut gate = Gate { ask: Ask::Nothing, reason_required: false, refusals: Vec::new(), parallel: plan.parallel.max(1) };
         let mut typed = Vec::new();
-        for cluster in &plan.clusters {
-            let Some(rules) = self.get(cluster.id) else {
-                gate.refusals.push(format!("{}: not of this fleet", cluster.name));
+        // Not the plan's own list: what is touched is what counts.
+        for id in plan.touched() {
+            let Some(rules) = self.get(id) else {
+                gate.refusals.push("a cluster that is not of this fleet".to_owned());
                 continue;
             };
             if let Some(why) = &rules.read_only {
@@ -114,7 +115,7 @@ impl Guardrails {
                 let windows: Vec<String> = rules.windows.iter().map(ToString::to_string).collect();
                 gate.refusals.push(format!("{}: outside its window, {} UTC", rules.name, windows.join(", ")));
             }
-            let touched = plan.targets.iter().chain(plan.steps.iter().map(|s| &s.target)).filter(|t| t.cluster == cluster.id);
+            let touched = plan.targets.iter().chain(plan.steps.iter().map(|s| &s.target)).filter(|t| t.cluster == id);
             let denied = touched.flat_map(|t| rules.deny.iter().filter(move |d| d.forbids(plan.verb, t)).map(move |d| (d, t))).next();
             if let Some((rule, target)) = denied {
                 let tier = rules.tier.map_or("", Tier::name);

@@ -53,22 +53,16 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     if plan.targets.is_empty() {
         plan.targets.clone_from(&request.targets);
     }
-    let mut touched: Vec<_> = plan.steps.iter().map(|s| s.target.cluster).chain(plan.targets.iter().map(|t| t.cluster)).collect();
-    touched.sort();
-    touched.dedup();
-    plan.clusters = touched
-        .into_iter()
-        .filter_map(|id| {
-            let c = snapshot.store.cluster(id)?;
-            let context = c.info.contexts.first().map_or_else(String::new, ToString::to_string);
-            Some(PlanCluster {
-                id,
-                name: c.info.name.to_string(),
-                context,
-                server: c.info.server.to_string(),
-                uid: snapshot.cluster_uid(id),
-            })
-        })
-        .collect();
+    name_clusters(snapshot, &mut plan);
     Ok(plan)
+}
+
+/// Says in the plan which clusters it touches, so that the guardrails of each count and the job can be gone on with in another run.
+fn name_clusters(snapshot: &Snapshot, plan: &mut Plan) {
+    let named = |id| {
+        let c = snapshot.store.cluster(id)?;
+        let context = c.info.contexts.first().map_or_else(String::new, ToString::to_string);
+        Some(PlanCluster { id, name: c.info.name.to_string(), context, server: c.info.server.to_string(), uid: snapshot.cluster_uid(id) })
+    };
+    plan.clusters = plan.touched().into_iter().filter_map(named).collect();
 }

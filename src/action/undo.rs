@@ -50,6 +50,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     plan.targets = plan.steps.iter().map(|s| s.target.clone()).collect();
     plan.targets.sort();
     plan.targets.dedup();
+    super::name_clusters(snapshot, &mut plan);
     Ok(plan)
 }
 
@@ -103,6 +104,7 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
         target.cluster = here(past, target.cluster, snapshot)?;
     }
     plan.title = format!("resume: {}", past.plan.title);
+    super::name_clusters(snapshot, &mut plan);
     Ok(plan)
 }
 
@@ -132,5 +134,72 @@ fn here(past: &Past, id: ClusterId, snapshot: &Snapshot) -> Result<ClusterId, St
             Err(Stop::refuse("cluster", format!("cluster {} is another one by now: it was built anew", was.name)))
         }
         _ => Ok(found.id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verbs::fixture::{Fixture, NOW};
+    use super::*;
+    use crate::model::{Actor, JobId, Kind, Outcome};
+    use std::collections::BTreeMap;
+
+    fn past(plan: Plan, steps: &[StepState]) -> Past {
+        Past {
+            id: JobId("j".into()),
+            began: String::new(),
+            actor: Actor::default(),
+            clusters: vec![],
+            confirmed: "yes".into(),
+            reason: None,
+            plan_hash: plan.hash(),
+            plan,
+            resumes: None,
+            steps: steps.iter().cloned().enumerate().collect(),
+            created: BTreeMap::new(),
+            outcome: Some((String::new(), Outcome::Partial, String::new())),
+            locked: false,
+            followed_by: None,
+        }
+    }
+
+    fn two(f: &mut Fixture) -> Plan {
+        f.deployment("a", 3, |_| {});
+        f.deployment("b", 1, |_| {});
+        f.plan(VerbId::Scale, Kind::Deployment, &["a", "b"], "+1").unwrap()
+    }
+
+    #[test]
+    fn only_what_was_done_is_taken_back_and_its_clusters_are_named() {
+        let mut f = Fixture::new();
+        let plan = two(&mut f);
+        let done = StepState::Done("done".into());
+        let job = past(plan, &[done.clone(), done, StepState::Failed("no".into())]);
+        let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
+        let undo = undo(&job, &snapshot).unwrap();
+        assert_eq!(undo.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["scale deployment pay/a 4 -> 3"]);
+        assert_eq!((undo.clusters.len(), undo.clusters[0].name.as_str(), undo.undoes.as_deref()), (1, "lab", Some("j")));
+        let left = remaining(&job, &snapshot).unwrap();
+        assert_eq!(left.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["scale deployment pay/b 1 -> 2", "wait for deployment pay/b"]);
+        assert_eq!(left.clusters.len(), 1);
+    }
+
+    #[test]
+    fn nothing_done_somebody_else_or_another_cluster_is_refused() {
+        let mut f = Fixture::new();
+        let plan = two(&mut f);
+        let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
+        let words = |job: &Past| match undo(job, &snapshot) {
+            Err(Stop::Refuse { message, .. }) => message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(words(&past(plan.clone(), &[])), "job j: nothing was done that could be taken back");
+        let done = [StepState::Done("done".into())];
+        let mut job = past(plan.clone(), &done);
+        job.followed_by = Some(JobId("k".into()));
+        assert_eq!(words(&job), "job j was followed by k already");
+        let mut job = past(plan, &done);
+        (job.plan.clusters[0].server, job.plan.clusters[0].context) = ("https://other".into(), "other".into());
+        assert_eq!(words(&job), "cluster lab (other) is not among those that are open");
     }
 }

@@ -482,6 +482,11 @@ impl Plan {
         }
     }
 
+    /// The clusters that it touches, whatever it says of them.
+    pub fn touched(&self) -> std::collections::BTreeSet<ClusterId> {
+        self.steps.iter().map(|s| s.target.cluster).chain(self.targets.iter().map(|t| t.cluster)).collect()
+    }
+
     /// Adds a note.
     pub fn note(&mut self, level: Level, text: impl Into<String>) {
         let note = Note { level, text: text.into() };

@@ -40,4 +40,4 @@ fn nothing(plan: &Plan) -> Stop {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;

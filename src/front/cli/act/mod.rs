@@ -228,7 +228,6 @@ async fn follow(
     use tokio::signal::unix::{SignalKind, signal};
     let (mut int, mut term, mut hup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let mut stopping = false;
-    let mut ended = None;
     loop {
         // What is printed last must not be lost: the channel is drained before the end counts.
         let why = tokio::select! {
@@ -239,11 +238,14 @@ async fn follow(
                     fleet.store.jobs.apply(told, now());
                     continue;
                 }
-                None => return Ok(ended.unwrap_or(Outcome::Failed)),
+                None => return Ok(started.task.await.unwrap_or(Outcome::Failed)),
             },
-            done = &mut started.task, if ended.is_none() => {
-                ended = Some(done.unwrap_or(Outcome::Failed));
-                continue;
+            done = &mut started.task => {
+                while let Ok(told) = progress.try_recv() {
+                    show::progress(fleet, &told, preview, json)?;
+                    fleet.store.jobs.apply(told, now());
+                }
+                return Ok(done.unwrap_or(Outcome::Failed));
             }
             _ = int.recv() => "interrupted by ctrl-c",
             _ = term.recv() => "asked to end (SIGTERM)",
