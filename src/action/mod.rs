@@ -20,6 +20,7 @@ mod sightings;
 mod snapshot;
 mod undo;
 pub mod verbs;
+mod wanted;
 
 pub use clients::{Clients, ClusterClients};
 pub use execute::{Executor, execute};
@@ -29,6 +30,7 @@ pub use preflight::{Check, Finding, Preflight, Preview, preflight};
 pub use sightings::Sightings;
 pub use snapshot::{Facts, Need, Request, Snapshot, Stop};
 pub use undo::{remaining, undo};
+pub use wanted::Wanted;
 
 use crate::model::{Plan, PlanCluster};
 

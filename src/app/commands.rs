@@ -1,7 +1,10 @@
 //! What each command does to the cockpit.
 
 use super::chooser::Choice;
-use super::{App, Chooser, Detail, Effect, Focus, Item, Logs, Notice, Overlay, Own, Place, Purpose, Scope, Spot, World, line_key};
+use super::{
+    App, AuditPane, Chooser, Detail, Effect, Focus, Item, JobsPane, Logs, Notice, Overlay, Own, Place, Purpose, Remember, Scope, Spot,
+    World, line_key,
+};
 use crate::command::{Command, PaneName};
 use crate::model::{Kind, Object, ObjectRef};
 use crate::table::{RowKey, Sort, Subject};
@@ -60,6 +63,11 @@ impl App {
             }
             Command::Cluster(name) => return self.scope_to(world, Some(name), None),
             Command::Namespace(name) => return self.scope_to(world, None, Some(name)),
+            Command::Open if matches!(self.place, Place::Jobs(_) | Place::Audit(_)) => match &mut self.place {
+                Place::Jobs(p) => (p.open, p.offset) = (!p.open, 0),
+                Place::Audit(p) => (p.open, p.offset) = (!p.open, 0),
+                _ => {}
+            },
             Command::Open => return self.open(world),
             Command::Yaml => {
                 let effects = self.open_object(world, None);
@@ -169,22 +177,25 @@ impl App {
                 )));
                 return vec![Effect::Copy(names.join("\n"))];
             }
-            Command::Acts => {
-                let verbs = crate::model::VERBS.iter().map(|v| Item {
-                    text: v.name.to_owned(),
-                    doc: format!("not yet: {}", v.doc),
-                    choice: Choice::Run(Command::Verb(v.id, None)),
-                });
-                self.overlay = Some(Overlay::Choose(Chooser::new("Acts: they come with the action layer", verbs.collect())));
-            }
+            Command::Acts => return self.acts(world),
             Command::Fix => return self.fix(world),
-            Command::Verb(verb, _) => return self.say(format!("{verb} comes with the action layer; this version only reads")),
+            Command::Verb(verb, text) => return self.verb(world, *verb, text.as_deref()),
             Command::Shell(_) | Command::Backup(_) | Command::Alerts | Command::Mute(_) => {
                 return self.say(format!("{} is not there yet", command.name()));
             }
-            Command::Undo(_) | Command::Resume(_) => return self.say("comes with the action layer"),
-            Command::Jobs => return self.say("jobs come with the action layer; :pane jobs shows Kubernetes Jobs"),
-            Command::Audit => return self.say("the audit log comes with the action layer; this version only reads"),
+            Command::Undo(job) => return vec![Effect::Remember(Remember::Undo(job.clone()))],
+            Command::Resume(job) => return vec![Effect::Remember(Remember::Resume(job.clone()))],
+            Command::JobPause => return self.control_job(world, false),
+            Command::JobStop => return self.control_job(world, true),
+            Command::Jobs => {
+                let mut pane = JobsPane::default();
+                pane.settle(world);
+                self.open_over(Place::Jobs(pane));
+            }
+            Command::Audit => {
+                self.open_over(Place::Audit(AuditPane::default()));
+                return vec![Effect::Remember(Remember::Show)];
+            }
             Command::Login(name) => return self.on_cluster(world, name, Effect::Login),
             Command::Reconnect(Some(name)) => return self.on_cluster(world, name, |id| Effect::Reconnect(Some(id))),
             Command::Reconnect(None) => {
@@ -202,6 +213,9 @@ impl App {
             }
             Command::Redraw => return vec![Effect::Redraw],
             Command::Suspend => return vec![Effect::Suspend],
+            Command::Quit if self.overlay.is_none() && world.store.jobs.active().count() > 0 => {
+                self.overlay = Some(Overlay::Quit);
+            }
             Command::Quit | Command::ForceQuit => {
                 self.quit = true;
                 return vec![Effect::SaveSession, Effect::Quit];
@@ -224,7 +238,17 @@ impl App {
         Vec::new()
     }
 
-    fn on_table(&mut self, f: impl FnOnce(&mut super::TablePane)) {
+    /// Opens something over what is shown; the same again is not put over itself.
+    fn open_over(&mut self, place: Place) {
+        if std::mem::discriminant(&self.place) == std::mem::discriminant(&place) {
+            self.place = place;
+        } else {
+            let under = std::mem::replace(&mut self.place, place);
+            self.under.push(under);
+        }
+    }
+
+    pub(super) fn on_table(&mut self, f: impl FnOnce(&mut super::TablePane)) {
         if let Some(t) = self.table_mut() {
             f(t);
         }
@@ -263,6 +287,9 @@ impl App {
             Place::Help { scroll } => *scroll = scroll.saturating_add_signed(by),
             Place::Detail(d) => d.scroll(by),
             Place::Logs(l) => l.scroll(by),
+            Place::Preview(_) => {}
+            Place::Jobs(p) => p.step(world, by),
+            Place::Audit(p) => p.step(by),
             Place::Cockpit if self.cockpit.focus == Focus::Burning => {
                 let last = self.cockpit.lines.len().saturating_sub(1);
                 self.cockpit.cursor = self.cockpit.cursor.saturating_add_signed(by).min(last);
@@ -382,6 +409,13 @@ impl App {
 
     fn go_back(&mut self, world: &World) -> Vec<Effect> {
         self.hints.clear();
+        match &mut self.place {
+            Place::Jobs(JobsPane { open, .. }) | Place::Audit(AuditPane { open, .. }) if *open => {
+                *open = false;
+                return Vec::new();
+            }
+            _ => {}
+        }
         if let Some(under) = self.under.pop() {
             self.place = under;
             self.refresh_place(world);
@@ -556,19 +590,6 @@ impl App {
             }
         }
         Vec::new()
-    }
-
-    fn fix(&mut self, world: &World) -> Vec<Effect> {
-        let step = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            self.cockpit
-                .lines
-                .get(self.cockpit.cursor)
-                .and_then(|l| world.engine.finding(*l.findings.first()?))
-                .map(|f| f.next_step.clone())
-        } else {
-            self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| f.next_step.clone()))
-        };
-        self.say(step.map_or_else(|| "no finding here".to_owned(), |s| format!("fixes come with the action layer; by hand: {s}")))
     }
 
     fn clamp_columns(&mut self) {

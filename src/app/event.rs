@@ -1,6 +1,8 @@
 //! What comes in and what goes out of `update`.
 
-use crate::model::{ClusterId, ObjectRef};
+use super::deed::{Refusal, Remember};
+use crate::action::{Confirmation, Ledger, Preview, Wanted};
+use crate::model::{ClusterId, Control, JobId, JobState, ObjectRef};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::path::PathBuf;
 
@@ -26,6 +28,13 @@ pub enum Event {
         container: String,
         state: LogState,
     },
+    /// A plan was made and checked, or there is none.
+    Previewed(RequestId, Result<std::sync::Arc<Preview>, Refusal>),
+    /// A confirmed plan began as a job, or why it did not.
+    Started(RequestId, Result<JobId, String>),
+    JobEnded(JobId, JobState),
+    /// The audit log was read.
+    Remembered(Remember, Result<Box<Ledger>, String>),
     /// Something to tell: an effect's outcome.
     Notice(Notice),
 }
@@ -81,6 +90,15 @@ pub enum Effect {
     Fetch(RequestId, ObjectRef),
     StartLogs(RequestId, LogsOf),
     StopLogs(RequestId),
+    /// Make a plan and check it.
+    Plan(RequestId, Box<Wanted>),
+    /// The preview was closed.
+    DropPlan(RequestId),
+    /// A person confirmed the preview of that request.
+    Confirm(RequestId, Confirmation),
+    Job(JobId, Control),
+    /// Read the audit log.
+    Remember(Remember),
     Copy(String),
     /// Writes a private file in the state directory or where the person said.
     SaveFile {

@@ -12,6 +12,9 @@ impl App {
             return Vec::new();
         }
         self.notice = None;
+        if let Some(effects) = self.preview_key(world, key) {
+            return effects;
+        }
         let Some(chord) = Chord::from_event(key) else { return Vec::new() };
         let typing = matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..)));
         let was_pending = !self.pending.is_empty();

@@ -6,8 +6,10 @@
 mod chooser;
 mod cockpit;
 mod commands;
+mod deed;
 pub mod detail;
 mod event;
+mod jobs;
 mod jump;
 mod keys;
 pub mod logs;
@@ -19,8 +21,10 @@ mod session;
 
 pub use chooser::{Choice, Chooser, Item, Overlay};
 pub use cockpit::{Cockpit, Focus, TileRow, line_key};
+pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
+pub use jobs::{AuditPane, JobsPane};
 pub use logs::Logs;
 pub use pane::{ColumnChoice, TablePane};
 pub use prompt::{Prompt, Purpose};
@@ -32,7 +36,7 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
-use crate::model::{ClusterId, ObjectRef};
+use crate::model::{ClusterId, ObjectRef, Target};
 use crate::store::{Store, Touched};
 use crate::table::{Ctx, RowKey, Subject};
 use ratatui::layout::Rect;
@@ -59,7 +63,13 @@ pub enum Place {
     Table(Subject),
     Detail(Box<Detail>),
     Logs(Box<Logs>),
-    Help { scroll: usize },
+    Help {
+        scroll: usize,
+    },
+    /// What would be done, before it is.
+    Preview(Box<PreviewPane>),
+    Jobs(JobsPane),
+    Audit(AuditPane),
 }
 
 /// What can be gone back to.
@@ -104,6 +114,8 @@ pub struct HitMap {
     /// Its first drawn line, and whether its last one was drawn.
     pub text_offset: usize,
     pub text_at_end: bool,
+    /// The frame's number, growing.
+    pub frame: u64,
     /// Where the terminal's cursor shall be, when text is typed.
     pub cursor: Option<(u16, u16)>,
 }
@@ -158,6 +170,10 @@ pub struct App {
     /// The logs that were open after the last event.
     reading: Vec<RequestId>,
     pub shown: HitMap,
+    /// The newest frame that is certain to have been seen when the last key was typed.
+    pub acked: u64,
+    /// What the arguments that are being typed are for.
+    acting_on: Vec<Target>,
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
     quit: bool,
@@ -190,6 +206,8 @@ impl App {
             requests: 0,
             reading: Vec::new(),
             shown: HitMap::default(),
+            acked: 0,
+            acting_on: Vec::new(),
             size: (80, 24),
             quit: false,
         };
@@ -250,7 +268,7 @@ impl App {
         match &self.place {
             Place::Detail(d) => Some(d.object.clone()),
             Place::Logs(l) => l.objects.first().cloned(),
-            Place::Help { .. } => None,
+            Place::Help { .. } | Place::Preview(_) | Place::Jobs(_) | Place::Audit(_) => None,
             Place::Cockpit if self.cockpit.focus == Focus::Burning => {
                 self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.subject.clone())
             }
@@ -294,6 +312,9 @@ impl App {
             }
             Place::Logs(_) => vec![Mode::Logs, Mode::Text, Mode::Global],
             Place::Help { .. } => vec![Mode::Help, Mode::Text, Mode::Global],
+            Place::Preview(_) => vec![Mode::Dialog],
+            Place::Jobs(_) => vec![Mode::Jobs, Mode::Text, Mode::Global],
+            Place::Audit(_) => vec![Mode::Audit, Mode::Text, Mode::Global],
         }
     }
 
@@ -303,6 +324,8 @@ impl App {
             Some(Place::Table(s)) => vec![mode_of(*s), Mode::Table, Mode::Object, Mode::Global],
             Some(Place::Detail(_)) => vec![Mode::Detail, Mode::Text, Mode::Object, Mode::Global],
             Some(Place::Logs(_)) => vec![Mode::Logs, Mode::Text, Mode::Global],
+            Some(Place::Jobs(_)) => vec![Mode::Jobs, Mode::Text, Mode::Global],
+            Some(Place::Audit(_)) => vec![Mode::Audit, Mode::Text, Mode::Global],
             _ => vec![Mode::Cockpit, Mode::Table, Mode::Object, Mode::Global],
         }
     }
@@ -344,7 +367,7 @@ impl App {
                 effects.extend(more);
                 None
             }
-            Place::Help { .. } => None,
+            Place::Help { .. } | Place::Preview(_) | Place::Jobs(_) | Place::Audit(_) => None,
         };
         let cockpit = matches!(self.place, Place::Cockpit);
         for (subject, pane) in &mut self.panes {
@@ -406,6 +429,12 @@ impl App {
         match &mut self.place {
             Place::Detail(d) => d.offset = hits.text_offset,
             Place::Logs(l) => l.drawn(&hits),
+            Place::Preview(p) => {
+                p.offset = hits.text_offset;
+                p.drawn(hits.frame);
+            }
+            Place::Jobs(p) => p.offset = if p.open { hits.text_offset } else { 0 },
+            Place::Audit(p) => p.offset = if p.open { hits.text_offset } else { 0 },
             _ => {}
         }
         self.cockpit.offset = hits.burning_offset;
@@ -502,6 +531,20 @@ impl App {
                 if let Some(l) = self.logs_mut(id) {
                     l.state(&pod, &container, state);
                 }
+                Vec::new()
+            }
+            Event::Previewed(id, result) => {
+                self.previewed(id, result);
+                Vec::new()
+            }
+            Event::Started(id, result) => self.started(world, id, result),
+            Event::JobEnded(id, state) => {
+                self.job_ended(world, &id, state);
+                Vec::new()
+            }
+            Event::Remembered(why, Ok(ledger)) => self.remembered(&why, &ledger),
+            Event::Remembered(_, Err(e)) => {
+                self.notice = Some(Notice::error(e));
                 Vec::new()
             }
             Event::Notice(notice) => {

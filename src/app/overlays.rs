@@ -15,6 +15,8 @@ impl App {
                 }
                 Some(Vec::new())
             }
+            // Jobs are under way: the same question answered with the same key, or any word that means it.
+            Command::Quit | Command::ForceQuit if matches!(self.overlay, Some(Overlay::Quit)) => None,
             Command::Accept => Some(self.accept(world)),
             Command::Complete => {
                 match &mut self.overlay {
@@ -86,6 +88,7 @@ impl App {
                     }
                     Purpose::SaveView => self.save_view(&text),
                     Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
+                    Purpose::Arguments(verb) => self.arguments(verb, &text),
                     Purpose::Palette | Purpose::Find => Vec::new(),
                 }
             }

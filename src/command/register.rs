@@ -173,7 +173,9 @@ register! {
         Mute(duration: Option<String>) "mute" ["silence"] Act [opt("DURATION", "such as 2h")] "Silence the alert or finding for a while";
         Undo(job: Option<String>) "undo" [] Act [opt("JOB", "a job's name; without it, the last that can be undone")]
             "Undo a job, where its result still stands";
-        Resume(job: String) "resume" [] Act [req("JOB", "a job's name")] "Go on with a job that was interrupted, blocked or stopped";
+        Resume(job: Option<String>) "resume" [] Act [opt("JOB", "a job's name; without it, the highlighted one")] "Go on with a job that was interrupted, blocked or stopped";
+        JobPause "job-pause" [] Act [] "Pause the job, or let it go on";
+        JobStop "job-stop" [] Act [] "Stop the job safely";
         Copy "copy" ["yank"] Act [] "Copy the name, or the marked names, to your clipboard";
 
         Login(name: String) "login" [] Session [req("CLUSTER", "a cluster's name")]

@@ -43,6 +43,8 @@ modes! {
     Namespaces "namespaces" "As clusters, for namespaces";
     Detail "detail" "An object's detail and YAML: over its pane's table, `text`, `object`, `global`";
     Logs "logs" "Logs: over `text` and `global`";
+    Jobs "jobs" "The jobs of this session and earlier ones: over `text` and `global`";
+    Audit "audit" "The audit log: over `text` and `global`";
     Help "help" "The help screen: over `text` and `global`";
     Dialog "dialog" "An overlay that asks or offers a choice; nothing under it";
     Columns "columns" "The column chooser: over `dialog`";

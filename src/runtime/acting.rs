@@ -2,49 +2,14 @@
 //! the cockpit and the command line.
 
 use super::{Fleet, now};
-use crate::action::{
-    Confirmed, Executor, Facts, Past, Preview, Request, Snapshot, Stop, execute, new_job_id, plan, preflight, remaining, undo,
-};
-use crate::model::{Actor, Control, JobId, Outcome, Plan, Progress};
+use crate::action::{Confirmed, Executor, Facts, Preview, Stop, Wanted, execute, new_job_id, preflight};
+use crate::model::{Actor, Control, JobId, Outcome, Progress};
 use crate::state::StateDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Rounds of facts at most: a verb that still asks then asks for ever.
 const ROUNDS: usize = 8;
-
-/// What is to be planned.
-#[derive(Clone, Debug)]
-pub enum Wanted {
-    Act(Request),
-    /// Taking a job back.
-    Undo(Box<Past>),
-    /// Going on with one.
-    Resume(Box<Past>),
-}
-
-impl Wanted {
-    /// The job that the new one goes on with.
-    pub fn resumes(&self) -> Option<JobId> {
-        match self {
-            Self::Resume(past) => Some(past.id.clone()),
-            _ => None,
-        }
-    }
-
-    /// One try with what is known.
-    ///
-    /// # Errors
-    /// What is missing, or why it cannot be done.
-    pub fn plan(&self, fleet: &Fleet, facts: &Facts) -> Result<Plan, Stop> {
-        let snapshot = Snapshot { store: &fleet.store, facts, now: now() };
-        match self {
-            Self::Act(request) => plan(&snapshot, request),
-            Self::Undo(past) => undo(past, &snapshot),
-            Self::Resume(past) => remaining(past, &snapshot),
-        }
-    }
-}
 
 /// Plans and checks, while the clusters go on being followed.
 ///
@@ -53,7 +18,7 @@ impl Wanted {
 pub async fn prepare(fleet: &mut Fleet, wanted: &Wanted, waiting: bool) -> Result<Preview, Stop> {
     let mut facts = Facts::default();
     for _ in 0..ROUNDS {
-        match wanted.plan(fleet, &facts) {
+        match wanted.plan(&fleet.store, &facts, now()) {
             Ok(mut plan) => {
                 if !waiting {
                     plan.without_waiting();

@@ -75,6 +75,11 @@ impl Effects {
             | Effect::SetTheme(_)
             | Effect::SetKeymap(_)
             | Effect::SaveSession
+            | Effect::Plan(..)
+            | Effect::DropPlan(_)
+            | Effect::Confirm(..)
+            | Effect::Job(..)
+            | Effect::Remember(_)
             | Effect::Quit => {}
         }
     }

@@ -4,16 +4,19 @@
 //! [`Screen`], which `front` implements.
 
 pub mod acting;
+mod deeds;
 mod effects;
 mod fleet;
 mod logs;
 
 pub use fleet::{Fleet, Member, members, thresholds};
 
+use crate::action::Ledger;
 use crate::app::{App, Effect, Event, HitMap, Notice, World};
 use crate::model::{Batch, ClusterId, Delta, KindState};
 use crate::state::{Session, StateDir};
 use crate::store::Touched;
+use deeds::Deeds;
 use effects::Effects;
 use std::io;
 use std::time::{Duration, Instant};
@@ -52,6 +55,8 @@ pub trait Screen {
     /// # Errors
     /// When the terminal does not take it.
     fn draw(&mut self, app: &App, world: &World) -> io::Result<HitMap>;
+    /// The number of the newest frame that a person has certainly seen by now.
+    fn seen(&self) -> u64;
     /// Carries out what concerns the terminal: copy, mouse, redraw, suspend, theme. What it does not know it gives back.
     ///
     /// # Errors
@@ -88,6 +93,8 @@ pub const SESSION: (&str, u32) = ("session.json", 1);
 /// When the terminal fails.
 pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, state: Option<&StateDir>) -> io::Result<()> {
     let mut effects = Effects::new();
+    let mut deeds = Deeds::new();
+    remember(&mut fleet, &mut app, state);
     let mut touched: Vec<Touched> = Vec::new();
     let mut minute = now() / 60;
     screen.want(Cause::Person);
@@ -107,6 +114,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 FromScreen::Event(event) => {
                     catch_up(&mut fleet, &mut app, &mut touched, &mut done);
                     let cause = cause_of(&event);
+                    app.acked = screen.seen();
                     done.extend(app.update(&fleet.world(), event));
                     screen.want(cause);
                 }
@@ -114,6 +122,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 FromScreen::Redraw => screen.want(Cause::Person),
                 FromScreen::Closed => {
                     save(&app, state);
+                    deeds.stop_all("the terminal went away", &mut fleet).await;
                     return Ok(());
                 }
             },
@@ -137,6 +146,12 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                     screen.want(if urgent { Cause::Person } else { Cause::Data });
                 }
             },
+            come = deeds.next() => {
+                screen.want(Cause::Data);
+                if let Some(event) = deeds.take(come, &mut fleet) {
+                    done.extend(app.update(&fleet.world(), event));
+                }
+            },
             event = effects.next() => {
                 if matches!(event, Event::Fetched(..) | Event::Notice(_)) || app.shows_logs() {
                     screen.want(Cause::Data);
@@ -157,8 +172,18 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
             app.minute(&fleet.world());
             screen.want(Cause::Data);
         }
-        for effect in done {
+        let mut done = std::collections::VecDeque::from(done);
+        while let Some(effect) = done.pop_front() {
+            let effect = match act(effect, &fleet, &mut deeds, state) {
+                Acted::Not(effect) => effect,
+                Acted::Done(event) => {
+                    screen.want(Cause::Person);
+                    done.extend(event.into_iter().flat_map(|e| app.update(&fleet.world(), e)));
+                    continue;
+                }
+            };
             if carry_out(effect, &fleet, &mut app, screen, &mut effects, state)? {
+                deeds.stop_all("the cockpit was closed", &mut fleet).await;
                 return Ok(());
             }
         }
@@ -192,6 +217,47 @@ fn catch_up(fleet: &mut Fleet, app: &mut App, touched: &mut Vec<Touched>, effect
     touched.clear();
     if touched.capacity() > 4096 {
         *touched = Vec::new();
+    }
+}
+
+/// What became of an effect that may be an act.
+enum Acted {
+    Done(Option<Event>),
+    Not(Effect),
+}
+
+/// Carries out what concerns plans and jobs.
+fn act(effect: Effect, fleet: &Fleet, deeds: &mut Deeds, state: Option<&StateDir>) -> Acted {
+    Acted::Done(match effect {
+        Effect::Plan(id, wanted) => deeds.plan(id, *wanted, fleet),
+        Effect::DropPlan(id) => {
+            deeds.forget(id);
+            None
+        }
+        Effect::Confirm(id, said) => Some(deeds.confirm(id, &said, fleet, state)),
+        Effect::Job(job, control) => (!deeds.control(&job, control)).then(|| Event::Notice(Notice::info("that job is not led from here"))),
+        Effect::Remember(why) => {
+            let ledger =
+                state.ok_or_else(|| "there is no state directory".to_owned()).and_then(|s| Ledger::read(s).map_err(|e| e.to_string()));
+            Some(Event::Remembered(why, ledger.map(Box::new)))
+        }
+        other => return Acted::Not(other),
+    })
+}
+
+/// Jobs of earlier runs; those that never came to an end are named.
+fn remember(fleet: &mut Fleet, app: &mut App, state: Option<&StateDir>) {
+    let Some(state) = state else { return };
+    match Ledger::read(state) {
+        Ok(ledger) => {
+            let interrupted: Vec<String> = ledger.interrupted().map(|j| format!("{} ({})", j.plan.title, j.id)).collect();
+            fleet.store.jobs.remember(ledger.jobs.iter().map(crate::action::Past::job));
+            if let Some(first) = interrupted.first() {
+                let more = if interrupted.len() > 1 { format!(" and {} more", interrupted.len() - 1) } else { String::new() };
+                app.notice = Some(Notice::error(format!("interrupted: {first}{more}; J shows it, R there goes on")));
+            }
+        }
+        Err(e) => app.notice = Some(Notice::error(format!("the audit log cannot be read: {e}"))),
     }
 }
 

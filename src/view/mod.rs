@@ -5,10 +5,12 @@
 mod cockpit;
 mod detail;
 mod help;
+mod jobs;
 mod logs;
 mod overlay;
 pub mod panes;
 mod pieces;
+mod preview;
 mod table;
 mod text;
 
@@ -128,6 +130,9 @@ pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
         Place::Detail(detail) => detail::draw(d, detail, body, buf, &mut hits),
         Place::Logs(logs) => logs::draw(d, logs, body, buf, &mut hits),
         Place::Help { scroll } => help::draw(d, *scroll, body, buf, &mut hits),
+        Place::Preview(pane) => preview::draw(d, pane, body, buf, &mut hits),
+        Place::Jobs(pane) => jobs::draw(d, pane, body, buf, &mut hits),
+        Place::Audit(pane) => jobs::audit(d, pane, body, buf, &mut hits),
     }
     hits.highlighted = d.app.highlighted(&d.world);
     footer(d, Rect { y: area.bottom() - 1, height: 1, ..area }, buf, &mut hits);
@@ -184,6 +189,11 @@ fn status(d: &Draw, area: Rect, buf: &mut Buffer) {
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), " | ", Role::TextDim);
         x = d.put(buf, x, area.y, area.right().saturating_sub(x), text, role);
     };
+    let jobs = d.world.store.jobs.active().count();
+    if jobs > 0 {
+        let blocked = d.world.store.jobs.active().any(|j| j.blocked().next().is_some());
+        extra(&format!("job{} {jobs}", if jobs == 1 { "" } else { "s" }), if blocked { Role::SeverityWarning } else { Role::TextStrong });
+    }
     if !d.app.scope.is_all() {
         extra(&format!("only {}", d.app.scope.describe()), Role::Filter);
     }
@@ -284,6 +294,16 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
             (C::Back, "back"),
         ],
         Place::Help { .. } => &[(C::Back, "back"), (C::PageDown, "more")],
+        Place::Preview(_) => &[],
+        Place::Jobs(_) => &[
+            (C::Open, "steps"),
+            (C::JobPause, "pause"),
+            (C::JobStop, "stop"),
+            (C::Undo(None), "undo"),
+            (C::Resume(None), "resume"),
+            (C::Back, "back"),
+        ],
+        Place::Audit(_) => &[(C::Open, "record"), (C::Back, "back")],
     };
     keys.to_vec()
 }

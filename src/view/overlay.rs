@@ -10,7 +10,17 @@ use ratatui::layout::Rect;
 pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     match &d.app.overlay {
         None => hints(d, body, buf),
-        Some(Overlay::Quit) => {}
+        Some(Overlay::Quit) => {
+            let jobs: Vec<_> = d.world.store.jobs.active().collect();
+            let area = frame(d, body, "Quit?", jobs.len().min(6) + 2, 76, buf);
+            for (n, job) in jobs.iter().take(6).enumerate() {
+                let text = cut(&format!("{} {}", job.state.word(), job.title), usize::from(area.width) - 2, d.glyphs.ellipsis);
+                d.put(buf, area.x + 1, area.y + n as u16, area.width - 2, &text, Role::Text);
+            }
+            let y = area.bottom() - 1;
+            d.put(buf, area.x + 1, y - 1, area.width - 2, "Quitting stops them safely; what is left can be resumed.", Role::TextStrong);
+            d.put(buf, area.x + 1, y, area.width - 2, "ctrl-c ctrl-c again stops them and quits   Esc stays", Role::Key);
+        }
         Some(Overlay::Prompt(p)) => completions(d, p, body, buf),
         Some(Overlay::Search(p, chooser)) => {
             let area = frame(d, body, &chooser.title, chooser.items.len() + 1, 76, buf);

@@ -22,6 +22,9 @@ const ASK_SYNC: &[u8] = b"\x1b[?2026$p";
 /// Answers to probes that are still on their way are waited for this long at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
+/// A frame of a terminal that does not answer counts as seen after this.
+const UNPROVEN: Duration = Duration::from_millis(400);
+
 /// A terminal of this process.
 pub struct Terminal {
     writer: Writer<Tty>,
@@ -30,6 +33,7 @@ pub struct Terminal {
     input: mpsc::UnboundedReceiver<FromTerminal>,
     pacer: Pacer,
     frame: u64,
+    drawn_at: Option<Instant>,
     bytes: Vec<u8>,
     theme: Theme,
     depth: Depth,
@@ -85,6 +89,7 @@ impl Terminal {
             input,
             pacer: Pacer::new(),
             frame: 0,
+            drawn_at: None,
             bytes: Vec::new(),
             theme: theme.at(depth),
             depth,
@@ -210,7 +215,17 @@ impl Screen for Terminal {
             self.writer.redraw();
             return Err(e);
         }
-        Ok(hits)
+        self.drawn_at = Some(Instant::now());
+        Ok(HitMap { frame: self.frame, ..hits })
+    }
+
+    fn seen(&self) -> u64 {
+        if self.pacer.answers() {
+            return self.pacer.acked_frame();
+        }
+        // One that does not answer proves nothing: what was typed right after a frame was typed before it was seen.
+        let settled = self.drawn_at.is_some_and(|at| at.elapsed() >= UNPROVEN);
+        if settled { self.frame } else { self.frame.saturating_sub(1) }
     }
 
     fn carry_out(&mut self, effect: Effect) -> io::Result<Outcome> {

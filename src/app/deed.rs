@@ -1,0 +1,460 @@
+//! Acting: from a key to a request, from a preview to a word that confirms it.
+//!
+//! A write key only ever opens a preview. What is typed counts once the preview is certain to be on the screen; Enter alone never
+//! confirms.
+
+use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, Purpose, RequestId, World};
+use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
+use crate::app::chooser::Choice;
+use crate::command::Command;
+use crate::model::{Args, Control, JobId, JobState, Kind, Object, ObjectRef, Target, VERBS, VerbId};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::sync::Arc;
+
+/// Why there is no plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// It is so already.
+    pub nothing: bool,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// How far a preview is.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// Planned and checked.
+    Making,
+    Refused(Refusal),
+    Ready(Arc<Preview>),
+    /// Confirmed; the job begins.
+    Sent,
+}
+
+/// A preview on the screen.
+#[derive(Clone, Debug)]
+pub struct PreviewPane {
+    pub request: RequestId,
+    pub wanted: Wanted,
+    pub stage: Stage,
+    pub offset: usize,
+    /// The typed name, and the reason.
+    pub typed: String,
+    pub reason: String,
+    /// The reason is being typed, not the name.
+    pub in_reason: bool,
+    /// The frame that first showed what is to be confirmed.
+    frame: Option<u64>,
+}
+
+impl PreviewPane {
+    fn new(request: RequestId, wanted: Wanted) -> Self {
+        Self {
+            request,
+            wanted,
+            stage: Stage::Making,
+            offset: 0,
+            typed: String::new(),
+            reason: String::new(),
+            in_reason: false,
+            frame: None,
+        }
+    }
+
+    /// Frame number `frame` has shown it.
+    pub(super) fn drawn(&mut self, frame: u64) {
+        if matches!(self.stage, Stage::Ready(_)) {
+            self.frame.get_or_insert(frame);
+        }
+    }
+
+    /// What is asked, when something is.
+    pub fn ready(&self) -> Option<&Arc<Preview>> {
+        match &self.stage {
+            Stage::Ready(preview) => Some(preview),
+            _ => None,
+        }
+    }
+
+    /// Whether text is typed: a name, or a reason.
+    pub fn types(&self) -> bool {
+        self.ready().is_some_and(|p| blocked(p).is_none() && (matches!(p.gate.ask, Ask::Typed(_)) || p.gate.reason_required))
+    }
+}
+
+/// What forbids it, whatever is said.
+pub fn blocked(preview: &Preview) -> Option<String> {
+    preview.gate.refusals.first().cloned().or_else(|| preview.preflight.forbidden()).or_else(|| preview.preflight.drifted())
+}
+
+/// The remedy of a finding, where a verb is one: what to do, to whom.
+fn remedy(rule: &str, object: &ObjectRef, world: &World) -> Option<(VerbId, ObjectRef)> {
+    let workload = || {
+        let cluster = world.store.cluster(object.cluster)?;
+        let top = cluster.workload_of(world.store.resolve(object)?);
+        matches!(top.kind(), Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet).then(|| top.reference(cluster.id))
+    };
+    match rule {
+        "node-not-ready" | "node-pressure" => Some((VerbId::Cordon, object.clone())),
+        "rollout-stuck" | "pod-crashloop" | "replicas-unavailable" => Some((VerbId::Rollback, workload()?)),
+        "hpa-at-max" => Some((VerbId::HpaSet, object.clone())),
+        "job-failed" if object.kind == Kind::Job => Some((VerbId::RetryJob, object.clone())),
+        _ => None,
+    }
+}
+
+impl App {
+    /// What a verb would be done to: the marked objects, else the one that was highlighted in the last drawn frame.
+    fn acted_on(&self, world: &World) -> Result<Vec<ObjectRef>, String> {
+        if let Some(table) = self.table().filter(|t| !t.marks.is_empty()) {
+            let mut marked = table.objects(world);
+            marked.sort_by(|a, b| (a.cluster, a.kind, &a.namespace, &a.name).cmp(&(b.cluster, b.kind, &b.namespace, &b.name)));
+            return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
+        }
+        let Some(object) = self.shown.highlighted.clone().or_else(|| self.highlighted(world)) else {
+            return Err("nothing is highlighted".to_owned());
+        };
+        match world.store.find(object.cluster, object.kind, object.uid) {
+            Some(_) => Ok(vec![object]),
+            None => Err(format!("{} is gone", object.name)),
+        }
+    }
+
+    /// A verb's key or palette line.
+    pub(super) fn verb(&mut self, world: &World, verb: VerbId, text: Option<&str>) -> Vec<Effect> {
+        let info = verb.info();
+        let objects = match self.acted_on(world) {
+            Ok(objects) => objects,
+            Err(why) => return self.say(why),
+        };
+        if let Some(odd) = objects.iter().find(|o| !info.on.takes(o.kind)) {
+            return self.say(format!("{} is for {}, not for a {}", info.name, info.on.words(), odd.kind.name()));
+        }
+        let targets: Vec<Target> = objects.iter().map(Target::from).collect();
+        let text = text.unwrap_or_default();
+        match Args::parse(info, text) {
+            Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
+            Err(e) if text.is_empty() => {
+                let proposal = propose(world, verb, &objects);
+                self.acting_on = targets;
+                self.open_prompt(Purpose::Arguments(verb), &proposal);
+                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
+                    prompt.error = proposal.is_empty().then(|| e.hint);
+                }
+                Vec::new()
+            }
+            Err(e) => {
+                self.notice = Some(Notice::error(format!("{e}; {}", e.hint)));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The arguments were typed.
+    pub(super) fn arguments(&mut self, verb: VerbId, text: &str) -> Vec<Effect> {
+        match Args::parse(verb.info(), text) {
+            Ok(args) => {
+                let targets = std::mem::take(&mut self.acting_on);
+                self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() }))
+            }
+            Err(e) => {
+                self.open_prompt(Purpose::Arguments(verb), text);
+                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
+                    prompt.error = Some(e.to_string());
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Opens a preview of what is wanted; one that is open gives way.
+    pub(super) fn wish(&mut self, wanted: Wanted) -> Vec<Effect> {
+        let request = self.request();
+        let mut effects = vec![Effect::Plan(request, Box::new(wanted.clone()))];
+        let pane = Place::Preview(Box::new(PreviewPane::new(request, wanted)));
+        match std::mem::replace(&mut self.place, pane) {
+            Place::Preview(old) => effects.insert(0, Effect::DropPlan(old.request)),
+            under => self.under.push(under),
+        }
+        effects
+    }
+
+    /// A plan has come, or the reason why there is none.
+    pub(super) fn previewed(&mut self, id: RequestId, result: Result<Arc<Preview>, Refusal>) {
+        if let Some(pane) = self.preview_mut(id) {
+            pane.stage = match result {
+                Ok(preview) => Stage::Ready(preview),
+                Err(refusal) => Stage::Refused(refusal),
+            };
+            pane.in_reason = pane.ready().is_some_and(|p| p.gate.reason_required);
+        }
+    }
+
+    /// The job has begun: what was under the preview comes back.
+    pub(super) fn started(&mut self, world: &World, id: RequestId, result: Result<JobId, String>) -> Vec<Effect> {
+        match result {
+            Ok(job) => {
+                if self.preview_mut(id).is_some() {
+                    self.close_preview(world);
+                }
+                self.on_table(|t| t.marks.clear());
+                self.say(format!("job {job} began; J shows it"))
+            }
+            Err(why) => {
+                if let Some(pane) = self.preview_mut(id) {
+                    pane.stage = Stage::Refused(Refusal { nothing: false, message: why.clone(), hint: None });
+                }
+                self.notice = Some(Notice::error(why));
+                Vec::new()
+            }
+        }
+    }
+
+    fn preview_mut(&mut self, id: RequestId) -> Option<&mut PreviewPane> {
+        match &mut self.place {
+            Place::Preview(pane) if pane.request == id => Some(pane),
+            _ => None,
+        }
+    }
+
+    fn close_preview(&mut self, world: &World) {
+        self.place = self.under.pop().unwrap_or(Place::Cockpit);
+        self.refresh_place(world);
+    }
+
+    /// A key while a preview is open. None: it is for the keymap.
+    pub(super) fn preview_key(&mut self, world: &World, key: KeyEvent) -> Option<Vec<Effect>> {
+        let Place::Preview(pane) = &mut self.place else { return None };
+        if self.overlay.is_some() || key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) || !self.pending.is_empty() {
+            return None;
+        }
+        let typing = pane.types();
+        match key.code {
+            KeyCode::Up => pane.offset = pane.offset.saturating_sub(1),
+            KeyCode::Down => pane.offset += 1,
+            KeyCode::PageUp => pane.offset = pane.offset.saturating_sub(self.shown.text_page.max(2) - 1),
+            KeyCode::PageDown => pane.offset += self.shown.text_page.max(2) - 1,
+            KeyCode::Esc => return Some(self.drop_preview(world)),
+            KeyCode::Char('q' | 'n') if !typing => return Some(self.drop_preview(world)),
+            KeyCode::Char('k') if !typing => pane.offset = pane.offset.saturating_sub(1),
+            KeyCode::Char('j') if !typing => pane.offset += 1,
+            KeyCode::Char('o') if !typing => return Some(self.other_arguments()),
+            KeyCode::Char(c @ '1'..='9') if !typing => return Some(self.take_offer(c)),
+            KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Tab | KeyCode::Enter => return Some(self.word(key.code)),
+            _ => {}
+        }
+        Some(Vec::new())
+    }
+
+    fn drop_preview(&mut self, world: &World) -> Vec<Effect> {
+        let Place::Preview(pane) = &self.place else { return Vec::new() };
+        let dropped = Effect::DropPlan(pane.request);
+        self.close_preview(world);
+        vec![dropped]
+    }
+
+    /// A key that confirms, or types what confirms. It counts only when what it speaks of was on the screen before it was typed.
+    fn word(&mut self, key: KeyCode) -> Vec<Effect> {
+        let acked = self.acked;
+        let Place::Preview(pane) = &mut self.place else { return Vec::new() };
+        let Some(preview) = pane.ready().cloned() else { return Vec::new() };
+        if pane.frame.is_none_or(|frame| acked < frame) {
+            self.notice = Some(Notice::info("typed before it was on the screen: not counted"));
+            return Vec::new();
+        }
+        if let Some(why) = blocked(&preview) {
+            self.notice = Some(Notice::error(why));
+            return Vec::new();
+        }
+        let typing = pane.types();
+        let field = if pane.in_reason { &mut pane.reason } else { &mut pane.typed };
+        match key {
+            KeyCode::Char(c) if typing => {
+                if field.chars().count() < 200 {
+                    field.push(c);
+                }
+            }
+            KeyCode::Backspace if typing => drop(field.pop()),
+            KeyCode::Tab if typing && preview.gate.reason_required => pane.in_reason = !pane.in_reason,
+            KeyCode::Enter if typing && pane.in_reason && !pane.reason.trim().is_empty() => pane.in_reason = false,
+            KeyCode::Enter if typing => {
+                let yes = pane.typed.trim() == "y";
+                let typed = matches!(preview.gate.ask, Ask::Typed(_)).then(|| pane.typed.clone());
+                if typed.as_ref().is_some_and(|t| t.trim().is_empty()) {
+                    self.notice = Some(Notice::info("Enter alone confirms nothing: type the name"));
+                    return Vec::new();
+                }
+                return self.say_yes(&preview, yes, typed);
+            }
+            KeyCode::Char('y') => return self.say_yes(&preview, true, None),
+            KeyCode::Enter => self.notice = Some(Notice::info("Enter alone confirms nothing: y does")),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn say_yes(&mut self, preview: &Preview, yes: bool, typed: Option<String>) -> Vec<Effect> {
+        let Place::Preview(pane) = &mut self.place else { return Vec::new() };
+        let reason = Some(pane.reason.trim().to_owned()).filter(|r| !r.is_empty());
+        let said = Confirmation { yes, typed, reason, flag: false, hash: preview.hash.clone() };
+        // Looked at here too, so that a slip of the fingers leaves the preview open.
+        if let Err(why) = crate::action::confirm(preview, &said) {
+            self.notice = Some(Notice::error(why.to_string()));
+            return Vec::new();
+        }
+        pane.stage = Stage::Sent;
+        vec![Effect::Confirm(pane.request, said)]
+    }
+
+    /// Other arguments for what is previewed.
+    fn other_arguments(&mut self) -> Vec<Effect> {
+        let Place::Preview(pane) = &self.place else { return Vec::new() };
+        let Wanted::Act(request) = &pane.wanted else { return self.say("a job is taken back or gone on with as it is") };
+        let (verb, text) = (request.verb, request.args.to_string());
+        if verb.info().params.is_empty() {
+            return self.say(format!("{verb} takes no arguments"));
+        }
+        self.acting_on.clone_from(&request.targets);
+        self.open_prompt(Purpose::Arguments(verb), &text);
+        Vec::new()
+    }
+
+    fn take_offer(&mut self, digit: char) -> Vec<Effect> {
+        let Place::Preview(pane) = &self.place else { return Vec::new() };
+        let at = usize::try_from(u32::from(digit) - u32::from('1')).unwrap_or(usize::MAX);
+        let offer = pane.ready().and_then(|p| p.plan.offers.get(at).cloned());
+        match offer {
+            Some(o) => self.wish(Wanted::Act(Request { verb: o.verb, targets: vec![o.target], args: o.args, documents: Vec::new() })),
+            None => Vec::new(),
+        }
+    }
+
+    /// F: the finding's remedy as a preview, or in words.
+    pub(super) fn fix(&mut self, world: &World) -> Vec<Effect> {
+        let finding = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
+            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).cloned()
+        } else {
+            self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| (*f).clone()))
+        };
+        let Some(finding) = finding else { return self.say("no finding here") };
+        let Some((verb, object)) = finding.object.as_ref().and_then(|o| remedy(finding.rule.id, o, world)) else {
+            return self.say(format!("by hand: {}", finding.next_step));
+        };
+        let targets = vec![Target::from(&object)];
+        match Args::parse(verb.info(), &propose(world, verb, std::slice::from_ref(&object))) {
+            Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
+            Err(e) => {
+                self.notice = Some(Notice::error(e.to_string()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// a: what may be done here, and why the rest may not.
+    pub(super) fn acts(&mut self, world: &World) -> Vec<Effect> {
+        let objects = match self.acted_on(world) {
+            Ok(objects) => objects,
+            Err(why) => return self.say(why),
+        };
+        let locked = objects.iter().find_map(|o| {
+            let c = world.store.cluster(o.cluster)?;
+            Some(format!("{} is read-only: {}", c.info.name, c.info.read_only.as_ref()?))
+        });
+        let (mut can, mut cannot) = (Vec::new(), Vec::new());
+        for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
+            let odd = objects.iter().find(|o| !v.on.takes(o.kind));
+            let why = odd.map(|_| format!("only for {}", v.on.words())).or_else(|| locked.clone());
+            let item = |doc: String| Item { text: v.name.to_owned(), doc, choice: Choice::Run(Command::Verb(v.id, None)) };
+            match why {
+                None => can.push(item(v.doc.to_owned())),
+                Some(why) => cannot.push(item(format!("no: {why}"))),
+            }
+        }
+        can.extend(cannot);
+        let title = match objects.as_slice() {
+            [one] => format!("Acts on {} {}", one.kind.name(), one.name),
+            all => format!("Acts on {} marked objects", all.len()),
+        };
+        self.overlay = Some(Overlay::Choose(Chooser::new(title, can)));
+        Vec::new()
+    }
+
+    /// The job that undo or resume means: the named one, the highlighted one in the jobs pane, or the last.
+    fn past(&self, ledger: &Ledger, name: Option<&str>) -> Result<Past, String> {
+        let highlighted = match &self.place {
+            Place::Jobs(pane) => pane.current.clone().map(|j| j.0),
+            _ => None,
+        };
+        let name = name.map(str::to_owned).or(highlighted).unwrap_or_else(|| "last".to_owned());
+        ledger.find(&name).cloned()
+    }
+
+    /// The ledger was read for an undo or a resume.
+    pub(super) fn remembered(&mut self, why: &Remember, ledger: &Ledger) -> Vec<Effect> {
+        let (name, undo) = match why {
+            Remember::Undo(name) => (name.as_deref(), true),
+            Remember::Resume(name) => (name.as_deref(), false),
+            Remember::Show => {
+                if let Place::Audit(pane) = &mut self.place {
+                    pane.fill(ledger);
+                }
+                return Vec::new();
+            }
+        };
+        match self.past(ledger, name) {
+            Err(why) => self.say(why),
+            Ok(past) if undo => self.wish(Wanted::Undo(Box::new(past))),
+            Ok(past) if !past.state().resumable() => self.say(format!("job {} is {}", past.id, past.state().word())),
+            Ok(past) => self.wish(Wanted::Resume(Box::new(past))),
+        }
+    }
+
+    /// A job has come to its end.
+    pub(super) fn job_ended(&mut self, world: &World, id: &JobId, state: JobState) {
+        let Some(job) = world.store.jobs.get(id) else { return };
+        let why = if job.note.is_empty() { String::new() } else { format!(": {}", job.note) };
+        let text = format!("{}: {}{why}", state.word(), job.title);
+        self.notice = Some(if state == JobState::Ended(crate::model::Outcome::Done) { Notice::info(text) } else { Notice::error(text) });
+    }
+
+    /// Pause, go on, stop: the highlighted job of the jobs pane.
+    pub(super) fn control_job(&mut self, world: &World, stop: bool) -> Vec<Effect> {
+        let Place::Jobs(pane) = &mut self.place else { return self.say("J shows the jobs") };
+        let Some(job) = pane.current.as_ref().and_then(|id| world.store.jobs.get(id)) else { return self.say("no job is highlighted") };
+        if !job.state.active() {
+            return self.say(format!("job {} is {}", job.id, job.state.word()));
+        }
+        let control = match (stop, job.state) {
+            (true, _) if pane.stopping.as_ref() != Some(&job.id) => {
+                pane.stopping = Some(job.id.clone());
+                return self.say("the same key again stops the job: what is in flight is waited for, what is left can be resumed");
+            }
+            (true, _) => Control::Stop("stopped in the cockpit"),
+            (false, JobState::Paused) => Control::Run,
+            (false, _) => Control::Pause,
+        };
+        pane.stopping = None;
+        vec![Effect::Job(job.id.clone(), control)]
+    }
+}
+
+/// Why the ledger is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Remember {
+    Undo(Option<String>),
+    Resume(Option<String>),
+    Show,
+}
+
+/// What is proposed where arguments are missing.
+fn propose(world: &World, verb: VerbId, objects: &[ObjectRef]) -> String {
+    let [one] = objects else { return String::new() };
+    match (verb, world.store.resolve(one)) {
+        (VerbId::Scale, Some(Object::Workload(w))) => w.desired.map_or_else(String::new, |n| n.to_string()),
+        (VerbId::HpaSet, Some(Object::Hpa(h))) => format!("min={} max={}", h.min, if h.at_max() { h.max + h.max / 2 + 1 } else { h.max }),
+        (VerbId::SetImage, Some(Object::Workload(w))) => {
+            w.shape.containers.first().map_or_else(String::new, |c| format!("{}={}", c.name, c.image))
+        }
+        _ => String::new(),
+    }
+}
