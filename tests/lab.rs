@@ -336,10 +336,12 @@ fn no_secret_is_shown_or_kept(lab: &Lab) {
 
 /// A namespace that was not there before is seen in the namespaces pane: the watch is alive.
 fn lives(lab: &Lab, term: &mut Term, context: &str, name: &str) {
-    lab.kubectl(context, &["create", "namespace", name]);
+    // The one of the run before may still be on its way out.
+    let name = format!("{name}-{}", std::process::id());
+    lab.kubectl(context, &["create", "namespace", &name]);
     term.pane("8", "NAMESPACES");
-    term.line(30, &[context, name]);
-    lab.kubectl(context, &["delete", "namespace", name, "--wait=false"]);
+    term.line(30, &[context, &name]);
+    lab.kubectl(context, &["delete", "namespace", &name, "--wait=false"]);
     term.keys("`");
     term.wait("the cockpit", 10, |lines| lines.iter().any(|l| l.starts_with("BURNING")).then_some(()));
 }
