@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::super::{
-    fake::{Server, connect, connect_in, flowing, gzipped, reply, target},
+    fake::{Server, connect, connect_in, flowing, gzipped, reply, target, tls},
     install_crypto_provider,
 };
 use super::*;
@@ -241,17 +241,6 @@ async fn a_log_comes_line_by_line_as_it_is_written() {
         got.push(line);
     }
     assert_eq!(got, ["one", "two", "three"]);
-}
-
-fn tls(params: rcgen::CertificateParams) -> (String, rustls::ServerConfig) {
-    install_crypto_provider();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
-        .unwrap();
-    (certificate.pem(), config)
 }
 
 #[tokio::test]
