@@ -15,7 +15,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load};
+use super::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, kubeconfig::load_from};
 
 pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -125,12 +125,17 @@ pub fn tls(params: rcgen::CertificateParams) -> (String, rustls::ServerConfig) {
 }
 
 pub fn target(dir: &Path, cluster: &str, user: &str) -> Target {
+    target_in(dir, cluster, user, &|name| std::env::var_os(name))
+}
+
+/// The same with an environment of its own.
+pub fn target_in(dir: &Path, cluster: &str, user: &str, env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Target {
     let text = format!(
         "contexts: [{{name: lab, context: {{cluster: c, user: u}}}}]\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
     );
     let file = dir.join("config");
     std::fs::write(&file, text).unwrap();
-    load(&LoadOptions { kubeconfig: Some(file), ..LoadOptions::default() }).unwrap().remove(0)
+    load_from(&LoadOptions { kubeconfig: Some(file), ..LoadOptions::default() }, env, Path::new("/nowhere")).unwrap().remove(0)
 }
 
 pub async fn connect_in(dir: &Path, cluster: &str, user: &str) -> Result<ReadClient, ClientError> {
