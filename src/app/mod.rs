@@ -21,6 +21,7 @@ pub use chooser::{Choice, Chooser, Item, Overlay};
 pub use cockpit::{Cockpit, Focus, TileRow, line_key};
 pub use detail::Detail;
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
+pub use jump::pods_of;
 pub use logs::Logs;
 pub use pane::{ColumnChoice, TablePane};
 pub use prompt::{Prompt, Purpose};
