@@ -27,6 +27,7 @@ const TESTS: &[Test] = &[
     Test { name: "no_secret_is_shown_or_kept", run: no_secret_is_shown_or_kept },
     Test { name: "an_api_server_dies_and_comes_back", run: an_api_server_dies_and_comes_back },
     Test { name: "an_api_server_that_is_stopped_is_not_live", run: an_api_server_that_is_stopped_is_not_live },
+    Test { name: "a_process_that_was_suspended_shows_the_truth", run: a_process_that_was_suspended_shows_the_truth },
 ];
 
 fn main() -> ExitCode {
@@ -336,10 +337,12 @@ fn no_secret_is_shown_or_kept(lab: &Lab) {
 
 /// A namespace that was not there before is seen in the namespaces pane: the watch is alive.
 fn lives(lab: &Lab, term: &mut Term, context: &str, name: &str) {
-    lab.kubectl(context, &["create", "namespace", name]);
+    // The one of the run before may still be on its way out.
+    let name = format!("{name}-{}", std::process::id());
+    lab.kubectl(context, &["create", "namespace", &name]);
     term.pane("8", "NAMESPACES");
-    term.line(30, &[context, name]);
-    lab.kubectl(context, &["delete", "namespace", name, "--wait=false"]);
+    term.line(30, &[context, &name]);
+    lab.kubectl(context, &["delete", "namespace", &name, "--wait=false"]);
     term.keys("`");
     term.wait("the cockpit", 10, |lines| lines.iter().any(|l| l.starts_with("BURNING")).then_some(()));
 }
@@ -402,6 +405,56 @@ fn an_api_server_that_is_stopped_is_not_live(lab: &Lab) {
     lab.lab(&["resume", "lab-2", "kube-apiserver"]);
     stands(&mut term, "lab-2", &["live"], 90);
     lives(lab, &mut term, "lab-2", "qd-alive-4");
+}
+
+/// What a laptop's lid does: nothing of ours runs for a while, and the world goes on. One server is even another process afterwards.
+fn a_process_that_was_suspended_shows_the_truth(lab: &Lab) {
+    const NAP: Duration = Duration::from_secs(20);
+    let name = |what: &str| format!("qd-{what}-{}", std::process::id());
+    let (before, after) = (name("before"), name("after"));
+    let create = |context: &str, name: &str| {
+        lab.kubectl(context, &["create", "pdb", name, "-n", "faults", "--selector=nobody=none", "--min-available=1"]);
+    };
+    let delete = |context: &str, name: &str| lab.kubectl(context, &["delete", "pdb", name, "-n", "faults"]);
+    let room = Room::new();
+    let mut term = cockpit(lab, &room, &[]);
+    all_live(&mut term);
+    term.pane("6", "PDB");
+    for context in CONTEXTS {
+        create(context, &before);
+        term.line(20, &[context, &before]);
+    }
+    let _back = Back { lab, what: ["start", "lab-2", "kube-apiserver"] };
+    term.signal(Signal::STOP);
+    let asleep = Instant::now();
+    std::thread::sleep(Duration::from_secs(1));
+    let written = term.bytes().len();
+    for context in CONTEXTS {
+        delete(context, &before);
+        create(context, &after);
+    }
+    lab.lab(&["kill", "lab-2", "kube-apiserver"]);
+    lab.lab(&["start", "lab-2", "kube-apiserver"]);
+    std::thread::sleep(NAP.saturating_sub(asleep.elapsed()));
+    assert_eq!(term.bytes().len(), written, "it was to sleep");
+    term.signal(Signal::CONT);
+    let awake = Instant::now();
+    for context in CONTEXTS {
+        term.line(30, &[context, &after]);
+        term.wait("what is gone to be gone", 30, |lines| {
+            (!lines.iter().any(|l| l.contains(context) && l.contains(&before))).then_some(())
+        });
+    }
+    println!("  right {:.1} s after {:.0} s of sleep", awake.elapsed().as_secs_f32(), asleep.elapsed().as_secs_f32());
+    term.keys("`");
+    all_live(&mut term);
+    for context in CONTEXTS {
+        delete(context, &after);
+    }
+    term.pane("6", "PDB");
+    term.wait("the last change", 20, |lines| (!lines.iter().any(|l| l.contains(&after))).then_some(()));
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
 }
 
 /// Brings a server back that a test has stopped and then failed: the next test needs it.

@@ -25,6 +25,7 @@ pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use jobs::{AuditPane, JobsPane};
+pub use jump::pods_of;
 pub use logs::Logs;
 pub use pane::{ColumnChoice, TablePane};
 pub use prompt::{Prompt, Purpose};

@@ -8,34 +8,25 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
-use kube::{
-    client::{Body, ConfigExt},
-    config::{AuthInfo, Config},
-};
+use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
-use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxService};
 
 use super::{
     error::{ClientError, printable, shorten},
     exec::{Credential, ExecPool, ExecSpec},
+    oidc::Oidc,
     reach::Reach,
 };
 
 /// How long a token file is trusted unread, as in kubectl.
 const FILE_AGE: Duration = Duration::from_secs(60);
-/// How long an OIDC issuer may take.
-const OIDC_LIMIT: Duration = Duration::from_secs(15);
-
-/// kube's OIDC layer around a service that gives back the header it set.
-type Oidc = BoxService<Request<Body>, Response<Option<HeaderValue>>, BoxError>;
 
 pub(super) enum Auth {
     Nobody,
     Fixed(HeaderValue),
     File(TokenFile),
-    Oidc(Mutex<Oidc>),
+    Oidc(Oidc),
     Exec { cluster: String, pool: ExecPool, spec: ExecSpec },
 }
 
@@ -43,6 +34,8 @@ pub(super) enum Auth {
 pub(super) struct Grant {
     pub header: Option<HeaderValue>,
     pub exec: Option<Arc<Credential>>,
+    /// An issuer's.
+    token: Option<SecretString>,
 }
 
 impl Auth {
@@ -61,8 +54,8 @@ impl Auth {
             let pair = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
             return header(format!("Basic {pair}")).map(Self::Fixed);
         }
-        if user.auth_provider.is_some() {
-            return oidc(reach).map(|service| Self::Oidc(Mutex::new(service)));
+        if let Some(spec) = &reach.oidc {
+            return Ok(Self::Oidc(pool.issuers().of(spec.clone())));
         }
         Ok(match &reach.exec {
             Some(spec) => Self::Exec { cluster: cluster.to_owned(), pool: pool.clone(), spec: spec.clone() },
@@ -72,22 +65,16 @@ impl Auth {
 
     /// The credential to use now; may run a plugin or ask an issuer.
     pub async fn grant(&self) -> Result<Grant, ClientError> {
-        let mut exec = None;
+        let (mut exec, mut token) = (None, None);
         let header = match self {
             Self::Nobody => None,
             Self::Fixed(header) => Some(header.clone()),
             Self::File(file) => Some(bearer(&file.token(FILE_AGE).await?)?),
-            Self::Oidc(service) => {
-                let mut service = service.lock().await;
-                let asked = async { service.ready().await?.call(Request::new(Body::empty())).await };
-                tokio::time::timeout(OIDC_LIMIT, asked)
-                    .await
-                    .map_err(|_| unauthorized("the OIDC issuer does not answer"))?
-                    .map_err(|error| match ClientError::from_transport(error.as_ref()) {
-                        known @ ClientError::Unauthorized { .. } => known,
-                        other => unauthorized(format!("OIDC: {}", other.reason())),
-                    })?
-                    .into_body()
+            Self::Oidc(oidc) => {
+                let id = oidc.token().await?;
+                let header = bearer(&id)?;
+                token = Some(id);
+                Some(header)
             }
             Self::Exec { cluster, pool, spec } => {
                 let credential = pool.get(spec).await.map_err(|error| error.of(cluster))?;
@@ -96,7 +83,7 @@ impl Auth {
                 header
             }
         };
-        Ok(Grant { header, exec })
+        Ok(Grant { header, exec, token })
     }
 
     /// The server refused `grant`: whether another one is worth a try.
@@ -110,21 +97,13 @@ impl Auth {
                 Some(credential) => pool.refused(spec, credential.serial).await,
                 None => false,
             },
+            Self::Oidc(oidc) => match &grant.token {
+                Some(token) => oidc.refused(token).await,
+                None => false,
+            },
             _ => false,
         }
     }
-}
-
-fn oidc(reach: &Reach) -> Result<Oidc, ClientError> {
-    let mut config = Config::new(reach.uri.clone());
-    config.auth_info = AuthInfo { auth_provider: reach.user.auth_provider.clone(), ..AuthInfo::default() };
-    let layer = config
-        .auth_layer()
-        .map_err(|error| ClientError::from_transport(&error))?
-        .ok_or_else(|| unauthorized("the auth-provider gives no credential"))?;
-    let echo =
-        service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(Response::new(request.headers().get(AUTHORIZATION).cloned())) });
-    Ok(layer.layer(echo).boxed())
 }
 
 fn bearer(token: &SecretString) -> Result<HeaderValue, ClientError> {

@@ -29,6 +29,7 @@ use super::{
     error::ClientError,
     kubeconfig::Target,
     limits,
+    oidc::Issuers,
     redact::{asks_for_a_person, last_words},
 };
 
@@ -136,6 +137,7 @@ struct Inner {
     running: Semaphore,
     limit: Duration,
     serial: AtomicU64,
+    issuers: Issuers,
 }
 
 /// One plugin. The lock is held while it runs: that is the single flight.
@@ -159,7 +161,18 @@ impl Default for ExecPool {
 impl ExecPool {
     /// A pool whose plugins are killed after `limit`.
     pub fn with_limit(limit: Duration) -> Self {
-        Self(Arc::new(Inner { slots: Mutex::default(), running: Semaphore::new(AT_ONCE), limit, serial: AtomicU64::new(1) }))
+        Self(Arc::new(Inner {
+            slots: Mutex::default(),
+            running: Semaphore::new(AT_ONCE),
+            limit,
+            serial: AtomicU64::new(1),
+            issuers: Issuers::default(),
+        }))
+    }
+
+    /// The tokens of OIDC issuers, which the same clusters share.
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.0.issuers
     }
 
     /// Hands over what the command of [`login_command`] printed.

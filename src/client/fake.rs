@@ -15,13 +15,22 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load};
+use super::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, kubeconfig::load_from};
 
 pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 pub fn reply(code: u16, body: impl Into<Bytes>) -> Reply {
     let body = Full::new(body.into()).boxed_unsync();
     Response::builder().status(StatusCode::from_u16(code).unwrap()).body(body).unwrap()
+}
+
+/// The body of a request, among its extensions.
+#[derive(Clone)]
+pub struct Sent(pub Bytes);
+
+/// What a request sent as text.
+pub fn sent(request: &Request<()>) -> String {
+    String::from_utf8(request.extensions().get::<Sent>().unwrap().0.to_vec()).unwrap()
 }
 
 /// A body that begins with `start` and then goes on as `rest` says.
@@ -90,21 +99,43 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
     let service = service_fn(|request: Request<Incoming>| {
-        let head = request.map(drop);
-        let response = answer(&head);
-        seen.lock().unwrap().push(head);
-        async move { Ok::<_, Infallible>(response) }
+        let (seen, answer) = (seen.clone(), answer.clone());
+        async move {
+            let (mut head, body) = request.into_parts();
+            head.extensions.insert(Sent(body.collect().await.map(|b| b.to_bytes()).unwrap_or_default()));
+            let head = Request::from_parts(head, ());
+            let response = answer(&head);
+            seen.lock().unwrap().push(head);
+            Ok::<_, Infallible>(response)
+        }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
+/// A certificate as PEM, and a server that has it.
+pub fn tls(params: rcgen::CertificateParams) -> (String, rustls::ServerConfig) {
+    install_crypto_provider();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+        .unwrap();
+    (certificate.pem(), config)
+}
+
 pub fn target(dir: &Path, cluster: &str, user: &str) -> Target {
+    target_in(dir, cluster, user, &|name| std::env::var_os(name))
+}
+
+/// The same with an environment of its own.
+pub fn target_in(dir: &Path, cluster: &str, user: &str, env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Target {
     let text = format!(
         "contexts: [{{name: lab, context: {{cluster: c, user: u}}}}]\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
     );
     let file = dir.join("config");
     std::fs::write(&file, text).unwrap();
-    load(&LoadOptions { kubeconfig: Some(file), ..LoadOptions::default() }).unwrap().remove(0)
+    load_from(&LoadOptions { kubeconfig: Some(file), ..LoadOptions::default() }, env, Path::new("/nowhere")).unwrap().remove(0)
 }
 
 pub async fn connect_in(dir: &Path, cluster: &str, user: &str) -> Result<ReadClient, ClientError> {

@@ -128,9 +128,9 @@ pub fn load(options: &LoadOptions) -> Result<Vec<Target>, KubeconfigError> {
     load_from(options, &|name| std::env::var_os(name), Path::new("/var/run/secrets/kubernetes.io/serviceaccount"))
 }
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<Vec<Target>, KubeconfigError> {
+pub(super) fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<Vec<Target>, KubeconfigError> {
     if options.as_user.is_none() && !options.as_groups.is_empty() {
         return Err(KubeconfigError::GroupsWithoutUser);
     }

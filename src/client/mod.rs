@@ -20,6 +20,7 @@ mod fake;
 mod gzip;
 mod kubeconfig;
 mod limits;
+mod oidc;
 mod reach;
 mod read;
 mod redact;

@@ -9,13 +9,16 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::exec::{ExecSpec, Identity};
+use super::{
+    exec::{ExecSpec, Identity},
+    oidc::OidcSpec,
+};
 
 /// The extension of a cluster entry that is meant for its exec plugin.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
 /// The environment's proxies, as Go reads them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ProxyEnv {
     pub https: String,
     pub http: String,
@@ -28,6 +31,7 @@ pub(super) struct Reach {
     pub uri: Uri,
     pub proxy: Option<Intercept>,
     pub exec: Option<ExecSpec>,
+    pub oidc: Option<OidcSpec>,
     pub user: AuthInfo,
     cluster: Cluster,
 }
@@ -49,7 +53,8 @@ impl Reach {
         }
         let ca = authority(&cluster)?;
         let exec = check_user(&user, &cluster, ca.as_deref())?;
-        let reach = Self { uri, proxy, exec, user, cluster };
+        let oidc = user.auth_provider.as_ref().map(|provider| OidcSpec::new(&provider.config, env)).transpose()?;
+        let reach = Self { uri, proxy, exec, oidc, user, cluster };
         reach.identity()?;
         Ok(reach)
     }
@@ -156,25 +161,31 @@ fn server(cluster: &Cluster, user: &AuthInfo) -> Result<Uri, String> {
 
 /// The kubeconfig's proxy, always; else the environment's unless it excepts the server.
 fn proxy(cluster: &Cluster, server: &Uri, env: &ProxyEnv) -> Result<Option<Intercept>, String> {
-    let explicit = cluster.proxy_url.as_deref().unwrap_or_default();
-    let matcher = if explicit.is_empty() {
-        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-        // As Go has it: the local host is never proxied.
-        if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
-            return Ok(None);
-        }
-        Matcher::builder().https(env.https.as_str()).http(env.http.as_str()).no(env.none.as_str()).build()
-    } else {
-        Matcher::builder().all(explicit).build()
-    };
-    match matcher.intercept(server) {
-        Some(proxy) => match proxy.uri().scheme_str() {
-            Some("http" | "https" | "socks5" | "socks5h") => Ok(Some(proxy)),
-            _ => Err("the proxy is none of http, https, socks5".to_owned()),
-        },
-        None if explicit.is_empty() => Ok(None),
+    match cluster.proxy_url.as_deref().unwrap_or_default() {
+        "" => from_env(server, env),
         // Not repeated: it may hold a password.
-        None => Err("proxy-url is not a URL of http, https or socks5".to_owned()),
+        explicit => match Matcher::builder().all(explicit).build().intercept(server) {
+            Some(proxy) => known(proxy).map(Some),
+            None => Err("proxy-url is not a URL of http, https or socks5".to_owned()),
+        },
+    }
+}
+
+/// The environment's proxy for a server, unless it excepts it.
+pub(super) fn from_env(server: &Uri, env: &ProxyEnv) -> Result<Option<Intercept>, String> {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    // As Go has it: the local host is never proxied.
+    if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+        return Ok(None);
+    }
+    let matcher = Matcher::builder().https(env.https.as_str()).http(env.http.as_str()).no(env.none.as_str()).build();
+    matcher.intercept(server).map(known).transpose()
+}
+
+fn known(proxy: Intercept) -> Result<Intercept, String> {
+    match proxy.uri().scheme_str() {
+        Some("http" | "https" | "socks5" | "socks5h") => Ok(proxy),
+        _ => Err("the proxy is none of http, https, socks5".to_owned()),
     }
 }
 
@@ -188,14 +199,14 @@ fn authority(cluster: &Cluster) -> Result<Option<Vec<u8>>, String> {
     Ok(pem)
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     CertificateDer::pem_slice_iter(pem)
         .map(|found| found.map(|der| der.to_vec()).map_err(|_| "a certificate is not PEM".to_owned()))
         .collect()
 }
 
 /// Inline data before a file, as kubectl has it.
-fn content(what: &str, data: Option<&str>, file: Option<&str>) -> Result<Option<Vec<u8>>, String> {
+pub(super) fn content(what: &str, data: Option<&str>, file: Option<&str>) -> Result<Option<Vec<u8>>, String> {
     let set = |text: &&str| !text.is_empty();
     match (data.filter(set), file.filter(set)) {
         (Some(data), _) => {

@@ -120,6 +120,9 @@ fn refused(error: kube::Error) -> ClientError {
 }
 
 #[cfg(test)]
+mod proxies;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use rustix::net::sockopt;

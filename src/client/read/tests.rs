@@ -5,11 +5,11 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
 };
 
 use super::super::{
-    fake::{Server, connect, connect_in, flowing, gzipped, reply, target},
+    fake::{Server, connect, connect_in, flowing, gzipped, reply, target, tls},
     install_crypto_provider,
 };
 use super::*;
@@ -243,17 +243,6 @@ async fn a_log_comes_line_by_line_as_it_is_written() {
     assert_eq!(got, ["one", "two", "three"]);
 }
 
-fn tls(params: rcgen::CertificateParams) -> (String, rustls::ServerConfig) {
-    install_crypto_provider();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
-        .unwrap();
-    (certificate.pem(), config)
-}
-
 #[tokio::test]
 async fn what_is_wrong_with_a_certificate_is_said() {
     let dir = tempfile::tempdir().unwrap();
@@ -311,44 +300,6 @@ async fn a_client_certificate_from_a_plugin_is_presented() {
 
     let error = connect_in(dir.path(), &cluster, "").await.unwrap().get_json("/").await.unwrap_err();
     assert_eq!(error.reason(), "client certificate refused");
-}
-
-#[tokio::test]
-async fn a_proxy_is_gone_through_and_its_refusal_is_said() {
-    let server = Server::start(|_| reply(200, "{}")).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut head = String::new();
-                while !head.ends_with("\r\n\r\n") {
-                    head.push(char::from(stream.read_u8().await.unwrap()));
-                }
-                // me:p@w
-                if !head.to_lowercase().contains("proxy-authorization: basic bwu6cEB3".to_lowercase().as_str()) {
-                    stream.write_all(b"HTTP/1.1 407 No\r\n\r\n").await.unwrap();
-                    return;
-                }
-                let to = head.split(' ').nth(1).unwrap();
-                let mut onward = TcpStream::connect(to).await.unwrap();
-                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
-            });
-        }
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let through = async |proxy: String| {
-        let cluster = format!("server: '{}', proxy-url: '{proxy}'", server.url());
-        connect_in(dir.path(), &cluster, "").await.unwrap().get_json("/").await
-    };
-    through(format!("http://me:p%40w@{proxy}")).await.unwrap();
-    let error = through(format!("http://{proxy}")).await.unwrap_err();
-    assert_eq!(error.reason(), "proxy: proxy authorization required");
-    let error = through("http://127.0.0.1:1".to_owned()).await.unwrap_err();
-    assert_eq!(error.reason(), "proxy: connection refused");
-    let error = through("socks5://127.0.0.1:1".to_owned()).await.unwrap_err();
-    assert_eq!(error.reason(), "proxy: cannot connect");
 }
 
 #[tokio::test]

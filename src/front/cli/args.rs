@@ -121,6 +121,9 @@ pub enum Command {
         object: String,
         name: Option<String>,
     },
+    /// Logs of a pod, or of all pods of an object or a selection, over the fleet
+    #[command(after_help = "Of several logs every line begins with CLUSTER/NAMESPACE/POD/CONTAINER, and they are sorted by time.\n\nExamples:\n  qd logs deployment/checkout -n pay -f\n  qd logs -l app=api --clusters 'prod-*' --since 10m -o json\n  qd logs api-0 -n shop --context prod-eu --previous")]
+    Logs(Logs),
     /// A screen of the cockpit, drawn once
     #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]
     Snapshot {
@@ -187,6 +190,32 @@ pub enum Command {
     /// The manual page
     #[command(after_help = "Example:\n  qd man | man -l -")]
     Man,
+}
+
+/// Which logs, and how much of them.
+#[derive(Args, Debug, Clone)]
+pub struct Logs {
+    /// A pod, KIND/NAME, or KIND and then the name; without it -l or --filter chooses pods
+    pub object: Option<String>,
+    pub name: Option<String>,
+    /// Go on as lines are written, over restarts; of a workload or a selection pods that come later too
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Of the containers' runs before
+    #[arg(short, long)]
+    pub previous: bool,
+    /// Only this container, init containers among them; all but these if left out
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Only so many of the last lines of each; 10 where -l or --filter choose, else all; -1 for all
+    #[arg(long, value_name = "LINES", allow_hyphen_values = true)]
+    pub tail: Option<i64>,
+    /// Only lines younger than this
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// With the time of each line
+    #[arg(long)]
+    pub timestamps: bool,
 }
 
 /// The simulated fleet's options.

@@ -1,6 +1,6 @@
 //! `qd get`, `qd fleet`, `qd describe`: follow the clusters until their lists are in, print, leave.
 
-use super::args::Global;
+use super::args::{Global, Output};
 use super::fail::{Code, Failure};
 use super::print;
 use crate::client::{LoadOptions, Target, load};
@@ -68,10 +68,14 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
     }
 }
 
-/// What must be watched so that a subject's columns are right: owners, node sums, counts.
-fn kinds_for(subject: Subject) -> Vec<Kind> {
+/// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
+/// needs them: where it is printed or asked for.
+fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
+    let warnings = matches!(output, Output::Json | Output::Yaml | Output::Csv) || filter.contains("warnings");
     match subject {
-        Subject::Clusters => Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::Event | Kind::Namespace)).collect(),
+        Subject::Clusters => {
+            Kind::ALL.iter().copied().filter(|k| *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect()
+        }
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
@@ -110,7 +114,7 @@ fn run_get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failur
     let subject = Subject::parse(kind).map_err(|e| Failure::usage(e.to_string()))?;
     let filter = Filter::parse(subject, global.filter.as_deref().unwrap_or("")).map_err(|e| Failure::usage(e.to_string()))?;
     let selector = global.selector.as_deref().map(Selector::parse).transpose().map_err(Failure::usage)?;
-    let kinds = kinds_for(subject);
+    let kinds = kinds_for(subject, global.output, global.filter.as_deref().unwrap_or_default());
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
         let (fleet, _) = open(global, &kinds).await?;
