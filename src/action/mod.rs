@@ -16,6 +16,7 @@ mod execute;
 mod guard;
 mod ledger;
 mod preflight;
+pub mod rollout;
 mod sightings;
 mod snapshot;
 mod undo;
@@ -45,10 +46,12 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         return Err(Stop::refuse("usage", format!("{} needs an object: {}", info.name, info.on.words())));
     }
     for target in &request.targets {
-        if let Some(kind) = target.resource.known()
-            && !info.on.takes(kind)
-        {
-            return Err(Stop::refuse("usage", format!("{} is for {}, not for a {}", info.name, info.on.words(), kind.name())));
+        let fits = match target.resource.known() {
+            Some(kind) => info.on.takes(kind),
+            None => !matches!(info.on, crate::model::verb::On::Kinds(_)),
+        };
+        if !fits {
+            return Err(Stop::refuse("usage", format!("{} is for {}, not for a {}", info.name, info.on.words(), target.resource.kind)));
         }
     }
     let mut plan = verbs::planner(request.verb)(snapshot, request)?;
