@@ -76,6 +76,9 @@ impl Bench {
             Place::Detail(d) => format!("detail {}", d.object.name),
             Place::Logs(_) => "logs".into(),
             Place::Help { .. } => "help".into(),
+            Place::Preview(_) => "preview".into(),
+            Place::Jobs(_) => "jobs".into(),
+            Place::Audit(_) => "audit".into(),
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod namespace;
 pub mod node;
 pub mod object;
 pub mod pdb;
+pub mod placing;
 pub mod plan;
 pub mod pod;
 pub mod quantity;
@@ -38,6 +39,7 @@ pub use namespace::Namespace;
 pub use node::{Node, Taint};
 pub use object::{Object, ObjectRef, decode_json, decode_proto};
 pub use pdb::{Amount, Pdb};
+pub use placing::Placing;
 pub use plan::{
     Act, BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Wait, Write,
 };

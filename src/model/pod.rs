@@ -1,6 +1,6 @@
 //! Pods. What thousands of them have in common (containers, images, requests) is a shared [`PodShape`].
 
-use super::{Condition, Interner, Labels, Meta, Str, Time, Tri, quantity, time, wire};
+use super::{Condition, Interner, Labels, Meta, Placing, Str, Time, Tri, quantity, time, wire};
 use std::sync::Arc;
 
 /// `status.phase`.
@@ -118,6 +118,7 @@ pub struct PodShape {
     /// Seconds.
     pub grace: u32,
     pub node_selector: Labels,
+    pub placing: Box<Placing>,
     pub scheduling_gates: Box<[Str]>,
 }
 
@@ -146,6 +147,7 @@ impl PodShape {
             restart_policy: i.str(&spec.restart_policy),
             grace: spec.termination_grace_period_seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30),
             node_selector: i.labels(&spec.node_selector),
+            placing: Box::new(Placing::of(spec, i)),
             scheduling_gates: spec.scheduling_gates.iter().map(|g| i.str(&g.name)).collect(),
         };
         i.shape(shape)
@@ -263,6 +265,8 @@ pub struct Pod {
     pub node: Option<Str>,
     pub phase: Phase,
     pub qos: Qos,
+    /// The API's picture of a pod that a kubelet runs from a file: it cannot be moved.
+    pub mirror: bool,
     pub ready: Tri,
     /// Last change of Ready.
     pub ready_since: Option<Time>,
@@ -297,6 +301,7 @@ impl Pod {
                 "Burstable" => Qos::Burstable,
                 _ => Qos::BestEffort,
             },
+            mirror: o.metadata.as_ref().is_some_and(|m| m.annotations.iter().any(|p| p.key == "kubernetes.io/config.mirror")),
             ready: ready.map_or(Tri::Unknown, |c| Tri::parse(&c.status)),
             ready_since: ready.and_then(|c| time::of(c.last_transition_time)),
             reason: i.opt(&status.reason),

@@ -3,14 +3,14 @@
 use super::{Interner, Labels, Str, wire};
 
 /// A label selector. Empty selects everything; an absent one (an `Option` around it) nothing.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Selector {
     pub labels: Labels,
     pub expressions: Box<[Requirement]>,
 }
 
 /// One `matchExpressions` term.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Requirement {
     pub key: Str,
     pub operator: Operator,
@@ -18,12 +18,15 @@ pub struct Requirement {
 }
 
 /// How a requirement compares.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operator {
     In,
     NotIn,
     Exists,
     DoesNotExist,
+    /// Greater than a whole number; node affinity only, as is the next.
+    Gt,
+    Lt,
     /// One that this version does not know: selects nothing.
     Other,
 }
@@ -33,13 +36,7 @@ impl Selector {
     pub fn of(selector: &wire::LabelSelector, interner: &mut Interner) -> Self {
         let expressions = selector.match_expressions.iter().map(|e| Requirement {
             key: interner.str(&e.key),
-            operator: match e.operator.as_str() {
-                "In" => Operator::In,
-                "NotIn" => Operator::NotIn,
-                "Exists" => Operator::Exists,
-                "DoesNotExist" => Operator::DoesNotExist,
-                _ => Operator::Other,
-            },
+            operator: Operator::parse(&e.operator),
             values: e.values.iter().map(|v| interner.str(v)).collect(),
         });
         let expressions = expressions.collect();
@@ -88,17 +85,40 @@ impl Selector {
     /// Whether these labels are selected.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
-            && self.expressions.iter().all(|e| {
-                let value = labels.get(&e.key);
-                let listed = value.is_some_and(|v| e.values.iter().any(|x| &**x == v));
-                match e.operator {
-                    Operator::In => listed,
-                    Operator::NotIn => !listed,
-                    Operator::Exists => value.is_some(),
-                    Operator::DoesNotExist => value.is_none(),
-                    Operator::Other => false,
-                }
-            })
+            && self.expressions.iter().all(|e| e.takes(labels))
+    }
+}
+
+impl Requirement {
+    /// Whether these labels meet it.
+    pub fn takes(&self, labels: &Labels) -> bool {
+        let value = labels.get(&self.key);
+        let listed = value.is_some_and(|v| self.values.iter().any(|x| &**x == v));
+        let compared = || Some((value?.parse::<i64>().ok()?, self.values.first()?.parse::<i64>().ok()?));
+        match self.operator {
+            Operator::In => listed,
+            Operator::NotIn => !listed,
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt => compared().is_some_and(|(is, than)| is > than),
+            Operator::Lt => compared().is_some_and(|(is, than)| is < than),
+            Operator::Other => false,
+        }
+    }
+}
+
+impl Operator {
+    /// As the API writes it.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "In" => Self::In,
+            "NotIn" => Self::NotIn,
+            "Exists" => Self::Exists,
+            "DoesNotExist" => Self::DoesNotExist,
+            "Gt" => Self::Gt,
+            "Lt" => Self::Lt,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -115,6 +135,8 @@ impl std::fmt::Display for Selector {
                 Operator::NotIn => format!("{} notin ({values})", e.key),
                 Operator::Exists => e.key.to_string(),
                 Operator::DoesNotExist => format!("!{}", e.key),
+                Operator::Gt => format!("{} > {values}", e.key),
+                Operator::Lt => format!("{} < {values}", e.key),
                 Operator::Other => format!("{} ? ({values})", e.key),
             };
             terms.push((&e.key, text));

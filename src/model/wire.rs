@@ -147,6 +147,28 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// A volume: which kind it is, as far as it matters when the pod moves. JSON has the source's fields in the volume itself.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Volume {
+    #[prost(message, optional, tag = "2")]
+    pub source: Option<VolumeSource>,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeSource {
+    #[prost(message, optional, tag = "2")]
+    pub empty_dir: Option<Present>,
+    #[prost(message, optional, tag = "10")]
+    pub persistent_volume_claim: Option<Present>,
+}
+
+impl<'de> Deserialize<'de> for Volume {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        VolumeSource::deserialize(d).map(|source| Self { source: Some(source) })
+    }
+}
+
 wire! {
     ObjectMeta {
         str name = "1"; str namespace = "3"; str uid = "5"; str resource_version = "6"; int generation = "7";
@@ -166,7 +188,16 @@ wire! {
         map node_selector = "7"; str service_account_name = "8"; str node_name = "10"; bool host_network = "11";
         rep tolerations: Toleration = "22"; str priority_class_name = "24"; opt32 priority = "25"; qmap overhead = "32";
         rep scheduling_gates: SchedulingGate = "38"; msg resources: ResourceRequirements = "40"; str scheduler_name = "19";
+        rep volumes: Volume = "1"; msg affinity: Affinity = "18"; rep topology_spread_constraints: TopologySpreadConstraint = "33";
     }
+    Affinity { msg node_affinity: NodeAffinity = "1"; msg pod_affinity: PodAffinity = "2"; msg pod_anti_affinity: PodAffinity = "3"; }
+    NodeAffinity { msg required_during_scheduling_ignored_during_execution: NodeSelector = "1"; }
+    NodeSelector { rep node_selector_terms: NodeSelectorTerm = "1"; }
+    NodeSelectorTerm { rep match_expressions: NodeSelectorRequirement = "1"; }
+    NodeSelectorRequirement { str key = "1"; str operator = "2"; strs values = "3"; }
+    PodAffinity { rep required_during_scheduling_ignored_during_execution: PodAffinityTerm = "1"; }
+    PodAffinityTerm { msg label_selector: LabelSelector = "1"; strs namespaces = "2"; str topology_key = "3"; }
+    TopologySpreadConstraint { int32 max_skew = "1"; str topology_key = "2"; str when_unsatisfiable = "3"; msg label_selector: LabelSelector = "4"; }
     SchedulingGate { str name = "1"; }
     Toleration { str key = "1"; str operator = "2"; str value = "3"; str effect = "4"; opt64 toleration_seconds = "5"; }
     Container {
