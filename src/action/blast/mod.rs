@@ -1,6 +1,10 @@
 //! What a plan would touch beyond its own objects: who owns them and would undo it, which budgets cover the pods, whether what moves
 //! finds room.
 
+mod budgets;
 mod owners;
+mod place;
 
+pub use budgets::{Budgets, budgets};
+pub use place::{Newcomer, place};
 pub use owners::{Scaler, owned_by, scalers};
