@@ -180,7 +180,10 @@ mod tests {
         assert_eq!(undo.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["scale deployment pay/a 4 -> 3"]);
         assert_eq!((undo.clusters.len(), undo.clusters[0].name.as_str(), undo.undoes.as_deref()), (1, "lab", Some("j")));
         let left = remaining(&job, &snapshot).unwrap();
-        assert_eq!(left.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["scale deployment pay/b 1 -> 2", "wait for deployment pay/b"]);
+        assert_eq!(
+            left.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(),
+            ["scale deployment pay/b 1 -> 2", "wait for deployment pay/b"]
+        );
         assert_eq!(left.clusters.len(), 1);
     }
 
