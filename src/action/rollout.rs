@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn controller_revisions_hold_a_patch() {
         let mut f = Fixture::new();
-        let template = json!({"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db", "image": "registry.internal/db:2"}]}});
+        let template =
+            json!({"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db", "image": "registry.internal/db:2"}]}});
         let set = f.add(
             Kind::StatefulSet,
             json!({"metadata": {"name": "db", "namespace": "pay"}, "spec": {"selector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["db", "x"]}]},
@@ -250,7 +251,8 @@ mod tests {
             ["/spec/template/spec/containers/0/image", "/spec/template/spec/containers/0/args", "/spec/template/metadata/annotations/a~1b"]
         );
         assert!(differences("", &json!({"a": null}), &json!({})).is_empty());
-        let (two, one) = (json!({"c": [{"name": "a", "v": 1}, {"name": "b", "v": 1}]}), json!({"c": [{"name": "b", "v": 1}, {"name": "a", "v": 1}]}));
+        let (two, one) =
+            (json!({"c": [{"name": "a", "v": 1}, {"name": "b", "v": 1}]}), json!({"c": [{"name": "b", "v": 1}, {"name": "a", "v": 1}]}));
         assert_eq!(differences("", &two, &one)[0].pointer, "/c", "another order is another list");
     }
 }

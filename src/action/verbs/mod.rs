@@ -1,7 +1,11 @@
 //! The verbs: one file each, pure, from a snapshot to a plan.
 
 mod cordon;
+mod paused;
+mod restart;
+mod rollback;
 mod scale;
+mod template;
 
 use super::{Request, Snapshot, Stop};
 use crate::model::{Plan, VerbId};
@@ -10,8 +14,17 @@ use crate::model::{Plan, VerbId};
 pub type Planner = fn(&Snapshot, &Request) -> Result<Plan, Stop>;
 
 /// Every verb's planner.
-pub const PLANNERS: &[(VerbId, Planner)] =
-    &[(VerbId::Scale, scale::plan), (VerbId::Cordon, cordon::cordon), (VerbId::Uncordon, cordon::uncordon)];
+pub const PLANNERS: &[(VerbId, Planner)] = &[
+    (VerbId::Scale, scale::plan),
+    (VerbId::Restart, restart::plan),
+    (VerbId::Rollback, rollback::plan),
+    (VerbId::RolloutPause, paused::pause),
+    (VerbId::RolloutResume, paused::resume),
+    (VerbId::Suspend, paused::suspend),
+    (VerbId::Unsuspend, paused::unsuspend),
+    (VerbId::Cordon, cordon::cordon),
+    (VerbId::Uncordon, cordon::uncordon),
+];
 
 /// The planner of a verb.
 pub fn planner(verb: VerbId) -> Planner {
