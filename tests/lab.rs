@@ -441,9 +441,7 @@ fn a_process_that_was_suspended_shows_the_truth(lab: &Lab) {
     let awake = Instant::now();
     for context in CONTEXTS {
         term.line(30, &[context, &after]);
-        term.wait("what is gone to be gone", 30, |lines| {
-            (!lines.iter().any(|l| l.contains(context) && l.contains(&before))).then_some(())
-        });
+        term.wait("what is gone to be gone", 30, |lines| (!lines.iter().any(|l| l.contains(context) && l.contains(&before))).then_some(()));
     }
     println!("  right {:.1} s after {:.0} s of sleep", awake.elapsed().as_secs_f32(), asleep.elapsed().as_secs_f32());
     term.keys("`");

@@ -67,8 +67,7 @@ impl OidcSpec {
         if issuer.scheme_str() != Some("https") {
             return Err(format!("idp-issuer-url {url:?} is not an https URL"));
         }
-        let authority =
-            content("issuer's certificate authority", get("idp-certificate-authority-data"), get("idp-certificate-authority"))?;
+        let authority = content("issuer's certificate authority", get("idp-certificate-authority-data"), get("idp-certificate-authority"))?;
         let spec = Self {
             issuer,
             client_id: needed("client-id")?.to_owned(),
@@ -244,13 +243,7 @@ impl Oidc {
     }
 
     /// One request to the issuer. No connection is kept: it is asked once an hour.
-    async fn send(
-        &self,
-        url: &Uri,
-        method: Method,
-        basic: Option<HeaderValue>,
-        form: String,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn send(&self, url: &Uri, method: Method, basic: Option<HeaderValue>, form: String) -> Result<(StatusCode, Bytes), ClientError> {
         let words = |error: ClientError| unauthorized(format!("OIDC issuer: {}", error.reason()));
         let base = Uri::builder().scheme("https").authority(url.authority().map(|a| a.as_str()).unwrap_or_default()).path_and_query("/");
         let mut config = Config::new(base.build().map_err(|_| unauthorized("the OIDC issuer is not a URL"))?);

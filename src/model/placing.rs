@@ -68,13 +68,22 @@ impl Placing {
             topology: i.str(&t.topology_key),
         };
         let pod_terms = |set: Option<&wire::PodAffinity>, i: &mut Interner| -> Box<[PodTerm]> {
-            set.map(|a| a.required_during_scheduling_ignored_during_execution.as_slice()).unwrap_or_default().iter().map(|t| pod_term(t, i)).collect()
+            set.map(|a| a.required_during_scheduling_ignored_during_execution.as_slice())
+                .unwrap_or_default()
+                .iter()
+                .map(|t| pod_term(t, i))
+                .collect()
         };
         Self {
             tolerations: spec
                 .tolerations
                 .iter()
-                .map(|t| Toleration { key: i.str(&t.key), exists: t.operator == "Exists", value: i.str(&t.value), effect: i.str(&t.effect) })
+                .map(|t| Toleration {
+                    key: i.str(&t.key),
+                    exists: t.operator == "Exists",
+                    value: i.str(&t.value),
+                    effect: i.str(&t.effect),
+                })
                 .collect(),
             node_terms: terms
                 .iter()
@@ -144,10 +153,21 @@ mod tests {
 
     #[test]
     fn taints_and_tolerations() {
-        let tainted = node(json!({}), json!([{"key": "gpu", "value": "a100", "effect": "NoSchedule"}, {"key": "soft", "effect": "PreferNoSchedule"}]));
+        let tainted = node(
+            json!({}),
+            json!([{"key": "gpu", "value": "a100", "effect": "NoSchedule"}, {"key": "soft", "effect": "PreferNoSchedule"}]),
+        );
         let kept = |tolerations: serde_json::Value| pod(json!({"tolerations": tolerations})).shape.placing.repelled_by(&tainted).is_some();
-        assert!(kept(json!([])) && kept(json!([{"key": "gpu", "value": "h100"}])) && kept(json!([{"key": "gpu", "operator": "Exists", "effect": "NoExecute"}])));
-        assert!(!kept(json!([{"operator": "Exists"}])) && !kept(json!([{"key": "gpu", "value": "a100"}])) && !kept(json!([{"key": "gpu", "operator": "Exists"}])));
+        assert!(
+            kept(json!([]))
+                && kept(json!([{"key": "gpu", "value": "h100"}]))
+                && kept(json!([{"key": "gpu", "operator": "Exists", "effect": "NoExecute"}]))
+        );
+        assert!(
+            !kept(json!([{"operator": "Exists"}]))
+                && !kept(json!([{"key": "gpu", "value": "a100"}]))
+                && !kept(json!([{"key": "gpu", "operator": "Exists"}]))
+        );
     }
 
     #[test]
@@ -157,8 +177,12 @@ mod tests {
         };
         let n = node(json!({"zone": "a", "cores": "16"}), json!([]));
         let takes = |t: serde_json::Value| terms(t).shape.placing.takes(&n);
-        assert!(takes(json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}, {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["8"]}]}])));
-        assert!(!takes(json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}, {"key": "cores", "operator": "Lt", "values": ["8"]}]}])));
+        assert!(takes(
+            json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}, {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["8"]}]}])
+        ));
+        assert!(!takes(
+            json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}, {"key": "cores", "operator": "Lt", "values": ["8"]}]}])
+        ));
         assert!(takes(json!([{"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["b"]}]}])));
     }
 
@@ -170,7 +194,10 @@ mod tests {
         .shape
         .placing;
         assert!(placing.empty_dir && placing.claims);
-        assert_eq!((placing.anti_affinity.len(), &*placing.anti_affinity[0].topology, placing.spread.len()), (1, "kubernetes.io/hostname", 1));
+        assert_eq!(
+            (placing.anti_affinity.len(), &*placing.anti_affinity[0].topology, placing.spread.len()),
+            (1, "kubernetes.io/hostname", 1)
+        );
         assert_eq!(*pod(json!({})).shape.placing, Placing::default());
     }
 }

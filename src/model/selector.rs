@@ -84,8 +84,7 @@ impl Selector {
 
     /// Whether these labels are selected.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
-            && self.expressions.iter().all(|e| e.takes(labels))
+        self.labels.iter().all(|(k, v)| labels.get(k) == Some(v)) && self.expressions.iter().all(|e| e.takes(labels))
     }
 }
 

@@ -37,7 +37,11 @@ pub fn budgets(cluster: &Cluster, pods: &[&Pod]) -> Budgets {
     let mut found = Budgets::default();
     let mut covered: BTreeMap<String, (&Pdb, Vec<&Pod>)> = BTreeMap::new();
     for pod in pods.iter().filter(|p| counts(p)) {
-        let over: Vec<&Pdb> = cluster.objects(Kind::Pdb).filter_map(|o| if let Object::Pdb(p) = o { Some(&**p) } else { None }).filter(|p| covers(p, pod)).collect();
+        let over: Vec<&Pdb> = cluster
+            .objects(Kind::Pdb)
+            .filter_map(|o| if let Object::Pdb(p) = o { Some(&**p) } else { None })
+            .filter(|p| covers(p, pod))
+            .collect();
         match over.as_slice() {
             [] => {}
             [pdb] => covered.entry(title(pdb)).or_insert((pdb, Vec::new())).1.push(pod),
@@ -60,7 +64,12 @@ pub fn budgets(cluster: &Cluster, pods: &[&Pod]) -> Budgets {
             found.blockers.push(Blocker { what: format!("pdb {name}"), pods: names(), why, never: true });
         } else if need.is_empty() {
         } else if pdb.observed < pdb.meta.generation {
-            found.blockers.push(Blocker { what: format!("pdb {name}"), pods: names(), why: "its controller has not seen the last change yet".to_owned(), never: false });
+            found.blockers.push(Blocker {
+                what: format!("pdb {name}"),
+                pods: names(),
+                why: "its controller has not seen the last change yet".to_owned(),
+                never: false,
+            });
         } else if pdb.allowed <= 0 {
             let never = pdb.desired >= pdb.expected;
             let why = format!("allows 0 of {} now: {} healthy, {} needed", pdb.expected, pdb.healthy, pdb.desired);

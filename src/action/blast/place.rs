@@ -1,8 +1,8 @@
 //! Whether pods find room on what is left: as the scheduler would look, one pod after the other, by requests, taints, affinity and
 //! spread. What it cannot know (storage, other schedulers, preemption) it says.
 
-use crate::model::plan::Placement;
 use crate::model::placing::PodTerm;
+use crate::model::plan::Placement;
 use crate::model::{Kind, Labels, Node, Object, Pod, PodShape, Str, Tri};
 use crate::store::Cluster;
 use std::collections::{BTreeMap, HashMap};
@@ -158,7 +158,8 @@ impl<'a> Others<'a> {
     /// Pods that a term selects, in a domain.
     fn count(&mut self, pod: &Newcomer, key: (usize, usize), term: &PodTerm, domain: &str) -> i32 {
         let takes = |namespace: &str, labels: &Labels| {
-            let there = if term.namespaces.is_empty() { namespace == pod.namespace } else { term.namespaces.iter().any(|n| **n == *namespace) };
+            let there =
+                if term.namespaces.is_empty() { namespace == pod.namespace } else { term.namespaces.iter().any(|n| **n == *namespace) };
             there && term.selector.as_ref().is_some_and(|s| s.matches(labels))
         };
         let (cluster, leaving) = (self.cluster, &self.leaving);
@@ -169,7 +170,8 @@ impl<'a> Others<'a> {
             for o in cluster.objects(Kind::Pod) {
                 let Object::Pod(p) = o else { continue };
                 let at = p.node.as_deref().and_then(|n| domains.get(n));
-                if let Some(at) = at.filter(|_| !p.finished() && takes(&p.meta.namespace, &p.meta.labels) && !leaving.contains(&p.meta.uid)) {
+                if let Some(at) = at.filter(|_| !p.finished() && takes(&p.meta.namespace, &p.meta.labels) && !leaving.contains(&p.meta.uid))
+                {
                     *by_domain.entry(Str::from(*at)).or_default() += 1;
                 }
             }

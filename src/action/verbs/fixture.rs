@@ -79,6 +79,11 @@ impl Fixture {
         self.add(Kind::Pod, pod)
     }
 
+    /// The whole object, as it was added last.
+    pub fn object(&self, target: &Target) -> Value {
+        self.objects.iter().rfind(|(_, o)| target_of(target.resource.known().unwrap(), o) == *target).unwrap().1.clone()
+    }
+
     /// An answer to a GET; null: not found.
     pub fn fact(&mut self, path: &str, answer: Value) {
         let answer = if answer.is_null() { Err(NoFact::NotFound) } else { Ok(answer) };

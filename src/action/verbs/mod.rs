@@ -1,10 +1,13 @@
 //! The verbs: one file each, pure, from a snapshot to a plan.
 
 mod cordon;
+mod delete;
+mod drain;
 mod paused;
 mod restart;
 mod rollback;
 mod scale;
+mod taint;
 mod template;
 
 use super::{Request, Snapshot, Stop};
@@ -24,6 +27,10 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Unsuspend, paused::unsuspend),
     (VerbId::Cordon, cordon::cordon),
     (VerbId::Uncordon, cordon::uncordon),
+    (VerbId::Drain, drain::drain),
+    (VerbId::Evict, drain::evict),
+    (VerbId::Delete, delete::plan),
+    (VerbId::Taint, taint::plan),
 ];
 
 /// The planner of a verb.

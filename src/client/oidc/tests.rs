@@ -177,7 +177,13 @@ async fn an_issuer_that_cannot_be_asked_is_said() {
     let api = Server::start(|_| reply(200, "{}")).await;
     let reason = async |user: String| match client(dir, &api, &user, &ExecPool::default()).await {
         Ok(_) => "connected".to_owned(),
-        Err(error) => if error.is_auth() { error.reason() } else { error.to_string() },
+        Err(error) => {
+            if error.is_auth() {
+                error.reason()
+            } else {
+                error.to_string()
+            }
+        }
     };
     assert_eq!(reason(issuer.user("refresh-token: r")).await, "the OIDC issuer gives no id-token for t…");
     let ended = issuer.user(&format!("id-token: '{}'", token("old", -60)));

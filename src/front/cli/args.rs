@@ -122,7 +122,9 @@ pub enum Command {
         name: Option<String>,
     },
     /// Logs of a pod, or of all pods of an object or a selection, over the fleet
-    #[command(after_help = "Of several logs every line begins with CLUSTER/NAMESPACE/POD/CONTAINER, and they are sorted by time.\n\nExamples:\n  qd logs deployment/checkout -n pay -f\n  qd logs -l app=api --clusters 'prod-*' --since 10m -o json\n  qd logs api-0 -n shop --context prod-eu --previous")]
+    #[command(
+        after_help = "Of several logs every line begins with CLUSTER/NAMESPACE/POD/CONTAINER, and they are sorted by time.\n\nExamples:\n  qd logs deployment/checkout -n pay -f\n  qd logs -l app=api --clusters 'prod-*' --since 10m -o json\n  qd logs api-0 -n shop --context prod-eu --previous"
+    )]
     Logs(Logs),
     /// A screen of the cockpit, drawn once
     #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]

@@ -77,7 +77,9 @@ impl Wanted {
     fn new(global: &Global, args: &Logs) -> Result<Self, Failure> {
         let object = match (args.object.as_deref(), args.name.as_deref()) {
             (None, _) if global.selector.is_none() && global.filter.is_none() => {
-                return Err(Failure::usage("name a pod or KIND/NAME, or choose pods with -l or --filter").hint("qd logs deployment/checkout -f"));
+                return Err(
+                    Failure::usage("name a pod or KIND/NAME, or choose pods with -l or --filter").hint("qd logs deployment/checkout -f")
+                );
             }
             (None, _) => None,
             (Some(kind), Some(name)) => Some((kind, name)),
@@ -155,7 +157,13 @@ impl Wanted {
     /// Says why there is nothing to read.
     fn nothing(&self, fleet: &Fleet) -> Failure {
         let _ = read::health(fleet, Subject::Pods);
-        let pods = Self { container: None, object: self.object.clone(), selector: self.selector.clone(), filter: self.filter.clone(), namespaces: self.namespaces.clone() };
+        let pods = Self {
+            container: None,
+            object: self.object.clone(),
+            selector: self.selector.clone(),
+            filter: self.filter.clone(),
+            namespaces: self.namespaces.clone(),
+        };
         if let Some(container) = &self.container {
             let there = pods.origins(fleet, &HashSet::new());
             if !there.is_empty() {

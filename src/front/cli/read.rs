@@ -73,9 +73,7 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
 fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     let warnings = matches!(output, Output::Json | Output::Yaml | Output::Csv) || filter.contains("warnings");
     match subject {
-        Subject::Clusters => {
-            Kind::ALL.iter().copied().filter(|k| *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect()
-        }
+        Subject::Clusters => Kind::ALL.iter().copied().filter(|k| *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect(),
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],

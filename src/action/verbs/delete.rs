@@ -1,0 +1,208 @@
+//! `delete`: an object and what belongs to it. What goes with it is counted and named before.
+
+use super::{Request, Snapshot, Stop, subject};
+use crate::model::{Act, ClusterId, Kind, Level, Method, Object, Plan, Step, Target, Uid, Verdict, Wait};
+use crate::store::Cluster;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Namespaces that a cluster does not work without.
+const SYSTEM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "default"];
+
+pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    let objects = snapshot.objects(&request.targets)?;
+    let force = request.args.flag("force");
+    let grace = if force { Some(0) } else { request.args.count("grace-period") };
+    let policy = match request.args.get("cascade") {
+        Some("orphan") => "Orphan",
+        Some("foreground") => "Foreground",
+        _ => "Background",
+    };
+    let mut plan = Plan::new(request.verb, &request.args, format!("delete {}", subject(request)));
+    plan.parallel = 8;
+    plan.undo_text = "what is deleted does not come back".to_owned();
+    if force {
+        plan.note(
+            Level::Danger,
+            "force: the API forgets the pod at once while its process may go on running, and a StatefulSet may start its twin beside it",
+        );
+    }
+    for (lane, (target, object)) in request.targets.iter().zip(objects).enumerate() {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or("").to_owned();
+        let target = Target { uid: Some(uid.clone()), ..target.clone() };
+        if object["metadata"]["labels"]["policy.kruise.io/delete-protection"].is_string() {
+            plan.note(Level::Warning, format!("{} is protected from deletion by a label of OpenKruise", target.label()));
+        }
+        let finalizers: Vec<&str> = object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(|f| f.as_str()).collect();
+        if !finalizers.is_empty() {
+            plan.note(Level::Info, format!("{} goes when its finalizers are done: {}", target.label(), finalizers.join(", ")));
+        }
+        consequence(snapshot, &mut plan, &target, &uid, policy)?;
+        let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy, "preconditions": {"uid": uid}});
+        if let Some(seconds) = grace {
+            body["gracePeriodSeconds"] = seconds.into();
+        }
+        plan.steps.push(Step::write(format!("delete {}", target.label()), &target, Method::Delete, body).at(lane, 0));
+        plan.steps.push(Step::new(format!("wait for {} to be gone", target.label()), &target, Act::Wait(Wait::Gone)).at(lane, 1));
+    }
+    Ok(plan)
+}
+
+/// What goes with it, and whether something makes it anew.
+fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str, policy: &str) -> Result<(), Stop> {
+    let cluster = snapshot.cluster(target.cluster)?;
+    let kind = target.resource.known();
+    if kind == Some(Kind::Namespace) {
+        if SYSTEM.contains(&target.name.as_str()) {
+            plan.note(Level::Danger, format!("{} is a system namespace: the cluster does not work without it", target.name));
+        }
+        let inside = in_namespace(cluster, &target.name);
+        count(plan, target.cluster, &inside);
+        plan.note(Level::Danger, format!("everything in it goes too, also kinds that qd does not watch: {}", words(&inside)));
+        plan.judge(Verdict::Degrades(format!("namespace {} to nothing", target.name)));
+        return Ok(());
+    }
+    if kind == Some(Kind::Node) {
+        plan.note(Level::Warning, "its pods are deleted with it; the kubelet, if it runs, registers the node anew");
+    }
+    let dependents = dependents(cluster, Uid::parse(uid));
+    if policy == "Orphan" {
+        if !dependents.is_empty() {
+            plan.note(Level::Warning, format!("left without an owner: {}", words(&dependents)));
+        }
+    } else {
+        count(plan, target.cluster, &dependents);
+        if !dependents.is_empty() {
+            plan.note(Level::Warning, format!("goes with it: {}", words(&dependents)));
+            plan.judge(Verdict::Degrades(target.title()));
+        }
+    }
+    match snapshot.row(target) {
+        Some(Object::Pod(pod)) => {
+            let blast = plan.blast_in(target.cluster);
+            blast.pods += 1;
+            blast.unavailable += u32::from(pod.ready == crate::model::Tri::True);
+            match pod.meta.owner.as_deref() {
+                Some(owner) => plan.note(
+                    Level::Info,
+                    format!("{} {} makes another one; evict minds the disruption budgets, delete does not", owner.kind, owner.name),
+                ),
+                None => plan.note(Level::Danger, "no controller brings it back"),
+            }
+        }
+        Some(Object::Workload(w)) => {
+            plan.blast_in(target.cluster).workloads += 1;
+            if let Some(owner) = w.meta.owner.as_deref() {
+                plan.note(Level::Warning, format!("{} {} makes it anew", owner.kind, owner.name));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Everything that belongs to an object, at any depth, by kind.
+fn dependents(cluster: &Cluster, uid: Uid) -> BTreeMap<Kind, Vec<String>> {
+    let mut owners = BTreeSet::from([uid]);
+    let mut found: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
+    for _ in 0..4 {
+        let mut more = BTreeSet::new();
+        for kind in Kind::ALL {
+            for o in cluster.objects(kind) {
+                let meta = o.meta();
+                if meta.owner.as_ref().is_some_and(|owner| owners.contains(&owner.uid)) && more.insert(meta.uid) {
+                    found.entry(kind).or_default().push(meta.name.to_string());
+                }
+            }
+        }
+        if more.is_empty() {
+            break;
+        }
+        owners = more;
+    }
+    found
+}
+
+fn in_namespace(cluster: &Cluster, namespace: &str) -> BTreeMap<Kind, Vec<String>> {
+    let mut found: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
+    for kind in Kind::ALL.into_iter().filter(|k| k.info().namespaced && *k != Kind::Event) {
+        let names: Vec<String> =
+            cluster.objects(kind).filter(|o| *o.meta().namespace == *namespace).map(|o| o.meta().name.to_string()).collect();
+        if !names.is_empty() {
+            found.insert(kind, names);
+        }
+    }
+    found
+}
+
+fn count(plan: &mut Plan, cluster: ClusterId, found: &BTreeMap<Kind, Vec<String>>) {
+    let n = |kinds: &[Kind]| u32::try_from(kinds.iter().filter_map(|k| found.get(k)).map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
+    let (pods, workloads) = (n(&[Kind::Pod]), n(&[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob]));
+    let blast = plan.blast_in(cluster);
+    blast.pods += pods;
+    blast.unavailable += pods;
+    blast.workloads += workloads;
+}
+
+fn words(found: &BTreeMap<Kind, Vec<String>>) -> String {
+    let part = |(kind, names): (&Kind, &Vec<String>)| match names.as_slice() {
+        [one] => format!("{} {one}", kind.name()),
+        all => format!("{} {}", all.len(), kind.plural()),
+    };
+    found.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use crate::model::{Kind, VerbId};
+    use serde_json::json;
+
+    #[test]
+    fn what_goes_with_it_is_named() {
+        let mut f = Fixture::new();
+        let d = f.deployment("api", 2, |_| {});
+        let owner = |kind: &str, uid: &str| json!([{"kind": kind, "name": "x", "uid": uid, "controller": true}]);
+        let rs = f.add(
+            Kind::ReplicaSet,
+            json!({"metadata": {"name": "api-1", "namespace": "pay", "ownerReferences": owner("Deployment", d.uid.as_deref().unwrap())}}),
+        );
+        for n in 0..2 {
+            f.pod(&format!("api-1-{n}"), "api", "n1", |p| {
+                p["metadata"]["ownerReferences"] = owner("ReplicaSet", rs.uid.as_deref().unwrap())
+            });
+        }
+        let plan = f.plan(VerbId::Delete, Kind::Deployment, &["api"], "").unwrap();
+        assert_eq!(plan.notes[0].text, "goes with it: 2 pods, ReplicaSet api-1");
+        assert_eq!((plan.blast[0].pods, plan.irreversible, plan.undo.word()), (2, true, "none"));
+        let crate::model::Act::Write(write) = &plan.steps[0].act else { panic!() };
+        assert_eq!(write.body["preconditions"]["uid"].as_str(), d.uid.as_deref());
+        let orphan = f.plan(VerbId::Delete, Kind::Deployment, &["api"], "cascade=orphan").unwrap();
+        assert_eq!((orphan.notes[0].text.as_str(), orphan.blast[0].pods), ("left without an owner: 2 pods, ReplicaSet api-1", 0));
+    }
+
+    #[test]
+    fn a_namespace_takes_everything_and_force_says_what_it_is() {
+        let mut f = Fixture::new();
+        f.add(Kind::Namespace, json!({"metadata": {"name": "pay"}}));
+        f.add(Kind::Namespace, json!({"metadata": {"name": "kube-system"}}));
+        f.deployment("api", 2, |_| {});
+        f.pod("api-0", "api", "n1", |_| {});
+        let plan = f.plan(VerbId::Delete, Kind::Namespace, &["pay"], "").unwrap();
+        assert_eq!(
+            (plan.verdict.words().as_str(), plan.blast[0].pods, plan.blast[0].workloads),
+            ("degrades namespace pay to nothing", 1, 1)
+        );
+        assert!(f.plan(VerbId::Delete, Kind::Namespace, &["kube-system"], "").unwrap().notes[0].text.contains("system namespace"));
+        let forced = f.plan(VerbId::Delete, Kind::Pod, &["api-0"], "force").unwrap();
+        assert!(forced.notes[0].text.starts_with("force: "));
+        let crate::model::Act::Write(write) = &forced.steps[0].act else { panic!() };
+        assert_eq!(write.body["gracePeriodSeconds"], 0);
+    }
+
+    #[test]
+    fn what_is_gone_is_said() {
+        let mut f = Fixture::new();
+        assert_eq!(f.plan(VerbId::Delete, Kind::Pod, &["no"], "").unwrap_err(), "pod pay/no is gone");
+    }
+}

@@ -1,0 +1,371 @@
+//! `drain` and `evict`: pods that have to go, which of them may, what keeps them, where they find room.
+//!
+//! The filters are kubectl's, in its order, and all of them are asked before anything is cordoned. What stands in the way is said by name.
+
+use super::super::blast::{Newcomer, budgets, place};
+use super::super::snapshot::gather;
+use super::{Request, Snapshot, Stop, cordon, subject};
+use crate::model::{Act, ClusterId, Interner, Kind, Level, Object, Plan, Pod, Selector, Step, Target, Tri, Verdict, Wait, decode_json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How the command line asks for it.
+struct Flags {
+    emptydir: bool,
+    force: bool,
+    leave_daemonsets: bool,
+    delete: bool,
+    grace: Option<i64>,
+    selector: Option<Selector>,
+    skip_terminating: Option<i64>,
+    keep_capacity: bool,
+}
+
+/// What becomes of a pod.
+enum Fate {
+    Evict,
+    /// It goes already.
+    Wait,
+    Leave(&'static str),
+    /// It must not go without a flag: which, and what about it.
+    Needs(&'static str, String),
+}
+
+pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    let args = &request.args;
+    let selector = args.get("pod-selector").map(Selector::parse).transpose().map_err(|e| Stop::refuse("usage", e))?;
+    let flags = Flags {
+        emptydir: args.flag("delete-emptydir-data"),
+        force: args.flag("force"),
+        leave_daemonsets: args.get("ignore-daemonsets") != Some("false"),
+        delete: args.flag("disable-eviction"),
+        grace: args.count("grace-period"),
+        selector,
+        skip_terminating: args.count("skip-wait-for-delete-timeout").filter(|s| *s > 0),
+        keep_capacity: args.flag("keep-capacity"),
+    };
+    let read = |target: &Target| {
+        gather([snapshot.object(target).map(drop), pods_on(snapshot, target).map(drop)].into_iter())?;
+        Ok((snapshot.object(target)?, pods_on(snapshot, target)?))
+    };
+    let known = gather(request.targets.iter().map(read))?;
+    // Zone by zone: lanes of one zone stand together.
+    let zone = |node: &serde_json::Value| node["metadata"]["labels"]["topology.kubernetes.io/zone"].as_str().unwrap_or("").to_owned();
+    let mut nodes: Vec<(&Target, _)> = request.targets.iter().zip(known).collect();
+    nodes.sort_by_key(|(t, (node, _))| (t.cluster, zone(node)));
+
+    let mut plan = Plan::new(request.verb, args, format!("drain {}", subject(request)));
+    plan.parallel = u16::try_from(args.count("parallel").unwrap_or(1).max(1)).unwrap_or(u16::MAX);
+    plan.timeout = args.duration("timeout").map(|d| d.as_secs());
+    plan.undo_text = "uncordons what this cordons; pods stay where they have gone".to_owned();
+    let (mut refused, mut left): (BTreeMap<&str, Vec<String>>, BTreeMap<&str, usize>) = (BTreeMap::new(), BTreeMap::new());
+    let mut going: BTreeMap<ClusterId, Vec<Arc<Pod>>> = BTreeMap::new();
+    let mut zones: Vec<(ClusterId, String)> = Vec::new();
+    for (lane, (target, (node, pods))) in nodes.iter().enumerate() {
+        let here = (target.cluster, zone(node));
+        if zones.last() != Some(&here) {
+            zones.push(here);
+        }
+        plan.waves.push(u16::try_from(zones.len() - 1).unwrap_or(u16::MAX));
+        plan.blast_in(target.cluster).nodes += 1;
+        if let Some(step) = cordon::step(target, node, true) {
+            plan.steps.push(step.at(lane, 0));
+        } else {
+            plan.note(Level::Info, format!("{} is cordoned already, and stays so after an undo", target.name));
+        }
+        for pod in pods {
+            let (object, name) = (target_of(target.cluster, pod), title(pod));
+            match fate(snapshot, target.cluster, pod, &flags)? {
+                Fate::Evict => {
+                    going.entry(target.cluster).or_default().push(pod.clone());
+                    let act = Act::Evict { grace: flags.grace, no_wait: false, keep_capacity: flags.keep_capacity, delete: flags.delete };
+                    let how = if flags.delete { "delete" } else { "evict" };
+                    plan.steps.push(Step::new(format!("{how} pod {name}"), &object, act).at(lane, 1));
+                }
+                Fate::Wait => {
+                    plan.steps.push(Step::new(format!("wait for pod {name} to be gone"), &object, Act::Wait(Wait::Gone)).at(lane, 1));
+                }
+                Fate::Leave(why) => *left.entry(why).or_default() += 1,
+                Fate::Needs(flag, what) => refused.entry(flag).or_default().push(format!("{name} ({what})")),
+            }
+        }
+    }
+    if !refused.is_empty() {
+        return Err(needs(&refused));
+    }
+    if plan.steps.is_empty() {
+        plan.note(Level::Info, "no pod is left that would have to go");
+        return Err(super::nothing(&plan));
+    }
+    if zones.len() < 2 || plan.parallel == 1 {
+        plan.waves.clear();
+    }
+    for (why, n) in left {
+        plan.note(Level::Info, format!("{n} pod{} left where they are: {why}", if n == 1 { " is" } else { "s are" }));
+    }
+    if flags.delete {
+        plan.note(Level::Danger, "disruption budgets do not count: pods are deleted, not evicted");
+    }
+    if flags.emptydir && going.values().flatten().any(|p| p.shape.placing.empty_dir) {
+        plan.note(Level::Warning, "what is in emptyDir volumes is lost");
+    }
+    for (cluster, pods) in &going {
+        let gone: Vec<&str> = request.targets.iter().filter(|t| t.cluster == *cluster).map(|t| t.name.as_str()).collect();
+        judge(snapshot, &mut plan, *cluster, pods, &gone, flags.delete)?;
+    }
+    Ok(plan)
+}
+
+pub fn evict(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    let grace = request.args.count("grace-period");
+    let objects = snapshot.objects(&request.targets)?;
+    let mut plan = Plan::new(request.verb, &request.args, format!("evict {}", subject(request)));
+    plan.parallel = 16;
+    plan.undo_text = "a controller makes another pod; this one does not come back".to_owned();
+    let mut going: BTreeMap<ClusterId, Vec<Arc<Pod>>> = BTreeMap::new();
+    for (lane, (target, object)) in request.targets.iter().zip(objects).enumerate() {
+        let pod = decode(object)?;
+        if pod.mirror {
+            return Err(Stop::refuse(
+                "usage",
+                format!("{} is a static pod: its kubelet runs it from a file, and it cannot be evicted", target.label()),
+            ));
+        }
+        if pod.meta.owner.is_none() {
+            plan.note(Level::Danger, format!("{} has no controller: nothing brings it back", target.label()));
+            plan.irreversible = true;
+        }
+        plan.steps.push(Step::new(format!("evict {}", target.label()), &target_of(target.cluster, &pod), Act::evict(grace)).at(lane, 0));
+        going.entry(target.cluster).or_default().push(pod);
+    }
+    for (cluster, pods) in &going {
+        judge(snapshot, &mut plan, *cluster, pods, &[], false)?;
+    }
+    Ok(plan)
+}
+
+/// The pods of a node, as the API server has them now: also in namespaces that are not watched.
+fn pods_on(snapshot: &Snapshot, node: &Target) -> Result<Vec<Arc<Pod>>, Stop> {
+    let list = snapshot.list(node.cluster, format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", node.name))?;
+    list.iter().map(decode).collect()
+}
+
+fn decode(value: &serde_json::Value) -> Result<Arc<Pod>, Stop> {
+    match decode_json(Kind::Pod, value.to_string().as_bytes(), &mut Interner::default()) {
+        Ok(Object::Pod(pod)) => Ok(pod),
+        _ => Err(Stop::refuse("failed", "the answer holds something that is no pod")),
+    }
+}
+
+fn target_of(cluster: ClusterId, pod: &Pod) -> Target {
+    let (namespace, name) = (pod.meta.namespace.to_string(), pod.meta.name.to_string());
+    Target { cluster, resource: Kind::Pod.into(), namespace, name, uid: Some(pod.meta.uid.to_string()) }
+}
+
+fn title(pod: &Pod) -> String {
+    format!("{}/{}", pod.meta.namespace, pod.meta.name)
+}
+
+/// The first filter that has an opinion wins.
+fn fate(snapshot: &Snapshot, cluster: ClusterId, pod: &Pod, flags: &Flags) -> Result<Fate, Stop> {
+    if flags.selector.as_ref().is_some_and(|s| !s.matches(&pod.meta.labels)) {
+        return Ok(Fate::Leave("not selected"));
+    }
+    if let (Some(most), Some(at)) = (flags.skip_terminating, pod.meta.deleting)
+        && snapshot.now - at.secs() > most
+    {
+        return Ok(Fate::Leave("terminating for longer than is waited for"));
+    }
+    let owner = pod.meta.owner.as_deref();
+    if let Some(owner) = owner.filter(|o| &*o.kind == "DaemonSet") {
+        if pod.finished() {
+            return Ok(Fate::Evict);
+        }
+        let c = snapshot.cluster(cluster)?;
+        let known = c.table(Kind::DaemonSet).slot_of(owner.uid).is_some() || !c.current(Kind::DaemonSet);
+        // Kinds of others that are called DaemonSet too are not in the table.
+        let ours = c.objects(Kind::DaemonSet).any(|o| o.meta().name == owner.name) || known;
+        if !ours && !flags.force && !flags.leave_daemonsets {
+            return Ok(Fate::Needs("force", format!("its DaemonSet {} is gone", owner.name)));
+        }
+        return Ok(if flags.leave_daemonsets {
+            Fate::Leave("of DaemonSets")
+        } else {
+            Fate::Needs("ignore-daemonsets", format!("of DaemonSet {}", owner.name))
+        });
+    }
+    if pod.mirror {
+        return Ok(Fate::Leave("static pods of the kubelet"));
+    }
+    if !pod.finished() {
+        if pod.shape.placing.empty_dir && !flags.emptydir {
+            return Ok(Fate::Needs("delete-emptydir-data", "has emptyDir volumes".to_owned()));
+        }
+        if owner.is_none() && !flags.force {
+            return Ok(Fate::Needs("force", "no controller brings it back".to_owned()));
+        }
+    }
+    Ok(if pod.meta.deleting.is_some() { Fate::Wait } else { Fate::Evict })
+}
+
+/// Every reason, not only the last.
+fn needs(refused: &BTreeMap<&str, Vec<String>>) -> Stop {
+    let words = refused.iter().map(|(flag, pods)| {
+        let more = if pods.len() > 5 { format!(" and {} more", pods.len() - 5) } else { String::new() };
+        format!(
+            "{} pod{} need {flag}: {}{more}",
+            pods.len(),
+            if pods.len() == 1 { "" } else { "s" },
+            pods.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+        )
+    });
+    let flags: Vec<&str> = refused.keys().copied().collect();
+    Stop::refuse("flags", words.collect::<Vec<_>>().join("; "))
+        .with_hint(format!("nothing was cordoned; with {}", flags.iter().map(|f| format!("--{f}")).collect::<Vec<_>>().join(" ")))
+}
+
+/// What it means for a cluster that these pods go, without these nodes.
+fn judge(snapshot: &Snapshot, plan: &mut Plan, cluster: ClusterId, pods: &[Arc<Pod>], without: &[&str], delete: bool) -> Result<(), Stop> {
+    let c = snapshot.cluster(cluster)?;
+    let going: Vec<&Pod> = pods.iter().map(|p| &**p).collect();
+    let found = if delete { Default::default() } else { budgets(c, &going) };
+    // What a controller brings back looks for room; what has ended or is alone does not.
+    let newcomers: Vec<Newcomer> = going.iter().filter(|p| p.meta.owner.is_some() && !p.finished()).map(|p| Newcomer::from(*p)).collect();
+    let placement = place(c, &newcomers, without, &going);
+    let mut workloads: BTreeMap<String, (usize, i32)> = BTreeMap::new();
+    for pod in pods {
+        let object = Object::Pod(pod.clone());
+        let top = c.workload_of(&object);
+        if let Object::Workload(w) = top {
+            let entry = workloads.entry(format!("{}/{}", w.meta.namespace, w.meta.name)).or_insert((0, w.available));
+            entry.0 += usize::from(pod.ready == Tri::True);
+        }
+    }
+    let emptied: Vec<&str> = workloads
+        .iter()
+        .filter(|(_, (gone, available))| *gone > 0 && i32::try_from(*gone).unwrap_or(i32::MAX) >= *available)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    for (name, need, allowed) in &found.waves {
+        plan.note(Level::Info, format!("pdb {name} lets {allowed} of {need} go at a time"));
+    }
+    if let Some(seconds) = plan.timeout {
+        let slow: BTreeSet<u32> = going.iter().map(|p| p.shape.grace).filter(|g| u64::from(*g) > seconds).collect();
+        if let Some(grace) = slow.last() {
+            plan.note(Level::Warning, format!("some pods may take {grace} s to end, longer than the time limit of {seconds} s"));
+        }
+    }
+    if !emptied.is_empty() {
+        plan.note(Level::Warning, format!("every ready pod of {} goes", list(&emptied)));
+    }
+    let verdict = if let Some(first) = found.blockers.first() {
+        let more = if found.blockers.len() > 1 { format!(" and {} more", found.blockers.len() - 1) } else { String::new() };
+        Verdict::Blocks(format!("{}{more}", first.what))
+    } else if let Some((pod, _)) = placement.unplaced.first() {
+        let more = if placement.unplaced.len() > 1 { format!(" and {} more", placement.unplaced.len() - 1) } else { String::new() };
+        Verdict::Degrades(format!("{pod}{more}: no room"))
+    } else if let Some(first) = emptied.first() {
+        Verdict::Degrades(format!("{first} to nothing for a while"))
+    } else {
+        Verdict::Fits
+    };
+    plan.judge(verdict);
+    let ready = going.iter().filter(|p| p.ready == Tri::True).count();
+    let blast = plan.blast_in(cluster);
+    blast.pods += u32::try_from(pods.len()).unwrap_or(u32::MAX);
+    blast.workloads += u32::try_from(workloads.len()).unwrap_or(u32::MAX);
+    blast.unavailable += u32::try_from(ready).unwrap_or(u32::MAX);
+    blast.budgets = found.names;
+    blast.blockers = found.blockers;
+    blast.placement = Some(placement);
+    Ok(())
+}
+
+fn list(names: &[&str]) -> String {
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    format!("{}{more}", names.iter().take(3).copied().collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use crate::model::{Act, Kind, Plan, VerbId};
+    use serde_json::{Value, json};
+
+    /// Nodes n1 and n2; what is on n1 is also what its list of pods answers.
+    fn lab(pods: &[(&str, fn(&mut Value))]) -> Fixture {
+        let mut f = Fixture::new();
+        f.node("n1", |_| {});
+        f.node("n2", |_| {});
+        let mut items = Vec::new();
+        for (name, more) in pods {
+            let target = f.pod(name, "app", "n1", more);
+            items.push(f.object(&target));
+        }
+        f.fact("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", json!({"items": items}));
+        f
+    }
+
+    fn texts(plan: &Plan) -> Vec<&str> {
+        plan.steps.iter().map(|s| s.text.as_str()).collect()
+    }
+
+    #[test]
+    fn cordon_first_then_every_pod_that_has_to_go() {
+        let mut f = lab(&[
+            ("a", |_| {}),
+            ("static", |p| p["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})),
+            ("cni", |p| p["metadata"]["ownerReferences"][0]["kind"] = "DaemonSet".into()),
+            ("leaving", |p| p["metadata"]["deletionTimestamp"] = "2026-03-01T02:40:00Z".into()),
+        ]);
+        let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap();
+        assert_eq!(texts(&plan), ["cordon node n1", "evict pod pay/a", "wait for pod pay/leaving to be gone"]);
+        assert_eq!(plan.steps.iter().map(|s| s.stage).collect::<Vec<_>>(), [0, 1, 1]);
+        assert_eq!(plan.verdict.words(), "fits");
+        let notes: Vec<&str> = plan.notes.iter().map(|n| n.text.as_str()).collect();
+        assert_eq!(notes, ["1 pod is left where they are: of DaemonSets", "1 pod is left where they are: static pods of the kubelet"]);
+        assert!(plan.steps[1].undo.is_none() && plan.steps[0].undo.is_some(), "undo uncordons, no more");
+    }
+
+    #[test]
+    fn every_pod_that_needs_a_flag_is_named_and_nothing_is_planned() {
+        let pods: &[(&str, fn(&mut Value))] = &[
+            ("alone", |p| drop(p["metadata"].as_object_mut().unwrap().shift_remove("ownerReferences"))),
+            ("scratch", |p| p["spec"]["volumes"] = json!([{"name": "s", "emptyDir": {}}])),
+        ];
+        let refused = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap_err();
+        assert_eq!(
+            refused,
+            "1 pod need delete-emptydir-data: pay/scratch (has emptyDir volumes); 1 pod need force: pay/alone (no controller brings it back)"
+        );
+        let plan = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "force delete-emptydir-data").unwrap();
+        assert_eq!(plan.steps.len(), 3);
+        let selected = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "pod-selector=app=other").unwrap();
+        assert_eq!(texts(&selected), ["cordon node n1"]);
+    }
+
+    #[test]
+    fn who_will_say_no_is_named_before() {
+        let mut f = lab(&[("a", |_| {}), ("b", |_| {})]);
+        f.add(
+            Kind::Pdb,
+            json!({"metadata": {"name": "app", "namespace": "pay", "generation": 1}, "spec": {"selector": {"matchLabels": {"app": "app"}}},
+            "status": {"observedGeneration": 1, "disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 2, "expectedPods": 2}}),
+        );
+        let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "timeout=10s").unwrap();
+        assert_eq!(plan.verdict.words(), "blocks on pdb pay/app");
+        assert!(plan.blast[0].blockers[0].never && plan.timeout == Some(10));
+        assert!(plan.notes.iter().any(|n| n.text.contains("30 s to end")), "{:?}", plan.notes);
+        let forced = f.plan(VerbId::Drain, Kind::Node, &["n1"], "disable-eviction").unwrap();
+        assert_eq!((forced.verdict.words().as_str(), forced.blast[0].blockers.len()), ("fits", 0));
+        assert!(matches!(forced.steps[1].act, Act::Evict { delete: true, .. }));
+    }
+
+    #[test]
+    fn an_eviction_of_a_pod_without_a_controller_is_for_good() {
+        let mut f = lab(&[("alone", |p| drop(p["metadata"].as_object_mut().unwrap().shift_remove("ownerReferences"))), ("a", |_| {})]);
+        assert!(f.plan(VerbId::Evict, Kind::Pod, &["alone"], "").unwrap().irreversible);
+        let plan = f.plan(VerbId::Evict, Kind::Pod, &["a"], "grace-period=0").unwrap();
+        assert!(!plan.irreversible && plan.steps[0].act == Act::evict(Some(0)));
+    }
+}
