@@ -3,6 +3,9 @@
 mod cordon;
 mod delete;
 mod drain;
+mod edit;
+mod fields;
+mod label;
 mod paused;
 mod restart;
 mod rollback;
@@ -31,6 +34,9 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Evict, drain::evict),
     (VerbId::Delete, delete::plan),
     (VerbId::Taint, taint::plan),
+    (VerbId::Label, label::label),
+    (VerbId::Annotate, label::annotate),
+    (VerbId::Edit, edit::plan),
 ];
 
 /// The planner of a verb.
