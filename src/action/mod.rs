@@ -47,6 +47,7 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     }
     for target in &request.targets {
         let fits = match target.resource.known() {
+            _ if info.on == crate::model::verb::On::Nothing => true,
             Some(kind) => info.on.takes(kind),
             None => !matches!(info.on, crate::model::verb::On::Kinds(_)),
         };

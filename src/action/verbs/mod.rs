@@ -1,5 +1,6 @@
 //! The verbs: one file each, pure, from a snapshot to a plan.
 
+mod apply;
 mod cordon;
 mod delete;
 mod drain;
@@ -37,6 +38,7 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Label, label::label),
     (VerbId::Annotate, label::annotate),
     (VerbId::Edit, edit::plan),
+    (VerbId::Apply, apply::plan),
 ];
 
 /// The planner of a verb.

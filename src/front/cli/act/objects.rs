@@ -67,6 +67,17 @@ pub async fn resolve(fleet: &Fleet, global: &Global, info: &VerbInfo, names: &[N
     if global.namespace.len() > 1 {
         return Err(Failure::usage("a write is in one namespace"));
     }
+    if info.on == On::Nothing {
+        // What it touches stands in its arguments; these are the namespaces that objects without one go to.
+        let into = |c: &Cluster| Target {
+            cluster: c.id,
+            resource: Kind::Namespace.into(),
+            namespace: String::new(),
+            name: namespace(fleet, global, c, &Kind::Pod.into()),
+            uid: None,
+        };
+        return Ok(fleet.store.clusters().iter().map(into).collect());
+    }
     let mut targets = Vec::new();
     for cluster in fleet.store.clusters() {
         let mut resources = None;
