@@ -229,6 +229,10 @@ pub enum Wait {
     Scaled { replicas: i64 },
     /// A node is Ready, a pod is Ready, a Job complete.
     Ready,
+    /// A condition of the object has that status.
+    Condition { condition: String, status: String },
+    /// A pod's container has these requests and limits in effect, by their pointers below `resources`.
+    Resized { container: String, resources: Vec<(String, String)> },
     /// No pod of the cluster is pending for want of room.
     NoPending,
     /// No alert of that name fires in the cluster; needs an Alertmanager.

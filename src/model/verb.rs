@@ -214,7 +214,9 @@ verbs! {
         opt("scale-down-window", "SECONDS", ParamKind::Count, "stabilization window when scaling down, 0 to 3600"),
         opt("scale-up-window", "SECONDS", ParamKind::Count, "stabilization window when scaling up, 0 to 3600"),
     ], Exact, "Change an autoscaler's bounds or behaviour", "hpa set hpa/api --min 3 --max 20 --context lab-1 -n team-01";
-    HpaFreeze "hpa-freeze" ["freeze-hpa"] ["hpa", "freeze"] On::Kinds(&[Kind::Hpa]), &[], Exact,
+    HpaFreeze "hpa-freeze" ["freeze-hpa"] ["hpa", "freeze"] On::Kinds(&[Kind::Hpa]), &[
+        opt("direction", "up|down", ParamKind::OneOf(&["up", "down"]), "only this direction, by its policy; the bounds still count"),
+    ], Exact,
         "Hold an autoscaler at the replicas there are now", "hpa freeze hpa/api --context lab-1 -n team-01";
     HpaThaw "hpa-thaw" ["thaw-hpa"] ["hpa", "thaw"] On::Kinds(&[Kind::Hpa]), &[], Exact,
         "Give a frozen autoscaler its bounds back", "hpa thaw hpa/api --context lab-1 -n team-01";

@@ -3,6 +3,8 @@
 mod cordon;
 mod delete;
 mod drain;
+mod hpa;
+mod keda;
 mod paused;
 mod restart;
 mod rollback;
@@ -19,6 +21,11 @@ pub type Planner = fn(&Snapshot, &Request) -> Result<Plan, Stop>;
 /// Every verb's planner.
 pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Scale, scale::plan),
+    (VerbId::HpaSet, hpa::set),
+    (VerbId::HpaFreeze, hpa::freeze),
+    (VerbId::HpaThaw, hpa::thaw),
+    (VerbId::KedaPause, keda::pause),
+    (VerbId::KedaResume, keda::resume),
     (VerbId::Restart, restart::plan),
     (VerbId::Rollback, rollback::plan),
     (VerbId::RolloutPause, paused::pause),
