@@ -24,7 +24,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
             continue;
         }
         let Some(inverse) = &step.undo else { continue };
-        if step.sensitive {
+        if step.sensitive && inverse.write.method != Method::Delete {
             secret += 1;
             continue;
         }

@@ -546,7 +546,8 @@ impl Plan {
             }
             let fields = step.changes.iter_mut().chain(step.undo.iter_mut().flat_map(|u| u.changes.iter_mut()));
             fields.flat_map(|c| [&mut c.before, &mut c.after]).flatten().for_each(hide);
-            if let Some(undo) = &mut step.undo {
+            // What a deletion says is no secret, and it is how something that holds secrets is taken back.
+            if let Some(undo) = step.undo.as_mut().filter(|u| u.write.method != Method::Delete) {
                 hide(&mut undo.write.body);
             }
         }

@@ -245,7 +245,7 @@ verbs! {
     ], Exact, "Change a container's image", "set image deployment/app-0001 app=registry.internal/app:1.2 --context lab-1 -n team-01";
     SetEnv "set-env" ["env"] ["set", "env"] On::Kinds(&[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob]), &[
         must(pos("env", "NAME=VALUE", ParamKind::Pairs, "a variable; NAME- takes it away")),
-        opt("container", "NAME", ParamKind::Text, "only this container; without it, all"),
+        opt("container", "NAME", ParamKind::Text, "only this container, an init container too; without it, all but these"),
     ], Compensating, "Change environment variables of a workload's containers", "set env deployment/app-0001 LEVEL=debug --context lab-1 -n team-01";
     Cordon "cordon" [] ["cordon"] On::Kinds(&[Kind::Node]), &[], Exact, "Keep new pods off a node", "cordon node-0003 --context lab-1";
     Uncordon "uncordon" [] ["uncordon"] On::Kinds(&[Kind::Node]), &[], Exact, "Let pods onto a node again", "uncordon node-0003 --context lab-1";

@@ -3,9 +3,14 @@
 mod cordon;
 mod delete;
 mod drain;
+mod create_pdb;
+mod env;
 mod hpa;
+mod image;
+mod job;
 mod keda;
 mod paused;
+mod resize;
 mod restart;
 mod rollback;
 mod scale;
@@ -26,10 +31,16 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::HpaThaw, hpa::thaw),
     (VerbId::KedaPause, keda::pause),
     (VerbId::KedaResume, keda::resume),
+    (VerbId::Resize, resize::plan),
     (VerbId::Restart, restart::plan),
     (VerbId::Rollback, rollback::plan),
     (VerbId::RolloutPause, paused::pause),
     (VerbId::RolloutResume, paused::resume),
+    (VerbId::SetImage, image::plan),
+    (VerbId::SetEnv, env::plan),
+    (VerbId::Trigger, job::trigger),
+    (VerbId::RetryJob, job::retry),
+    (VerbId::CreatePdb, create_pdb::plan),
     (VerbId::Suspend, paused::suspend),
     (VerbId::Unsuspend, paused::unsuspend),
     (VerbId::Cordon, cordon::cordon),
