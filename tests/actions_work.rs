@@ -99,6 +99,7 @@ impl<'a> Stage<'a> {
         let mut annotations = live["metadata"]["annotations"].clone();
         if let Some(map) = annotations.as_object_mut() {
             map.remove("deployment.kubernetes.io/revision");
+            map.remove("deprecated.daemonset.template.generation");
         }
         let annotations = if annotations.as_object().is_none_or(|m| m.is_empty()) { Value::Null } else { annotations };
         json!({"spec": live["spec"], "annotations": annotations})
@@ -225,17 +226,28 @@ fn a_pod_is_resized_in_place_and_nobody_says_so(lab: &Lab) {
     stage.ready("deployment/api", 1);
     let name = stage.pods("app=api")[0]["metadata"]["name"].as_str().unwrap().to_owned();
     let object = format!("pod/{name}");
+    let refused = stage.qd(&format!("resize {object} --requests cpu=1"));
+    assert!(refused.code == 2 && refused.stderr.contains("kubelet cannot resize"), "{} {}", refused.code, refused.stderr);
+    // The kubelet's part: that it can do it, and what it has given.
+    let given = |cpu: &str| {
+        let resources = json!({"requests": {"cpu": cpu, "memory": "64Mi"}});
+        let status = json!({"status": {"containerStatuses": [{"name": "app", "resources": resources}]}}).to_string();
+        lab.kubectl(CONTEXT, &["patch", &object, "-n", NAMESPACE, "--subresource=status", "--type=strategic", "-p", &status]);
+    };
+    given("100m");
     let before = stage.said(&object);
     stage.there_and_back(&format!("resize {object} --requests cpu=1000m,memory=128Mi --no-wait"), &object, |now| {
         assert_eq!(now["spec"]["containers"][0]["resources"]["requests"], json!({"cpu": "1", "memory": "128Mi"}));
     });
-    // No kubelet runs here.
+    // It says nothing: not known. It says what is wanted: done.
     let did = stage.qd(&format!("resize {object} --requests cpu=200m"));
     assert_eq!((did.code, did.outcome()), (3, "partial"), "{:#?}", did.events);
     assert!(did.events.iter().any(|e| e.to_string().contains("is not known")), "{:#?}", did.events);
     assert_eq!(did.plan()["offers"][0]["text"], "resize the template of deployment work/api");
     stage.qd("undo last").done();
     assert_eq!(stage.said(&object), before);
+    given("0.2");
+    stage.there_and_back(&format!("resize {object} --requests cpu=200m"), &object, |_| {});
     let refused = stage.qd(&format!("resize {object} --requests cpu=1,memory=1Gi --limits cpu=1,memory=1Gi"));
     assert!(refused.code == 2 && refused.stderr.contains("would be Guaranteed"), "{} {}", refused.code, refused.stderr);
 }
@@ -347,8 +359,9 @@ fn environment_values_are_in_the_cluster_and_nowhere_else(lab: &Lab) {
         ["MODE", "NODE"].into()
     );
     assert_eq!(env.as_array().unwrap().iter().find(|e| e["name"] == "MODE").unwrap()["value"], canary.as_str());
-    let undo = stage.qd("undo last");
-    assert!(undo.code != 0 && undo.stderr.contains("only a hash"), "{} {}", undo.code, undo.stderr);
+    let job = did.events.last().unwrap()["job"].as_str().unwrap();
+    let undo = stage.qd(&format!("undo {job}"));
+    assert!(undo.code != 0 && undo.stderr.contains("rollout undo"), "{} {}", undo.code, undo.stderr);
     // The way back that its preview names.
     let back = stage.qd("rollout undo deployment/api").done();
     assert_eq!(stage.said("deployment/api")["spec"], before["spec"]);

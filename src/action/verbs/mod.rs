@@ -1,9 +1,9 @@
 //! The verbs: one file each, pure, from a snapshot to a plan.
 
 mod cordon;
+mod create_pdb;
 mod delete;
 mod drain;
-mod create_pdb;
 mod env;
 mod hpa;
 mod image;

@@ -140,6 +140,11 @@ fn fit_in_place(target: &Target, pod: &Value, c: Container, was: Qos, will: Qos)
     if matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
         return no("has ended".to_owned());
     }
+    // The server's own test: a kubelet that can do it says what containers have.
+    let running = pod["status"]["containerStatuses"].as_array().into_iter().flatten().find(|s| !s["state"]["running"].is_null());
+    if running.is_some_and(|s| s["resources"].is_null()) {
+        return no("runs on a node whose kubelet cannot resize in place".to_owned());
+    }
     if c.list == "initContainers" && c.value["restartPolicy"] != "Always" {
         return no(format!("has {} as an init container that ends: it cannot be resized", c.name));
     }
@@ -281,6 +286,8 @@ mod tests {
         let refused = |f: &mut Fixture, name: &str, args: &str| f.plan(VerbId::Resize, Kind::Pod, &[name], args).unwrap_err();
         burstable(&mut f);
         f.pod("static", "api", "n1", |p| p["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"}));
+        f.pod("old", "api", "n1", |p| p["status"]["containerStatuses"] = json!([{"name": "app", "state": {"running": {}}}]));
+        assert_eq!(refused(&mut f, "old", "cpu=1"), "pod pay/old runs on a node whose kubelet cannot resize in place");
         f.pod("best", "api", "n1", |p| p["spec"]["containers"][0]["resources"] = json!({}));
         f.pod("full", "api", "n1", |p| {
             p["spec"]["containers"][0]["resources"] =
