@@ -246,13 +246,16 @@ fn short(value: &Value) -> String {
     if text.chars().count() > 60 { text.chars().take(57).chain("...".chars()).collect() } else { text }
 }
 
-/// Whether a field has that value; absent, null and empty are the same nothing.
+/// Whether a field has that value; absent, null and empty are the same nothing, and `1000m` is the same amount as `1`.
 pub(super) fn holds(live: &Value, pointer: &str, wanted: Option<&Value>) -> bool {
+    let amount = |v: &Value| v.as_str().and_then(crate::model::quantity::milli);
     let nothing = |v: &Value| v.is_null() || v.as_object().is_some_and(|o| o.is_empty()) || v.as_array().is_some_and(Vec::is_empty);
     match (live.pointer(pointer), wanted) {
         (None, None) => true,
         (Some(v), None) | (None, Some(v)) => nothing(v),
-        (Some(a), Some(b)) => a == b || nothing(a) && nothing(b),
+        (Some(a), Some(b)) => {
+            a == b || nothing(a) && nothing(b) || pointer.contains("/resources/") && amount(a).is_some() && amount(a) == amount(b)
+        }
     }
 }
 
@@ -292,6 +295,8 @@ mod tests {
         assert!(
             holds(&json!({"a": {}}), "/a", None) && holds(&json!({}), "/a", Some(&json!([]))) && holds(&json!({"a": null}), "/a", None)
         );
+        let cpu = json!({"resources": {"requests": {"cpu": "1"}}, "version": "1"});
+        assert!(holds(&cpu, "/resources/requests/cpu", Some(&json!("1000m"))) && !holds(&cpu, "/version", Some(&json!("1000m"))));
         assert!(!holds(&json!({"a": 0}), "/a", None) && !holds(&json!({"a": false}), "/a", None));
     }
 

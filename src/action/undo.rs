@@ -24,7 +24,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
             continue;
         }
         let Some(inverse) = &step.undo else { continue };
-        if step.sensitive {
+        if step.sensitive && inverse.write.method != Method::Delete {
             secret += 1;
             continue;
         }
@@ -43,6 +43,8 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
         let why = match past.plan.undo {
             UndoKind::None => format!("{} cannot be taken back", info.name),
             _ if secret > 0 => "what was changed was secret, and only a hash of it was kept".to_owned(),
+            // The plan said so before: what the way back is.
+            _ if past.plan.steps.iter().any(|s| s.sensitive) => past.plan.undo_text.clone(),
             _ => "nothing was done that could be taken back".to_owned(),
         };
         return Err(refuse(format!("job {}: {why}", past.id)));

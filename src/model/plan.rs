@@ -229,6 +229,10 @@ pub enum Wait {
     Scaled { replicas: i64 },
     /// A node is Ready, a pod is Ready, a Job complete.
     Ready,
+    /// A condition of the object has that status.
+    Condition { condition: String, status: String },
+    /// A pod's container has these requests and limits in effect, by their pointers below `resources`.
+    Resized { container: String, resources: Vec<(String, String)> },
     /// No pod of the cluster is pending for want of room.
     NoPending,
     /// No alert of that name fires in the cluster; needs an Alertmanager.
@@ -542,7 +546,8 @@ impl Plan {
             }
             let fields = step.changes.iter_mut().chain(step.undo.iter_mut().flat_map(|u| u.changes.iter_mut()));
             fields.flat_map(|c| [&mut c.before, &mut c.after]).flatten().for_each(hide);
-            if let Some(undo) = &mut step.undo {
+            // What a deletion says is no secret, and it is how something that holds secrets is taken back.
+            if let Some(undo) = step.undo.as_mut().filter(|u| u.write.method != Method::Delete) {
                 hide(&mut undo.write.body);
             }
         }

@@ -214,7 +214,9 @@ verbs! {
         opt("scale-down-window", "SECONDS", ParamKind::Count, "stabilization window when scaling down, 0 to 3600"),
         opt("scale-up-window", "SECONDS", ParamKind::Count, "stabilization window when scaling up, 0 to 3600"),
     ], Exact, "Change an autoscaler's bounds or behaviour", "hpa set hpa/api --min 3 --max 20 --context lab-1 -n team-01";
-    HpaFreeze "hpa-freeze" ["freeze-hpa"] ["hpa", "freeze"] On::Kinds(&[Kind::Hpa]), &[], Exact,
+    HpaFreeze "hpa-freeze" ["freeze-hpa"] ["hpa", "freeze"] On::Kinds(&[Kind::Hpa]), &[
+        opt("direction", "up|down", ParamKind::OneOf(&["up", "down"]), "only this direction, by its policy; the bounds still count"),
+    ], Exact,
         "Hold an autoscaler at the replicas there are now", "hpa freeze hpa/api --context lab-1 -n team-01";
     HpaThaw "hpa-thaw" ["thaw-hpa"] ["hpa", "thaw"] On::Kinds(&[Kind::Hpa]), &[], Exact,
         "Give a frozen autoscaler its bounds back", "hpa thaw hpa/api --context lab-1 -n team-01";
@@ -243,7 +245,7 @@ verbs! {
     ], Exact, "Change a container's image", "set image deployment/app-0001 app=registry.internal/app:1.2 --context lab-1 -n team-01";
     SetEnv "set-env" ["env"] ["set", "env"] On::Kinds(&[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob]), &[
         must(pos("env", "NAME=VALUE", ParamKind::Pairs, "a variable; NAME- takes it away")),
-        opt("container", "NAME", ParamKind::Text, "only this container; without it, all"),
+        opt("container", "NAME", ParamKind::Text, "only this container, an init container too; without it, all but these"),
     ], Compensating, "Change environment variables of a workload's containers", "set env deployment/app-0001 LEVEL=debug --context lab-1 -n team-01";
     Cordon "cordon" [] ["cordon"] On::Kinds(&[Kind::Node]), &[], Exact, "Keep new pods off a node", "cordon node-0003 --context lab-1";
     Uncordon "uncordon" [] ["uncordon"] On::Kinds(&[Kind::Node]), &[], Exact, "Let pods onto a node again", "uncordon node-0003 --context lab-1";

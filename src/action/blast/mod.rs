@@ -6,5 +6,5 @@ mod owners;
 mod place;
 
 pub use budgets::{Budgets, budgets};
-pub use owners::{Scaler, owned_by, scalers};
+pub use owners::{Scaler, owned_by, paused, scaled_object, scalers};
 pub use place::{Newcomer, place};

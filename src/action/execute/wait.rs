@@ -7,6 +7,8 @@ use serde_json::Value;
 use std::time::Duration;
 
 const LOOK: Duration = Duration::from_secs(1);
+/// Looks at something of which nobody has said a word: then it is not known.
+const SILENCE: u32 = 30;
 
 /// How far something is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +16,8 @@ pub enum Far {
     There,
     /// What is missing, in words.
     Not(String),
+    /// Nobody who should has said anything about it.
+    Silent(String),
     /// It will not get there.
     Never(String),
 }
@@ -25,7 +29,7 @@ impl Run {
             return Ok(format!("{seconds} s"));
         }
         let client = self.clients.read(step.target.cluster).map_err(|why| (Why::Failed, why))?;
-        let mut said = String::new();
+        let (mut said, mut silent) = (String::new(), 0);
         loop {
             let far = match wait {
                 Wait::NoPending => match self.sightings.pending_in(step.target.cluster) {
@@ -34,19 +38,25 @@ impl Run {
                     None => Far::Not("the pods are not seen".to_owned()),
                 },
                 Wait::AlertGone { alert } => Far::Never(format!("alerts are not read yet: {alert}")),
-                Wait::Gone | Wait::RolledOut | Wait::Scaled { .. } | Wait::Ready | Wait::Seconds { .. } => {
-                    match client.get_json(&step.target.path()).await {
-                        Ok(live) => looked(wait, step, &live),
-                        Err(ClientError::NotFound { .. }) if *wait == Wait::Gone => Far::There,
-                        Err(ClientError::NotFound { .. }) => Far::Never("it is gone".to_owned()),
-                        Err(e) => Far::Not(e.reason()),
-                    }
-                }
+                Wait::Gone
+                | Wait::RolledOut
+                | Wait::Scaled { .. }
+                | Wait::Ready
+                | Wait::Condition { .. }
+                | Wait::Resized { .. }
+                | Wait::Seconds { .. } => match client.get_json(&step.target.path()).await {
+                    Ok(live) => looked(wait, step, &live),
+                    Err(ClientError::NotFound { .. }) if *wait == Wait::Gone => Far::There,
+                    Err(ClientError::NotFound { .. }) => Far::Never("it is gone".to_owned()),
+                    Err(e) => Far::Not(e.reason()),
+                },
             };
             match far {
                 Far::There => return Ok("so it is".to_owned()),
                 Far::Never(why) => return Err((Why::Failed, why)),
-                Far::Not(why) => {
+                Far::Silent(why) if silent >= SILENCE => return Err((Why::Unknown, why)),
+                Far::Not(why) | Far::Silent(why) => {
+                    silent += 1;
                     if why != said {
                         said.clone_from(&why);
                         self.tell(at, StepState::Blocked(why.clone()), None);
@@ -69,11 +79,60 @@ fn looked(wait: &Wait, step: &Step, live: &Value) -> Far {
         Wait::Gone => Far::Not("it is still there".to_owned()),
         _ if other => Far::Never("another object has that name by now".to_owned()),
         Wait::RolledOut => rolled_out(live),
+        Wait::Condition { condition, status } => conditioned(live, condition, status),
+        Wait::Resized { container, resources } => resized(live, container, resources),
         Wait::Scaled { replicas } => match live.pointer("/spec/replicas").and_then(Value::as_i64) {
             Some(is) if is != *replicas => Far::Never(format!("overridden: {} set {is} replicas", last_manager(live, "f:replicas"))),
             _ => rolled_out(live),
         },
         _ => ready(live),
+    }
+}
+
+/// A condition of an object: type, status, reason and message.
+fn condition<'a>(live: &'a Value, kind: &str) -> Option<(&'a str, String)> {
+    let found = live["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == kind)?;
+    let text = |key: &str| found[key].as_str().unwrap_or("");
+    let words = [text("reason"), text("message")].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(": ");
+    Some((text("status"), words))
+}
+
+/// Whether a condition has that status.
+fn conditioned(live: &Value, kind: &str, status: &str) -> Far {
+    match condition(live, kind) {
+        Some((is, _)) if is == status => Far::There,
+        Some((is, words)) => {
+            Far::Silent(format!("its condition {kind} is {is}{}", if words.is_empty() { words } else { format!(" ({words})") }))
+        }
+        None => Far::Silent(format!("its condition {kind} is not there: whether it is in effect is not known")),
+    }
+}
+
+/// Whether the kubelet has given a container what was asked for. The spec alone says only what is wanted.
+fn resized(live: &Value, container: &str, wanted: &[(String, String)]) -> Far {
+    if let Some(("True", words)) = condition(live, "PodResizePending") {
+        let never = words.starts_with("Infeasible");
+        return if never {
+            Far::Never(format!("the node cannot give it: {words}"))
+        } else {
+            Far::Not(format!("put off by the kubelet: {words}"))
+        };
+    }
+    match condition(live, "PodResizeInProgress") {
+        Some(("True", words)) if words.starts_with("Error") => return Far::Never(format!("the kubelet could not do it: {words}")),
+        Some(("True", words)) => return Far::Not(format!("under way{}", if words.is_empty() { words } else { format!(": {words}") })),
+        _ => {}
+    }
+    let statuses =
+        ["containerStatuses", "initContainerStatuses"].into_iter().flat_map(|list| live["status"][list].as_array().into_iter().flatten());
+    let has = statuses.into_iter().find(|s| s["name"] == container).map_or(&Value::Null, |s| &s["resources"]);
+    let same = |pointer: &str, text: &str| {
+        let is = has.pointer(pointer).and_then(Value::as_str).and_then(crate::model::quantity::milli);
+        is.is_some() && is == crate::model::quantity::milli(text)
+    };
+    match wanted.iter().all(|(pointer, text)| same(pointer, text)) {
+        true => Far::There,
+        false => Far::Silent("the kubelet has not said anything: whether it is in effect is not known".to_owned()),
     }
 }
 
@@ -204,6 +263,30 @@ mod tests {
         };
         assert_eq!((set(0), set(1)), (Far::Not("0 of 1 updated above the partition".to_owned()), Far::There));
         assert!(matches!(rolled_out(&json!({"kind": "StatefulSet", "spec": {"updateStrategy": {"type": "OnDelete"}}})), Far::Never(_)));
+    }
+
+    #[test]
+    fn a_resize_is_done_when_the_kubelet_says_so() {
+        let pod = |conditions: Value, cpu: &str| {
+            let live = json!({"kind": "Pod", "spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "1"}}}]},
+                "status": {"conditions": conditions, "containerStatuses": [{"name": "app", "resources": {"requests": {"cpu": cpu}}}]}});
+            resized(&live, "app", &[("/requests/cpu".to_owned(), "1000m".to_owned())])
+        };
+        let pending = |reason: &str| json!([{"type": "PodResizePending", "status": "True", "reason": reason}]);
+        assert_eq!(pod(json!([]), "1"), Far::There);
+        assert!(matches!(pod(json!([]), "500m"), Far::Silent(_)), "wanted is not given");
+        assert!(matches!(pod(pending("Infeasible"), "500m"), Far::Never(_)));
+        assert!(matches!(pod(pending("Deferred"), "500m"), Far::Not(_)));
+        assert!(matches!(pod(json!([{"type": "PodResizeInProgress", "status": "True"}]), "1"), Far::Not(_)));
+        assert!(matches!(pod(json!([{"type": "PodResizeInProgress", "status": "True", "reason": "Error"}]), "1"), Far::Never(_)));
+    }
+
+    #[test]
+    fn a_condition_that_nobody_writes_is_not_known() {
+        let keda = |status: &str| conditioned(&json!({"status": {"conditions": [{"type": "Paused", "status": status}]}}), "Paused", "True");
+        assert_eq!(keda("True"), Far::There);
+        assert_eq!(keda("False"), Far::Silent("its condition Paused is False".to_owned()));
+        assert!(matches!(conditioned(&json!({}), "Paused", "True"), Far::Silent(_)));
     }
 
     #[test]

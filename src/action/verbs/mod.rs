@@ -2,12 +2,19 @@
 
 mod apply;
 mod cordon;
+mod create_pdb;
 mod delete;
 mod drain;
 mod edit;
 mod fields;
 mod label;
+mod env;
+mod hpa;
+mod image;
+mod job;
+mod keda;
 mod paused;
+mod resize;
 mod restart;
 mod rollback;
 mod scale;
@@ -23,10 +30,21 @@ pub type Planner = fn(&Snapshot, &Request) -> Result<Plan, Stop>;
 /// Every verb's planner.
 pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Scale, scale::plan),
+    (VerbId::HpaSet, hpa::set),
+    (VerbId::HpaFreeze, hpa::freeze),
+    (VerbId::HpaThaw, hpa::thaw),
+    (VerbId::KedaPause, keda::pause),
+    (VerbId::KedaResume, keda::resume),
+    (VerbId::Resize, resize::plan),
     (VerbId::Restart, restart::plan),
     (VerbId::Rollback, rollback::plan),
     (VerbId::RolloutPause, paused::pause),
     (VerbId::RolloutResume, paused::resume),
+    (VerbId::SetImage, image::plan),
+    (VerbId::SetEnv, env::plan),
+    (VerbId::Trigger, job::trigger),
+    (VerbId::RetryJob, job::retry),
+    (VerbId::CreatePdb, create_pdb::plan),
     (VerbId::Suspend, paused::suspend),
     (VerbId::Unsuspend, paused::unsuspend),
     (VerbId::Cordon, cordon::cordon),
@@ -69,3 +87,17 @@ fn nothing(plan: &Plan) -> Stop {
 
 #[cfg(test)]
 pub(super) mod fixture;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VERBS;
+
+    #[test]
+    fn every_verb_of_the_catalogue_has_one_planner() {
+        for verb in VERBS {
+            assert_eq!(PLANNERS.iter().filter(|(id, _)| *id == verb.id).count(), 1, "{}", verb.name);
+        }
+        assert_eq!(PLANNERS.len(), VERBS.len());
+    }
+}

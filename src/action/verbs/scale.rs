@@ -1,16 +1,23 @@
 //! `scale`: the replicas of anything that has `/scale`. Who else owns that number is said, and what would serve better is offered.
 
-use super::super::blast::{Scaler, owned_by, scalers};
+use super::super::blast::{Newcomer, Scaler, owned_by, place, scalers};
 use super::super::snapshot::{NoFact, gather};
+use super::template::{budgets, labels, selector};
 use super::{Request, Snapshot, Stop, nothing, subject};
 use crate::model::plan::Offer;
-use crate::model::{Act, Args, Level, Method, Plan, Replicas, Step, Target, VerbId, Verdict, Wait, Write};
+use crate::model::{Act, Args, Kind, Level, Method, Object, Plan, Replicas, Step, Target, VerbId, Verdict, Wait, Write};
 use serde_json::{Value, json};
+
+/// New pods that are placed in thought at most.
+const MOST: usize = 500;
 
 pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let wanted = request.args.get("replicas").and_then(Replicas::parse);
     let wanted = wanted.ok_or_else(|| Stop::refuse("usage", "scale needs a number of replicas"))?;
     let known = gather(request.targets.iter().map(|t| now(snapshot, t)))?;
+    // What serves nothing any more is only of interest where nothing is left.
+    let ends = |(t, (_, is)): (&Target, &(&Value, i64))| (wanted.of(*is) == 0).then(|| services(snapshot, t));
+    gather(request.targets.iter().zip(&known).filter_map(ends))?;
     let mut plan = Plan::new(request.verb, &request.args, format!("scale {}", subject(request)));
     for (lane, (target, (object, is))) in request.targets.iter().zip(known).enumerate() {
         if let Some(expected) = request.args.count("current-replicas").filter(|n| *n != is) {
@@ -104,13 +111,80 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, 
     blast.pods += touched;
     if to < is {
         blast.unavailable += touched;
+        let template = labels(&object["spec"]["template"]["metadata"]["labels"]);
+        let over = budgets(snapshot, target, &template);
+        let names = over.iter().map(|pdb| format!("{}/{}", pdb.meta.namespace, pdb.meta.name)).collect::<Vec<_>>();
+        if let Some(first) = names.first() {
+            plan.note(Level::Info, format!("pdb {first} does not count here: budgets are for evictions"));
+        }
+        plan.blast_in(target.cluster).budgets.extend(names);
+        if object["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete" {
+            plan.note(Level::Danger, format!("the claims of the pods that go are deleted with their data: {} says so", target.label()));
+            plan.irreversible = true;
+        }
+    }
+    if to > is {
+        room(snapshot, plan, target, touched);
     }
     if to == 0 {
+        for service in services(snapshot, target)? {
+            if let Some(name) = emptied(snapshot, target, object, service) {
+                plan.note(Level::Danger, format!("service {}/{name} has no ready endpoint any more", target.namespace));
+            }
+        }
         plan.note(Level::Danger, format!("no pod of {} is left: nothing serves it any more", target.label()));
         plan.judge(Verdict::Degrades(format!("{} to nothing", target.title())));
         plan.irreversible = true;
     }
     Ok(())
+}
+
+/// The Services of the target's namespace.
+fn services<'a>(snapshot: &Snapshot<'a>, target: &Target) -> Result<&'a [Value], Stop> {
+    match snapshot.list(target.cluster, format!("/api/v1/namespaces/{}/services", target.namespace)) {
+        // Not ours to see: the number can be set all the same.
+        Err(Stop::Refuse { .. }) => Ok(&[]),
+        other => other,
+    }
+}
+
+/// The name of a Service that only pods of this workload serve.
+fn emptied(snapshot: &Snapshot, target: &Target, object: &Value, service: &Value) -> Option<String> {
+    let wanted = &service["spec"]["selector"];
+    let picks = selector(&json!({"matchLabels": wanted})).filter(|_| wanted.as_object().is_some_and(|o| !o.is_empty()))?;
+    let own = selector(&object["spec"]["selector"])?;
+    let template = labels(&object["spec"]["template"]["metadata"]["labels"]);
+    let cluster = snapshot.store.cluster(target.cluster)?;
+    let pods = cluster.objects(Kind::Pod).filter(|p| *p.meta().namespace == *target.namespace && picks.matches(&p.meta().labels));
+    let others =
+        pods.filter(|p| !own.matches(&p.meta().labels) && matches!(p, Object::Pod(p) if p.ready == crate::model::Tri::True)).count();
+    (picks.matches(&template) && others == 0).then(|| service["metadata"]["name"].as_str().unwrap_or("").to_owned())
+}
+
+/// Whether the new pods find room.
+fn room(snapshot: &Snapshot, plan: &mut Plan, target: &Target, more: u32) {
+    let (Some(cluster), Some(Object::Workload(w))) = (snapshot.store.cluster(target.cluster), snapshot.row(target)) else { return };
+    if !cluster.current(Kind::Node) || !cluster.current(Kind::Pod) {
+        return plan.note(Level::Info, "whether the new pods find room is not known: nodes and pods are not all seen");
+    }
+    // The labels that spread and affinity look at are those of the pods: of one that is there, else of the selector.
+    let pod = cluster
+        .objects(Kind::Pod)
+        .find(|p| *p.meta().namespace == *target.namespace && w.selector.as_ref().is_some_and(|s| s.matches(&p.meta().labels)));
+    let selected = w.selector.as_ref().map(|s| s.labels.clone()).unwrap_or_default();
+    let labels = pod.map_or(&selected, |p| &p.meta().labels);
+    let newcomer = Newcomer { namespace: &target.namespace, name: &target.name, labels, shape: &w.shape };
+    let count = usize::try_from(more).unwrap_or(usize::MAX).min(MOST);
+    let placement = place(cluster, &vec![newcomer; count], &[], &[]);
+    if let Some((_, why)) = placement.unplaced.first() {
+        let fits = placement.fits;
+        plan.note(Level::Warning, format!("{fits} of {count} new pods of {} find room: {why}", target.label()));
+        plan.judge(Verdict::Degrades(format!("{}: {} of its new pods stay pending", target.title(), placement.unplaced.len())));
+    }
+    let all = plan.blast_in(target.cluster).placement.get_or_insert_default();
+    all.fits += placement.fits;
+    all.unplaced.extend(placement.unplaced);
+    all.unknown.extend(placement.unknown);
 }
 
 #[cfg(test)]
@@ -120,8 +194,44 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn new_pods_that_find_no_room_are_said_before() {
+        let mut f = Fixture::new();
+        f.node("n1", |_| {});
+        f.deployment("api", 1, |d| d["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "3"}}));
+        let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "5").unwrap();
+        assert_eq!(plan.verdict.words(), "degrades pay/api: 2 of its new pods stay pending");
+        let placement = plan.blast[0].placement.as_ref().unwrap();
+        assert_eq!((placement.fits, placement.unplaced.len()), (2, 2));
+    }
+
+    #[test]
+    fn services_that_nobody_serves_any_more_are_named_and_claims_that_go() {
+        let mut f = Fixture::new();
+        f.deployment("api", 3, |_| {});
+        f.add(Kind::Pdb, json!({"metadata": {"name": "api", "namespace": "pay"}, "spec": {"selector": {"matchLabels": {"app": "api"}}}}));
+        let service = |name: &str, app: &str| json!({"metadata": {"name": name}, "spec": {"selector": {"app": app}}});
+        f.fact(
+            "/api/v1/namespaces/pay/services",
+            json!({"items": [service("front", "api"), service("other", "web"), {"metadata": {"name": "none"}, "spec": {}}]}),
+        );
+        let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "0").unwrap();
+        let notes: Vec<&str> = plan.notes.iter().map(|n| n.text.as_str()).collect();
+        assert!(
+            notes.contains(&"service pay/front has no ready endpoint any more") && !notes.iter().any(|n| n.contains("other")),
+            "{notes:?}"
+        );
+        assert_eq!(plan.blast[0].budgets, ["pay/api"]);
+        let set = json!({"metadata": {"name": "db", "namespace": "pay"}, "spec": {"replicas": 3, "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}});
+        f.add(Kind::StatefulSet, set);
+        f.fact("/apis/apps/v1/namespaces/pay/statefulsets/db/scale", json!({"spec": {"replicas": 3}}));
+        let plan = f.plan(VerbId::Scale, Kind::StatefulSet, &["db"], "2").unwrap();
+        assert!(plan.irreversible && plan.notes[0].text.contains("are deleted with their data"));
+    }
+
+    #[test]
     fn the_number_goes_there_and_back() {
         let mut f = Fixture::new();
+        f.node("n1", |_| {});
         f.deployment("api", 3, |_| {});
         let plan = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "+4").unwrap();
         assert_eq!((plan.title.as_str(), plan.verdict.words().as_str()), ("scale deployment pay/api 3 -> 7", "fits"));
