@@ -1,19 +1,23 @@
 //! The command line without a cluster: exit codes, messages, what needs no server.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use quarterdeck::sim::{Options, Running, Scenario, start};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qd"));
+    command.args(args).env_clear();
+    command.env("HOME", dir).env("XDG_CONFIG_HOME", dir.join("config")).env("QD_STATE_DIR", dir.join("state"));
+    command.env("KUBECONFIG", dir.join("kubeconfig"));
+    command
+}
 
 fn qd(dir: &Path, args: &[&str]) -> (i32, String, String) {
-    let out: Output = Command::new(env!("CARGO_BIN_EXE_qd"))
-        .args(args)
-        .env_clear()
-        .env("HOME", dir)
-        .env("XDG_CONFIG_HOME", dir.join("config"))
-        .env("QD_STATE_DIR", dir.join("state"))
-        .env("KUBECONFIG", dir.join("kubeconfig"))
-        .output()
-        .unwrap();
+    let out: Output = command(dir, args).output().unwrap();
     (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
 }
 
@@ -110,4 +114,132 @@ fn an_unreachable_cluster_is_partial_and_no_token_is_told() {
     for text in [out, err, log] {
         assert!(!text.contains("canary-token-7f3a"), "{text}");
     }
+}
+
+#[test]
+fn whoever_stops_reading_is_not_complained_to() {
+    let dir = room();
+    for args in [&["keys"][..], &["man"], &["completions", "bash"], &["config", "show"]] {
+        let mut child = command(dir.path(), args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Nobody reads at all.
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+/// Two simulated clusters, whose kubeconfig is the room's.
+fn fleet(dir: &Path) -> Running {
+    quarterdeck::client::install_crypto_provider();
+    let mut scenario = Scenario::load("calm").unwrap();
+    scenario.resize(Some(2), Some(4), Some(60)).unwrap();
+    scenario.replace_every = 0.0;
+    start(&Options { scenario, kubeconfig: Some(dir.join("kubeconfig")), viewer: false }).unwrap()
+}
+
+/// Several pods of one Deployment in every cluster: namespace, Deployment and what is printed of the pods.
+fn deployment(dir: &Path) -> (String, String, Vec<Value>) {
+    let (code, out, err) = qd(dir, &["get", "deployments", "-o", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let all: Value = serde_json::from_str(&out).unwrap();
+    let items = all["items"].as_array().unwrap();
+    let everywhere = |i: &&Value| items.iter().filter(|o| o["name"] == i["name"] && o["namespace"] == i["namespace"]).count() == 2;
+    let chosen = items.iter().find(|i| i["ready"].as_i64() > Some(1) && everywhere(i)).unwrap();
+    let (namespace, name) = (chosen["namespace"].as_str().unwrap().to_owned(), chosen["name"].as_str().unwrap().to_owned());
+    let (_, out, _) = qd(dir, &["get", "pods", "-n", &namespace, "-l", &format!("app={name}"), "-o", "json"]);
+    let pods: Value = serde_json::from_str(&out).unwrap();
+    (namespace, name, pods["items"].as_array().unwrap().clone())
+}
+
+#[test]
+fn logs_of_a_pod_a_workload_and_a_selection() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    let (namespace, name, pods) = deployment(dir.path());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (pod, cluster, container) = (text(&pods[0]["name"]), text(&pods[0]["cluster"]), text(&pods[0]["container_names"][0]));
+    let (ns, context) = (namespace.as_str(), cluster.as_str());
+
+    let (code, out, err) = qd(dir.path(), &["logs", &pod, "-n", ns, "--context", context, "--tail", "3"]);
+    assert_eq!((code, out.lines().count(), err.as_str()), (0, 3, ""));
+    assert!(out.lines().all(|l| l.starts_with("time=")), "as it was written: {out}");
+    let (_, out, _) = qd(dir.path(), &["logs", "pod", &pod, "-n", ns, "--context", context, "--tail", "2", "--timestamps"]);
+    assert!(out.lines().count() == 2 && out.lines().all(|l| l.starts_with("20") && l.contains("Z time=")), "{out}");
+
+    let of = format!("deployment/{name}");
+    let (code, out, err) = qd(dir.path(), &["logs", &of, "-n", ns, "--tail", "2"]);
+    assert_eq!((code, out.lines().count()), (0, 2 * pods.len()), "{err}");
+    let begin = format!("{cluster}/{namespace}/{pod}/{container} time=");
+    assert_eq!(out.lines().filter(|l| l.starts_with(&begin)).count(), 2, "every line says whose it is: {out}");
+    let (code, out, _) = qd(dir.path(), &["logs", &of, "-n", ns, "--tail", "2", "-o", "json"]);
+    let lines: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let clusters: BTreeSet<&str> = lines.iter().map(|l| l["cluster"].as_str().unwrap()).collect();
+    assert_eq!((code, lines.len(), clusters.len()), (0, 2 * pods.len(), 2));
+    assert!(lines.is_sorted_by_key(|l| l["time"].as_str().unwrap().to_owned()), "by time over all of them");
+    let mut fields: Vec<&String> = lines[0].as_object().unwrap().keys().collect();
+    fields.sort();
+    assert_eq!(fields, ["cluster", "container", "cut", "namespace", "pod", "text", "time"]);
+
+    // Of a selection ten lines each unless more are asked for; of what is younger only that.
+    let label = format!("app={name}");
+    let (_, out, _) = qd(dir.path(), &["logs", "-l", &label, "-n", ns]);
+    assert_eq!(out.lines().count(), 10 * pods.len());
+    let (_, out, _) = qd(dir.path(), &["logs", "-l", &label, "-n", ns, "--tail", "-1", "--since", "7s"]);
+    assert!((2 * pods.len()..=5 * pods.len()).contains(&out.lines().count()), "a line every two seconds: {out}");
+    let (_, out, _) = qd(dir.path(), &["logs", "--filter", &format!("name={pod} cluster:{cluster}"), "-n", ns, "--tail", "1"]);
+    assert_eq!(out.lines().count(), 1, "{out}");
+}
+
+#[test]
+fn logs_that_are_not_there_say_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    let (namespace, name, pods) = deployment(dir.path());
+    let (of, container) = (format!("deployment/{name}"), pods[0]["container_names"][0].as_str().unwrap());
+    let near = format!("deployment/{name}x");
+    for (args, code, words) in [
+        (&["logs"][..], 2, "-l or --filter"),
+        (&["logs", "deploymentt/x"], 2, "deployment"),
+        (&["logs", &of, "-o", "yaml"], 2, "-o json"),
+        (&["logs", "event/x"], 2, "an event has no logs"),
+        (&["logs", &near], 1, &name),
+        (&["logs", &of, "-n", &namespace, "-c", "nobody"], 1, container),
+        (&["logs", &of, "-n", &namespace, "--previous"], 1, "no container has run before"),
+        (&["logs", "-l", "app=nobody"], 1, "no pod matches"),
+    ] {
+        let (got, out, err) = qd(dir.path(), args);
+        assert_eq!((got, out.as_str()), (code, ""), "{args:?}: {err}");
+        assert!(err.contains(words), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn followed_logs_go_on_and_take_in_pods_that_come_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    let (namespace, name, pods) = deployment(dir.path());
+    let (of, cluster) = (format!("deployment/{name}"), pods[0]["cluster"].as_str().unwrap());
+    let known: BTreeSet<&str> = pods.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let args = ["logs", &of, "-n", &namespace, "-f", "--tail", "0", "-o", "json"];
+    let mut child = command(dir.path(), &args).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (tx, lines_of) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).all(|l| tx.send(l).is_ok()));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let next = || -> Value {
+        let line = lines_of.recv_timeout(end.saturating_duration_since(std::time::Instant::now()));
+        serde_json::from_str(&line.unwrap_or_else(|e| panic!("no more lines: {e}"))).unwrap()
+    };
+    let mut seen = BTreeSet::new();
+    while seen.len() < pods.len() {
+        seen.insert(next()["pod"].as_str().unwrap().to_owned());
+    }
+    let more = (pods.iter().filter(|p| p["cluster"] == cluster).count() + 1).to_string();
+    let (code, out, err) =
+        qd(dir.path(), &["scale", &of, "--replicas", &more, "--context", cluster, "-n", &namespace, "--yes", "--no-wait"]);
+    assert_eq!(code, 0, "{out}{err}");
+    while known.contains(next()["pod"].as_str().unwrap()) {}
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

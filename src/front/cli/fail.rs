@@ -49,6 +49,9 @@ impl Failure {
 
     /// Says it on standard error, and with `-o json` as one JSON line too.
     pub fn report(&self, output: Output) {
+        if self.code == Code::Done {
+            return;
+        }
         eprintln!("qd: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("  hint: {hint}");
@@ -61,6 +64,10 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(e: std::io::Error) -> Self {
+        // Whoever reads has seen enough: nothing to complain of.
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self { code: Code::Done, kind: "pipe", message: String::new(), hint: None };
+        }
         Self::failed("io", e.to_string())
     }
 }

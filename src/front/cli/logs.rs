@@ -7,12 +7,12 @@ use super::args::{Global, Logs, Output};
 use super::fail::{Code, Failure};
 use super::read;
 use crate::app::pods_of;
-use crate::model::{ContainerSpec, Kind, Object, ObjectRef, Pod, Selector, Uid};
+use crate::model::{ContainerSpec, Kind, Object, ObjectRef, Pod, Selector, Time, Uid};
 use crate::runtime::{Fleet, now};
 use crate::source::kube::logs::{LogEnd, LogEvent, LogLine, LogRequest, follow};
 use crate::store::Touched;
 use crate::table::{Ctx, Filter, Row, Subject, View};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,6 +25,8 @@ const BEAT: Duration = Duration::from_millis(100);
 const HELD: usize = 32 << 20;
 /// As kubectl has it: of so many pods one wants to see the ends.
 const TAIL_OF_SELECTED: u32 = 10;
+/// Who follows waits this long for clusters to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// New pods are looked for at most this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,8 @@ struct Wanted {
     filter: Filter,
     namespaces: Vec<String>,
     container: Option<String>,
+    /// Of several only those that have run before.
+    previous: bool,
 }
 
 /// One container's log.
@@ -43,6 +47,8 @@ struct Origin {
     cluster: String,
     pod: ObjectRef,
     container: String,
+    /// The pod's, seconds since 1970.
+    created: Option<i64>,
     /// It broke, and why.
     failed: Option<LogEnd>,
 }
@@ -54,18 +60,24 @@ pub fn run(global: &Global, args: &Logs) -> Result<Code, Failure> {
     let wanted = Wanted::new(global, args)?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (fleet, _) = read::open(global, &wanted.kinds()).await?;
-        let origins = wanted.origins(&fleet, &HashSet::new());
+        let kinds = wanted.kinds();
+        let began = now();
+        // Who follows does not wait for a cluster that is down: its pods are taken in when it is there.
+        let first = if args.follow && wanted.grows() { global.timeout.min(PATIENCE) } else { global.timeout };
+        let (mut fleet, _) = read::open_within(global, &kinds, first).await?;
+        let mut origins = wanted.origins(&fleet, &HashSet::new());
+        if origins.is_empty() && first < global.timeout {
+            read::settle(&mut fleet, &kinds, global.timeout - first).await;
+            origins = wanted.origins(&fleet, &HashSet::new());
+        }
         if origins.is_empty() {
             return Err(wanted.nothing(&fleet));
         }
         let health = read::health(&fleet, Subject::Pods);
-        let mut printing = Printing::new(fleet, wanted, args.clone(), global.output == Output::Json);
-        printing.add(origins, printing.tail());
+        let mut printing = Printing::new(fleet, wanted, args.clone(), global.output == Output::Json, began);
+        printing.add(origins);
         match printing.run().await {
             Ok(code) if code == Code::Done => Ok(health),
-            // Whoever reads has seen enough.
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(Code::Done),
             other => other.map_err(Failure::from),
         }
     })?;
@@ -96,6 +108,7 @@ impl Wanted {
             filter: Filter::parse(Subject::Pods, global.filter.as_deref().unwrap_or("")).map_err(|e| Failure::usage(e.to_string()))?,
             namespaces: global.namespace.clone(),
             container: args.container.clone(),
+            previous: args.previous,
         })
     }
 
@@ -136,8 +149,8 @@ impl Wanted {
                 continue;
             }
             for name in self.containers(pod).filter(|name| !known.contains(&(meta.uid, (*name).to_owned()))) {
-                let (cluster, pod) = (cluster.info.name.to_string(), object.reference(cluster.id));
-                all.push(Origin { cluster, pod, container: name.to_owned(), failed: None });
+                let (cluster, pod, created) = (cluster.info.name.to_string(), object.reference(cluster.id), meta.created.map(Time::secs));
+                all.push(Origin { cluster, pod, created, container: name.to_owned(), failed: None });
             }
         }
         all
@@ -149,7 +162,10 @@ impl Wanted {
 
     /// All but those that only start a pod; those too where one is named.
     fn containers<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a str> {
-        let chosen = |c: &&ContainerSpec| self.container.as_deref().is_none_or(|name| *c.name == *name);
+        let chosen = |c: &&ContainerSpec| {
+            let again = || pod.init.iter().chain(&pod.containers).any(|s| s.name == c.name && s.restarts > 0);
+            self.container.as_deref().is_none_or(|name| *c.name == *name) && (!self.previous || again())
+        };
         let init = pod.shape.init.iter().filter(|_| self.container.is_some());
         init.chain(&pod.shape.containers).filter(chosen).map(|c| &*c.name)
     }
@@ -157,12 +173,17 @@ impl Wanted {
     /// Says why there is nothing to read.
     fn nothing(&self, fleet: &Fleet) -> Failure {
         let _ = read::health(fleet, Subject::Pods);
+<<<<<<< HEAD
         let pods = Self {
             container: None,
+=======
+        let whole = Self {
+>>>>>>> three
             object: self.object.clone(),
             selector: self.selector.clone(),
             filter: self.filter.clone(),
             namespaces: self.namespaces.clone(),
+<<<<<<< HEAD
         };
         if let Some(container) = &self.container {
             let there = pods.origins(fleet, &HashSet::new());
@@ -170,6 +191,21 @@ impl Wanted {
                 let names = there.iter().map(|o| o.container.as_str());
                 return Failure::failed("not-found", crate::diag::unknown("container", container, names));
             }
+=======
+            container: None,
+            previous: false,
+        };
+        let there = whole.origins(fleet, &HashSet::new());
+        if !there.is_empty() {
+            let names: BTreeSet<&str> = there.iter().map(|o| o.container.as_str()).collect();
+            return match &self.container {
+                Some(container) if !names.contains(&**container) => {
+                    let failure = Failure::failed("not-found", crate::diag::unknown("container", container, names.iter().copied()));
+                    failure.hint(format!("there are {}", names.into_iter().collect::<Vec<_>>().join(", ")))
+                }
+                _ => Failure::failed("not-found", "no container has run before"),
+            };
+>>>>>>> three
         }
         let Some((kind, name)) = &self.object else { return Failure::failed("not-found", "no pod matches") };
         let all = || fleet.store.clusters().iter().flat_map(|c| c.objects(*kind)).map(|o| &*o.meta().name);
@@ -190,6 +226,8 @@ struct Printing {
     wanted: Wanted,
     args: Logs,
     json: bool,
+    /// When qd was started, seconds since 1970.
+    began: i64,
     origins: Vec<Origin>,
     known: HashSet<(Uid, String)>,
     readers: JoinSet<()>,
@@ -205,12 +243,12 @@ struct Printing {
 }
 
 impl Printing {
-    fn new(fleet: Fleet, wanted: Wanted, args: Logs, json: bool) -> Self {
+    fn new(fleet: Fleet, wanted: Wanted, args: Logs, json: bool, began: i64) -> Self {
         // Few: what waits here is not waited for at the server.
         let (tx, rx) = mpsc::channel(8);
         let terminal = std::io::stdout().is_terminal();
         let (origins, known, readers, held) = (Vec::new(), HashSet::new(), JoinSet::new(), Vec::new());
-        Self { fleet, wanted, args, json, origins, known, readers, tx, rx, held, bytes: 0, in_parts: false, terminal }
+        Self { fleet, wanted, args, json, began, origins, known, readers, tx, rx, held, bytes: 0, in_parts: false, terminal }
     }
 
     fn tail(&self) -> Option<u32> {
@@ -221,9 +259,11 @@ impl Printing {
     }
 
     /// Begins to read these.
-    fn add(&mut self, origins: Vec<Origin>, tail_lines: Option<u32>) {
+    fn add(&mut self, origins: Vec<Origin>) {
         for origin in origins {
             let at = self.origins.len();
+            // Of a pod that is new everything is.
+            let tail_lines = self.tail().filter(|_| origin.created.is_none_or(|at| at < self.began));
             let request = LogRequest {
                 pod: origin.pod.clone(),
                 container: origin.container.as_str().into(),
@@ -264,9 +304,7 @@ impl Printing {
                 }
                 () = tokio::time::sleep_until(look.unwrap_or(far)), if look.is_some() => {
                     look = None;
-                    let new = self.wanted.origins(&self.fleet, &self.known);
-                    // Of a pod that is new all is new.
-                    self.add(new, None);
+                    self.add(self.wanted.origins(&self.fleet, &self.known));
                 }
                 Some((at, event)) = self.rx.recv() => {
                     self.take(at, event);

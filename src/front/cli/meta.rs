@@ -3,10 +3,12 @@
 use super::act::command::whole;
 use super::args::{ConfigCommand, Global, Output};
 use super::fail::{Code, Failure};
+use super::print;
 use crate::config::{Config, config_dir};
 use crate::keymap::{Chord, Keymap, Mode};
 use crate::theme::{Role, Theme};
 use serde_json::json;
+use std::fmt::Write as _;
 
 /// The contexts of the kubeconfig; none when there is no kubeconfig.
 fn contexts(global: &Global, config: &Config) -> Vec<String> {
@@ -18,7 +20,7 @@ pub fn config(global: &Global, what: &ConfigCommand) -> Result<Code, Failure> {
     let contexts = contexts(global, &loaded.config);
     match what {
         ConfigCommand::Show => {
-            print!("{}", loaded.config.show(&contexts));
+            print::text(&loaded.config.show(&contexts))?;
             for d in &loaded.diags {
                 eprintln!("{d}");
             }
@@ -32,7 +34,7 @@ pub fn config(global: &Global, what: &ConfigCommand) -> Result<Code, Failure> {
             more.extend(app.diags);
             more.extend(crate::runtime::thresholds(&loaded.config).1);
             loaded.diags.extend(more);
-            print!("{}", loaded.check(&contexts));
+            print::text(&loaded.check(&contexts))?;
             Ok(if loaded.has_errors() { Code::Usage } else { Code::Done })
         }
     }
@@ -49,27 +51,28 @@ pub fn keys(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
             Failure::usage("the keymap has mistakes").hint(format!("keymaps: {}", Keymap::names(config_dir().as_deref()).join(", ")))
         );
     }
-    let mut items = Vec::new();
+    let (mut items, mut text) = (Vec::new(), String::new());
     for mode in Mode::ALL {
         let bindings = keymap.bindings(&[*mode]);
         if bindings.is_empty() {
             continue;
         }
         if global.output != Output::Json {
-            println!("\n[{}] {}", mode.name(), mode.doc());
+            let _ = writeln!(text, "\n[{}] {}", mode.name(), mode.doc());
         }
         for b in bindings {
             let chords = Chord::print_sequence(&b.chords);
             if global.output == Output::Json {
                 items.push(json!({"table": mode.name(), "on": chords, "run": b.command.to_string(), "desc": b.desc, "source": format!("{}:{}", b.source.0, b.source.1)}));
             } else {
-                println!("  {chords:<16} {:<24} {}", b.command.to_string(), b.desc);
+                let _ = writeln!(text, "  {chords:<16} {:<24} {}", b.command.to_string(), b.desc);
             }
         }
     }
     if global.output == Output::Json {
-        println!("{}", json!({"keymap": keymap.name(), "items": items}));
+        let _ = writeln!(text, "{}", json!({"keymap": keymap.name(), "items": items}));
     }
+    print::text(&text)?;
     Ok(Code::Done)
 }
 
@@ -77,10 +80,11 @@ pub fn themes(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
     let dir = config_dir();
     let names = Theme::names(dir.as_deref());
     let Some(name) = name else {
-        match global.output {
-            Output::Json => println!("{}", json!({"items": names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>()})),
-            _ => names.iter().for_each(|n| println!("{n}")),
-        }
+        let text = match global.output {
+            Output::Json => format!("{}\n", json!({"items": names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>()})),
+            _ => names.iter().map(|n| format!("{n}\n")).collect(),
+        };
+        print::text(&text)?;
         return Ok(Code::Done);
     };
     let (theme, diags) = Theme::load(name, dir.as_deref());
@@ -90,14 +94,15 @@ pub fn themes(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
     if diags.iter().any(crate::diag::Diag::is_error) {
         return Err(Failure::usage(format!("the theme {name} has mistakes")).hint(format!("themes: {}", names.join(", "))));
     }
-    for role in Role::ALL {
-        println!("{:<20} {:?}  {}", role.name(), theme.role(*role), role.doc());
-    }
+    let line = |role: &Role| format!("{:<20} {:?}  {}\n", role.name(), theme.role(*role), role.doc());
+    print::text(&Role::ALL.iter().map(line).collect::<String>())?;
     Ok(Code::Done)
 }
 
 pub fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
-    clap_complete::generate(shell, &mut whole(), "qd", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut whole(), "qd", &mut script);
+    print::text(&String::from_utf8_lossy(&script))?;
     Ok(Code::Done)
 }
 

@@ -29,7 +29,7 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
             let items: Vec<Value> = rows.iter().map(|r| Value::Object(item_json(ctx, subject, *r))).collect();
             let document = json!({"items": items, "clusters": clusters(ctx.store)});
             if output == Output::Json {
-                serde_json::to_writer_pretty(&mut out, &document).map_err(|e| Failure::failed("io", e.to_string()))?;
+                serde_json::to_writer_pretty(&mut out, &document).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             } else {
                 write!(out, "{}", crate::doc::Doc::new(&document).text())?;
@@ -83,6 +83,13 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
     Ok(())
 }
 
+/// Writes a text to standard output. `print!` would panic when whoever reads has gone.
+pub fn text(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
 /// A cell in one line.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -117,7 +124,7 @@ pub fn description(output: Output, fleet: &Fleet, cluster: &Cluster, object: &Ob
         let m = object.meta();
         let document = json!({"cluster": &*cluster.info.name, "kind": object.kind().name(), "namespace": (!m.namespace.is_empty()).then_some(&*m.namespace), "name": &*m.name,
             "why": sections, "object": masked.as_ref().ok(), "message": masked.as_ref().err()});
-        serde_json::to_writer_pretty(&mut out, &document).map_err(|e| Failure::failed("io", e.to_string()))?;
+        serde_json::to_writer_pretty(&mut out, &document).map_err(std::io::Error::from)?;
         writeln!(out)?;
         return Ok(());
     }

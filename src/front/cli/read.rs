@@ -83,6 +83,11 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
 
 /// Opens what the arguments select and waits for its lists.
 pub async fn open(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
+    open_within(global, kinds, global.timeout).await
+}
+
+/// The same with a limit of its own.
+pub async fn open_within(global: &Global, kinds: &[Kind], limit: std::time::Duration) -> Result<(Fleet, Config), Failure> {
     let loaded = Config::load(global.config.as_deref());
     let (config, diags) = (loaded.config, loaded.diags);
     for d in &diags {
@@ -97,7 +102,7 @@ pub async fn open(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Fa
     for d in &diags {
         eprintln!("{d}");
     }
-    settle(&mut fleet, kinds, global.timeout).await;
+    settle(&mut fleet, kinds, limit).await;
     Ok((fleet, config))
 }
 

@@ -39,11 +39,11 @@ pub fn run(global: &Global, screen: &str, size: (u16, u16), format: Format, them
             let hits = view::draw(&Draw { world: fleet.world(), app: &app, theme: &theme, glyphs: Glyphs::of(false) }, &mut buffer);
             app.drawn(hits);
         }
-        match format {
-            Format::Text => print!("{}", text(&buffer)),
-            Format::Ansi => print!("{}", ansi(&buffer)),
-            Format::Svg => println!("{}", anstyle_svg::Term::new().render_svg(&ansi(&buffer))),
-        }
+        super::print::text(&match format {
+            Format::Text => text(&buffer),
+            Format::Ansi => ansi(&buffer),
+            Format::Svg => anstyle_svg::Term::new().render_svg(&ansi(&buffer)) + "\n",
+        })?;
         Ok::<Code, Failure>(if fleet.store.clusters().iter().all(|c| c.state.live()) { Code::Done } else { Code::Partial })
     })?;
     runtime.shutdown_background();
