@@ -9,8 +9,17 @@ use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Pl
 use serde_json::{Value, json};
 
 /// Kinds that others need, in the order in which they are applied; all others follow.
-const FIRST: [&str; 9] =
-    ["Namespace", "CustomResourceDefinition", "StorageClass", "ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "ConfigMap"];
+const FIRST: [&str; 9] = [
+    "Namespace",
+    "CustomResourceDefinition",
+    "StorageClass",
+    "ServiceAccount",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+];
 
 /// One object of a manifest: where it stands, and what it says.
 struct Wanted {
@@ -29,7 +38,8 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let rank = |w: &Wanted| FIRST.iter().position(|k| w.object["kind"] == **k).unwrap_or(FIRST.len());
     wanted.sort_by_key(rank);
     let force = request.args.flag("force-conflicts");
-    let mut plan = Plan::new(request.verb, &request.args, format!("apply {} object{}", wanted.len(), if wanted.len() == 1 { "" } else { "s" }));
+    let mut plan =
+        Plan::new(request.verb, &request.args, format!("apply {} object{}", wanted.len(), if wanted.len() == 1 { "" } else { "s" }));
     plan.undo_text = "what is made is deleted again, what is changed gets its fields back".to_owned();
     let places: Vec<(ClusterId, &str)> = request.targets.iter().map(|t| (t.cluster, t.name.as_str())).collect();
     let all = places.iter().flat_map(|place| wanted.iter().map(move |w| (place, w)));
@@ -43,7 +53,9 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         let live = match live {
             Ok(live) => Some(live),
             Err(NoFact::NotFound) => None,
-            Err(NoFact::Forbidden(why) | NoFact::Other(why)) => return Err(Stop::refuse("forbidden", format!("{}: {why}", target.label()))),
+            Err(NoFact::Forbidden(why) | NoFact::Other(why)) => {
+                return Err(Stop::refuse("forbidden", format!("{}: {why}", target.label())));
+            }
         };
         let Some(step) = step(&target, &w.object, live, force) else {
             plan.note(Level::Info, format!("{} is so already", target.label()));
@@ -162,7 +174,8 @@ fn step(target: &Target, object: &Value, live: Option<&Value>, force: bool) -> O
         target.uid = Some(uid.to_owned());
     }
     let query = format!("fieldValidation=Strict&force={force}");
-    let sensitive = target.resource.kind == "Secret" || changes.iter().any(|c| c.pointer.contains("/env/") || c.pointer.ends_with("/env") || has_env(&c.after));
+    let sensitive = target.resource.kind == "Secret"
+        || changes.iter().any(|c| c.pointer.contains("/env/") || c.pointer.ends_with("/env") || has_env(&c.after));
     let word = if live.is_some() { "apply" } else { "create" };
     let write = Write { method: Method::Apply, path: target.path(), query, body };
     let mut step = Step::new(format!("{word} {}", target.label()), &target, Act::Write(write));
@@ -229,7 +242,8 @@ mod tests {
     use serde_json::json;
 
     fn apply(f: &mut Fixture, text: &str, args: &str) -> Result<Plan, String> {
-        let into = Target { cluster: ClusterId(0), resource: Kind::Namespace.into(), namespace: String::new(), name: "pay".into(), uid: None };
+        let into =
+            Target { cluster: ClusterId(0), resource: Kind::Namespace.into(), namespace: String::new(), name: "pay".into(), uid: None };
         let args = Args::parse(VerbId::Apply.info(), &format!("filename=app.yaml {args}")).unwrap();
         f.request(&Request { verb: VerbId::Apply, targets: vec![into], args, documents: vec![("app.yaml".into(), text.into())] })
     }
@@ -240,11 +254,17 @@ mod tests {
         f.fact("/api/v1", json!({"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": true}, {"name": "pods/log", "kind": "ConfigMap"}]}));
         let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec: {replicas: 2}\n---\n# nothing\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
         let plan = apply(&mut f, text, "").unwrap();
-        assert_eq!(plan.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["create namespace shop", "create configmap pay/c", "create deployment pay/api"]);
+        assert_eq!(
+            plan.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(),
+            ["create namespace shop", "create configmap pay/c", "create deployment pay/api"]
+        );
         let undo = plan.steps[2].undo.as_ref().unwrap();
         assert_eq!((undo.text.as_str(), undo.write.method), ("delete deployment pay/api", Method::Delete));
         let Act::Write(write) = &plan.steps[2].act else { panic!() };
-        assert_eq!((write.query.as_str(), write.body["metadata"]["namespace"].as_str()), ("fieldValidation=Strict&force=false", Some("pay")));
+        assert_eq!(
+            (write.query.as_str(), write.body["metadata"]["namespace"].as_str()),
+            ("fieldValidation=Strict&force=false", Some("pay"))
+        );
     }
 
     #[test]
@@ -264,7 +284,10 @@ mod tests {
     fn mistakes_are_named_with_file_and_line() {
         let mut f = Fixture::new();
         assert!(apply(&mut f, "a: [\n", "").unwrap_err().starts_with("app.yaml, document from line 1: no YAML: "));
-        assert_eq!(apply(&mut f, "---\nkind: Pod\nmetadata: {name: x}\n", "").unwrap_err(), "app.yaml, document from line 2: no apiVersion");
+        assert_eq!(
+            apply(&mut f, "---\nkind: Pod\nmetadata: {name: x}\n", "").unwrap_err(),
+            "app.yaml, document from line 2: no apiVersion"
+        );
         assert_eq!(apply(&mut f, "# nothing\n", "").unwrap_err(), "no object in these manifests");
         f.fact("/apis/apps/v1", json!({"resources": [{"name": "deployments", "kind": "Deployment"}]}));
         let wrong = "apiVersion: apps/v1\nkind: Deploymnt\nmetadata: {name: x}\n";

@@ -46,14 +46,22 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     own(&mut plan, live, &changes);
     let sensitive = target.resource.kind == "Secret" || changes.iter().any(|c| c.pointer.contains("/env/") || c.pointer.ends_with("/env"));
     let target = Target { uid: live["metadata"]["uid"].as_str().map(str::to_owned), ..target.clone() };
-    let write = |changes: &[FieldChange]| Write { method: Method::JsonPatch, path: target.path(), query: "fieldValidation=Strict".to_owned(), body: operations(changes) };
+    let write = |changes: &[FieldChange]| Write {
+        method: Method::JsonPatch,
+        path: target.path(),
+        query: "fieldValidation=Strict".to_owned(),
+        body: operations(changes),
+    };
     let n = changes.len();
-    let mut step = Step::new(format!("edit {}: {n} field{}", target.label(), if n == 1 { "" } else { "s" }), &target, Act::Write(write(&changes)));
+    let mut step =
+        Step::new(format!("edit {}: {n} field{}", target.label(), if n == 1 { "" } else { "s" }), &target, Act::Write(write(&changes)));
     step.sensitive = sensitive;
     let back = write(&inverse(&changes));
     step.changes = changes;
     plan.steps.push(step.undone_by(format!("put {n} field{} of {} back", if n == 1 { "" } else { "s" }, target.label()), back));
-    plan.undo_text = if sensitive { "in this cockpit only: of secrets no more than a hash is kept" } else { "the fields there were come back" }.to_owned();
+    plan.undo_text =
+        if sensitive { "in this cockpit only: of secrets no more than a hash is kept" } else { "the fields there were come back" }
+            .to_owned();
     Ok(plan)
 }
 
@@ -121,7 +129,10 @@ mod tests {
         let plan = edit(&mut f, &target, &base, &edited).unwrap();
         let Act::Write(write) = &plan.steps[0].act else { panic!() };
         assert_eq!(write.body, json!([{"op": "add", "path": "/spec/paused", "value": true}]));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body, json!([{"op": "test", "path": "/spec/paused", "value": true}, {"op": "remove", "path": "/spec/paused"}]));
+        assert_eq!(
+            plan.steps[0].undo.as_ref().unwrap().write.body,
+            json!([{"op": "test", "path": "/spec/paused", "value": true}, {"op": "remove", "path": "/spec/paused"}])
+        );
         edited["spec"]["replicas"] = 7.into();
         let refused = edit(&mut f, &target, &base, &edited).unwrap_err();
         assert_eq!(refused, "spec.replicas was changed since you began: it was 3, it is 5 now, you want 7");
@@ -131,7 +142,8 @@ mod tests {
     fn identity_stays_bad_yaml_is_named_and_owners_are_told() {
         let mut f = Fixture::new();
         let target = f.deployment("api", 3, |d| {
-            d["metadata"]["managedFields"] = json!([{"manager": "argocd", "operation": "Apply", "time": "t", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+            d["metadata"]["managedFields"] =
+                json!([{"manager": "argocd", "operation": "Apply", "time": "t", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
         });
         let base = f.object(&target);
         let mut edited = base.clone();
@@ -149,7 +161,8 @@ mod tests {
     #[test]
     fn environment_values_are_kept_as_hashes_only() {
         let mut f = Fixture::new();
-        let target = f.deployment("api", 3, |d| d["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN", "value": "old"}]));
+        let target =
+            f.deployment("api", 3, |d| d["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN", "value": "old"}]));
         let base = f.object(&target);
         let mut edited = base.clone();
         edited["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "canary".into();

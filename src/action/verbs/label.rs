@@ -21,7 +21,8 @@ fn plan(snapshot: &Snapshot, request: &Request, field: &'static str) -> Result<P
     plan.undo_text = format!("the {field} there were come back");
     for (lane, (target, object)) in request.targets.iter().zip(objects).enumerate() {
         let now = |key: &str| object["metadata"][field][key].as_str().map(str::to_owned);
-        let (mut forward, mut back, mut step) = (Map::new(), Map::new(), Step::write(format!("{} {}", request.verb, target.label()), target, Method::MergePatch, Value::Null));
+        let (mut forward, mut back, mut step) =
+            (Map::new(), Map::new(), Step::write(format!("{} {}", request.verb, target.label()), target, Method::MergePatch, Value::Null));
         for (key, value) in &changes {
             let before = now(key);
             if before == *value {
@@ -31,7 +32,9 @@ fn plan(snapshot: &Snapshot, request: &Request, field: &'static str) -> Result<P
             if let (Some(is), Some(_)) = (&before, value)
                 && !request.args.flag("overwrite")
             {
-                return Err(Stop::refuse("conflict", format!("{} has {key}={is} already", target.label())).with_hint("--overwrite changes it"));
+                return Err(
+                    Stop::refuse("conflict", format!("{} has {key}={is} already", target.label())).with_hint("--overwrite changes it")
+                );
             }
             forward.insert(key.clone(), value.clone().map_or(Value::Null, Value::from));
             back.insert(key.clone(), before.clone().map_or(Value::Null, Value::from));
@@ -64,10 +67,14 @@ fn parse(text: &str, field: &str) -> Result<(String, Option<String>), Stop> {
     };
     let word = |t: &str| {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-        edge(t.chars().next()) && edge(t.chars().last()) && t.len() <= 63 && t.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        edge(t.chars().next())
+            && edge(t.chars().last())
+            && t.len() <= 63
+            && t.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     let (prefix, name) = key.split_once('/').map_or((None, key), |(p, n)| (Some(p), n));
-    let dns = |p: &str| !p.is_empty() && p.len() <= 253 && p.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
+    let dns =
+        |p: &str| !p.is_empty() && p.len() <= 253 && p.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
     if !word(name) || prefix.is_some_and(|p| !dns(p)) {
         return Err(wrong("no key of labels and annotations"));
     }
@@ -80,7 +87,9 @@ fn parse(text: &str, field: &str) -> Result<(String, Option<String>), Stop> {
 /// Warns where a budget or a workload selects by a label that changes.
 fn selected(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, changes: &[(String, Option<String>)]) {
     let Some(cluster) = snapshot.store.cluster(target.cluster) else { return };
-    let of = |set: &Map<String, Value>| Labels::from(set.iter().map(|(k, v)| (Str::from(k.as_str()), Str::from(v.as_str().unwrap_or("")))).collect::<Vec<_>>());
+    let of = |set: &Map<String, Value>| {
+        Labels::from(set.iter().map(|(k, v)| (Str::from(k.as_str()), Str::from(v.as_str().unwrap_or("")))).collect::<Vec<_>>())
+    };
     let mut now = object["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     let before = of(&now);
     for (key, value) in changes {
@@ -99,7 +108,11 @@ fn selected(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Valu
                 _ => None,
             };
             if selector.is_some_and(|s| s.matches(&before) != s.matches(&after)) && target.resource.known() == Some(Kind::Pod) {
-                let word = if selector.is_some_and(|s| s.matches(&after)) { "would select it from then on" } else { "selects it, and would no longer" };
+                let word = if selector.is_some_and(|s| s.matches(&after)) {
+                    "would select it from then on"
+                } else {
+                    "selects it, and would no longer"
+                };
                 plan.note(Level::Warning, format!("{} {} {word}", kind.name(), o.meta().name));
             }
         }
@@ -124,7 +137,10 @@ mod tests {
         let refused = f.plan(VerbId::Label, Kind::Deployment, &["api"], "owner=pay").unwrap_err();
         assert_eq!(refused, "deployment pay/api has owner=shop already");
         assert!(f.plan(VerbId::Label, Kind::Deployment, &["api"], "owner=pay overwrite").is_ok());
-        assert_eq!(f.plan(VerbId::Label, Kind::Deployment, &["api"], "owner=shop").unwrap_err(), "nothing to do: pay/api: owner is so already");
+        assert_eq!(
+            f.plan(VerbId::Label, Kind::Deployment, &["api"], "owner=shop").unwrap_err(),
+            "nothing to do: pay/api: owner is so already"
+        );
         for bad in ["-x=1", "a=b c=d/e", "UP/x=1"] {
             assert!(f.plan(VerbId::Label, Kind::Deployment, &["api"], bad).is_err(), "{bad}");
         }

@@ -173,25 +173,11 @@ impl Wanted {
     /// Says why there is nothing to read.
     fn nothing(&self, fleet: &Fleet) -> Failure {
         let _ = read::health(fleet, Subject::Pods);
-<<<<<<< HEAD
-        let pods = Self {
-            container: None,
-=======
         let whole = Self {
->>>>>>> three
             object: self.object.clone(),
             selector: self.selector.clone(),
             filter: self.filter.clone(),
             namespaces: self.namespaces.clone(),
-<<<<<<< HEAD
-        };
-        if let Some(container) = &self.container {
-            let there = pods.origins(fleet, &HashSet::new());
-            if !there.is_empty() {
-                let names = there.iter().map(|o| o.container.as_str());
-                return Failure::failed("not-found", crate::diag::unknown("container", container, names));
-            }
-=======
             container: None,
             previous: false,
         };
@@ -205,7 +191,6 @@ impl Wanted {
                 }
                 _ => Failure::failed("not-found", "no container has run before"),
             };
->>>>>>> three
         }
         let Some((kind, name)) = &self.object else { return Failure::failed("not-found", "no pod matches") };
         let all = || fleet.store.clusters().iter().flat_map(|c| c.objects(*kind)).map(|o| &*o.meta().name);
