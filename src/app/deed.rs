@@ -139,7 +139,7 @@ impl App {
                 self.acting_on = targets;
                 self.open_prompt(Purpose::Arguments(verb), &proposal);
                 if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
-                    prompt.error = proposal.is_empty().then(|| e.hint);
+                    prompt.error = proposal.is_empty().then_some(e.hint);
                 }
                 Vec::new()
             }
@@ -269,11 +269,7 @@ impl App {
         let typing = pane.types();
         let field = if pane.in_reason { &mut pane.reason } else { &mut pane.typed };
         match key {
-            KeyCode::Char(c) if typing => {
-                if field.chars().count() < 200 {
-                    field.push(c);
-                }
-            }
+            KeyCode::Char(c) if typing && field.chars().count() < 200 => field.push(c),
             KeyCode::Backspace if typing => drop(field.pop()),
             KeyCode::Tab if typing && preview.gate.reason_required => pane.in_reason = !pane.in_reason,
             KeyCode::Enter if typing && pane.in_reason && !pane.reason.trim().is_empty() => pane.in_reason = false,

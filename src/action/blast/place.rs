@@ -137,7 +137,7 @@ impl<'a> Others<'a> {
             let own = term.selector.as_ref().is_some_and(|s| s.matches(pod.labels));
             let near = node.meta.labels.get(&term.topology).is_some_and(|d| self.count(pod, (shape, 1000 + n), term, d) > 0);
             let none = self.counted.get(&(shape, 1000 + n, pod.namespace.to_owned())).is_none_or(HashMap::is_empty);
-            if !near && !(own && none) {
+            if !(near || own && none) {
                 return Some(format!("affinity ({})", term.topology));
             }
         }

@@ -292,8 +292,10 @@ mod tests {
     use crate::model::{Act, Kind, Plan, VerbId};
     use serde_json::{Value, json};
 
+    type Pods<'a> = &'a [(&'a str, fn(&mut Value))];
+
     /// Nodes n1 and n2; what is on n1 is also what its list of pods answers.
-    fn lab(pods: &[(&str, fn(&mut Value))]) -> Fixture {
+    fn lab(pods: Pods) -> Fixture {
         let mut f = Fixture::new();
         f.node("n1", |_| {});
         f.node("n2", |_| {});
@@ -329,7 +331,7 @@ mod tests {
 
     #[test]
     fn every_pod_that_needs_a_flag_is_named_and_nothing_is_planned() {
-        let pods: &[(&str, fn(&mut Value))] = &[
+        let pods: Pods = &[
             ("alone", |p| drop(p["metadata"].as_object_mut().unwrap().shift_remove("ownerReferences"))),
             ("scratch", |p| p["spec"]["volumes"] = json!([{"name": "s", "emptyDir": {}}])),
         ];

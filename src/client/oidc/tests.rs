@@ -87,7 +87,8 @@ async fn one_that_ended_is_renewed_once_for_all_clusters_of_the_user() {
     let a = client(issuer.dir.path(), &one, &user, &pool).await.unwrap();
     let b = client(issuer.dir.path(), &two, &user, &pool).await.unwrap();
     let (first, second) = tokio::join!(a.get_json("/"), b.get_json("/"));
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     b.get_json("/").await.unwrap();
     assert_eq!(issuer.forms(), ["grant_type=refresh_token&refresh_token=r%2B1"]);
     let basic = issuer.server.header(1, "authorization").unwrap();

@@ -77,7 +77,7 @@ pub fn run(global: &Global, args: &Logs) -> Result<Code, Failure> {
         let mut printing = Printing::new(fleet, wanted, args.clone(), global.output == Output::Json, began);
         printing.add(origins);
         match printing.run().await {
-            Ok(code) if code == Code::Done => Ok(health),
+            Ok(Code::Done) => Ok(health),
             other => other.map_err(Failure::from),
         }
     })?;
