@@ -11,8 +11,9 @@ mod support;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
-use support::lab::{Lab, Room, until};
+use support::lab::{Lab, until};
 use support::runner::{Test, main as run};
+use support::stage::{CONTEXT, Stage};
 
 const TESTS: &[Test] = &[
     Test { name: "scale_goes_there_and_back", run: scale_goes_there_and_back },
@@ -34,103 +35,7 @@ fn main() -> ExitCode {
     run(TESTS)
 }
 
-const CONTEXT: &str = "lab-1";
 const NAMESPACE: &str = "work";
-
-/// A namespace of its own, which goes when the test ends, and a state directory.
-struct Stage<'a> {
-    lab: &'a Lab,
-    room: Room,
-}
-
-impl Drop for Stage<'_> {
-    fn drop(&mut self) {
-        self.lab.kubectl(CONTEXT, &["delete", "namespace", NAMESPACE, "--wait=true", "--timeout=120s", "--ignore-not-found"]);
-    }
-}
-
-/// What a command did: its exit code, its events, what it said to people.
-struct Did {
-    line: String,
-    code: i32,
-    events: Vec<Value>,
-    stderr: String,
-}
-
-impl Did {
-    fn outcome(&self) -> &str {
-        self.events.iter().rev().find(|e| e["event"] == "outcome").and_then(|e| e["outcome"].as_str()).unwrap_or("none")
-    }
-    fn done(self) -> Self {
-        assert_eq!((self.code, self.outcome()), (0, "done"), "qd {}: {:#?}\n{}", self.line, self.events, self.stderr);
-        self
-    }
-    fn plan(&self) -> &Value {
-        self.events.iter().find(|e| e["event"] == "plan").unwrap_or(&Value::Null)
-    }
-    fn notes(&self) -> String {
-        self.plan()["notes"].as_array().into_iter().flatten().filter_map(|n| n["text"].as_str()).collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl<'a> Stage<'a> {
-    fn new(lab: &'a Lab, objects: &[Value]) -> Self {
-        let stage = Self { lab, room: Room::new() };
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-        lab.apply(CONTEXT, &namespace);
-        lab.apply(CONTEXT, &json!({"apiVersion": "v1", "kind": "List", "items": objects}));
-        stage
-    }
-    fn qd(&self, line: &str) -> Did {
-        let common = ["--context", CONTEXT, "-n", NAMESPACE, "-o", "json", "--yes"];
-        let args: Vec<&str> = line.split(' ').chain(common).collect();
-        let out = self.room.qd(&self.lab.kubeconfig(), &args);
-        let text = String::from_utf8_lossy(&out.stdout);
-        let events = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-        Did { line: line.to_owned(), code: out.status.code().unwrap_or(-1), events, stderr }
-    }
-    fn get(&self, object: &str) -> Value {
-        serde_json::from_str(&self.lab.kubectl(CONTEXT, &["get", "-n", NAMESPACE, object, "-o", "json"])).unwrap()
-    }
-    /// What a person has a say in: the spec, and annotations but those that controllers count in.
-    fn said(&self, object: &str) -> Value {
-        let live = self.get(object);
-        let mut annotations = live["metadata"]["annotations"].clone();
-        if let Some(map) = annotations.as_object_mut() {
-            map.remove("deployment.kubernetes.io/revision");
-            map.remove("deprecated.daemonset.template.generation");
-        }
-        let annotations = if annotations.as_object().is_none_or(|m| m.is_empty()) { Value::Null } else { annotations };
-        json!({"spec": live["spec"], "annotations": annotations})
-    }
-    fn exists(&self, object: &str) -> bool {
-        !self.lab.kubectl(CONTEXT, &["get", "-n", NAMESPACE, object, "--ignore-not-found", "-o", "name"]).trim().is_empty()
-    }
-    fn pods(&self, label: &str) -> Vec<Value> {
-        let list: Value =
-            serde_json::from_str(&self.lab.kubectl(CONTEXT, &["get", "pods", "-n", NAMESPACE, "-l", label, "-o", "json"])).unwrap();
-        list["items"].as_array().unwrap().clone()
-    }
-    /// Waits until a workload has that many ready pods.
-    fn ready(&self, object: &str, n: i64) {
-        until(&format!("{object} to be ready"), Duration::from_secs(60), || match self.get(object)["status"]["readyReplicas"].as_i64() {
-            Some(ready) if ready == n => Ok(()),
-            is => Err(format!("{is:?} of {n}")),
-        });
-    }
-    /// Does it, then takes it back: what kubectl sees after is given to `after`, and in the end all is as before.
-    fn there_and_back(&self, line: &str, object: &str, after: impl Fn(&Value)) -> Did {
-        let before = self.said(object);
-        let did = self.qd(line).done();
-        let then = self.said(object);
-        assert_ne!(then, before, "{line}");
-        after(&then);
-        self.qd("undo last").done();
-        assert_eq!(self.said(object), before, "after undo of {line}");
-        did
-    }
-}
 
 fn template(app: &str, image: &str) -> Value {
     json!({"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [
@@ -143,7 +48,7 @@ fn deployment(app: &str, replicas: i64) -> Value {
 }
 
 fn scale_goes_there_and_back(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 3)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3)]);
     stage.ready("deployment/api", 3);
     let did = stage.there_and_back("scale deployment/api --replicas 5", "deployment/api", |now| assert_eq!(now["spec"]["replicas"], 5));
     assert_eq!(did.plan()["title"], "scale deployment work/api 3 -> 5");
@@ -155,7 +60,7 @@ fn an_autoscaler_is_set_frozen_and_thawed(lab: &Lab) {
     let hpa = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "api", "namespace": NAMESPACE},
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}, "minReplicas": 2, "maxReplicas": 10,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}});
-    let stage = Stage::new(lab, &[deployment("api", 3), hpa]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3), hpa]);
     stage.ready("deployment/api", 3);
     stage.there_and_back("hpa set hpa/api --min 3 --max 20 --scale-down Disabled --scale-up-window 60", "hpa/api", |now| {
         assert_eq!((&now["spec"]["minReplicas"], &now["spec"]["maxReplicas"]), (&json!(3), &json!(20)));
@@ -190,7 +95,7 @@ fn a_scaled_object_is_paused_and_resumed(lab: &Lab) {
     lab.kubectl(CONTEXT, &["wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=30s"]);
     let object = json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "queue", "namespace": NAMESPACE},
         "spec": {"scaleTargetRef": {"name": "api"}}});
-    let stage = Stage::new(lab, &[deployment("api", 3)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3)]);
     until("the kind to be served", Duration::from_secs(30), || {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), object.to_string()).unwrap();
@@ -222,7 +127,7 @@ fn a_scaled_object_is_paused_and_resumed(lab: &Lab) {
 }
 
 fn a_pod_is_resized_in_place_and_nobody_says_so(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 1)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 1)]);
     stage.ready("deployment/api", 1);
     let name = stage.pods("app=api")[0]["metadata"]["name"].as_str().unwrap().to_owned();
     let object = format!("pod/{name}");
@@ -253,7 +158,7 @@ fn a_pod_is_resized_in_place_and_nobody_says_so(lab: &Lab) {
 }
 
 fn a_workload_is_resized_in_its_template(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 2)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 2)]);
     stage.ready("deployment/api", 2);
     let did = stage.there_and_back(
         "resize deployment/api --requests cpu=200m,memory=128Mi --limits cpu=200m,memory=128Mi",
@@ -272,7 +177,7 @@ fn uids(stage: &Stage) -> Vec<String> {
 }
 
 fn a_restart_replaces_every_pod(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 3)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3)]);
     stage.ready("deployment/api", 3);
     let old = uids(&stage);
     let did = stage.there_and_back("restart deployment/api", "deployment/api", |now| {
@@ -287,7 +192,7 @@ fn a_restart_replaces_every_pod(lab: &Lab) {
 }
 
 fn an_image_is_set_and_rolled_back(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 3)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3)]);
     stage.ready("deployment/api", 3);
     let first = stage.said("deployment/api");
     let image = |now: &Value| now["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap().to_owned();
@@ -317,7 +222,7 @@ fn a_stateful_set_is_rolled_back_to_its_revision(lab: &Lab) {
         "selector": {"matchLabels": {"app": "db"}}, "template": template("db", "registry.internal/db:1")}});
     let daemons = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "namespace": NAMESPACE}, "spec": {
         "selector": {"matchLabels": {"app": "agent"}}, "template": template("agent", "registry.internal/agent:1")}});
-    let stage = Stage::new(lab, &[set, daemons]);
+    let stage = Stage::new(lab, NAMESPACE, &[set, daemons]);
     stage.ready("statefulset/db", 2);
     for (object, image) in [("statefulset/db", "registry.internal/db:2"), ("daemonset/agent", "registry.internal/agent:2")] {
         let first = stage.said(object);
@@ -332,7 +237,7 @@ fn a_stateful_set_is_rolled_back_to_its_revision(lab: &Lab) {
 }
 
 fn a_rollout_is_paused_and_resumed(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 3)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3)]);
     stage.ready("deployment/api", 3);
     stage.there_and_back("rollout pause deployment/api", "deployment/api", |now| assert_eq!(now["spec"]["paused"], true));
     stage.qd("rollout pause deployment/api").done();
@@ -349,7 +254,7 @@ fn environment_values_are_in_the_cluster_and_nowhere_else(lab: &Lab) {
     let mut with = deployment("api", 2);
     with["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "LEVEL", "value": "info"},
         {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]);
-    let stage = Stage::new(lab, &[with]);
+    let stage = Stage::new(lab, NAMESPACE, &[with]);
     stage.ready("deployment/api", 2);
     let before = stage.said("deployment/api");
     let did = stage.qd(&format!("set env deployment/api MODE={canary} LEVEL-")).done();
@@ -388,7 +293,7 @@ fn a_cron_job_is_triggered_suspended_and_resumed(lab: &Lab) {
     let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "report", "namespace": NAMESPACE}, "spec": {"schedule": "0 0 1 1 *",
         "jobTemplate": {"metadata": {"labels": {"app": "report"}}, "spec": {"template": {"spec": {"restartPolicy": "Never",
             "containers": [{"name": "app", "image": "registry.internal/app:1", "env": [{"name": "TOKEN", "value": "canary"}]}]}}}}}});
-    let stage = Stage::new(lab, &[cron]);
+    let stage = Stage::new(lab, NAMESPACE, &[cron]);
     stage.there_and_back("cronjob suspend cronjob/report", "cronjob/report", |now| assert_eq!(now["spec"]["suspend"], true));
     stage.qd("cronjob suspend cronjob/report").done();
     stage.there_and_back("cronjob resume cronjob/report", "cronjob/report", |now| assert_eq!(now["spec"]["suspend"], false));
@@ -406,7 +311,7 @@ fn a_cron_job_is_triggered_suspended_and_resumed(lab: &Lab) {
 fn a_job_is_run_again(lab: &Lab) {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate", "namespace": NAMESPACE, "labels": {"app": "m"}}, "spec": {"backoffLimit": 0,
         "template": {"metadata": {"labels": {"app": "m"}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "registry.internal/app:1"}]}}}});
-    let stage = Stage::new(lab, &[job]);
+    let stage = Stage::new(lab, NAMESPACE, &[job]);
     let busy = stage.qd("job retry job/migrate");
     assert!(busy.code == 2 && busy.stderr.contains("has not ended"), "{} {}", busy.code, busy.stderr);
     // No kubelet ends the pod here: it is said to have failed.
@@ -430,7 +335,7 @@ fn a_job_is_run_again(lab: &Lab) {
 }
 
 fn a_budget_is_created_once(lab: &Lab) {
-    let stage = Stage::new(lab, &[deployment("api", 3), deployment("one", 1)]);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3), deployment("one", 1)]);
     stage.ready("deployment/api", 3);
     let did = stage.qd("create-pdb deployment/api").done();
     until("the budget to count", Duration::from_secs(20), || match stage.get("pdb/api")["status"]["disruptionsAllowed"].as_i64() {

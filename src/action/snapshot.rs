@@ -68,6 +68,11 @@ impl Facts {
         self.0.insert(need, answer);
     }
 
+    /// Notes that there is no such object.
+    pub fn missing(&mut self, need: Need) {
+        self.set(need, Err(NoFact::NotFound));
+    }
+
     /// Fetches what is needed, eight at a time; the budget of each cluster counts.
     pub async fn fetch(&mut self, needs: Vec<Need>, clients: &Clients) {
         use futures::StreamExt as _;

@@ -129,15 +129,6 @@ fn a_filter_is_applied_while_typing_and_escape_puts_the_old_one_back() {
 }
 
 #[test]
-fn write_keys_say_that_they_are_not_there_and_do_nothing() {
-    let (b, mut app) = Bench::new();
-    for keys in ["2r", "2c", "2u", "4s", "4r", "3e", "3R", "3i"] {
-        assert!(b.press(&mut app, keys).is_empty(), "{keys}");
-        assert!(app.notice.as_ref().is_some_and(|n| n.text.contains("action layer")), "{keys}: {:?}", app.notice);
-    }
-}
-
-#[test]
 fn a_session_comes_back_and_unknown_names_are_left_out() {
     let (b, mut app) = Bench::new();
     b.press(&mut app, "3w");
@@ -175,3 +166,5 @@ fn marks_are_copied_together() {
     let effects = b.press(&mut app, "\\c");
     assert!(matches!(&effects[..], [Effect::Copy(text)] if text.lines().count() == 1), "{effects:?}");
 }
+
+mod deed;

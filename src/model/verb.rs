@@ -370,7 +370,10 @@ impl Args {
             }
             let param = match open.filter(|p| p.kind == ParamKind::Pairs).or_else(|| free.next()) {
                 Some(param) => param,
-                None => return Err(wrong(info, format!("`{word}` is one argument too many"))),
+                None => match word.split_once('=') {
+                    Some((name, _)) => return Err(unknown(info, name)),
+                    None => return Err(wrong(info, format!("`{word}` is one argument too many"))),
+                },
             };
             open = Some(param);
             args.set(info, param.name, &word)?;

@@ -308,4 +308,5 @@ fn nothing_claims_that_all_is_well_while_a_cluster_is_unseen() {
     assert!(!frame.contains("nothing burns\n") && frame.contains("staging syncing 1/12"), "{frame}");
 }
 
+mod deed;
 mod text;

@@ -8,3 +8,4 @@ pub mod pods;
 pub mod pty;
 pub mod runner;
 pub mod workloads;
+pub mod stage;

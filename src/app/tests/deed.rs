@@ -1,0 +1,139 @@
+//! Acting: what a key opens, and what confirms.
+
+use super::*;
+use crate::action::{Ask, Gate, Preflight, Preview, Request, Wanted};
+use crate::model::{Args, Plan, VerbId};
+use std::sync::Arc;
+
+fn preview(ask: Ask, reason_required: bool) -> Arc<Preview> {
+    let plan = Plan::new(VerbId::Restart, &Args::default(), "restart deployment shop/web");
+    Arc::new(Preview::new(plan, Preflight::default(), Gate { ask, reason_required, refusals: Vec::new(), parallel: 1 }))
+}
+
+/// The preview of a restart on the screen in frame 5, with what is asked.
+fn open(b: &Bench, app: &mut App, ask: Ask, reason: bool) -> RequestId {
+    let effects = b.press(app, "4r");
+    let [Effect::Plan(id, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+    let Wanted::Act(Request { verb: VerbId::Restart, targets, .. }) = &**wanted else { panic!("{wanted:?}") };
+    assert_eq!(targets.len(), 1);
+    app.update(&b.world(), Event::Previewed(*id, Ok(preview(ask, reason))));
+    app.drawn(HitMap { frame: 5, ..HitMap::default() });
+    app.acked = 5;
+    *id
+}
+
+fn confirms(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::Confirm(..)))
+}
+
+#[test]
+fn a_write_key_opens_a_preview_and_sends_nothing() {
+    let (b, mut app) = Bench::new();
+    for keys in ["2r", "2c", "4r", "4R", "3\u{4}"] {
+        let effects = b.press(&mut app, keys);
+        assert!(matches!(effects.as_slice(), [Effect::Plan(..)] | []), "{keys}: {effects:?}");
+        b.press(&mut app, "\x1b");
+    }
+    b.press(&mut app, "4s");
+    assert!(matches!(&app.overlay, Some(Overlay::Prompt(p)) if p.text() == "2"), "scale proposes the number there is");
+    let effects = b.press(&mut app, "\r");
+    assert!(matches!(effects.as_slice(), [Effect::Plan(..)]), "{effects:?}");
+    b.press(&mut app, "\x1b3s");
+    assert!(app.notice.is_some(), "a shell is not there yet, and says so");
+}
+
+#[test]
+fn what_does_not_fit_a_verb_says_so() {
+    let (b, mut app) = Bench::new();
+    b.press(&mut app, "2");
+    app.run(&b.world(), &Command::Verb(VerbId::Restart, None));
+    assert_eq!(app.notice.as_ref().unwrap().text, "restart is for Deployment, StatefulSet or DaemonSet, not for a Node");
+    app.run(&b.world(), &Command::Verb(VerbId::Drain, Some("timout=2m".into())));
+    assert!(app.notice.as_ref().unwrap().text.contains("did you mean `timeout`?"));
+}
+
+#[test]
+fn only_what_was_typed_after_the_preview_was_seen_confirms() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "4ry");
+    assert!(!confirms(&effects), "typed ahead");
+    let Some(Effect::Plan(id, _)) = effects.first() else { panic!("{effects:?}") };
+    app.update(&b.world(), Event::Previewed(*id, Ok(preview(Ask::Yes, false))));
+    assert!(!confirms(&b.press(&mut app, "y")), "not drawn yet");
+    app.drawn(HitMap { frame: 7, ..HitMap::default() });
+    app.acked = 6;
+    assert!(!confirms(&b.press(&mut app, "y")), "drawn, and not on the screen yet");
+    assert_eq!(app.notice.as_ref().unwrap().text, "typed before it was on the screen: not counted");
+    app.acked = 7;
+    assert!(!confirms(&b.press(&mut app, "\r")), "Enter never does");
+    assert!(confirms(&b.press(&mut app, "y")));
+    assert!(!confirms(&b.press(&mut app, "y")), "once");
+}
+
+#[test]
+fn production_wants_the_name_and_a_slip_leaves_it_open() {
+    let (b, mut app) = Bench::new();
+    open(&b, &mut app, Ask::Typed("prod-eu".into()), false);
+    assert!(!confirms(&b.press(&mut app, "\r")), "Enter alone");
+    assert!(!confirms(&b.press(&mut app, "prod-us\r")));
+    assert_eq!(app.notice.as_ref().unwrap().text, "\"prod-us\" is not \"prod-eu\"");
+    let back = |app: &mut App| drop(app.update(&b.world(), Event::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE))));
+    back(&mut app);
+    back(&mut app);
+    let effects = b.press(&mut app, "eu\r");
+    let [Effect::Confirm(_, said)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(said.typed.as_deref(), Some("prod-eu"));
+}
+
+#[test]
+fn a_reason_that_is_required_is_asked_for_first() {
+    let (b, mut app) = Bench::new();
+    open(&b, &mut app, Ask::Yes, true);
+    assert!(!confirms(&b.press(&mut app, "INC-7\r\r")), "the reason alone");
+    let effects = b.press(&mut app, "y\r");
+    let [Effect::Confirm(_, said)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((said.reason.as_deref(), said.yes), (Some("INC-7"), true));
+}
+
+#[test]
+fn late_answers_are_dropped_and_closing_forgets_the_plan() {
+    let (b, mut app) = Bench::new();
+    let id = open(&b, &mut app, Ask::Yes, false);
+    let effects = b.press(&mut app, "\x1b");
+    assert_eq!(effects, [Effect::DropPlan(id)]);
+    app.update(&b.world(), Event::Previewed(id, Ok(preview(Ask::Yes, false))));
+    assert!(matches!(app.place, Place::Table(_)), "it stays closed");
+    app.update(&b.world(), Event::Started(id, Err("late".into())));
+    assert!(matches!(app.place, Place::Table(_)));
+}
+
+#[test]
+fn marks_over_clusters_are_one_plan() {
+    let (b, mut app) = Bench::new();
+    b.press(&mut app, "2*");
+    let effects = b.press(&mut app, "c");
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+    let Wanted::Act(request) = &**wanted else { panic!("{wanted:?}") };
+    let clusters: Vec<u16> = request.targets.iter().map(|t| t.cluster.0).collect();
+    assert_eq!((request.verb, clusters), (VerbId::Cordon, vec![0, 1]));
+}
+
+#[test]
+fn quitting_asks_while_a_job_runs() {
+    use crate::model::{Job, JobId, JobState, Progress};
+    let (mut b, mut app) = Bench::new();
+    let id = JobId("j".into());
+    let job = Job { id: id.clone(), verb: VerbId::Drain, title: "drain".into(), clusters: vec![], began: 0, ended: None, state: JobState::Running, steps: vec![], note: String::new() };
+    b.store.jobs.apply(Progress::Began(Box::new(job)), 0);
+    assert!(b.press(&mut app, "\x03\x03").is_empty());
+    assert!(matches!(app.overlay, Some(Overlay::Quit)) && !app.quitting());
+    b.press(&mut app, "\x1b");
+    assert!(app.overlay.is_none());
+    b.press(&mut app, "J");
+    b.press(&mut app, "x");
+    assert!(!app.notice.as_ref().unwrap().text.is_empty(), "asked once more");
+    let effects = b.press(&mut app, "x");
+    assert!(matches!(effects.as_slice(), [Effect::Job(j, crate::model::Control::Stop(_))] if *j == id), "{effects:?}");
+    let effects = b.press(&mut app, "\x03\x03\x03\x03");
+    assert!(effects.contains(&Effect::Quit), "asked, and answered with the same keys: {effects:?}");
+}

@@ -1,0 +1,182 @@
+//! Previews, jobs and the audit log at three sizes.
+
+use super::*;
+use crate::action::{Ask, Check, Facts, Finding, Gate, Preflight, Preview, Snapshot, Stop, Wanted, plan};
+use crate::app::{Effect, Place};
+use crate::model::{Args, Job, JobId, JobState, JobStep, Outcome, Progress, StepState, VerbId};
+use std::sync::Arc;
+
+/// The app with a preview of what these keys ask for. Facts are whole objects made of what the fixture was given.
+fn previewed(f: &Fixture, app: &mut App, keys: &str, ask: Ask, facts: &[(u16, &str, Value)]) {
+    let mut effects = Vec::new();
+    for c in keys.chars() {
+        let code = if c == '\r' { KeyCode::Enter } else { KeyCode::Char(c) };
+        effects.extend(app.update(&f.world(), Event::Key(KeyEvent::new(code, KeyModifiers::NONE))));
+    }
+    let Some(Effect::Plan(id, wanted)) = effects.into_iter().find(|e| matches!(e, Effect::Plan(..))) else { panic!("{keys} plans nothing") };
+    let Wanted::Act(request) = &*wanted else { panic!() };
+    let mut known = Facts::default();
+    for (cluster, path, value) in facts {
+        known.set(crate::action::Need { cluster: ClusterId(*cluster), path: (*path).to_owned() }, Ok(value.clone()));
+    }
+    let result = loop {
+        match plan(&Snapshot { store: &f.store, facts: &known, now: NOW }, request) {
+            Ok(plan) => {
+                let checks = plan.permissions().into_iter().map(|(cluster, p)| Check {
+                    cluster,
+                    text: format!("may {}", p.words()),
+                    finding: Finding::Fine,
+                    warnings: Vec::new(),
+                });
+                let preflight = Preflight { checks: checks.collect(), ..Preflight::default() };
+                let gate = Gate { ask, reason_required: false, refusals: Vec::new(), parallel: 1 };
+                break Ok(Arc::new(Preview::new(plan, preflight, gate)));
+            }
+            Err(Stop::Needs(needs)) => {
+                for need in needs {
+                    known.missing(need);
+                }
+            }
+            Err(Stop::Refuse { message, hint, .. }) => break Err(crate::app::Refusal { nothing: false, message, hint }),
+        }
+    };
+    app.update(&f.world(), Event::Previewed(id, result));
+    assert!(matches!(app.place, Place::Preview(_)));
+}
+
+fn snap(f: &Fixture, name: &str, prepare: impl Fn(&Fixture, &mut App)) {
+    for size in SIZES {
+        let mut app = f.app_on("nodes", size);
+        f.frame(&mut app, size);
+        prepare(f, &mut app);
+        insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
+    }
+}
+
+fn node(c: u16, n: usize) -> Value {
+    let name = format!("node-{n:03}");
+    json!({"kind": "Node", "metadata": {"name": name, "uid": crate::model::Uid::parse(&format!("node-{c}-{n}")).to_string()}, "spec": {}})
+}
+
+fn pod(c: u16, app: &str, n: i64) -> Value {
+    json!({"metadata": {"name": format!("{app}-7d4b9-{n:05}"), "namespace": "shop", "uid": format!("p-{c}-{app}-{n}"), "labels": {"app": app},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": format!("{app}-7d4b9"), "uid": format!("rs-{c}-{app}"), "controller": true}]},
+        "spec": {"nodeName": format!("node-{:03}", n % 4), "containers": [{"name": "app", "resources": {"requests": {"cpu": "500m", "memory": "512Mi"}}}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+}
+
+#[test]
+fn a_drain_with_a_blocker_in_production() {
+    let mut f = Fixture::calm();
+    f.add(
+        1,
+        Kind::Pdb,
+        json!({"metadata": {"name": "db", "namespace": "shop", "uid": "b9", "generation": 1}, "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "db"}}},
+        "status": {"observedGeneration": 1, "expectedPods": 3, "currentHealthy": 3, "desiredHealthy": 3, "disruptionsAllowed": 0}}),
+    );
+    let list = json!({"items": [pod(1, "db", 0), pod(1, "api", 0), pod(1, "web", 0)]});
+    snap(&f, "preview-drain", |f, app| {
+        f.keys(app, "/cluster:prod-us node-000\r");
+        f.frame(app, app.size);
+        previewed(
+            f,
+            app,
+            "r",
+            Ask::Typed("prod-us".into()),
+            &[(1, "/api/v1/nodes/node-000", node(1, 0)), (1, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-000", list.clone())],
+        );
+    });
+}
+
+#[test]
+fn a_bulk_act_over_two_clusters_and_one_that_is_refused() {
+    let f = Fixture::calm();
+    snap(&f, "preview-bulk", |f, app| {
+        f.keys(app, "/node-001 cluster:prod-*\r*");
+        f.frame(app, app.size);
+        let facts = [(0, "/api/v1/nodes/node-001", node(0, 1)), (1, "/api/v1/nodes/node-001", node(1, 1))];
+        previewed(f, app, "c", Ask::Typed("prod-eu prod-us 2".into()), &facts);
+    });
+    snap(&f, "preview-refused", |f, app| {
+        f.keys(app, "/cluster:staging node-000\r");
+        f.frame(app, app.size);
+        let alone = json!({"metadata": {"name": "alone", "namespace": "shop", "uid": "x"}, "spec": {"nodeName": "node-000", "volumes": [{"name": "s", "emptyDir": {}}]}, "status": {"phase": "Running"}});
+        let facts = [(2, "/api/v1/nodes/node-000", node(2, 0)), (2, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-000", json!({"items": [alone]}))];
+        previewed(f, app, "r", Ask::Yes, &facts);
+    });
+}
+
+#[test]
+fn jobs_under_way_and_ended() {
+    let mut f = Fixture::calm();
+    let step = |text: &str, state| JobStep { text: text.into(), cluster: ClusterId(1), state, since: NOW - 30 };
+    let job = |id: &str, title: &str, state, steps: Vec<JobStep>| {
+        Progress::Began(Box::new(Job {
+            id: JobId(id.into()),
+            verb: VerbId::Drain,
+            title: title.into(),
+            clusters: vec!["prod-us".into()],
+            began: NOW - 95,
+            ended: None,
+            state,
+            steps,
+            note: String::new(),
+        }))
+    };
+    let done = || StepState::Done("gone".into());
+    let blocked = StepState::Blocked("The disruption budget db needs 3 healthy pods and has 3 currently".into());
+    let steps = vec![step("cordon node node-000", StepState::Done("done".into())), step("evict pod shop/api-0", done()), step("evict pod shop/db-0", blocked), step("evict pod shop/web-0", StepState::Running)];
+    f.store.jobs.apply(job("20260301-024555-4f2a", "drain node node-000", JobState::Running, steps), NOW);
+    f.store.jobs.apply(job("20260301-014555-0000", "scale deployment pay/checkout 3 -> 7", JobState::Ended(Outcome::Done), vec![step("scale", done())]), NOW);
+    f.store.jobs.apply(job("20260228-224555-1111", "drain node node-003", JobState::Interrupted, vec![step("evict", done()), step("evict", StepState::Waiting)]), NOW);
+    snap(&f, "jobs", |f, app| f.keys(app, "J"));
+    snap(&f, "jobs-steps", |f, app| f.keys(app, "J\r"));
+    let mut app = f.app_on("nodes", (80, 24));
+    f.frame(&mut app, (80, 24));
+    for _ in 0..2 {
+        app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
+    }
+    insta::assert_snapshot!("quit-80x24", dump(&f.frame(&mut app, (80, 24))));
+    let args = Args::parse(VerbId::Scale.info(), "7").unwrap();
+    assert_eq!(args.to_string(), "replicas=7");
+}
+
+#[test]
+fn arguments_are_typed_under_their_usage() {
+    let f = Fixture::calm();
+    let mut app = f.app_on("workloads", (80, 24));
+    f.keys(&mut app, "/kind:Deployment api\r");
+    f.frame(&mut app, (80, 24));
+    f.keys(&mut app, "s");
+    insta::assert_snapshot!("arguments-80x24", dump(&f.frame(&mut app, (80, 24))));
+}
+
+#[test]
+fn the_audit_log_and_one_of_its_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = crate::state::StateDir::at(dir.path()).unwrap();
+    let plan = crate::model::Plan::new(VerbId::Scale, &Args::default(), "scale deployment pay/checkout 3 -> 7");
+    let actor = crate::model::Actor { user: "jane".into(), host: "bastion".into(), ui: "cockpit".into(), version: "0.1.0".into(), ..Default::default() };
+    let record = |event| crate::model::AuditRecord { at: "2026-03-01T02:45:00.000Z".into(), job: JobId("20260301-024500-4f2a".into()), event, prev: String::new() };
+    let intent = crate::model::AuditEvent::Intent {
+        actor: Box::new(actor),
+        clusters: vec!["prod-us".into()],
+        confirmed: "typed".into(),
+        reason: Some("INC-7".into()),
+        plan_hash: "c0740a35f8fc".into(),
+        plan: Box::new(plan),
+        salt: "s".into(),
+        resumes: None,
+    };
+    state.journal().append(&record(intent), true).unwrap();
+    state.journal().append(&record(crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() }), true).unwrap();
+    let f = Fixture::calm();
+    for (name, keys) in [("audit", "L"), ("audit-record", "L\r")] {
+        snap(&f, name, |f, app| {
+            f.keys(app, "L");
+            let ledger = crate::action::Ledger::read(&state).unwrap();
+            app.update(&f.world(), Event::Remembered(crate::app::Remember::Show, Ok(Box::new(ledger))));
+            f.keys(app, &keys[1..]);
+        });
+    }
+}

@@ -1,0 +1,332 @@
+//! Nodes, pods and objects acted on against a real control plane: the real eviction API, budgets, scheduler and controllers.
+//!
+//! `tests/lab/run` brings a lab up and runs everything; with a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions`. Without
+//! `QD_LAB` every test is reported as ignored. Each works in the namespace `acts` of `lab-1` and leaves nothing there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
+
+#[allow(dead_code, reason = "other suites use the rest")]
+mod support;
+
+use serde_json::{Value, json};
+use std::io::BufRead as _;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use support::lab::{Lab, QD, until};
+use support::runner::{Test, main as run};
+use support::stage::{CONTEXT, Stage};
+
+const TESTS: &[Test] = &[
+    Test { name: "a_node_is_cordoned_and_tainted_and_is_again_as_it_was", run: a_node_is_cordoned_and_tainted_and_is_again_as_it_was },
+    Test { name: "of_two_hundred_pods_one_is_blocked_and_all_others_leave", run: of_two_hundred_pods_one_is_blocked_and_all_others_leave },
+    Test { name: "a_drain_that_was_killed_is_seen_and_gone_on_with", run: a_drain_that_was_killed_is_seen_and_gone_on_with },
+    Test { name: "a_drain_whose_terminal_went_away_stops_safely", run: a_drain_whose_terminal_went_away_stops_safely },
+    Test { name: "a_pod_that_cannot_end_is_named_with_its_finalizer", run: a_pod_that_cannot_end_is_named_with_its_finalizer },
+    Test { name: "pods_are_evicted_and_deleted", run: pods_are_evicted_and_deleted },
+    Test { name: "labels_and_annotations_go_there_and_back", run: labels_and_annotations_go_there_and_back },
+    Test { name: "an_edit_keeps_what_others_changed_and_refuses_the_same_field", run: an_edit_keeps_what_others_changed_and_refuses_the_same_field },
+    Test { name: "manifests_are_applied_and_their_conflicts_named", run: manifests_are_applied_and_their_conflicts_named },
+    Test { name: "no_secret_of_an_edit_is_kept_or_shown", run: no_secret_of_an_edit_is_kept_or_shown },
+];
+
+fn main() -> ExitCode {
+    run(TESTS)
+}
+
+const NAMESPACE: &str = "acts";
+const NODE: &str = "qd-acts-node";
+
+/// A node of the lab's own kind for a test, which goes when it ends.
+struct Node<'a>(&'a Lab);
+
+impl<'a> Node<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        lab.apply(
+            CONTEXT,
+            &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE, "type": "kwok"},
+                "annotations": {"kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0"}},
+                "status": {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "250"}, "capacity": {"cpu": "64", "memory": "256Gi", "pods": "250"}}}),
+        );
+        let node = Self(lab);
+        until("the node to be Ready", Duration::from_secs(30), || {
+            let live = node.get();
+            let ready = live["status"]["conditions"].as_array().into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True");
+            let taints = live["spec"]["taints"].as_array().map_or(0, Vec::len);
+            if ready && taints == 0 { Ok(()) } else { Err(format!("{}", live["spec"])) }
+        });
+        node
+    }
+    fn get(&self) -> Value {
+        serde_json::from_str(&self.0.kubectl(CONTEXT, &["get", "node", NODE, "-o", "json"])).unwrap()
+    }
+    fn pods(&self) -> Vec<String> {
+        let field = format!("spec.nodeName={NODE}");
+        let list = self.0.kubectl(CONTEXT, &["get", "pods", "-A", "--field-selector", &field, "-o", "name"]);
+        list.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Node<'_> {
+    fn drop(&mut self) {
+        self.0.kubectl(CONTEXT, &["delete", "node", NODE, "--ignore-not-found"]);
+    }
+}
+
+/// Pods that start on the node, and may go anywhere.
+fn deployment(app: &str, replicas: i64) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": NAMESPACE}, "spec": {"replicas": replicas,
+        "selector": {"matchLabels": {"app": app}}, "template": {"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1,
+            "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}}]}},
+            "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}}}})
+}
+
+fn budget(app: &str, allowed: i64) -> Value {
+    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": app, "namespace": NAMESPACE},
+        "spec": {"maxUnavailable": allowed, "selector": {"matchLabels": {"app": app}}}})
+}
+
+/// Waits until `qd` would see the budget as its controller has it.
+fn settled(stage: &Stage, app: &str) {
+    until("the budget's status", Duration::from_secs(30), || match stage.get(&format!("pdb/{app}"))["status"]["expectedPods"].as_i64() {
+        Some(n) if n > 0 => Ok(()),
+        n => Err(format!("{n:?}")),
+    });
+}
+
+fn a_node_is_cordoned_and_tainted_and_is_again_as_it_was(lab: &Lab) {
+    let stage = Stage::new(lab, NAMESPACE, &[]);
+    let node = Node::new(lab);
+    let spec = || {
+        let live = node.get();
+        (live["spec"].clone(), live["metadata"]["annotations"].clone())
+    };
+    let before = spec();
+    stage.qd(&format!("cordon {NODE}")).done();
+    assert_eq!(node.get()["spec"]["unschedulable"], true);
+    assert!(stage.qd(&format!("cordon {NODE}")).done().plan().is_null(), "it is so already");
+    stage.qd("undo last").done();
+    assert_eq!(spec(), before);
+    stage.qd(&format!("taint {NODE} maintenance=now:NoSchedule")).done();
+    assert_eq!(node.get()["spec"]["taints"], json!([{"effect": "NoSchedule", "key": "maintenance", "value": "now"}]));
+    stage.qd("undo last").done();
+    assert_eq!(spec(), before);
+}
+
+fn of_two_hundred_pods_one_is_blocked_and_all_others_leave(lab: &Lab) {
+    let node = Node::new(lab);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("many", 199), deployment("db", 1), budget("db", 0)]);
+    stage.ready("deployment/many", 199);
+    stage.ready("deployment/db", 1);
+    settled(&stage, "db");
+    let here = node.pods().len();
+    assert!(here >= 150, "only {here} pods came to the node");
+    let plan = stage.qd(&format!("drain {NODE} --dry-run"));
+    assert_eq!(plan.plan()["verdict"], "blocks on pdb acts/db", "named before: {:#?}", plan.events);
+    let blast = &plan.plan()["blast"][0];
+    assert_eq!(blast["pods"], here);
+    assert_eq!(blast["placement"]["unplaced"], json!([]), "the rest of the lab has room");
+    assert_eq!(node.get()["spec"]["unschedulable"], Value::Null, "a dry run cordons nothing");
+    let did = stage.qd(&format!("drain {NODE} --timeout 12s"));
+    assert_eq!((did.code, did.outcome()), (5, "blocked"), "{}", did.stderr);
+    let blocked = did.events.iter().find(|e| e["state"] == "blocked" && e["text"].as_str().unwrap().contains("acts/db-"));
+    assert!(blocked.unwrap()["why"].as_str().unwrap().contains("budget db"), "named during: {blocked:?}");
+    let left = node.pods();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].contains("/db-"), "{left:?}");
+    assert_eq!(node.get()["spec"]["unschedulable"], true, "it stays cordoned");
+    stage.ready("deployment/many", 199);
+    stage.qd("undo last").done();
+    assert_eq!(node.get()["spec"]["unschedulable"], Value::Null);
+}
+
+/// `qd drain` in the background, once its blocked pod was told.
+fn blocked_drain(stage: &Stage) -> std::process::Child {
+    let args = ["drain", NODE, "--context", CONTEXT, "-o", "json", "--yes"];
+    let mut child = Command::new(QD)
+        .args(args)
+        .env_clear()
+        .envs(stage.room.env(&stage.lab.kubeconfig()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let began = Instant::now();
+    let mut line = String::new();
+    while !line.contains("\"state\":\"blocked\"") {
+        assert!(began.elapsed() < Duration::from_secs(60), "no pod was blocked");
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended before");
+    }
+    // Whoever is told goes on being read, or the child would wait.
+    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    child
+}
+
+fn one_blocked<'a>(lab: &'a Lab) -> (Node<'a>, Stage<'a>) {
+    let node = Node::new(lab);
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("many", 5), deployment("db", 1), budget("db", 0)]);
+    stage.ready("deployment/many", 5);
+    stage.ready("deployment/db", 1);
+    settled(&stage, "db");
+    (node, stage)
+}
+
+fn jobs(stage: &Stage) -> Vec<Value> {
+    stage.room.json(&stage.lab.kubeconfig(), &["jobs", "-o", "json"]).0["items"].as_array().unwrap().clone()
+}
+
+fn a_drain_that_was_killed_is_seen_and_gone_on_with(lab: &Lab) {
+    let (node, stage) = one_blocked(lab);
+    let mut child = blocked_drain(&stage);
+    assert_eq!(jobs(&stage)[0]["state"], "running", "another process sees that somebody works on it");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let job = jobs(&stage)[0].clone();
+    assert_eq!((&job["state"], &job["resumable"]), (&json!("interrupted"), &json!(true)), "{job}");
+    lab.kubectl(CONTEXT, &["delete", "pdb", "db", "-n", NAMESPACE]);
+    stage.qd(&format!("resume {}", job["job"].as_str().unwrap())).done();
+    assert!(node.pods().is_empty(), "{:?}", node.pods());
+    assert_eq!(jobs(&stage)[0]["resumable"], false, "once is enough");
+    let again = stage.qd(&format!("resume {}", job["job"].as_str().unwrap()));
+    assert_ne!(again.code, 0);
+}
+
+fn a_drain_whose_terminal_went_away_stops_safely(lab: &Lab) {
+    let (node, stage) = one_blocked(lab);
+    let mut child = blocked_drain(&stage);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::HUP).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(5));
+    let job = jobs(&stage)[0].clone();
+    assert_eq!((&job["state"], &job["why"]), (&json!("cancelled"), &json!("the terminal went away")), "{job}");
+    assert_eq!(node.get()["spec"]["unschedulable"], true, "and the node says where it stopped");
+    stage.qd("undo last").done();
+    assert_eq!(node.get()["spec"]["unschedulable"], Value::Null);
+}
+
+fn a_pod_that_cannot_end_is_named_with_its_finalizer(lab: &Lab) {
+    let node = Node::new(lab);
+    let mut stuck = deployment("stuck", 1);
+    stuck["spec"]["template"]["metadata"]["finalizers"] = json!(["quarterdeck.io/test"]);
+    let stage = Stage::new(lab, NAMESPACE, &[stuck]);
+    stage.ready("deployment/stuck", 1);
+    let did = stage.qd(&format!("drain {NODE} --timeout 8s"));
+    assert_eq!((did.code, did.outcome()), (5, "blocked"), "{:#?}", did.events);
+    assert!(did.events.iter().any(|e| e["why"].as_str().is_some_and(|w| w.contains("finalizer quarterdeck.io/test"))), "{:#?}", did.events);
+    for pod in node.pods() {
+        lab.kubectl(CONTEXT, &["patch", &pod, "-n", NAMESPACE, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+    }
+    lab.kubectl(CONTEXT, &["delete", "deployment", "stuck", "-n", NAMESPACE]);
+    for pod in stage.pods("app=stuck") {
+        let name = format!("pod/{}", pod["metadata"]["name"].as_str().unwrap());
+        lab.kubectl(CONTEXT, &["patch", &name, "-n", NAMESPACE, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+    }
+}
+
+fn pods_are_evicted_and_deleted(lab: &Lab) {
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("web", 3), budget("web", 1)]);
+    stage.ready("deployment/web", 3);
+    settled(&stage, "web");
+    let name = |stage: &Stage| stage.pods("app=web")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    for verb in ["evict", "delete"] {
+        let pod = name(&stage);
+        stage.qd(&format!("{verb} pod/{pod} --confirm {CONTEXT}")).done();
+        assert!(!stage.exists(&format!("pod/{pod}")), "{verb}");
+        stage.ready("deployment/web", 3);
+    }
+    let refused = stage.qd("undo last");
+    assert!(refused.stderr.contains("cannot be taken back"), "{}", refused.stderr);
+    let did = stage.qd(&format!("delete deployment/web --confirm {CONTEXT}")).done();
+    assert!(did.notes().contains("goes with it: 3 pods, ReplicaSet web-"), "{}", did.notes());
+    assert!(!stage.exists("deployment/web"));
+}
+
+fn labels_and_annotations_go_there_and_back(lab: &Lab) {
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("web", 1)]);
+    stage.ready("deployment/web", 1);
+    let labels = || stage.get("deployment/web")["metadata"]["labels"].clone();
+    let before = labels();
+    stage.qd("label deployment/web owner=pay tier=core").done();
+    assert_eq!(labels()["owner"], "pay");
+    let refused = stage.qd("label deployment/web owner=shop");
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    stage.qd("undo last").done();
+    assert_eq!(labels(), before);
+    stage.there_and_back("annotate deployment/web note=checked", "deployment/web", |now| assert_eq!(now["annotations"]["note"], "checked"));
+}
+
+/// A file with a text in it.
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn an_edit_keeps_what_others_changed_and_refuses_the_same_field(lab: &Lab) {
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("web", 2)]);
+    stage.ready("deployment/web", 2);
+    let mut edited = stage.get("deployment/web");
+    edited["spec"]["minReadySeconds"] = 3.into();
+    let path = file(&edited.to_string());
+    stage.there_and_back(&format!("edit deployment/web --file {}", path.path().display()), "deployment/web", |now| {
+        assert_eq!(now["spec"]["minReadySeconds"], 3);
+    });
+    edited["spec"]["nonsense"] = true.into();
+    let path = file(&edited.to_string());
+    let refused = stage.qd(&format!("edit deployment/web --file {}", path.path().display()));
+    assert_eq!(refused.outcome(), "refused", "{:#?}", refused.events);
+    assert!(refused.events.iter().any(|e| e.to_string().contains("unknown field")), "{:#?}", refused.events);
+}
+
+fn manifests_are_applied_and_their_conflicts_named(lab: &Lab) {
+    let stage = Stage::new(lab, NAMESPACE, &[]);
+    let new = file("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '1'}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: {a: '1'}\n");
+    stage.qd(&format!("apply -f {}", new.path().display())).done();
+    assert_eq!(stage.get("configmap/two")["data"]["a"], "1");
+    stage.qd("undo last").done();
+    assert!(!stage.exists("configmap/one") && !stage.exists("configmap/two"), "what was made is deleted again");
+    lab.kubectl(CONTEXT, &["apply", "--server-side", "--field-manager=other", "-n", NAMESPACE, "-f", new.path().to_str().unwrap()]);
+    let other = file("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '2'}\n");
+    let line = format!("apply -f {}", other.path().display());
+    let refused = stage.qd(&line);
+    assert_eq!((refused.code, refused.outcome()), (4, "refused"), "{:#?}", refused.events);
+    assert!(refused.events.iter().any(|e| e.to_string().contains("conflict with \\\"other\\\"")), "{:#?}", refused.events);
+    stage.qd(&format!("{line} --force-conflicts")).done();
+    assert_eq!(stage.get("configmap/one")["data"]["a"], "2");
+    stage.qd("undo last").done();
+    assert_eq!(stage.get("configmap/one")["data"]["a"], "1");
+}
+
+fn no_secret_of_an_edit_is_kept_or_shown(lab: &Lab) {
+    const CANARY: &str = "Q2FuYXJ5LTQ3MTE";
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": NAMESPACE}, "data": {"token": "b2xk"}});
+    let stage = Stage::new(lab, NAMESPACE, &[secret]);
+    let mut edited = stage.get("secret/s");
+    edited["data"]["token"] = CANARY.into();
+    let path = file(&edited.to_string());
+    let did = stage.qd(&format!("edit secret/s --file {}", path.path().display())).done();
+    assert_eq!(stage.get("secret/s")["data"]["token"], CANARY, "it was sent");
+    let said = format!("{:?}{}", did.events, did.stderr);
+    let audit = stage.room.qd(&lab.kubeconfig(), &["audit", "-o", "json"]).stdout;
+    let audit = String::from_utf8(audit).unwrap();
+    assert!(audit.contains("sha256:") && audit.contains("edit secret"), "{audit}");
+    for (what, text) in [("what was said", said), ("the audit log", audit)] {
+        for secret in [CANARY, "b2xk"] {
+            assert!(!text.contains(secret), "{what} has {secret}: {text}");
+        }
+    }
+    let mut folders = vec![stage.room.state()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let bytes = std::fs::read(entry.path()).unwrap();
+                assert!(!bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes()), "{}", entry.path().display());
+            }
+        }
+    }
+}
