@@ -18,6 +18,8 @@ impl Run {
     pub(super) async fn write(&self, at: usize, step: &Step, write: &Write) -> Ended {
         let client = self.clients.write(step.target.cluster).map_err(|why| (Why::Failed, why))?;
         let (mut conflicts, mut tries, mut doubt) = (0, 0, None::<String>);
+        // The version at which a JSON patch was turned down.
+        let mut declined = None::<String>;
         loop {
             self.turn().await?;
             let live = match self.look(step, write, doubt.as_deref()).await {
@@ -51,6 +53,11 @@ impl Run {
                         }
                         409 if doubt.is_some() && answer.reason() == "AlreadyExists" => return Ok("created".to_owned()),
                         409 => return Err((Why::Blocked, answer.message())),
+                        // A test in it failed: if somebody wrote between look and patch, the version is another one by now.
+                        422 if write.method == Method::JsonPatch && conflicts < CONFLICTS && version(live.as_ref()) != declined => {
+                            conflicts += 1;
+                            declined = version(live.as_ref());
+                        }
                         429 if tries < TRIES => {
                             tries += 1;
                             self.rest(answer.retry_after.unwrap_or(pause(tries)).min(LATER)).await?;
@@ -105,6 +112,10 @@ impl Run {
             None => Ok(Some(live)),
         }
     }
+}
+
+fn version(live: Option<&Value>) -> Option<String> {
+    live.and_then(|l| l["metadata"]["resourceVersion"].as_str()).map(str::to_owned)
 }
 
 enum Seen {
