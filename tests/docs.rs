@@ -83,7 +83,8 @@ fn settings() -> String {
 }
 
 fn cli() -> String {
-    let mut out = "# The command line\n\nThe options of `qd` itself hold for every command; with each command stand those of its own.\n".to_owned();
+    let mut out =
+        "# The command line\n\nThe options of `qd` itself hold for every command; with each command stand those of its own.\n".to_owned();
     let mut root = whole().term_width(100);
     root.build();
     let mut all = vec![root];
