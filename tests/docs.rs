@@ -83,13 +83,18 @@ fn settings() -> String {
 }
 
 fn cli() -> String {
-    let mut out = "# The command line\n".to_owned();
+    let mut out =
+        "# The command line\n\nThe options of `qd` itself hold for every command; with each command stand those of its own.\n".to_owned();
     let mut root = whole().term_width(100);
     root.build();
     let mut all = vec![root];
     while let Some(mut command) = all.pop() {
+        let (below, name) = (command.get_bin_name().is_some_and(|n| n.contains(' ')), command.get_bin_name().unwrap_or("qd").to_owned());
+        if below {
+            command = command.mut_args(|a| if a.is_global_set() { a.hide(true) } else { a });
+        }
         let help = command.render_long_help().to_string();
-        let _ = writeln!(out, "\n## {}\n\n```text\n{help}```", command.get_bin_name().unwrap_or("qd"));
+        let _ = writeln!(out, "\n## {name}\n\n```text\n{help}```");
         let mut subs: Vec<_> = command.get_subcommands().filter(|s| s.get_name() != "help").cloned().collect();
         subs.reverse();
         all.extend(subs);

@@ -199,6 +199,7 @@ pub enum Command {
 pub struct Logs {
     /// A pod, KIND/NAME, or KIND and then the name; without it -l or --filter chooses pods
     pub object: Option<String>,
+    /// The name, if the kind stands before it
     pub name: Option<String>,
     /// Go on as lines are written, over restarts; of a workload or a selection pods that come later too
     #[arg(short, long)]
