@@ -5,6 +5,8 @@ use quarterdeck::command::{COMMANDS, Category};
 use quarterdeck::front::cli::act::command::whole;
 use quarterdeck::inspect::RULES;
 use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
+use quarterdeck::model::verb::{Param, ParamKind};
+use quarterdeck::model::{UndoKind, VERBS};
 use quarterdeck::table::{Show, Subject};
 use std::fmt::Write as _;
 
@@ -102,6 +104,66 @@ fn cli() -> String {
     out
 }
 
+fn kind_of(p: &Param) -> &'static str {
+    match p.kind {
+        ParamKind::Flag => "flag",
+        ParamKind::Count => "whole number",
+        ParamKind::Replicas => "number, +n, -n, n%",
+        ParamKind::Text => "text",
+        ParamKind::Duration => "duration",
+        ParamKind::Resources => "quantities",
+        ParamKind::Pairs => "several",
+        ParamKind::Selector => "label selector",
+        ParamKind::File => "file",
+        ParamKind::OneOf(_) => "one of these",
+    }
+}
+
+fn undo_of(kind: UndoKind) -> &'static str {
+    match kind {
+        UndoKind::Exact => "exact: the state before comes back as it was",
+        UndoKind::Compensating => "compensating: something is done that makes up for it; what happened in between stays happened",
+        UndoKind::None => "none: it cannot be taken back",
+    }
+}
+
+fn actions() -> String {
+    let mut out =
+        "# Actions\n\nWhat qd can change: each is a command of the palette (`:`), a subcommand, and a step of a runbook.\n".to_owned();
+    out.push_str("Every one is planned from what is there, checked by the cluster (access review, dry run), shown, confirmed, written to the audit log before the first request, and carried out as a job.\n\n");
+    out.push_str("| Action | Does | On | Undo |\n|---|---|---|---|\n");
+    for v in VERBS {
+        let _ = writeln!(out, "| [{}](#{}) | {} | {} | {} |", v.name, v.name, cell(v.doc), cell(&v.on.words()), v.undo.word());
+    }
+    for v in VERBS {
+        let _ = writeln!(out, "\n## {}\n\n{}.\n\n- On: {}", v.name, v.doc, v.on.words());
+        let _ = writeln!(
+            out,
+            "- Palette: `:{}`{}",
+            v.usage(),
+            match v.aliases {
+                [] => String::new(),
+                all => format!(", also `{}`", all.join("`, `")),
+            }
+        );
+        let _ = writeln!(out, "- Needs: {}", v.id.needs());
+        let _ = writeln!(out, "- Undo: {}", undo_of(v.undo));
+        if v.irreversible {
+            out.push_str("- Asks for the cluster's name to be typed, also where no tier is set\n");
+        }
+        let _ = writeln!(out, "- Example: `qd {}`", v.example);
+        if !v.params.is_empty() {
+            out.push_str("\n| Parameter | Form | Is |\n|---|---|---|\n");
+        }
+        for p in v.params {
+            let value = if p.value.is_empty() { String::new() } else { format!(" {}", p.value) };
+            let must = if p.required { "; must be given" } else { "" };
+            let _ = writeln!(out, "| `{}{}` | {} | {}{must} |", p.name, cell(&value), kind_of(p), cell(p.doc));
+        }
+    }
+    out
+}
+
 #[test]
 fn pages_are_what_the_code_says() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
@@ -113,6 +175,7 @@ fn pages_are_what_the_code_says() {
         ("rules.md", rules()),
         ("settings.md", settings()),
         ("cli.md", cli()),
+        ("actions.md", actions()),
     ] {
         let path = dir.join(name);
         if std::fs::read_to_string(&path).unwrap_or_default() == text {

@@ -300,6 +300,30 @@ impl VerbId {
         &VERBS[self as usize]
     }
 
+    /// The permissions that it needs beside reading, in words: what the preflight asks about for each object.
+    pub fn needs(self) -> &'static str {
+        match self {
+            Self::Scale => "patch of the scale subresource",
+            Self::HpaSet | Self::HpaFreeze | Self::HpaThaw => "patch horizontalpodautoscalers",
+            Self::KedaPause | Self::KedaResume => "patch scaledobjects",
+            Self::Resize => "patch pods/resize; for a workload patch of the workload",
+            Self::Restart | Self::Rollback => "patch of the workload",
+            Self::RolloutPause | Self::RolloutResume => "patch deployments",
+            Self::SetImage => "patch of the workload or pod",
+            Self::SetEnv => "patch of the workload",
+            Self::Cordon | Self::Uncordon | Self::Taint => "patch nodes",
+            Self::Drain => "patch nodes, create pods/eviction; with disable-eviction delete pods",
+            Self::Evict => "create pods/eviction",
+            Self::Delete => "delete of the object",
+            Self::Label | Self::Annotate => "patch of the object",
+            Self::Trigger | Self::RetryJob => "create jobs",
+            Self::Suspend | Self::Unsuspend => "patch cronjobs",
+            Self::CreatePdb => "create poddisruptionbudgets",
+            Self::Edit => "patch or update of the object",
+            Self::Apply => "patch of each object, create for those that are new",
+        }
+    }
+
     /// By name or alias.
     pub fn find(name: &str) -> Option<Self> {
         VERBS.iter().find(|v| v.name == name || v.aliases.contains(&name)).map(|v| v.id)

@@ -2,32 +2,38 @@
 //! the cockpit and the command line.
 
 use super::{Fleet, now};
-use crate::action::{Confirmed, Executor, Facts, Preview, Stop, Wanted, execute, new_job_id, preflight};
+use crate::action::{Confirmed, Executor, Facts, Preview, Snapshot, Stop, Wanted, execute, new_job_id, preflight};
 use crate::model::{Actor, Control, JobId, Outcome, Progress};
 use crate::state::StateDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-/// Rounds of facts at most: a verb that still asks then asks for ever.
-const ROUNDS: usize = 8;
+/// Rounds of facts at most: who still asks then asks for ever. A runbook asks anew for each of its steps.
+const ROUNDS: usize = 64;
 
 /// Plans and checks, while the clusters go on being followed.
 ///
 /// # Errors
 /// Why it cannot be done.
 pub async fn prepare(fleet: &mut Fleet, wanted: &Wanted, waiting: bool) -> Result<Preview, Stop> {
+    let mut plan = known(fleet, |s| wanted.plan(s.store, s.facts, s.now)).await?;
+    if !waiting {
+        plan.without_waiting();
+    }
+    let clients = fleet.clients();
+    let gate = fleet.guardrails.gate(&plan, now());
+    let checked = fleet.alongside(async { preflight(&plan, &clients).await }).await;
+    Ok(Preview::new(plan, checked, gate))
+}
+
+/// What a look at the snapshot gives, once everything that it asks for was fetched.
+///
+/// # Errors
+/// Why there is nothing to see.
+pub async fn known<T>(fleet: &mut Fleet, look: impl Fn(&Snapshot) -> Result<T, Stop>) -> Result<T, Stop> {
     let mut facts = Facts::default();
     for _ in 0..ROUNDS {
-        match wanted.plan(&fleet.store, &facts, now()) {
-            Ok(mut plan) => {
-                if !waiting {
-                    plan.without_waiting();
-                }
-                let clients = fleet.clients();
-                let gate = fleet.guardrails.gate(&plan, now());
-                let checked = fleet.alongside(async { preflight(&plan, &clients).await }).await;
-                return Ok(Preview::new(plan, checked, gate));
-            }
+        match look(&Snapshot { store: &fleet.store, facts: &facts, now: now() }) {
             Err(Stop::Needs(needs)) => {
                 let clients = fleet.clients();
                 facts = fleet
@@ -37,10 +43,10 @@ pub async fn prepare(fleet: &mut Fleet, wanted: &Wanted, waiting: bool) -> Resul
                     })
                     .await;
             }
-            Err(refuse) => return Err(refuse),
+            seen => return seen,
         }
     }
-    Err(Stop::refuse("failed", "the plan asks for more and more"))
+    Err(Stop::refuse("failed", "it asks for more and more"))
 }
 
 /// A job that was started.

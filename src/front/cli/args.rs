@@ -162,11 +162,16 @@ pub enum Command {
         writing: Writing,
     },
     /// The audit log: who did what, when, where, with which answer
-    #[command(after_help = "Example:\n  qd audit --since 12h -o json")]
+    #[command(
+        after_help = "--context NAME: only jobs in that cluster. Exit code 3 when a line is bad or the chain is broken.\n\nExample:\n  qd audit --since 12h -o json"
+    )]
     Audit {
         /// Only this job
         #[arg(long, value_name = "JOB")]
         job: Option<String>,
+        /// Only this verb, as qd jobs has it
+        #[arg(long, value_name = "VERB")]
+        verb: Option<String>,
         /// Only what is not older
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         since: Option<Duration>,

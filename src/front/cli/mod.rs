@@ -30,9 +30,12 @@ pub fn main() -> ExitCode {
     let output = global.output;
     let done = match act::command::chosen(&matches) {
         Some((verb, inner)) => act::run(&global, verb, inner),
-        None => match Cli::from_arg_matches(&matches) {
-            Ok(cli) => run(cli, &matches),
-            Err(e) => e.exit(),
+        None => match act::rollout::chosen(&global, &matches) {
+            Some(done) => done,
+            None => match Cli::from_arg_matches(&matches) {
+                Ok(cli) => run(cli, &matches),
+                Err(e) => e.exit(),
+            },
         },
     };
     match done {
@@ -59,7 +62,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
         Some(Command::Jobs) => act::jobs(&global),
         Some(Command::Resume { job, .. }) => act::resume(&global, &job, &writing(matches)),
         Some(Command::Undo { job, .. }) => act::undo(&global, &job, &writing(matches)),
-        Some(Command::Audit { job, since }) => act::audit(&global, job.as_deref(), since),
+        Some(Command::Audit { job, verb, since }) => act::audit(&global, &act::Which { job, verb, since }),
         Some(Command::Config { what }) => meta::config(&global, &what),
         Some(Command::Keys { keymap }) => meta::keys(&global, keymap.as_deref()),
         Some(Command::Themes { theme }) => meta::themes(&global, theme.as_deref()),

@@ -33,6 +33,9 @@ pub fn whole() -> Command {
             _ => {}
         }
     }
+    for command in super::rollout::commands() {
+        root = root.mut_subcommand("rollout", |g| g.subcommand(command));
+    }
     root
 }
 

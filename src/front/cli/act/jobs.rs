@@ -5,9 +5,10 @@ use super::super::fail::{Code, Failure};
 use super::command::Writing;
 use super::{carry_out, with_fleet};
 use crate::action::{Ledger, Past, Wanted};
-use crate::model::{AuditEvent, AuditRecord, StepState};
+use crate::model::{AuditEvent, JobId, StepState, VERBS, VerbId};
 use crate::state::StateDir;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 fn ledger() -> Result<(StateDir, Ledger), Failure> {
@@ -81,16 +82,41 @@ pub fn undo(global: &Global, job: &str, writing: &Writing) -> Result<Code, Failu
     with_fleet(&scoped(global, &past), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
 }
 
+/// Which records are wanted.
+pub struct Which {
+    pub job: Option<String>,
+    pub verb: Option<String>,
+    pub since: Option<std::time::Duration>,
+}
+
 /// The audit log: JSON lines as they are, or a line a record.
-pub fn audit(global: &Global, job: Option<&str>, since: Option<std::time::Duration>) -> Result<Code, Failure> {
-    let state = StateDir::open()?;
-    let history = state.journal().read()?;
-    let from = since.and_then(|d| jiff::Timestamp::now().checked_sub(jiff::SignedDuration::try_from(d).ok()?).ok());
-    let wanted = |r: &&AuditRecord| {
-        job.is_none_or(|j| r.job.0 == j) && from.is_none_or(|from| r.at.parse::<jiff::Timestamp>().is_ok_and(|at| at >= from))
+pub fn audit(global: &Global, which: &Which) -> Result<Code, Failure> {
+    let verb = match &which.verb {
+        None => None,
+        Some(name) => {
+            Some(VerbId::find(name).ok_or_else(|| Failure::usage(crate::diag::unknown("verb", name, VERBS.iter().map(|v| v.name))))?)
+        }
     };
+    let cluster = global.clusters.as_deref().map(crate::config::Glob::new).transpose().map_err(Failure::usage)?;
+    let history = StateDir::open()?.journal().read()?;
+    let from = which.since.and_then(|d| jiff::Timestamp::now().checked_sub(jiff::SignedDuration::try_from(d).ok()?).ok());
+    // A record of a step does not say of what: its job's first record does.
+    let mut jobs: BTreeMap<&JobId, bool> = BTreeMap::new();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for record in history.records.iter().filter(wanted) {
+    for record in &history.records {
+        if let AuditEvent::Intent { plan, .. } = &record.event {
+            let named = |c: &crate::model::PlanCluster| {
+                let asked = global.context.is_empty() || global.context.iter().any(|x| *x == c.context || *x == c.name);
+                asked && cluster.as_ref().is_none_or(|g| g.matches(&c.context) || g.matches(&c.name))
+            };
+            let everywhere = global.context.is_empty() && cluster.is_none();
+            jobs.insert(&record.job, verb.is_none_or(|v| plan.verb == v) && (everywhere || plan.clusters.iter().any(named)));
+        }
+        let chosen = jobs.get(&record.job).copied().unwrap_or(verb.is_none() && global.context.is_empty() && cluster.is_none());
+        let late = from.is_none_or(|from| record.at.parse::<jiff::Timestamp>().is_ok_and(|at| at >= from));
+        if !chosen || !late || which.job.as_ref().is_some_and(|j| *j != record.job.0) {
+            continue;
+        }
         if global.output == Output::Json {
             serde_json::to_writer(&mut out, record).map_err(|e| Failure::failed("io", e.to_string()))?;
             writeln!(out)?;

@@ -1,15 +1,17 @@
 //! The verbs on the command line: the same catalogue, plans, guardrails and jobs as the cockpit's.
 //!
 //! Owns the question, the progress and the exit code. How a verb's subcommand looks is `command`'s, which objects are meant `objects`'s,
-//! what is printed `show`'s; jobs, undo and the audit log are in `jobs`.
+//! what is printed `show`'s; jobs, undo and the audit log are in `jobs`, what a rollout
+//! is at in `rollout`.
 
 pub mod command;
 mod editing;
 mod jobs;
 mod objects;
+pub mod rollout;
 mod show;
 
-pub use jobs::{audit, jobs, resume, undo};
+pub use jobs::{Which, audit, jobs, resume, undo};
 
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
