@@ -24,7 +24,10 @@ const TESTS: &[Test] = &[
     Test { name: "a_pod_that_cannot_end_is_named_with_its_finalizer", run: a_pod_that_cannot_end_is_named_with_its_finalizer },
     Test { name: "pods_are_evicted_and_deleted", run: pods_are_evicted_and_deleted },
     Test { name: "labels_and_annotations_go_there_and_back", run: labels_and_annotations_go_there_and_back },
-    Test { name: "an_edit_keeps_what_others_changed_and_refuses_the_same_field", run: an_edit_keeps_what_others_changed_and_refuses_the_same_field },
+    Test {
+        name: "an_edit_keeps_what_others_changed_and_refuses_the_same_field",
+        run: an_edit_keeps_what_others_changed_and_refuses_the_same_field,
+    },
     Test { name: "manifests_are_applied_and_their_conflicts_named", run: manifests_are_applied_and_their_conflicts_named },
     Test { name: "no_secret_of_an_edit_is_kept_or_shown", run: no_secret_of_an_edit_is_kept_or_shown },
 ];
@@ -50,7 +53,8 @@ impl<'a> Node<'a> {
         let node = Self(lab);
         until("the node to be Ready", Duration::from_secs(30), || {
             let live = node.get();
-            let ready = live["status"]["conditions"].as_array().into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True");
+            let ready =
+                live["status"]["conditions"].as_array().into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True");
             let taints = live["spec"]["taints"].as_array().map_or(0, Vec::len);
             if ready && taints == 0 { Ok(()) } else { Err(format!("{}", live["spec"])) }
         });
@@ -283,7 +287,9 @@ fn an_edit_keeps_what_others_changed_and_refuses_the_same_field(lab: &Lab) {
 
 fn manifests_are_applied_and_their_conflicts_named(lab: &Lab) {
     let stage = Stage::new(lab, NAMESPACE, &[]);
-    let new = file("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '1'}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: {a: '1'}\n");
+    let new = file(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '1'}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: {a: '1'}\n",
+    );
     stage.qd(&format!("apply -f {}", new.path().display())).done();
     assert_eq!(stage.get("configmap/two")["data"]["a"], "1");
     stage.qd("undo last").done();
@@ -302,7 +308,8 @@ fn manifests_are_applied_and_their_conflicts_named(lab: &Lab) {
 
 fn no_secret_of_an_edit_is_kept_or_shown(lab: &Lab) {
     const CANARY: &str = "Q2FuYXJ5LTQ3MTE";
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": NAMESPACE}, "data": {"token": "b2xk"}});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": NAMESPACE}, "data": {"token": "b2xk"}});
     let stage = Stage::new(lab, NAMESPACE, &[secret]);
     let mut edited = stage.get("secret/s");
     edited["data"]["token"] = CANARY.into();

@@ -7,5 +7,6 @@ pub mod parity;
 pub mod pods;
 pub mod pty;
 pub mod runner;
-pub mod workloads;
+#[allow(dead_code, reason = "only the suites that act use it")]
 pub mod stage;
+pub mod workloads;

@@ -123,7 +123,17 @@ fn quitting_asks_while_a_job_runs() {
     use crate::model::{Job, JobId, JobState, Progress};
     let (mut b, mut app) = Bench::new();
     let id = JobId("j".into());
-    let job = Job { id: id.clone(), verb: VerbId::Drain, title: "drain".into(), clusters: vec![], began: 0, ended: None, state: JobState::Running, steps: vec![], note: String::new() };
+    let job = Job {
+        id: id.clone(),
+        verb: VerbId::Drain,
+        title: "drain".into(),
+        clusters: vec![],
+        began: 0,
+        ended: None,
+        state: JobState::Running,
+        steps: vec![],
+        note: String::new(),
+    };
     b.store.jobs.apply(Progress::Began(Box::new(job)), 0);
     assert!(b.press(&mut app, "\x03\x03").is_empty());
     assert!(matches!(app.overlay, Some(Overlay::Quit)) && !app.quitting());

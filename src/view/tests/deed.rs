@@ -13,7 +13,9 @@ fn previewed(f: &Fixture, app: &mut App, keys: &str, ask: Ask, facts: &[(u16, &s
         let code = if c == '\r' { KeyCode::Enter } else { KeyCode::Char(c) };
         effects.extend(app.update(&f.world(), Event::Key(KeyEvent::new(code, KeyModifiers::NONE))));
     }
-    let Some(Effect::Plan(id, wanted)) = effects.into_iter().find(|e| matches!(e, Effect::Plan(..))) else { panic!("{keys} plans nothing") };
+    let Some(Effect::Plan(id, wanted)) = effects.into_iter().find(|e| matches!(e, Effect::Plan(..))) else {
+        panic!("{keys} plans nothing")
+    };
     let Wanted::Act(request) = &*wanted else { panic!() };
     let mut known = Facts::default();
     for (cluster, path, value) in facts {
@@ -101,7 +103,10 @@ fn a_bulk_act_over_two_clusters_and_one_that_is_refused() {
         f.keys(app, "/cluster:staging node-000\r");
         f.frame(app, app.size);
         let alone = json!({"metadata": {"name": "alone", "namespace": "shop", "uid": "x"}, "spec": {"nodeName": "node-000", "volumes": [{"name": "s", "emptyDir": {}}]}, "status": {"phase": "Running"}});
-        let facts = [(2, "/api/v1/nodes/node-000", node(2, 0)), (2, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-000", json!({"items": [alone]}))];
+        let facts = [
+            (2, "/api/v1/nodes/node-000", node(2, 0)),
+            (2, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-000", json!({"items": [alone]})),
+        ];
         previewed(f, app, "r", Ask::Yes, &facts);
     });
 }
@@ -125,10 +130,26 @@ fn jobs_under_way_and_ended() {
     };
     let done = || StepState::Done("gone".into());
     let blocked = StepState::Blocked("The disruption budget db needs 3 healthy pods and has 3 currently".into());
-    let steps = vec![step("cordon node node-000", StepState::Done("done".into())), step("evict pod shop/api-0", done()), step("evict pod shop/db-0", blocked), step("evict pod shop/web-0", StepState::Running)];
+    let steps = vec![
+        step("cordon node node-000", StepState::Done("done".into())),
+        step("evict pod shop/api-0", done()),
+        step("evict pod shop/db-0", blocked),
+        step("evict pod shop/web-0", StepState::Running),
+    ];
     f.store.jobs.apply(job("20260301-024555-4f2a", "drain node node-000", JobState::Running, steps), NOW);
-    f.store.jobs.apply(job("20260301-014555-0000", "scale deployment pay/checkout 3 -> 7", JobState::Ended(Outcome::Done), vec![step("scale", done())]), NOW);
-    f.store.jobs.apply(job("20260228-224555-1111", "drain node node-003", JobState::Interrupted, vec![step("evict", done()), step("evict", StepState::Waiting)]), NOW);
+    f.store.jobs.apply(
+        job("20260301-014555-0000", "scale deployment pay/checkout 3 -> 7", JobState::Ended(Outcome::Done), vec![step("scale", done())]),
+        NOW,
+    );
+    f.store.jobs.apply(
+        job(
+            "20260228-224555-1111",
+            "drain node node-003",
+            JobState::Interrupted,
+            vec![step("evict", done()), step("evict", StepState::Waiting)],
+        ),
+        NOW,
+    );
     snap(&f, "jobs", |f, app| f.keys(app, "J"));
     snap(&f, "jobs-steps", |f, app| f.keys(app, "J\r"));
     let mut app = f.app_on("nodes", (80, 24));
@@ -156,8 +177,19 @@ fn the_audit_log_and_one_of_its_records() {
     let dir = tempfile::tempdir().unwrap();
     let state = crate::state::StateDir::at(dir.path()).unwrap();
     let plan = crate::model::Plan::new(VerbId::Scale, &Args::default(), "scale deployment pay/checkout 3 -> 7");
-    let actor = crate::model::Actor { user: "jane".into(), host: "bastion".into(), ui: "cockpit".into(), version: "0.1.0".into(), ..Default::default() };
-    let record = |event| crate::model::AuditRecord { at: "2026-03-01T02:45:00.000Z".into(), job: JobId("20260301-024500-4f2a".into()), event, prev: String::new() };
+    let actor = crate::model::Actor {
+        user: "jane".into(),
+        host: "bastion".into(),
+        ui: "cockpit".into(),
+        version: "0.1.0".into(),
+        ..Default::default()
+    };
+    let record = |event| crate::model::AuditRecord {
+        at: "2026-03-01T02:45:00.000Z".into(),
+        job: JobId("20260301-024500-4f2a".into()),
+        event,
+        prev: String::new(),
+    };
     let intent = crate::model::AuditEvent::Intent {
         actor: Box::new(actor),
         clusters: vec!["prod-us".into()],
@@ -169,7 +201,13 @@ fn the_audit_log_and_one_of_its_records() {
         resumes: None,
     };
     state.journal().append(&record(intent), true).unwrap();
-    state.journal().append(&record(crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() }), true).unwrap();
+    state
+        .journal()
+        .append(
+            &record(crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() }),
+            true,
+        )
+        .unwrap();
     let f = Fixture::calm();
     for (name, keys) in [("audit", "L"), ("audit-record", "L\r")] {
         snap(&f, name, |f, app| {

@@ -106,7 +106,7 @@ fn tell(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
 fn words(far: &Far) -> (&'static str, String) {
     match far {
         Far::There => ("complete", "rolled out".to_owned()),
-        Far::Not(why) => ("progressing", why.clone()),
+        Far::Not(why) | Far::Silent(why) => ("progressing", why.clone()),
         Far::Never(why) => ("failed", why.clone()),
     }
 }
