@@ -62,7 +62,10 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
 /// What has to be said, at the bottom.
 fn asked(pane: &PreviewPane) -> Vec<Line> {
     let keys = |text: &str| Line(0, text.to_owned(), Role::Hint);
-    let Some(preview) = pane.ready() else { return vec![keys("Esc closes")] };
+    let Some(preview) = pane.ready() else {
+        let more = if matches!(pane.stage, Stage::Refused(_)) { "   o other arguments" } else { "" };
+        return vec![keys(&format!("Esc closes{more}"))];
+    };
     if let Some(why) = blocked(preview) {
         return vec![
             Line(0, format!("{SIGN_CRITICAL} refused: {why}"), Role::SeverityCritical),
@@ -115,7 +118,8 @@ fn text(d: &Draw, preview: &Preview) -> Vec<Line> {
     for b in &plan.blast {
         lines.extend(b.blockers.iter().map(|k| {
             let never = if k.never { "never by itself" } else { "for now" };
-            Line(2, format!("{}: {} pods, {never}: {}", k.what, k.pods.len(), k.why), Role::SeverityCritical)
+            let pods = if k.pods.len() == 1 { "1 pod".to_owned() } else { format!("{} pods", k.pods.len()) };
+            Line(2, format!("{}: {pods}, {never}: {}", k.what, k.why), Role::SeverityCritical)
         }));
     }
     for n in plan.notes.iter().filter(|n| n.level != Level::Info) {
