@@ -182,8 +182,8 @@ async fn rehearsed(at: usize, step: &Step, clients: &Clients) -> (usize, Check, 
     };
     match client.rehearse(write).await {
         Ok(answer) => {
-            check.warnings.clone_from(&answer.warnings);
-            check.finding = judged(&answer);
+            check.warnings = if step.sensitive { Vec::new() } else { answer.warnings.clone() };
+            check.finding = judged(&answer, step);
             (at, check, answer.ok().then_some(answer.body))
         }
         Err(e) => {
@@ -193,14 +193,23 @@ async fn rehearsed(at: usize, step: &Step, clients: &Clients) -> (usize, Check, 
     }
 }
 
-fn judged(answer: &WriteAnswer) -> Finding {
+/// The server's words; of a step that holds secrets only how it is called, since they may quote what they speak of.
+pub(super) fn said(answer: &WriteAnswer, step: &Step) -> String {
+    if step.sensitive {
+        format!("HTTP {} {}: the server's words are left out, they may quote what is secret", answer.code, answer.reason())
+    } else {
+        answer.message()
+    }
+}
+
+fn judged(answer: &WriteAnswer, step: &Step) -> Finding {
     match answer.code {
         200..300 => Finding::Fine,
         400 if answer.message().contains("does not support dry run") => Finding::Unknown("a webhook does not support dry runs".to_owned()),
-        403 => Finding::Forbidden(answer.message()),
-        404 => Finding::Drifted(answer.message()),
-        429 | 500.. => Finding::Unknown(answer.message()),
-        _ => Finding::Invalid(answer.message()),
+        403 => Finding::Forbidden(said(answer, step)),
+        404 => Finding::Drifted(said(answer, step)),
+        429 | 500.. => Finding::Unknown(said(answer, step)),
+        _ => Finding::Invalid(said(answer, step)),
     }
 }
 

@@ -83,7 +83,7 @@ impl WriteAnswer {
     /// The server's words on one line, at most 300 columns.
     pub fn message(&self) -> String {
         match self.body["message"].as_str().filter(|m| !m.is_empty()) {
-            Some(text) => shorten(&printable(text), 300),
+            Some(text) => shorten(&printable(&unquoted(text)), 300),
             None => format!("HTTP {}", self.code),
         }
     }
@@ -171,6 +171,17 @@ impl WriteClient {
             throttled: code == 429 && (headers.contains_key("X-Kubernetes-PF-FlowSchema-UID") || body.is_null()),
             body,
         })
+    }
+}
+
+/// A refused patch comes back with the whole object in it, secrets and all: only what is said of it is kept.
+fn unquoted(text: &str) -> String {
+    match text.split_once("Invalid value: \"{") {
+        Some((before, rest)) => {
+            let said = rest.rfind("}\": ").map_or("", |at| &rest[at + 4..]);
+            format!("{before}Invalid value: {said}")
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -280,6 +291,15 @@ mod tests {
         let receipt = Receipt::after(|| Ok::<_, ()>(())).unwrap();
         let answer = client(&server).await.send(&write(Method::Put, "/api/v1/namespaces/a"), &receipt).await.unwrap();
         assert!(answer.throttled && !answer.caused_by("DisruptionBudget"));
+    }
+
+    #[test]
+    fn an_object_that_a_refusal_quotes_is_left_out() {
+        let quoted = r#"Deployment "web" is invalid: patch: Invalid value: "{\"spec\":{\"env\":\"canary\"}}": strict decoding error: unknown field "spec.x""#;
+        let answer = WriteAnswer { code: 422, body: json!({"message": quoted}), ..WriteAnswer::default() };
+        assert_eq!(answer.message(), r#"Deployment "web" is invalid: patch: Invalid value: strict decoding error: unknown field "spec.x""#);
+        let cut = WriteAnswer { code: 422, body: json!({"message": "x: Invalid value: \"{canary"}), ..WriteAnswer::default() };
+        assert_eq!(cut.message(), "x: Invalid value:");
     }
 
     #[test]

@@ -49,7 +49,9 @@ impl<'a> Stage<'a> {
         let stage = Self { lab, room: Room::new(), namespace };
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         lab.apply(CONTEXT, &namespace);
-        lab.apply(CONTEXT, &json!({"apiVersion": "v1", "kind": "List", "items": objects}));
+        if !objects.is_empty() {
+            lab.apply(CONTEXT, &json!({"apiVersion": "v1", "kind": "List", "items": objects}));
+        }
         stage
     }
     pub fn qd(&self, line: &str) -> Did {

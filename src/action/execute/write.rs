@@ -1,6 +1,6 @@
 //! One request: looked at before, sent once, and after an answer that says nothing looked at again before anything else.
 
-use super::super::preflight::{Looked, drift, holds, look};
+use super::super::preflight::{Looked, drift, holds, look, said};
 use super::{Ended, Run, Why};
 use crate::client::WriteAnswer;
 use crate::model::{Method, Step, Write};
@@ -44,7 +44,7 @@ impl Run {
                 Ok(answer) => {
                     self.tell(at, crate::model::StepState::Running, Some(&answer));
                     match answer.code {
-                        200..300 => return Ok(words(&answer)),
+                        200..300 => return Ok(words(&answer, step)),
                         404 if write.method == Method::Delete => return Ok("gone already".to_owned()),
                         409 if answer.reason() == "Conflict" && !answer.caused_by("FieldManagerConflict") && conflicts < CONFLICTS => {
                             conflicts += 1;
@@ -52,7 +52,7 @@ impl Run {
                             self.rest(Duration::from_millis(20 + fastrand::u64(..50 << conflicts.min(4)))).await?;
                         }
                         409 if doubt.is_some() && answer.reason() == "AlreadyExists" => return Ok("created".to_owned()),
-                        409 => return Err((Why::Blocked, answer.message())),
+                        409 => return Err((Why::Blocked, said(&answer, step))),
                         // A test in it failed: if somebody wrote between look and patch, the version is another one by now.
                         422 if write.method == Method::JsonPatch && conflicts < CONFLICTS && version(live.as_ref()) != declined => {
                             conflicts += 1;
@@ -62,14 +62,14 @@ impl Run {
                             tries += 1;
                             self.rest(answer.retry_after.unwrap_or(pause(tries)).min(LATER)).await?;
                         }
-                        429 => return Err((Why::Blocked, answer.message())),
+                        429 => return Err((Why::Blocked, said(&answer, step))),
                         500.. if tries < TRIES => {
                             tries += 1;
-                            doubt = Some(answer.message());
+                            doubt = Some(said(&answer, step));
                             self.rest(pause(tries)).await?;
                         }
-                        500.. => return Err((Why::Unknown, answer.message())),
-                        _ => return Err((Why::Failed, answer.message())),
+                        500.. => return Err((Why::Unknown, said(&answer, step))),
+                        _ => return Err((Why::Failed, said(&answer, step))),
                     }
                 }
                 Err(e) if e.is_auth() => return Err((Why::Failed, e.reason())),
@@ -128,8 +128,8 @@ fn pause(tries: u32) -> Duration {
     Duration::from_millis((1000u64 << tries.saturating_sub(1).min(4)) * (75 + fastrand::u64(..50)) / 100)
 }
 
-fn words(answer: &WriteAnswer) -> String {
-    match answer.warnings.first() {
+fn words(answer: &WriteAnswer, step: &Step) -> String {
+    match answer.warnings.first().filter(|_| !step.sensitive) {
         Some(warning) => format!("done, with a warning: {warning}"),
         None => "done".to_owned(),
     }
