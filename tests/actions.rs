@@ -63,9 +63,10 @@ impl<'a> Node<'a> {
     fn get(&self) -> Value {
         serde_json::from_str(&self.0.kubectl(CONTEXT, &["get", "node", NODE, "-o", "json"])).unwrap()
     }
+    /// Those of the test: DaemonSets of the lab come to every node.
     fn pods(&self) -> Vec<String> {
         let field = format!("spec.nodeName={NODE}");
-        let list = self.0.kubectl(CONTEXT, &["get", "pods", "-A", "--field-selector", &field, "-o", "name"]);
+        let list = self.0.kubectl(CONTEXT, &["get", "pods", "-n", NAMESPACE, "--field-selector", &field, "-o", "name"]);
         list.lines().map(str::to_owned).collect()
     }
 }

@@ -167,7 +167,7 @@ async fn rehearsed(at: usize, step: &Step, clients: &Clients) -> (usize, Check, 
                 check.finding = Finding::Drifted("it is gone".to_owned());
                 return (at, check, None);
             }
-            Err(Looked::Unknown(why)) => {
+            Err(Looked::Unknown(why) | Looked::Refused(why)) => {
                 check.finding = Finding::Unknown(why);
                 return (at, check, None);
             }
@@ -216,6 +216,8 @@ fn judged(answer: &WriteAnswer, step: &Step) -> Finding {
 /// Why an object could not be looked at.
 pub(super) enum Looked {
     Gone,
+    /// Our credentials are refused.
+    Refused(String),
     Unknown(String),
 }
 
@@ -224,6 +226,7 @@ pub(super) async fn look(step: &Step, clients: &Clients) -> Result<Value, Looked
     let client = clients.read(step.target.cluster).map_err(Looked::Unknown)?;
     client.get_json(&step.target.path()).await.map_err(|e| match e {
         crate::client::ClientError::NotFound { .. } => Looked::Gone,
+        e if e.is_auth() => Looked::Refused(e.reason()),
         e => Looked::Unknown(e.reason()),
     })
 }

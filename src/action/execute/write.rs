@@ -97,6 +97,10 @@ impl Run {
             Err(Looked::Gone) if creates => return Ok(None),
             Err(Looked::Gone) if write.method == Method::Delete => return Err(Seen::Ended(Ok("gone already".to_owned()))),
             Err(Looked::Gone) => return Err(Seen::Ended(Err((Why::Blocked, "it is gone".to_owned())))),
+            Err(Looked::Refused(why)) => {
+                let class = if doubt.is_some() { Why::Unknown } else { Why::Failed };
+                return Err(Seen::Ended(Err((class, why))));
+            }
             Err(Looked::Unknown(why)) => return Err(Seen::Again(why)),
         };
         let reached = !step.changes.is_empty() && step.changes.iter().all(|c| holds(&live, &c.pointer, c.after.as_ref()));
