@@ -1,0 +1,145 @@
+//! The cockpit acts on a simulated fleet, in a pseudo terminal of 80x24: previews, what confirms and what does not, jobs, leaving.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
+
+#[allow(dead_code, reason = "other suites use the rest")]
+mod support;
+
+use quarterdeck::client::install_crypto_provider;
+use quarterdeck::sim::{Fault, Options, Running, Scenario, start};
+use serde_json::Value;
+use support::lab::Room;
+use support::pty::Term;
+
+struct Bridge {
+    running: Running,
+    room: Room,
+}
+
+impl Bridge {
+    fn new() -> Self {
+        install_crypto_provider();
+        let mut scenario = Scenario::load("calm").unwrap();
+        scenario.resize(Some(1), Some(4), Some(60)).unwrap();
+        (scenario.replace_every, scenario.churn) = (0.0, 0.0);
+        Self { running: start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap(), room: Room::new() }
+    }
+
+    /// The cockpit on the workloads, the Deployment `session` highlighted.
+    fn open(&self, tier: &str) -> Term {
+        std::fs::write(self.room.path("qd.toml"), format!("[clusters.prod-eu]\ntier = \"{tier}\"\n")).unwrap();
+        let config = self.room.path("qd.toml");
+        let args = ["--config", config.to_str().unwrap(), "--screen", "workloads"];
+        let mut term = Term::open(&args, self.room.env(&self.running.kubeconfig), 80, 24);
+        term.line(20, &["session", "3/3"]);
+        term.keys("/name:session kind:Deployment\r");
+        term.wait("one row", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 1─")).then_some(()));
+        term
+    }
+
+    fn jobs(&self) -> Vec<Value> {
+        self.room.json(&self.running.kubeconfig, &["jobs", "-o", "json"]).0["items"].as_array().unwrap().clone()
+    }
+
+    fn replicas(&self) -> i64 {
+        let args = ["get", "deployments", "session", "-o", "json", "--timeout", "20s"];
+        let list = self.room.json(&self.running.kubeconfig, &args).0;
+        list["items"][0]["desired"].as_i64().unwrap_or_else(|| panic!("{list}"))
+    }
+}
+
+/// Opens the preview of a scale to 6.
+fn preview(term: &mut Term) {
+    term.keys("s");
+    term.line(10, &["scale REPLICAS"]);
+    term.keys("\x7f6\r");
+    term.line(10, &["scale deployment auth/session 3 -> 6", "PREVIEW"]);
+}
+
+#[test]
+fn in_staging_y_does_it_and_enter_does_not() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open("staging");
+    preview(&mut term);
+    term.line(5, &["y does it"]);
+    term.keys("\r");
+    term.line(5, &["Enter alone confirms nothing"]);
+    assert!(bridge.jobs().is_empty());
+    term.keys("y");
+    term.line(10, &["session", "6/6"]);
+    term.keys("J");
+    term.line(10, &["done", "scale deployment auth/session 3 -> 6"]);
+    term.keys("U");
+    term.line(10, &["undo: scale deployment auth/session", "PREVIEW"]);
+    term.line(5, &["y does it"]);
+    term.keys("y");
+    term.line(10, &["done", "undo: scale"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    let states: Vec<Value> = bridge.jobs().iter().map(|j| j["state"].clone()).collect();
+    assert_eq!(states, ["done", "done"]);
+    assert_eq!(bridge.replicas(), 3);
+}
+
+#[test]
+fn what_is_typed_ahead_confirms_nothing() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open("staging");
+    term.keys("s");
+    term.line(10, &["scale REPLICAS"]);
+    // In one go with what opens the preview: nobody has seen it.
+    term.keys("\x7f6\ryyy");
+    term.line(10, &["PREVIEW"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(bridge.jobs().is_empty());
+    term.keys("\x1b");
+    term.line(5, &["session", "3/3"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+}
+
+#[test]
+fn in_production_the_name_is_typed() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open("production");
+    preview(&mut term);
+    term.line(5, &["type prod-eu and Enter to do it"]);
+    term.keys("y\r");
+    term.line(5, &["is not", "prod-eu"]);
+    assert!(bridge.jobs().is_empty());
+    term.keys("\x7fprod-eu\r");
+    term.line(10, &["session", "6/6"]);
+    term.line(10, &["done: scale deployment auth/session"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.jobs().len(), 1);
+}
+
+#[test]
+fn quitting_asks_and_a_lost_terminal_stops_the_job_safely() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open("staging");
+    preview(&mut term);
+    bridge.running.fleet.fault("prod-eu", &Fault::TooMany(2));
+    term.keys("y");
+    term.line(10, &["job 1"]);
+    term.keys("\x03\x03");
+    term.line(5, &["Quitting stops them safely"]);
+    term.keys("\x1b");
+    term.signal(rustix::process::Signal::HUP);
+    term.ended(60);
+    bridge.running.fleet.fault("prod-eu", &Fault::Heal);
+    let job = bridge.jobs()[0].clone();
+    assert_eq!((&job["state"], &job["why"]), (&"cancelled".into(), &"the terminal went away".into()), "{job}");
+    // The next cockpit can go on with it.
+    let mut term = bridge.open("staging");
+    term.keys("J");
+    term.line(10, &["cancelled", "scale deployment auth/session 3 -> 6"]);
+    term.keys("R");
+    term.line(10, &["resume: scale deployment auth/session", "PREVIEW"]);
+    term.line(5, &["y does it"]);
+    term.keys("y");
+    term.line(20, &["done", "resume: scale"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+}
