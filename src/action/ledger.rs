@@ -108,7 +108,8 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn of(records: Vec<AuditRecord>) -> Self {
+    /// The jobs of these records, none of them worked on.
+    pub fn of(records: Vec<AuditRecord>) -> Self {
         let mut jobs: Vec<Past> = Vec::new();
         for record in records {
             let AuditRecord { at, job: id, event, .. } = record;

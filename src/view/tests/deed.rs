@@ -174,8 +174,6 @@ fn arguments_are_typed_under_their_usage() {
 
 #[test]
 fn the_audit_log_and_one_of_its_records() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = crate::state::StateDir::at(dir.path()).unwrap();
     let plan = crate::model::Plan::new(VerbId::Scale, &Args::default(), "scale deployment pay/checkout 3 -> 7");
     let actor = crate::model::Actor {
         user: "jane".into(),
@@ -200,19 +198,13 @@ fn the_audit_log_and_one_of_its_records() {
         salt: "s".into(),
         resumes: None,
     };
-    state.journal().append(&record(intent), true).unwrap();
-    state
-        .journal()
-        .append(
-            &record(crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() }),
-            true,
-        )
-        .unwrap();
+    let outcome = crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() };
+    let records = vec![record(intent), record(outcome)];
     let f = Fixture::calm();
     for (name, keys) in [("audit", "L"), ("audit-record", "L\r")] {
         snap(&f, name, |f, app| {
             f.keys(app, "L");
-            let ledger = crate::action::Ledger::read(&state).unwrap();
+            let ledger = crate::action::Ledger::of(records.clone());
             app.update(&f.world(), Event::Remembered(crate::app::Remember::Show, Ok(Box::new(ledger))));
             f.keys(app, &keys[1..]);
         });
