@@ -3,7 +3,7 @@
 use super::World;
 use crate::model::{VERBS, VerbId};
 use crate::table::{Completion, Subject, complete};
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::LazyLock;
 use tui_textarea::{CursorMove, TextArea};
 
@@ -79,7 +79,12 @@ impl Prompt {
     /// Takes a key; whether the text changed.
     pub fn key(&mut self, key: KeyEvent) -> bool {
         let before = self.text().to_owned();
-        self.area.input(key);
+        if (key.code, key.modifiers) == (KeyCode::Char('u'), KeyModifiers::CONTROL) {
+            // As in a shell, where the text area would undo.
+            self.area.delete_line_by_head();
+        } else {
+            self.area.input(key);
+        }
         before != self.text()
     }
 
@@ -119,5 +124,23 @@ impl Prompt {
     pub fn typed(&mut self) {
         self.completions.clear();
         self.selected = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_fingers_know_from_the_shell() {
+        let ctrl = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL);
+        let mut prompt = Prompt::new(Purpose::Search, "one two three");
+        assert!(prompt.key(ctrl('w')));
+        assert_eq!(prompt.text(), "one two ");
+        assert!(!prompt.key(ctrl('a')));
+        assert!(!prompt.key(ctrl('u')), "nothing stands before the cursor");
+        prompt.key(ctrl('e'));
+        assert!(prompt.key(ctrl('u')));
+        assert_eq!((prompt.text(), prompt.cursor()), ("", 0));
     }
 }

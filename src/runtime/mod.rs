@@ -97,6 +97,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
     remember(&mut fleet, &mut app, state);
     let mut touched: Vec<Touched> = Vec::new();
     let mut minute = now() / 60;
+    let mut kept = app.session();
     screen.want(Cause::Person);
     loop {
         let to_minute = Duration::from_secs((60 - now().rem_euclid(60)).unsigned_abs());
@@ -170,6 +171,12 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
         if at / 60 != minute {
             minute = at / 60;
             app.minute(&fleet.world());
+            // Who is killed, or loses the machine, loses a minute.
+            let session = app.session();
+            if session != kept {
+                save(&app, state);
+                kept = session;
+            }
             screen.want(Cause::Data);
         }
         let mut done = std::collections::VecDeque::from(done);

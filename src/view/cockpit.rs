@@ -5,6 +5,8 @@ use super::{Draw, panes, since, table};
 use crate::app::{Focus, Hit, HitMap, TablePane};
 use crate::inspect::Line;
 use crate::model::ConnectionState;
+use crate::store::Cluster;
+use crate::table::{Row, RowKey};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -215,13 +217,23 @@ fn tiles(d: &Draw, which: &[usize], area: Rect, buf: &mut Buffer, hits: &mut Hit
     }
 }
 
-fn bad_of(d: &Draw, pane: &panes::Pane) -> u32 {
-    d.world.store.clusters().iter().map(|c| (pane.bad)(&c.counts)).sum()
+/// How many are bad of what the tile is limited to.
+fn bad_of(d: &Draw, pane: &panes::Pane, tile: &TablePane) -> u32 {
+    if tile.view.namespaces().is_some() {
+        // The counts are whole clusters'. The bad are on top, unless somebody has sorted otherwise.
+        let ctx = d.world.ctx();
+        let bad = |key: RowKey| Row::of(ctx.store, key).is_some_and(|row| crate::table::bad(&ctx, row).fault());
+        let rows = tile.view.keys();
+        let n = if tile.view.sort().is_none() { rows.take_while(|k| bad(*k)).count() } else { rows.filter(|k| bad(*k)).count() };
+        return u32::try_from(n).unwrap_or(u32::MAX);
+    }
+    let within = |c: &&Cluster| tile.view.clusters().is_none_or(|only| only.contains(&c.id));
+    d.world.store.clusters().iter().filter(within).map(|c| (pane.bad)(&c.counts)).sum()
 }
 
 fn tile_title(d: &Draw, pane: &TablePane) -> String {
     let Some(p) = table::pane_of(pane) else { return pane.subject.title().to_uppercase() };
-    let bad = bad_of(d, p);
+    let bad = bad_of(d, p, pane);
     let n = pane.view.len();
     if bad > 0 {
         format!("{} {bad} {} of {n}", pane.subject.title().to_uppercase(), p.bad_word)
@@ -236,7 +248,7 @@ fn summary(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let mut x = area.x;
     for (n, tile) in d.app.cockpit.tiles.iter().enumerate() {
         let Some(p) = table::pane_of(tile) else { continue };
-        let bad = bad_of(d, p);
+        let bad = bad_of(d, p, tile);
         let focused = d.app.cockpit.focus == Focus::Tile(n);
         let role = if focused {
             Role::TitleFocus

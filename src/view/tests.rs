@@ -310,3 +310,22 @@ fn nothing_claims_that_all_is_well_while_a_cluster_is_unseen() {
 
 mod deed;
 mod text;
+
+#[test]
+fn a_tiles_count_of_bad_rows_is_of_what_it_is_limited_to() {
+    let mut f = Fixture::burning();
+    f.judge();
+    let size = (120, 40);
+    let mut app = f.app_on("cockpit", size);
+    let mut title = |keys: &str| {
+        f.keys(&mut app, keys);
+        let frame = dump(&f.frame(&mut app, size));
+        let from = frame.lines().find_map(|l| l.find("PODS ").map(|at| l[at..].to_owned())).unwrap();
+        from.chars().take_while(char::is_ascii).collect::<String>().trim_end().to_owned()
+    };
+    assert_eq!(title(""), "PODS 9 bad of 42");
+    assert_eq!(title(":ns pay\r"), "PODS 6 bad of 6");
+    assert_eq!(title(":ns shop\r"), "PODS 3 bad of 36");
+    assert_eq!(title("0"), "PODS 9 bad of 42");
+    assert_eq!(title(":cluster prod-eu\r"), "PODS 12");
+}
