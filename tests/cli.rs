@@ -85,11 +85,11 @@ fn mistakes_exit_2_and_name_what_was_meant() {
 fn a_bad_configuration_is_named_by_file_and_line_and_never_fatal_to_a_read() {
     let dir = room();
     let config = dir.path().join("qd.toml");
-    std::fs::write(&config, "theme = \"dark\"\n[clusters.prod-eu]\ntierr = \"production\"\ntier = \"prod\"\n[columns]\npods = [\"nam\"]\n")
+    std::fs::write(&config, "theme = \"drak\"\n[clusters.prod-eu]\ntierr = \"production\"\ntier = \"prod\"\n[columns]\npods = [\"nam\"]\n")
         .unwrap();
     let (code, out, _) = qd(dir.path(), &["config", "check", "--config", config.to_str().unwrap()]);
     assert_eq!(code, 2);
-    for expected in ["qd.toml:3", "tier", "qd.toml:4", "production", "qd.toml:6", "name"] {
+    for expected in ["qd.toml:1", "did you mean `dark`", "qd.toml:3", "tier", "qd.toml:4", "production", "qd.toml:6", "name"] {
         assert!(out.contains(expected), "{expected}: {out}");
     }
     let (_, out, _) = qd(dir.path(), &["config", "show", "--config", config.to_str().unwrap()]);
@@ -189,6 +189,29 @@ fn logs_of_a_pod_a_workload_and_a_selection() {
     assert!((2 * pods.len()..=5 * pods.len()).contains(&out.lines().count()), "a line every two seconds: {out}");
     let (_, out, _) = qd(dir.path(), &["logs", "--filter", &format!("name={pod} cluster:{cluster}"), "-n", ns, "--tail", "1"]);
     assert_eq!(out.lines().count(), 1, "{out}");
+}
+
+#[test]
+fn the_fleet_is_counted_and_measured_in_one_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    // An event may come between the two reads.
+    let mut wrong = String::new();
+    for _ in 0..5 {
+        let (code, out, err) = qd(dir.path(), &["fleet", "-o", "json"]);
+        assert_eq!(code, 0, "{err}");
+        let all: Value = serde_json::from_str(&out).unwrap();
+        let (_, events, _) = qd(dir.path(), &["get", "events", "--filter", "type=Warning", "-o", "json"]);
+        let events: Value = serde_json::from_str(&events).unwrap();
+        let of = |cluster: &Value| events["items"].as_array().unwrap().iter().filter(|e| e["cluster"] == cluster["name"]).count() as u64;
+        let clusters = all["items"].as_array().unwrap();
+        assert!(clusters.iter().all(|c| c["latency_ms"].is_u64()), "a round trip is measured once the lists are in: {all}");
+        match clusters.iter().find(|c| c["warnings"].as_u64() != Some(of(c))) {
+            None => return,
+            Some(cluster) => wrong = cluster.to_string(),
+        }
+    }
+    panic!("{wrong}");
 }
 
 #[test]

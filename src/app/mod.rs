@@ -163,6 +163,8 @@ pub struct App {
     pub frozen: bool,
     pub mouse: bool,
     pub theme: String,
+    /// The theme that the configuration names.
+    configured_theme: String,
     pub views: Vec<SavedView>,
     back: Vec<Spot>,
     forward: Vec<Spot>,
@@ -200,6 +202,7 @@ impl App {
             frozen: false,
             mouse: true,
             theme: config.theme.value.clone(),
+            configured_theme: config.theme.value.clone(),
             views: Vec::new(),
             back: Vec::new(),
             forward: Vec::new(),

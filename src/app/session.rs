@@ -29,6 +29,7 @@ pub struct SavedView {
 pub struct SessionState {
     /// The last screen: a pane's name, or `cockpit`.
     pub screen: String,
+    /// Chosen in the cockpit; empty: the configuration's, whatever that is by then.
     pub theme: String,
     pub panes: Vec<SavedView>,
     pub views: Vec<SavedView>,
@@ -63,7 +64,7 @@ impl App {
         });
         SessionState {
             screen: screen.unwrap_or_default(),
-            theme: self.theme.clone(),
+            theme: if self.theme == self.configured_theme { String::new() } else { self.theme.clone() },
             panes: self.panes.keys().filter_map(|s| self.view_of(*s, "")).collect(),
             views: self.views.clone(),
         }

@@ -147,6 +147,14 @@ fn a_session_comes_back_and_unknown_names_are_left_out() {
 }
 
 #[test]
+fn a_theme_comes_back_when_it_was_chosen_and_else_the_configuration_decides() {
+    let (_, mut app) = Bench::new();
+    assert_eq!(app.session().theme, "");
+    app.theme = "light".to_owned();
+    assert_eq!(app.session().theme, "light");
+}
+
+#[test]
 fn scope_limits_every_table_and_zero_lifts_it() {
     let (b, mut app) = Bench::new();
     app.run(&b.world(), &Command::Cluster("b".into()));

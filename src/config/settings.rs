@@ -40,14 +40,21 @@ impl<T> Setting<T> {
         Self { value, origin: Origin::Default }
     }
 
+    /// A mistake of the file that this value names, at this place unless it has one of its own.
+    pub fn place(&self, diag: Diag) -> Diag {
+        match &self.origin {
+            Origin::File { file, line, column } if diag.file.is_none() => {
+                let mut diag = diag.in_file(file.as_ref());
+                (diag.line, diag.column) = (*line, *column);
+                diag
+            }
+            _ => diag,
+        }
+    }
+
     /// An error at this place, for the room that knows which values there are.
     pub fn error(&self, message: impl Into<String>) -> Diag {
-        let mut diag = Diag::error(message);
-        if let Origin::File { file, line, column } = &self.origin {
-            diag = diag.in_file(file.as_ref());
-            (diag.line, diag.column) = (*line, *column);
-        }
-        diag
+        self.place(Diag::error(message))
     }
 }
 

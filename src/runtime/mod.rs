@@ -277,8 +277,13 @@ fn carry_out<S: Screen>(
     effects: &mut Effects,
     state: Option<&StateDir>,
 ) -> io::Result<bool> {
+    let theme = if let Effect::SetTheme(name) = &effect { Some(name.clone()) } else { None };
     let effect = match screen.carry_out(effect)? {
-        Outcome::Done => return Ok(false),
+        Outcome::Done => {
+            // The screen has it: it comes back at the next start.
+            app.theme = theme.unwrap_or(std::mem::take(&mut app.theme));
+            return Ok(false);
+        }
         Outcome::Told(notice) => {
             app.update(&fleet.world(), Event::Notice(notice));
             screen.want(Cause::Person);

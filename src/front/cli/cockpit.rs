@@ -40,7 +40,7 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
     let targets = select(global, &config)?;
     diags.extend(config.unmatched(&targets.iter().map(|t| t.name.clone()).collect::<Vec<_>>()));
     let (keymap, mistakes) = Keymap::load(&config.keymap.value, config_dir().as_deref());
-    diags.extend(mistakes);
+    diags.extend(mistakes.into_iter().map(|d| config.keymap.place(d)));
     let runtime = super::runtime()?;
     runtime.block_on(async {
         let (fleet, mistakes) = Fleet::open(members(targets, &config), &Kind::ALL, &config, global.read_only, &global.namespace);
@@ -61,7 +61,8 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
         };
         let crashes = state.as_ref().map_or_else(std::env::temp_dir, |s| s.path("crashes"));
         let (mut terminal, mistakes) = Terminal::open(&app.theme, app.mouse, crashes, color)?;
-        app.diags.extend(mistakes);
+        let configured = app.theme == config.theme.value;
+        app.diags.extend(mistakes.into_iter().map(|d| if configured { config.theme.place(d) } else { d }));
         app.restore(&fleet.world(), session.unwrap_or_default(), screen);
         app.size = terminal.size();
         if let Some(text) = greeting {

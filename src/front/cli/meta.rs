@@ -28,9 +28,11 @@ pub fn config(global: &Global, what: &ConfigCommand) -> Result<Code, Failure> {
         }
         ConfigCommand::Check => {
             // The names that other rooms know are checked by these rooms.
-            let (keymap, mut more) = Keymap::load(&loaded.config.keymap.value, config_dir().as_deref());
-            more.extend(Theme::load(&loaded.config.theme.value, config_dir().as_deref()).1);
-            let app = crate::app::App::new(&loaded.config, keymap, Vec::new());
+            let (keymap, theme) = (&loaded.config.keymap, &loaded.config.theme);
+            let (map, mistakes) = Keymap::load(&keymap.value, config_dir().as_deref());
+            let mut more: Vec<_> = mistakes.into_iter().map(|d| keymap.place(d)).collect();
+            more.extend(Theme::load(&theme.value, config_dir().as_deref()).1.into_iter().map(|d| theme.place(d)));
+            let app = crate::app::App::new(&loaded.config, map, Vec::new());
             more.extend(app.diags);
             more.extend(crate::runtime::thresholds(&loaded.config).1);
             loaded.diags.extend(more);

@@ -558,6 +558,10 @@ impl Supervisor {
         }
         self.health.synced = self.kinds.progress();
         let state = self.health.state(Instant::now(), wall());
+        // The lists are in: the first round trip can be measured without waiting behind them, and somebody may wait for it.
+        if self.latency.is_none() && self.last_probe.is_none() && state.live() && !self.probing {
+            self.probe_soon = Some(Instant::now());
+        }
         let same = match (&self.sent, &state) {
             (Some(ConnectionState::Stale { reason: a, .. }), ConnectionState::Stale { reason: b, .. })
             | (Some(ConnectionState::Unreachable { reason: a, .. }), ConnectionState::Unreachable { reason: b, .. }) => a == b,
