@@ -68,6 +68,8 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
     draw(d, pane, &Look { part: None, focused: true, header: true, columns: None }, rows, buf, hits);
     hits.page = usize::from(rows.height.saturating_sub(1)).max(1);
     for (i, gap) in gaps.iter().take(3).enumerate() {
+        let more = gaps.len() - 3.min(gaps.len());
+        let gap = if i == 2 && more > 0 { &format!("{gap}; and {more} more (1 shows the clusters)") } else { gap };
         d.put(buf, area.x, rows.bottom() + i as u16, area.width, &elide(gap, usize::from(area.width), d.glyphs.ellipsis), Role::Denied);
     }
     let why = why(d, pane);
@@ -133,7 +135,22 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
             state => format!("{} {}", c.info.name, state.word()),
         })
         .collect();
-    if waiting.is_empty() { format!("there are no {what}") } else { format!("nothing yet: {}", waiting.join(", ")) }
+    if !waiting.is_empty() {
+        return format!("nothing yet: {}", waiting.join(", "));
+    }
+    // What is not seen is not said to be absent.
+    let unseen = |c: &crate::store::Cluster| {
+        let word = kinds.iter().find_map(|k| match c.kind_state(*k) {
+            KindState::Forbidden { .. } => Some("forbidden"),
+            KindState::Missing => Some("not served"),
+            KindState::Failing { .. } => Some("failing"),
+            KindState::Waiting | KindState::Listing => Some("listing"),
+            _ => None,
+        });
+        word.map(|word| format!("{} {word}", c.info.name))
+    };
+    let unseen: Vec<String> = d.world.store.clusters().iter().filter_map(unseen).collect();
+    if unseen.is_empty() { format!("there are no {what}") } else { format!("no {what} are seen: {}", unseen.join(", ")) }
 }
 
 /// A cell's text. Of a cluster that is not live the numbers are marked, and its state is said as people say it.

@@ -312,6 +312,20 @@ mod deed;
 mod text;
 
 #[test]
+fn what_may_not_be_seen_is_not_said_to_be_absent() {
+    let mut f = Fixture::new();
+    f.delta(0, Delta::Version("v1.36.3".into()));
+    assert!(dump(&f.frame(&mut f.app_on("hpa", (120, 40)), (120, 40))).contains("there are no hpa"));
+    for c in 0..3 {
+        f.delta(c, Delta::KindState(Kind::Hpa, KindState::Forbidden { missing: "list horizontalpodautoscalers".into() }));
+    }
+    let frame = dump(&f.frame(&mut f.app_on("hpa", (120, 40)), (120, 40)));
+    assert!(!frame.contains("there are no"), "{frame}");
+    assert!(frame.contains("no hpa are seen: prod-eu forbidden, prod-us forbidden, staging forbidden"), "{frame}");
+    assert!(frame.contains("forbidden, needs list horizontalpodautoscalers"), "{frame}");
+}
+
+#[test]
 fn a_tiles_count_of_bad_rows_is_of_what_it_is_limited_to() {
     let mut f = Fixture::burning();
     f.judge();
