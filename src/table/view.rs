@@ -1,7 +1,7 @@
 //! A view: which rows of a subject are seen and in which order, kept right while the store changes.
 //!
 //! Keeps places ([`RowKey`]) and sort keys, no rows. The default order has the bad on top, then fleet order, namespace, name; events
-//! have the newest first. Ties end with the row's place, so that nothing jumps without a cause.
+//! have their warnings first, the newest on top. Ties end with the row's place, so that nothing jumps without a cause.
 
 use super::{Column, Ctx, Filter, Row, RowKey, Subject, bad};
 use crate::model::{ClusterId, Kind, KindState, Object, ObjectRef, Str};
@@ -238,17 +238,17 @@ impl View {
         Some(Sorted::new(Entry { key: self.sort_key(ctx, row), row: key }, row))
     }
 
-    /// The column that is sorted by; none for the bad on top.
-    fn by(&self) -> Option<Sort> {
-        let newest = || (self.subject == Subject::Events).then(|| self.subject.column("last_seen_age_s").ok()).flatten();
-        self.sort.or_else(|| newest().map(|column| Sort { column, descending: false }))
-    }
-
     fn sort_key(&self, ctx: &Ctx<'_>, row: Row<'_>) -> u64 {
-        match self.by() {
+        match self.sort {
             None => {
-                let worst_first = u64::from(3 - bad(ctx, row).rank());
-                worst_first << 60 | u64::from(row.cluster().id.0) << 44 | super::value::prefix(row.namespace()) >> 20
+                let worst_first = u64::from(3 - bad(ctx, row).rank()) << 60;
+                // Of events the newest of the worst: what is normal comes every second and tells least.
+                if let Row::Object(_, Object::Event(_)) = row
+                    && let Ok(column) = self.subject.column("last_seen_age_s")
+                {
+                    return worst_first | column.value(ctx, row).sort_key() & ((1 << 60) - 1);
+                }
+                worst_first | u64::from(row.cluster().id.0) << 44 | super::value::prefix(row.namespace()) >> 20
             }
             Some(sort) => {
                 let value = sort.column.value(ctx, row);
@@ -259,7 +259,7 @@ impl View {
 
     fn order(&self, ctx: &Ctx<'_>, a: &Sorted<'_>, b: &Sorted<'_>) -> Ordering {
         let full = || {
-            let Some(sort) = self.by().filter(|s| !s.column.unit.exact_key()) else { return Ordering::Equal };
+            let Some(sort) = self.sort.filter(|s| !s.column.unit.exact_key()) else { return Ordering::Equal };
             let (a, b) = (sort.column.value(ctx, a.row), sort.column.value(ctx, b.row));
             if sort.descending && !a.is_none() && !b.is_none() { b.cmp(&a) } else { a.cmp(&b) }
         };
@@ -320,9 +320,10 @@ fn slot(key: RowKey) -> usize {
 mod tests {
     use super::super::tests::{NOW, apply, everything, fleet, node, pod, put};
     use super::*;
-    use crate::model::{Change, ConnectionState, Delta, Uid};
+    use crate::model::{Change, ConnectionState, Delta, Time, Uid};
     use crate::store::Store;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn names(store: &Store, view: &View) -> Vec<String> {
         view.keys().map(|k| Row::of(store, k).unwrap().name().to_owned()).collect()
@@ -433,6 +434,23 @@ mod tests {
                 assert_eq!(view.rows, fresh.rows, "{}", &text[..end]);
             }
         }
+    }
+
+    #[test]
+    fn of_events_the_newest_warning_is_on_top() {
+        let mut store = fleet();
+        for (name, kind, ago) in [("a", "Normal", 5), ("b", "Warning", 900), ("c", "Warning", 60), ("d", "Normal", 1), ("e", "Warning", 0)]
+        {
+            let mut event = json!({"metadata": {"name": name, "namespace": "pay", "uid": name}, "type": kind, "involvedObject": {"kind": "Pod", "name": "p"}});
+            if ago > 0 {
+                event["lastTimestamp"] = Time::from_secs(NOW - ago).unwrap().rfc3339().into();
+            }
+            put(&mut store, 0, Kind::Event, &event);
+        }
+        let ctx = Ctx { store: &store, now: NOW };
+        let mut view = View::new(Subject::Events);
+        view.rebuild(&ctx);
+        assert_eq!(names(&store, &view), ["c", "b", "e", "d", "a"], "one without a time is the last of its like");
     }
 
     proptest! {

@@ -77,6 +77,9 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
     Ok(Code::Done)
 }
 
+/// A fleet with more pods than this takes seconds to make.
+const MANY: usize = 40_000;
+
 pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, Failure> {
     let wrong =
         |d: crate::diag::Diag| Failure { hint: d.hint.clone(), ..Failure::usage(crate::diag::Diag { hint: None, ..d }.to_string()) };
@@ -93,6 +96,10 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     crate::client::install_crypto_provider();
     crate::client::raise_nofile_limit();
     let about = scenario.about.clone();
+    let pods = scenario.pods * scenario.clusters;
+    if pods > MANY {
+        eprintln!("qd: making {} clusters with {pods} pods; this takes a while", scenario.clusters);
+    }
     let kubeconfig = if demo.serve { global.kubeconfig.clone() } else { None };
     let running =
         sim::start(&sim::Options { scenario, kubeconfig, viewer: demo.viewer }).map_err(|e| Failure::failed("demo", e.to_string()))?;
