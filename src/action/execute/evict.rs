@@ -27,11 +27,13 @@ impl Run {
         let client = self.clients.write(cluster).map_err(|why| (Why::Failed, why))?;
         let awaited = self.sightings.await_gone(cluster, step.target.uid.as_deref().map(Uid::parse).unwrap_or_default());
         let request = request(step, grace, delete);
-        let _alone = if keep_capacity { Some(self.alone.lock().await) } else { None };
+        let mut alone = None;
         let (mut tries, mut said) = (0u32, String::new());
         loop {
             self.turn().await?;
             if keep_capacity {
+                alone = Some(self.alone.lock().await);
+                self.turn().await?;
                 self.capacity(at, step).await?;
             }
             // Whoever has that name now may be another pod.
@@ -86,9 +88,11 @@ impl Run {
                 said.clone_from(&why);
                 self.tell(at, StepState::Blocked(why.clone()), answer.as_ref().ok());
             }
-            if self.late() {
+            if Self::late() {
                 return Err((Why::Blocked, why));
             }
+            // Who is blocked gives the others their turn.
+            drop(alone.take());
             let backoff = AGAIN.0.saturating_mul(tries.min(6)).min(AGAIN.1).mul_f64(0.8 + 0.4 * fastrand::f64());
             if let Err(stopped) = self.rest(wait.map_or(backoff, |w| w.max(backoff))).await {
                 return Err((stopped.0, if said.is_empty() { stopped.1 } else { format!("{}; it was blocked: {said}", stopped.1) }));
@@ -97,7 +101,9 @@ impl Run {
         if no_wait {
             return Ok("asked for".to_owned());
         }
-        self.leaving(at, step, awaited).await
+        let ended = self.leaving(at, step, awaited).await;
+        drop(alone);
+        ended
     }
 
     /// Waits until a pod that goes is gone, and says what keeps it when it takes longer than it was given.
@@ -123,11 +129,11 @@ impl Run {
                         said.clone_from(&why);
                         self.tell(at, StepState::Blocked(why.clone()), None);
                     }
-                    if self.late() {
+                    if Self::late() {
                         return Err((Why::Blocked, why));
                     }
                 }
-                Ok(Pod::There) | Err(_) if self.late() => return Err((Why::Blocked, "it is still there".to_owned())),
+                Ok(Pod::There) | Err(_) if Self::late() => return Err((Why::Blocked, "it is still there".to_owned())),
                 Ok(Pod::There) | Err(_) => {}
             }
         }
@@ -144,7 +150,7 @@ impl Run {
                 self.tell(at, StepState::Blocked(why.clone()), None);
                 said = true;
             }
-            if self.late() {
+            if Self::late() {
                 return Err((Why::Blocked, why));
             }
             tokio::select! {
