@@ -217,7 +217,8 @@ mod tests {
         for n in 0..200 {
             f.pod(&format!("b-{n}"), "b", "n0", |p| {
                 p["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "10m".into();
-                p["spec"]["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term("kubernetes.io/hostname")]}});
+                p["spec"]["affinity"] =
+                    json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term("kubernetes.io/hostname")]}});
                 let mut spread = [term("zone"), term("kubernetes.io/hostname")];
                 spread.iter_mut().for_each(|s| {
                     s["maxSkew"] = 1.into();

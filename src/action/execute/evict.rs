@@ -30,11 +30,11 @@ impl Run {
         let mut alone = None;
         let (mut tries, mut said) = (0u32, String::new());
         loop {
-            self.turn().await?;
+            self.turn().await.map_err(|s| stopped(s, &said))?;
             if keep_capacity {
                 alone = Some(self.alone.lock().await);
-                self.turn().await?;
-                self.capacity(at, step).await?;
+                self.turn().await.map_err(|s| stopped(s, &said))?;
+                self.capacity(at, step).await.map_err(|s| stopped(s, &said))?;
             }
             // Whoever has that name now may be another pod.
             if tries > 0 {
@@ -94,9 +94,7 @@ impl Run {
             // Who is blocked gives the others their turn.
             drop(alone.take());
             let backoff = AGAIN.0.saturating_mul(tries.min(6)).min(AGAIN.1).mul_f64(0.8 + 0.4 * fastrand::f64());
-            if let Err(stopped) = self.rest(wait.map_or(backoff, |w| w.max(backoff))).await {
-                return Err((stopped.0, if said.is_empty() { stopped.1 } else { format!("{}; it was blocked: {said}", stopped.1) }));
-            }
+            self.rest(wait.map_or(backoff, |w| w.max(backoff))).await.map_err(|s| stopped(s, &said))?;
         }
         if no_wait {
             return Ok("asked for".to_owned());
@@ -175,6 +173,11 @@ impl Run {
         let finalizers = pod["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
         Ok(if pod["metadata"]["deletionTimestamp"].is_string() { Pod::Leaving(finalizers.collect()) } else { Pod::There })
     }
+}
+
+/// Who stops learns what it was waiting for.
+fn stopped((why, words): (Why, String), said: &str) -> (Why, String) {
+    (why, if said.is_empty() { words } else { format!("{words}; it was blocked: {said}") })
 }
 
 /// kube's own eviction loses the delete options; this one has them.
@@ -268,7 +271,9 @@ mod tests {
     async fn every_answer_of_the_eviction_api_is_understood() {
         let pods = ["two", "replaced", "closing", "gone", "denied"];
         let (_dir, run, _lead, _told) = job(&pods, false, |pod, evicts| match (pod, evicts) {
-            ("two", _) => status(500, "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.", ""),
+            ("two", _) => {
+                status(500, "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.", "")
+            }
             ("replaced", true) => status(409, "Precondition failed: UID in precondition", ""),
             ("closing", true) => status(403, "namespace pay is being terminated", "NamespaceTerminating"),
             ("gone", _) => status(404, "pods \"gone\" not found", ""),

@@ -5,7 +5,9 @@
 use super::super::blast::{Newcomer, budgets, place};
 use super::super::snapshot::{NoFact, gather};
 use super::{Request, Snapshot, Stop, cordon, subject};
-use crate::model::{Act, ClusterId, Interner, Kind, Level, Object, Owner, Plan, Pod, Selector, Step, Target, Tri, Verdict, Wait, decode_json};
+use crate::model::{
+    Act, ClusterId, Interner, Kind, Level, Object, Owner, Plan, Pod, Selector, Step, Target, Tri, Verdict, Wait, decode_json,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -213,9 +215,11 @@ fn orphaned(snapshot: &Snapshot, cluster: ClusterId, pod: &Pod, owner: &Owner) -
     }
     let target = target_of(cluster, pod);
     let own = match snapshot.fact(cluster, target.path())? {
-        Ok(pod) => pod["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|o| {
-            o["kind"] == "DaemonSet" && o["apiVersion"].as_str().is_some_and(|v| v.starts_with("apps/"))
-        }),
+        Ok(pod) => pod["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|o| o["kind"] == "DaemonSet" && o["apiVersion"].as_str().is_some_and(|v| v.starts_with("apps/"))),
         Err(_) => false,
     };
     let path = format!("/apis/apps/v1/namespaces/{}/daemonsets/{}", pod.meta.namespace, owner.name);
@@ -331,7 +335,10 @@ mod tests {
         let mut f = lab(&[
             ("a", |_| {}),
             ("static", |p| p["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})),
-            ("cni", |p| p["metadata"]["ownerReferences"][0] = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "DaemonSet", "name": "cni", "uid": "ds", "controller": true})),
+            ("cni", |p| {
+                p["metadata"]["ownerReferences"][0] =
+                    json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "DaemonSet", "name": "cni", "uid": "ds", "controller": true})
+            }),
             ("leaving", |p| p["metadata"]["deletionTimestamp"] = "2026-03-01T02:40:00Z".into()),
         ]);
         let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap();
