@@ -11,7 +11,9 @@ mod write;
 use super::ledger::lock_name;
 use super::{Clients, Confirmed, Sightings};
 use crate::client::{Receipt, WriteAnswer};
-use crate::model::{Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState};
+use crate::model::{
+    Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState, VerbId,
+};
 use crate::state::{Journal, StateDir};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,23 +184,33 @@ impl Run {
             let wave = self.plan.waves.get(usize::from(step.lane)).copied().unwrap_or(0);
             waves.entry(wave).or_default().entry(step.lane).or_default().entry(step.stage).or_default().push(at);
         }
+        // All nodes of a drain are cordoned before the first pod goes: it must not go to one that is next, whose pods are counted already.
+        let mut failed: BTreeMap<u16, String> = BTreeMap::new();
+        if self.plan.verb == VerbId::Drain {
+            for (lane, stages) in waves.values_mut().flatten() {
+                if let Some(steps) = stages.remove(&0)
+                    && let Some(why) = self.lane(BTreeMap::from([(0, steps)]), None).await
+                {
+                    failed.insert(*lane, why);
+                }
+            }
+        }
         for lanes in waves.into_values() {
             let places = Arc::new(Semaphore::new(parallel.max(1)));
             let mut tasks = tokio::task::JoinSet::new();
-            for stages in lanes.into_values() {
-                let (run, places) = (self.clone(), places.clone());
+            for (lane, stages) in lanes {
+                let (run, places, failed) = (self.clone(), places.clone(), failed.remove(&lane));
                 tasks.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    run.lane(stages).await;
+                    run.lane(stages, failed).await;
                 });
             }
             while tasks.join_next().await.is_some() {}
         }
     }
 
-    /// The stages of a lane, until one fails.
-    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>) {
-        let mut failed = None;
+    /// The stages of a lane, until one fails: which did, or had before.
+    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>, mut failed: Option<String>) -> Option<String> {
         let deadline = self.plan.timeout.map(|s| Instant::now() + Duration::from_secs(s));
         for steps in stages.into_values() {
             if let Some(text) = &failed {
@@ -224,6 +236,7 @@ impl Run {
                 }
             }
         }
+        failed
     }
 
     async fn step(&self, at: usize) -> Ended {
