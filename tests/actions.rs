@@ -19,6 +19,7 @@ use support::stage::{CONTEXT, Stage};
 const TESTS: &[Test] = &[
     Test { name: "a_node_is_cordoned_and_tainted_and_is_again_as_it_was", run: a_node_is_cordoned_and_tainted_and_is_again_as_it_was },
     Test { name: "of_two_hundred_pods_one_is_blocked_and_all_others_leave", run: of_two_hundred_pods_one_is_blocked_and_all_others_leave },
+    Test { name: "two_nodes_one_after_the_other_have_each_their_own_time", run: two_nodes_one_after_the_other_have_each_their_own_time },
     Test { name: "a_drain_that_was_killed_is_seen_and_gone_on_with", run: a_drain_that_was_killed_is_seen_and_gone_on_with },
     Test { name: "a_drain_whose_terminal_went_away_stops_safely", run: a_drain_whose_terminal_went_away_stops_safely },
     Test { name: "a_pod_that_cannot_end_is_named_with_its_finalizer", run: a_pod_that_cannot_end_is_named_with_its_finalizer },
@@ -38,19 +39,23 @@ fn main() -> ExitCode {
 
 const NAMESPACE: &str = "acts";
 const NODE: &str = "qd-acts-node";
+const OTHER: &str = "qd-acts-other";
 
 /// A node of the lab's own kind for a test, which goes when it ends.
-struct Node<'a>(&'a Lab);
+struct Node<'a>(&'a Lab, &'static str);
 
 impl<'a> Node<'a> {
     fn new(lab: &'a Lab) -> Self {
+        Self::named(lab, NODE)
+    }
+    fn named(lab: &'a Lab, name: &'static str) -> Self {
         lab.apply(
             CONTEXT,
-            &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE, "type": "kwok"},
+            &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "type": "kwok"},
                 "annotations": {"kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0"}},
                 "status": {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "250"}, "capacity": {"cpu": "64", "memory": "256Gi", "pods": "250"}}}),
         );
-        let node = Self(lab);
+        let node = Self(lab, name);
         until("the node to be Ready", Duration::from_secs(30), || {
             let live = node.get();
             let ready =
@@ -61,11 +66,11 @@ impl<'a> Node<'a> {
         node
     }
     fn get(&self) -> Value {
-        serde_json::from_str(&self.0.kubectl(CONTEXT, &["get", "node", NODE, "-o", "json"])).unwrap()
+        serde_json::from_str(&self.0.kubectl(CONTEXT, &["get", "node", self.1, "-o", "json"])).unwrap()
     }
     /// Those of the test: DaemonSets of the lab come to every node.
     fn pods(&self) -> Vec<String> {
-        let field = format!("spec.nodeName={NODE}");
+        let field = format!("spec.nodeName={}", self.1);
         let list = self.0.kubectl(CONTEXT, &["get", "pods", "-n", NAMESPACE, "--field-selector", &field, "-o", "name"]);
         list.lines().map(str::to_owned).collect()
     }
@@ -73,7 +78,7 @@ impl<'a> Node<'a> {
 
 impl Drop for Node<'_> {
     fn drop(&mut self) {
-        self.0.kubectl(CONTEXT, &["delete", "node", NODE, "--ignore-not-found"]);
+        self.0.kubectl(CONTEXT, &["delete", "node", self.1, "--ignore-not-found"]);
     }
 }
 
@@ -82,7 +87,7 @@ fn deployment(app: &str, replicas: i64) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": NAMESPACE}, "spec": {"replicas": replicas,
         "selector": {"matchLabels": {"app": app}}, "template": {"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1,
             "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [
-                {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}}]}},
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE, OTHER]}]}}]}},
             "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}}}})
 }
 
@@ -143,6 +148,31 @@ fn of_two_hundred_pods_one_is_blocked_and_all_others_leave(lab: &Lab) {
     stage.ready("deployment/many", 199);
     stage.qd("undo last").done();
     assert_eq!(node.get()["spec"]["unschedulable"], Value::Null);
+}
+
+fn two_nodes_one_after_the_other_have_each_their_own_time(lab: &Lab) {
+    let nodes = [Node::named(lab, NODE), Node::named(lab, OTHER)];
+    let mut apps = ["db", "mq"].map(|app| deployment(app, 1));
+    for (app, node) in apps.iter_mut().zip([NODE, OTHER]) {
+        app["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["preference"]["matchExpressions"]
+            [0]["values"] = json!([node]);
+    }
+    let [db, mq] = apps;
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("many", 20), db, budget("db", 0), mq, budget("mq", 0)]);
+    stage.ready("deployment/many", 20);
+    for app in ["db", "mq"] {
+        stage.ready(&format!("deployment/{app}"), 1);
+        settled(&stage, app);
+    }
+    let did = stage.qd(&format!("drain {NODE} {OTHER} --timeout 7s"));
+    assert_eq!((did.code, did.outcome()), (5, "blocked"), "{}", did.stderr);
+    for (node, app) in nodes.iter().zip(["db", "mq"]) {
+        let left = node.pods();
+        assert!(left.len() == 1 && left[0].contains(&format!("/{app}-")), "of {} all but the blocked one leave: {left:?}", node.1);
+        assert_eq!(node.get()["spec"]["unschedulable"], true);
+    }
+    stage.qd("undo last").done();
+    assert!(nodes.iter().all(|n| n.get()["spec"]["unschedulable"].is_null()));
 }
 
 /// `qd drain` in the background, once its blocked pod was told.

@@ -11,7 +11,9 @@ mod write;
 use super::ledger::lock_name;
 use super::{Clients, Confirmed, Sightings};
 use crate::client::{Receipt, WriteAnswer};
-use crate::model::{Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState};
+use crate::model::{
+    Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState, VerbId,
+};
 use crate::state::{Journal, StateDir};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +23,11 @@ use tokio::time::Instant;
 
 /// Requests of one job at the same time.
 const REQUESTS: usize = 8;
+
+tokio::task_local! {
+    /// When the time of the lane that a step belongs to is up: each node of a drain has its own.
+    static DEADLINE: Option<Instant>;
+}
 
 /// What a job needs beside its plan.
 pub struct Executor {
@@ -57,7 +64,6 @@ struct Run {
     sightings: Sightings,
     progress: mpsc::UnboundedSender<Progress>,
     control: watch::Receiver<Control>,
-    deadline: Option<Instant>,
     requests: Semaphore,
     /// One eviction at a time, where capacity is kept.
     alone: tokio::sync::Mutex<()>,
@@ -101,7 +107,6 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
     };
     let pending = plan.clusters.iter().filter_map(|c| Some((c.id, sightings.pending_in(c.id)?))).collect();
     let run = Arc::new(Run {
-        deadline: plan.timeout.map(|s| Instant::now() + Duration::from_secs(s)),
         plan,
         id: id.clone(),
         journal,
@@ -167,6 +172,10 @@ fn unix() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
+fn deadline() -> Option<Instant> {
+    DEADLINE.try_with(|d| *d).ok().flatten()
+}
+
 impl Run {
     /// Every lane, wave by wave, so many at the same time.
     async fn lanes(self: &Arc<Self>, parallel: usize) {
@@ -175,23 +184,34 @@ impl Run {
             let wave = self.plan.waves.get(usize::from(step.lane)).copied().unwrap_or(0);
             waves.entry(wave).or_default().entry(step.lane).or_default().entry(step.stage).or_default().push(at);
         }
+        // All nodes of a drain are cordoned before the first pod goes: it must not go to one that is next, whose pods are counted already.
+        let mut failed: BTreeMap<u16, String> = BTreeMap::new();
+        if self.plan.verb == VerbId::Drain {
+            for (lane, stages) in waves.values_mut().flatten() {
+                if let Some(steps) = stages.remove(&0)
+                    && let Some(why) = self.lane(BTreeMap::from([(0, steps)]), None).await
+                {
+                    failed.insert(*lane, why);
+                }
+            }
+        }
         for lanes in waves.into_values() {
             let places = Arc::new(Semaphore::new(parallel.max(1)));
             let mut tasks = tokio::task::JoinSet::new();
-            for stages in lanes.into_values() {
-                let (run, places) = (self.clone(), places.clone());
+            for (lane, stages) in lanes {
+                let (run, places, failed) = (self.clone(), places.clone(), failed.remove(&lane));
                 tasks.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    run.lane(stages).await;
+                    run.lane(stages, failed).await;
                 });
             }
             while tasks.join_next().await.is_some() {}
         }
     }
 
-    /// The stages of a lane, until one fails.
-    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>) {
-        let mut failed = None;
+    /// The stages of a lane, until one fails: which did, or had before.
+    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>, mut failed: Option<String>) -> Option<String> {
+        let deadline = self.plan.timeout.map(|s| Instant::now() + Duration::from_secs(s));
         for steps in stages.into_values() {
             if let Some(text) = &failed {
                 for at in steps {
@@ -202,13 +222,13 @@ impl Run {
             let mut tasks = tokio::task::JoinSet::new();
             for at in steps {
                 let run = self.clone();
-                tasks.spawn(async move {
+                tasks.spawn(DEADLINE.scope(deadline, async move {
                     let ended = run.step(at).await;
                     let bad = ended.is_err() && run.plan.steps.get(at).is_some_and(|s| !s.optional);
                     let text = run.plan.steps.get(at).map(|s| s.text.clone()).unwrap_or_default();
                     run.end(at, ended);
                     bad.then_some(text)
-                });
+                }));
             }
             while let Some(done) = tasks.join_next().await {
                 if let Ok(Some(text)) = done {
@@ -216,6 +236,7 @@ impl Run {
                 }
             }
         }
+        failed
     }
 
     async fn step(&self, at: usize) -> Ended {
@@ -249,7 +270,7 @@ impl Run {
     async fn rest(&self, time: Duration) -> Result<(), (Why, String)> {
         let mut control = self.control.clone();
         let until = Instant::now() + time;
-        let until = self.deadline.map_or(until, |d| d.min(until));
+        let until = deadline().map_or(until, |d| d.min(until));
         let stopped = async {
             loop {
                 if matches!(*control.borrow_and_update(), Control::Stop(_)) || control.changed().await.is_err() {
@@ -265,8 +286,8 @@ impl Run {
     }
 
     /// Whether the time for what is blocked is up.
-    fn late(&self) -> bool {
-        self.deadline.is_some_and(|d| Instant::now() >= d)
+    fn late() -> bool {
+        deadline().is_some_and(|d| Instant::now() >= d)
     }
 
     /// Says how a step stands, to the screen and to the log.

@@ -16,7 +16,7 @@ mod budget;
 mod error;
 mod exec;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod gzip;
 mod kubeconfig;
 mod limits;

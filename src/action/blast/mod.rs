@@ -2,6 +2,7 @@
 //! finds room.
 
 mod budgets;
+mod others;
 mod owners;
 mod place;
 

@@ -27,12 +27,14 @@ impl Run {
         let client = self.clients.write(cluster).map_err(|why| (Why::Failed, why))?;
         let awaited = self.sightings.await_gone(cluster, step.target.uid.as_deref().map(Uid::parse).unwrap_or_default());
         let request = request(step, grace, delete);
-        let _alone = if keep_capacity { Some(self.alone.lock().await) } else { None };
+        let mut alone = None;
         let (mut tries, mut said) = (0u32, String::new());
         loop {
-            self.turn().await?;
+            self.turn().await.map_err(|s| stopped(s, &said))?;
             if keep_capacity {
-                self.capacity(at, step).await?;
+                alone = Some(self.alone.lock().await);
+                self.turn().await.map_err(|s| stopped(s, &said))?;
+                self.capacity(at, step).await.map_err(|s| stopped(s, &said))?;
             }
             // Whoever has that name now may be another pod.
             if tries > 0 {
@@ -86,18 +88,20 @@ impl Run {
                 said.clone_from(&why);
                 self.tell(at, StepState::Blocked(why.clone()), answer.as_ref().ok());
             }
-            if self.late() {
+            if Self::late() {
                 return Err((Why::Blocked, why));
             }
+            // Who is blocked gives the others their turn.
+            drop(alone.take());
             let backoff = AGAIN.0.saturating_mul(tries.min(6)).min(AGAIN.1).mul_f64(0.8 + 0.4 * fastrand::f64());
-            if let Err(stopped) = self.rest(wait.map_or(backoff, |w| w.max(backoff))).await {
-                return Err((stopped.0, if said.is_empty() { stopped.1 } else { format!("{}; it was blocked: {said}", stopped.1) }));
-            }
+            self.rest(wait.map_or(backoff, |w| w.max(backoff))).await.map_err(|s| stopped(s, &said))?;
         }
         if no_wait {
             return Ok("asked for".to_owned());
         }
-        self.leaving(at, step, awaited).await
+        let ended = self.leaving(at, step, awaited).await;
+        drop(alone);
+        ended
     }
 
     /// Waits until a pod that goes is gone, and says what keeps it when it takes longer than it was given.
@@ -123,11 +127,11 @@ impl Run {
                         said.clone_from(&why);
                         self.tell(at, StepState::Blocked(why.clone()), None);
                     }
-                    if self.late() {
+                    if Self::late() {
                         return Err((Why::Blocked, why));
                     }
                 }
-                Ok(Pod::There) | Err(_) if self.late() => return Err((Why::Blocked, "it is still there".to_owned())),
+                Ok(Pod::There) | Err(_) if Self::late() => return Err((Why::Blocked, "it is still there".to_owned())),
                 Ok(Pod::There) | Err(_) => {}
             }
         }
@@ -144,7 +148,7 @@ impl Run {
                 self.tell(at, StepState::Blocked(why.clone()), None);
                 said = true;
             }
-            if self.late() {
+            if Self::late() {
                 return Err((Why::Blocked, why));
             }
             tokio::select! {
@@ -171,6 +175,11 @@ impl Run {
     }
 }
 
+/// Who stops learns what it was waiting for.
+fn stopped((why, words): (Why, String), said: &str) -> (Why, String) {
+    (why, if said.is_empty() { words } else { format!("{words}; it was blocked: {said}") })
+}
+
 /// kube's own eviction loses the delete options; this one has them.
 fn request(step: &Step, grace: Option<i64>, delete: bool) -> Write {
     let t = &step.target;
@@ -192,8 +201,118 @@ fn request(step: &Step, grace: Option<i64>, delete: bool) -> Write {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::{Clients, ClusterClients, Sightings};
     use super::*;
-    use crate::model::{ClusterId, Kind, Target};
+    use crate::client::fake::{Reply, Server, connect, reply};
+    use crate::client::{Licence, Receipt, WriteClient};
+    use crate::config::ClusterSettings;
+    use crate::model::{Args, ClusterId, Control, JobId, Kind, Plan, Progress, Target, VerbId};
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use tokio::sync::{Semaphore, mpsc, watch};
+
+    fn status(code: u16, message: &str, cause: &str) -> Reply {
+        let causes = json!([{"reason": cause, "message": message}]);
+        reply(code, json!({"kind": "Status", "code": code, "message": message, "details": {"causes": causes}}).to_string())
+    }
+
+    /// A job of evictions of these pods, whose uids are their names, of a cluster that answers so.
+    async fn job(
+        pods: &[&str],
+        keep_capacity: bool,
+        answer: impl Fn(&str, bool) -> Reply + Send + Sync + 'static,
+    ) -> (tempfile::TempDir, Run, watch::Sender<Control>, mpsc::UnboundedReceiver<Progress>) {
+        let server = Server::start(move |request| {
+            let path = request.uri().path().trim_end_matches("/eviction");
+            answer(path.rsplit('/').next().unwrap_or(""), request.method() == "POST")
+        })
+        .await;
+        let read = connect(&server, "token: t").await;
+        let write = Ok(WriteClient::new(&read, Licence::of(&ClusterSettings::new("lab"), false).unwrap()));
+        let mut clients = Clients::default();
+        clients.add(ClusterId(0), ClusterClients { read, write });
+        let mut plan = Plan::new(VerbId::Evict, &Args::parse(VerbId::Evict.info(), "").unwrap(), "evict");
+        for name in pods {
+            let target = Target {
+                cluster: ClusterId(0),
+                resource: Kind::Pod.into(),
+                namespace: "pay".into(),
+                name: (*name).into(),
+                uid: Some((*name).into()),
+            };
+            let act = Act::Evict { grace: None, no_wait: false, keep_capacity, delete: false };
+            plan.steps.push(Step::new(format!("evict {name}"), &target, act));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let journal = crate::state::StateDir::at(dir.path()).unwrap().journal();
+        let ((progress, told), (lead, control)) = (mpsc::unbounded_channel(), watch::channel(Control::Run));
+        let run = Run {
+            plan,
+            id: JobId("j".into()),
+            journal,
+            receipt: Receipt::after(|| Ok::<_, ()>(())).unwrap(),
+            clients,
+            sightings: Sightings::default(),
+            progress,
+            control,
+            requests: Semaphore::new(8),
+            alone: tokio::sync::Mutex::new(()),
+            pending: BTreeMap::new(),
+            ended: Mutex::new(BTreeMap::new()),
+        };
+        (dir, run, lead, told)
+    }
+
+    async fn ended(run: &Run, at: usize) -> Ended {
+        run.evict(at, &run.plan.steps[at]).await
+    }
+
+    #[tokio::test]
+    async fn every_answer_of_the_eviction_api_is_understood() {
+        let pods = ["two", "replaced", "closing", "gone", "denied"];
+        let (_dir, run, _lead, _told) = job(&pods, false, |pod, evicts| match (pod, evicts) {
+            ("two", _) => {
+                status(500, "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.", "")
+            }
+            ("replaced", true) => status(409, "Precondition failed: UID in precondition", ""),
+            ("closing", true) => status(403, "namespace pay is being terminated", "NamespaceTerminating"),
+            ("gone", _) => status(404, "pods \"gone\" not found", ""),
+            ("denied", _) => status(403, "pods \"denied\" is forbidden", ""),
+            (_, _) => reply(200, json!({"metadata": {"uid": "another"}}).to_string()),
+        })
+        .await;
+        assert!(matches!(ended(&run, 0).await, Err((Why::Failed, why)) if why.contains("more than one")));
+        assert_eq!(ended(&run, 1).await, Ok("replaced already".to_owned()));
+        assert_eq!(ended(&run, 2).await, Ok("gone".to_owned()));
+        assert_eq!(ended(&run, 3).await, Ok("gone already".to_owned()));
+        assert!(matches!(ended(&run, 4).await, Err((Why::Failed, _))));
+    }
+
+    #[tokio::test]
+    async fn a_blocked_pod_holds_up_no_other_where_capacity_is_kept_and_says_who_blocks_when_it_is_stopped() {
+        let (_dir, run, lead, mut told) = job(&["db", "web"], true, |pod, evicts| match (pod, evicts) {
+            ("db", true) => status(429, "The disruption budget db needs 1 healthy pods and has 1 currently", "DisruptionBudget"),
+            ("web", true) => reply(201, json!({"kind": "Status", "status": "Success", "code": 201}).to_string()),
+            ("web", false) => status(404, "pods \"web\" not found", ""),
+            (_, _) => reply(200, json!({"metadata": {"uid": "db"}}).to_string()),
+        })
+        .await;
+        let others = async {
+            let web = tokio::time::timeout(Duration::from_secs(20), ended(&run, 1)).await;
+            lead.send(Control::Stop("enough")).unwrap();
+            web
+        };
+        let (db, web) = tokio::join!(ended(&run, 0), others);
+        assert_eq!(web.expect("it is not held up"), Ok("gone".to_owned()));
+        assert!(matches!(db, Err((Why::Stopped, why)) if why.starts_with("enough; it was blocked: The disruption budget db")));
+        let mut blocked = Vec::new();
+        while let Ok(told) = told.try_recv() {
+            if let Progress::Step { step, state: StepState::Blocked(why), .. } = told {
+                blocked.push((step, why));
+            }
+        }
+        assert_eq!(blocked, [(0, "The disruption budget db needs 1 healthy pods and has 1 currently".to_owned())]);
+    }
 
     #[test]
     fn the_eviction_carries_grace_and_uid() {

@@ -61,7 +61,7 @@ impl Run {
                         said.clone_from(&why);
                         self.tell(at, StepState::Blocked(why.clone()), None);
                     }
-                    if self.late() {
+                    if Self::late() {
                         return Err((Why::Blocked, format!("not within the time limit: {why}")));
                     }
                 }
@@ -76,7 +76,13 @@ fn looked(wait: &Wait, step: &Step, live: &Value) -> Far {
     let other = step.target.uid.as_deref().map(crate::model::Uid::parse).is_some_and(|wanted| uid(live) != Some(wanted));
     match wait {
         Wait::Gone if other => Far::There,
-        Wait::Gone => Far::Not("it is still there".to_owned()),
+        Wait::Gone => {
+            let finalizer = live["metadata"]["finalizers"].get(0).and_then(Value::as_str);
+            Far::Not(match finalizer.filter(|_| live["metadata"]["deletionTimestamp"].is_string()) {
+                Some(finalizer) => format!("terminating: finalizer {finalizer}"),
+                None => "it is still there".to_owned(),
+            })
+        }
         _ if other => Far::Never("another object has that name by now".to_owned()),
         Wait::RolledOut => rolled_out(live),
         Wait::Condition { condition, status } => conditioned(live, condition, status),

@@ -3,9 +3,11 @@
 //! The filters are kubectl's, in its order, and all of them are asked before anything is cordoned. What stands in the way is said by name.
 
 use super::super::blast::{Newcomer, budgets, place};
-use super::super::snapshot::gather;
+use super::super::snapshot::{NoFact, gather};
 use super::{Request, Snapshot, Stop, cordon, subject};
-use crate::model::{Act, ClusterId, Interner, Kind, Level, Object, Plan, Pod, Selector, Step, Target, Tri, Verdict, Wait, decode_json};
+use crate::model::{
+    Act, ClusterId, Interner, Kind, Level, Object, Owner, Plan, Pod, Selector, Step, Target, Tri, Verdict, Wait, decode_json,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -56,7 +58,8 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 
     let mut plan = Plan::new(request.verb, args, format!("drain {}", subject(request)));
     plan.parallel = u16::try_from(args.count("parallel").unwrap_or(1).max(1)).unwrap_or(u16::MAX);
-    plan.timeout = args.duration("timeout").map(|d| d.as_secs());
+    // As for kubectl, none at all is no limit.
+    plan.timeout = args.duration("timeout").map(|d| d.as_secs()).filter(|s| *s > 0);
     plan.undo_text = "uncordons what this cordons; pods stay where they have gone".to_owned();
     let (mut refused, mut left): (BTreeMap<&str, Vec<String>>, BTreeMap<&str, usize>) = (BTreeMap::new(), BTreeMap::new());
     let mut going: BTreeMap<ClusterId, Vec<Arc<Pod>>> = BTreeMap::new();
@@ -101,7 +104,7 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         plan.waves.clear();
     }
     for (why, n) in left {
-        plan.note(Level::Info, format!("{n} pod{} left where they are: {why}", if n == 1 { " is" } else { "s are" }));
+        plan.note(Level::Info, format!("{n} pod{}: {why}", if n == 1 { " is left where it is" } else { "s are left where they are" }));
     }
     if flags.delete {
         plan.note(Level::Danger, "disruption budgets do not count: pods are deleted, not evicted");
@@ -181,12 +184,8 @@ fn fate(snapshot: &Snapshot, cluster: ClusterId, pod: &Pod, flags: &Flags) -> Re
         if pod.finished() {
             return Ok(Fate::Evict);
         }
-        let c = snapshot.cluster(cluster)?;
-        let known = c.table(Kind::DaemonSet).slot_of(owner.uid).is_some() || !c.current(Kind::DaemonSet);
-        // Kinds of others that are called DaemonSet too are not in the table.
-        let ours = c.objects(Kind::DaemonSet).any(|o| o.meta().name == owner.name) || known;
-        if !ours && !flags.force && !flags.leave_daemonsets {
-            return Ok(Fate::Needs("force", format!("its DaemonSet {} is gone", owner.name)));
+        if orphaned(snapshot, cluster, pod, owner)? {
+            return Ok(if flags.force { Fate::Evict } else { Fate::Needs("force", format!("its DaemonSet {} is gone", owner.name)) });
         }
         return Ok(if flags.leave_daemonsets {
             Fate::Leave("of DaemonSets")
@@ -208,14 +207,33 @@ fn fate(snapshot: &Snapshot, cluster: ClusterId, pod: &Pod, flags: &Flags) -> Re
     Ok(if pod.meta.deleting.is_some() { Fate::Wait } else { Fate::Evict })
 }
 
+/// Whether the DaemonSet of a pod is gone. Kinds of others that are called DaemonSet too are not in the table: theirs is always there.
+fn orphaned(snapshot: &Snapshot, cluster: ClusterId, pod: &Pod, owner: &Owner) -> Result<bool, Stop> {
+    let c = snapshot.cluster(cluster)?;
+    if !c.current(Kind::DaemonSet) || c.table(Kind::DaemonSet).slot_of(owner.uid).is_some() {
+        return Ok(false);
+    }
+    let target = target_of(cluster, pod);
+    let own = match snapshot.fact(cluster, target.path())? {
+        Ok(pod) => pod["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|o| o["kind"] == "DaemonSet" && o["apiVersion"].as_str().is_some_and(|v| v.starts_with("apps/"))),
+        Err(_) => false,
+    };
+    let path = format!("/apis/apps/v1/namespaces/{}/daemonsets/{}", pod.meta.namespace, owner.name);
+    Ok(own && matches!(snapshot.fact(cluster, path)?, Err(NoFact::NotFound)))
+}
+
 /// Every reason, not only the last.
 fn needs(refused: &BTreeMap<&str, Vec<String>>) -> Stop {
     let words = refused.iter().map(|(flag, pods)| {
         let more = if pods.len() > 5 { format!(" and {} more", pods.len() - 5) } else { String::new() };
         format!(
-            "{} pod{} need {flag}: {}{more}",
+            "{} pod{} {flag}: {}{more}",
             pods.len(),
-            if pods.len() == 1 { "" } else { "s" },
+            if pods.len() == 1 { " needs" } else { "s need" },
             pods.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
         )
     });
@@ -317,7 +335,10 @@ mod tests {
         let mut f = lab(&[
             ("a", |_| {}),
             ("static", |p| p["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})),
-            ("cni", |p| p["metadata"]["ownerReferences"][0]["kind"] = "DaemonSet".into()),
+            ("cni", |p| {
+                p["metadata"]["ownerReferences"][0] =
+                    json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "DaemonSet", "name": "cni", "uid": "ds", "controller": true})
+            }),
             ("leaving", |p| p["metadata"]["deletionTimestamp"] = "2026-03-01T02:40:00Z".into()),
         ]);
         let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap();
@@ -325,7 +346,7 @@ mod tests {
         assert_eq!(plan.steps.iter().map(|s| s.stage).collect::<Vec<_>>(), [0, 1, 1]);
         assert_eq!(plan.verdict.words(), "fits");
         let notes: Vec<&str> = plan.notes.iter().map(|n| n.text.as_str()).collect();
-        assert_eq!(notes, ["1 pod is left where they are: of DaemonSets", "1 pod is left where they are: static pods of the kubelet"]);
+        assert_eq!(notes, ["1 pod is left where it is: of DaemonSets", "1 pod is left where it is: static pods of the kubelet"]);
         assert!(plan.steps[1].undo.is_none() && plan.steps[0].undo.is_some(), "undo uncordons, no more");
     }
 
@@ -338,12 +359,24 @@ mod tests {
         let refused = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap_err();
         assert_eq!(
             refused,
-            "1 pod need delete-emptydir-data: pay/scratch (has emptyDir volumes); 1 pod need force: pay/alone (no controller brings it back)"
+            "1 pod needs delete-emptydir-data: pay/scratch (has emptyDir volumes); 1 pod needs force: pay/alone (no controller brings it back)"
         );
         let plan = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "force delete-emptydir-data").unwrap();
         assert_eq!(plan.steps.len(), 3);
         let selected = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "pod-selector=app=other").unwrap();
         assert_eq!(texts(&selected), ["cordon node n1"]);
+    }
+
+    #[test]
+    fn pods_of_a_daemonset_that_is_gone_need_force_and_zero_is_no_time_limit() {
+        let pods: Pods = &[("cni", |p| p["metadata"]["ownerReferences"][0]["kind"] = "DaemonSet".into())];
+        let refused = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap_err();
+        assert_eq!(refused, "1 pod needs force: pay/cni (its DaemonSet app-1 is gone)");
+        let plan = lab(pods).plan(VerbId::Drain, Kind::Node, &["n1"], "force timeout=0s").unwrap();
+        assert_eq!((texts(&plan).as_slice(), plan.timeout), (["cordon node n1", "evict pod pay/cni"].as_slice(), None));
+        let mut there = lab(pods);
+        there.fact("/apis/apps/v1/namespaces/pay/daemonsets/app-1", json!({"metadata": {"name": "app-1"}}));
+        assert_eq!(texts(&there.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap()), ["cordon node n1"]);
     }
 
     #[test]
