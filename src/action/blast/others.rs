@@ -154,7 +154,7 @@ impl<'a> Others<'a> {
         }
         for (at, skew, least) in &wishes.spread {
             let topology = &self.tallies[*at].term.topology;
-            if !labels.get(topology).is_some_and(|d| self.count(*at, d) + 1 - least <= *skew) {
+            if labels.get(topology).is_none_or(|d| self.count(*at, d) + 1 - least > *skew) {
                 return Some(format!("spread ({topology})"));
             }
         }
