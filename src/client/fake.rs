@@ -15,7 +15,11 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, kubeconfig::load_from};
+use super::{
+    BudgetConfig, ClientError, ExecPool, Licence, LoadOptions, ReadClient, Receipt, Target, WriteClient, install_crypto_provider,
+    kubeconfig::load_from,
+};
+use crate::config::ClusterSettings;
 
 pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -146,6 +150,12 @@ pub async fn connect_in(dir: &Path, cluster: &str, user: &str) -> Result<ReadCli
 pub async fn connect(server: &Server, user: &str) -> ReadClient {
     let dir = tempfile::tempdir().unwrap();
     connect_in(dir.path(), &format!("server: '{}'", server.url()), user).await.unwrap()
+}
+
+/// The writing side of a client, and a receipt for an intent that no test wrote down.
+pub fn writes(read: &ReadClient) -> (WriteClient, Receipt) {
+    let licence = Licence::of(&ClusterSettings::new("lab"), false).unwrap();
+    (WriteClient::new(read, licence), Receipt::after(|| Ok::<_, ()>(())).unwrap())
 }
 
 pub fn gzipped(members: &[&[u8]]) -> Vec<u8> {

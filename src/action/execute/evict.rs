@@ -203,9 +203,7 @@ fn request(step: &Step, grace: Option<i64>, delete: bool) -> Write {
 mod tests {
     use super::super::super::{Clients, ClusterClients, Sightings};
     use super::*;
-    use crate::client::fake::{Reply, Server, connect, reply};
-    use crate::client::{Licence, Receipt, WriteClient};
-    use crate::config::ClusterSettings;
+    use crate::client::fake::{Reply, Server, connect, reply, writes};
     use crate::model::{Args, ClusterId, Control, JobId, Kind, Plan, Progress, Target, VerbId};
     use std::collections::BTreeMap;
     use std::sync::Mutex;
@@ -228,9 +226,9 @@ mod tests {
         })
         .await;
         let read = connect(&server, "token: t").await;
-        let write = Ok(WriteClient::new(&read, Licence::of(&ClusterSettings::new("lab"), false).unwrap()));
+        let (write, receipt) = writes(&read);
         let mut clients = Clients::default();
-        clients.add(ClusterId(0), ClusterClients { read, write });
+        clients.add(ClusterId(0), ClusterClients { read, write: Ok(write) });
         let mut plan = Plan::new(VerbId::Evict, &Args::parse(VerbId::Evict.info(), "").unwrap(), "evict");
         for name in pods {
             let target = Target {
@@ -250,7 +248,7 @@ mod tests {
             plan,
             id: JobId("j".into()),
             journal,
-            receipt: Receipt::after(|| Ok::<_, ()>(())).unwrap(),
+            receipt,
             clients,
             sightings: Sightings::default(),
             progress,
