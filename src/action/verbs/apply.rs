@@ -3,7 +3,7 @@
 //! The request's targets are the namespaces that objects without one go to, one a cluster.
 
 use super::super::snapshot::{NoFact, gather};
-use super::fields::{diff, inverse, operations};
+use super::fields::{diff, holds_env, inverse, operations, touches_env};
 use super::{Request, Snapshot, Stop};
 use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Plan, Resource, Step, Target, Write};
 use serde_json::{Value, json};
@@ -174,8 +174,8 @@ fn step(target: &Target, object: &Value, live: Option<&Value>, force: bool) -> O
         target.uid = Some(uid.to_owned());
     }
     let query = format!("fieldValidation=Strict&force={force}");
-    let sensitive = target.resource.kind == "Secret"
-        || changes.iter().any(|c| c.pointer.contains("/env/") || c.pointer.ends_with("/env") || has_env(&c.after));
+    // The whole manifest is sent, also where something else in it changes.
+    let sensitive = target.resource.kind == "Secret" || holds_env(&body) || changes.iter().any(touches_env);
     let word = if live.is_some() { "apply" } else { "create" };
     let write = Write { method: Method::Apply, path: target.path(), query, body };
     let mut step = Step::new(format!("{word} {}", target.label()), &target, Act::Write(write));
@@ -191,10 +191,6 @@ fn step(target: &Target, object: &Value, live: Option<&Value>, force: bool) -> O
     });
     step.changes = changes;
     Some(step)
-}
-
-fn has_env(value: &Option<Value>) -> bool {
-    value.as_ref().is_some_and(|v| v.to_string().contains("\"env\":["))
 }
 
 /// The fields that a manifest names and that are another value now. What it does not name stays out.
@@ -278,6 +274,20 @@ mod tests {
         let pointers: Vec<&str> = plan.steps[0].changes.iter().map(|c| c.pointer.as_str()).collect();
         assert_eq!(pointers, ["/spec/replicas", "/spec/template/spec/containers"]);
         assert!(plan.steps[0].target.uid.is_some() && plan.notes[0].text.starts_with("fields that others own"));
+    }
+
+    #[test]
+    fn environment_values_of_a_manifest_are_kept_as_hashes_only() {
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  replicas: 5\n  template: {spec: {containers: [{name: app, env: [{name: TOKEN, value: canary}]}]}}\n";
+        let kept = |plan: &Plan| serde_json::to_string(&plan.redacted("s")).unwrap();
+        // Made, and changed elsewhere while the environment stays as it is.
+        let mut f = Fixture::new();
+        let made = apply(&mut f, text, "").unwrap();
+        assert!(made.steps[0].text.starts_with("create") && !kept(&made).contains("canary"), "{}", kept(&made));
+        f.deployment("api", 3, |d| d["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN", "value": "canary"}]));
+        let changed = apply(&mut f, text, "").unwrap();
+        assert_eq!(changed.steps[0].changes.len(), 1);
+        assert!(!kept(&changed).contains("canary"), "{}", kept(&changed));
     }
 
     #[test]
