@@ -4,7 +4,7 @@
 use super::super::blast::owned_by;
 use super::fields::{diff, dotted, holds_env, inverse, operations, owners, touches_env};
 use super::{Request, Snapshot, Stop};
-use crate::model::{Act, FieldChange, Level, Method, Plan, Step, Target, Write};
+use crate::model::{Act, FieldChange, Level, Method, Plan, Step, Target, UndoKind, Write};
 use serde_json::Value;
 
 pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
@@ -66,10 +66,16 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     step.sensitive = sensitive;
     let back = write(&inverse(&changes));
     step.changes = changes;
-    plan.steps.push(step.undone_by(format!("put {n} field{} of {} back", if n == 1 { "" } else { "s" }, target.label()), back));
-    plan.undo_text =
-        if sensitive { "in this cockpit only: of secrets no more than a hash is kept" } else { "the fields there were come back" }
-            .to_owned();
+    if !sensitive {
+        step = step.undone_by(format!("put {n} field{} of {} back", if n == 1 { "" } else { "s" }, target.label()), back);
+    }
+    plan.steps.push(step);
+    plan.undo_text = "the fields there were come back".to_owned();
+    if sensitive {
+        // What is not kept cannot come back, and is not promised.
+        plan.undo = UndoKind::None;
+        plan.undo_text = "values are kept only as hashes: edit it again".to_owned();
+    }
     Ok(plan)
 }
 
@@ -117,7 +123,7 @@ fn own(plan: &mut Plan, live: &Value, changes: &[FieldChange]) {
 mod tests {
     use super::super::super::Request;
     use super::super::fixture::Fixture;
-    use crate::model::{Act, Args, Plan, Target, VerbId};
+    use crate::model::{Act, Args, Plan, Target, UndoKind, VerbId};
     use serde_json::{Value, json};
 
     fn edit(f: &mut Fixture, target: &Target, base: &Value, edited: &Value) -> Result<Plan, String> {
@@ -175,7 +181,7 @@ mod tests {
         let mut edited = base.clone();
         edited["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "canary".into();
         let plan = edit(&mut f, &target, &base, &edited).unwrap();
-        assert!(plan.steps[0].sensitive);
+        assert!(plan.steps[0].sensitive && plan.undo == UndoKind::None && plan.steps[0].undo.is_none());
         assert!(!serde_json::to_string(&plan.redacted("s")).unwrap().contains("canary"));
         // A container that comes, and one that goes: the list is one value, and its environment is in it.
         for (from, to) in [(&base, "sidecar"), (&edited, "")] {
