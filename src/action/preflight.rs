@@ -14,6 +14,9 @@ const AT_ONCE: usize = 8;
 /// Dry runs of one preflight at most; what is beyond is said.
 const DRY_RUNS: usize = 50;
 
+/// Fields in conflict that are told by name.
+const CONFLICTS: usize = 8;
+
 /// What a check found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finding {
@@ -195,11 +198,29 @@ async fn rehearsed(at: usize, step: &Step, clients: &Clients) -> (usize, Check, 
 
 /// The server's words; of a step that holds secrets only how it is called, since they may quote what they speak of.
 pub(super) fn said(answer: &WriteAnswer, step: &Step) -> String {
-    if step.sensitive {
+    if answer.caused_by("FieldManagerConflict") {
+        owned(answer, step)
+    } else if step.sensitive {
         format!("HTTP {} {}: the server's words are left out, they may quote what is secret", answer.code, answer.reason())
     } else {
         answer.message()
     }
+}
+
+/// Whose the fields are that an apply would change. Causes name fields and managers; of a step that holds secrets the managers only,
+/// since a path can have a value in it.
+fn owned(answer: &WriteAnswer, step: &Step) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for (field, message) in answer.owned_by_others() {
+        let text = if step.sensitive { message } else { format!("{field}: {message}") };
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    let more = all.len().saturating_sub(CONFLICTS);
+    all.truncate(CONFLICTS);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("others own fields of it: {}{more}. Leave them out, or take them over with --force-conflicts", all.join("; "))
 }
 
 fn judged(answer: &WriteAnswer, step: &Step) -> Finding {
@@ -310,6 +331,24 @@ mod tests {
         let cpu = json!({"resources": {"requests": {"cpu": "1"}}, "version": "1"});
         assert!(holds(&cpu, "/resources/requests/cpu", Some(&json!("1000m"))) && !holds(&cpu, "/version", Some(&json!("1000m"))));
         assert!(!holds(&json!({"a": 0}), "/a", None) && !holds(&json!({"a": false}), "/a", None));
+    }
+
+    #[test]
+    fn a_conflict_of_managers_says_which_fields_are_whose() {
+        let cause =
+            |field: &str, by: &str| json!({"reason": "FieldManagerConflict", "field": field, "message": format!("conflict with \"{by}\"")});
+        let causes = vec![cause(".spec.replicas", "hpa"), cause(".spec.paused", "argocd")];
+        let body = json!({"reason": "Conflict", "message": "Apply failed", "details": {"causes": causes}});
+        let answer = WriteAnswer { code: 409, body, ..WriteAnswer::default() };
+        let Finding::Invalid(why) = judged(&answer, &step()) else { panic!("no drift: planning again changes nothing") };
+        let told = "others own fields of it: spec.replicas: conflict with \"hpa\"; spec.paused: conflict with \"argocd\". ";
+        assert!(why.starts_with(told) && why.ends_with("--force-conflicts"), "{why}");
+        let secret = judged(&answer, &Step { sensitive: true, ..step() });
+        assert!(matches!(&secret, Finding::Invalid(why) if why.contains("argocd") && !why.contains("spec.")), "{secret:?}");
+        let many = (0..20).map(|n| cause(&format!(".spec.f{n}"), "x")).collect::<Vec<_>>();
+        let body = json!({"reason": "Conflict", "details": {"causes": many}});
+        let Finding::Invalid(why) = judged(&WriteAnswer { code: 409, body, ..answer }, &step()) else { panic!() };
+        assert!(why.contains("; and 12 more"), "{why}");
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl WriteAnswer {
         let causes = self.body["details"]["causes"].as_array().into_iter().flatten();
         causes.map(|c| (c["reason"].as_str().unwrap_or(""), c["field"].as_str().unwrap_or(""), c["message"].as_str().unwrap_or("")))
     }
+    /// The fields of an apply that others own, and whose they are; fit to be shown.
+    pub fn owned_by_others(&self) -> Vec<(String, String)> {
+        let theirs = self.causes().filter(|(reason, ..)| *reason == "FieldManagerConflict");
+        theirs.map(|(_, field, message)| (printable(field.trim_start_matches('.')), printable(message))).collect()
+    }
     /// Whether one of the causes is of this type.
     pub fn caused_by(&self, kind: &str) -> bool {
         self.causes().any(|(reason, ..)| reason == kind)

@@ -3,9 +3,9 @@
 //! The request's targets are the namespaces that objects without one go to, one a cluster.
 
 use super::super::snapshot::{NoFact, gather};
-use super::fields::{diff, inverse, operations};
+use super::fields::{diff, holds_env, inverse, operations, touches_env};
 use super::{Request, Snapshot, Stop};
-use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Plan, Resource, Step, Target, Write};
+use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Plan, Resource, Step, Target, UndoKind, Write};
 use serde_json::{Value, json};
 
 /// Kinds that others need, in the order in which they are applied; all others follow.
@@ -65,6 +65,14 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         plan.steps.push(step.at(0, lane));
         lane += 1;
         plan.targets.push(target);
+    }
+    // What is not kept cannot come back, and is not promised.
+    let kept_back = plan.steps.iter().filter(|s| s.undo.is_none()).count();
+    if kept_back > 0 {
+        let all = kept_back == plan.steps.len();
+        plan.undo = if all { UndoKind::None } else { UndoKind::Compensating };
+        let but = format!("{kept_back} of {} hold secrets or environment values, kept only as hashes: these stay", plan.steps.len());
+        plan.undo_text = if all { but } else { format!("{}; {but}", plan.undo_text) };
     }
     if force {
         plan.note(Level::Warning, "fields that others own are taken over: the next apply of theirs conflicts");
@@ -174,27 +182,25 @@ fn step(target: &Target, object: &Value, live: Option<&Value>, force: bool) -> O
         target.uid = Some(uid.to_owned());
     }
     let query = format!("fieldValidation=Strict&force={force}");
-    let sensitive = target.resource.kind == "Secret"
-        || changes.iter().any(|c| c.pointer.contains("/env/") || c.pointer.ends_with("/env") || has_env(&c.after));
+    // The whole manifest is sent, also where something else in it changes.
+    let sensitive = target.resource.kind == "Secret" || holds_env(&body) || changes.iter().any(touches_env);
     let word = if live.is_some() { "apply" } else { "create" };
     let write = Write { method: Method::Apply, path: target.path(), query, body };
     let mut step = Step::new(format!("{word} {}", target.label()), &target, Act::Write(write));
     step.sensitive = sensitive;
-    step.undo = Some(if live.is_some() {
-        let back = inverse(&changes);
-        let write = Write { method: Method::JsonPatch, path: target.path(), query: String::new(), body: operations(&back) };
-        Inverse { text: format!("put {} fields of {} back", back.len(), target.label()), write, changes: back, target: None }
-    } else {
-        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
-        let write = Write { method: Method::Delete, path: target.path(), query: String::new(), body: options };
-        Inverse { text: format!("delete {}", target.label()), write, changes: Vec::new(), target: Some(target.clone()) }
+    step.undo = (!sensitive || live.is_none()).then(|| {
+        if live.is_some() {
+            let back = inverse(&changes);
+            let write = Write { method: Method::JsonPatch, path: target.path(), query: String::new(), body: operations(&back) };
+            Inverse { text: format!("put {} fields of {} back", back.len(), target.label()), write, changes: back, target: None }
+        } else {
+            let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+            let write = Write { method: Method::Delete, path: target.path(), query: String::new(), body: options };
+            Inverse { text: format!("delete {}", target.label()), write, changes: Vec::new(), target: Some(target.clone()) }
+        }
     });
     step.changes = changes;
     Some(step)
-}
-
-fn has_env(value: &Option<Value>) -> bool {
-    value.as_ref().is_some_and(|v| v.to_string().contains("\"env\":["))
 }
 
 /// The fields that a manifest names and that are another value now. What it does not name stays out.
@@ -238,7 +244,7 @@ fn said(live: &Value, body: &Value) -> Vec<FieldChange> {
 mod tests {
     use super::super::super::Request;
     use super::super::fixture::Fixture;
-    use crate::model::{Act, Args, ClusterId, Kind, Method, Plan, Target, VerbId};
+    use crate::model::{Act, Args, ClusterId, Kind, Method, Plan, Target, UndoKind, VerbId};
     use serde_json::json;
 
     fn apply(f: &mut Fixture, text: &str, args: &str) -> Result<Plan, String> {
@@ -278,6 +284,21 @@ mod tests {
         let pointers: Vec<&str> = plan.steps[0].changes.iter().map(|c| c.pointer.as_str()).collect();
         assert_eq!(pointers, ["/spec/replicas", "/spec/template/spec/containers"]);
         assert!(plan.steps[0].target.uid.is_some() && plan.notes[0].text.starts_with("fields that others own"));
+    }
+
+    #[test]
+    fn environment_values_of_a_manifest_are_kept_as_hashes_only() {
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  replicas: 5\n  template: {spec: {containers: [{name: app, env: [{name: TOKEN, value: canary}]}]}}\n";
+        let kept = |plan: &Plan| serde_json::to_string(&plan.redacted("s")).unwrap();
+        // Made, and changed elsewhere while the environment stays as it is.
+        let mut f = Fixture::new();
+        let made = apply(&mut f, text, "").unwrap();
+        assert!(made.steps[0].text.starts_with("create") && !kept(&made).contains("canary"), "{}", kept(&made));
+        f.deployment("api", 3, |d| d["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN", "value": "canary"}]));
+        let changed = apply(&mut f, text, "").unwrap();
+        assert_eq!(changed.steps[0].changes.len(), 1);
+        assert_eq!((changed.undo, made.undo == UndoKind::None), (UndoKind::None, false), "a deletion needs no values");
+        assert!(!kept(&changed).contains("canary"), "{}", kept(&changed));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! meanwhile stays; where they changed the same field it is refused, with both values.
 
 use super::super::blast::owned_by;
-use super::fields::{diff, dotted, inverse, operations, owners};
+use super::fields::{diff, dotted, holds_env, inverse, operations, owners, touches_env};
 use super::{Request, Snapshot, Stop};
-use crate::model::{Act, FieldChange, Level, Method, Plan, Step, Target, Write};
+use crate::model::{Act, FieldChange, Level, Method, Plan, Step, Target, UndoKind, Write};
 use serde_json::Value;
 
 pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
@@ -23,6 +23,14 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         if edited.pointer(field) != base.pointer(field) {
             return Err(Stop::refuse("usage", format!("{name}: {} cannot be changed: it is what the object is", dotted(field))));
         }
+    }
+    let uid = |v: &Value| v["metadata"]["uid"].as_str().map(str::to_owned);
+    if uid(&edited).is_some_and(|uid_there| Some(uid_there) != uid(&base)) {
+        return Err(Stop::refuse("usage", format!("{name}: metadata.uid cannot be changed: it is what the object is")));
+    }
+    if uid(&base).is_some_and(|began| Some(began) != uid(live)) {
+        let why = format!("{} was deleted and made anew since you began: it is another object", target.label());
+        return Err(Stop::refuse("conflict", why).with_hint("edit it anew"));
     }
     let mut changes = Vec::new();
     let mut plan = Plan::new(request.verb, &request.args, format!("edit {}", target.label()));
@@ -44,7 +52,7 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         plan.note(Level::Info, "others have changed other fields meanwhile: these stay as they are now");
     }
     own(&mut plan, live, &changes);
-    let sensitive = target.resource.kind == "Secret" || changes.iter().any(|c| c.pointer.contains("/env/") || c.pointer.ends_with("/env"));
+    let sensitive = target.resource.kind == "Secret" || changes.iter().any(touches_env);
     let target = Target { uid: live["metadata"]["uid"].as_str().map(str::to_owned), ..target.clone() };
     let write = |changes: &[FieldChange]| Write {
         method: Method::JsonPatch,
@@ -58,10 +66,16 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     step.sensitive = sensitive;
     let back = write(&inverse(&changes));
     step.changes = changes;
-    plan.steps.push(step.undone_by(format!("put {n} field{} of {} back", if n == 1 { "" } else { "s" }, target.label()), back));
-    plan.undo_text =
-        if sensitive { "in this cockpit only: of secrets no more than a hash is kept" } else { "the fields there were come back" }
-            .to_owned();
+    if !sensitive {
+        step = step.undone_by(format!("put {n} field{} of {} back", if n == 1 { "" } else { "s" }, target.label()), back);
+    }
+    plan.steps.push(step);
+    plan.undo_text = "the fields there were come back".to_owned();
+    if sensitive {
+        // What is not kept cannot come back, and is not promised.
+        plan.undo = UndoKind::None;
+        plan.undo_text = "values are kept only as hashes: edit it again".to_owned();
+    }
     Ok(plan)
 }
 
@@ -72,7 +86,7 @@ fn read(name: &str, text: &str) -> Result<Value, Stop> {
 
 /// Somebody changed the same field.
 fn stale(target: &Target, live: &Value, change: &FieldChange, now: Option<&Value>) -> Stop {
-    let hide = target.resource.kind == "Secret" || change.pointer.contains("/env");
+    let hide = target.resource.kind == "Secret" || touches_env(change) || now.is_some_and(holds_env);
     let word = |v: Option<&Value>| match v {
         None => "absent".to_owned(),
         Some(_) if hide => "another value".to_owned(),
@@ -109,7 +123,7 @@ fn own(plan: &mut Plan, live: &Value, changes: &[FieldChange]) {
 mod tests {
     use super::super::super::Request;
     use super::super::fixture::Fixture;
-    use crate::model::{Act, Args, Plan, Target, VerbId};
+    use crate::model::{Act, Args, Plan, Target, UndoKind, VerbId};
     use serde_json::{Value, json};
 
     fn edit(f: &mut Fixture, target: &Target, base: &Value, edited: &Value) -> Result<Plan, String> {
@@ -167,7 +181,43 @@ mod tests {
         let mut edited = base.clone();
         edited["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "canary".into();
         let plan = edit(&mut f, &target, &base, &edited).unwrap();
-        assert!(plan.steps[0].sensitive);
+        assert!(plan.steps[0].sensitive && plan.undo == UndoKind::None && plan.steps[0].undo.is_none());
         assert!(!serde_json::to_string(&plan.redacted("s")).unwrap().contains("canary"));
+        // A container that comes, and one that goes: the list is one value, and its environment is in it.
+        for (from, to) in [(&base, "sidecar"), (&edited, "")] {
+            let mut other = from.clone();
+            let containers = other["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
+            if to.is_empty() {
+                containers.clear();
+            } else {
+                containers.push(json!({"name": to, "image": "x", "env": [{"name": "TOKEN", "value": "canary"}]}));
+            }
+            let target = f.add(crate::model::Kind::Deployment, from.clone());
+            let plan = edit(&mut f, &target, from, &other).unwrap();
+            assert_eq!(plan.steps[0].changes[0].pointer, "/spec/template/spec/containers");
+            assert!(!serde_json::to_string(&plan.redacted("s")).unwrap().contains("canary"), "{to}");
+            // Nor does the refusal of a stale edit say it.
+            let mut live = from.clone();
+            live["spec"]["template"]["spec"]["containers"] = json!([{"name": "x", "env": [{"name": "TOKEN", "value": "canary-2"}]}]);
+            f.add(crate::model::Kind::Deployment, live);
+            let refused = edit(&mut f, &target, from, &other).unwrap_err();
+            assert!(refused.contains("another value") && !refused.contains("canary"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_was_made_anew_is_not_the_one_that_was_edited() {
+        let mut f = Fixture::new();
+        let target = f.deployment("api", 3, |_| {});
+        let base = f.object(&target);
+        let mut edited = base.clone();
+        edited["spec"]["paused"] = true.into();
+        let mut other = edited.clone();
+        other["metadata"]["uid"] = "00000000-0000-4000-8000-00000000ffff".into();
+        let refused = edit(&mut f, &target, &base, &other).unwrap_err();
+        assert_eq!(refused, "f.yaml: metadata.uid cannot be changed: it is what the object is");
+        let anew = f.deployment("api", 3, |_| {});
+        let refused = edit(&mut f, &anew, &base, &edited).unwrap_err();
+        assert_eq!(refused, "deployment pay/api was deleted and made anew since you began: it is another object");
     }
 }

@@ -74,6 +74,23 @@ pub fn inverse(changes: &[FieldChange]) -> Vec<FieldChange> {
     changes.iter().rev().map(|c| FieldChange { pointer: c.pointer.clone(), before: c.after.clone(), after: c.before.clone() }).collect()
 }
 
+/// Whether a change touches environment values, however deep in what is changed: a container that comes or goes brings its own.
+pub fn touches_env(change: &FieldChange) -> bool {
+    let below = |p: &str| p == "env" || p.contains("last-applied-configuration");
+    change.pointer.split('/').any(below) || [&change.before, &change.after].into_iter().flatten().any(holds_env)
+}
+
+/// Whether a value has environment variables in it, also as the copy that `kubectl apply` keeps in an annotation.
+pub fn holds_env(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().any(|(k, v)| k == "env" && v.is_array() || k.contains("last-applied-configuration") || holds_env(v))
+        }
+        Value::Array(items) => items.iter().any(holds_env),
+        _ => false,
+    }
+}
+
 /// Who owns a field, from managedFields: manager, how, and since when.
 pub fn owners(live: &Value, pointer: &str) -> Vec<(String, String, String)> {
     let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();

@@ -1,5 +1,6 @@
 //! `label` and `annotate`: a merge patch of the keys that are named, and of no other.
 
+use super::super::snapshot::{NoFact, gather};
 use super::fields::escape;
 use super::{Request, Snapshot, Stop, nothing, subject};
 use crate::model::{Kind, Labels, Level, Method, Object, Plan, Step, Str, Target, Write};
@@ -16,6 +17,9 @@ pub fn annotate(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 fn plan(snapshot: &Snapshot, request: &Request, field: &'static str) -> Result<Plan, Stop> {
     let changes: Vec<(String, Option<String>)> = request.args.all(field).map(|t| parse(t, field)).collect::<Result<_, _>>()?;
     let objects = snapshot.objects(&request.targets)?;
+    // Who may not see Services labels all the same, and is told.
+    let pods = request.targets.iter().filter(|t| field == "labels" && t.resource.known() == Some(Kind::Pod));
+    gather(pods.map(|t| snapshot.fact(t.cluster, services(t))))?;
     let mut plan = Plan::new(request.verb, &request.args, format!("{} {}", request.verb, subject(request)));
     plan.parallel = 8;
     plan.undo_text = format!("the {field} there were come back");
@@ -84,14 +88,18 @@ fn parse(text: &str, field: &str) -> Result<(String, Option<String>), Stop> {
     Ok((key.to_owned(), value.map(str::to_owned)))
 }
 
-/// Warns where a budget or a workload selects by a label that changes.
+fn services(target: &Target) -> String {
+    format!("/api/v1/namespaces/{}/services", target.namespace)
+}
+
+/// Warns where a Service, a budget or a workload selects by a label that changes.
 fn selected(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, changes: &[(String, Option<String>)]) {
     let Some(cluster) = snapshot.store.cluster(target.cluster) else { return };
     let of = |set: &Map<String, Value>| {
         Labels::from(set.iter().map(|(k, v)| (Str::from(k.as_str()), Str::from(v.as_str().unwrap_or("")))).collect::<Vec<_>>())
     };
     let mut now = object["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-    let before = of(&now);
+    let (was, before) = (now.clone(), of(&now));
     for (key, value) in changes {
         match value {
             Some(value) => drop(now.insert(key.clone(), value.as_str().into())),
@@ -108,15 +116,35 @@ fn selected(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Valu
                 _ => None,
             };
             if selector.is_some_and(|s| s.matches(&before) != s.matches(&after)) && target.resource.known() == Some(Kind::Pod) {
-                let word = if selector.is_some_and(|s| s.matches(&after)) {
-                    "would select it from then on"
-                } else {
-                    "selects it, and would no longer"
-                };
-                plan.note(Level::Warning, format!("{} {} {word}", kind.name(), o.meta().name));
+                let after = selector.is_some_and(|s| s.matches(&after));
+                plan.note(Level::Warning, format!("{} {} {}", kind.name(), o.meta().name, selecting(after)));
             }
         }
     }
+    if target.resource.known() != Some(Kind::Pod) {
+        return;
+    }
+    let found = match snapshot.fact(target.cluster, services(target)) {
+        Ok(Ok(list)) => list["items"].as_array().map_or(&[][..], Vec::as_slice),
+        Ok(Err(NoFact::Forbidden(why) | NoFact::Other(why))) => {
+            plan.note(Level::Warning, format!("whether Services select by it is not known: {why}"));
+            return;
+        }
+        _ => return,
+    };
+    for service in found {
+        // A Service without a selector selects nothing.
+        let Some(selector) = service["spec"]["selector"].as_object().filter(|s| !s.is_empty()) else { continue };
+        let matches = |labels: &Map<String, Value>| selector.iter().all(|(k, v)| labels.get(k) == Some(v));
+        if matches(&was) != matches(&now) {
+            let name = service["metadata"]["name"].as_str().unwrap_or("");
+            plan.note(Level::Warning, format!("Service {name} {}", selecting(matches(&now))));
+        }
+    }
+}
+
+fn selecting(after: bool) -> &'static str {
+    if after { "would select it from then on" } else { "selects it, and would no longer" }
 }
 
 #[cfg(test)]
@@ -154,5 +182,11 @@ mod tests {
         f.add(Kind::Pdb, json!({"metadata": {"name": "db", "namespace": "pay"}, "spec": {"selector": {"matchLabels": {"app": "db"}}}}));
         let plan = f.plan(VerbId::Label, Kind::Pod, &["db-0"], "app=other overwrite").unwrap();
         assert_eq!(plan.notes[0].text, "PodDisruptionBudget db selects it, and would no longer");
+        let service = |name: &str, selector| json!({"metadata": {"name": name}, "spec": {"selector": selector}});
+        let items = [service("db", json!({"app": "db"})), service("other", json!({"app": "other"})), service("none", json!({}))];
+        f.fact("/api/v1/namespaces/pay/services", json!({"items": items}));
+        let plan = f.plan(VerbId::Label, Kind::Pod, &["db-0"], "app=other overwrite").unwrap();
+        let told: Vec<&str> = plan.notes.iter().map(|n| n.text.as_str()).filter(|t| t.starts_with("Service ")).collect();
+        assert_eq!(told, ["Service db selects it, and would no longer", "Service other would select it from then on"]);
     }
 }
