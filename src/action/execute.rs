@@ -175,22 +175,36 @@ impl Run {
             let wave = self.plan.waves.get(usize::from(step.lane)).copied().unwrap_or(0);
             waves.entry(wave).or_default().entry(step.lane).or_default().entry(step.stage).or_default().push(at);
         }
+        let mut stopped: Option<String> = None;
         for lanes in waves.into_values() {
+            if let Some(why) = &stopped {
+                for at in lanes.into_values().flat_map(BTreeMap::into_values).flatten() {
+                    self.end(at, Err((Why::Stopped, format!("not tried: {why}"))));
+                }
+                continue;
+            }
             let places = Arc::new(Semaphore::new(parallel.max(1)));
             let mut tasks = tokio::task::JoinSet::new();
             for stages in lanes.into_values() {
                 let (run, places) = (self.clone(), places.clone());
                 tasks.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    run.lane(stages).await;
+                    run.lane(stages).await
                 });
             }
-            while tasks.join_next().await.is_some() {}
+            while let Some(done) = tasks.join_next().await {
+                // In a runbook what comes after stands on what came before.
+                if let Ok(Some(why)) = done
+                    && !self.plan.parts.is_empty()
+                {
+                    stopped = Some(why);
+                }
+            }
         }
     }
 
-    /// The stages of a lane, until one fails.
-    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>) {
+    /// The stages of a lane, until one fails; which, in words.
+    async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>) -> Option<String> {
         let mut failed = None;
         for steps in stages.into_values() {
             if let Some(text) = &failed {
@@ -216,6 +230,7 @@ impl Run {
                 }
             }
         }
+        failed
     }
 
     async fn step(&self, at: usize) -> Ended {

@@ -2,7 +2,7 @@
 //!
 //! What can be wrong with one before its parameters are known is found here, with its place; what a step becomes is `action::runbook`'s.
 
-use super::settings::{Origin, Setting};
+use super::settings::Origin;
 use super::walk::{Entries, KeyDoc, Value, Walk, find};
 use super::{Config, config_dir};
 use crate::diag::{self, Diag};
@@ -23,6 +23,7 @@ pub(super) const RUNBOOK: &[KeyDoc] = &[
     key("defaults", "values of parameters that may be left out"),
     key("step", "the steps, one after the other"),
 ];
+const FILE: &[KeyDoc] = &[key("runbook", "a runbook")];
 pub(super) const STEP: &[KeyDoc] = &[
     key("name", "what it is called in the preview"),
     key("run", "the action, as docs/actions.md names it"),
@@ -221,7 +222,7 @@ pub fn parse(text: &str, file: &Path, into: &mut Vec<Runbook>, diags: &mut Vec<D
         walk.wrong(error.span().unwrap_or_default(), error.message());
     }
     if errors.is_empty() {
-        walk.check_keys(table.get_ref(), "a file of runbooks", &[key("runbook", "a runbook")]);
+        walk.check_keys(table.get_ref(), "a file of runbooks", FILE);
         read(&mut walk, table.get_ref(), into);
     }
     diags.extend(walk.diags);
