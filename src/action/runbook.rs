@@ -70,7 +70,7 @@ fn values(book: &Runbook, params: &Params) -> Result<BTreeMap<String, String>, S
         };
         Stop::refuse("usage", message).with_hint(book.params.iter().map(one).collect::<Vec<_>>().join("; "))
     };
-    for name in params.values.keys().filter(|n| !book.params.contains_key(*n)) {
+    if let Some(name) = params.values.keys().find(|n| !book.params.contains_key(*n)) {
         return Err(usage(crate::diag::unknown("parameter", name, book.params.keys().map(String::as_str))));
     }
     let value = |name: &String| {
