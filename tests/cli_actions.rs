@@ -367,6 +367,32 @@ fn rollouts_are_told_and_their_revisions_listed() {
     lab.qd(&["rollout", "history", "node/node-001"]).is(2, "Deployment, StatefulSet or DaemonSet");
 }
 
+#[test]
+fn a_runbook_is_one_plan_one_confirmation_and_one_job() {
+    let lab = Lab::new(1, "");
+    lab.qd(&["run"]).is(0, "node-maintenance: Cordon and drain a node");
+    lab.qd(&["run", "node-maintenanc"]).is(2, "did you mean `node-maintenance`?");
+    lab.qd(&["run", "node-maintenance", "--yes"]).is(2, "needs node");
+    let run = ["run", "node-maintenance", "--param", "node=node-001", "--param", "pause=1s", EU[0], EU[1]];
+    let dry = lab.more(&run, &["--dry-run"]).is(0, "uncordon node node-001");
+    assert!(dry.out.contains("work: wait 1s"), "{}", dry.out);
+    assert_eq!(lab.jobs().len(), 0);
+    let ran = lab.more(&run, &["--yes", "-o", "json"]).is(0, "outcome");
+    assert_eq!((&ran.last()["outcome"], &ran.events()[0]["parts"]), (&json!("done"), &json!(["cordon", "drain", "uncordon"])));
+    // In the order of the runbook: what comes after stands on what came before.
+    let audit = lab.audit(&["--verb", "drain"]);
+    let done: Vec<&str> = audit.iter().filter(|r| r["state"] == "done").filter_map(|r| r["text"].as_str()).collect();
+    let at = |text: &str| done.iter().position(|t| *t == text).unwrap_or_else(|| panic!("no {text} in {done:?}"));
+    let last_eviction = done.iter().rposition(|t| t.starts_with("evict")).unwrap();
+    assert!(at("cordon node node-001") < last_eviction && last_eviction < at("work: wait 1s"), "{done:?}");
+    assert!(at("work: wait 1s") < at("uncordon node node-001"), "{done:?}");
+    assert_eq!(lab.jobs().len(), 1);
+    // Every verb in it is looked at by the guardrails.
+    std::fs::write(lab.room.path("qd.toml"), "[clusters.prod-eu]\ntier = \"staging\"\n[tiers.staging]\ndeny = [\"drain *\"]\n").unwrap();
+    lab.more(&run, &["--yes"]).is(4, "denies `drain *`");
+    assert_eq!(lab.jobs().len(), 1);
+}
+
 /// What a person's own files would be is never read: the room has none.
 #[test]
 fn nothing_is_kept_outside_the_state_directory() {

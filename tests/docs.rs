@@ -128,7 +128,7 @@ fn undo_of(kind: UndoKind) -> &'static str {
 }
 
 fn actions() -> String {
-    let mut out = "# Actions\n\nWhat qd can change: each is a command of the palette (`:`) and a subcommand.\n".to_owned();
+    let mut out = "# Actions\n\nWhat qd can change: each is a command of the palette (`:`), a subcommand, and a step that a runbook may have (`qd run`), but for edit and apply.\n".to_owned();
     out.push_str("Every one is planned from what is there, checked by the cluster (access review, dry run), shown, confirmed, written to the audit log before the first request, and carried out as a job.\n\n");
     out.push_str("| Action | Does | On | Undo |\n|---|---|---|---|\n");
     for v in VERBS {

@@ -184,29 +184,61 @@ impl Run {
             let wave = self.plan.waves.get(usize::from(step.lane)).copied().unwrap_or(0);
             waves.entry(wave).or_default().entry(step.lane).or_default().entry(step.stage).or_default().push(at);
         }
-        // All nodes of a drain are cordoned before the first pod goes: it must not go to one that is next, whose pods are counted already.
-        let mut failed: BTreeMap<u16, String> = BTreeMap::new();
-        if self.plan.verb == VerbId::Drain {
-            for (lane, stages) in waves.values_mut().flatten() {
-                if let Some(steps) = stages.remove(&0)
-                    && let Some(why) = self.lane(BTreeMap::from([(0, steps)]), None).await
-                {
-                    failed.insert(*lane, why);
-                }
+        let mut failed = BTreeMap::new();
+        if self.plan.parts.is_empty() {
+            for lanes in waves.values_mut() {
+                failed.append(&mut self.cordons(lanes).await);
             }
         }
-        for lanes in waves.into_values() {
+        let mut stopped: Option<String> = None;
+        for mut lanes in waves.into_values() {
+            if let Some(why) = &stopped {
+                for at in lanes.into_values().flat_map(BTreeMap::into_values).flatten() {
+                    self.end(at, Err((Why::Stopped, format!("not tried: {why}"))));
+                }
+                continue;
+            }
+            // A runbook's later steps begin only when those before have ended, their cordons too.
+            if !self.plan.parts.is_empty() {
+                failed.append(&mut self.cordons(&mut lanes).await);
+            }
             let places = Arc::new(Semaphore::new(parallel.max(1)));
             let mut tasks = tokio::task::JoinSet::new();
             for (lane, stages) in lanes {
                 let (run, places, failed) = (self.clone(), places.clone(), failed.remove(&lane));
                 tasks.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    run.lane(stages, failed).await;
+                    run.lane(stages, failed).await
                 });
             }
-            while tasks.join_next().await.is_some() {}
+            while let Some(done) = tasks.join_next().await {
+                // In a runbook what comes after stands on what came before.
+                if let Ok(Some(why)) = done
+                    && !self.plan.parts.is_empty()
+                {
+                    stopped = Some(why);
+                }
+            }
         }
+    }
+
+    /// Takes the first stage of every drain out of these lanes and carries it out: all nodes are cordoned before the first pod goes, for it
+    /// must not go to a node that is next, whose pods are counted already. Gives the lanes where that failed, and which step did.
+    async fn cordons(self: &Arc<Self>, lanes: &mut BTreeMap<u16, BTreeMap<u16, Vec<usize>>>) -> BTreeMap<u16, String> {
+        let mut failed = BTreeMap::new();
+        for (lane, stages) in lanes {
+            let all = |steps: &[usize], is: fn(&Act) -> bool| steps.iter().all(|at| self.plan.steps.get(*at).is_some_and(|s| is(&s.act)));
+            let cordons = stages.get(&0).is_some_and(|steps| all(steps, |a| matches!(a, Act::Write(_))));
+            let evicts = stages.values().any(|steps| !all(steps, |a| !matches!(a, Act::Evict { .. })));
+            if cordons
+                && evicts
+                && let Some(steps) = stages.remove(&0)
+                && let Some(why) = self.lane(BTreeMap::from([(0, steps)]), None).await
+            {
+                failed.insert(*lane, why);
+            }
+        }
+        failed
     }
 
     /// The stages of a lane, until one fails: which did, or had before.

@@ -116,7 +116,15 @@ impl Guardrails {
                 gate.refusals.push(format!("{}: outside its window, {} UTC", rules.name, windows.join(", ")));
             }
             let touched = plan.targets.iter().chain(plan.steps.iter().map(|s| &s.target)).filter(|t| t.cluster == id);
-            let denied = touched.flat_map(|t| rules.deny.iter().filter(move |d| d.forbids(plan.verb, t)).map(move |d| (d, t))).next();
+            let denied = touched
+                .flat_map(|t| {
+                    rules
+                        .deny
+                        .iter()
+                        .filter(move |d| d.forbids(plan.verb, t) || plan.parts.iter().any(|v| d.forbids(*v, t)))
+                        .map(move |d| (d, t))
+                })
+                .next();
             if let Some((rule, target)) = denied {
                 let tier = rules.tier.map_or("", Tier::name);
                 gate.refusals.push(format!("{}: tier {tier} denies `{}` ({})", rules.name, rule.text, target.label()));

@@ -17,6 +17,7 @@ mod guard;
 mod ledger;
 mod preflight;
 pub mod rollout;
+pub mod runbook;
 mod sightings;
 mod snapshot;
 mod undo;

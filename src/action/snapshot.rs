@@ -2,7 +2,7 @@
 
 use super::Clients;
 use crate::client::ClientError;
-use crate::model::{Args, ClusterId, Kind, Object, Target, Uid, VerbId};
+use crate::model::{Args, ClusterId, Kind, Object, Step, Target, Uid, VerbId};
 use crate::store::{Cluster, Store};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -68,6 +68,16 @@ impl Facts {
         self.0.insert(need, answer);
     }
 
+    /// As if a step had been carried out: who plans the next one sees what it leaves behind.
+    pub fn assume(&mut self, step: &Step) {
+        let own = step.target.path();
+        let of_it = |path: &str| path.strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        for (_, answer) in self.0.iter_mut().filter(|(need, _)| need.cluster == step.target.cluster && of_it(&need.path)) {
+            let Ok(object) = answer else { continue };
+            step.changes.iter().for_each(|c| put(object, &c.pointer, c.after.as_ref()));
+        }
+    }
+
     /// Notes that there is no such object.
     pub fn missing(&mut self, need: Need) {
         self.set(need, Err(NoFact::NotFound));
@@ -89,6 +99,39 @@ impl Facts {
         };
         let answers: Vec<_> = futures::stream::iter(needs.into_iter().map(ask)).buffer_unordered(8).collect().await;
         self.0.extend(answers);
+    }
+}
+
+/// Sets a field, or takes it away; objects on the way are made.
+fn put(object: &mut Value, pointer: &str, value: Option<&Value>) {
+    let plain = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+    let mut at = object;
+    for part in parent.split('/').filter(|p| !p.is_empty()).map(plain) {
+        if at.is_null() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        let next = match at {
+            Value::Array(all) => part.parse::<usize>().ok().and_then(|n| all.get_mut(n)),
+            Value::Object(map) => Some(map.entry(part).or_insert(Value::Null)),
+            _ => None,
+        };
+        let Some(next) = next else { return };
+        at = next;
+    }
+    if at.is_null() {
+        *at = Value::Object(serde_json::Map::new());
+    }
+    let key = plain(key);
+    match (at, value) {
+        (Value::Object(map), Some(value)) => drop(map.insert(key, value.clone())),
+        (Value::Object(map), None) => drop(map.shift_remove(&key)),
+        (Value::Array(all), Some(value)) => {
+            if let Some(slot) = key.parse::<usize>().ok().and_then(|n| all.get_mut(n)) {
+                *slot = value.clone();
+            }
+        }
+        _ => {}
     }
 }
 

@@ -33,6 +33,12 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     // The lanes stay as they were; within one the last stage goes first.
     let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
     plan.steps.iter_mut().for_each(|s| s.stage = last - s.stage);
+    if !past.plan.parts.is_empty() {
+        // A runbook's steps are waves: the last one goes first.
+        let last = past.plan.waves.iter().copied().max().unwrap_or(0);
+        plan.waves = past.plan.waves.iter().map(|w| last - w).collect();
+        (plan.undo, plan.parts) = (past.plan.undo, past.plan.parts.clone());
+    }
     if secret > 0 {
         plan.note(
             Level::Warning,
@@ -87,7 +93,7 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     if let Some(by) = &past.followed_by {
         return Err(refuse(format!("job {} was followed by {by} already", past.id)));
     }
-    if past.plan.verb == VerbId::Drain {
+    if past.plan.verb == VerbId::Drain && past.plan.parts.is_empty() {
         return drained(past, snapshot);
     }
     let mut plan = past.plan.clone();

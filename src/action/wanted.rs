@@ -1,6 +1,8 @@
 //! What somebody wants to be planned: an act, taking a job back, going on with one.
 
+use super::runbook::{self, Params};
 use super::{Facts, Past, Request, Snapshot, Stop, plan, remaining, undo};
+use crate::config::Runbook;
 use crate::model::{JobId, Plan};
 use crate::store::Store;
 
@@ -8,6 +10,8 @@ use crate::store::Store;
 #[derive(Clone, Debug)]
 pub enum Wanted {
     Act(Request),
+    /// A runbook, and what it is run with.
+    Run(Box<(Runbook, Params)>),
     /// Taking a job back.
     Undo(Box<Past>),
     /// Going on with one.
@@ -22,6 +26,7 @@ impl Wanted {
                 [one] => format!("{} {}", request.verb, one.label()),
                 all => format!("{} of {} objects", request.verb, all.len()),
             },
+            Self::Run(run) => format!("runbook {}", run.0.name),
             Self::Undo(past) => format!("undo: {}", past.plan.title),
             Self::Resume(past) => format!("resume: {}", past.plan.title),
         }
@@ -43,6 +48,7 @@ impl Wanted {
         let snapshot = Snapshot { store, facts, now };
         match self {
             Self::Act(request) => plan(&snapshot, request),
+            Self::Run(run) => runbook::plan(&snapshot, &run.0, &run.1),
             Self::Undo(past) => undo(past, &snapshot),
             Self::Resume(past) => remaining(past, &snapshot),
         }
@@ -54,6 +60,7 @@ impl PartialEq for Wanted {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Act(a), Self::Act(b)) => a == b,
+            (Self::Run(a), Self::Run(b)) => a == b,
             (Self::Undo(a), Self::Undo(b)) | (Self::Resume(a), Self::Resume(b)) => a.id == b.id,
             _ => false,
         }

@@ -8,6 +8,7 @@
 //! file that cannot be read or parsed all of them.
 
 mod glob;
+mod runbook;
 mod schema;
 mod settings;
 mod show;
@@ -23,6 +24,7 @@ use toml::de::DeTable;
 
 pub use crate::model::duration::{format_duration, parse_duration};
 pub use glob::Glob;
+pub use runbook::{Does, Runbook, RunbookStep, named, parse as parse_runbooks, runbooks};
 pub use schema::TABLES;
 pub use settings::{
     Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, Layout, LayoutRow, LogLevel, Origin, Reach, Reason, Service, Setting,
@@ -50,6 +52,8 @@ pub struct Config {
     pub layouts: Vec<Layout>,
     pub columns: Vec<Columns>,
     pub thresholds: Vec<Threshold>,
+    /// Of this file only; [`runbooks`] has all.
+    pub runbooks: Vec<Runbook>,
     groups: Vec<Group>,
     /// The keys of the cluster tables, in which the tables are found again in `text`.
     clusters: Vec<Setting<Glob>>,
@@ -95,6 +99,7 @@ impl Default for Config {
             layouts: Vec::new(),
             columns: Vec::new(),
             thresholds: Vec::new(),
+            runbooks: Vec::new(),
             groups: Vec::new(),
             clusters: Vec::new(),
             locked: None,

@@ -26,6 +26,7 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("layouts", "layouts of the cockpit"),
     key("columns", "the columns of a pane, in order"),
     key("thresholds", "numbers of the inspection rules, a table for each rule"),
+    key("runbook", "runbooks, as in a file of the directory runbooks"),
     key("log", "the log file"),
 ];
 pub(super) const CLUSTER: &[KeyDoc] = &[
@@ -95,6 +96,8 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
     ("tiers.TIER", TIER),
     ("layouts.NAME", LAYOUT),
     ("layouts.NAME.rows[]", ROW),
+    ("runbook[]", super::runbook::RUNBOOK),
+    ("runbook[].step[]", super::runbook::STEP),
     ("log", LOG),
 ];
 
@@ -130,6 +133,7 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
         let names = walk.some_list(value, Walk::named_string);
         config.columns.extend(names.map(|names| Columns { pane: named(walk, pane), names }));
     }
+    super::runbook::read(walk, entries, &mut config.runbooks);
     for (rule, value) in members(walk, entries, "thresholds") {
         for (key, value) in walk.table(value).into_iter().flatten() {
             let (rule, key) = (named(walk, rule), named(walk, key));

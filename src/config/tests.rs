@@ -355,6 +355,14 @@ fn the_register_of_keys_is_documented_and_each_key_is_read() {
                     let other = if key.name == "height" { "tiles = ['a']" } else { "height = 1" };
                     format!("[layouts.n]\nrows = [{{ {entry}, {other} }}]")
                 }
+                "runbook[]" => {
+                    let other = if key.name == "name" { "" } else { "name = 'n'" };
+                    format!("[[runbook]]\n{entry}\n{other}")
+                }
+                "runbook[].step[]" => {
+                    let other = if ["run", "wait", "check"].contains(&key.name) { "" } else { "run = 'drain'" };
+                    format!("[[runbook]]\nname = 'n'\n[[runbook.step]]\n{entry}\n{other}")
+                }
                 _ => format!("[{header}]\n{entry}"),
             };
             let said = mistakes(&text);

@@ -239,6 +239,8 @@ pub enum Wait {
     AlertGone { alert: String },
     /// A pause of that many seconds.
     Seconds { seconds: u64 },
+    /// Looks once: it is so, or the step fails.
+    Check { what: Box<Wait> },
 }
 
 /// What a step does.
@@ -459,6 +461,9 @@ pub struct Plan {
     /// The job that this takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// The verbs of a runbook; guardrails look at each. No wave begins after one that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<VerbId>,
 }
 
 impl Plan {
@@ -483,6 +488,7 @@ impl Plan {
             waves: Vec::new(),
             timeout: None,
             undoes: None,
+            parts: Vec::new(),
         }
     }
 
@@ -514,7 +520,12 @@ impl Plan {
     }
 
     /// The same without waiting for what controllers make of it.
+    ///
+    /// A runbook's pauses and checks are what it is for: they stay.
     pub fn without_waiting(&mut self) {
+        if !self.parts.is_empty() {
+            return;
+        }
         self.steps.retain(|s| !matches!(s.act, Act::Wait(_)));
         for step in &mut self.steps {
             if let Act::Evict { no_wait, .. } = &mut step.act {

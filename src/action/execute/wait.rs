@@ -24,6 +24,10 @@ pub enum Far {
 
 impl Run {
     pub(super) async fn wait(&self, at: usize, step: &Step, wait: &Wait) -> Ended {
+        let (wait, once) = match wait {
+            Wait::Check { what } => (what.as_ref(), true),
+            wait => (wait, false),
+        };
         if let Wait::Seconds { seconds } = wait {
             self.rest(Duration::from_secs(*seconds)).await?;
             return Ok(format!("{seconds} s"));
@@ -38,6 +42,7 @@ impl Run {
                     None => Far::Not("the pods are not seen".to_owned()),
                 },
                 Wait::AlertGone { alert } => Far::Never(format!("alerts are not read yet: {alert}")),
+                Wait::Check { .. } => Far::Never("a check of a check".to_owned()),
                 Wait::Gone
                 | Wait::RolledOut
                 | Wait::Scaled { .. }
@@ -54,6 +59,7 @@ impl Run {
             match far {
                 Far::There => return Ok("so it is".to_owned()),
                 Far::Never(why) => return Err((Why::Failed, why)),
+                Far::Not(why) | Far::Silent(why) if once => return Err((Why::Failed, why)),
                 Far::Silent(why) if silent >= SILENCE => return Err((Why::Unknown, why)),
                 Far::Not(why) | Far::Silent(why) => {
                     silent += 1;

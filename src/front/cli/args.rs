@@ -145,6 +145,19 @@ pub enum Command {
     /// Jobs: what was done with qd, and what never came to its end
     #[command(after_help = "Example:\n  qd jobs -o json")]
     Jobs,
+    /// Run a runbook, or list those there are
+    #[command(
+        after_help = "Runbooks are [[runbook]] tables of config.toml or of runbooks/*.toml beside it; some come with qd.\n\nExample:\n  qd run node-maintenance --param node=node-0003 --context lab-1"
+    )]
+    Run {
+        /// The runbook; without it, all are listed
+        name: Option<String>,
+        /// A parameter; may be given several times. A parameter called namespace is also what -n names
+        #[arg(long, value_name = "NAME=VALUE")]
+        param: Vec<String>,
+        #[command(flatten)]
+        writing: Writing,
+    },
     /// Go on with a job that was interrupted, blocked or stopped
     #[command(after_help = "Example:\n  qd resume 20260301-024730-4f2a --yes")]
     Resume {

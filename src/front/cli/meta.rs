@@ -35,6 +35,8 @@ pub fn config(global: &Global, what: &ConfigCommand) -> Result<Code, Failure> {
             let app = crate::app::App::new(&loaded.config, map, Vec::new());
             more.extend(app.diags);
             more.extend(crate::runtime::thresholds(&loaded.config).1);
+            // Those of the file itself are in what was loaded.
+            more.extend(crate::config::runbooks(&loaded.config).1);
             loaded.diags.extend(more);
             print::text(&loaded.check(&contexts))?;
             Ok(if loaded.has_errors() { Code::Usage } else { Code::Done })

@@ -60,6 +60,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
             snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())
         }
         Some(Command::Jobs) => act::jobs(&global),
+        Some(Command::Run { name, param, .. }) => act::run_book(&global, name.as_deref(), &param, &writing(matches)),
         Some(Command::Resume { job, .. }) => act::resume(&global, &job, &writing(matches)),
         Some(Command::Undo { job, .. }) => act::undo(&global, &job, &writing(matches)),
         Some(Command::Audit { job, verb, since }) => act::audit(&global, &act::Which { job, verb, since }),

@@ -110,7 +110,10 @@ pub fn audit(global: &Global, which: &Which) -> Result<Code, Failure> {
                 asked && cluster.as_ref().is_none_or(|g| g.matches(&c.context) || g.matches(&c.name))
             };
             let everywhere = global.context.is_empty() && cluster.is_none();
-            jobs.insert(&record.job, verb.is_none_or(|v| plan.verb == v) && (everywhere || plan.clusters.iter().any(named)));
+            jobs.insert(
+                &record.job,
+                verb.is_none_or(|v| plan.verb == v || plan.parts.contains(&v)) && (everywhere || plan.clusters.iter().any(named)),
+            );
         }
         let chosen = jobs.get(&record.job).copied().unwrap_or(verb.is_none() && global.context.is_empty() && cluster.is_none());
         let late = from.is_none_or(|from| record.at.parse::<jiff::Timestamp>().is_ok_and(|at| at >= from));

@@ -2,16 +2,18 @@
 //!
 //! Owns the question, the progress and the exit code. How a verb's subcommand looks is `command`'s, which objects are meant `objects`'s,
 //! what is printed `show`'s; jobs, undo and the audit log are in `jobs`, what a rollout
-//! is at in `rollout`.
+//! is at in `rollout`, runbooks in `runbook`.
 
 pub mod command;
 mod editing;
 mod jobs;
 mod objects;
 pub mod rollout;
+mod runbook;
 mod show;
 
 pub use jobs::{Which, audit, jobs, resume, undo};
+pub use runbook::run as run_book;
 
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};

@@ -58,7 +58,7 @@ pub fn plan_json(plan: &Plan, hash: &str) -> Value {
         .collect();
     json!({
         "event": "plan", "verb": plan.verb, "title": plan.title, "clusters": plan.clusters.iter().map(|c| &c.name).collect::<Vec<_>>(),
-        "verdict": plan.verdict.words(), "undo": plan.undo.word(), "undo_text": plan.undo_text, "irreversible": plan.irreversible,
+        "verdict": plan.verdict.words(), "parts": plan.parts, "undo": plan.undo.word(), "undo_text": plan.undo_text, "irreversible": plan.irreversible,
         "notes": plan.notes.iter().map(|n| json!({"level": level(n.level), "text": n.text})).collect::<Vec<_>>(),
         "offers": plan.offers.iter().map(|o| json!({"text": o.text, "verb": o.verb, "args": o.args})).collect::<Vec<_>>(),
         "steps": plan.steps.iter().map(step).collect::<Vec<_>>(), "blast": blast, "hash": hash,
