@@ -11,9 +11,7 @@ mod write;
 use super::ledger::lock_name;
 use super::{Clients, Confirmed, Sightings};
 use crate::client::{Receipt, WriteAnswer};
-use crate::model::{
-    Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState, VerbId,
-};
+use crate::model::{Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState};
 use crate::state::{Journal, StateDir};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -204,9 +204,9 @@ mod tests {
     use super::super::super::{Clients, ClusterClients, Sightings};
     use super::*;
     use crate::client::fake::{Reply, Server, connect, reply, writes};
-    use crate::model::{Args, ClusterId, Control, JobId, Kind, Plan, Progress, Target, VerbId};
+    use crate::model::{Args, ClusterId, Control, JobId, Kind, Method, Plan, Progress, Target, VerbId};
     use std::collections::BTreeMap;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use tokio::sync::{Semaphore, mpsc, watch};
 
     fn status(code: u16, message: &str, cause: &str) -> Reply {
@@ -310,6 +310,45 @@ mod tests {
             }
         }
         assert_eq!(blocked, [(0, "The disruption budget db needs 1 healthy pods and has 1 currently".to_owned())]);
+    }
+
+    /// In what order two nodes are cordoned and lose their pod, each node's work being a lane.
+    async fn order(change: impl FnOnce(&mut Plan)) -> Vec<usize> {
+        let (_dir, mut run, _lead, mut told) = job(&["a", "a-pod", "b", "b-pod"], false, |pod, evicts| {
+            if evicts || !pod.ends_with("-pod") {
+                reply(201, json!({"metadata": {"uid": pod}}).to_string())
+            } else {
+                status(404, "not found", "")
+            }
+        })
+        .await;
+        for (at, step) in run.plan.steps.iter_mut().enumerate() {
+            (step.lane, step.stage) = (if at < 2 { 0 } else { 1 }, if at % 2 == 0 { 0 } else { 1 });
+            if step.stage == 0 {
+                let act = Step::write("cordon", &step.target, Method::MergePatch, json!({"spec": {"unschedulable": true}})).act;
+                step.act = act;
+            } else {
+                step.act = Act::Evict { grace: None, no_wait: true, keep_capacity: false, delete: false };
+            }
+        }
+        change(&mut run.plan);
+        Arc::new(run).lanes(1).await;
+        let mut begun = Vec::new();
+        while let Ok(told) = told.try_recv() {
+            if let Progress::Step { step, state: StepState::Running, .. } = told {
+                begun.push(step);
+            }
+        }
+        begun.dedup();
+        begun
+    }
+
+    #[tokio::test]
+    async fn nodes_are_cordoned_before_the_first_pod_goes_but_not_before_an_earlier_step_of_a_runbook() {
+        assert_eq!(order(|_| ()).await, [0, 2, 1, 3]);
+        let steps_of_a_runbook = |plan: &mut Plan| (plan.parts, plan.waves) = (vec![VerbId::Drain, VerbId::Drain], vec![0, 1]);
+        assert_eq!(order(steps_of_a_runbook).await, [0, 1, 2, 3]);
+        assert_eq!(order(|plan| plan.parts = vec![VerbId::Drain]).await, [0, 2, 1, 3]);
     }
 
     #[test]
