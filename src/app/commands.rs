@@ -16,6 +16,11 @@ impl App {
         {
             return effects;
         }
+        if self.overlay.is_none()
+            && let Some(effects) = self.in_editor(world, command)
+        {
+            return effects;
+        }
         let own = match &mut self.place {
             Place::Detail(d) => d.command(world, command),
             Place::Logs(l) => l.command(world, command),
@@ -233,6 +238,7 @@ impl App {
             | Command::LogSave(_) => {
                 return self.say("open logs first (l)");
             }
+            Command::EditPreview | Command::EditOutside => return self.say("e opens the editor"),
             Command::Accept | Command::Complete => {}
         }
         Vec::new()
@@ -288,6 +294,7 @@ impl App {
             Place::Detail(d) => d.scroll(by),
             Place::Logs(l) => l.scroll(by),
             Place::Preview(_) => {}
+            Place::Editor(e) => e.scroll(by),
             Place::Jobs(p) => p.step(world, by),
             Place::Audit(p) => p.step(by),
             Place::Cockpit if self.cockpit.focus == Focus::Burning => {

@@ -132,6 +132,9 @@ impl App {
         }
         let targets: Vec<Target> = objects.iter().map(Target::from).collect();
         let text = text.unwrap_or_default();
+        if verb == VerbId::Edit {
+            return if text.is_empty() { self.edit(world, &objects) } else { self.say("files are the command line's: qd edit --file FILE") };
+        }
         match Args::parse(info, text) {
             Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
             Err(e) if text.is_empty() => {
@@ -196,6 +199,10 @@ impl App {
             Ok(job) => {
                 if self.preview_mut(id).is_some() {
                     self.close_preview(world);
+                    // The text has become a job.
+                    if matches!(self.place, Place::Editor(_)) {
+                        self.close_preview(world);
+                    }
                 }
                 self.on_table(|t| t.marks.clear());
                 self.say(format!("job {job} began; J shows it"))
@@ -307,6 +314,9 @@ impl App {
         let Place::Preview(pane) = &self.place else { return Vec::new() };
         let Wanted::Act(request) = &pane.wanted else { return self.say("a job is taken back or gone on with as it is") };
         let (verb, text) = (request.verb, request.args.to_string());
+        if verb == VerbId::Edit {
+            return self.say("Esc goes back to the text");
+        }
         if verb.info().params.is_empty() {
             return self.say(format!("{verb} takes no arguments"));
         }

@@ -33,6 +33,8 @@ pub enum Event {
     /// A confirmed plan began as a job, or why it did not.
     Started(RequestId, Result<JobId, String>),
     JobEnded(JobId, JobState),
+    /// The person's own editor has ended: the text as it was left.
+    Edited(RequestId, Result<String, String>),
     /// The audit log was read.
     Remembered(Remember, Result<Box<Ledger>, String>),
     /// Something to tell: an effect's outcome.
@@ -97,6 +99,8 @@ pub enum Effect {
     /// A person confirmed the preview of that request.
     Confirm(RequestId, Confirmation),
     Job(JobId, Control),
+    /// Lend the terminal to the person's own editor: a name for the file, and the text.
+    EditOutside(RequestId, String, String),
     /// Read the audit log.
     Remember(Remember),
     Copy(String),

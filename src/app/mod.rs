@@ -8,6 +8,7 @@ mod cockpit;
 mod commands;
 mod deed;
 pub mod detail;
+mod editor;
 mod event;
 mod jobs;
 mod jump;
@@ -23,6 +24,7 @@ pub use chooser::{Choice, Chooser, Item, Overlay};
 pub use cockpit::{Cockpit, Focus, TileRow, line_key};
 pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
+pub use editor::{Copy, Editor, Pages};
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use jobs::{AuditPane, JobsPane};
 pub use jump::pods_of;
@@ -69,6 +71,8 @@ pub enum Place {
     },
     /// What would be done, before it is.
     Preview(Box<PreviewPane>),
+    /// An object's text, as it may become.
+    Editor(Box<Editor>),
     Jobs(JobsPane),
     Audit(AuditPane),
 }
@@ -269,6 +273,7 @@ impl App {
         match &self.place {
             Place::Detail(d) => Some(d.object.clone()),
             Place::Logs(l) => l.objects.first().cloned(),
+            Place::Editor(e) => Some(e.object.clone()),
             Place::Help { .. } | Place::Preview(_) | Place::Jobs(_) | Place::Audit(_) => None,
             Place::Cockpit if self.cockpit.focus == Focus::Burning => {
                 self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.subject.clone())
@@ -314,6 +319,7 @@ impl App {
             Place::Logs(_) => vec![Mode::Logs, Mode::Text, Mode::Global],
             Place::Help { .. } => vec![Mode::Help, Mode::Text, Mode::Global],
             Place::Preview(_) => vec![Mode::Dialog],
+            Place::Editor(_) => vec![Mode::Editor],
             Place::Jobs(_) => vec![Mode::Jobs, Mode::Text, Mode::Global],
             Place::Audit(_) => vec![Mode::Audit, Mode::Text, Mode::Global],
         }
@@ -368,7 +374,7 @@ impl App {
                 effects.extend(more);
                 None
             }
-            Place::Help { .. } | Place::Preview(_) | Place::Jobs(_) | Place::Audit(_) => None,
+            Place::Help { .. } | Place::Preview(_) | Place::Editor(_) | Place::Jobs(_) | Place::Audit(_) => None,
         };
         let cockpit = matches!(self.place, Place::Cockpit);
         for (subject, pane) in &mut self.panes {
@@ -430,6 +436,7 @@ impl App {
         match &mut self.place {
             Place::Detail(d) => d.offset = hits.text_offset,
             Place::Logs(l) => l.drawn(&hits),
+            Place::Editor(e) => e.offset = hits.text_offset,
             Place::Preview(p) => {
                 p.offset = hits.text_offset;
                 p.drawn(hits.frame);
@@ -518,6 +525,10 @@ impl App {
                 Vec::new()
             }
             Event::Fetched(id, result) => {
+                if let Some(editor) = self.editor_mut(id) {
+                    editor.fetched(&result);
+                    return Vec::new();
+                }
                 let details =
                     self.under.iter_mut().chain([&mut self.place]).filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None });
                 details.flat_map(|d| d.fetched(world, id, &result)).collect()
@@ -544,6 +555,10 @@ impl App {
                 Vec::new()
             }
             Event::Remembered(why, Ok(ledger)) => self.remembered(&why, &ledger),
+            Event::Edited(id, result) => {
+                self.edited(id, result);
+                Vec::new()
+            }
             Event::Remembered(_, Err(e)) => {
                 self.notice = Some(Notice::error(e));
                 Vec::new()

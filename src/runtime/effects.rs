@@ -75,6 +75,7 @@ impl Effects {
             | Effect::SetTheme(_)
             | Effect::SetKeymap(_)
             | Effect::SaveSession
+            | Effect::EditOutside(..)
             | Effect::Plan(..)
             | Effect::DropPlan(_)
             | Effect::Confirm(..)

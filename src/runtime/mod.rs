@@ -8,6 +8,7 @@ mod deeds;
 mod effects;
 mod fleet;
 mod logs;
+mod outside;
 
 pub use fleet::{Fleet, Member, members, thresholds};
 
@@ -288,6 +289,11 @@ fn carry_out<S: Screen>(
         Effect::Login(id) => {
             let notice = login(fleet, screen, id)?;
             app.update(&fleet.world(), Event::Notice(notice));
+            screen.want(Cause::Person);
+        }
+        Effect::EditOutside(id, name, text) => {
+            let result = outside::edit(screen, &name, &text)?;
+            app.update(&fleet.world(), Event::Edited(id, result));
             screen.want(Cause::Person);
         }
         Effect::SetKeymap(name) => {

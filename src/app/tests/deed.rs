@@ -147,3 +147,66 @@ fn quitting_asks_while_a_job_runs() {
     let effects = b.press(&mut app, "\x03\x03\x03\x03");
     assert!(effects.contains(&Effect::Quit), "asked, and answered with the same keys: {effects:?}");
 }
+
+fn key(b: &Bench, app: &mut App, code: KeyCode) -> Vec<Effect> {
+    app.update(&b.world(), Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+#[test]
+fn an_edited_text_goes_to_the_preview_and_the_text_stays_under_it() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "4e");
+    let [Effect::Fetch(id, object)] = effects.as_slice() else { panic!("{effects:?}") };
+    let (id, uid) = (*id, object.uid.to_string());
+    assert!(key(&b, &mut app, KeyCode::F(2)).is_empty(), "nothing is here yet");
+    let live = json!({"kind": "Deployment", "metadata": {"name": "web", "uid": uid, "managedFields": []}, "spec": {"replicas": 2}});
+    app.update(&b.world(), Event::Fetched(id, Ok(live.clone())));
+    assert!(key(&b, &mut app, KeyCode::F(2)).is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, "nothing was changed");
+    // Keys are text here, also those that act elsewhere.
+    b.press(&mut app, "]ryq");
+    assert_eq!(b.here(&app), "editor");
+    assert!(key(&b, &mut app, KeyCode::F(2)).is_empty(), "no YAML any more");
+    assert!(app.notice.as_ref().unwrap().error);
+    for _ in 0..4 {
+        key(&b, &mut app, KeyCode::Backspace);
+    }
+    for _ in 0..9 {
+        key(&b, &mut app, KeyCode::Down);
+    }
+    let Place::Editor(editor) = &mut app.place else { panic!() };
+    let text: Vec<&str> = editor.pages().unwrap().lines().iter().map(String::as_str).collect();
+    assert!(!text.iter().any(|l| l.contains("managedFields")), "{text:?}");
+    let edited = text.join("\n").replace("replicas: 2", "replicas: 5");
+    app.update(&b.world(), Event::Edited(id, Ok(edited)));
+    let effects = key(&b, &mut app, KeyCode::F(2));
+    let [Effect::Plan(plan, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!("{wanted:?}") };
+    assert_eq!((request.verb, request.documents.len()), (VerbId::Edit, 2));
+    assert!(request.documents[0].1.contains("\"replicas\":5") && request.documents[1].1.contains("\"replicas\":2"), "{request:?}");
+    b.press(&mut app, "\x1b");
+    assert_eq!(b.here(&app), "editor");
+    b.press(&mut app, "\x1b");
+    assert_eq!(b.here(&app), "editor", "changed: asked once");
+    let plan = *plan;
+    app.update(&b.world(), Event::Started(plan, Ok(crate::model::JobId("late".into()))));
+    assert_eq!(b.here(&app), "editor", "that preview was closed");
+    b.press(&mut app, "\x1b");
+    assert_eq!(b.here(&app), "workloads 2/ web");
+    app.update(&b.world(), Event::Fetched(id, Ok(live)));
+    assert_eq!(b.here(&app), "workloads 2/ web", "late");
+}
+
+#[test]
+fn the_editor_is_left_when_its_job_begins() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "4e");
+    let [Effect::Fetch(id, object)] = effects.as_slice() else { panic!("{effects:?}") };
+    let live = json!({"kind": "Deployment", "metadata": {"name": "web", "uid": object.uid.to_string()}, "spec": {"replicas": 2}});
+    app.update(&b.world(), Event::Fetched(*id, Ok(live)));
+    b.press(&mut app, "a: 1\r");
+    let effects = key(&b, &mut app, KeyCode::F(2));
+    let [Effect::Plan(plan, _)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    app.update(&b.world(), Event::Started(*plan, Ok(crate::model::JobId("j".into()))));
+    assert_eq!(b.here(&app), "workloads 2/ web");
+}
