@@ -583,16 +583,8 @@ impl App {
                 Err(e) => self.notice = Some(Notice::error(e.to_string())),
             },
             None => {
-                let mut items = vec![Item {
-                    text: "worst".into(),
-                    doc: "The worst on top".into(),
-                    choice: Choice::Run(Command::Sort(Some("worst".into()))),
-                }];
-                items.extend(t.subject.columns().iter().map(|c| Item {
-                    text: c.id.into(),
-                    doc: c.doc.into(),
-                    choice: Choice::Run(Command::Sort(Some(c.id.into()))),
-                }));
+                let mut items = vec![Item::new("worst", "The worst on top", Choice::Run(Command::Sort(Some("worst".into()))))];
+                items.extend(t.subject.columns().iter().map(|c| Item::new(c.id, c.doc, Choice::Run(Command::Sort(Some(c.id.into()))))));
                 self.overlay = Some(Overlay::Choose(Chooser::new("Sort by", items)));
             }
         }

@@ -6,7 +6,6 @@
 use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, Purpose, RequestId, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
-use crate::command::Command;
 use crate::model::{Args, Control, JobId, JobState, Kind, Object, ObjectRef, Target, VERBS, VerbId};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
@@ -122,11 +121,20 @@ impl App {
 
     /// A verb's key or palette line.
     pub(super) fn verb(&mut self, world: &World, verb: VerbId, text: Option<&str>) -> Vec<Effect> {
+        match self.acted_on(world) {
+            Ok(objects) => self.verb_on(world, verb, text, objects),
+            Err(why) => self.say(why),
+        }
+    }
+
+    /// A verb on these objects: those that are still there.
+    pub(super) fn verb_on(&mut self, world: &World, verb: VerbId, text: Option<&str>, mut objects: Vec<ObjectRef>) -> Vec<Effect> {
         let info = verb.info();
-        let objects = match self.acted_on(world) {
-            Ok(objects) => objects,
-            Err(why) => return self.say(why),
-        };
+        let first = objects.first().map(|o| o.name.to_string()).unwrap_or_default();
+        objects.retain(|o| world.store.find(o.cluster, o.kind, o.uid).is_some());
+        if objects.is_empty() {
+            return self.say(format!("{first} is gone"));
+        }
         if let Some(odd) = objects.iter().find(|o| !info.on.takes(o.kind)) {
             return self.say(format!("{} is for {}, not for a {}", info.name, info.on.words(), odd.kind.name()));
         }
@@ -366,14 +374,16 @@ impl App {
             let c = world.store.cluster(o.cluster)?;
             Some(format!("{} is read-only: {}", c.info.name, c.info.read_only.as_ref()?))
         });
-        let (mut can, mut cannot) = (Vec::new(), Vec::new());
+        let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));
             let why = odd.map(|_| format!("only for {}", v.on.words())).or_else(|| locked.clone());
-            let item = |doc: String| Item { text: v.name.to_owned(), doc, choice: Choice::Run(Command::Verb(v.id, None)) };
             match why {
-                None => can.push(item(v.doc.to_owned())),
-                Some(why) => cannot.push(item(format!("no: {why}"))),
+                None => {
+                    can.push(Item::new(v.name, v.doc, Choice::Act(v.id)));
+                    asked.push(v.id);
+                }
+                Some(why) => cannot.push(Item { off: true, ..Item::new(v.name, format!("no: {why}"), Choice::Act(v.id)) }),
             }
         }
         can.extend(cannot);
@@ -381,8 +391,31 @@ impl App {
             [one] => format!("Acts on {} {}", one.kind.name(), one.name),
             all => format!("Acts on {} marked objects", all.len()),
         };
-        self.overlay = Some(Overlay::Choose(Chooser::new(title, can)));
-        Vec::new()
+        let targets = objects.iter().map(Target::from).collect();
+        let id = self.request();
+        let chooser = Chooser { asked: (!asked.is_empty()).then_some(id), objects, ..Chooser::new(title, can) };
+        let effects = if asked.is_empty() { Vec::new() } else { vec![Effect::MayI(id, asked, targets)] };
+        self.overlay = Some(Overlay::Choose(chooser));
+        effects
+    }
+
+    /// The clusters have said which acts they would refuse: these go below the others. The cursor stays on its act.
+    pub(super) fn refused(&mut self, id: RequestId, verbs: &[(VerbId, String)]) {
+        let Some(Overlay::Choose(chooser)) = &mut self.overlay else { return };
+        if chooser.asked != Some(id) {
+            return;
+        }
+        chooser.asked = None;
+        let here = chooser.current().map(|i| i.text.clone());
+        for item in &mut chooser.items {
+            if let Choice::Act(verb) = item.choice
+                && let Some((_, why)) = verbs.iter().find(|(v, _)| *v == verb)
+            {
+                (item.off, item.doc) = (true, format!("no: {why}"));
+            }
+        }
+        chooser.items.sort_by_key(|i| i.off);
+        chooser.selected = chooser.items.iter().position(|i| Some(&i.text) == here.as_ref()).unwrap_or(0);
     }
 
     /// The job that undo or resume means: the named one, the highlighted one in the jobs pane, or the last.

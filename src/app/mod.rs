@@ -545,6 +545,10 @@ impl App {
                 }
                 Vec::new()
             }
+            Event::Refused(id, verbs) => {
+                self.refused(id, &verbs);
+                Vec::new()
+            }
             Event::Previewed(id, result) => {
                 self.previewed(id, result);
                 Vec::new()

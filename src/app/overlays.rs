@@ -1,6 +1,6 @@
 //! Commands while something lies over the screen: prompts, lists, the column chooser.
 
-use super::chooser::Choice;
+use super::chooser::{Choice, Item};
 use super::{App, Effect, Notice, Overlay, Place, Purpose, World};
 use crate::command::Command;
 use crate::table::RowKey;
@@ -104,9 +104,17 @@ impl App {
                     Vec::new()
                 }
             },
-            Some(Overlay::Choose(chooser)) => {
-                chooser.current().map(|i| i.choice.clone()).map(|c| self.choose(world, c)).unwrap_or_default()
-            }
+            Some(Overlay::Choose(chooser)) => match chooser.current() {
+                Some(Item { choice: Choice::Act(verb), text, doc, off }) => {
+                    let (verb, no) = (*verb, off.then(|| format!("{text}: {doc}")));
+                    match no {
+                        Some(no) => self.say(no),
+                        None => self.verb_on(world, verb, None, chooser.objects),
+                    }
+                }
+                Some(item) => self.choose(world, item.choice.clone()),
+                None => Vec::new(),
+            },
             other => {
                 if !matches!(other, Some(Overlay::Columns { .. })) {
                     self.overlay = other;
@@ -119,6 +127,8 @@ impl App {
     fn choose(&mut self, world: &World, choice: Choice) -> Vec<Effect> {
         match choice {
             Choice::Run(command) => self.run(world, &command),
+            // Only a list of acts has these, and knows their objects.
+            Choice::Act(verb) => self.verb(world, verb, None),
             Choice::Type(text) => {
                 self.open_search(world, Purpose::Palette, &text);
                 Vec::new()

@@ -154,7 +154,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 }
             },
             event = effects.next() => {
-                if matches!(event, Event::Fetched(..) | Event::Notice(_)) || app.shows_logs() {
+                if matches!(event, Event::Fetched(..) | Event::Notice(_) | Event::Refused(..)) || app.shows_logs() {
                     screen.want(Cause::Data);
                 }
                 done.extend(app.update(&fleet.world(), event));

@@ -210,3 +210,46 @@ fn the_editor_is_left_when_its_job_begins() {
     app.update(&b.world(), Event::Started(*plan, Ok(crate::model::JobId("j".into()))));
     assert_eq!(b.here(&app), "workloads 2/ web");
 }
+
+fn acts(app: &App) -> (Vec<&str>, &str) {
+    let Some(Overlay::Choose(c)) = &app.overlay else { panic!() };
+    (c.items.iter().filter(|i| !i.off).map(|i| i.text.as_str()).collect(), c.current().map_or("", |i| i.text.as_str()))
+}
+
+#[test]
+fn acts_that_the_clusters_refuse_go_below_and_say_why() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "2a");
+    let [Effect::MayI(id, verbs, targets)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(verbs.contains(&VerbId::Cordon) && !verbs.contains(&VerbId::Scale) && targets.len() == 1, "{verbs:?}");
+    let (first, cursor) = (acts(&app).0.len(), acts(&app).1.to_owned());
+    app.update(&b.world(), Event::Refused(RequestId(9999), vec![(VerbId::Drain, "late".into())]));
+    assert_eq!(acts(&app).0.len(), first, "another list's answer");
+    app.update(&b.world(), Event::Refused(*id, vec![(VerbId::Cordon, "patch nodes: not permitted".into())]));
+    assert_eq!((acts(&app).0.len(), acts(&app).1), (first - 1, cursor.as_str()), "the cursor stays on its act");
+    let Some(Overlay::Choose(c)) = &mut app.overlay else { panic!() };
+    c.selected = c.items.iter().position(|i| i.text == "cordon").unwrap();
+    assert!(b.press(&mut app, "\r").is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, "cordon: no: patch nodes: not permitted");
+}
+
+#[test]
+fn an_act_of_the_list_is_for_what_the_list_was_opened_on() {
+    let (mut b, mut app) = Bench::new();
+    b.press(&mut app, "3a");
+    let Some(Overlay::Choose(c)) = &mut app.overlay else { panic!() };
+    let object = c.objects[0].clone();
+    c.selected = c.items.iter().position(|i| i.text == "evict").unwrap();
+    // It goes while the list is open, and the cursor of the table lies on another pod.
+    b.store.apply(
+        Batch {
+            cluster: object.cluster,
+            generation: Generation(1),
+            delta: Delta::Rows { kind: Kind::Pod, changes: vec![Change::Delete(object.uid)] },
+        },
+        100,
+        &mut Vec::new(),
+    );
+    assert!(b.press(&mut app, "\r").is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, format!("{} is gone", object.name));
+}
