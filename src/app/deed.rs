@@ -377,23 +377,27 @@ impl App {
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));
-            let why = odd.map(|_| format!("only for {}", v.on.words())).or_else(|| locked.clone());
+            // What KEDA watches is in no table here.
+            let keda = matches!(v.id, VerbId::KedaPause | VerbId::KedaResume).then(|| "only for a KEDA ScaledObject".to_owned());
+            let why = odd.map(|_| format!("only for {}", v.on.words())).or(keda).or_else(|| locked.clone());
             match why {
                 None => {
-                    can.push(Item::new(v.name, v.doc, Choice::Act(v.id)));
+                    can.push((v.on == crate::model::verb::On::Any, Item::new(v.name, v.doc, Choice::Act(v.id))));
                     asked.push(v.id);
                 }
                 Some(why) => cannot.push(Item { off: true, ..Item::new(v.name, format!("no: {why}"), Choice::Act(v.id)) }),
             }
         }
-        can.extend(cannot);
+        // What is this kind's own goes before what can be done to anything.
+        can.sort_by_key(|(any, _)| *any);
+        let items: Vec<Item> = can.into_iter().map(|(_, item)| item).chain(cannot).collect();
         let title = match objects.as_slice() {
             [one] => format!("Acts on {} {}", one.kind.name(), one.name),
             all => format!("Acts on {} marked objects", all.len()),
         };
         let targets = objects.iter().map(Target::from).collect();
         let id = self.request();
-        let chooser = Chooser { asked: (!asked.is_empty()).then_some(id), objects, ..Chooser::new(title, can) };
+        let chooser = Chooser { asked: (!asked.is_empty()).then_some(id), objects, ..Chooser::new(title, items) };
         let effects = if asked.is_empty() { Vec::new() } else { vec![Effect::MayI(id, asked, targets)] };
         self.overlay = Some(Overlay::Choose(chooser));
         effects

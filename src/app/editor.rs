@@ -73,7 +73,7 @@ impl Pages {
 
     /// The object that the text says, with the values that the masks stand for.
     fn object(&self) -> Result<Value, String> {
-        let mut edited: Value = serde_saphyr::from_str(&self.text()).map_err(|e| format!("no YAML: {}", first_line(&e.to_string())))?;
+        let mut edited: Value = serde_saphyr::from_str(&self.text()).map_err(|e| format!("no YAML: {}", mistake(&e.to_string())))?;
         if !edited.is_object() {
             return Err("this is no object".to_owned());
         }
@@ -87,8 +87,20 @@ impl Pages {
     }
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or(text)
+/// The parser's words without what it quotes of the text.
+fn mistake(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or(text);
+    line.strip_prefix("error: ").unwrap_or(line)
+}
+
+/// The line and column that a mistake names, from 0.
+fn place(why: &str) -> Option<(u16, u16)> {
+    let number = |after: &str| {
+        let rest = why.split_once(after)?.1;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u16>().ok()?.checked_sub(1)
+    };
+    Some((number("line ")?, number("column ").unwrap_or(0)))
 }
 
 fn area(text: &str) -> TextArea<'static> {
@@ -318,6 +330,9 @@ impl App {
             }
             Err(why) => {
                 self.notice = Some(Notice::error(why.clone()));
+                if let (Some((row, column)), Some(pages)) = (place(&why), editor.pages_mut()) {
+                    pages.area.move_cursor(CursorMove::Jump(row, column));
+                }
                 editor.error = Some(why);
                 Vec::new()
             }
@@ -379,7 +394,8 @@ mod tests {
     fn what_is_no_yaml_is_said() {
         let mut p = pages();
         write(&mut p, "replicas: 3", "replicas: [3");
-        assert!(p.object().unwrap_err().starts_with("no YAML: "));
+        let why = p.object().unwrap_err();
+        assert!(why.starts_with("no YAML: line ") && place(&why).is_some(), "{why}");
         p.area = area("- 1");
         assert_eq!(p.object().unwrap_err(), "this is no object");
     }

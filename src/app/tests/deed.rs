@@ -169,7 +169,7 @@ fn an_edited_text_goes_to_the_preview_and_the_text_stays_under_it() {
     assert!(key(&b, &mut app, KeyCode::F(2)).is_empty(), "no YAML any more");
     assert!(app.notice.as_ref().unwrap().error);
     for _ in 0..4 {
-        key(&b, &mut app, KeyCode::Backspace);
+        key(&b, &mut app, KeyCode::Delete);
     }
     for _ in 0..9 {
         key(&b, &mut app, KeyCode::Down);

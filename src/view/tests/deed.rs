@@ -10,7 +10,11 @@ use std::sync::Arc;
 fn previewed(f: &Fixture, app: &mut App, keys: &str, ask: Ask, facts: &[(u16, &str, Value)]) {
     let mut effects = Vec::new();
     for c in keys.chars() {
-        let code = if c == '\r' { KeyCode::Enter } else { KeyCode::Char(c) };
+        let code = match c {
+            '\r' => KeyCode::Enter,
+            '\u{8}' => KeyCode::Backspace,
+            c => KeyCode::Char(c),
+        };
         effects.extend(app.update(&f.world(), Event::Key(KeyEvent::new(code, KeyModifiers::NONE))));
     }
     let Some(Effect::Plan(id, wanted)) = effects.into_iter().find(|e| matches!(e, Effect::Plan(..))) else {
@@ -208,5 +212,51 @@ fn the_audit_log_and_one_of_its_records() {
             app.update(&f.world(), Event::Remembered(crate::app::Remember::Show, Ok(Box::new(ledger))));
             f.keys(app, &keys[1..]);
         });
+    }
+}
+
+#[test]
+fn acts_and_what_the_clusters_refuse() {
+    let f = Fixture::calm();
+    snap(&f, "acts", |f, app| {
+        let effects = app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('a'), KeyModifiers::NONE)));
+        let [Effect::MayI(id, ..)] = effects.as_slice() else { panic!("{effects:?}") };
+        let why = "patch nodes: not permitted: RBAC: no role of jane allows it".to_owned();
+        app.update(&f.world(), Event::Refused(*id, vec![(VerbId::Drain, why.clone()), (VerbId::Taint, why)]));
+    });
+}
+
+#[test]
+fn the_editor_its_masks_and_its_mistakes() {
+    let f = Fixture::calm();
+    snap(&f, "editor", |f, app| {
+        let effects = app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('e'), KeyModifiers::NONE)));
+        let [Effect::Fetch(id, object)] = effects.as_slice() else { panic!("{effects:?}") };
+        let mut live = node(object.cluster.0, 0);
+        live["metadata"]["uid"] = object.uid.to_string().into();
+        live["metadata"]["annotations"] = json!({"note": "wide ".repeat(60), "login": "curl -H 'Authorization: Bearer canary0123456789'"});
+        live["spec"] = json!({"podCIDR": "10.0.0.0/24", "taints": [{"key": "maintenance", "value": "数据库", "effect": "NoSchedule"}]});
+        live["status"]["conditions"] = (0..40).map(|n| json!({"type": format!("Made{n:02}"), "status": "False"})).collect();
+        app.update(&f.world(), Event::Fetched(*id, Ok(live)));
+        f.keys(app, "]");
+        app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::F(2), KeyModifiers::NONE)));
+    });
+}
+
+#[test]
+fn a_scale_in_staging_asks_for_y() {
+    let f = Fixture::calm();
+    for size in SIZES {
+        let mut app = f.app_on("workloads", size);
+        f.frame(&mut app, size);
+        f.keys(&mut app, "/cluster:staging kind:Deployment api\r");
+        f.frame(&mut app, size);
+        let path = "/apis/apps/v1/namespaces/shop/deployments/api";
+        let uid = crate::model::Uid::parse("d-2-api").to_string();
+        let live = json!({"kind": "Deployment", "metadata": {"name": "api", "namespace": "shop", "uid": uid}, "spec": {"replicas": 3}});
+        let scale = json!({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}});
+        let facts = [(2, path, live), (2, &*format!("{path}/scale"), scale)];
+        previewed(&f, &mut app, "s\u{8}7\r", Ask::Yes, &facts);
+        insta::assert_snapshot!(format!("preview-scale-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
     }
 }
