@@ -1,6 +1,6 @@
 //! Overlays that offer a choice: the palette, find, saved views, sort columns, containers.
 
-use super::{Prompt, RequestId, World};
+use super::{Form, Prompt, RequestId, World};
 use crate::command::{COMMANDS, Command, PaneName};
 use crate::model::{Kind, ObjectRef, VerbId};
 use crate::table::{RowKey, find_anywhere};
@@ -142,6 +142,8 @@ pub enum Overlay {
     /// Typed text with a list above it: palette and find.
     Search(Prompt, Chooser),
     Choose(Chooser),
+    /// A verb's parameters.
+    Form(Box<Form>),
     /// The column chooser of the pane; the place in all columns.
     Columns {
         selected: usize,

@@ -283,6 +283,7 @@ impl App {
     pub(super) fn step(&mut self, world: &World, by: isize) {
         match &mut self.overlay {
             Some(Overlay::Choose(c) | Overlay::Search(_, c)) => return c.step(by),
+            Some(Overlay::Form(form)) => return form.step(by),
             Some(Overlay::Columns { selected }) => {
                 *selected = selected.saturating_add_signed(by);
                 return self.clamp_columns();

@@ -3,10 +3,11 @@
 //! A write key only ever opens a preview. What is typed counts once the preview is certain to be on the screen; Enter alone never
 //! confirms.
 
-use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, Purpose, RequestId, World};
+use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
-use crate::model::{Args, Control, JobId, JobState, Kind, Object, ObjectRef, Target, VERBS, VerbId};
+use crate::app::form::{propose, silent};
+use crate::model::{Args, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
 
@@ -143,36 +144,18 @@ impl App {
         if verb == VerbId::Edit {
             return if text.is_empty() { self.edit(world, &objects) } else { self.say("files are the command line's: qd edit --file FILE") };
         }
+        if text.is_empty() && silent(verb) {
+            self.open_form(world, verb, targets, &Args::default());
+            return Vec::new();
+        }
         match Args::parse(info, text) {
             Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
-            Err(e) if text.is_empty() => {
-                let proposal = propose(world, verb, &objects);
-                self.acting_on = targets;
-                self.open_prompt(Purpose::Arguments(verb), &proposal);
-                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
-                    prompt.error = proposal.is_empty().then_some(e.hint);
-                }
+            Err(_) if text.is_empty() => {
+                self.open_form(world, verb, targets, &Args::default());
                 Vec::new()
             }
             Err(e) => {
                 self.notice = Some(Notice::error(format!("{e}; {}", e.hint)));
-                Vec::new()
-            }
-        }
-    }
-
-    /// The arguments were typed.
-    pub(super) fn arguments(&mut self, verb: VerbId, text: &str) -> Vec<Effect> {
-        match Args::parse(verb.info(), text) {
-            Ok(args) => {
-                let targets = std::mem::take(&mut self.acting_on);
-                self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() }))
-            }
-            Err(e) => {
-                self.open_prompt(Purpose::Arguments(verb), text);
-                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
-                    prompt.error = Some(e.to_string());
-                }
                 Vec::new()
             }
         }
@@ -253,7 +236,7 @@ impl App {
             KeyCode::Char('q' | 'n') if !typing => return Some(self.drop_preview(world)),
             KeyCode::Char('k') if !typing => pane.offset = pane.offset.saturating_sub(1),
             KeyCode::Char('j') if !typing => pane.offset += 1,
-            KeyCode::Char('o') if !typing => return Some(self.other_arguments()),
+            KeyCode::Char('o') if !typing => return Some(self.other_arguments(world)),
             KeyCode::Char(c @ '1'..='9') if !typing => return Some(self.take_offer(c)),
             KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Tab | KeyCode::Enter => return Some(self.word(key.code)),
             _ => {}
@@ -318,18 +301,17 @@ impl App {
     }
 
     /// Other arguments for what is previewed.
-    fn other_arguments(&mut self) -> Vec<Effect> {
+    fn other_arguments(&mut self, world: &World) -> Vec<Effect> {
         let Place::Preview(pane) = &self.place else { return Vec::new() };
         let Wanted::Act(request) = &pane.wanted else { return self.say("a job is taken back or gone on with as it is") };
-        let (verb, text) = (request.verb, request.args.to_string());
+        let (verb, args, targets) = (request.verb, request.args.clone(), request.targets.clone());
         if verb == VerbId::Edit {
             return self.say("Esc goes back to the text");
         }
         if verb.info().params.is_empty() {
             return self.say(format!("{verb} takes no arguments"));
         }
-        self.acting_on.clone_from(&request.targets);
-        self.open_prompt(Purpose::Arguments(verb), &text);
+        self.open_form(world, verb, targets, &args);
         Vec::new()
     }
 
@@ -355,8 +337,10 @@ impl App {
             return self.say(format!("by hand: {}", finding.next_step));
         };
         let targets = vec![Target::from(&object)];
-        match Args::parse(verb.info(), &propose(world, verb, std::slice::from_ref(&object))) {
-            Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
+        let mut args = Args::default();
+        let proposals = propose(world, verb, &targets);
+        match proposals.iter().try_for_each(|(name, value)| args.set(verb.info(), name, value)).and_then(|()| args.complete(verb.info())) {
+            Ok(()) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
             Err(e) => {
                 self.notice = Some(Notice::error(e.to_string()));
                 Vec::new()
@@ -487,17 +471,4 @@ pub enum Remember {
     Undo(Option<String>),
     Resume(Option<String>),
     Show,
-}
-
-/// What is proposed where arguments are missing.
-fn propose(world: &World, verb: VerbId, objects: &[ObjectRef]) -> String {
-    let [one] = objects else { return String::new() };
-    match (verb, world.store.resolve(one)) {
-        (VerbId::Scale, Some(Object::Workload(w))) => w.desired.map_or_else(String::new, |n| n.to_string()),
-        (VerbId::HpaSet, Some(Object::Hpa(h))) => format!("min={} max={}", h.min, if h.at_max() { h.max + h.max / 2 + 1 } else { h.max }),
-        (VerbId::SetImage, Some(Object::Workload(w))) => {
-            w.shape.containers.first().map_or_else(String::new, |c| format!("{}={}", c.name, c.image))
-        }
-        _ => String::new(),
-    }
 }

@@ -17,7 +17,7 @@ impl App {
         }
         let Some(chord) = Chord::from_event(key) else { return Vec::new() };
         let writing = self.overlay.is_none() && matches!(self.place, Place::Editor(_));
-        let typing = writing || matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..)));
+        let typing = writing || matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..) | Overlay::Form(_)));
         let was_pending = !self.pending.is_empty();
         let modes = self.modes();
         match self.keymap.feed(&mut self.pending, &modes, chord) {
@@ -47,6 +47,10 @@ impl App {
             editor.key(key);
             return Vec::new();
         }
+        if let Some(Overlay::Form(form)) = &mut self.overlay {
+            form.key(key);
+            return Vec::new();
+        }
         let changed = match &mut self.overlay {
             Some(Overlay::Prompt(prompt) | Overlay::Search(prompt, _)) => prompt.key(key),
             _ => false,
@@ -61,6 +65,8 @@ impl App {
         if let Some(Overlay::Prompt(prompt) | Overlay::Search(prompt, _)) = &mut self.overlay {
             prompt.paste(text);
             self.text_changed(world);
+        } else if let Some(Overlay::Form(form)) = &mut self.overlay {
+            form.paste(text);
         } else if let (None, Place::Editor(editor)) = (&self.overlay, &mut self.place) {
             editor.paste(text);
         }

@@ -10,6 +10,7 @@ mod deed;
 pub mod detail;
 mod editor;
 mod event;
+mod form;
 mod jobs;
 mod jump;
 mod keys;
@@ -25,6 +26,7 @@ pub use cockpit::{Cockpit, Focus, TileRow, line_key};
 pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
 pub use editor::{Copy, Editor, Pages};
+pub use form::{Field, Form};
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use jobs::{AuditPane, JobsPane};
 pub use jump::pods_of;
@@ -39,7 +41,7 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
-use crate::model::{ClusterId, ObjectRef, Target};
+use crate::model::{ClusterId, ObjectRef};
 use crate::store::{Store, Touched};
 use crate::table::{Ctx, RowKey, Subject};
 use ratatui::layout::Rect;
@@ -177,8 +179,6 @@ pub struct App {
     pub shown: HitMap,
     /// The newest frame that is certain to have been seen when the last key was typed.
     pub acked: u64,
-    /// What the arguments that are being typed are for.
-    acting_on: Vec<Target>,
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
     quit: bool,
@@ -212,7 +212,6 @@ impl App {
             reading: Vec::new(),
             shown: HitMap::default(),
             acked: 0,
-            acting_on: Vec::new(),
             size: (80, 24),
             quit: false,
         };
@@ -300,6 +299,7 @@ impl App {
         match &self.overlay {
             Some(Overlay::Prompt(_)) => return vec![Mode::Input],
             Some(Overlay::Search(..)) => return vec![Mode::Palette, Mode::Input],
+            Some(Overlay::Form(_)) => return vec![Mode::Form],
             Some(Overlay::Columns { .. }) => return vec![Mode::Columns, Mode::Dialog],
             Some(Overlay::Choose(_) | Overlay::Quit) => return vec![Mode::Dialog],
             None => {}

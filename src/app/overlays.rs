@@ -50,6 +50,12 @@ impl App {
                 self.step(world, by);
                 Some(Vec::new())
             }
+            Command::NextTile | Command::PrevTile => {
+                if let Some(Overlay::Form(form)) = &mut self.overlay {
+                    form.step(if *command == Command::NextTile { 1 } else { -1 });
+                }
+                Some(Vec::new())
+            }
             Command::Mark | Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => {
                 let Some(Overlay::Columns { selected }) = self.overlay else { return Some(Vec::new()) };
                 self.change_columns(command, selected);
@@ -88,7 +94,6 @@ impl App {
                     }
                     Purpose::SaveView => self.save_view(&text),
                     Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
-                    Purpose::Arguments(verb) => self.arguments(verb, &text),
                     Purpose::Palette | Purpose::Find => Vec::new(),
                 }
             }
@@ -104,6 +109,7 @@ impl App {
                     Vec::new()
                 }
             },
+            Some(Overlay::Form(form)) => self.fill_in(form),
             Some(Overlay::Choose(chooser)) => match chooser.current() {
                 Some(Item { choice: Choice::Act(verb), text, doc, off }) => {
                     let (verb, no) = (*verb, off.then(|| format!("{text}: {doc}")));

@@ -48,6 +48,7 @@ modes! {
     Help "help" "The help screen: over `text` and `global`";
     Editor "editor" "The built-in editor; nothing under it, other keys are text";
     Dialog "dialog" "An overlay that asks or offers a choice; nothing under it";
+    Form "form" "A verb's parameters; nothing under it, other keys are text";
     Columns "columns" "The column chooser: over `dialog`";
     Input "input" "Where text is typed (filter, search, a name); nothing under it, other keys are text";
     Palette "palette" "The palette and find: over `input`";

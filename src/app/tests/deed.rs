@@ -35,7 +35,7 @@ fn a_write_key_opens_a_preview_and_sends_nothing() {
         b.press(&mut app, "\x1b");
     }
     b.press(&mut app, "4s");
-    assert!(matches!(&app.overlay, Some(Overlay::Prompt(p)) if p.text() == "2"), "scale proposes the number there is");
+    assert!(matches!(&app.overlay, Some(Overlay::Form(f)) if f.fields[0].text() == "2"), "scale proposes the number there is");
     let effects = b.press(&mut app, "\r");
     assert!(matches!(effects.as_slice(), [Effect::Plan(..)]), "{effects:?}");
     b.press(&mut app, "\x1b3s");

@@ -167,13 +167,20 @@ fn jobs_under_way_and_ended() {
 }
 
 #[test]
-fn arguments_are_typed_under_their_usage() {
+fn arguments_are_a_form_with_what_is_wrong_below() {
     let f = Fixture::calm();
     let mut app = f.app_on("workloads", (80, 24));
     f.keys(&mut app, "/kind:Deployment api\r");
     f.frame(&mut app, (80, 24));
     f.keys(&mut app, "s");
     insta::assert_snapshot!("arguments-80x24", dump(&f.frame(&mut app, (80, 24))));
+    f.keys(&mut app, "x\r");
+    assert!(matches!(app.overlay, Some(crate::app::Overlay::Form(_))), "it stays while something is wrong");
+    insta::assert_snapshot!("form-wrong-80x24", dump(&f.frame(&mut app, (80, 24))));
+    snap(&f, "form-drain", |f, app| {
+        f.keys(app, ":drain timeout=2m force ignore-daemonsets=false\r");
+        f.keys(app, "o");
+    });
 }
 
 #[test]
