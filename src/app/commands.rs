@@ -97,6 +97,17 @@ impl App {
                 let under = std::mem::replace(&mut self.place, Place::Help { scroll: 0 });
                 self.under.push(under);
             }
+            Command::Filter(text) | Command::Search(text) if matches!(self.place, Place::Audit(_)) => {
+                let Place::Audit(pane) = &mut self.place else { return Vec::new() };
+                pane.open = false;
+                match text {
+                    Some(text) => pane.filter(text),
+                    None => {
+                        let text = pane.filter.clone();
+                        self.open_prompt(Purpose::AuditFilter, &text);
+                    }
+                }
+            }
             Command::Filter(terms) => return self.filter(world, terms.as_deref()),
             Command::Search(text) => match text {
                 Some(text) => {
@@ -420,6 +431,10 @@ impl App {
         match &mut self.place {
             Place::Jobs(JobsPane { open, .. }) | Place::Audit(AuditPane { open, .. }) if *open => {
                 *open = false;
+                return Vec::new();
+            }
+            Place::Audit(pane) if !pane.filter.is_empty() => {
+                pane.filter("");
                 return Vec::new();
             }
             _ => {}

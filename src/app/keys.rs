@@ -101,6 +101,12 @@ impl App {
         let error = match purpose {
             Purpose::Filter(_) => self.table_mut().and_then(|t| t.set_filter(world, &text).err()).map(|e| e.to_string()),
             Purpose::Search => self.search_in_place(&text),
+            Purpose::AuditFilter => {
+                if let Place::Audit(pane) = &mut self.place {
+                    pane.filter(&text);
+                }
+                None
+            }
             _ => None,
         };
         if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {

@@ -71,6 +71,11 @@ impl App {
             Purpose::Filter(_) => {
                 let _ = self.table_mut().map(|t| t.set_filter(world, &prompt.before));
             }
+            Purpose::AuditFilter => {
+                if let Place::Audit(pane) = &mut self.place {
+                    pane.filter(&prompt.before);
+                }
+            }
             Purpose::Search => match &mut self.place {
                 Place::Detail(d) => drop(d.search(&prompt.before)),
                 Place::Logs(l) => drop(l.search(&prompt.before)),
@@ -94,7 +99,7 @@ impl App {
                     }
                     Purpose::SaveView => self.save_view(&text),
                     Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
-                    Purpose::Palette | Purpose::Find => Vec::new(),
+                    Purpose::AuditFilter | Purpose::Palette | Purpose::Find => Vec::new(),
                 }
             }
             Some(Overlay::Search(prompt, chooser)) => match chooser.current().map(|i| i.choice.clone()) {

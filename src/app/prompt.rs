@@ -11,6 +11,8 @@ pub enum Purpose {
     /// Terms for the pane of that subject; applied while typing.
     Filter(Subject),
     Search,
+    /// Words for the audit log; applied while typing.
+    AuditFilter,
     LogFilter,
     SaveView,
     /// The palette: commands, panes, clusters, namespaces.
@@ -23,7 +25,7 @@ impl Purpose {
     /// What stands before the text.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Filter(_) => "/",
+            Self::Filter(_) | Self::AuditFilter => "/",
             Self::Search => "search: ",
             Self::LogFilter => "keep lines (! drops): ",
             Self::SaveView => "view name: ",

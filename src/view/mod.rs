@@ -306,7 +306,7 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
             (C::Resume(None), "resume"),
             (C::Back, "back"),
         ],
-        Place::Audit(_) => &[(C::Open, "record"), (C::Back, "back")],
+        Place::Audit(_) => &[(C::Open, "record"), (C::Search(None), "filter"), (C::Back, "back")],
     };
     keys.to_vec()
 }

@@ -253,3 +253,40 @@ fn an_act_of_the_list_is_for_what_the_list_was_opened_on() {
     assert!(b.press(&mut app, "\r").is_empty());
     assert_eq!(app.notice.as_ref().unwrap().text, format!("{} is gone", object.name));
 }
+
+#[test]
+fn the_audit_log_is_filtered_by_words_while_they_are_typed() {
+    use crate::model::{Actor, AuditEvent, AuditRecord, JobId};
+    let (b, mut app) = Bench::new();
+    assert_eq!(b.press(&mut app, "L"), [Effect::Remember(Remember::Show)]);
+    let record = |job: &str, title: &str, user: &str, reason: &str| AuditRecord {
+        at: "2026-03-01T02:45:00.000Z".into(),
+        job: JobId(job.into()),
+        event: AuditEvent::Intent {
+            actor: Box::new(Actor { user: user.into(), ..Actor::default() }),
+            clusters: vec!["prod-eu".into()],
+            confirmed: "typed".into(),
+            reason: Some(reason.into()),
+            plan_hash: "h".into(),
+            plan: Box::new(Plan::new(VerbId::Scale, &Args::default(), title)),
+            salt: "s".into(),
+            resumes: None,
+        },
+        prev: String::new(),
+    };
+    let ledger = crate::action::Ledger::of(vec![record("1", "scale pay/api", "jane", "INC-7"), record("2", "drain n1", "joe", "INC-7")]);
+    app.update(&b.world(), Event::Remembered(Remember::Show, Ok(Box::new(ledger))));
+    let shown = |app: &App| {
+        let Place::Audit(p) = &app.place else { panic!() };
+        p.shown().iter().map(|j| j.id.0.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&app), ["2", "1"], "newest first");
+    b.press(&mut app, "/inc-7 JANE");
+    assert_eq!(shown(&app), ["1"]);
+    b.press(&mut app, "\x1b");
+    assert_eq!(shown(&app), ["2", "1"], "Esc puts back what was");
+    b.press(&mut app, "/joe\r\r");
+    assert!(matches!(&app.place, Place::Audit(p) if p.open && p.shown()[p.cursor].id.0 == "2"), "the record is one of those shown");
+    b.press(&mut app, "\x1b\x1b");
+    assert_eq!(shown(&app), ["2", "1"], "back closes the record, then lifts the filter");
+}

@@ -212,7 +212,7 @@ fn the_audit_log_and_one_of_its_records() {
     let outcome = crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() };
     let records = vec![record(intent), record(outcome)];
     let f = Fixture::calm();
-    for (name, keys) in [("audit", "L"), ("audit-record", "L\r")] {
+    for (name, keys) in [("audit", "L"), ("audit-record", "L\r"), ("audit-filter", "L/JANE inc-7 nothing")] {
         snap(&f, name, |f, app| {
             f.keys(app, "L");
             let ledger = crate::action::Ledger::of(records.clone());
