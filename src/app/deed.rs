@@ -111,13 +111,18 @@ impl App {
             marked.sort_by(|a, b| (a.cluster, a.kind, &a.namespace, &a.name).cmp(&(b.cluster, b.kind, &b.namespace, &b.name)));
             return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
         }
-        let Some(object) = self.shown.highlighted.clone().or_else(|| self.highlighted(world)) else {
+        let Some(object) = self.seen_highlighted(world) else {
             return Err("nothing is highlighted".to_owned());
         };
         match world.store.find(object.cluster, object.kind, object.uid) {
             Some(_) => Ok(vec![object]),
             None => Err(format!("{} is gone", object.name)),
         }
+    }
+
+    /// What was highlighted in the last drawn frame. Before the first one, what would be.
+    fn seen_highlighted(&self, world: &World) -> Option<ObjectRef> {
+        if self.shown.frame > 0 { self.shown.highlighted.clone() } else { self.shown.highlighted.clone().or_else(|| self.highlighted(world)) }
     }
 
     /// A verb's key or palette line.
@@ -327,12 +332,23 @@ impl App {
 
     /// F: the finding's remedy as a preview, or in words.
     pub(super) fn fix(&mut self, world: &World) -> Vec<Effect> {
+        let seen = self.seen_highlighted(world);
         let finding = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).cloned()
+            let line = self.cockpit.lines.get(self.cockpit.cursor);
+            // The line that was there may have gone out since, and another one taken its place.
+            if line.is_some_and(|l| l.subject != seen) {
+                return self.say("what was highlighted burns no more");
+            }
+            line.and_then(|l| world.engine.finding(*l.findings.first()?)).cloned()
         } else {
-            self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| (*f).clone()))
+            seen.and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| (*f).clone()))
         };
         let Some(finding) = finding else { return self.say("no finding here") };
+        if let ("pdb-blocks-drain", Some(object)) = (finding.rule.id, &finding.object) {
+            let effects = self.edit(world, std::slice::from_ref(object));
+            self.notice = self.notice.take().or_else(|| Some(Notice::info(finding.next_step.clone())));
+            return effects;
+        }
         let Some((verb, object)) = finding.object.as_ref().and_then(|o| remedy(finding.rule.id, o, world)) else {
             return self.say(format!("by hand: {}", finding.next_step));
         };

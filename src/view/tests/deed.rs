@@ -267,3 +267,41 @@ fn a_scale_in_staging_asks_for_y() {
         insta::assert_snapshot!(format!("preview-scale-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
     }
 }
+
+#[test]
+fn the_remedy_of_a_line_is_a_preview_and_never_another_lines() {
+    let f = Fixture::burning();
+    let press = |app: &mut App| app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('F'), KeyModifiers::SHIFT)));
+    let on = |what: &str| {
+        let mut app = f.app_on("cockpit", (80, 24));
+        f.frame(&mut app, (80, 24));
+        let at = app.cockpit.lines.iter().position(|l| l.findings.iter().any(|id| f.engine.finding(*id).is_some_and(|x| x.rule.id == what)));
+        for _ in 0..at.unwrap_or_else(|| panic!("no {what}")) {
+            f.keys(&mut app, "j");
+        }
+        f.frame(&mut app, (80, 24));
+        app.shown.frame = 1;
+        app
+    };
+    let mut app = on("node-not-ready");
+    let effects = press(&mut app);
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!() };
+    assert_eq!((request.verb, request.targets[0].name.as_str()), (VerbId::Cordon, "node-002"));
+    let mut app = on("hpa-at-max");
+    let effects = press(&mut app);
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!() };
+    assert_eq!((request.verb, request.args.get("max")), (VerbId::HpaSet, Some("61")));
+    let mut app = on("pdb-blocks-drain");
+    let effects = press(&mut app);
+    assert!(matches!(effects.as_slice(), [Effect::Fetch(..)]) && matches!(app.place, Place::Editor(_)), "{effects:?}");
+    let mut app = on("cluster-unreachable");
+    assert!(press(&mut app).is_empty());
+    assert!(app.notice.as_ref().unwrap().text.starts_with("by hand: "), "{:?}", app.notice);
+    // Another line has come to where the cursor is since the last frame.
+    let mut app = on("node-not-ready");
+    app.shown.highlighted.as_mut().unwrap().name = "gone".into();
+    assert!(press(&mut app).is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, "what was highlighted burns no more");
+}
