@@ -51,7 +51,7 @@ impl Bridge {
 /// Opens the preview of a scale to 6.
 fn preview(term: &mut Term) {
     term.keys("s");
-    term.line(10, &["scale REPLICAS"]);
+    term.line(10, &["scale deployment auth/session on prod-eu"]);
     term.keys("\x7f6\r");
     term.line(10, &["scale deployment auth/session 3 -> 6", "PREVIEW"]);
 }
@@ -86,7 +86,7 @@ fn what_is_typed_ahead_confirms_nothing() {
     let bridge = Bridge::new();
     let mut term = bridge.open("staging");
     term.keys("s");
-    term.line(10, &["scale REPLICAS"]);
+    term.line(10, &["scale deployment auth/session on prod-eu"]);
     // In one go with what opens the preview: nobody has seen it.
     term.keys("\x7f6\ryyy");
     term.line(10, &["PREVIEW"]);

@@ -46,6 +46,14 @@ pub struct Rules {
     pub read_only: Option<String>,
 }
 
+impl Rules {
+    /// Why the tier denies a verb on an object.
+    pub fn denies(&self, verb: VerbId, target: &Target) -> Option<String> {
+        let rule = self.deny.iter().find(|d| d.forbids(verb, target))?;
+        Some(format!("tier {} denies `{}`", self.tier.map_or("", Tier::name), rule.text))
+    }
+}
+
 /// The guardrails of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Guardrails(BTreeMap<ClusterId, Rules>);

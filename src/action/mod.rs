@@ -10,6 +10,7 @@
 //! palette, command line, runbooks and remedies all pass here, so that nobody can skip a check: [`execute`] takes only a [`Confirmed`],
 //! which only [`confirm`] makes, and nothing is sent before its intent is on disk. What is on the screen is `view`'s.
 
+mod acts;
 pub mod blast;
 mod clients;
 mod execute;
@@ -24,6 +25,7 @@ mod undo;
 pub mod verbs;
 mod wanted;
 
+pub use acts::refused;
 pub use clients::{Clients, ClusterClients};
 pub use execute::{Executor, execute};
 pub use guard::{Ask, Confirmation, Confirmed, Gate, Guardrails, Refused, Rules, confirm};

@@ -124,7 +124,7 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
     Preflight { checks, stored, users }
 }
 
-async fn allowed(cluster: ClusterId, permission: Permission, clients: &Clients) -> Check {
+pub(super) async fn allowed(cluster: ClusterId, permission: Permission, clients: &Clients) -> Check {
     let text = format!("may {}", permission.words());
     let ask = Ask {
         verb: &permission.verb,

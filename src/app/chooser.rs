@@ -1,8 +1,8 @@
 //! Overlays that offer a choice: the palette, find, saved views, sort columns, containers.
 
-use super::{Prompt, World};
+use super::{Form, Prompt, RequestId, World};
 use crate::command::{COMMANDS, Command, PaneName};
-use crate::model::Kind;
+use crate::model::{Kind, ObjectRef, VerbId};
 use crate::table::{RowKey, find_anywhere};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -14,6 +14,8 @@ pub enum Choice {
     /// Puts text into the palette: the command needs an argument.
     Type(String),
     Show(RowKey),
+    /// A verb on what was highlighted when the list was opened.
+    Act(VerbId),
 }
 
 /// One line to choose.
@@ -22,6 +24,14 @@ pub struct Item {
     pub text: String,
     pub doc: String,
     pub choice: Choice,
+    /// It would be refused; the doc says why.
+    pub off: bool,
+}
+
+impl Item {
+    pub fn new(text: impl Into<String>, doc: impl Into<String>, choice: Choice) -> Self {
+        Self { text: text.into(), doc: doc.into(), choice, off: false }
+    }
 }
 
 /// A list with a cursor.
@@ -29,11 +39,15 @@ pub struct Chooser {
     pub title: String,
     pub items: Vec<Item>,
     pub selected: usize,
+    /// The question that is still out about it.
+    pub asked: Option<RequestId>,
+    /// What its acts are for.
+    pub objects: Vec<ObjectRef>,
 }
 
 impl Chooser {
     pub fn new(title: impl Into<String>, items: Vec<Item>) -> Self {
-        Self { title: title.into(), items, selected: 0 }
+        Self { title: title.into(), items, selected: 0, asked: None, objects: Vec::new() }
     }
 
     pub fn step(&mut self, by: isize) {
@@ -49,7 +63,7 @@ const LIMIT: usize = 200;
 
 /// What the palette offers for the typed text, best first.
 pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
-    let run = |text: String, doc: &str, command| Item { text, doc: doc.to_owned(), choice: Choice::Run(command) };
+    let run = |text: String, doc: &str, command| Item::new(text, doc, Choice::Run(command));
     let mut all: Vec<Item> = Vec::new();
     for pane in PaneName::ALL {
         all.push(run(pane.name().to_owned(), pane.doc(), Command::Pane((*pane, None))));
@@ -58,7 +72,7 @@ pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
         let required = info.args.first().is_some_and(|a| !a.optional);
         match Command::parse(info.name) {
             Ok(command) if !required => all.push(run(info.name.to_owned(), info.doc, command)),
-            _ => all.push(Item { text: info.usage(), doc: info.doc.to_owned(), choice: Choice::Type(format!("{} ", info.name)) }),
+            _ => all.push(Item::new(info.usage(), info.doc, Choice::Type(format!("{} ", info.name)))),
         }
     }
     let mut namespaces = std::collections::BTreeSet::new();
@@ -116,7 +130,7 @@ pub fn find_items(world: &World, text: &str) -> Vec<Item> {
                     (m.name.to_string(), format!("{} {place}", o.kind().name()))
                 }
             };
-            Some(Item { text, doc, choice: Choice::Show(key) })
+            Some(Item::new(text, doc, Choice::Show(key)))
         })
         .collect()
 }
@@ -128,6 +142,8 @@ pub enum Overlay {
     /// Typed text with a list above it: palette and find.
     Search(Prompt, Chooser),
     Choose(Chooser),
+    /// A verb's parameters.
+    Form(Box<Form>),
     /// The column chooser of the pane; the place in all columns.
     Columns {
         selected: usize,

@@ -16,6 +16,11 @@ impl App {
         {
             return effects;
         }
+        if self.overlay.is_none()
+            && let Some(effects) = self.in_editor(world, command)
+        {
+            return effects;
+        }
         let own = match &mut self.place {
             Place::Detail(d) => d.command(world, command),
             Place::Logs(l) => l.command(world, command),
@@ -91,6 +96,17 @@ impl App {
             Command::Help => {
                 let under = std::mem::replace(&mut self.place, Place::Help { scroll: 0 });
                 self.under.push(under);
+            }
+            Command::Filter(text) | Command::Search(text) if matches!(self.place, Place::Audit(_)) => {
+                let Place::Audit(pane) = &mut self.place else { return Vec::new() };
+                pane.open = false;
+                match text {
+                    Some(text) => pane.filter(text),
+                    None => {
+                        let text = pane.filter.clone();
+                        self.open_prompt(Purpose::AuditFilter, &text);
+                    }
+                }
             }
             Command::Filter(terms) => return self.filter(world, terms.as_deref()),
             Command::Search(text) => match text {
@@ -233,6 +249,7 @@ impl App {
             | Command::LogSave(_) => {
                 return self.say("open logs first (l)");
             }
+            Command::EditPreview | Command::EditOutside => return self.say("e opens the editor"),
             Command::Accept | Command::Complete => {}
         }
         Vec::new()
@@ -277,6 +294,7 @@ impl App {
     pub(super) fn step(&mut self, world: &World, by: isize) {
         match &mut self.overlay {
             Some(Overlay::Choose(c) | Overlay::Search(_, c)) => return c.step(by),
+            Some(Overlay::Form(form)) => return form.step(by),
             Some(Overlay::Columns { selected }) => {
                 *selected = selected.saturating_add_signed(by);
                 return self.clamp_columns();
@@ -288,6 +306,7 @@ impl App {
             Place::Detail(d) => d.scroll(by),
             Place::Logs(l) => l.scroll(by),
             Place::Preview(_) => {}
+            Place::Editor(e) => e.scroll(by),
             Place::Jobs(p) => p.step(world, by),
             Place::Audit(p) => p.step(by),
             Place::Cockpit if self.cockpit.focus == Focus::Burning => {
@@ -412,6 +431,10 @@ impl App {
         match &mut self.place {
             Place::Jobs(JobsPane { open, .. }) | Place::Audit(AuditPane { open, .. }) if *open => {
                 *open = false;
+                return Vec::new();
+            }
+            Place::Audit(pane) if !pane.filter.is_empty() => {
+                pane.filter("");
                 return Vec::new();
             }
             _ => {}
@@ -576,16 +599,8 @@ impl App {
                 Err(e) => self.notice = Some(Notice::error(e.to_string())),
             },
             None => {
-                let mut items = vec![Item {
-                    text: "worst".into(),
-                    doc: "The worst on top".into(),
-                    choice: Choice::Run(Command::Sort(Some("worst".into()))),
-                }];
-                items.extend(t.subject.columns().iter().map(|c| Item {
-                    text: c.id.into(),
-                    doc: c.doc.into(),
-                    choice: Choice::Run(Command::Sort(Some(c.id.into()))),
-                }));
+                let mut items = vec![Item::new("worst", "The worst on top", Choice::Run(Command::Sort(Some("worst".into()))))];
+                items.extend(t.subject.columns().iter().map(|c| Item::new(c.id, c.doc, Choice::Run(Command::Sort(Some(c.id.into()))))));
                 self.overlay = Some(Overlay::Choose(Chooser::new("Sort by", items)));
             }
         }

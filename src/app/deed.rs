@@ -3,11 +3,11 @@
 //! A write key only ever opens a preview. What is typed counts once the preview is certain to be on the screen; Enter alone never
 //! confirms.
 
-use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, Purpose, RequestId, World};
+use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
-use crate::command::Command;
-use crate::model::{Args, Control, JobId, JobState, Kind, Object, ObjectRef, Target, VERBS, VerbId};
+use crate::app::form::{propose, silent};
+use crate::model::{Args, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ impl App {
             marked.sort_by(|a, b| (a.cluster, a.kind, &a.namespace, &a.name).cmp(&(b.cluster, b.kind, &b.namespace, &b.name)));
             return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
         }
-        let Some(object) = self.shown.highlighted.clone().or_else(|| self.highlighted(world)) else {
+        let Some(object) = self.seen_highlighted(world) else {
             return Err("nothing is highlighted".to_owned());
         };
         match world.store.find(object.cluster, object.kind, object.uid) {
@@ -120,48 +120,47 @@ impl App {
         }
     }
 
+    /// What was highlighted in the last drawn frame. Before the first one, what would be.
+    fn seen_highlighted(&self, world: &World) -> Option<ObjectRef> {
+        if self.shown.frame > 0 { self.shown.highlighted.clone() } else { self.shown.highlighted.clone().or_else(|| self.highlighted(world)) }
+    }
+
     /// A verb's key or palette line.
     pub(super) fn verb(&mut self, world: &World, verb: VerbId, text: Option<&str>) -> Vec<Effect> {
+        match self.acted_on(world) {
+            Ok(objects) => self.verb_on(world, verb, text, objects),
+            Err(why) => self.say(why),
+        }
+    }
+
+    /// A verb on these objects: those that are still there.
+    pub(super) fn verb_on(&mut self, world: &World, verb: VerbId, text: Option<&str>, mut objects: Vec<ObjectRef>) -> Vec<Effect> {
         let info = verb.info();
-        let objects = match self.acted_on(world) {
-            Ok(objects) => objects,
-            Err(why) => return self.say(why),
-        };
+        let first = objects.first().map(|o| o.name.to_string()).unwrap_or_default();
+        objects.retain(|o| world.store.find(o.cluster, o.kind, o.uid).is_some());
+        if objects.is_empty() {
+            return self.say(format!("{first} is gone"));
+        }
         if let Some(odd) = objects.iter().find(|o| !info.on.takes(o.kind)) {
             return self.say(format!("{} is for {}, not for a {}", info.name, info.on.words(), odd.kind.name()));
         }
         let targets: Vec<Target> = objects.iter().map(Target::from).collect();
         let text = text.unwrap_or_default();
+        if verb == VerbId::Edit {
+            return if text.is_empty() { self.edit(world, &objects) } else { self.say("files are the command line's: qd edit --file FILE") };
+        }
+        if text.is_empty() && silent(verb) {
+            self.open_form(world, verb, targets, &Args::default());
+            return Vec::new();
+        }
         match Args::parse(info, text) {
             Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
-            Err(e) if text.is_empty() => {
-                let proposal = propose(world, verb, &objects);
-                self.acting_on = targets;
-                self.open_prompt(Purpose::Arguments(verb), &proposal);
-                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
-                    prompt.error = proposal.is_empty().then_some(e.hint);
-                }
+            Err(_) if text.is_empty() => {
+                self.open_form(world, verb, targets, &Args::default());
                 Vec::new()
             }
             Err(e) => {
                 self.notice = Some(Notice::error(format!("{e}; {}", e.hint)));
-                Vec::new()
-            }
-        }
-    }
-
-    /// The arguments were typed.
-    pub(super) fn arguments(&mut self, verb: VerbId, text: &str) -> Vec<Effect> {
-        match Args::parse(verb.info(), text) {
-            Ok(args) => {
-                let targets = std::mem::take(&mut self.acting_on);
-                self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() }))
-            }
-            Err(e) => {
-                self.open_prompt(Purpose::Arguments(verb), text);
-                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
-                    prompt.error = Some(e.to_string());
-                }
                 Vec::new()
             }
         }
@@ -196,6 +195,10 @@ impl App {
             Ok(job) => {
                 if self.preview_mut(id).is_some() {
                     self.close_preview(world);
+                    // The text has become a job.
+                    if matches!(self.place, Place::Editor(_)) {
+                        self.close_preview(world);
+                    }
                 }
                 self.on_table(|t| t.marks.clear());
                 self.say(format!("job {job} began; J shows it"))
@@ -238,7 +241,7 @@ impl App {
             KeyCode::Char('q' | 'n') if !typing => return Some(self.drop_preview(world)),
             KeyCode::Char('k') if !typing => pane.offset = pane.offset.saturating_sub(1),
             KeyCode::Char('j') if !typing => pane.offset += 1,
-            KeyCode::Char('o') if !typing => return Some(self.other_arguments()),
+            KeyCode::Char('o') if !typing => return Some(self.other_arguments(world)),
             KeyCode::Char(c @ '1'..='9') if !typing => return Some(self.take_offer(c)),
             KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Tab | KeyCode::Enter => return Some(self.word(key.code)),
             _ => {}
@@ -303,15 +306,17 @@ impl App {
     }
 
     /// Other arguments for what is previewed.
-    fn other_arguments(&mut self) -> Vec<Effect> {
+    fn other_arguments(&mut self, world: &World) -> Vec<Effect> {
         let Place::Preview(pane) = &self.place else { return Vec::new() };
         let Wanted::Act(request) = &pane.wanted else { return self.say("a job is taken back or gone on with as it is") };
-        let (verb, text) = (request.verb, request.args.to_string());
+        let (verb, args, targets) = (request.verb, request.args.clone(), request.targets.clone());
+        if verb == VerbId::Edit {
+            return self.say("Esc goes back to the text");
+        }
         if verb.info().params.is_empty() {
             return self.say(format!("{verb} takes no arguments"));
         }
-        self.acting_on.clone_from(&request.targets);
-        self.open_prompt(Purpose::Arguments(verb), &text);
+        self.open_form(world, verb, targets, &args);
         Vec::new()
     }
 
@@ -327,18 +332,31 @@ impl App {
 
     /// F: the finding's remedy as a preview, or in words.
     pub(super) fn fix(&mut self, world: &World) -> Vec<Effect> {
+        let seen = self.seen_highlighted(world);
         let finding = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| world.engine.finding(*l.findings.first()?)).cloned()
+            let line = self.cockpit.lines.get(self.cockpit.cursor);
+            // The line that was there may have gone out since, and another one taken its place.
+            if line.is_some_and(|l| l.subject != seen) {
+                return self.say("what was highlighted burns no more");
+            }
+            line.and_then(|l| world.engine.finding(*l.findings.first()?)).cloned()
         } else {
-            self.highlighted(world).and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| (*f).clone()))
+            seen.and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| (*f).clone()))
         };
         let Some(finding) = finding else { return self.say("no finding here") };
+        if let ("pdb-blocks-drain", Some(object)) = (finding.rule.id, &finding.object) {
+            let effects = self.edit(world, std::slice::from_ref(object));
+            self.notice = self.notice.take().or_else(|| Some(Notice::info(finding.next_step.clone())));
+            return effects;
+        }
         let Some((verb, object)) = finding.object.as_ref().and_then(|o| remedy(finding.rule.id, o, world)) else {
             return self.say(format!("by hand: {}", finding.next_step));
         };
         let targets = vec![Target::from(&object)];
-        match Args::parse(verb.info(), &propose(world, verb, std::slice::from_ref(&object))) {
-            Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
+        let mut args = Args::default();
+        let proposals = propose(world, verb, &targets);
+        match proposals.iter().try_for_each(|(name, value)| args.set(verb.info(), name, value)).and_then(|()| args.complete(verb.info())) {
+            Ok(()) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
             Err(e) => {
                 self.notice = Some(Notice::error(e.to_string()));
                 Vec::new()
@@ -356,23 +374,52 @@ impl App {
             let c = world.store.cluster(o.cluster)?;
             Some(format!("{} is read-only: {}", c.info.name, c.info.read_only.as_ref()?))
         });
-        let (mut can, mut cannot) = (Vec::new(), Vec::new());
+        let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));
-            let why = odd.map(|_| format!("only for {}", v.on.words())).or_else(|| locked.clone());
-            let item = |doc: String| Item { text: v.name.to_owned(), doc, choice: Choice::Run(Command::Verb(v.id, None)) };
+            // What KEDA watches is in no table here.
+            let keda = matches!(v.id, VerbId::KedaPause | VerbId::KedaResume).then(|| "only for a KEDA ScaledObject".to_owned());
+            let why = odd.map(|_| format!("only for {}", v.on.words())).or(keda).or_else(|| locked.clone());
             match why {
-                None => can.push(item(v.doc.to_owned())),
-                Some(why) => cannot.push(item(format!("no: {why}"))),
+                None => {
+                    can.push((v.on == crate::model::verb::On::Any, Item::new(v.name, v.doc, Choice::Act(v.id))));
+                    asked.push(v.id);
+                }
+                Some(why) => cannot.push(Item { off: true, ..Item::new(v.name, format!("no: {why}"), Choice::Act(v.id)) }),
             }
         }
-        can.extend(cannot);
+        // What is this kind's own goes before what can be done to anything.
+        can.sort_by_key(|(any, _)| *any);
+        let items: Vec<Item> = can.into_iter().map(|(_, item)| item).chain(cannot).collect();
         let title = match objects.as_slice() {
             [one] => format!("Acts on {} {}", one.kind.name(), one.name),
             all => format!("Acts on {} marked objects", all.len()),
         };
-        self.overlay = Some(Overlay::Choose(Chooser::new(title, can)));
-        Vec::new()
+        let targets = objects.iter().map(Target::from).collect();
+        let id = self.request();
+        let chooser = Chooser { asked: (!asked.is_empty()).then_some(id), objects, ..Chooser::new(title, items) };
+        let effects = if asked.is_empty() { Vec::new() } else { vec![Effect::MayI(id, asked, targets)] };
+        self.overlay = Some(Overlay::Choose(chooser));
+        effects
+    }
+
+    /// The clusters have said which acts they would refuse: these go below the others. The cursor stays on its act.
+    pub(super) fn refused(&mut self, id: RequestId, verbs: &[(VerbId, String)]) {
+        let Some(Overlay::Choose(chooser)) = &mut self.overlay else { return };
+        if chooser.asked != Some(id) {
+            return;
+        }
+        chooser.asked = None;
+        let here = chooser.current().map(|i| i.text.clone());
+        for item in &mut chooser.items {
+            if let Choice::Act(verb) = item.choice
+                && let Some((_, why)) = verbs.iter().find(|(v, _)| *v == verb)
+            {
+                (item.off, item.doc) = (true, format!("no: {why}"));
+            }
+        }
+        chooser.items.sort_by_key(|i| i.off);
+        chooser.selected = chooser.items.iter().position(|i| Some(&i.text) == here.as_ref()).unwrap_or(0);
     }
 
     /// The job that undo or resume means: the named one, the highlighted one in the jobs pane, or the last.
@@ -440,17 +487,4 @@ pub enum Remember {
     Undo(Option<String>),
     Resume(Option<String>),
     Show,
-}
-
-/// What is proposed where arguments are missing.
-fn propose(world: &World, verb: VerbId, objects: &[ObjectRef]) -> String {
-    let [one] = objects else { return String::new() };
-    match (verb, world.store.resolve(one)) {
-        (VerbId::Scale, Some(Object::Workload(w))) => w.desired.map_or_else(String::new, |n| n.to_string()),
-        (VerbId::HpaSet, Some(Object::Hpa(h))) => format!("min={} max={}", h.min, if h.at_max() { h.max + h.max / 2 + 1 } else { h.max }),
-        (VerbId::SetImage, Some(Object::Workload(w))) => {
-            w.shape.containers.first().map_or_else(String::new, |c| format!("{}={}", c.name, c.image))
-        }
-        _ => String::new(),
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::deed::{Refusal, Remember};
 use crate::action::{Confirmation, Ledger, Preview, Wanted};
-use crate::model::{ClusterId, Control, JobId, JobState, ObjectRef};
+use crate::model::{ClusterId, Control, JobId, JobState, ObjectRef, Target, VerbId};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::path::PathBuf;
 
@@ -28,11 +28,15 @@ pub enum Event {
         container: String,
         state: LogState,
     },
+    /// Verbs of the list of acts that would be refused, and why.
+    Refused(RequestId, Vec<(VerbId, String)>),
     /// A plan was made and checked, or there is none.
     Previewed(RequestId, Result<std::sync::Arc<Preview>, Refusal>),
     /// A confirmed plan began as a job, or why it did not.
     Started(RequestId, Result<JobId, String>),
     JobEnded(JobId, JobState),
+    /// The person's own editor has ended: the text as it was left.
+    Edited(RequestId, Result<String, String>),
     /// The audit log was read.
     Remembered(Remember, Result<Box<Ledger>, String>),
     /// Something to tell: an effect's outcome.
@@ -92,11 +96,15 @@ pub enum Effect {
     StopLogs(RequestId),
     /// Make a plan and check it.
     Plan(RequestId, Box<Wanted>),
+    /// Which of these verbs the clusters would refuse.
+    MayI(RequestId, Vec<VerbId>, Vec<Target>),
     /// The preview was closed.
     DropPlan(RequestId),
     /// A person confirmed the preview of that request.
     Confirm(RequestId, Confirmation),
     Job(JobId, Control),
+    /// Lend the terminal to the person's own editor: a name for the file, and the text.
+    EditOutside(RequestId, String, String),
     /// Read the audit log.
     Remember(Remember),
     Copy(String),

@@ -54,6 +54,9 @@ pub struct AuditPane {
     /// Newest first; none while the log is being read.
     pub jobs: Option<Vec<Past>>,
     pub bad: Vec<String>,
+    /// Words that a job has to have, all of them.
+    pub filter: String,
+    /// In those that are shown.
     pub cursor: usize,
     pub open: bool,
     pub offset: usize,
@@ -66,12 +69,50 @@ impl AuditPane {
         self.cursor = 0;
     }
 
+    /// The jobs that the filter leaves.
+    pub fn shown(&self) -> Vec<&Past> {
+        let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
+        let has = |past: &&Past| {
+            let text = told(past);
+            words.iter().all(|w| text.contains(w.as_str()))
+        };
+        self.jobs.iter().flatten().filter(has).collect()
+    }
+
+    pub(super) fn filter(&mut self, text: &str) {
+        text.clone_into(&mut self.filter);
+        self.cursor = 0;
+    }
+
     pub(super) fn step(&mut self, by: isize) {
         if self.open {
             self.offset = self.offset.saturating_add_signed(by);
         } else {
-            let last = self.jobs.as_ref().map_or(0, |j| j.len().saturating_sub(1));
+            let last = self.shown().len().saturating_sub(1);
             self.cursor = self.cursor.saturating_add_signed(by).min(last);
         }
     }
+}
+
+/// What the filter looks in: what, who, where, why, how it ended, and what was touched.
+fn told(past: &Past) -> String {
+    let actor = &past.actor;
+    let mut text = format!(
+        "{} {} {} {} {} {}@{} {} {} {}",
+        past.plan.title,
+        past.plan.verb,
+        past.id,
+        past.began,
+        past.clusters.join(" "),
+        actor.user,
+        actor.host,
+        actor.ui,
+        past.state().word(),
+        past.reason.as_deref().unwrap_or_default()
+    );
+    for step in &past.plan.steps {
+        text.push(' ');
+        text.push_str(&step.text);
+    }
+    text.to_lowercase()
 }

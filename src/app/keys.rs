@@ -16,7 +16,8 @@ impl App {
             return effects;
         }
         let Some(chord) = Chord::from_event(key) else { return Vec::new() };
-        let typing = matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..)));
+        let writing = self.overlay.is_none() && matches!(self.place, Place::Editor(_));
+        let typing = writing || matches!(self.overlay, Some(Overlay::Prompt(_) | Overlay::Search(..) | Overlay::Form(_)));
         let was_pending = !self.pending.is_empty();
         let modes = self.modes();
         match self.keymap.feed(&mut self.pending, &modes, chord) {
@@ -42,6 +43,14 @@ impl App {
     }
 
     fn typed(&mut self, world: &World, key: KeyEvent) -> Vec<Effect> {
+        if let (None, Place::Editor(editor)) = (&self.overlay, &mut self.place) {
+            editor.key(key);
+            return Vec::new();
+        }
+        if let Some(Overlay::Form(form)) = &mut self.overlay {
+            form.key(key);
+            return Vec::new();
+        }
         let changed = match &mut self.overlay {
             Some(Overlay::Prompt(prompt) | Overlay::Search(prompt, _)) => prompt.key(key),
             _ => false,
@@ -56,6 +65,10 @@ impl App {
         if let Some(Overlay::Prompt(prompt) | Overlay::Search(prompt, _)) = &mut self.overlay {
             prompt.paste(text);
             self.text_changed(world);
+        } else if let Some(Overlay::Form(form)) = &mut self.overlay {
+            form.paste(text);
+        } else if let (None, Place::Editor(editor)) = (&self.overlay, &mut self.place) {
+            editor.paste(text);
         }
         Vec::new()
     }
@@ -88,6 +101,12 @@ impl App {
         let error = match purpose {
             Purpose::Filter(_) => self.table_mut().and_then(|t| t.set_filter(world, &text).err()).map(|e| e.to_string()),
             Purpose::Search => self.search_in_place(&text),
+            Purpose::AuditFilter => {
+                if let Place::Audit(pane) = &mut self.place {
+                    pane.filter(&text);
+                }
+                None
+            }
             _ => None,
         };
         if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {

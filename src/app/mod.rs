@@ -8,7 +8,9 @@ mod cockpit;
 mod commands;
 mod deed;
 pub mod detail;
+mod editor;
 mod event;
+mod form;
 mod jobs;
 mod jump;
 mod keys;
@@ -23,6 +25,8 @@ pub use chooser::{Choice, Chooser, Item, Overlay};
 pub use cockpit::{Cockpit, Focus, TileRow, line_key};
 pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
+pub use editor::{Copy, Editor, Pages};
+pub use form::{Field, Form};
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use jobs::{AuditPane, JobsPane};
 pub use jump::pods_of;
@@ -37,7 +41,7 @@ use crate::config::Config;
 use crate::diag::Diag;
 use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
-use crate::model::{ClusterId, ObjectRef, Target};
+use crate::model::{ClusterId, ObjectRef};
 use crate::store::{Store, Touched};
 use crate::table::{Ctx, RowKey, Subject};
 use ratatui::layout::Rect;
@@ -69,6 +73,8 @@ pub enum Place {
     },
     /// What would be done, before it is.
     Preview(Box<PreviewPane>),
+    /// An object's text, as it may become.
+    Editor(Box<Editor>),
     Jobs(JobsPane),
     Audit(AuditPane),
 }
@@ -175,8 +181,6 @@ pub struct App {
     pub shown: HitMap,
     /// The newest frame that is certain to have been seen when the last key was typed.
     pub acked: u64,
-    /// What the arguments that are being typed are for.
-    acting_on: Vec<Target>,
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
     quit: bool,
@@ -211,7 +215,6 @@ impl App {
             reading: Vec::new(),
             shown: HitMap::default(),
             acked: 0,
-            acting_on: Vec::new(),
             size: (80, 24),
             quit: false,
         };
@@ -272,6 +275,7 @@ impl App {
         match &self.place {
             Place::Detail(d) => Some(d.object.clone()),
             Place::Logs(l) => l.objects.first().cloned(),
+            Place::Editor(e) => Some(e.object.clone()),
             Place::Help { .. } | Place::Preview(_) | Place::Jobs(_) | Place::Audit(_) => None,
             Place::Cockpit if self.cockpit.focus == Focus::Burning => {
                 self.cockpit.lines.get(self.cockpit.cursor).and_then(|l| l.subject.clone())
@@ -298,6 +302,7 @@ impl App {
         match &self.overlay {
             Some(Overlay::Prompt(_)) => return vec![Mode::Input],
             Some(Overlay::Search(..)) => return vec![Mode::Palette, Mode::Input],
+            Some(Overlay::Form(_)) => return vec![Mode::Form],
             Some(Overlay::Columns { .. }) => return vec![Mode::Columns, Mode::Dialog],
             Some(Overlay::Choose(_) | Overlay::Quit) => return vec![Mode::Dialog],
             None => {}
@@ -317,6 +322,7 @@ impl App {
             Place::Logs(_) => vec![Mode::Logs, Mode::Text, Mode::Global],
             Place::Help { .. } => vec![Mode::Help, Mode::Text, Mode::Global],
             Place::Preview(_) => vec![Mode::Dialog],
+            Place::Editor(_) => vec![Mode::Editor],
             Place::Jobs(_) => vec![Mode::Jobs, Mode::Text, Mode::Global],
             Place::Audit(_) => vec![Mode::Audit, Mode::Text, Mode::Global],
         }
@@ -371,7 +377,7 @@ impl App {
                 effects.extend(more);
                 None
             }
-            Place::Help { .. } | Place::Preview(_) | Place::Jobs(_) | Place::Audit(_) => None,
+            Place::Help { .. } | Place::Preview(_) | Place::Editor(_) | Place::Jobs(_) | Place::Audit(_) => None,
         };
         let cockpit = matches!(self.place, Place::Cockpit);
         for (subject, pane) in &mut self.panes {
@@ -433,6 +439,7 @@ impl App {
         match &mut self.place {
             Place::Detail(d) => d.offset = hits.text_offset,
             Place::Logs(l) => l.drawn(&hits),
+            Place::Editor(e) => e.offset = hits.text_offset,
             Place::Preview(p) => {
                 p.offset = hits.text_offset;
                 p.drawn(hits.frame);
@@ -521,6 +528,10 @@ impl App {
                 Vec::new()
             }
             Event::Fetched(id, result) => {
+                if let Some(editor) = self.editor_mut(id) {
+                    editor.fetched(&result);
+                    return Vec::new();
+                }
                 let details =
                     self.under.iter_mut().chain([&mut self.place]).filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None });
                 details.flat_map(|d| d.fetched(world, id, &result)).collect()
@@ -537,6 +548,10 @@ impl App {
                 }
                 Vec::new()
             }
+            Event::Refused(id, verbs) => {
+                self.refused(id, &verbs);
+                Vec::new()
+            }
             Event::Previewed(id, result) => {
                 self.previewed(id, result);
                 Vec::new()
@@ -547,6 +562,10 @@ impl App {
                 Vec::new()
             }
             Event::Remembered(why, Ok(ledger)) => self.remembered(&why, &ledger),
+            Event::Edited(id, result) => {
+                self.edited(id, result);
+                Vec::new()
+            }
             Event::Remembered(_, Err(e)) => {
                 self.notice = Some(Notice::error(e));
                 Vec::new()

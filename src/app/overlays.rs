@@ -1,6 +1,6 @@
 //! Commands while something lies over the screen: prompts, lists, the column chooser.
 
-use super::chooser::Choice;
+use super::chooser::{Choice, Item};
 use super::{App, Effect, Notice, Overlay, Place, Purpose, World};
 use crate::command::Command;
 use crate::table::RowKey;
@@ -50,6 +50,12 @@ impl App {
                 self.step(world, by);
                 Some(Vec::new())
             }
+            Command::NextTile | Command::PrevTile => {
+                if let Some(Overlay::Form(form)) = &mut self.overlay {
+                    form.step(if *command == Command::NextTile { 1 } else { -1 });
+                }
+                Some(Vec::new())
+            }
             Command::Mark | Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => {
                 let Some(Overlay::Columns { selected }) = self.overlay else { return Some(Vec::new()) };
                 self.change_columns(command, selected);
@@ -64,6 +70,11 @@ impl App {
         match prompt.purpose {
             Purpose::Filter(_) => {
                 let _ = self.table_mut().map(|t| t.set_filter(world, &prompt.before));
+            }
+            Purpose::AuditFilter => {
+                if let Place::Audit(pane) = &mut self.place {
+                    pane.filter(&prompt.before);
+                }
             }
             Purpose::Search => match &mut self.place {
                 Place::Detail(d) => drop(d.search(&prompt.before)),
@@ -88,8 +99,7 @@ impl App {
                     }
                     Purpose::SaveView => self.save_view(&text),
                     Purpose::LogFilter => self.run(world, &Command::LogFilter(Some(text))),
-                    Purpose::Arguments(verb) => self.arguments(verb, &text),
-                    Purpose::Palette | Purpose::Find => Vec::new(),
+                    Purpose::AuditFilter | Purpose::Palette | Purpose::Find => Vec::new(),
                 }
             }
             Some(Overlay::Search(prompt, chooser)) => match chooser.current().map(|i| i.choice.clone()) {
@@ -104,9 +114,18 @@ impl App {
                     Vec::new()
                 }
             },
-            Some(Overlay::Choose(chooser)) => {
-                chooser.current().map(|i| i.choice.clone()).map(|c| self.choose(world, c)).unwrap_or_default()
-            }
+            Some(Overlay::Form(form)) => self.fill_in(form),
+            Some(Overlay::Choose(chooser)) => match chooser.current() {
+                Some(Item { choice: Choice::Act(verb), text, doc, off }) => {
+                    let (verb, no) = (*verb, off.then(|| format!("{text}: {doc}")));
+                    match no {
+                        Some(no) => self.say(no),
+                        None => self.verb_on(world, verb, None, chooser.objects),
+                    }
+                }
+                Some(item) => self.choose(world, item.choice.clone()),
+                None => Vec::new(),
+            },
             other => {
                 if !matches!(other, Some(Overlay::Columns { .. })) {
                     self.overlay = other;
@@ -119,6 +138,8 @@ impl App {
     fn choose(&mut self, world: &World, choice: Choice) -> Vec<Effect> {
         match choice {
             Choice::Run(command) => self.run(world, &command),
+            // Only a list of acts has these, and knows their objects.
+            Choice::Act(verb) => self.verb(world, verb, None),
             Choice::Type(text) => {
                 self.open_search(world, Purpose::Palette, &text);
                 Vec::new()

@@ -1,10 +1,8 @@
 //! Where text is typed: the filter line, search, names.
 
 use super::World;
-use crate::model::{VERBS, VerbId};
 use crate::table::{Completion, Subject, complete};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use std::sync::LazyLock;
 use tui_textarea::{CursorMove, TextArea};
 
 /// What the typed text is for.
@@ -13,25 +11,21 @@ pub enum Purpose {
     /// Terms for the pane of that subject; applied while typing.
     Filter(Subject),
     Search,
+    /// Words for the audit log; applied while typing.
+    AuditFilter,
     LogFilter,
     SaveView,
     /// The palette: commands, panes, clusters, namespaces.
     Palette,
     /// Any object by name.
     Find,
-    /// A verb's arguments.
-    Arguments(VerbId),
 }
-
-/// `scale REPLICAS: ` of each verb.
-static ARGUMENTS: LazyLock<Vec<String>> = LazyLock::new(|| VERBS.iter().map(|v| format!("{}: ", v.usage())).collect());
 
 impl Purpose {
     /// What stands before the text.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Arguments(verb) => ARGUMENTS[verb as usize].as_str(),
-            Self::Filter(_) => "/",
+            Self::Filter(_) | Self::AuditFilter => "/",
             Self::Search => "search: ",
             Self::LogFilter => "keep lines (! drops): ",
             Self::SaveView => "view name: ",

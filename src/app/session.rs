@@ -123,17 +123,10 @@ impl App {
         let mut items: Vec<Item> = self
             .views
             .iter()
-            .map(|v| Item {
-                text: v.name.clone(),
-                doc: format!("{} {}", v.pane, v.filter),
-                choice: Choice::Run(Command::View(v.name.clone())),
-            })
+            .map(|v| Item::new(v.name.clone(), format!("{} {}", v.pane, v.filter), Choice::Run(Command::View(v.name.clone()))))
             .collect();
-        items.push(Item {
-            text: "save this view as ...".into(),
-            doc: "Pane, filter, sort and columns under a name".into(),
-            choice: Choice::Run(Command::SaveView(String::new())),
-        });
+        let save = Choice::Run(Command::SaveView(String::new()));
+        items.push(Item::new("save this view as ...", "Pane, filter, sort and columns under a name", save));
         self.overlay = Some(Overlay::Choose(Chooser::new("Views", items)));
         Vec::new()
     }

@@ -77,6 +77,7 @@ impl Bench {
             Place::Logs(_) => "logs".into(),
             Place::Help { .. } => "help".into(),
             Place::Preview(_) => "preview".into(),
+            Place::Editor(_) => "editor".into(),
             Place::Jobs(_) => "jobs".into(),
             Place::Audit(_) => "audit".into(),
         }

@@ -176,6 +176,8 @@ register! {
         Resume(job: Option<String>) "resume" [] Act [opt("JOB", "a job's name; without it, the highlighted one")] "Go on with a job that was interrupted, blocked or stopped";
         JobPause "job-pause" [] Act [] "Pause the job, or let it go on";
         JobStop "job-stop" [] Act [] "Stop the job safely";
+        EditPreview "edit-preview" [] Act [] "Preview what the edited text would change";
+        EditOutside "edit-outside" [] Act [] "Edit the text in $VISUAL or $EDITOR";
         Copy "copy" ["yank"] Act [] "Copy the name, or the marked names, to your clipboard";
 
         Login(name: String) "login" [] Session [req("CLUSTER", "a cluster's name")]

@@ -46,7 +46,9 @@ modes! {
     Jobs "jobs" "The jobs of this session and earlier ones: over `text` and `global`";
     Audit "audit" "The audit log: over `text` and `global`";
     Help "help" "The help screen: over `text` and `global`";
+    Editor "editor" "The built-in editor; nothing under it, other keys are text";
     Dialog "dialog" "An overlay that asks or offers a choice; nothing under it";
+    Form "form" "A verb's parameters; nothing under it, other keys are text";
     Columns "columns" "The column chooser: over `dialog`";
     Input "input" "Where text is typed (filter, search, a name); nothing under it, other keys are text";
     Palette "palette" "The palette and find: over `input`";

@@ -483,7 +483,7 @@ impl fmt::Display for Args {
 }
 
 /// Words, of which those in double quotes may have spaces.
-fn split(text: &str) -> Vec<String> {
+pub fn split(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
     for c in text.chars() {
         match c {

@@ -46,6 +46,13 @@ impl Effects {
                     let _ = tx.send(Event::Fetched(id, result));
                 });
             }
+            Effect::MayI(id, verbs, targets) => {
+                let (rails, clients) = (fleet.guardrails.clone(), fleet.clients());
+                tokio::spawn(async move {
+                    let refused = crate::action::refused(verbs, &targets, &rails, &clients).await;
+                    let _ = tx.send(Event::Refused(id, refused));
+                });
+            }
             Effect::StopLogs(id) => {
                 for task in self.logs.remove(&id).into_iter().flatten() {
                     task.abort();
@@ -75,6 +82,7 @@ impl Effects {
             | Effect::SetTheme(_)
             | Effect::SetKeymap(_)
             | Effect::SaveSession
+            | Effect::EditOutside(..)
             | Effect::Plan(..)
             | Effect::DropPlan(_)
             | Effect::Confirm(..)

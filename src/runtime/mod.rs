@@ -8,6 +8,7 @@ mod deeds;
 mod effects;
 mod fleet;
 mod logs;
+mod outside;
 
 pub use fleet::{Fleet, Member, members, thresholds};
 
@@ -154,7 +155,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 }
             },
             event = effects.next() => {
-                if matches!(event, Event::Fetched(..) | Event::Notice(_)) || app.shows_logs() {
+                if matches!(event, Event::Fetched(..) | Event::Notice(_) | Event::Refused(..)) || app.shows_logs() {
                     screen.want(Cause::Data);
                 }
                 done.extend(app.update(&fleet.world(), event));
@@ -300,6 +301,11 @@ fn carry_out<S: Screen>(
         Effect::Login(id) => {
             let notice = login(fleet, screen, id)?;
             app.update(&fleet.world(), Event::Notice(notice));
+            screen.want(Cause::Person);
+        }
+        Effect::EditOutside(id, name, text) => {
+            let result = outside::edit(screen, &name, &text)?;
+            app.update(&fleet.world(), Event::Edited(id, result));
             screen.want(Cause::Person);
         }
         Effect::SetKeymap(name) => {

@@ -121,22 +121,25 @@ fn steps(d: &Draw, job: &Job, offset: usize, area: Rect, buf: &mut Buffer, hits:
 }
 
 pub fn audit(d: &Draw, pane: &AuditPane, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
-    let n = pane.jobs.as_ref().map_or(0, Vec::len);
+    let (n, shown) = (pane.jobs.as_ref().map_or(0, Vec::len), pane.shown());
+    let count = if pane.filter.is_empty() { format!("{n}") } else { format!("{} of {n}", shown.len()) };
+    let filter = if pane.filter.is_empty() { String::new() } else { format!(": {}", clean(&pane.filter)) };
     let bad = if pane.bad.is_empty() { String::new() } else { format!("{} lines cannot be read", pane.bad.len()) };
-    d.rule(buf, Rect { height: 1, ..area }, &format!("AUDIT LOG {n} jobs, newest first"), &bad, true);
+    d.rule(buf, Rect { height: 1, ..area }, &format!("AUDIT LOG {count} jobs, newest first{filter}"), &bad, true);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let rows = usize::from(body.height);
     hits.text_page = rows.max(1);
-    let Some(jobs) = &pane.jobs else {
+    if pane.jobs.is_none() {
         d.put(buf, body.x, body.y, body.width, "reading", Role::TextDim);
         return;
-    };
-    if jobs.is_empty() {
-        d.put(buf, body.x, body.y, body.width, "nothing was done with qd on this machine yet", Role::TextDim);
+    }
+    if shown.is_empty() {
+        let why = if n > 0 { "no job has all of these words" } else { "nothing was done with qd on this machine yet" };
+        d.put(buf, body.x, body.y, body.width, why, Role::TextDim);
         return;
     }
     if pane.open
-        && let Some(past) = jobs.get(pane.cursor)
+        && let Some(past) = shown.get(pane.cursor)
     {
         let lines = record(past);
         let first = pane.offset.min(lines.len().saturating_sub(rows));
@@ -150,7 +153,7 @@ pub fn audit(d: &Draw, pane: &AuditPane, area: Rect, buf: &mut Buffer, hits: &mu
         return;
     }
     let first = (pane.cursor + 1).saturating_sub(rows);
-    for (n, past) in jobs.iter().enumerate().skip(first).take(rows) {
+    for (n, past) in shown.iter().enumerate().skip(first).take(rows) {
         let y = body.y + (n - first) as u16;
         if n == pane.cursor {
             d.put(buf, body.x, y, 1, d.glyphs.cursor, Role::CursorMarker);

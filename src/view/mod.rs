@@ -4,6 +4,7 @@
 
 mod cockpit;
 mod detail;
+mod editor;
 mod help;
 mod jobs;
 mod logs;
@@ -131,6 +132,7 @@ pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
         Place::Logs(logs) => logs::draw(d, logs, body, buf, &mut hits),
         Place::Help { scroll } => help::draw(d, *scroll, body, buf, &mut hits),
         Place::Preview(pane) => preview::draw(d, pane, body, buf, &mut hits),
+        Place::Editor(editor) => editor::draw(d, editor, body, buf, &mut hits),
         Place::Jobs(pane) => jobs::draw(d, pane, body, buf, &mut hits),
         Place::Audit(pane) => jobs::audit(d, pane, body, buf, &mut hits),
     }
@@ -295,6 +297,7 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
         ],
         Place::Help { .. } => &[(C::Back, "back"), (C::PageDown, "more")],
         Place::Preview(_) => &[],
+        Place::Editor(_) => &[(C::EditPreview, "preview"), (C::EditOutside, "$EDITOR"), (C::Unmask, "values"), (C::Back, "leave")],
         Place::Jobs(_) => &[
             (C::Open, "steps"),
             (C::JobPause, "pause"),
@@ -303,7 +306,7 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
             (C::Resume(None), "resume"),
             (C::Back, "back"),
         ],
-        Place::Audit(_) => &[(C::Open, "record"), (C::Back, "back")],
+        Place::Audit(_) => &[(C::Open, "record"), (C::Search(None), "filter"), (C::Back, "back")],
     };
     keys.to_vec()
 }

@@ -2,7 +2,8 @@
 
 use super::Draw;
 use super::text::{cut, width};
-use crate::app::{Chooser, Hit, HitMap, Overlay, Prompt};
+use crate::app::{Chooser, Form, Hit, HitMap, Overlay, Prompt};
+use crate::model::verb::{Param, ParamKind};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -28,9 +29,15 @@ pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
             list(d, chooser, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buf, hits);
         }
         Some(Overlay::Choose(chooser)) => {
-            let area = frame(d, body, &chooser.title, chooser.items.len(), 76, buf);
+            // As wide as it needs to be: a reason is worth reading to its end.
+            let words = |i: &crate::app::Item| width(&i.doc);
+            let longest = chooser.items.iter().map(|i| width(&i.text)).max().unwrap_or(0) + chooser.items.iter().map(words).max().unwrap_or(0);
+            let columns = if chooser.objects.is_empty() { 76 } else { (longest + 8).clamp(76, 110) as u16 };
+            let title = if chooser.asked.is_some() { format!("{}: asking the clusters", chooser.title) } else { chooser.title.clone() };
+            let area = frame(d, body, &title, chooser.items.len(), columns, buf);
             list(d, chooser, area, buf, hits);
         }
+        Some(Overlay::Form(f)) => form(d, f, body, buf, hits),
         Some(Overlay::Columns { selected }) => columns(d, *selected, body, buf),
     }
 }
@@ -113,6 +120,58 @@ fn completions(d: &Draw, p: &Prompt, body: Rect, buf: &mut Buffer) {
     }
 }
 
+/// A verb's parameters, a line each; what the field means, and what is wrong, below.
+fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+    let columns = 76;
+    let cluster = |id| d.world.store.cluster(id).map_or((String::new(), false), |c| (c.info.name.to_string(), c.info.production()));
+    let mut places: Vec<_> = f.targets.iter().map(|t| cluster(t.cluster)).map(|(n, p)| if p { format!("{n} [P]") } else { n }).collect();
+    places.dedup();
+    let what = match f.targets.as_slice() {
+        [one] => one.label(),
+        all => format!("{} objects", all.len()),
+    };
+    let title = super::pieces::clean(&format!("{} {what} on {}", f.verb.info().name, places.join(", "))).into_owned();
+    let area = frame(d, body, &cut(&title, usize::from(columns) - 6, d.glyphs.ellipsis), f.fields.len() + 3, columns, buf);
+    let label = |p: &Param| format!("{}{}", p.name, if p.required { " *" } else { "" });
+    let longest = f.fields.iter().map(|l| width(&label(l.param))).max().unwrap_or(0) as u16;
+    for (n, field) in f.fields.iter().enumerate() {
+        let y = area.y + n as u16;
+        if n == f.at {
+            d.put(buf, area.x, y, 1, d.glyphs.cursor, Role::CursorMarker);
+        }
+        d.put(buf, area.x + 2, y, longest, &label(field.param), if n == f.at { Role::Key } else { Role::KeyDesc });
+        let (x, right) = (area.x + 4 + longest, area.right() - 1);
+        let wrong = f.error.as_ref().is_some_and(|(at, _)| *at == Some(n));
+        let (text, room) = (field.text(), usize::from(right - x));
+        if text.is_empty() && n != f.at {
+            d.put(buf, x, y, right - x, field.param.value, Role::TextDim);
+            continue;
+        }
+        // The cursor stays in sight, and with it the end of what was typed last.
+        let before: String = text.chars().take(field.cursor()).collect();
+        let skip = (width(&before) + 1).saturating_sub(room);
+        let role = if wrong { Role::FilterError } else { Role::Input };
+        super::pieces::put(d, buf, (x, y), right - x, &[(super::pieces::clean(text), role)], skip);
+        if n == f.at {
+            hits.cursor = Some((x + (width(&before) - skip) as u16, y));
+        }
+    }
+    let y = area.bottom() - 3;
+    let room = usize::from(area.width) - 2;
+    if let Some(field) = f.fields.get(f.at) {
+        let words = match field.param.kind {
+            ParamKind::Flag => "Space: ".to_owned(),
+            ParamKind::OneOf(words) => format!("Space, {}: ", words.join(" ")),
+            _ => String::new(),
+        };
+        d.put(buf, area.x + 1, y, area.width - 2, &cut(&format!("{words}{}", field.param.doc), room, d.glyphs.ellipsis), Role::Hint);
+    }
+    if let Some((_, why)) = &f.error {
+        d.put(buf, area.x + 1, y + 1, area.width - 2, &cut(&super::pieces::clean(why), room, d.glyphs.ellipsis), Role::FilterError);
+    }
+    d.put(buf, area.x + 1, y + 2, area.width - 2, "Enter previews it   Tab the next field   Esc closes", Role::Key);
+}
+
 fn list(d: &Draw, chooser: &Chooser, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let rows = usize::from(area.height);
     let first = (chooser.selected + 1).saturating_sub(rows);
@@ -125,7 +184,7 @@ fn list(d: &Draw, chooser: &Chooser, area: Rect, buf: &mut Buffer, hits: &mut Hi
         if current {
             d.put(buf, area.x, y, 1, d.glyphs.cursor, Role::CursorMarker);
         }
-        d.put(buf, area.x + 2, y, longest as u16, &cut(&item.text, longest, d.glyphs.ellipsis), Role::Key);
+        d.put(buf, area.x + 2, y, longest as u16, &cut(&item.text, longest, d.glyphs.ellipsis), if item.off { Role::TextDim } else { Role::Key });
         let x = area.x + 3 + longest as u16;
         d.put(
             buf,
@@ -133,7 +192,7 @@ fn list(d: &Draw, chooser: &Chooser, area: Rect, buf: &mut Buffer, hits: &mut Hi
             y,
             area.right().saturating_sub(x),
             &cut(&item.doc, usize::from(area.right().saturating_sub(x)), d.glyphs.ellipsis),
-            Role::KeyDesc,
+            if item.off { Role::TextDim } else { Role::KeyDesc },
         );
         if current {
             buf.set_style(row, d.role(Role::Cursor));

@@ -5,7 +5,7 @@ use super::pieces::clean;
 use super::text::{cut, elide, width};
 use crate::action::{Ask, Finding, Preview};
 use crate::app::{HitMap, PreviewPane, Stage, blocked};
-use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, Verdict};
+use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, Verdict, VerbId};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -69,7 +69,7 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
     if let Some(why) = blocked(preview) {
         return vec![
             Line(0, format!("{SIGN_CRITICAL} refused: {why}"), Role::SeverityCritical),
-            keys("Esc closes   o other arguments   1-9 an offer"),
+            keys(&format!("Esc closes{}", ways(preview))),
         ];
     }
     let mut lines = Vec::new();
@@ -90,9 +90,23 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
             ));
             lines.push(keys("Esc closes, nothing is done   Tab the other field"));
         }
-        _ => lines.push(Line(0, "y does it   Esc closes   o other arguments   1-9 an offer".to_owned(), Role::Key)),
+        _ => lines.push(Line(0, format!("y does it   Esc closes{}", ways(preview)), Role::Key)),
     }
     lines
+}
+
+/// The keys that lead to another preview, where there is one.
+fn ways(preview: &Preview) -> String {
+    let mut keys = String::new();
+    if !preview.plan.verb.info().params.is_empty() && preview.plan.verb != VerbId::Edit {
+        keys.push_str("   o other arguments");
+    }
+    match preview.plan.offers.len() {
+        0 => {}
+        1 => keys.push_str("   1 the offer"),
+        n => keys.push_str(&format!("   1-{} an offer", n.min(9))),
+    }
+    keys
 }
 
 /// The lines of a text that fit.
@@ -147,7 +161,8 @@ fn text(d: &Draw, preview: &Preview) -> Vec<Line> {
     lines.extend(plan.notes.iter().filter(|n| n.level == Level::Info).map(|n| Line(0, n.text.clone(), Role::TextDim)));
     let fine = preview.preflight.checks.iter().filter(|c| c.finding == Finding::Fine).count();
     if fine > 0 {
-        lines.push(Line(0, format!("{fine} checks passed: permissions and dry runs"), Role::SeverityOk));
+        let s = if fine == 1 { "" } else { "s" };
+        lines.push(Line(0, format!("{fine} check{s} passed: permissions and dry runs"), Role::SeverityOk));
     }
     let undo = match plan.undo {
         UndoKind::None => Role::SeverityWarning,

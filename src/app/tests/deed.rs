@@ -35,7 +35,7 @@ fn a_write_key_opens_a_preview_and_sends_nothing() {
         b.press(&mut app, "\x1b");
     }
     b.press(&mut app, "4s");
-    assert!(matches!(&app.overlay, Some(Overlay::Prompt(p)) if p.text() == "2"), "scale proposes the number there is");
+    assert!(matches!(&app.overlay, Some(Overlay::Form(f)) if f.fields[0].text() == "2"), "scale proposes the number there is");
     let effects = b.press(&mut app, "\r");
     assert!(matches!(effects.as_slice(), [Effect::Plan(..)]), "{effects:?}");
     b.press(&mut app, "\x1b3s");
@@ -146,4 +146,147 @@ fn quitting_asks_while_a_job_runs() {
     assert!(matches!(effects.as_slice(), [Effect::Job(j, crate::model::Control::Stop(_))] if *j == id), "{effects:?}");
     let effects = b.press(&mut app, "\x03\x03\x03\x03");
     assert!(effects.contains(&Effect::Quit), "asked, and answered with the same keys: {effects:?}");
+}
+
+fn key(b: &Bench, app: &mut App, code: KeyCode) -> Vec<Effect> {
+    app.update(&b.world(), Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+#[test]
+fn an_edited_text_goes_to_the_preview_and_the_text_stays_under_it() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "4e");
+    let [Effect::Fetch(id, object)] = effects.as_slice() else { panic!("{effects:?}") };
+    let (id, uid) = (*id, object.uid.to_string());
+    assert!(key(&b, &mut app, KeyCode::F(2)).is_empty(), "nothing is here yet");
+    let live = json!({"kind": "Deployment", "metadata": {"name": "web", "uid": uid, "managedFields": []}, "spec": {"replicas": 2}});
+    app.update(&b.world(), Event::Fetched(id, Ok(live.clone())));
+    assert!(key(&b, &mut app, KeyCode::F(2)).is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, "nothing was changed");
+    // Keys are text here, also those that act elsewhere.
+    b.press(&mut app, "]ryq");
+    assert_eq!(b.here(&app), "editor");
+    assert!(key(&b, &mut app, KeyCode::F(2)).is_empty(), "no YAML any more");
+    assert!(app.notice.as_ref().unwrap().error);
+    for _ in 0..4 {
+        key(&b, &mut app, KeyCode::Delete);
+    }
+    for _ in 0..9 {
+        key(&b, &mut app, KeyCode::Down);
+    }
+    let Place::Editor(editor) = &mut app.place else { panic!() };
+    let text: Vec<&str> = editor.pages().unwrap().lines().iter().map(String::as_str).collect();
+    assert!(!text.iter().any(|l| l.contains("managedFields")), "{text:?}");
+    let edited = text.join("\n").replace("replicas: 2", "replicas: 5");
+    app.update(&b.world(), Event::Edited(id, Ok(edited)));
+    let effects = key(&b, &mut app, KeyCode::F(2));
+    let [Effect::Plan(plan, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!("{wanted:?}") };
+    assert_eq!((request.verb, request.documents.len()), (VerbId::Edit, 2));
+    assert!(request.documents[0].1.contains("\"replicas\":5") && request.documents[1].1.contains("\"replicas\":2"), "{request:?}");
+    b.press(&mut app, "\x1b");
+    assert_eq!(b.here(&app), "editor");
+    b.press(&mut app, "\x1b");
+    assert_eq!(b.here(&app), "editor", "changed: asked once");
+    let plan = *plan;
+    app.update(&b.world(), Event::Started(plan, Ok(crate::model::JobId("late".into()))));
+    assert_eq!(b.here(&app), "editor", "that preview was closed");
+    b.press(&mut app, "\x1b");
+    assert_eq!(b.here(&app), "workloads 2/ web");
+    app.update(&b.world(), Event::Fetched(id, Ok(live)));
+    assert_eq!(b.here(&app), "workloads 2/ web", "late");
+}
+
+#[test]
+fn the_editor_is_left_when_its_job_begins() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "4e");
+    let [Effect::Fetch(id, object)] = effects.as_slice() else { panic!("{effects:?}") };
+    let live = json!({"kind": "Deployment", "metadata": {"name": "web", "uid": object.uid.to_string()}, "spec": {"replicas": 2}});
+    app.update(&b.world(), Event::Fetched(*id, Ok(live)));
+    b.press(&mut app, "a: 1\r");
+    let effects = key(&b, &mut app, KeyCode::F(2));
+    let [Effect::Plan(plan, _)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    app.update(&b.world(), Event::Started(*plan, Ok(crate::model::JobId("j".into()))));
+    assert_eq!(b.here(&app), "workloads 2/ web");
+}
+
+fn acts(app: &App) -> (Vec<&str>, &str) {
+    let Some(Overlay::Choose(c)) = &app.overlay else { panic!() };
+    (c.items.iter().filter(|i| !i.off).map(|i| i.text.as_str()).collect(), c.current().map_or("", |i| i.text.as_str()))
+}
+
+#[test]
+fn acts_that_the_clusters_refuse_go_below_and_say_why() {
+    let (b, mut app) = Bench::new();
+    let effects = b.press(&mut app, "2a");
+    let [Effect::MayI(id, verbs, targets)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(verbs.contains(&VerbId::Cordon) && !verbs.contains(&VerbId::Scale) && targets.len() == 1, "{verbs:?}");
+    let (first, cursor) = (acts(&app).0.len(), acts(&app).1.to_owned());
+    app.update(&b.world(), Event::Refused(RequestId(9999), vec![(VerbId::Drain, "late".into())]));
+    assert_eq!(acts(&app).0.len(), first, "another list's answer");
+    app.update(&b.world(), Event::Refused(*id, vec![(VerbId::Cordon, "patch nodes: not permitted".into())]));
+    assert_eq!((acts(&app).0.len(), acts(&app).1), (first - 1, cursor.as_str()), "the cursor stays on its act");
+    let Some(Overlay::Choose(c)) = &mut app.overlay else { panic!() };
+    c.selected = c.items.iter().position(|i| i.text == "cordon").unwrap();
+    assert!(b.press(&mut app, "\r").is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, "cordon: no: patch nodes: not permitted");
+}
+
+#[test]
+fn an_act_of_the_list_is_for_what_the_list_was_opened_on() {
+    let (mut b, mut app) = Bench::new();
+    b.press(&mut app, "3a");
+    let Some(Overlay::Choose(c)) = &mut app.overlay else { panic!() };
+    let object = c.objects[0].clone();
+    c.selected = c.items.iter().position(|i| i.text == "evict").unwrap();
+    // It goes while the list is open, and the cursor of the table lies on another pod.
+    b.store.apply(
+        Batch {
+            cluster: object.cluster,
+            generation: Generation(1),
+            delta: Delta::Rows { kind: Kind::Pod, changes: vec![Change::Delete(object.uid)] },
+        },
+        100,
+        &mut Vec::new(),
+    );
+    assert!(b.press(&mut app, "\r").is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, format!("{} is gone", object.name));
+}
+
+#[test]
+fn the_audit_log_is_filtered_by_words_while_they_are_typed() {
+    use crate::model::{Actor, AuditEvent, AuditRecord, JobId};
+    let (b, mut app) = Bench::new();
+    assert_eq!(b.press(&mut app, "L"), [Effect::Remember(Remember::Show)]);
+    let record = |job: &str, title: &str, user: &str, reason: &str| AuditRecord {
+        at: "2026-03-01T02:45:00.000Z".into(),
+        job: JobId(job.into()),
+        event: AuditEvent::Intent {
+            actor: Box::new(Actor { user: user.into(), ..Actor::default() }),
+            clusters: vec!["prod-eu".into()],
+            confirmed: "typed".into(),
+            reason: Some(reason.into()),
+            plan_hash: "h".into(),
+            plan: Box::new(Plan::new(VerbId::Scale, &Args::default(), title)),
+            salt: "s".into(),
+            resumes: None,
+        },
+        prev: String::new(),
+    };
+    let ledger = crate::action::Ledger::of(vec![record("1", "scale pay/api", "jane", "INC-7"), record("2", "drain n1", "joe", "INC-7")]);
+    app.update(&b.world(), Event::Remembered(Remember::Show, Ok(Box::new(ledger))));
+    let shown = |app: &App| {
+        let Place::Audit(p) = &app.place else { panic!() };
+        p.shown().iter().map(|j| j.id.0.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&app), ["2", "1"], "newest first");
+    b.press(&mut app, "/inc-7 JANE");
+    assert_eq!(shown(&app), ["1"]);
+    b.press(&mut app, "\x1b");
+    assert_eq!(shown(&app), ["2", "1"], "Esc puts back what was");
+    b.press(&mut app, "/joe\r\r");
+    assert!(matches!(&app.place, Place::Audit(p) if p.open && p.shown()[p.cursor].id.0 == "2"), "the record is one of those shown");
+    b.press(&mut app, "\x1b\x1b");
+    assert_eq!(shown(&app), ["2", "1"], "back closes the record, then lifts the filter");
 }

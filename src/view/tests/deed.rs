@@ -10,7 +10,11 @@ use std::sync::Arc;
 fn previewed(f: &Fixture, app: &mut App, keys: &str, ask: Ask, facts: &[(u16, &str, Value)]) {
     let mut effects = Vec::new();
     for c in keys.chars() {
-        let code = if c == '\r' { KeyCode::Enter } else { KeyCode::Char(c) };
+        let code = match c {
+            '\r' => KeyCode::Enter,
+            '\u{8}' => KeyCode::Backspace,
+            c => KeyCode::Char(c),
+        };
         effects.extend(app.update(&f.world(), Event::Key(KeyEvent::new(code, KeyModifiers::NONE))));
     }
     let Some(Effect::Plan(id, wanted)) = effects.into_iter().find(|e| matches!(e, Effect::Plan(..))) else {
@@ -163,13 +167,20 @@ fn jobs_under_way_and_ended() {
 }
 
 #[test]
-fn arguments_are_typed_under_their_usage() {
+fn arguments_are_a_form_with_what_is_wrong_below() {
     let f = Fixture::calm();
     let mut app = f.app_on("workloads", (80, 24));
     f.keys(&mut app, "/kind:Deployment api\r");
     f.frame(&mut app, (80, 24));
     f.keys(&mut app, "s");
     insta::assert_snapshot!("arguments-80x24", dump(&f.frame(&mut app, (80, 24))));
+    f.keys(&mut app, "x\r");
+    assert!(matches!(app.overlay, Some(crate::app::Overlay::Form(_))), "it stays while something is wrong");
+    insta::assert_snapshot!("form-wrong-80x24", dump(&f.frame(&mut app, (80, 24))));
+    snap(&f, "form-drain", |f, app| {
+        f.keys(app, ":drain timeout=2m force ignore-daemonsets=false\r");
+        f.keys(app, "o");
+    });
 }
 
 #[test]
@@ -201,7 +212,7 @@ fn the_audit_log_and_one_of_its_records() {
     let outcome = crate::model::AuditEvent::Outcome { outcome: Outcome::Done, done: 0, failed: 0, left: 0, why: String::new() };
     let records = vec![record(intent), record(outcome)];
     let f = Fixture::calm();
-    for (name, keys) in [("audit", "L"), ("audit-record", "L\r")] {
+    for (name, keys) in [("audit", "L"), ("audit-record", "L\r"), ("audit-filter", "L/JANE inc-7 nothing")] {
         snap(&f, name, |f, app| {
             f.keys(app, "L");
             let ledger = crate::action::Ledger::of(records.clone());
@@ -209,4 +220,88 @@ fn the_audit_log_and_one_of_its_records() {
             f.keys(app, &keys[1..]);
         });
     }
+}
+
+#[test]
+fn acts_and_what_the_clusters_refuse() {
+    let f = Fixture::calm();
+    snap(&f, "acts", |f, app| {
+        let effects = app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('a'), KeyModifiers::NONE)));
+        let [Effect::MayI(id, ..)] = effects.as_slice() else { panic!("{effects:?}") };
+        let why = "patch nodes: not permitted: RBAC: no role of jane allows it".to_owned();
+        app.update(&f.world(), Event::Refused(*id, vec![(VerbId::Drain, why.clone()), (VerbId::Taint, why)]));
+    });
+}
+
+#[test]
+fn the_editor_its_masks_and_its_mistakes() {
+    let f = Fixture::calm();
+    snap(&f, "editor", |f, app| {
+        let effects = app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('e'), KeyModifiers::NONE)));
+        let [Effect::Fetch(id, object)] = effects.as_slice() else { panic!("{effects:?}") };
+        let mut live = node(object.cluster.0, 0);
+        live["metadata"]["uid"] = object.uid.to_string().into();
+        live["metadata"]["annotations"] = json!({"note": "wide ".repeat(60), "login": "curl -H 'Authorization: Bearer canary0123456789'"});
+        live["spec"] = json!({"podCIDR": "10.0.0.0/24", "taints": [{"key": "maintenance", "value": "数据库", "effect": "NoSchedule"}]});
+        live["status"]["conditions"] = (0..40).map(|n| json!({"type": format!("Made{n:02}"), "status": "False"})).collect();
+        app.update(&f.world(), Event::Fetched(*id, Ok(live)));
+        f.keys(app, "]");
+        app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::F(2), KeyModifiers::NONE)));
+    });
+}
+
+#[test]
+fn a_scale_in_staging_asks_for_y() {
+    let f = Fixture::calm();
+    for size in SIZES {
+        let mut app = f.app_on("workloads", size);
+        f.frame(&mut app, size);
+        f.keys(&mut app, "/cluster:staging kind:Deployment api\r");
+        f.frame(&mut app, size);
+        let path = "/apis/apps/v1/namespaces/shop/deployments/api";
+        let uid = crate::model::Uid::parse("d-2-api").to_string();
+        let live = json!({"kind": "Deployment", "metadata": {"name": "api", "namespace": "shop", "uid": uid}, "spec": {"replicas": 3}});
+        let scale = json!({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}});
+        let facts = [(2, path, live), (2, &*format!("{path}/scale"), scale)];
+        previewed(&f, &mut app, "s\u{8}7\r", Ask::Yes, &facts);
+        insta::assert_snapshot!(format!("preview-scale-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
+    }
+}
+
+#[test]
+fn the_remedy_of_a_line_is_a_preview_and_never_another_lines() {
+    let f = Fixture::burning();
+    let press = |app: &mut App| app.update(&f.world(), Event::Key(KeyEvent::new(KeyCode::Char('F'), KeyModifiers::SHIFT)));
+    let on = |what: &str| {
+        let mut app = f.app_on("cockpit", (80, 24));
+        f.frame(&mut app, (80, 24));
+        let at = app.cockpit.lines.iter().position(|l| l.findings.iter().any(|id| f.engine.finding(*id).is_some_and(|x| x.rule.id == what)));
+        for _ in 0..at.unwrap_or_else(|| panic!("no {what}")) {
+            f.keys(&mut app, "j");
+        }
+        f.frame(&mut app, (80, 24));
+        app.shown.frame = 1;
+        app
+    };
+    let mut app = on("node-not-ready");
+    let effects = press(&mut app);
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!() };
+    assert_eq!((request.verb, request.targets[0].name.as_str()), (VerbId::Cordon, "node-002"));
+    let mut app = on("hpa-at-max");
+    let effects = press(&mut app);
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!() };
+    assert_eq!((request.verb, request.args.get("max")), (VerbId::HpaSet, Some("61")));
+    let mut app = on("pdb-blocks-drain");
+    let effects = press(&mut app);
+    assert!(matches!(effects.as_slice(), [Effect::Fetch(..)]) && matches!(app.place, Place::Editor(_)), "{effects:?}");
+    let mut app = on("cluster-unreachable");
+    assert!(press(&mut app).is_empty());
+    assert!(app.notice.as_ref().unwrap().text.starts_with("by hand: "), "{:?}", app.notice);
+    // Another line has come to where the cursor is since the last frame.
+    let mut app = on("node-not-ready");
+    app.shown.highlighted.as_mut().unwrap().name = "gone".into();
+    assert!(press(&mut app).is_empty());
+    assert_eq!(app.notice.as_ref().unwrap().text, "what was highlighted burns no more");
 }

@@ -1,0 +1,225 @@
+//! A verb's parameters as a form: one line each, made from the catalogue. Enter goes to the preview, never further.
+
+use super::{App, Effect, Overlay, World};
+use crate::action::{Request, Wanted};
+use crate::model::verb::{Param, ParamKind};
+use crate::model::{Args, Object, Target, Uid, VerbId};
+use crossterm::event::{KeyCode, KeyEvent};
+use tui_textarea::{CursorMove, TextArea};
+
+/// One line of the form.
+pub struct Field {
+    pub param: &'static Param,
+    area: TextArea<'static>,
+}
+
+/// The parameters of a verb, being filled in.
+pub struct Form {
+    pub verb: VerbId,
+    pub targets: Vec<Target>,
+    pub fields: Vec<Field>,
+    /// The field that is typed into.
+    pub at: usize,
+    /// What is wrong: the field and why. None of a field: something is missing.
+    pub error: Option<(Option<usize>, String)>,
+}
+
+fn area(text: &str) -> TextArea<'static> {
+    let mut area = TextArea::new(vec![text.to_owned()]);
+    area.move_cursor(CursorMove::End);
+    area
+}
+
+impl Field {
+    pub fn text(&self) -> &str {
+        self.area.lines().first().map_or("", String::as_str)
+    }
+
+    /// The cursor, in characters from the start.
+    pub fn cursor(&self) -> usize {
+        self.area.cursor().1
+    }
+
+    /// The values that the text says.
+    fn values(&self) -> Vec<String> {
+        match (self.text().trim(), self.param.kind) {
+            ("", _) => Vec::new(),
+            (text, ParamKind::Pairs) => crate::model::verb::split(text),
+            (text, _) => vec![text.to_owned()],
+        }
+    }
+
+    /// The words that Space goes through; nothing is one of them.
+    fn words(&self) -> Option<Vec<&'static str>> {
+        match self.param.kind {
+            ParamKind::Flag => Some(vec!["", "true"]),
+            ParamKind::OneOf(words) => Some(std::iter::once("").chain(words.iter().copied()).collect()),
+            _ => None,
+        }
+    }
+}
+
+impl Form {
+    /// The form of a verb with what is known already. What is proposed stands where nothing is.
+    pub fn new(verb: VerbId, targets: Vec<Target>, args: &Args, proposals: &[(&str, String)]) -> Self {
+        let field = |param: &'static Param| {
+            let given: Vec<String> = args.all(param.name).map(|v| if v.contains(' ') { format!("\"{v}\"") } else { v.to_owned() }).collect();
+            let proposed = || proposals.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
+            Field { param, area: area(&if args.is_empty() { proposed() } else { given.join(" ") }) }
+        };
+        // A file is read by the command line.
+        let fields: Vec<Field> = verb.info().params.iter().filter(|p| p.kind != ParamKind::File).map(field).collect();
+        let mut form = Self { verb, targets, fields, at: 0, error: None };
+        form.look();
+        form
+    }
+
+    /// The arguments as they stand.
+    fn args(&self) -> Result<Args, (Option<usize>, String)> {
+        let (info, mut args) = (self.verb.info(), Args::default());
+        for (n, field) in self.fields.iter().enumerate() {
+            for value in field.values() {
+                args.set(info, field.param.name, &value).map_err(|e| (Some(n), e.message))?;
+            }
+        }
+        args.complete(info).map_err(|e| (None, e.message))?;
+        Ok(args)
+    }
+
+    fn look(&mut self) {
+        self.error = self.args().err();
+    }
+
+    pub(super) fn step(&mut self, by: isize) {
+        let n = isize::try_from(self.fields.len()).unwrap_or(1).max(1);
+        let at = isize::try_from(self.at).unwrap_or(0) + by.clamp(-1, 1);
+        self.at = at.rem_euclid(n).unsigned_abs();
+    }
+
+    /// A key that is text. Space goes through the words where there are no others.
+    pub(super) fn key(&mut self, key: KeyEvent) {
+        let Some(field) = self.fields.get_mut(self.at) else { return };
+        match (key.code, field.words()) {
+            (KeyCode::Char(' '), Some(words)) => {
+                let here = words.iter().position(|w| *w == field.text().trim()).map_or(0, |n| n + 1);
+                field.area = area(words[here % words.len()]);
+            }
+            (KeyCode::Char(_), Some(_)) if field.param.kind == ParamKind::Flag => {}
+            _ => drop(field.area.input(key)),
+        }
+        self.look();
+    }
+
+    pub(super) fn paste(&mut self, text: &str) {
+        if let Some(field) = self.fields.get_mut(self.at) {
+            field.area.insert_str(text.replace(['\n', '\r'], " ").trim());
+        }
+        self.look();
+    }
+}
+
+impl App {
+    /// Opens the form of a verb.
+    pub(super) fn open_form(&mut self, world: &World, verb: VerbId, targets: Vec<Target>, args: &Args) {
+        let proposals = propose(world, verb, &targets);
+        self.overlay = Some(Overlay::Form(Box::new(Form::new(verb, targets, args, &proposals))));
+    }
+
+    /// The form was filled in. Where something is wrong it stays, on the field that is.
+    pub(super) fn fill_in(&mut self, mut form: Box<Form>) -> Vec<Effect> {
+        match form.args() {
+            Ok(args) => self.wish(Wanted::Act(Request { verb: form.verb, targets: form.targets, args, documents: Vec::new() })),
+            Err((field, why)) => {
+                form.at = field.or_else(|| form.fields.iter().position(|f| f.param.required && f.values().is_empty())).unwrap_or(form.at);
+                form.error = Some((field, why));
+                self.overlay = Some(Overlay::Form(form));
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Verbs that say nothing without an argument, though none of theirs is a must.
+pub(super) fn silent(verb: VerbId) -> bool {
+    matches!(verb, VerbId::HpaSet | VerbId::Resize)
+}
+
+/// What is proposed where arguments are missing.
+pub(super) fn propose(world: &World, verb: VerbId, targets: &[Target]) -> Vec<(&'static str, String)> {
+    let [one] = targets else { return Vec::new() };
+    let row = one.resource.known().zip(one.uid.as_deref()).and_then(|(kind, uid)| world.store.find(one.cluster, kind, Uid::parse(uid)));
+    let Some((_, object)) = row else { return Vec::new() };
+    let containers = match object {
+        Object::Workload(w) => &*w.shape.containers,
+        Object::Pod(p) => &*p.shape.containers,
+        _ => &[],
+    };
+    match (verb, object) {
+        (VerbId::Scale, Object::Workload(w)) => w.desired.map(|n| ("replicas", n.to_string())).into_iter().collect(),
+        (VerbId::HpaSet, Object::Hpa(h)) => {
+            vec![("min", h.min.to_string()), ("max", if h.at_max() { h.max + h.max / 2 + 1 } else { h.max }.to_string())]
+        }
+        // Those that stay as they are change nothing.
+        (VerbId::SetImage, _) => {
+            let all: Vec<String> = containers.iter().map(|c| format!("{}={}", c.name, c.image)).collect();
+            if all.is_empty() { Vec::new() } else { vec![("image", all.join(" "))] }
+        }
+        (VerbId::Resize, _) => containers.first().map(|c| ("container", c.name.to_string())).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ClusterId, Kind};
+    use crossterm::event::KeyModifiers;
+
+    fn form(verb: VerbId, kind: Kind, text: &str) -> Form {
+        let target = Target { cluster: ClusterId(0), resource: kind.into(), namespace: "pay".into(), name: "x".into(), uid: None };
+        let args = if text.is_empty() { Args::default() } else { Args::parse(verb.info(), text).unwrap() };
+        Form::new(verb, vec![target], &args, &[("replicas", "3".into()), ("min", "2".into())])
+    }
+
+    fn press(form: &mut Form, text: &str) {
+        text.chars().for_each(|c| form.key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)));
+    }
+
+    #[test]
+    fn a_form_has_a_line_for_each_parameter_and_says_what_is_wrong_while_typing() {
+        let mut f = form(VerbId::Scale, Kind::Deployment, "");
+        assert_eq!((f.fields[0].text(), &f.error), ("3", &None));
+        press(&mut f, "x");
+        assert_eq!(f.error, Some((Some(0), "replicas: `3x` is not a number of replicas: write 5, +2, -1 or 150%".into())));
+        f.key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE));
+        f.step(1);
+        press(&mut f, "4");
+        assert_eq!(f.args().unwrap().to_string(), "current-replicas=4 replicas=3");
+        f.step(1);
+        assert_eq!(f.at, 0, "round the end");
+    }
+
+    #[test]
+    fn space_goes_through_the_words_and_every_verb_has_a_form() {
+        let mut f = form(VerbId::Drain, Kind::Node, "");
+        press(&mut f, " x");
+        f.step(1);
+        f.step(1);
+        press(&mut f, "  ");
+        assert_eq!(f.args().unwrap().to_string(), "delete-emptydir-data=true ignore-daemonsets=false");
+        press(&mut f, " ");
+        assert_eq!(f.args().unwrap().to_string(), "delete-emptydir-data=true");
+        for verb in crate::model::VERBS.iter().filter(|v| !v.params.is_empty()) {
+            let f = form(verb.id, Kind::Pod, "");
+            assert_eq!(f.fields.len(), verb.params.iter().filter(|p| p.kind != ParamKind::File).count(), "{}", verb.name);
+        }
+    }
+
+    #[test]
+    fn what_was_given_comes_back_as_it_was() {
+        for text in ["FIRST=1 SECOND=\"two words\" container=app", "A=b"] {
+            let args = Args::parse(VerbId::SetEnv.info(), text).unwrap();
+            assert_eq!(form(VerbId::SetEnv, Kind::Deployment, text).args().unwrap(), args);
+        }
+    }
+}
