@@ -27,10 +27,16 @@ impl Bridge {
 
     /// The cockpit on the workloads, the Deployment `session` highlighted.
     fn open(&self, tier: &str) -> Term {
-        std::fs::write(self.room.path("qd.toml"), format!("[clusters.prod-eu]\ntier = \"{tier}\"\n")).unwrap();
+        self.open_with(tier, "")
+    }
+
+    fn open_with(&self, tier: &str, more: &str) -> Term {
+        std::fs::write(self.room.path("qd.toml"), format!("[clusters.prod-eu]\ntier = \"{tier}\"\n{more}")).unwrap();
         let config = self.room.path("qd.toml");
         let args = ["--config", config.to_str().unwrap(), "--screen", "workloads"];
-        let mut term = Term::open(&args, self.room.env(&self.running.kubeconfig), 80, 24);
+        let mut env = self.room.env(&self.running.kubeconfig);
+        env.push(("EDITOR", self.room.path("editor.sh")));
+        let mut term = Term::open(&args, env, 80, 24);
         term.line(20, &["session", "3/3"]);
         term.keys("/name:session kind:Deployment\r");
         term.wait("one row", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 1─")).then_some(()));
@@ -140,6 +146,55 @@ fn quitting_asks_and_a_lost_terminal_stops_the_job_safely() {
     term.line(5, &["y does it"]);
     term.keys("y");
     term.line(20, &["done", "resume: scale"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+}
+
+#[test]
+fn an_object_is_edited_and_changes_only_after_its_preview() {
+    let bridge = Bridge::new();
+    // What EDITOR does to the text; its standard output has to be the terminal.
+    let script = "#!/bin/sh\ntest -t 1 || exit 3\nsed -i 's/^  replicas: 3/  replicas: 6/' \"$1\"\n";
+    let path = bridge.room.path("editor.sh");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut term = bridge.open("staging");
+    term.keys("e");
+    term.line(10, &["kind: Deployment"]);
+    // Keys are text here: nothing is restarted, nothing is deleted.
+    term.keys("]r");
+    term.line(5, &["]r"]);
+    term.keys("\x0f");
+    term.line(5, &["no YAML"]);
+    term.keys("\x15\x15");
+    term.keys("\x07");
+    term.line(10, &["EDIT", "changed"]);
+    term.keys("\x0f");
+    term.line(10, &["edit deployment auth/session", "PREVIEW"]);
+    term.line(5, &["spec.replicas: 3 -> 6"]);
+    assert!(bridge.jobs().is_empty() && bridge.replicas() == 3, "a preview sends nothing");
+    term.keys("\x1b");
+    term.line(5, &["EDIT", "changed"]);
+    term.keys("\x1b");
+    term.line(5, &["throws the changes away"]);
+    term.keys("\x0f");
+    term.line(10, &["PREVIEW"]);
+    term.line(5, &["y does it"]);
+    term.keys("y");
+    term.line(10, &["session", "6/6"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.replicas(), 6);
+}
+
+#[test]
+fn the_list_of_acts_says_what_the_tier_denies() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open_with("staging", "[tiers.staging]\ndeny = [\"delete deployment/*\"]\n");
+    term.keys("a");
+    term.line(10, &["delete", "no: tier staging denies"]);
+    term.line(5, &["scale", "Change a workload's replicas"]);
+    term.keys("\x1b");
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
 }
