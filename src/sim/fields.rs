@@ -150,7 +150,7 @@ fn paths(tree: &Value, path: &Path, set: &mut Set) {
         if part == "." {
             set.insert(path.clone());
         } else {
-            paths(inner, &[path.as_slice(), &[part.clone()]].concat(), set);
+            paths(inner, &[path.as_slice(), std::slice::from_ref(part)].concat(), set);
         }
     }
 }
@@ -343,7 +343,7 @@ fn remove(value: &mut Value, path: &[String]) {
     }
     let Value::Array(items) = value else { return };
     let is = |item: &Value| match part.strip_prefix("v:") {
-        Some(text) => item.to_string() == text,
+        Some(text) => serde_json::from_str::<Value>(text).is_ok_and(|v| v == *item),
         None => {
             let keys: Value = serde_json::from_str(part.trim_start_matches("k:")).unwrap_or(Value::Null);
             keys.as_object().is_some_and(|keys| {

@@ -277,6 +277,19 @@ pub fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// The same whatever order fields came in, and whether they are missing or null.
+fn ordered(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut fields: Vec<_> = map.iter().filter(|(_, v)| !v.is_null()).collect();
+            fields.sort_by_key(|(k, _)| k.as_str());
+            Value::Object(fields.into_iter().map(|(k, v)| (k.clone(), ordered(v))).collect())
+        }
+        Value::Array(all) => Value::Array(all.iter().map(ordered).collect()),
+        other => other.clone(),
+    }
+}
+
 /// The letters by which templates are told apart.
 pub fn template_hash(template: &Value) -> String {
     let mut template = template.clone();
@@ -285,7 +298,7 @@ pub fn template_hash(template: &Value) -> String {
         labels.remove("controller-revision-hash");
     }
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut hash = fnv(&template.to_string());
+    let mut hash = fnv(&ordered(&template).to_string());
     (0..10)
         .map(|_| {
             let letter = ALPHABET[usize::try_from(hash % 27).unwrap_or(0)];

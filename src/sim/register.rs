@@ -163,7 +163,7 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
         );
     }
     if (group, version) == ("autoscaling", "v1") {
-        resources.push(json!({"name": "horizontalpodautoscalers", "singularName": "horizontalpodautoscaler", "namespaced": true, "kind": "HorizontalPodAutoscaler", "verbs": ["create", "get", "patch", "update"], "shortNames": ["hpa"]}));
+        resources.push(json!({"name": "horizontalpodautoscalers", "singularName": "horizontalpodautoscaler", "namespaced": true, "kind": "HorizontalPodAutoscaler", "verbs": ["create", "get", "update"], "shortNames": ["hpa"]}));
     }
     let gv = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     (!resources.is_empty()).then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": gv, "resources": resources}))

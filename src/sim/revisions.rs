@@ -39,7 +39,7 @@ pub fn keep(s: &mut State, object: &Obj, kind: &'static str, set: &Value, used: 
         }
     }
     let limit = usize::try_from(set["spec"]["revisionHistoryLimit"].as_i64().unwrap_or(10)).unwrap_or(0);
-    let old: Vec<Key> = all.into_iter().map(|(_, k)| k).filter(|k| *k != key && !used.iter().any(|u| *u == k.1)).collect();
+    let old: Vec<Key> = all.into_iter().map(|(_, k)| k).filter(|k| *k != key && !used.contains(&k.1)).collect();
     let beyond = old.len().saturating_sub(limit);
     for gone in old.into_iter().take(beyond) {
         s.remove(REVISIONS, &gone);

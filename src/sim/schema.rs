@@ -204,14 +204,16 @@ fn message(kind: &str, mut rest: &[u8], map: &mut Map<String, Value>) -> Result<
     Ok(())
 }
 
+/// Numbers and texts of a small message, by tag.
+type Parts<'a> = (HashMap<u64, i64>, HashMap<u64, &'a [u8]>);
+
 fn one(f: &Field, value: Wire<'_>) -> Result<Value, String> {
     let bytes = match value {
         Wire::Number(n) if f.kind == "b" => return Ok(json!(n != 0)),
         Wire::Number(n) => return Ok(json!(n.cast_signed())),
         Wire::Bytes(bytes) => bytes,
     };
-    // The few numbers and texts that these small messages hold, by tag.
-    let parts = || -> Result<(HashMap<u64, i64>, HashMap<u64, &[u8]>), String> {
+    let parts = || -> Result<Parts<'_>, String> {
         let (mut rest, mut numbers, mut texts) = (bytes, HashMap::new(), HashMap::new());
         while !rest.is_empty() {
             match wire(&mut rest)? {

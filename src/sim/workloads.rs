@@ -71,6 +71,17 @@ pub fn deployment(s: &mut State, key: &Key) {
             sets[place] = (made.clone(), made.value());
         }
     }
+    if !paused {
+        // Who made the change and why stands on the set too: the history is read there.
+        let notes = d["metadata"]["annotations"].as_object().into_iter().flatten();
+        let notes: Vec<_> = notes.filter(|(k, _)| !k.starts_with("deployment.kubernetes.io/") && !k.contains("last-applied")).collect();
+        let made = s.edit(REPLICASETS, &sets[place].0.key.clone(), |r| {
+            notes.iter().for_each(|(k, v)| r["metadata"]["annotations"][k.as_str()] = (*v).clone());
+        });
+        if let Some(made) = made {
+            sets[place] = (made.clone(), made.value());
+        }
+    }
     let replicas = |v: &Value| v["spec"]["replicas"].as_i64().unwrap_or(0);
     let pods: Vec<Vec<Arc<Obj>>> = sets.iter().map(|(o, _)| living(s, &o.uid)).collect();
     let available: i64 = pods.iter().map(|p| ready(p)).sum();
