@@ -1,11 +1,12 @@
 //! One request: who asks, whether they may, what it is, and who answers it.
 
+use super::fault::Trouble;
 use super::list::list;
-use super::logs;
-use super::query::{Place, Query, place};
+use super::{evict, logs, review, schema};
+use super::query::{self, Place, Query, place};
 use super::register::{self, REGISTER};
 use super::reply::{Accept, Encoding, Refusal, Reply, json_reply, truncated, whole};
-use super::serve::Cluster;
+use super::serve::{Cluster, Written};
 use super::store::Obj;
 use super::table;
 use super::watch::watch;
@@ -16,42 +17,55 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Larger bodies are refused, as the API server does.
 const BODY: usize = 3 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub enum Role {
     Admin,
     Viewer,
 }
 
 impl Role {
-    fn user(self) -> &'static str {
+    pub fn user(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Viewer => "viewer",
         }
     }
-    fn may(self, verb: &str, resource: &str) -> bool {
-        self == Self::Admin || (matches!(verb, "get" | "list" | "watch") && !matches!(resource, "nodes" | "secrets"))
+    /// `resource`: `deployments`, `deployments/scale`.
+    pub fn may(self, verb: &str, resource: &str) -> bool {
+        let plural = resource.split('/').next().unwrap_or("");
+        self == Self::Admin || (matches!(verb, "get" | "list" | "watch") && !matches!(plural, "nodes" | "secrets"))
     }
 }
 
 /// Answers a request.
-pub async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> Reply {
+///
+/// # Errors
+/// The connection is to end without an answer.
+pub async fn handle(cluster: Arc<Cluster>, request: Request<Incoming>) -> std::io::Result<Reply> {
     let faults = cluster.switch.now();
     if faults.slow > 0 {
         tokio::time::sleep(Duration::from_millis(faults.slow)).await;
     }
     let accept = Accept::of(request.headers());
-    let reply = answer(&cluster, request, accept).await.unwrap_or_else(|refusal| refusal.reply(accept.encoding));
-    match faults.truncated {
+    let audit_id = request.headers().get("audit-id").cloned();
+    let mut reply = match answer(&cluster, request, accept).await {
+        Ok(reply) => reply,
+        Err(refusal) if refusal.code == 0 => return Err(std::io::Error::other("the simulated server cuts the connection")),
+        Err(refusal) => refusal.reply(accept.encoding),
+    };
+    if let Some(id) = audit_id {
+        reply.headers_mut().insert("audit-id", id);
+    }
+    Ok(match faults.truncated {
         Some(bytes) => truncated(reply, bytes),
         None => reply,
-    }
+    })
 }
 
 async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
@@ -62,7 +76,7 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
         Some(t) if t == cluster.viewer => Role::Viewer,
         _ => return Err(Refusal::new(401, "Unauthorized", "Unauthorized")),
     };
-    if faults.unauthorized {
+    if faults.unauthorized || cluster.switch.expired() {
         return Err(Refusal::new(401, "Unauthorized", "Unauthorized"));
     }
     if let Some(after) = faults.too_many {
@@ -71,12 +85,18 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
         refusal.retry = Some(after);
         return Err(refusal);
     }
+    if let Some(after) = faults.throttled {
+        let text = "Too many requests, please try again later.";
+        return Err(Refusal { retry: Some(after), throttled: true, ..Refusal::new(429, "TooManyRequests", text) });
+    }
     if faults.broken {
         return Err(Refusal::new(500, "InternalError", "Internal error occurred: etcdserver: leader changed"));
     }
     let path = request.uri().path().to_owned();
-    let query = Query::parse(request.uri().query().unwrap_or(""));
-    let Some(place) = place(&path) else { return other(role, &path, request, accept).await };
+    let mut query = Query::parse(request.uri().query().unwrap_or(""));
+    let agent = request.headers().get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
+    query.manager = query.get("fieldManager").unwrap_or_else(|| agent.split('/').next().unwrap_or("unknown")).to_owned();
+    let Some(place) = place(&path) else { return other(cluster, role, &path, request, accept).await };
     let method = request.method().clone();
     let resource = &REGISTER[place.res];
     let watching = query.flag("watch") && method == Method::GET && place.sub.is_none();
@@ -91,8 +111,10 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
         (&Method::DELETE, Some(_)) => "delete",
         _ => return Err(Refusal::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")),
     };
-    if !role.may(verb, resource.plural) || faults.forbidden.iter().any(|f| f == resource.plural) {
-        return Err(forbidden(role, verb, &place));
+    let whole = place.sub.as_ref().map_or_else(|| resource.plural.to_owned(), |sub| format!("{}/{sub}", resource.plural));
+    let denied = faults.denied.iter().any(|(v, r)| v == verb && *r == whole);
+    if denied || !role.may(verb, resource.plural) || faults.forbidden.iter().any(|f| f == resource.plural) {
+        return Err(forbidden(role, verb, &whole, &place));
     }
     match verb {
         "watch" => watch(cluster, &place, &query, accept),
@@ -102,15 +124,14 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
     }
 }
 
-fn forbidden(role: Role, verb: &str, place: &Place) -> Refusal {
+fn forbidden(role: Role, verb: &str, resource: &str, place: &Place) -> Refusal {
     let r = &REGISTER[place.res];
     let name = place.name.as_deref().map(|n| format!(" \"{n}\"")).unwrap_or_default();
     let scope = place.namespace.as_deref().map_or_else(|| "at the cluster scope".to_owned(), |n| format!("in the namespace \"{n}\""));
     let text = format!(
-        "{}{name} is forbidden: User \"{}\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}",
+        "{}{name} is forbidden: User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{}\" {scope}",
         r.qualified(),
         role.user(),
-        r.plural,
         r.group
     );
     Refusal {
@@ -134,6 +155,11 @@ fn get(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accept) -> 
     if place.sub.as_deref() == Some("scale") {
         return Ok(json_reply(200, &write::scale_of(&object)));
     }
+    if place.old {
+        let mut value = object.value();
+        query::to_v1(&mut value);
+        return Ok(json_reply(200, &value));
+    }
     Ok(one(200, place.res, &object, query, accept))
 }
 
@@ -153,18 +179,34 @@ fn one(code: u16, res: usize, object: &Arc<Obj>, query: &Query, accept: Accept) 
     }
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let body = Limited::new(request.into_body(), BODY).collect().await;
     body.map(|b| b.to_bytes()).map_err(|_| Refusal::new(413, "RequestEntityTooLarge", "limit is 3145728"))
 }
 
-/// JSON, or YAML where it is none.
-fn read(bytes: &[u8]) -> Result<Value, Refusal> {
+/// JSON, YAML where it is none, or protobuf.
+pub fn read(bytes: Bytes) -> Result<Value, Refusal> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes)
-        .or_else(|e| serde_saphyr::from_slice(bytes).map_err(|_| Refusal::bad(format!("the body is neither JSON nor YAML: {e}"))))
+    if bytes.starts_with(&frame::MAGIC) {
+        let unknown = frame::open(bytes).map_err(|e| Refusal::bad(e.to_string()))?;
+        let meta = unknown.type_meta.unwrap_or_default();
+        let mut value = schema::decode(&meta.kind, &unknown.raw).map_err(Refusal::bad)?;
+        (value["apiVersion"], value["kind"]) = (meta.api_version.into(), meta.kind.into());
+        return Ok(value);
+    }
+    serde_json::from_slice(&bytes)
+        .or_else(|e| serde_saphyr::from_slice(&bytes).map_err(|_| Refusal::bad(format!("the body is neither JSON nor YAML: {e}"))))
+}
+
+/// Whether nothing is to be stored. The body of a DELETE hides its query.
+fn dry(method: &Method, query: &Query, sent: &Value) -> Result<bool, Refusal> {
+    let all = |v: &Value| v.as_array().is_some_and(|d| d.iter().any(|d| d == "All"));
+    if let Some(other) = query.get("dryRun").filter(|d| *d != "All") {
+        return Err(Refusal::new(422, "Invalid", format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")));
+    }
+    Ok(if *method == Method::DELETE && sent.is_object() { all(&sent["dryRun"]) } else { query.dry_run() || all(&sent["deleteOptions"]["dryRun"]) })
 }
 
 async fn change(
@@ -176,46 +218,84 @@ async fn change(
     accept: Accept,
 ) -> Result<Reply, Refusal> {
     let content = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json").to_owned();
-    if content.starts_with(MEDIA_TYPE) {
-        return Err(Refusal::new(
-            415,
-            "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
-        ));
+    let audit_id = request.headers().get("audit-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let path = request.uri().path().to_owned();
+    let mut sent = read(body(request).await?)?;
+    if place.old && matches!(*method, Method::POST | Method::PUT) {
+        query::from_v1(&mut sent);
     }
-    let bytes = body(request).await?;
-    let sent = read(&bytes)?;
+    let dry_run = dry(method, query, &sent)?;
+    cluster.tell(&Written { method: method.to_string(), path, dry_run, audit_id });
     if place.sub.as_deref().is_some_and(|s| !REGISTER[place.res].subresources.contains(&s)) {
         return Err(Refusal::new(404, "NotFound", "the server could not find the requested resource"));
     }
-    let (code, value) = match *method {
+    let trouble = if dry_run { Trouble::None } else { cluster.switch.trouble() };
+    match &trouble {
+        Trouble::Conflict => return Err(Refusal::conflict(&REGISTER[place.res], place.name.as_deref().unwrap_or(""))),
+        Trouble::Broken => return Err(Refusal::new(500, "InternalError", "Internal error occurred: etcdserver: leader changed")),
+        Trouble::Webhook(words) => return Err(Refusal::new(429, "TooManyRequests", words.clone())),
+        Trouble::Stalled => {
+            let mut healed = cluster.switch.subscribe();
+            // Whoever heals it may be gone with the fleet.
+            let _ = healed.changed().await;
+            return Err(Refusal::cut());
+        }
+        Trouble::None | Trouble::Cut | Trouble::Late => {}
+    }
+    let done = carry_out(cluster, place, query, method, &content, sent);
+    match trouble {
+        Trouble::Cut => return Err(Refusal::cut()),
+        Trouble::Late => return Err(Refusal::new(504, "Timeout", "Timeout: request did not complete within the allotted timeout")),
+        _ => {}
+    }
+    let (code, mut value) = done?;
+    if place.old {
+        query::to_v1(&mut value);
+    }
+    let mut reply = json_reply(code, &value);
+    if accept.encoding == Encoding::Table && place.sub.is_none() && !place.old && *method != Method::DELETE {
+        let text = |field: &str| value["metadata"][field].as_str().unwrap_or("").to_owned();
+        let found = cluster.read().get(place.res, &text("namespace"), &text("name")).cloned();
+        if let Some(object) = found.filter(|_| !dry_run) {
+            reply = one(code, place.res, &object, query, accept);
+        }
+    }
+    let warnings = std::mem::take(&mut *query.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+    for text in warnings.into_iter().chain(cluster.switch.warning()) {
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = format!("299 - \"{quoted}\"").parse() {
+            reply.headers_mut().append(header::WARNING, value);
+        }
+    }
+    Ok(reply)
+}
+
+fn carry_out(
+    cluster: &Arc<Cluster>,
+    place: &Place,
+    query: &Query,
+    method: &Method,
+    content: &str,
+    sent: Value,
+) -> Result<(u16, Value), Refusal> {
+    Ok(match *method {
         Method::POST => match place.sub.as_deref() {
-            Some("eviction") => (201, cluster.change(|s| write::evict(s, place, query, &sent))?),
+            Some("eviction") => (201, cluster.change(|s| evict::evict(s, place, query, &sent))?),
             None if place.name.is_none() => (201, cluster.change(|s| write::create(s, place, query, sent))?),
             _ => return Err(Refusal::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")),
         },
         Method::PUT => (200, cluster.change(|s| write::update(s, place, query, sent))?),
         Method::PATCH => {
-            let kind = PatchKind::of(&content)
+            let kind = PatchKind::of(content)
                 .ok_or_else(|| Refusal::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format"))?;
-            (200, cluster.change(|s| write::patched(s, place, query, kind, &sent))?)
+            cluster.change(|s| write::patched(s, place, query, kind, &sent))?
         }
         _ => cluster.change(|s| write::delete(s, place, query, &sent))?,
-    };
-    if accept.encoding == Encoding::Table && place.sub.is_none() && *method != Method::DELETE {
-        let found = cluster
-            .read()
-            .get(place.res, value["metadata"]["namespace"].as_str().unwrap_or(""), value["metadata"]["name"].as_str().unwrap_or(""))
-            .cloned();
-        if let Some(object) = found.filter(|_| !query.dry_run()) {
-            return Ok(one(code, place.res, &object, query, accept));
-        }
-    }
-    Ok(json_reply(code, &value))
+    })
 }
 
 /// What is no resource: versions, health, discovery, reviews.
-async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
+async fn other(cluster: &Cluster, role: Role, path: &str, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
     let missing = || Refusal::new(404, "NotFound", "the server could not find the requested resource");
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let aggregated = |core: bool| {
@@ -223,12 +303,11 @@ async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accep
     };
     if request.method() == Method::POST {
         let kind = (parts.first() == Some(&"apis")).then(|| parts.last().copied()).flatten().unwrap_or("").to_owned();
-        if !REVIEWS.contains(&kind.as_str()) {
+        if !review::KINDS.contains(&kind.as_str()) {
             return Err(missing());
         }
-        let bytes = body(request).await?;
-        let review = if bytes.starts_with(&frame::MAGIC) { access_review(bytes)? } else { read(&bytes)? };
-        return Ok(json_reply(201, &reviewed(role, &kind, review)));
+        let asked = read(body(request).await?)?;
+        return Ok(json_reply(201, &review::reviewed(role, &cluster.switch.now(), &kind, asked)));
     }
     let doc = match parts.as_slice() {
         ["version"] => {
@@ -249,72 +328,4 @@ async fn other(role: Role, path: &str, request: Request<Incoming>, accept: Accep
         _ => return Err(missing()),
     };
     Ok(json_reply(200, &doc))
-}
-
-const REVIEWS: [&str; 3] = ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"];
-
-/// SelfSubjectAccessReview as kubectl sends it: protobuf.
-#[derive(Clone, PartialEq, prost::Message)]
-struct AccessReview {
-    #[prost(message, optional, tag = "2")]
-    spec: Option<AccessSpec>,
-}
-#[derive(Clone, PartialEq, prost::Message)]
-struct AccessSpec {
-    #[prost(message, optional, tag = "1")]
-    resource: Option<AccessAsk>,
-    #[prost(message, optional, tag = "2")]
-    path: Option<PathAsk>,
-}
-#[derive(Clone, PartialEq, prost::Message)]
-struct AccessAsk {
-    #[prost(string, tag = "2")]
-    verb: String,
-    #[prost(string, tag = "5")]
-    resource: String,
-}
-#[derive(Clone, PartialEq, prost::Message)]
-struct PathAsk {
-    #[prost(string, tag = "2")]
-    verb: String,
-}
-
-fn access_review(bytes: Bytes) -> Result<Value, Refusal> {
-    use prost::Message as _;
-    let broken = |e: &dyn std::fmt::Display| Refusal::bad(e.to_string());
-    let unknown = frame::open(bytes).map_err(|e| broken(&e))?;
-    let kind = unknown.type_meta.unwrap_or_default().kind;
-    let spec = AccessReview::decode(unknown.raw).map_err(|e| broken(&e))?.spec.unwrap_or_default();
-    let resource = spec.resource.map(|r| json!({"verb": r.verb, "resource": r.resource}));
-    let path = spec.path.map(|p| json!({"verb": p.verb}));
-    Ok(
-        json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": {"resourceAttributes": resource, "nonResourceAttributes": path}}),
-    )
-}
-
-fn reviewed(role: Role, plural: &str, mut review: Value) -> Value {
-    match plural {
-        "selfsubjectaccessreviews" => {
-            let ask = &review["spec"]["resourceAttributes"];
-            let (verb, resource) = (ask["verb"].as_str().unwrap_or("*").to_owned(), ask["resource"].as_str().unwrap_or("*").to_owned());
-            let path = &review["spec"]["nonResourceAttributes"];
-            let allowed = if path.is_object() { role == Role::Admin || path["verb"] == "get" } else { role.may(&verb, &resource) };
-            review["status"] = json!({"allowed": allowed, "reason": if allowed { "RBAC: allowed by the simulated fleet" } else { "" }});
-        }
-        "selfsubjectrulesreviews" => {
-            let rules = match role {
-                Role::Admin => json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]),
-                Role::Viewer => REGISTER
-                    .iter()
-                    .filter(|r| role.may("list", r.plural))
-                    .map(|r| json!({"verbs": ["get", "list", "watch"], "apiGroups": [r.group], "resources": [r.plural]}))
-                    .collect(),
-            };
-            review["status"] =
-                json!({"resourceRules": rules, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}], "incomplete": false});
-        }
-        _ => review["status"] = json!({"userInfo": {"username": role.user(), "groups": ["system:authenticated"]}}),
-    }
-    review["metadata"] = json!({"creationTimestamp": null});
-    review
 }

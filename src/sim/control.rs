@@ -5,10 +5,10 @@
 
 use super::make::{self, End};
 use super::register::{
-    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, STATEFULSETS,
+    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, SCALED_OBJECTS, STATEFULSETS,
 };
-use super::store::{Key, Obj, State, rfc3339, selector_of};
-use super::workloads;
+use super::store::{Key, Obj, State, rfc3339};
+use super::{budgets, scaler, taints, workloads};
 use crate::model::{Selector, Str, quantity};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -24,6 +24,10 @@ pub enum Action {
     Crash(Key, Str),
     Finish(Key, Str),
     Kill(Key, Str),
+    /// The kubelet looks at the resources that a pod is to have.
+    Resize(Key, Str),
+    /// A taint's time is up for a pod.
+    Evict(Key, Str),
     Reconcile(Res, Key),
     /// Every minute.
     Cron,
@@ -68,6 +72,8 @@ pub struct Conditions {
     /// Which autoscaler looks after which workload.
     pub scaler_of: HashMap<(Res, Key), Key>,
     pub pending: BTreeSet<Key>,
+    /// Pods that a taint drives out: when, in unix seconds.
+    pub driven: HashMap<Str, i64>,
     starting: HashSet<Str>,
     killing: HashSet<Str>,
     /// Pod updates a second.
@@ -105,8 +111,9 @@ pub fn settle(s: &mut State) {
         match res {
             PODS => pod(s, &key),
             NAMESPACES => namespace(s, &key.1),
-            PDBS => budgets(s, &key.0),
-            HPAS => scaler(s, &key),
+            PDBS => budgets::budgets(s, &key.0),
+            HPAS => scaler::scaler(s, &key),
+            SCALED_OBJECTS => scaler::scaled_object(s, &key),
             DEPLOYMENTS => workloads::deployment(s, &key),
             REPLICASETS => workloads::replicaset(s, &key),
             STATEFULSETS => workloads::statefulset(s, &key),
@@ -132,6 +139,8 @@ fn act(s: &mut State, action: Action) {
         Action::Crash(key, uid) => again(s, &key, &uid),
         Action::Finish(key, uid) => finish(s, &key, &uid),
         Action::Kill(key, uid) => kill(s, &key, &uid),
+        Action::Resize(key, uid) => super::resize::actuate(s, &key, &uid),
+        Action::Evict(key, uid) => super::taints::due(s, &key, &uid),
         Action::Reconcile(res, key) => s.mark(res, &key),
         Action::Cron => {
             for key in s.tables[CRONJOBS].objects.keys().cloned().collect::<Vec<_>>() {
@@ -203,6 +212,7 @@ fn nodes_changed(s: &mut State) {
     }
     let sets: Vec<Key> = s.tables[DAEMONSETS].objects.keys().cloned().collect();
     let pending: Vec<Key> = s.world.pending.iter().cloned().collect();
+    taints::changed(s);
     sets.iter().for_each(|k| s.mark(DAEMONSETS, k));
     pending.iter().for_each(|k| s.mark(PODS, k));
 }
@@ -505,7 +515,7 @@ pub fn delete(s: &mut State, res: Res, key: &Key, grace: Option<i64>) -> Option<
 
 /// Pods of a namespace changed: its budgets; or the namespace itself goes.
 fn namespace(s: &mut State, name: &Str) {
-    budgets(s, name);
+    budgets::budgets(s, name);
     let key = (Str::from(""), name.clone());
     if !s.at(NAMESPACES, &key).is_some_and(|n| n.deleting) {
         return;
@@ -526,120 +536,6 @@ fn namespace(s: &mut State, name: &Str) {
     } else {
         s.remove(NAMESPACES, &key);
     }
-}
-
-fn amount(value: &Value, of: i64) -> Option<i64> {
-    match value {
-        Value::Number(n) => n.as_i64(),
-        Value::String(text) => text.trim_end_matches('%').parse::<i64>().ok().map(|p| (of * p + 99) / 100),
-        _ => None,
-    }
-}
-
-/// The pods in a namespace that a selector takes.
-pub fn matching(s: &State, namespace: &Str, selector: &Selector) -> Vec<Arc<Obj>> {
-    let pods = s.tables[PODS].objects.range((namespace.clone(), Str::from(""))..).take_while(|(k, _)| k.0 == *namespace);
-    pods.map(|(_, o)| o).filter(|o| selector.matches(&o.labels)).cloned().collect()
-}
-
-/// Brings the status of a namespace's disruption budgets up to date.
-pub fn budgets(s: &mut State, namespace: &Str) {
-    let keys: Vec<Key> = s.tables[PDBS]
-        .objects
-        .range((namespace.clone(), Str::from(""))..)
-        .take_while(|(k, _)| k.0 == *namespace)
-        .map(|(k, _)| k.clone())
-        .collect();
-    let now = s.now();
-    for key in keys {
-        let Some(value) = s.at(PDBS, &key).map(|o| o.value()) else { continue };
-        let spec = &value["spec"];
-        let selector = spec["selector"].is_object().then(|| selector_of(&spec["selector"]));
-        let pods: Vec<_> =
-            selector.map(|sel| matching(s, namespace, &sel)).unwrap_or_default().into_iter().filter(|p| !p.ended()).collect();
-        let mut owners: HashMap<Str, i64> = HashMap::new();
-        for p in pods.iter().filter(|p| !p.deleting) {
-            let uid = p.owner.as_ref().map_or_else(|| p.uid.clone(), |(_, _, uid)| uid.clone());
-            *owners.entry(uid).or_default() += 1;
-        }
-        for p in &pods {
-            let Some((kind, name, uid)) = &p.owner else { continue };
-            let Some(owner) = super::register::of_kind(kind).and_then(|r| s.get(r, namespace, name)) else { continue };
-            if let Some(wanted) = owner.value()["spec"]["replicas"].as_i64() {
-                owners.insert(uid.clone(), wanted);
-            }
-        }
-        let expected: i64 = owners.values().sum();
-        let healthy = i64::try_from(pods.iter().filter(|p| !p.deleting && p.pod.as_ref().is_some_and(|f| f.ready)).count()).unwrap_or(0);
-        let desired = match (amount(&spec["maxUnavailable"], expected), amount(&spec["minAvailable"], expected)) {
-            (Some(max), _) => (expected - max).max(0),
-            (None, min) => min.unwrap_or(1),
-        };
-        let allowed = if expected > 0 { (healthy - desired).max(0) } else { 0 };
-        s.edit(PDBS, &key, |p| {
-            let generation = p["metadata"]["generation"].clone();
-            let status = &mut p["status"];
-            for (field, n) in
-                [("currentHealthy", healthy), ("desiredHealthy", desired), ("disruptionsAllowed", allowed), ("expectedPods", expected)]
-            {
-                status[field] = n.into();
-            }
-            status["observedGeneration"] = generation;
-            let (yes, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
-            make::condition(status, "DisruptionAllowed", yes, (reason, ""), now);
-        });
-    }
-}
-
-/// An autoscaler looks at its workload.
-fn scaler(s: &mut State, key: &Key) {
-    let Some(object) = s.at(HPAS, key).cloned() else { return };
-    let value = object.value();
-    let spec = &value["spec"];
-    let (kind, name) = (spec["scaleTargetRef"]["kind"].as_str().unwrap_or(""), spec["scaleTargetRef"]["name"].as_str().unwrap_or(""));
-    let Some(res) = super::register::of_kind(kind) else { return };
-    let target: Key = (key.0.clone(), Str::from(name));
-    s.world.scaler_of.insert((res, target.clone()), key.clone());
-    let Some(workload) = s.at(res, &target).map(|o| o.value()) else { return };
-    let wanted = spec["metrics"][0]["resource"]["target"]["averageUtilization"].as_i64().unwrap_or(80);
-    let (min, max) = (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64().unwrap_or(1));
-    let replicas = workload["spec"]["replicas"].as_i64().unwrap_or(1).max(1);
-    let current = workload["status"]["replicas"].as_i64().unwrap_or(replicas).max(1);
-    let load = s.world.load.get(key).copied().unwrap_or(wanted * 85 / 100 * replicas);
-    s.world.load.insert(key.clone(), load);
-    // Pods that are missing for a moment do not count: their share comes back with them.
-    let each = load / replicas;
-    // Within a tenth of the target nothing moves.
-    let ideal = if (each - wanted).abs() * 10 <= wanted { replicas } else { (load + wanted - 1) / wanted };
-    let desired = ideal.clamp(min, max);
-    let now = s.now();
-    if desired != replicas {
-        let message = format!(
-            "New size: {desired}; reason: cpu resource utilization (percentage of request) {} target",
-            if desired > replicas { "above" } else { "below" }
-        );
-        s.event(HPAS, &object, false, "SuccessfulRescale", &message, "horizontal-pod-autoscaler");
-        s.edit(res, &target, |w| {
-            w["spec"]["replicas"] = desired.into();
-            w["metadata"]["generation"] = (w["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
-        });
-    }
-    s.edit(HPAS, key, |h| {
-        let status = &mut h["status"];
-        status["currentReplicas"] = current.into();
-        status["desiredReplicas"] = desired.into();
-        status["currentMetrics"] = json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": each, "averageValue": format!("{each}m")}}}]);
-        if desired != replicas {
-            status["lastScaleTime"] = rfc3339(now).into();
-        }
-        make::condition(status, "AbleToScale", "True", ("ReadyForNewScale", "recommended size matches current size"), now);
-        make::condition(status, "ScalingActive", "True", ("ValidMetricFound", "the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)"), now);
-        match ideal {
-            i if i > max => make::condition(status, "ScalingLimited", "True", ("TooManyReplicas", "the desired replica count is more than the maximum replica count"), now),
-            i if i < min => make::condition(status, "ScalingLimited", "True", ("TooFewReplicas", "the desired replica count is less than the minimum replica count"), now),
-            _ => make::condition(status, "ScalingLimited", "False", ("DesiredWithinRange", "the desired count is within the acceptable range"), now),
-        }
-    });
 }
 
 /// A kubelet stops working (`message` is its Ready condition's) or comes back.
@@ -688,4 +584,10 @@ pub fn node_up(s: &mut State, node: &Str) {
         });
         s.mark(PODS, &key);
     }
+}
+
+/// The pods in a namespace that a selector takes.
+pub fn matching(s: &State, namespace: &Str, selector: &Selector) -> Vec<Arc<Obj>> {
+    let pods = s.tables[PODS].objects.range((namespace.clone(), Str::from(""))..).take_while(|(k, _)| k.0 == *namespace);
+    pods.map(|(_, o)| o).filter(|o| selector.matches(&o.labels)).cloned().collect()
 }

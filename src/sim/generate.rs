@@ -3,7 +3,7 @@
 
 use super::control::{self, Action};
 use super::make::{self, App, NodeSpec};
-use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SERVICES, STATEFULSETS};
+use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS};
 use super::scenario::Scenario;
 use super::store::{Key, State, parse_time};
 use serde_json::{Value, json};
@@ -72,6 +72,15 @@ fn hpa(app: &App, min: i64, max: i64) -> Value {
     })
 }
 
+fn scaled_object(app: &App, max: i64) -> Value {
+    json!({
+        "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1},
+        "spec": {"scaleTargetRef": {"name": app.name}, "minReplicaCount": 1, "maxReplicaCount": max,
+            "triggers": [{"type": "prometheus", "metadata": {"serverAddress": "http://prometheus.monitoring:9090", "query": format!("sum(rate({}_messages_total[1m]))", app.name), "threshold": "80"}}]},
+        "status": {},
+    })
+}
+
 fn pdb(app: &App, rule: (&str, Value)) -> Value {
     json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1},
@@ -94,7 +103,7 @@ const APPS: [(&str, &str, i64, i64, i64, &str); 17] = [
     ("auth", "login", 4, 100, 192, "pdb"),
     ("auth", "session", 3, 100, 256, ""),
     ("data", "ingest", 4, 250, 512, "hpa"),
-    ("data", "stream", 3, 300, 768, ""),
+    ("data", "stream", 3, 300, 768, "keda"),
     ("monitoring", "grafana", 1, 100, 256, ""),
     ("monitoring", "alertmanager", 2, 50, 128, ""),
     ("kube-system", "coredns", 3, 100, 70, "pdb"),
@@ -217,6 +226,7 @@ fn apps(plan: &mut Plan, scenario: &Scenario, rng: &mut fastrand::Rng) {
         match guard {
             "pdb" => plan.push((age - 60, PDBS, pdb(&a, ("maxUnavailable", json!("25%"))))),
             "hpa" => plan.push((age - 60, HPAS, hpa(&a, 2, if name == "api" { 40 } else { 20 }))),
+            "keda" => plan.push((age - 60, SCALED_OBJECTS, scaled_object(&a, 12))),
             _ => {}
         }
         left -= replicas;

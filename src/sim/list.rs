@@ -29,7 +29,7 @@ pub fn check_version(asked: Option<&str>, newest: u64) -> Result<u64, Refusal> {
         .map_err(|_| Refusal::bad(format!("invalid resource version: strconv.ParseUint: parsing \"{text}\": invalid syntax")))?;
     if asked > newest {
         let mut refusal = Refusal::new(504, "Timeout", format!("Too large resource version: {asked}, current: {newest}"));
-        refusal.causes = vec![("ResourceVersionTooLarge", "Too large resource version".to_owned())];
+        refusal.causes = vec![("ResourceVersionTooLarge", String::new(), "Too large resource version".to_owned())];
         refusal.retry = Some(1);
         return Err(refusal);
     }

@@ -76,7 +76,8 @@ pub fn default_spec(spec: &mut Value) {
     }
 }
 
-fn qos(spec: &Value) -> &'static str {
+/// The quality of service class.
+pub fn qos(spec: &Value) -> &'static str {
     let all = |f: fn(&Value) -> bool| spec["containers"].as_array().is_some_and(|c| c.iter().all(f));
     let has = |v: &Value, what: &str| v["resources"][what].as_object().is_some_and(|m| !m.is_empty());
     if all(|c| c["resources"]["requests"] == c["resources"]["limits"] && c["resources"]["limits"].as_object().is_some_and(|l| l.len() >= 2))
@@ -131,11 +132,17 @@ pub fn run(pod: &mut Value, (host, ip): (&str, &str), at: i64) {
     for c in pod["spec"]["containers"].as_array().into_iter().flatten() {
         let (name, image) = (c["name"].as_str().unwrap_or(""), c["image"].as_str().unwrap_or(""));
         let old = old_status(pod, name);
-        statuses.push(json!({
+        let mut new = json!({
             "name": name, "image": image, "imageID": format!("{image}@sha256:{:016x}", fnv(image)), "containerID": format!("containerd://{:016x}{:016x}", fnv(ip), fnv(&format!("{at}{name}{}", pod["metadata"]["name"]))),
             "ready": true, "started": true, "restartCount": old["restartCount"].as_i64().unwrap_or(0), "state": {"running": {"startedAt": rfc3339(at)}},
             "lastState": if old["lastState"].is_object() { old["lastState"].clone() } else { json!({}) },
-        }));
+        });
+        for kept in ["allocatedResources", "resources"] {
+            if old[kept].is_object() {
+                new[kept] = old[kept].clone();
+            }
+        }
+        statuses.push(new);
     }
     let status = &mut pod["status"];
     for kind in ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"] {
@@ -270,6 +277,19 @@ pub fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// The same whatever order fields came in, and whether they are missing or null.
+fn ordered(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut fields: Vec<_> = map.iter().filter(|(_, v)| !v.is_null()).collect();
+            fields.sort_by_key(|(k, _)| k.as_str());
+            Value::Object(fields.into_iter().map(|(k, v)| (k.clone(), ordered(v))).collect())
+        }
+        Value::Array(all) => Value::Array(all.iter().map(ordered).collect()),
+        other => other.clone(),
+    }
+}
+
 /// The letters by which templates are told apart.
 pub fn template_hash(template: &Value) -> String {
     let mut template = template.clone();
@@ -278,7 +298,7 @@ pub fn template_hash(template: &Value) -> String {
         labels.remove("controller-revision-hash");
     }
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut hash = fnv(&template.to_string());
+    let mut hash = fnv(&ordered(&template).to_string());
     (0..10)
         .map(|_| {
             let letter = ALPHABET[usize::try_from(hash % 27).unwrap_or(0)];

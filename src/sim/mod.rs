@@ -9,8 +9,11 @@
 //! It serves the demo, drills and tests; nothing of it is in the way of a real cluster, and clients reach it as they reach any.
 
 mod api;
+mod budgets;
 mod control;
+mod evict;
 mod fault;
+mod fields;
 mod generate;
 mod incident;
 mod list;
@@ -20,16 +23,23 @@ mod patch;
 mod query;
 mod register;
 mod reply;
+mod resize;
+mod review;
+mod revisions;
+mod scaler;
 mod scenario;
+mod schema;
 mod serve;
 mod store;
 mod table;
+mod taints;
 mod watch;
 mod workloads;
 mod write;
 
 pub use fault::Fault;
 pub use scenario::Scenario;
+pub use serve::{Witness, Written};
 
 use rustls::pki_types::PrivateKeyDer;
 use serve::Cluster;
@@ -68,6 +78,14 @@ impl Fleet {
     /// The clusters' names, which are their contexts.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|c| c.name.as_str())
+    }
+    /// Who is told of every request that would change a cluster, before it is looked at; none: nobody any more.
+    pub fn witness(&self, cluster: &str, witness: Option<Witness>) -> bool {
+        let found = self.0.iter().find(|c| c.name == cluster);
+        found.is_some_and(|c| {
+            c.witness(witness);
+            true
+        })
     }
     /// Lets a fault hold for a cluster; false when there is no such cluster.
     pub fn fault(&self, cluster: &str, fault: &Fault) -> bool {

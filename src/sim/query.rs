@@ -3,6 +3,8 @@
 use super::register::{self, Res};
 use super::store::Obj;
 use crate::model::Selector;
+use serde_json::{Value, json};
+use std::sync::{Mutex, PoisonError};
 
 /// A request's place.
 #[derive(Debug, PartialEq)]
@@ -11,6 +13,8 @@ pub struct Place {
     pub namespace: Option<String>,
     pub name: Option<String>,
     pub sub: Option<String>,
+    /// An autoscaler as `autoscaling/v1` has it.
+    pub old: bool,
 }
 
 /// The place that a path names; none when it is no resource.
@@ -21,6 +25,8 @@ pub fn place(path: &str) -> Option<Place> {
         ["apis", group, version, rest @ ..] => (*group, *version, rest),
         _ => return None,
     };
+    let old = (group, version) == ("autoscaling", "v1");
+    let version = if old { "v2" } else { version };
     let (namespace, rest) = match rest {
         ["namespaces", ns, plural, rest @ ..]
             if register::find(group, version, plural).is_some_and(|r| register::REGISTER[r].namespaced) =>
@@ -31,7 +37,7 @@ pub fn place(path: &str) -> Option<Place> {
     };
     let res = register::find(group, version, rest.first()?)?;
     let part = |n: usize| rest.get(n).map(|s| decode(s));
-    (rest.len() <= 3).then(|| Place { res, namespace, name: part(1), sub: part(2) })
+    (rest.len() <= 3).then(|| Place { res, namespace, name: part(1), sub: part(2), old })
 }
 
 fn decode(text: &str) -> String {
@@ -45,27 +51,84 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A query.
+/// What to do about fields that there are not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Strictness {
+    Ignore,
+    #[default]
+    Warn,
+    Strict,
+}
+
+/// An autoscaler of `autoscaling/v1` as it is kept.
+pub fn from_v1(hpa: &mut Value) {
+    let spec = &mut hpa["spec"];
+    // Where the old kind has a number in protobuf the new one has metrics: it is read as one of them.
+    let percent = spec["metrics"][0].as_i64().or(spec["targetCPUUtilizationPercentage"].as_i64());
+    if let Some(map) = spec.as_object_mut() {
+        map.shift_remove("targetCPUUtilizationPercentage");
+        map.shift_remove("metrics");
+    }
+    let percent = percent.unwrap_or(80);
+    spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": percent}}}]);
+}
+
+/// An autoscaler as `autoscaling/v1` has it.
+pub fn to_v1(hpa: &mut Value) {
+    let cpu = |metric: &Value, of: &str| metric["resource"][of]["averageUtilization"].clone();
+    hpa["apiVersion"] = "autoscaling/v1".into();
+    let wanted = cpu(&hpa["spec"]["metrics"][0], "target");
+    let is = cpu(&hpa["status"]["currentMetrics"][0], "current");
+    for (part, gone, name, value) in [
+        ("spec", "metrics", "targetCPUUtilizationPercentage", wanted),
+        ("status", "currentMetrics", "currentCPUUtilizationPercentage", is),
+    ] {
+        let Some(map) = hpa[part].as_object_mut() else { continue };
+        map.shift_remove(gone);
+        map.shift_remove("conditions");
+        if !value.is_null() {
+            map.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// A query, and what else a change brings with it.
 #[derive(Default)]
-pub struct Query(Vec<(String, String)>);
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    /// Of whom fields are after it.
+    pub manager: String,
+    /// What the client is to hear beside the answer.
+    pub warnings: Mutex<Vec<String>>,
+}
 
 impl Query {
     pub fn parse(text: &str) -> Self {
         let pair = |p: &str| p.split_once('=').map_or_else(|| (decode(p), String::new()), |(k, v)| (decode(k), decode(v)));
-        Self(text.split('&').filter(|p| !p.is_empty()).map(pair).collect())
+        Self { pairs: text.split('&').filter(|p| !p.is_empty()).map(pair).collect(), ..Self::default() }
     }
     /// The value; none where it is empty.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+        self.pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
     pub fn flag(&self, key: &str) -> bool {
-        self.0.iter().any(|(k, v)| k == key && matches!(v.as_str(), "true" | "1" | ""))
+        self.pairs.iter().any(|(k, v)| k == key && matches!(v.as_str(), "true" | "1" | ""))
     }
     pub fn number(&self, key: &str) -> Option<i64> {
         self.get(key)?.parse().ok()
     }
     pub fn dry_run(&self) -> bool {
         self.get("dryRun") == Some("All")
+    }
+    pub fn strictness(&self) -> Strictness {
+        match self.get("fieldValidation") {
+            Some("Ignore") => Strictness::Ignore,
+            Some("Strict") => Strictness::Strict,
+            _ => Strictness::Warn,
+        }
+    }
+    pub fn warn(&self, text: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 }
 

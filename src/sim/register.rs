@@ -21,7 +21,11 @@ macro_rules! resource {
     ($group:literal, $plural:literal, $kind:literal, $short:expr, $ns:literal, $sub:expr, $model:expr, $all:literal) => {
         Resource {
             group: $group,
-            version: if matches!($group.as_bytes(), b"autoscaling") { "v2" } else { "v1" },
+            version: match $group.as_bytes() {
+                b"autoscaling" => "v2",
+                b"keda.sh" => "v1alpha1",
+                _ => "v1",
+            },
             plural: $plural,
             kind: $kind,
             short: &$short,
@@ -34,10 +38,10 @@ macro_rules! resource {
 }
 
 /// Every resource. The constants below are places in it.
-pub static REGISTER: [Resource; 20] = [
+pub static REGISTER: [Resource; 21] = [
     resource!("", "namespaces", "Namespace", ["ns"], false, ["status"], Some(Kind::Namespace), false),
     resource!("", "nodes", "Node", ["no"], false, ["status"], Some(Kind::Node), false),
-    resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding"], Some(Kind::Pod), true),
+    resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding", "resize"], Some(Kind::Pod), true),
     resource!("", "events", "Event", ["ev"], true, [], Some(Kind::Event), false),
     resource!("", "services", "Service", ["svc"], true, ["status"], None, true),
     resource!("", "configmaps", "ConfigMap", ["cm"], true, [], None, false),
@@ -55,6 +59,7 @@ pub static REGISTER: [Resource; 20] = [
     resource!("policy", "poddisruptionbudgets", "PodDisruptionBudget", ["pdb"], true, ["status"], Some(Kind::Pdb), false),
     resource!("coordination.k8s.io", "leases", "Lease", [], true, [], None, false),
     resource!("storage.k8s.io", "storageclasses", "StorageClass", ["sc"], false, [], None, false),
+    resource!("keda.sh", "scaledobjects", "ScaledObject", ["so"], true, ["status"], None, false),
 ];
 
 /// A place in [`REGISTER`].
@@ -68,10 +73,12 @@ pub const DEPLOYMENTS: Res = 9;
 pub const REPLICASETS: Res = 10;
 pub const STATEFULSETS: Res = 11;
 pub const DAEMONSETS: Res = 12;
+pub const REVISIONS: Res = 13;
 pub const JOBS: Res = 14;
 pub const CRONJOBS: Res = 15;
 pub const HPAS: Res = 16;
 pub const PDBS: Res = 17;
+pub const SCALED_OBJECTS: Res = 20;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
@@ -131,8 +138,9 @@ pub fn group_list() -> Value {
 }
 
 fn group(name: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
-    json!({"name": name, "versions": [version.clone()], "preferredVersion": version})
+    let one = |version: &str| json!({"groupVersion": format!("{name}/{version}"), "version": version});
+    let versions = if name == "autoscaling" { vec![one(version), one("v1")] } else { vec![one(version)] };
+    json!({"name": name, "versions": versions, "preferredVersion": one(version)})
 }
 
 /// `/api/v1` or `/apis/GROUP/VERSION`; none when there is no such group and version.
@@ -153,6 +161,9 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
         resources.push(
             json!({"name": plural, "singularName": kind.to_ascii_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]}),
         );
+    }
+    if (group, version) == ("autoscaling", "v1") {
+        resources.push(json!({"name": "horizontalpodautoscalers", "singularName": "horizontalpodautoscaler", "namespaced": true, "kind": "HorizontalPodAutoscaler", "verbs": ["create", "get", "update"], "shortNames": ["hpa"]}));
     }
     let gv = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     (!resources.is_empty()).then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": gv, "resources": resources}))
@@ -240,6 +251,8 @@ mod tests {
             (HPAS, "horizontalpodautoscalers"),
             (PDBS, "poddisruptionbudgets"),
             (CRONJOBS, "cronjobs"),
+            (REVISIONS, "controllerrevisions"),
+            (SCALED_OBJECTS, "scaledobjects"),
         ] {
             assert_eq!(REGISTER[res].plural, plural);
         }

@@ -63,21 +63,42 @@ pub struct Refusal {
     pub code: u16,
     pub reason: &'static str,
     pub message: String,
-    /// Reason and message of causes.
-    pub causes: Vec<(&'static str, String)>,
+    /// Reason, field and message of causes.
+    pub causes: Vec<(&'static str, String, String)>,
     /// Seconds.
     pub retry: Option<u32>,
+    /// By priority and fairness: no Status, and headers that say so.
+    pub throttled: bool,
     /// Name, group and plural of what it is about.
     pub about: Option<Box<(String, String, String)>>,
 }
 
 impl Refusal {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), causes: Vec::new(), retry: None, about: None }
+        Self { code, reason, message: message.into(), causes: Vec::new(), retry: None, throttled: false, about: None }
     }
     pub fn not_found(resource: &super::register::Resource, name: &str) -> Self {
         let about = Some(Box::new((name.to_owned(), resource.group.to_owned(), resource.plural.to_owned())));
         Self { about, ..Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())) }
+    }
+    /// Somebody else was faster.
+    pub fn conflict(resource: &super::register::Resource, name: &str) -> Self {
+        let about = Some(Box::new((name.to_owned(), resource.group.to_owned(), resource.plural.to_owned())));
+        let text = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
+            resource.qualified()
+        );
+        Self { about, ..Self::new(409, "Conflict", text) }
+    }
+    pub fn invalid(resource: &super::register::Resource, name: &str, why: &str) -> Self {
+        let about = Some(Box::new((name.to_owned(), resource.group.to_owned(), resource.kind.to_owned())));
+        let text = format!("{}.{} \"{name}\" is invalid: {why}", resource.kind, resource.group).replace(". \"", " \"");
+        let causes = why.split_once(": ").map(|(field, said)| ("FieldValueInvalid", field.to_owned(), said.to_owned())).into_iter().collect();
+        Self { about, causes, ..Self::new(422, "Invalid", text) }
+    }
+    /// No answer: the connection ends.
+    pub fn cut() -> Self {
+        Self::new(0, "", "")
     }
     pub fn bad(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
@@ -92,7 +113,11 @@ impl Refusal {
             details = json!({"name": name, "group": group, "kind": kind});
         }
         if !self.causes.is_empty() {
-            details["causes"] = self.causes.iter().map(|(reason, message)| json!({"reason": reason, "message": message})).collect();
+            let cause = |(reason, field, message): &(&str, String, String)| match field.as_str() {
+                "" => json!({"reason": reason, "message": message}),
+                field => json!({"reason": reason, "message": message, "field": field}),
+            };
+            details["causes"] = self.causes.iter().map(cause).collect();
         }
         if let Some(retry) = self.retry {
             details["retryAfterSeconds"] = retry.into();
@@ -101,10 +126,10 @@ impl Refusal {
     }
     /// As a protobuf message, without its envelope.
     pub fn message(&self) -> Vec<u8> {
-        let cause = |(reason, message): &(&str, String)| wire::StatusCause {
+        let cause = |(reason, field, message): &(&str, String, String)| wire::StatusCause {
             reason: (*reason).to_owned(),
             message: message.clone(),
-            field: String::new(),
+            field: field.clone(),
         };
         let (name, group, kind) = self.about.as_deref().cloned().unwrap_or_default();
         let details = wire::StatusDetails {
@@ -126,6 +151,13 @@ impl Refusal {
     /// As an answer.
     pub fn reply(&self, encoding: Encoding) -> Reply {
         let mut reply = match encoding {
+            _ if self.throttled => {
+                let mut reply = whole(self.code, "text/plain; charset=utf-8", self.message.clone());
+                for name in ["x-kubernetes-pf-flowschema-uid", "x-kubernetes-pf-prioritylevel-uid"] {
+                    reply.headers_mut().insert(name, http::HeaderValue::from_static("6d2f8a55-6a5b-4a53-9a3e-0d1f3f5a7c11"));
+                }
+                reply
+            }
             Encoding::Proto => whole(self.code, frame::MEDIA_TYPE, frame::seal("v1", "Status", self.message())),
             _ => json_reply(self.code, &self.status()),
         };

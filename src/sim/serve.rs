@@ -6,7 +6,6 @@ use super::{api, control};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +22,20 @@ pub struct Cluster {
     state: Mutex<State>,
     /// Timers or work may be new.
     poke: Notify,
+    witness: Mutex<Option<Witness>>,
 }
+
+/// A request that would change something, as it came in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    pub method: String,
+    pub path: String,
+    pub dry_run: bool,
+    pub audit_id: Option<String>,
+}
+
+/// Who is told of every such request before it is looked at.
+pub type Witness = Arc<dyn Fn(&Written) + Send + Sync>;
 
 /// Unix milliseconds.
 fn millis() -> i64 {
@@ -32,7 +44,7 @@ fn millis() -> i64 {
 
 impl Cluster {
     pub fn new(state: State, admin: String, viewer: String) -> Arc<Self> {
-        Arc::new(Self { name: state.name.clone(), admin, viewer, switch: Switch::default(), state: Mutex::new(state), poke: Notify::new() })
+        Arc::new(Self { name: state.name.clone(), admin, viewer, switch: Switch::default(), state: Mutex::new(state), poke: Notify::new(), witness: Mutex::default() })
     }
 
     /// The state, to be read. A panic elsewhere does not make it unreadable.
@@ -54,6 +66,19 @@ impl Cluster {
         }
         self.poke.notify_one();
         out
+    }
+
+    /// Who is told of changes from now on.
+    pub fn witness(&self, witness: Option<Witness>) {
+        *self.witness.lock().unwrap_or_else(PoisonError::into_inner) = witness;
+    }
+
+    /// Tells of a change that has come in.
+    pub fn tell(&self, written: &Written) {
+        let witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(witness) = witness {
+            witness(written);
+        }
     }
 
     /// Lets a fault hold.
@@ -151,7 +176,7 @@ async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) 
         let Ok(stream) = tls.accept(stream).await else { return };
         let service = service_fn(|request| {
             let cluster = cluster.clone();
-            async move { Ok::<_, Infallible>(api::handle(cluster, request).await) }
+            async move { api::handle(cluster, request).await }
         });
         // A client that goes away is no error of ours.
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -4,7 +4,7 @@
 //! a change.
 
 use super::control::{Action, create_pod, delete, selected, tolerates};
-use super::make;
+use super::{make, revisions};
 use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS};
 use super::store::{Key, Obj, State, parse_time, rfc3339};
 use crate::model::Str;
@@ -67,6 +67,17 @@ pub fn deployment(s: &mut State, key: &Key) {
         // A template from before: it is the newest again.
         let made =
             s.edit(REPLICASETS, &sets[place].0.key.clone(), |r| r["metadata"]["annotations"][REVISION] = (newest + 1).to_string().into());
+        if let Some(made) = made {
+            sets[place] = (made.clone(), made.value());
+        }
+    }
+    if !paused {
+        // Who made the change and why stands on the set too: the history is read there.
+        let notes = d["metadata"]["annotations"].as_object().into_iter().flatten();
+        let notes: Vec<_> = notes.filter(|(k, _)| !k.starts_with("deployment.kubernetes.io/") && !k.contains("last-applied")).collect();
+        let made = s.edit(REPLICASETS, &sets[place].0.key.clone(), |r| {
+            notes.iter().for_each(|(k, v)| r["metadata"]["annotations"][k.as_str()] = (*v).clone());
+        });
         if let Some(made) = made {
             sets[place] = (made.clone(), made.value());
         }
@@ -244,6 +255,8 @@ pub fn statefulset(s: &mut State, key: &Key) {
     let v = object.value();
     let desired = v["spec"]["replicas"].as_i64().unwrap_or(1);
     let revision = format!("{}-{}", key.1, make::template_hash(&v["spec"]["template"]));
+    let in_use: Vec<Str> = s.owned(&object.uid, PODS).iter().filter_map(|p| p.labels.get("controller-revision-hash").map(Str::from)).collect();
+    revisions::keep(s, &object, "StatefulSet", &v, &in_use);
     let parallel = v["spec"]["podManagementPolicy"] == "Parallel" || s.world.instant;
     let ordinal = |p: &Obj| p.key.1.rsplit('-').next().and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
     let all = s.owned(&object.uid, PODS);
@@ -309,6 +322,9 @@ pub fn daemonset(s: &mut State, key: &Key) {
     let template = &v["spec"]["template"];
     let hash = make::template_hash(template);
     let all = s.owned(&object.uid, PODS);
+    let in_use: Vec<Str> =
+        all.iter().filter_map(|p| p.labels.get("controller-revision-hash").map(|h| Str::from(format!("{}-{h}", key.1)))).collect();
+    revisions::keep(s, &object, "DaemonSet", &v, &in_use);
     // Daemons stay where others must go.
     let meant = |n: &super::control::NodeFacts| {
         selected(&template["spec"], &n.labels)
