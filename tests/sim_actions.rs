@@ -101,7 +101,8 @@ fn rollouts_go_forward_and_back_with_their_history() {
         lab.run(&format!("rollout status {set} --timeout 60s"));
         assert_eq!(image(set), before, "{set}");
         let history = lab.run(&format!("rollout history {set}"));
-        let revisions: Vec<&str> = history.lines().filter_map(|l| l.split_whitespace().next()).filter(|w| w.parse::<u8>().is_ok()).collect();
+        let revisions: Vec<&str> =
+            history.lines().filter_map(|l| l.split_whitespace().next()).filter(|w| w.parse::<u8>().is_ok()).collect();
         assert_eq!(revisions, ["2", "3"], "the first revision is the newest again: {history}");
         if set.starts_with("deploy") {
             assert!(history.contains("before"), "{history}");
@@ -119,7 +120,9 @@ fn rollouts_go_forward_and_back_with_their_history() {
 fn who_applies_owns_and_who_differs_conflicts() {
     let Some(lab) = Lab::new() else { return };
     let config = |replicas: u8| {
-        format!(r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"cart","namespace":"shop"}},"spec":{{"replicas":{replicas}}}}}"#)
+        format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"cart","namespace":"shop"}},"spec":{{"replicas":{replicas}}}}}"#
+        )
     };
     lab.run("scale deploy/cart -n shop --replicas 4");
     let file = lab.file("cart.json", &config(5));
@@ -135,7 +138,9 @@ fn who_applies_owns_and_who_differs_conflicts() {
     let owner = cart["metadata"]["managedFields"].as_array().unwrap().iter().find(|m| m["manager"] == "git").unwrap();
     assert_eq!((&owner["operation"], &owner["fieldsV1"]["f:spec"]), (&"Apply".into(), &serde_json::json!({"f:replicas": {}})));
     // Made by an apply, and what is no longer applied goes.
-    let map = |data: &str| lab.file("map.yaml", &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m, namespace: shop}}\ndata: {{{data}}}\n"));
+    let map = |data: &str| {
+        lab.file("map.yaml", &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m, namespace: shop}}\ndata: {{{data}}}\n"))
+    };
     for (data, wanted) in [("a: '1', b: '2'", serde_json::json!({"a": "1", "b": "2"})), ("a: '3'", serde_json::json!({"a": "3"}))] {
         let file = map(data);
         lab.run(&format!("apply --server-side -f {}", file.display()));

@@ -122,7 +122,11 @@ impl App {
 
     /// What was highlighted in the last drawn frame. Before the first one, what would be.
     fn seen_highlighted(&self, world: &World) -> Option<ObjectRef> {
-        if self.shown.frame > 0 { self.shown.highlighted.clone() } else { self.shown.highlighted.clone().or_else(|| self.highlighted(world)) }
+        if self.shown.frame > 0 {
+            self.shown.highlighted.clone()
+        } else {
+            self.shown.highlighted.clone().or_else(|| self.highlighted(world))
+        }
     }
 
     /// A verb's key or palette line.
@@ -147,7 +151,11 @@ impl App {
         let targets: Vec<Target> = objects.iter().map(Target::from).collect();
         let text = text.unwrap_or_default();
         if verb == VerbId::Edit {
-            return if text.is_empty() { self.edit(world, &objects) } else { self.say("files are the command line's: qd edit --file FILE") };
+            return if text.is_empty() {
+                self.edit(world, &objects)
+            } else {
+                self.say("files are the command line's: qd edit --file FILE")
+            };
         }
         if text.is_empty() && silent(verb) {
             self.open_form(world, verb, targets, &Args::default());

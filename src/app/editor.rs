@@ -254,15 +254,8 @@ impl App {
             return self.say(format!("{} is read-only: {why}", c.info.name));
         }
         let request = self.request();
-        let editor = Editor {
-            object: object.clone(),
-            request,
-            copy: Copy::Coming,
-            unmasked: false,
-            error: None,
-            offset: 0,
-            leaving: false,
-        };
+        let editor =
+            Editor { object: object.clone(), request, copy: Copy::Coming, unmasked: false, error: None, offset: 0, leaving: false };
         let under = std::mem::replace(&mut self.place, Place::Editor(Box::new(editor)));
         self.under.push(under);
         vec![Effect::Fetch(request, object.clone())]

@@ -63,7 +63,8 @@ impl Form {
     /// The form of a verb with what is known already. What is proposed stands where nothing is.
     pub fn new(verb: VerbId, targets: Vec<Target>, args: &Args, proposals: &[(&str, String)]) -> Self {
         let field = |param: &'static Param| {
-            let given: Vec<String> = args.all(param.name).map(|v| if v.contains(' ') { format!("\"{v}\"") } else { v.to_owned() }).collect();
+            let given: Vec<String> =
+                args.all(param.name).map(|v| if v.contains(' ') { format!("\"{v}\"") } else { v.to_owned() }).collect();
             let proposed = || proposals.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
             Field { param, area: area(&if args.is_empty() { proposed() } else { given.join(" ") }) }
         };

@@ -2,7 +2,6 @@
 
 use super::fault::Trouble;
 use super::list::list;
-use super::{evict, logs, review, schema};
 use super::query::{self, Place, Query, place};
 use super::register::{self, REGISTER};
 use super::reply::{Accept, Encoding, Refusal, Reply, json_reply, truncated, whole};
@@ -11,6 +10,7 @@ use super::store::Obj;
 use super::table;
 use super::watch::watch;
 use super::write::{self, PatchKind};
+use super::{evict, logs, review, schema};
 use crate::model::frame::{self, MEDIA_TYPE};
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -206,7 +206,11 @@ fn dry(method: &Method, query: &Query, sent: &Value) -> Result<bool, Refusal> {
     if let Some(other) = query.get("dryRun").filter(|d| *d != "All") {
         return Err(Refusal::new(422, "Invalid", format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")));
     }
-    Ok(if *method == Method::DELETE && sent.is_object() { all(&sent["dryRun"]) } else { query.dry_run() || all(&sent["deleteOptions"]["dryRun"]) })
+    Ok(if *method == Method::DELETE && sent.is_object() {
+        all(&sent["dryRun"])
+    } else {
+        query.dry_run() || all(&sent["deleteOptions"]["dryRun"])
+    })
 }
 
 async fn change(

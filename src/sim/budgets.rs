@@ -1,8 +1,8 @@
 //! The disruption controller: what a budget's status says.
 
+use super::control::matching;
 use super::make;
 use super::register::PDBS;
-use super::control::matching;
 use super::store::{Key, State, selector_of};
 use crate::model::Str;
 use serde_json::Value;

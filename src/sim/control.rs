@@ -5,7 +5,8 @@
 
 use super::make::{self, End};
 use super::register::{
-    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, SCALED_OBJECTS, STATEFULSETS,
+    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, SCALED_OBJECTS,
+    STATEFULSETS,
 };
 use super::store::{Key, Obj, State, rfc3339};
 use super::{budgets, scaler, taints, workloads};

@@ -1,12 +1,12 @@
 //! The eviction subresource: a pod goes if its budget allows.
 
-use super::{budgets, control};
 use super::make;
 use super::query::{Place, Query};
 use super::register::{PDBS, PODS};
 use super::reply::Refusal;
 use super::store::{Obj, State, selector_of};
 use super::write::{existing, precondition, room_in};
+use super::{budgets, control};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

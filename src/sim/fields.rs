@@ -346,9 +346,8 @@ fn remove(value: &mut Value, path: &[String]) {
         Some(text) => serde_json::from_str::<Value>(text).is_ok_and(|v| v == *item),
         None => {
             let keys: Value = serde_json::from_str(part.trim_start_matches("k:")).unwrap_or(Value::Null);
-            keys.as_object().is_some_and(|keys| {
-                keys.iter().all(|(k, v)| item[k] == *v || k == "protocol" && item[k].is_null() && *v == "TCP")
-            })
+            keys.as_object()
+                .is_some_and(|keys| keys.iter().all(|(k, v)| item[k] == *v || k == "protocol" && item[k].is_null() && *v == "TCP"))
         }
     };
     if rest.is_empty() {
@@ -373,7 +372,10 @@ mod tests {
     fn what_another_owns_with_another_value_is_a_clash_unless_forced() {
         let ours = config(3, json!([{"name": "c", "image": "1"}]));
         let live = applied("Deployment", &Value::Null, &ours, &by("us"), false).unwrap();
-        assert_eq!(live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"], json!({"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:name": {}}}));
+        assert_eq!(
+            live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"],
+            json!({"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:name": {}}})
+        );
         let shared = applied("Deployment", &live, &ours, &by("them"), false).unwrap();
         assert_eq!(shared["metadata"]["managedFields"].as_array().unwrap().len(), 2, "the same values may be owned by both");
         let other = config(4, json!([{"name": "c", "image": "2"}]));

@@ -3,7 +3,9 @@
 
 use super::control::{self, Action};
 use super::make::{self, App, NodeSpec};
-use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS};
+use super::register::{
+    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
+};
 use super::scenario::Scenario;
 use super::store::{Key, State, parse_time};
 use serde_json::{Value, json};

@@ -70,7 +70,8 @@ pub fn from_v1(hpa: &mut Value) {
         map.shift_remove("metrics");
     }
     let percent = percent.unwrap_or(80);
-    spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": percent}}}]);
+    spec["metrics"] =
+        json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": percent}}}]);
 }
 
 /// An autoscaler as `autoscaling/v1` has it.
@@ -79,10 +80,9 @@ pub fn to_v1(hpa: &mut Value) {
     hpa["apiVersion"] = "autoscaling/v1".into();
     let wanted = cpu(&hpa["spec"]["metrics"][0], "target");
     let is = cpu(&hpa["status"]["currentMetrics"][0], "current");
-    for (part, gone, name, value) in [
-        ("spec", "metrics", "targetCPUUtilizationPercentage", wanted),
-        ("status", "currentMetrics", "currentCPUUtilizationPercentage", is),
-    ] {
+    for (part, gone, name, value) in
+        [("spec", "metrics", "targetCPUUtilizationPercentage", wanted), ("status", "currentMetrics", "currentCPUUtilizationPercentage", is)]
+    {
         let Some(map) = hpa[part].as_object_mut() else { continue };
         map.shift_remove(gone);
         map.shift_remove("conditions");

@@ -93,7 +93,8 @@ impl Refusal {
     pub fn invalid(resource: &super::register::Resource, name: &str, why: &str) -> Self {
         let about = Some(Box::new((name.to_owned(), resource.group.to_owned(), resource.kind.to_owned())));
         let text = format!("{}.{} \"{name}\" is invalid: {why}", resource.kind, resource.group).replace(". \"", " \"");
-        let causes = why.split_once(": ").map(|(field, said)| ("FieldValueInvalid", field.to_owned(), said.to_owned())).into_iter().collect();
+        let causes =
+            why.split_once(": ").map(|(field, said)| ("FieldValueInvalid", field.to_owned(), said.to_owned())).into_iter().collect();
         Self { about, causes, ..Self::new(422, "Invalid", text) }
     }
     /// No answer: the connection ends.

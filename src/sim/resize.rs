@@ -24,7 +24,11 @@ pub fn wanted(s: &State, r: &Resource, old: &Obj, before: &Value, sent: &Value) 
         for kind in ["requests", "limits"] {
             let had = container["resources"][kind].as_object().map_or(0, serde_json::Map::len);
             if had > asked["resources"][kind].as_object().map_or(0, serde_json::Map::len) {
-                return Err(Refusal::invalid(r, name, "spec.containers[0].resources: Forbidden: resource requests and limits cannot be removed"));
+                return Err(Refusal::invalid(
+                    r,
+                    name,
+                    "spec.containers[0].resources: Forbidden: resource requests and limits cannot be removed",
+                ));
             }
         }
         if !asked["resources"].is_null() {
@@ -33,7 +37,11 @@ pub fn wanted(s: &State, r: &Resource, old: &Obj, before: &Value, sent: &Value) 
     }
     let (was, is) = (make::qos(&before["spec"]), make::qos(&new["spec"]));
     if was != is {
-        return Err(Refusal::invalid(r, name, &format!("spec: Invalid value: {is:?}: Pod QOS Class may not change as a result of resizing")));
+        return Err(Refusal::invalid(
+            r,
+            name,
+            &format!("spec: Invalid value: {is:?}: Pod QOS Class may not change as a result of resizing"),
+        ));
     }
     if new["spec"] != before["spec"] {
         let (reason, message) = judged(s, old, &new);
@@ -62,7 +70,10 @@ fn judged(s: &State, pod: &Obj, new: &Value) -> (&'static str, String) {
             return ("Infeasible", format!("Node didn't have enough capacity: {what}, requested: {asked}, capacity: {room}"));
         }
         if asked > own && used - own + asked > room {
-            return ("Deferred", format!("Node didn't have enough resource: {what}, requested: {asked}, used: {}, capacity: {room}", used - own));
+            return (
+                "Deferred",
+                format!("Node didn't have enough resource: {what}, requested: {asked}, used: {}, capacity: {room}", used - own),
+            );
         }
     }
     ("", String::new())

@@ -2,8 +2,8 @@
 
 use super::fields::{self, Writer};
 use super::register::{self, HPAS, REGISTER, SCALED_OBJECTS};
-use super::{control, make};
 use super::store::{Key, State, rfc3339};
+use super::{control, make};
 use crate::model::Str;
 use serde_json::json;
 
@@ -121,9 +121,17 @@ pub fn scaled_object(s: &mut State, key: &Key) {
         let status = &mut o["status"];
         status["hpaName"] = (&*hpa.1).into();
         status["scaleTargetKind"] = format!("{}.{}", REGISTER[res].api_version(), REGISTER[res].kind).into();
-        let (yes, why) = if found { ("True", ("ScaledObjectReady", "ScaledObject is defined correctly and is ready for scaling")) } else { ("False", ("ScaledObjectCheckFailed", "ScaledObject doesn't have correct scaleTargetRef specification")) };
+        let (yes, why) = if found {
+            ("True", ("ScaledObjectReady", "ScaledObject is defined correctly and is ready for scaling"))
+        } else {
+            ("False", ("ScaledObjectCheckFailed", "ScaledObject doesn't have correct scaleTargetRef specification"))
+        };
         make::condition(status, "Ready", yes, why, now);
-        let (yes, why) = if paused { ("True", ("ScaledObjectPaused", "ScaledObject is paused")) } else { ("False", ("ScaledObjectUnpaused", "pause annotation removed for ScaledObject")) };
+        let (yes, why) = if paused {
+            ("True", ("ScaledObjectPaused", "ScaledObject is paused"))
+        } else {
+            ("False", ("ScaledObjectUnpaused", "pause annotation removed for ScaledObject"))
+        };
         make::condition(status, "Paused", yes, why, now);
     });
 }

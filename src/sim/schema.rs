@@ -79,8 +79,11 @@ pub fn prune(kind: &str, value: &mut Value) -> Vec<String> {
 fn cut(kind: &str, value: &mut Value, path: &str, found: &mut Vec<String>) {
     let Value::Object(map) = value else { return };
     let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    let strange: Vec<String> =
-        map.keys().filter(|k| find(kind, k).is_none() && !(path.is_empty() && matches!(k.as_str(), "apiVersion" | "kind"))).cloned().collect();
+    let strange: Vec<String> = map
+        .keys()
+        .filter(|k| find(kind, k).is_none() && !(path.is_empty() && matches!(k.as_str(), "apiVersion" | "kind")))
+        .cloned()
+        .collect();
     for name in strange {
         map.shift_remove(&name);
         found.push(at(&name));

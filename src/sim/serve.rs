@@ -44,7 +44,15 @@ fn millis() -> i64 {
 
 impl Cluster {
     pub fn new(state: State, admin: String, viewer: String) -> Arc<Self> {
-        Arc::new(Self { name: state.name.clone(), admin, viewer, switch: Switch::default(), state: Mutex::new(state), poke: Notify::new(), witness: Mutex::default() })
+        Arc::new(Self {
+            name: state.name.clone(),
+            admin,
+            viewer,
+            switch: Switch::default(),
+            state: Mutex::new(state),
+            poke: Notify::new(),
+            witness: Mutex::default(),
+        })
     }
 
     /// The state, to be read. A panic elsewhere does not make it unreadable.

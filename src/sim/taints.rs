@@ -34,20 +34,21 @@ fn patience(s: &State, key: &Key) -> Option<i64> {
     let daemon = pod.owner.as_ref().is_some_and(|(kind, ..)| &**kind == "DaemonSet");
     let spec = pod.value()["spec"].clone();
     let taints = facts.taints.iter().filter(|t| t.2 == "NoExecute" && !(daemon && t.0.starts_with("node.kubernetes.io/")));
-    taints.filter_map(|taint| {
-        if !tolerates(&spec, taint) {
-            return Some(0);
-        }
-        let mut limits: Vec<Option<i64>> = Vec::new();
-        for t in spec["tolerations"].as_array().into_iter().flatten() {
-            let one = serde_json::json!({"tolerations": [t]});
-            if tolerates(&one, taint) {
-                limits.push(t.get("tolerationSeconds").and_then(Value::as_i64));
+    taints
+        .filter_map(|taint| {
+            if !tolerates(&spec, taint) {
+                return Some(0);
             }
-        }
-        if limits.contains(&None) { None } else { limits.into_iter().flatten().min() }
-    })
-    .min()
+            let mut limits: Vec<Option<i64>> = Vec::new();
+            for t in spec["tolerations"].as_array().into_iter().flatten() {
+                let one = serde_json::json!({"tolerations": [t]});
+                if tolerates(&one, taint) {
+                    limits.push(t.get("tolerationSeconds").and_then(Value::as_i64));
+                }
+            }
+            if limits.contains(&None) { None } else { limits.into_iter().flatten().min() }
+        })
+        .min()
 }
 
 /// A pod's time is up, if the taint is still there.
@@ -57,6 +58,13 @@ pub fn due(s: &mut State, key: &Key, uid: &Str) {
         return;
     }
     let Some(pod) = s.at(PODS, key).filter(|p| p.uid == *uid && !p.deleting).cloned() else { return };
-    s.event(PODS, &pod, false, "TaintManagerEviction", &format!("Marking for deletion Pod {}/{}", key.0, key.1), "taint-eviction-controller");
+    s.event(
+        PODS,
+        &pod,
+        false,
+        "TaintManagerEviction",
+        &format!("Marking for deletion Pod {}/{}", key.0, key.1),
+        "taint-eviction-controller",
+    );
     delete(s, PODS, key, None);
 }

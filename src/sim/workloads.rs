@@ -4,9 +4,9 @@
 //! a change.
 
 use super::control::{Action, create_pod, delete, selected, tolerates};
-use super::{make, revisions};
 use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS};
 use super::store::{Key, Obj, State, parse_time, rfc3339};
+use super::{make, revisions};
 use crate::model::Str;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -255,7 +255,8 @@ pub fn statefulset(s: &mut State, key: &Key) {
     let v = object.value();
     let desired = v["spec"]["replicas"].as_i64().unwrap_or(1);
     let revision = format!("{}-{}", key.1, make::template_hash(&v["spec"]["template"]));
-    let in_use: Vec<Str> = s.owned(&object.uid, PODS).iter().filter_map(|p| p.labels.get("controller-revision-hash").map(Str::from)).collect();
+    let in_use: Vec<Str> =
+        s.owned(&object.uid, PODS).iter().filter_map(|p| p.labels.get("controller-revision-hash").map(Str::from)).collect();
     revisions::keep(s, &object, "StatefulSet", &v, &in_use);
     let parallel = v["spec"]["podManagementPolicy"] == "Parallel" || s.world.instant;
     let ordinal = |p: &Obj| p.key.1.rsplit('-').next().and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);

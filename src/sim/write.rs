@@ -4,8 +4,8 @@ use super::fields::{self, Writer};
 use super::query::{Place, Query, Strictness, Wanted};
 use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, STATEFULSETS};
 use super::reply::Refusal;
-use super::{control, make, patch, resize, schema};
 use super::store::{Key, Obj, State, rfc3339, selector_of};
+use super::{control, make, patch, resize, schema};
 use crate::model::Str;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -104,7 +104,9 @@ fn checked(place: &Place, query: &Query, method: &str, body: &mut Value) -> Resu
         let env = container["env"].as_array().map_or(&[][..], Vec::as_slice);
         for (n, variable) in env.iter().enumerate().filter(|(n, v)| env[..*n].iter().any(|before| before["name"] == v["name"])) {
             let name = variable["name"].as_str().unwrap_or("");
-            query.warn(format!("{path}.containers[{c}].env[{n}]: hides previous definition of {name:?}, which may be dropped when using apply"));
+            query.warn(format!(
+                "{path}.containers[{c}].env[{n}]: hides previous definition of {name:?}, which may be dropped when using apply"
+            ));
         }
     }
     Ok(())
@@ -386,7 +388,11 @@ fn apply(s: &mut State, place: &Place, query: &Query, body: &Value) -> Result<(u
     let mut body = body.clone();
     let name = place.name.as_deref().unwrap_or("");
     if query.get("fieldManager").is_none() {
-        return Err(Refusal::new(422, "Invalid", "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"));
+        return Err(Refusal::new(
+            422,
+            "Invalid",
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        ));
     }
     if body["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
         return Err(Refusal::bad("metadata.managedFields must be nil"));

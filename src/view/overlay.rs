@@ -31,7 +31,8 @@ pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
         Some(Overlay::Choose(chooser)) => {
             // As wide as it needs to be: a reason is worth reading to its end.
             let words = |i: &crate::app::Item| width(&i.doc);
-            let longest = chooser.items.iter().map(|i| width(&i.text)).max().unwrap_or(0) + chooser.items.iter().map(words).max().unwrap_or(0);
+            let longest =
+                chooser.items.iter().map(|i| width(&i.text)).max().unwrap_or(0) + chooser.items.iter().map(words).max().unwrap_or(0);
             let columns = if chooser.objects.is_empty() { 76 } else { (longest + 8).clamp(76, 110) as u16 };
             let title = if chooser.asked.is_some() { format!("{}: asking the clusters", chooser.title) } else { chooser.title.clone() };
             let area = frame(d, body, &title, chooser.items.len(), columns, buf);
@@ -184,7 +185,14 @@ fn list(d: &Draw, chooser: &Chooser, area: Rect, buf: &mut Buffer, hits: &mut Hi
         if current {
             d.put(buf, area.x, y, 1, d.glyphs.cursor, Role::CursorMarker);
         }
-        d.put(buf, area.x + 2, y, longest as u16, &cut(&item.text, longest, d.glyphs.ellipsis), if item.off { Role::TextDim } else { Role::Key });
+        d.put(
+            buf,
+            area.x + 2,
+            y,
+            longest as u16,
+            &cut(&item.text, longest, d.glyphs.ellipsis),
+            if item.off { Role::TextDim } else { Role::Key },
+        );
         let x = area.x + 3 + longest as u16;
         d.put(
             buf,

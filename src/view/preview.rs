@@ -5,7 +5,7 @@ use super::pieces::clean;
 use super::text::{cut, elide, width};
 use crate::action::{Ask, Finding, Preview};
 use crate::app::{HitMap, PreviewPane, Stage, blocked};
-use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, Verdict, VerbId};
+use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, VerbId, Verdict};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -275,7 +275,8 @@ fn the_remedy_of_a_line_is_a_preview_and_never_another_lines() {
     let on = |what: &str| {
         let mut app = f.app_on("cockpit", (80, 24));
         f.frame(&mut app, (80, 24));
-        let at = app.cockpit.lines.iter().position(|l| l.findings.iter().any(|id| f.engine.finding(*id).is_some_and(|x| x.rule.id == what)));
+        let at =
+            app.cockpit.lines.iter().position(|l| l.findings.iter().any(|id| f.engine.finding(*id).is_some_and(|x| x.rule.id == what)));
         for _ in 0..at.unwrap_or_else(|| panic!("no {what}")) {
             f.keys(&mut app, "j");
         }
