@@ -195,6 +195,7 @@ fn the_list_of_acts_says_what_the_tier_denies() {
     term.line(10, &["delete", "no: tier staging denies"]);
     term.line(5, &["scale", "Change a workload's replicas"]);
     term.keys("\x1b");
+    term.wait("no list", 5, |lines| lines.iter().all(|l| !l.contains("Acts on")).then_some(()));
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
 }
