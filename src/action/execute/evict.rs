@@ -228,7 +228,7 @@ mod tests {
         let read = connect(&server, "token: t").await;
         let (write, receipt) = writes(&read);
         let mut clients = Clients::default();
-        clients.add(ClusterId(0), ClusterClients { read, write: Ok(write) });
+        clients.add(ClusterId(0), ClusterClients { read, write: Ok(write), alerts: None });
         let mut plan = Plan::new(VerbId::Evict, &Args::parse(VerbId::Evict.info(), "").unwrap(), "evict");
         for name in pods {
             let target = Target {
