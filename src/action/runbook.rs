@@ -6,7 +6,7 @@ use super::{Facts, Request, Snapshot, Stop};
 use crate::config::{Does, Runbook, RunbookStep};
 use crate::model::duration::parse_duration;
 use crate::model::verb::On;
-use crate::model::{Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Step, Target, UndoKind, VerbId, Wait};
+use crate::model::{Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Step, Sweep, Target, UndoKind, VerbId, Wait};
 use std::collections::BTreeMap;
 
 /// What a runbook is run with.
@@ -230,8 +230,10 @@ impl Making<'_> {
             step.lane += self.lanes;
             self.whole.steps.push(step);
         }
+        let base = self.lanes;
         self.lanes += lanes;
         let whole = &mut self.whole;
+        whole.sweeps.extend(part.sweeps.into_iter().map(|s| Sweep { lane: s.lane + base, ..s }));
         whole.targets.extend(part.targets);
         whole.judge(part.verdict);
         part.notes.into_iter().for_each(|n| whole.note(n.level, n.text));

@@ -164,6 +164,8 @@ impl Job {
 pub enum Progress {
     Began(Box<Job>),
     Step { job: JobId, step: usize, state: StepState },
+    /// A step that the plan did not have; it follows those there are.
+    Added { job: JobId, step: Box<JobStep> },
     State { job: JobId, state: JobState },
     Note { job: JobId, text: String },
 }

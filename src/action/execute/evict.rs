@@ -257,6 +257,7 @@ mod tests {
             alone: tokio::sync::Mutex::new(()),
             pending: BTreeMap::new(),
             ended: Mutex::new(BTreeMap::new()),
+            added: Mutex::new(Vec::new()),
         };
         (dir, run, lead, told)
     }
