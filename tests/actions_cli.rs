@@ -72,7 +72,8 @@ fn a_scale_is_typed_refused_tried_done_and_taken_back(lab: &Lab) {
     stage.ready("deployment/app-0001", 7);
     stage.typed("undo last --yes").is(0, "done");
     assert_eq!(replicas(), 3);
-    let json = stage.typed("scale deploy app-0001 --replicas +2 --current-replicas 3 --context lab-1 -n typed-scale --yes -o json").is(0, "");
+    let json =
+        stage.typed("scale deploy app-0001 --replicas +2 --current-replicas 3 --context lab-1 -n typed-scale --yes -o json").is(0, "");
     let events = lines(&json);
     let names: Vec<&str> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
     assert_eq!(names[..2], ["plan", "preflight"]);
@@ -102,7 +103,8 @@ fn production_wants_the_typed_name_and_a_reason(lab: &Lab) {
     let out = stage.room.qd(&lab.kubeconfig(), &[delete.split(' ').collect::<Vec<_>>(), vec!["hall one"]].concat());
     assert_eq!(out.status.code(), Some(4), "a guardrail denies it: {}", String::from_utf8_lossy(&out.stderr));
     assert_eq!((stage.get("deployment/web")["spec"]["replicas"].clone(), jobs(&stage).len()), (json!(1), 0));
-    let out = stage.room.qd(&lab.kubeconfig(), &[line("--reason load --confirm").split(' ').collect::<Vec<_>>(), vec!["hall one"]].concat());
+    let out =
+        stage.room.qd(&lab.kubeconfig(), &[line("--reason load --confirm").split(' ').collect::<Vec<_>>(), vec!["hall one"]].concat());
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(stage.get("deployment/web")["spec"]["replicas"], 2);
     let audit = lines(&stage.typed("audit -o json"));

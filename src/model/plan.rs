@@ -548,7 +548,8 @@ impl Plan {
         }
         // What a later write stands on is waited for all the same.
         let last = |lane: u16| self.steps.iter().filter(|s| s.lane == lane && matches!(s.act, Act::Write(_))).map(|s| s.stage).max();
-        let needed: Vec<bool> = self.steps.iter().map(|s| !matches!(s.act, Act::Wait(_)) || last(s.lane).is_some_and(|l| l > s.stage)).collect();
+        let needed: Vec<bool> =
+            self.steps.iter().map(|s| !matches!(s.act, Act::Wait(_)) || last(s.lane).is_some_and(|l| l > s.stage)).collect();
         let mut keep = needed.into_iter();
         self.steps.retain(|_| keep.next().unwrap_or(true));
         let acts = self.steps.iter_mut().map(|s| &mut s.act).chain(self.sweeps.iter_mut().map(|s| &mut s.act));

@@ -38,7 +38,13 @@ impl Did {
     #[track_caller]
     pub fn is(self, code: i32, words: &str) -> Self {
         assert_eq!(self.code, code, "qd {}: {}{}", self.line, self.stdout, self.stderr);
-        assert!(self.stdout.contains(words) || self.stderr.contains(words), "qd {}: no {words:?} in {}{}", self.line, self.stdout, self.stderr);
+        assert!(
+            self.stdout.contains(words) || self.stderr.contains(words),
+            "qd {}: no {words:?} in {}{}",
+            self.line,
+            self.stdout,
+            self.stderr
+        );
         self
     }
     pub fn outcome(&self) -> &str {
@@ -110,7 +116,8 @@ impl<'a> Stage<'a> {
     }
     pub fn pods(&self, label: &str) -> Vec<Value> {
         let list: Value =
-            serde_json::from_str(&self.lab.kubectl(self.context, &["get", "pods", "-n", self.namespace, "-l", label, "-o", "json"])).unwrap();
+            serde_json::from_str(&self.lab.kubectl(self.context, &["get", "pods", "-n", self.namespace, "-l", label, "-o", "json"]))
+                .unwrap();
         list["items"].as_array().unwrap().clone()
     }
     /// Waits until a workload has that many ready pods.
