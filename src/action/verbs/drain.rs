@@ -179,6 +179,10 @@ pub(in crate::action) fn newcomer(sweep: &Sweep, pod: &serde_json::Value) -> Opt
     if selector.is_some_and(|s| !s.matches(&pod.meta.labels)) || daemon || pod.mirror || pod.meta.deleting.is_some() {
         return None;
     }
+    // Its controller would put the next one on the cordoned node too, and so for ever.
+    if pod.shape.placing.ignores_cordon() {
+        return None;
+    }
     let why = if ended {
         None
     } else if pod.shape.placing.empty_dir && !sweep.emptydir {
