@@ -108,22 +108,18 @@ async fn carry_out(fleet: &mut Fleet, state: &StateDir, global: &Global, writing
             None => Code::Done,
         });
     }
-    let said = match ask(&preview, writing)? {
-        Some(said) => said,
-        None => {
-            show::outcome(Outcome::Refused, None, "not confirmed", json)?;
-            return Ok(Code::Refused);
-        }
-    };
-    let confirmed = match confirm(&preview, &said) {
+    let confirmed = ask(&preview, writing).and_then(|said| {
+        confirm(&preview, &said).map_err(|refused| {
+            let code = if matches!(refused, Refused::Drifted(_)) { Code::Blocked } else { Code::Refused };
+            Failure { code, ..Failure::refused(refused.to_string()) }
+        })
+    });
+    let confirmed = match confirmed {
         Ok(confirmed) => confirmed,
-        Err(refused) => {
-            let why = refused.to_string();
-            show::outcome(Outcome::Refused, None, &why, json)?;
-            if !json {
-                eprintln!("qd: refused: {why}");
-            }
-            return Ok(if matches!(refused, Refused::Drifted(_)) { Code::Blocked } else { Code::Refused });
+        Err(failure) => {
+            // For people it is an error, for scripts also how it ended.
+            show::outcome(Outcome::Refused, None, &failure.message, json)?;
+            return Err(failure);
         }
     };
     let (tx, rx) = mpsc::unbounded_channel();
@@ -152,7 +148,7 @@ fn refused_plan(stop: Stop, json: bool) -> Result<Code, Failure> {
         return Ok(Code::Done);
     }
     let code = match kind {
-        "usage" => Code::Usage,
+        "usage" | "flags" => Code::Usage,
         "forbidden" => Code::Refused,
         "conflict" => Code::Blocked,
         _ => Code::Failed,
@@ -165,8 +161,12 @@ fn blocked_before(preview: &Preview) -> Option<String> {
     preview.gate.refusals.first().cloned().or_else(|| preview.preflight.forbidden()).or_else(|| preview.preflight.drifted())
 }
 
-/// What a person or a flag says to it; none: no.
-fn ask(preview: &Preview, writing: &Writing) -> Result<Option<Confirmation>, Failure> {
+/// What a person or a flag says to it.
+///
+/// # Errors
+/// When nobody is there to be asked, and when the answer is no.
+fn ask(preview: &Preview, writing: &Writing) -> Result<Confirmation, Failure> {
+    let no = || Err(Failure::refused("not confirmed"));
     let mut said = Confirmation {
         yes: writing.yes,
         typed: writing.confirm.clone(),
@@ -175,7 +175,7 @@ fn ask(preview: &Preview, writing: &Writing) -> Result<Option<Confirmation>, Fai
         hash: preview.hash.clone(),
     };
     if blocked_before(preview).is_some() {
-        return Ok(Some(said));
+        return Ok(said);
     }
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let enough = match &preview.gate.ask {
@@ -183,7 +183,7 @@ fn ask(preview: &Preview, writing: &Writing) -> Result<Option<Confirmation>, Fai
         Ask::Yes | Ask::Nothing => writing.yes,
     };
     if enough {
-        return Ok(Some(said));
+        return Ok(said);
     }
     if !terminal {
         let hint = match &preview.gate.ask {
@@ -200,14 +200,14 @@ fn ask(preview: &Preview, writing: &Writing) -> Result<Option<Confirmation>, Fai
         Ask::Nothing => {}
         Ask::Yes => match line("do it? (y) ")?.as_deref().map(str::trim) {
             Some("y" | "yes") => said.yes = true,
-            _ => return Ok(None),
+            _ => return no(),
         },
         Ask::Typed(expected) => match line(&format!("type {expected} to do it: "))? {
             Some(typed) if !typed.trim().is_empty() => said.typed = Some(typed),
-            _ => return Ok(None),
+            _ => return no(),
         },
     }
-    Ok(Some(said))
+    Ok(said)
 }
 
 /// A line from the terminal. What was typed before the question does not count.
