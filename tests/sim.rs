@@ -53,14 +53,7 @@ struct Follower {
 impl Follower {
     fn of(running: &Running) -> Self {
         let target = target(running);
-        let info = ClusterInfo {
-            name: target.name.as_str().into(),
-            contexts: Vec::new(),
-            server: "".into(),
-            tier: None,
-            group: None,
-            read_only: None,
-        };
+        let info = ClusterInfo { name: target.name.as_str().into(), ..ClusterInfo::default() };
         let (tx, deltas) = mpsc::channel(256);
         let source = ClusterSource {
             id: ClusterId(0),

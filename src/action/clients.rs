@@ -1,6 +1,6 @@
 //! How a plan's clusters are reached: to read, and where that is allowed to write.
 
-use crate::client::{ReadClient, WriteClient};
+use crate::client::{Alertmanager, ReadClient, WriteClient};
 use crate::model::ClusterId;
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ pub struct ClusterClients {
     pub read: ReadClient,
     /// Or why nothing may be written.
     pub write: Result<WriteClient, String>,
+    /// Where one is configured.
+    pub alerts: Option<Alertmanager>,
 }
 
 /// The clusters of a plan.
@@ -25,6 +27,13 @@ impl Clients {
     /// When the cluster is not connected, in words.
     pub fn read(&self, id: ClusterId) -> Result<&ReadClient, String> {
         self.0.get(&id).map(|c| &c.read).ok_or_else(|| "not connected".to_owned())
+    }
+
+    /// # Errors
+    /// When the cluster is not connected or has no Alertmanager, in words.
+    pub fn alerts(&self, id: ClusterId) -> Result<&Alertmanager, String> {
+        let cluster = self.0.get(&id).ok_or("not connected")?;
+        cluster.alerts.as_ref().ok_or_else(|| "no Alertmanager is configured".to_owned())
     }
 
     /// # Errors

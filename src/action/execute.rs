@@ -2,9 +2,10 @@
 //! outcome last.
 //!
 //! A job can be paused and stopped; what is in flight is waited for. How one request is sent is `write`'s, one eviction `evict`'s, what is
-//! waited for `wait`'s.
+//! waited for `wait`'s, what comes to a node while it is emptied `sweep`'s.
 
 mod evict;
+mod sweep;
 pub(super) mod wait;
 mod write;
 
@@ -68,6 +69,8 @@ struct Run {
     /// Pods that waited for room when it began, by cluster.
     pending: BTreeMap<crate::model::ClusterId, u32>,
     ended: Mutex<BTreeMap<usize, Ended>>,
+    /// Steps that the plan did not have; their numbers follow its own.
+    added: Mutex<Vec<crate::model::Step>>,
 }
 
 /// Carries it out. Returns when nothing more will be sent.
@@ -117,6 +120,7 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
         alone: tokio::sync::Mutex::new(()),
         pending,
         ended: Mutex::new(BTreeMap::new()),
+        added: Mutex::new(Vec::new()),
     });
     let telling = run.tell_control();
     run.lanes(usize::from(confirmed.parallel())).await;
@@ -206,7 +210,10 @@ impl Run {
                 let (run, places, failed) = (self.clone(), places.clone(), failed.remove(&lane));
                 tasks.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    run.lane(stages, failed).await
+                    match run.plan.sweeps.iter().find(|s| s.lane == lane).filter(|_| failed.is_none()) {
+                        Some(sweep) => run.swept(stages, sweep).await,
+                        None => run.lane(stages, failed).await,
+                    }
                 });
             }
             while let Some(done) = tasks.join_next().await {
@@ -323,7 +330,13 @@ impl Run {
     /// Says how a step stands, to the screen and to the log.
     fn tell(&self, at: usize, state: StepState, answer: Option<&WriteAnswer>) {
         let _ = self.progress.send(Progress::Step { job: self.id.clone(), step: at, state: state.clone() });
-        let text = self.plan.steps.get(at).map(|s| s.text.clone()).unwrap_or_default();
+        let text = match self.plan.steps.get(at) {
+            Some(step) => step.text.clone(),
+            None => {
+                let added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+                added.get(at - self.plan.steps.len()).map(|s| s.text.clone()).unwrap_or_default()
+            }
+        };
         let sensitive = self.plan.steps.get(at).is_some_and(|s| s.sensitive);
         let created = answer.filter(|a| a.code == 201 && a.body["metadata"]["uid"].is_string());
         let event = AuditEvent::Step {

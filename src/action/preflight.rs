@@ -103,8 +103,13 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
     let skipped = writes.len().saturating_sub(DRY_RUNS);
     let dry = futures::stream::iter(writes.into_iter().take(DRY_RUNS)).map(|at| rehearsed(at, &plan.steps[at], clients));
     let mut stored = BTreeMap::new();
-    for (at, check, object) in dry.buffered(AT_ONCE).collect::<Vec<_>>().await {
+    for (at, mut check, object) in dry.buffered(AT_ONCE).collect::<Vec<_>>().await {
         stored.extend(object.map(|o| (at, o)));
+        if matches!(check.finding, Finding::Drifted(_))
+            && let Some(what) = made_before(plan, at)
+        {
+            check.finding = Finding::Unknown(format!("it needs {what}, which is made first"));
+        }
         checks.push(check);
     }
     if skipped > 0
@@ -151,6 +156,23 @@ fn first_writes(plan: &Plan) -> Vec<usize> {
     let mut seen = BTreeSet::new();
     let first = plan.steps.iter().enumerate().filter(|(_, s)| matches!(s.act, Act::Write(_)) && seen.insert(s.target.clone()));
     first.map(|(at, _)| at).collect()
+}
+
+/// What an earlier step of the plan makes that this one cannot be without: its namespace, or the definition of its kind.
+fn made_before(plan: &Plan, at: usize) -> Option<String> {
+    let step = plan.steps.get(at).filter(|s| matches!(&s.act, Act::Write(w) if w.method == Method::Apply) && s.target.uid.is_none())?;
+    let (target, kind) = (&step.target, &step.target.resource);
+    let definition = format!("{}.{}", kind.plural, kind.group);
+    let makes = |s: &&Step| {
+        let t = &s.target;
+        let new = t.cluster == target.cluster && t.uid.is_none() && matches!(s.act, Act::Write(_));
+        new && match t.resource.kind.as_str() {
+            "Namespace" => !target.namespace.is_empty() && t.name == target.namespace,
+            "CustomResourceDefinition" => t.name == definition,
+            _ => false,
+        }
+    };
+    plan.steps[..at].iter().find(makes).map(|s| s.target.label())
 }
 
 async fn rehearsed(at: usize, step: &Step, clients: &Clients) -> (usize, Check, Option<Value>) {

@@ -6,7 +6,7 @@ use super::{Facts, Request, Snapshot, Stop};
 use crate::config::{Does, Runbook, RunbookStep};
 use crate::model::duration::parse_duration;
 use crate::model::verb::On;
-use crate::model::{Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Step, Target, UndoKind, VerbId, Wait};
+use crate::model::{Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Step, Sweep, Target, UndoKind, VerbId, Wait};
 use std::collections::BTreeMap;
 
 /// What a runbook is run with.
@@ -145,7 +145,16 @@ impl Making<'_> {
             },
         };
         if matches!(wait, Wait::AlertGone { .. }) {
-            return Err(Stop::refuse("usage", "alerts need an Alertmanager, and none is read yet"));
+            for id in &self.params.clusters {
+                let info = &self.snapshot.cluster(*id)?.info;
+                if !info.alertmanager {
+                    let hint = format!(
+                        "write where it is: [clusters.\"{}\".alertmanager] urls = [..] or service = \"NS/NAME:PORT\"",
+                        info.contexts.first().unwrap_or(&info.name)
+                    );
+                    return Err(Stop::refuse("usage", format!("`{text}`: no Alertmanager of {} is configured", info.name)).with_hint(hint));
+                }
+            }
         }
         if let (Wait::Seconds { seconds }, Some(limit)) = (&wait, &mut self.whole.timeout) {
             *limit += seconds;
@@ -221,8 +230,10 @@ impl Making<'_> {
             step.lane += self.lanes;
             self.whole.steps.push(step);
         }
+        let base = self.lanes;
         self.lanes += lanes;
         let whole = &mut self.whole;
+        whole.sweeps.extend(part.sweeps.into_iter().map(|s| Sweep { lane: s.lane + base, ..s }));
         whole.targets.extend(part.targets);
         whole.judge(part.verdict);
         part.notes.into_iter().for_each(|n| whole.note(n.level, n.text));
@@ -322,6 +333,26 @@ mod tests {
         assert_eq!(plan.timeout, Some(35 * 60), "the drain's limit, and the pause after it");
         assert_eq!(plan.undo, UndoKind::Compensating);
         assert_eq!(plan.steps[4].changes[0].before, Some(serde_json::json!(true)), "it is planned on a cordoned node");
+    }
+
+    #[test]
+    fn an_alert_is_waited_for_where_there_is_an_alertmanager() {
+        use crate::store::{ClusterInfo, Store};
+        let mut f = Fixture::new();
+        f.deployment("a", 1, |_| {});
+        let book = book(
+            "[[runbook]]\nname = \"r\"\n[[runbook.step]]\nname = \"go\"\nrun = \"restart\"\non = [\"deployment/a\"]\n\
+             [[runbook.step]]\nname = \"calm\"\nwait = \"alert-gone PayDown\"\n",
+        );
+        let plan = made(&mut f, &book, &[]).unwrap();
+        let last = plan.steps.last().unwrap();
+        assert_eq!(
+            (last.text.as_str(), &last.act),
+            ("calm: wait alert-gone PayDown", &Act::Wait(Wait::AlertGone { alert: "PayDown".to_owned() }))
+        );
+        f.store = Store::new(vec![ClusterInfo { name: "bare".into(), contexts: vec!["bare".into()], ..ClusterInfo::default() }], NOW);
+        let turned = Runbook { steps: vec![book.steps[1].clone(), book.steps[0].clone()], ..book };
+        assert!(made(&mut f, &turned, &[]).unwrap_err().contains("no Alertmanager of bare is configured"));
     }
 
     #[test]

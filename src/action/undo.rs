@@ -108,6 +108,9 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     for step in &mut plan.steps {
         step.target.cluster = here(past, step.target.cluster, snapshot)?;
     }
+    for sweep in &mut plan.sweeps {
+        sweep.node.cluster = here(past, sweep.node.cluster, snapshot)?;
+    }
     for target in &mut plan.targets {
         target.cluster = here(past, target.cluster, snapshot)?;
     }

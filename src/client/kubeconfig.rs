@@ -60,6 +60,17 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
+    /// A server that no kubeconfig names.
+    pub(super) fn of(name: &str, cluster: Cluster, user: AuthInfo, proxies: &reach::ProxyEnv) -> Self {
+        Self {
+            name: name.to_owned(),
+            contexts: vec![name.to_owned()],
+            server: cluster.server.clone().unwrap_or_default(),
+            namespace: None,
+            reach: Reach::new(cluster, user, proxies),
+        }
+    }
+
     /// Why this cluster can never be reached as it is written, in words.
     pub fn broken(&self) -> Option<&str> {
         self.reach.as_ref().err().map(String::as_str)
@@ -319,13 +330,17 @@ fn resolve(
             user.impersonate_groups = Some(options.as_groups.clone());
         }
     }
+    Reach::new(cluster.clone(), user, &proxies(env))
+}
+
+/// The proxies that the environment names.
+pub(super) fn proxies(env: Env) -> reach::ProxyEnv {
     let text = |names: [&str; 2]| names.iter().find_map(|name| env(name)?.into_string().ok().filter(|v| !v.is_empty())).unwrap_or_default();
-    let proxies = reach::ProxyEnv {
+    reach::ProxyEnv {
         https: text(["HTTPS_PROXY", "https_proxy"]),
         http: text(["HTTP_PROXY", "http_proxy"]),
         none: text(["NO_PROXY", "no_proxy"]),
-    };
-    Reach::new(cluster.clone(), user, &proxies)
+    }
 }
 
 #[cfg(test)]

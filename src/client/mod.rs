@@ -7,9 +7,12 @@
 //!                           Licence ─▶ WriteClient ◀─ Receipt
 //! ```
 //!
+//! [`Alertmanager`] is read in the same way, as if its replicas were API servers.
+//!
 //! What is read and when, connection state and re-listing are `source`'s. What is changed and whether it may be is `action`'s, the only
 //! user of `WriteClient`.
 
+mod alertmanager;
 mod auth;
 mod backoff;
 mod budget;
@@ -28,6 +31,7 @@ mod session;
 mod stack;
 mod write;
 
+pub use alertmanager::Alertmanager;
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
 pub use error::ClientError;

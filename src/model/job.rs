@@ -163,9 +163,24 @@ impl Job {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Progress {
     Began(Box<Job>),
-    Step { job: JobId, step: usize, state: StepState },
-    State { job: JobId, state: JobState },
-    Note { job: JobId, text: String },
+    Step {
+        job: JobId,
+        step: usize,
+        state: StepState,
+    },
+    /// A step that the plan did not have; it follows those there are.
+    Added {
+        job: JobId,
+        step: Box<JobStep>,
+    },
+    State {
+        job: JobId,
+        state: JobState,
+    },
+    Note {
+        job: JobId,
+        text: String,
+    },
 }
 
 /// What may be asked of a job that is under way.

@@ -41,7 +41,8 @@ pub use object::{Object, ObjectRef, decode_json, decode_proto};
 pub use pdb::{Amount, Pdb};
 pub use placing::Placing;
 pub use plan::{
-    Act, BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Wait, Write,
+    Act, BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Sweep, Target, Verdict, Wait,
+    Write,
 };
 pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodShape, Qos, Terminated};
 pub use selector::Selector;

@@ -109,13 +109,20 @@ impl Placing {
 
     /// The taint of a node that keeps such a pod away, if one does.
     pub fn repelled_by<'a>(&self, node: &'a Node) -> Option<&'a super::Taint> {
-        let tolerated = |taint: &super::Taint| {
-            self.tolerations.iter().any(|t| {
-                (t.effect.is_empty() || t.effect == taint.effect)
-                    && (t.key.is_empty() && t.exists || t.key == taint.key && (t.exists || t.value == taint.value))
-            })
-        };
-        node.taints.iter().find(|t| matches!(&*t.effect, "NoSchedule" | "NoExecute") && !tolerated(t))
+        let repels = |t: &&super::Taint| matches!(&*t.effect, "NoSchedule" | "NoExecute") && !self.tolerates(&t.key, &t.value, &t.effect);
+        node.taints.iter().find(repels)
+    }
+
+    /// Whether such a pod is put on a node although it is cordoned.
+    pub fn ignores_cordon(&self) -> bool {
+        self.tolerates("node.kubernetes.io/unschedulable", "", "NoSchedule")
+    }
+
+    fn tolerates(&self, key: &str, value: &str, effect: &str) -> bool {
+        self.tolerations.iter().any(|t| {
+            (t.effect.is_empty() || &*t.effect == effect)
+                && (t.key.is_empty() && t.exists || &*t.key == key && (t.exists || &*t.value == value))
+        })
     }
 
     /// Whether the required node affinity takes a node.

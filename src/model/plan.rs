@@ -272,6 +272,22 @@ impl Act {
     }
 }
 
+/// What goes on while a lane empties a node: pods that were bound to it between the plan and the cordon are evicted too.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Sweep {
+    pub lane: u16,
+    pub node: Target,
+    /// An eviction, as those of the lane.
+    pub act: Act,
+    /// Also pods with emptyDir volumes.
+    pub emptydir: bool,
+    /// Also pods that no controller brings back.
+    pub force: bool,
+    /// Only pods with these labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+}
+
 /// How to take a step back, and what must still be so.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Inverse {
@@ -464,6 +480,9 @@ pub struct Plan {
     /// The verbs of a runbook; guardrails look at each. No wave begins after one that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<VerbId>,
+    /// The nodes that are emptied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<Sweep>,
 }
 
 impl Plan {
@@ -489,6 +508,7 @@ impl Plan {
             timeout: None,
             undoes: None,
             parts: Vec::new(),
+            sweeps: Vec::new(),
         }
     }
 
@@ -526,9 +546,15 @@ impl Plan {
         if !self.parts.is_empty() {
             return;
         }
-        self.steps.retain(|s| !matches!(s.act, Act::Wait(_)));
-        for step in &mut self.steps {
-            if let Act::Evict { no_wait, .. } = &mut step.act {
+        // What a later write stands on is waited for all the same.
+        let last = |lane: u16| self.steps.iter().filter(|s| s.lane == lane && matches!(s.act, Act::Write(_))).map(|s| s.stage).max();
+        let needed: Vec<bool> =
+            self.steps.iter().map(|s| !matches!(s.act, Act::Wait(_)) || last(s.lane).is_some_and(|l| l > s.stage)).collect();
+        let mut keep = needed.into_iter();
+        self.steps.retain(|_| keep.next().unwrap_or(true));
+        let acts = self.steps.iter_mut().map(|s| &mut s.act).chain(self.sweeps.iter_mut().map(|s| &mut s.act));
+        for act in acts {
+            if let Act::Evict { no_wait, .. } = act {
                 *no_wait = true;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
 use crate::app::World;
-use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
+use crate::client::{Alertmanager, BudgetConfig, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
@@ -53,6 +53,7 @@ impl Fleet {
                 server: m.target.server.as_str().into(),
                 tier: s.tier.value.map(|t| t.name().into()),
                 group: s.group.value.as_deref().map(Into::into),
+                alertmanager: s.alertmanager.reach.value.is_some(),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
         };
@@ -135,7 +136,10 @@ impl Fleet {
                 None => Licence::of(&member.settings, self.read_only),
             };
             let write = licence.map(|licence| WriteClient::new(&read, licence));
-            clients.add(cluster_id(n), ClusterClients { read, write });
+            let s = &member.settings;
+            let names = std::iter::once(&s.name.value).chain(&member.target.contexts).cloned().collect();
+            let alerts = Alertmanager::of(&s.alertmanager, &read, names);
+            clients.add(cluster_id(n), ClusterClients { read, write, alerts });
         }
         clients
     }

@@ -333,7 +333,7 @@ fn login<S: Screen>(fleet: &Fleet, screen: &mut S, id: ClusterId) -> io::Result<
         return Ok(Notice::error(format!("the credential plugin of {} failed", target.name)));
     }
     fleet.renew(id, output);
-    Ok(Notice::info(format!("logged in to {}", target.name)))
+    Ok(Notice::info(format!("the credential plugin of {} ended well: connecting", target.name)))
 }
 
 fn save(app: &App, state: Option<&StateDir>) {

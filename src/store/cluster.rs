@@ -16,6 +16,8 @@ pub struct ClusterInfo {
     pub group: Option<Str>,
     /// Why nothing may be written, when it may not.
     pub read_only: Option<Str>,
+    /// Where its Alertmanager is, is configured.
+    pub alertmanager: bool,
 }
 
 impl ClusterInfo {

@@ -40,7 +40,7 @@ impl Jobs {
     pub fn apply(&mut self, progress: Progress, now: i64) {
         let id = match &progress {
             Progress::Began(job) => &job.id,
-            Progress::Step { job, .. } | Progress::State { job, .. } | Progress::Note { job, .. } => job,
+            Progress::Step { job, .. } | Progress::Added { job, .. } | Progress::State { job, .. } | Progress::Note { job, .. } => job,
         };
         let at = self.0.iter().position(|j| j.id == *id);
         match (progress, at) {
@@ -53,6 +53,7 @@ impl Jobs {
                     (step.state, step.since) = (state, now);
                 }
             }
+            (Progress::Added { step, .. }, Some(at)) => self.0[at].steps.push(*step),
             (Progress::State { state, .. }, Some(at)) => {
                 self.0[at].state = state;
                 if let JobState::Ended(_) = state {

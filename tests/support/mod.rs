@@ -5,6 +5,8 @@ pub mod derive;
 pub mod lab;
 pub mod parity;
 pub mod pods;
+#[allow(dead_code, reason = "only the suites that act use it")]
+pub mod pool;
 pub mod pty;
 pub mod runner;
 #[allow(dead_code, reason = "only the suites that act use it")]

@@ -11,12 +11,16 @@ pub const CONTEXT: &str = "lab-1";
 pub struct Stage<'a> {
     pub lab: &'a Lab,
     pub room: Room,
+    context: &'static str,
     namespace: &'static str,
+    /// Its name is used again: the next one waits until it is gone.
+    again: bool,
 }
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
-        self.lab.kubectl(CONTEXT, &["delete", "namespace", self.namespace, "--wait=true", "--timeout=120s", "--ignore-not-found"]);
+        let wait = if self.again { "--wait=true" } else { "--wait=false" };
+        self.lab.kubectl(self.context, &["delete", "namespace", self.namespace, wait, "--timeout=120s", "--ignore-not-found"]);
     }
 }
 
@@ -25,10 +29,24 @@ pub struct Did {
     pub line: String,
     pub code: i32,
     pub events: Vec<Value>,
+    pub stdout: String,
     pub stderr: String,
 }
 
 impl Did {
+    /// It ended with that code, and said so.
+    #[track_caller]
+    pub fn is(self, code: i32, words: &str) -> Self {
+        assert_eq!(self.code, code, "qd {}: {}{}", self.line, self.stdout, self.stderr);
+        assert!(
+            self.stdout.contains(words) || self.stderr.contains(words),
+            "qd {}: no {words:?} in {}{}",
+            self.line,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
     pub fn outcome(&self) -> &str {
         self.events.iter().rev().find(|e| e["event"] == "outcome").and_then(|e| e["outcome"].as_str()).unwrap_or("none")
     }
@@ -46,25 +64,41 @@ impl Did {
 
 impl<'a> Stage<'a> {
     pub fn new(lab: &'a Lab, namespace: &'static str, objects: &[Value]) -> Self {
-        let stage = Self { lab, room: Room::new(), namespace };
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        lab.apply(CONTEXT, &namespace);
+        let mut stage = Self::at(lab, CONTEXT, namespace, objects);
+        stage.again = true;
+        stage
+    }
+    /// In a cluster, in a namespace whose name no other test has: its end is not waited for.
+    pub fn at(lab: &'a Lab, context: &'static str, namespace: &'static str, objects: &[Value]) -> Self {
+        let stage = Self { lab, room: Room::new(), context, namespace, again: false };
+        until("the namespace of an earlier run to be gone", Duration::from_secs(60), || {
+            let phase = lab.kubectl(context, &["get", "namespace", namespace, "--ignore-not-found", "-o", "jsonpath={.status.phase}"]);
+            if phase == "Terminating" { Err(phase) } else { Ok(()) }
+        });
+        lab.apply(context, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
         if !objects.is_empty() {
-            lab.apply(CONTEXT, &json!({"apiVersion": "v1", "kind": "List", "items": objects}));
+            lab.apply(context, &json!({"apiVersion": "v1", "kind": "List", "items": objects}));
         }
         stage
     }
     pub fn qd(&self, line: &str) -> Did {
-        let common = ["--context", CONTEXT, "-n", self.namespace, "-o", "json", "--yes"];
-        let args: Vec<&str> = line.split(' ').chain(common).collect();
-        let out = self.room.qd(&self.lab.kubeconfig(), &args);
+        self.typed(&format!("{line} --context {} -n {} -o json --yes", self.context, self.namespace))
+    }
+    /// With these arguments and no others.
+    pub fn typed(&self, line: &str) -> Did {
+        self.typed_by(&self.lab.kubeconfig(), line)
+    }
+    /// The same as somebody else.
+    pub fn typed_by(&self, kubeconfig: &std::path::Path, line: &str) -> Did {
+        let args: Vec<&str> = line.split(' ').collect();
+        let out = self.room.qd(kubeconfig, &args);
         let text = String::from_utf8_lossy(&out.stdout);
         let events = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
         let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-        Did { line: line.to_owned(), code: out.status.code().unwrap_or(-1), events, stderr }
+        Did { line: line.to_owned(), code: out.status.code().unwrap_or(-1), events, stdout: text.into_owned(), stderr }
     }
     pub fn get(&self, object: &str) -> Value {
-        serde_json::from_str(&self.lab.kubectl(CONTEXT, &["get", "-n", self.namespace, object, "-o", "json"])).unwrap()
+        serde_json::from_str(&self.lab.kubectl(self.context, &["get", "-n", self.namespace, object, "-o", "json"])).unwrap()
     }
     /// What a person has a say in: the spec, and annotations but those that controllers count in.
     pub fn said(&self, object: &str) -> Value {
@@ -78,11 +112,12 @@ impl<'a> Stage<'a> {
         json!({"spec": live["spec"], "annotations": annotations})
     }
     pub fn exists(&self, object: &str) -> bool {
-        !self.lab.kubectl(CONTEXT, &["get", "-n", self.namespace, object, "--ignore-not-found", "-o", "name"]).trim().is_empty()
+        !self.lab.kubectl(self.context, &["get", "-n", self.namespace, object, "--ignore-not-found", "-o", "name"]).trim().is_empty()
     }
     pub fn pods(&self, label: &str) -> Vec<Value> {
         let list: Value =
-            serde_json::from_str(&self.lab.kubectl(CONTEXT, &["get", "pods", "-n", self.namespace, "-l", label, "-o", "json"])).unwrap();
+            serde_json::from_str(&self.lab.kubectl(self.context, &["get", "pods", "-n", self.namespace, "-l", label, "-o", "json"]))
+                .unwrap();
         list["items"].as_array().unwrap().clone()
     }
     /// Waits until a workload has that many ready pods.

@@ -228,7 +228,7 @@ mod tests {
         let read = connect(&server, "token: t").await;
         let (write, receipt) = writes(&read);
         let mut clients = Clients::default();
-        clients.add(ClusterId(0), ClusterClients { read, write: Ok(write) });
+        clients.add(ClusterId(0), ClusterClients { read, write: Ok(write), alerts: None });
         let mut plan = Plan::new(VerbId::Evict, &Args::parse(VerbId::Evict.info(), "").unwrap(), "evict");
         for name in pods {
             let target = Target {
@@ -257,6 +257,7 @@ mod tests {
             alone: tokio::sync::Mutex::new(()),
             pending: BTreeMap::new(),
             ended: Mutex::new(BTreeMap::new()),
+            added: Mutex::new(Vec::new()),
         };
         (dir, run, lead, told)
     }
@@ -341,6 +342,61 @@ mod tests {
         }
         begun.dedup();
         begun
+    }
+
+    /// A pod was bound to the node between the plan's list and the cordon; another one that ignores the cordon comes for ever.
+    #[tokio::test]
+    async fn who_came_to_the_node_meanwhile_is_evicted_too_but_not_who_ignores_the_cordon() {
+        let evicted = Arc::new(Mutex::new(Vec::new()));
+        let seen = evicted.clone();
+        let (_dir, mut run, _lead, mut told) = job(&["a"], false, move |name, evicts| {
+            if evicts {
+                seen.lock().unwrap().push(name.to_owned());
+                return reply(201, "{}");
+            }
+            if name != "pods" {
+                return status(404, "not found", "");
+            }
+            let pod = |name: &str, more: serde_json::Value| {
+                json!({"metadata": {"name": name, "namespace": "pay", "uid": name, "ownerReferences": [{"kind": "ReplicaSet", "name": "r", "uid": "r",
+                    "apiVersion": "apps/v1", "controller": true}]}, "spec": more, "status": {"phase": "Running"}})
+            };
+            let gone = seen.lock().unwrap().clone();
+            let all = [
+                pod("late", json!({})),
+                pod("scratch", json!({"volumes": [{"name": "v", "emptyDir": {}}]})),
+                pod("stubborn", json!({"tolerations": [{"operator": "Exists"}]})),
+            ];
+            let left: Vec<_> = all.into_iter().filter(|p| !gone.iter().any(|g| p["metadata"]["name"] == **g)).collect();
+            reply(200, json!({"items": left}).to_string())
+        })
+        .await;
+        let node = Target { name: "n1".into(), namespace: String::new(), resource: Kind::Node.into(), ..run.plan.steps[0].target.clone() };
+        let act = run.plan.steps[0].act.clone();
+        run.plan.sweeps = vec![crate::model::Sweep { lane: 0, node, act, emptydir: false, force: false, selector: None }];
+        run.plan.waves = vec![0];
+        let run = Arc::new(run);
+        run.clone().lanes(1).await;
+        let mut evicted = evicted.lock().unwrap().clone();
+        evicted.sort();
+        assert_eq!(evicted, ["a", "late"]);
+        let mut ends: Vec<(String, Option<String>)> = Vec::new();
+        let mut texts = vec!["evict a".to_owned()];
+        while let Ok(told) = told.try_recv() {
+            match told {
+                Progress::Added { step, .. } => texts.push(step.text),
+                Progress::Step { step, state, .. } if state.ended() => ends
+                    .push((texts[step].clone(), Some(state.why().to_owned()).filter(|_| state != StepState::Done(state.why().to_owned())))),
+                _ => {}
+            }
+        }
+        ends.sort();
+        assert_eq!(ends.len(), 3, "{ends:?}");
+        assert!(ends.iter().any(|(t, why)| t.contains("late, which came to n1 meanwhile") && why.is_none()), "{ends:?}");
+        assert!(
+            ends.iter().any(|(t, why)| t.contains("scratch") && why.as_deref().is_some_and(|w| w.contains("delete-emptydir-data"))),
+            "{ends:?}"
+        );
     }
 
     #[tokio::test]

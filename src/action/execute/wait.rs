@@ -1,8 +1,9 @@
 //! Waiting for what controllers make of a change: by looking, once a second.
 
+use super::super::Clients;
 use super::{Ended, Run, Why};
 use crate::client::ClientError;
-use crate::model::{Step, StepState, Wait};
+use crate::model::{ClusterId, Step, StepState, Wait};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Run {
                     Some(n) => Far::Not(format!("{n} pods wait for room")),
                     None => Far::Not("the pods are not seen".to_owned()),
                 },
-                Wait::AlertGone { alert } => Far::Never(format!("alerts are not read yet: {alert}")),
+                Wait::AlertGone { alert } => quiet(&self.clients, step.target.cluster, alert).await,
                 Wait::Check { .. } => Far::Never("a check of a check".to_owned()),
                 Wait::Gone
                 | Wait::RolledOut
@@ -74,6 +75,19 @@ impl Run {
             }
             self.rest(LOOK).await?;
         }
+    }
+}
+
+/// Whether an alert has stopped. An Alertmanager that does not answer says nothing of it.
+async fn quiet(clients: &Clients, cluster: ClusterId, alert: &str) -> Far {
+    let alerts = match clients.alerts(cluster) {
+        Ok(alerts) => alerts,
+        Err(why) => return Far::Never(why),
+    };
+    match alerts.firing(alert).await {
+        Ok(0) => Far::There,
+        Ok(n) => Far::Not(format!("{alert} fires, {n} {}", if n == 1 { "alert" } else { "alerts" })),
+        Err(e) => Far::Not(format!("Alertmanager: {}", e.reason())),
     }
 }
 
@@ -245,6 +259,32 @@ pub fn rolled_out(live: &Value) -> Far {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[tokio::test]
+    async fn an_alert_is_gone_when_its_alertmanager_says_so() {
+        use crate::action::ClusterClients;
+        use crate::client::Alertmanager;
+        use crate::client::fake::{Server, connect, reply, writes};
+        use crate::config::{Endpoint, Reach, Setting};
+        let server = Server::start(|request| match request.uri().query().unwrap_or("") {
+            q if q.contains("Loud") => reply(200, r#"[{"labels": {"alertname": "Loud"}}]"#),
+            q if q.contains("Broken") => reply(503, "no"),
+            _ => reply(200, "[]"),
+        })
+        .await;
+        let read = connect(&server, "").await;
+        let endpoint = Endpoint { reach: Setting::default_to(Some(Reach::Urls(vec![server.url()]))), ..Endpoint::default() };
+        let mut clients = Clients::default();
+        for (n, endpoint) in [endpoint, Endpoint::default()].iter().enumerate() {
+            let alerts = Alertmanager::of(endpoint, &read, Vec::new());
+            let write = Ok(writes(&read).0);
+            clients.add(ClusterId(u16::try_from(n).unwrap()), ClusterClients { read: read.clone(), write, alerts });
+        }
+        assert_eq!(quiet(&clients, ClusterId(0), "Quiet").await, Far::There);
+        assert_eq!(quiet(&clients, ClusterId(0), "Loud").await, Far::Not("Loud fires, 1 alert".to_owned()));
+        assert!(matches!(quiet(&clients, ClusterId(0), "Broken").await, Far::Not(_)), "no answer is not quiet");
+        assert_eq!(quiet(&clients, ClusterId(1), "Quiet").await, Far::Never("no Alertmanager is configured".to_owned()));
+    }
 
     #[test]
     fn a_rollout_ends_when_all_is_new_and_available() {

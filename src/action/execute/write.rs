@@ -11,6 +11,8 @@ use std::time::Duration;
 const CONFLICTS: u32 = 10;
 /// Answers that say nothing, or that we shall come later.
 const TRIES: u32 = 6;
+/// The same where a kind is not served.
+const SERVED: u32 = 2;
 /// Waits while told to come later.
 const LATER: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,11 @@ impl Run {
                     match answer.code {
                         200..300 => return Ok(words(&answer, step)),
                         404 if write.method == Method::Delete => return Ok("gone already".to_owned()),
+                        // Its kind: a definition that is established is served a moment later.
+                        404 if write.method == Method::Apply && tries < SERVED && answer.body["details"]["name"].is_null() => {
+                            tries += 1;
+                            self.rest(pause(tries)).await?;
+                        }
                         409 if answer.reason() == "Conflict" && !answer.caused_by("FieldManagerConflict") && conflicts < CONFLICTS => {
                             conflicts += 1;
                             // Another field was written meanwhile; whether ours still stands is looked at.

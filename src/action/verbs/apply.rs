@@ -5,7 +5,7 @@
 use super::super::snapshot::{NoFact, gather};
 use super::fields::{diff, holds_env, inverse, operations, touches_env};
 use super::{Request, Snapshot, Stop};
-use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Plan, Resource, Step, Target, UndoKind, Write};
+use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Plan, Resource, Step, Target, UndoKind, Wait, Write};
 use serde_json::{Value, json};
 
 /// Kinds that others need, in the order in which they are applied; all others follow.
@@ -43,8 +43,9 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     plan.undo_text = "what is made is deleted again, what is changed gets its fields back".to_owned();
     let places: Vec<(ClusterId, &str)> = request.targets.iter().map(|t| (t.cluster, t.name.as_str())).collect();
     let all = places.iter().flat_map(|place| wanted.iter().map(move |w| (place, w)));
+    let kinds: Vec<(String, Resource)> = wanted.iter().flat_map(|w| defined(&w.object)).collect();
     let found = gather(all.map(|((cluster, namespace), w)| {
-        let target = target(snapshot, *cluster, namespace, w)?;
+        let target = target(snapshot, *cluster, namespace, w, &kinds)?;
         let live = snapshot.fact(*cluster, target.path())?;
         Ok((target, w, live))
     }))?;
@@ -64,6 +65,12 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         // One after the other: what comes first may be needed by the next.
         plan.steps.push(step.at(0, lane));
         lane += 1;
+        let used = kinds.iter().any(|(name, kind)| *name == target.name && wanted.iter().any(|w| of(&w.object, kind)));
+        if target.resource.kind == "CustomResourceDefinition" && live.is_none() && used {
+            let served = Wait::Condition { condition: "Established".to_owned(), status: "True".to_owned() };
+            plan.steps.push(Step::new(format!("wait for {} to be served", target.name), &target, Act::Wait(served)).at(0, lane));
+            lane += 1;
+        }
         plan.targets.push(target);
     }
     // What is not kept cannot come back, and is not promised.
@@ -122,10 +129,32 @@ fn read(file: &str, text: &str) -> Result<Vec<Wanted>, Stop> {
     Ok(found)
 }
 
-/// Which object a document means.
-fn target(snapshot: &Snapshot, cluster: ClusterId, namespace: &str, w: &Wanted) -> Result<Target, Stop> {
+/// The kinds that a definition brings, with its name.
+fn defined(object: &Value) -> Vec<(String, Resource)> {
+    if object["kind"] != "CustomResourceDefinition" {
+        return Vec::new();
+    }
+    let (spec, text) = (&object["spec"], |v: &Value| v.as_str().unwrap_or("").to_owned());
+    let versions = spec["versions"].as_array().into_iter().flatten().filter(|v| v["served"] == true);
+    let kind = |v: &Value| Resource {
+        group: text(&spec["group"]),
+        version: text(&v["name"]),
+        plural: text(&spec["names"]["plural"]),
+        kind: text(&spec["names"]["kind"]),
+        namespaced: spec["scope"] == "Namespaced",
+    };
+    versions.map(|v| (text(&object["metadata"]["name"]), kind(v))).collect()
+}
+
+fn of(object: &Value, kind: &Resource) -> bool {
+    object["apiVersion"] == kind.api_version() && object["kind"] == *kind.kind
+}
+
+/// Which object a document means. Kinds that the same manifests define need not be there yet.
+fn target(snapshot: &Snapshot, cluster: ClusterId, namespace: &str, w: &Wanted, kinds: &[(String, Resource)]) -> Result<Target, Stop> {
     let (api, kind) = (w.object["apiVersion"].as_str().unwrap_or(""), w.object["kind"].as_str().unwrap_or(""));
     let known = Kind::ALL.into_iter().find(|k| k.name() == kind && k.api_version() == api).map(Resource::from);
+    let known = known.or_else(|| kinds.iter().map(|(_, k)| k).find(|k| of(&w.object, k)).cloned());
     let resource = match known {
         Some(resource) => resource,
         None => {

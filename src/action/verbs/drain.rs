@@ -6,7 +6,7 @@ use super::super::blast::{Newcomer, budgets, place};
 use super::super::snapshot::{NoFact, gather};
 use super::{Request, Snapshot, Stop, cordon, subject};
 use crate::model::{
-    Act, ClusterId, Interner, Kind, Level, Object, Owner, Plan, Pod, Selector, Step, Target, Tri, Verdict, Wait, decode_json,
+    Act, ClusterId, Interner, Kind, Level, Object, Owner, Plan, Pod, Selector, Step, Sweep, Target, Tri, Verdict, Wait, decode_json,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,6 +71,14 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         }
         plan.waves.push(u16::try_from(zones.len() - 1).unwrap_or(u16::MAX));
         plan.blast_in(target.cluster).nodes += 1;
+        plan.sweeps.push(Sweep {
+            lane: u16::try_from(lane).unwrap_or(u16::MAX),
+            node: (*target).clone(),
+            act: Act::Evict { grace: flags.grace, no_wait: false, keep_capacity: flags.keep_capacity, delete: flags.delete },
+            emptydir: flags.emptydir,
+            force: flags.force,
+            selector: args.get("pod-selector").map(str::to_owned),
+        });
         if let Some(step) = cordon::step(target, node, true) {
             plan.steps.push(step.at(lane, 0));
         } else {
@@ -149,8 +157,43 @@ pub fn evict(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 
 /// The pods of a node, as the API server has them now: also in namespaces that are not watched.
 fn pods_on(snapshot: &Snapshot, node: &Target) -> Result<Vec<Arc<Pod>>, Stop> {
-    let list = snapshot.list(node.cluster, format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", node.name))?;
+    let list = snapshot.list(node.cluster, list_path(node))?;
     list.iter().map(decode).collect()
+}
+
+fn list_path(node: &Target) -> String {
+    format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", node.name)
+}
+
+/// Where a sweep finds the pods of its node.
+pub(in crate::action) fn swept(sweep: &Sweep) -> String {
+    list_path(&sweep.node)
+}
+
+/// A pod that came to a node while it was being emptied: its eviction, or why it must not go. None: it is left where it is.
+pub(in crate::action) fn newcomer(sweep: &Sweep, pod: &serde_json::Value) -> Option<(Step, Option<String>)> {
+    let pod = decode(pod).ok()?;
+    let selector = sweep.selector.as_deref().map(Selector::parse).transpose().ok()?;
+    let (owner, ended) = (pod.meta.owner.as_deref(), pod.finished());
+    let daemon = owner.is_some_and(|o| &*o.kind == "DaemonSet") && !ended;
+    if selector.is_some_and(|s| !s.matches(&pod.meta.labels)) || daemon || pod.mirror || pod.meta.deleting.is_some() {
+        return None;
+    }
+    // Its controller would put the next one on the cordoned node too, and so for ever.
+    if pod.shape.placing.ignores_cordon() {
+        return None;
+    }
+    let why = if ended {
+        None
+    } else if pod.shape.placing.empty_dir && !sweep.emptydir {
+        Some("it has emptyDir volumes: delete-emptydir-data would evict it")
+    } else if owner.is_none() && !sweep.force {
+        Some("no controller brings it back: force would evict it")
+    } else {
+        None
+    };
+    let text = format!("evict pod {}, which came to {} meanwhile", title(&pod), sweep.node.name);
+    Some((Step::new(text, &target_of(sweep.node.cluster, &pod), sweep.act.clone()), why.map(str::to_owned)))
 }
 
 fn decode(value: &serde_json::Value) -> Result<Arc<Pod>, Stop> {

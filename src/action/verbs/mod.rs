@@ -4,7 +4,7 @@ mod apply;
 mod cordon;
 mod create_pdb;
 mod delete;
-mod drain;
+pub(super) mod drain;
 mod edit;
 mod env;
 mod fields;

@@ -3,6 +3,7 @@
 //! The files here know terminals and nothing else; what is drawn comes from `view`, what a key means from `keymap`.
 
 pub mod input;
+pub mod lend;
 pub mod pace;
 pub mod screen;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! The cockpit's terminal: what the event loop asks of a screen, over the writer, the reader and the pacer.
 
 use super::input::{FromTerminal, Input, Reader, spawn_reader};
+use super::lend::{self, Lent};
 use super::pace::{Due, PROBE, Pacer};
 use super::screen::{Multiplexer, TerminalGuard, Tty, copy_sequence};
 use super::writer::Writer;
@@ -12,7 +13,6 @@ use crate::view::{self, Draw};
 use ratatui::layout::Position;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -41,6 +41,7 @@ pub struct Terminal {
     multiplexer: Multiplexer,
     tty: Tty,
     signals: Signals,
+    lent: Lent,
 }
 
 struct Signals {
@@ -97,6 +98,7 @@ impl Terminal {
             multiplexer,
             tty,
             signals,
+            lent: Lent::default(),
         };
         Ok((terminal, diags))
     }
@@ -169,9 +171,12 @@ impl Screen for Terminal {
             },
             _ = term.recv() => FromScreen::Closed,
             _ = hup.recv() => FromScreen::Closed,
-            _ = int.recv() => FromScreen::Closed,
+            _ = int.recv() => if self.lent.meant_the_child() { FromScreen::Redraw } else { FromScreen::Closed },
             _ = self.signals.size.recv() => self.resized(),
             _ = self.signals.stop.recv() => {
+                if self.lent.meant_the_child() {
+                    return FromScreen::Redraw;
+                }
                 let stopped = self.give_away().and_then(|()| stop_self()).and_then(|()| self.take_back());
                 if stopped.is_err() { FromScreen::Closed } else { FromScreen::Redraw }
             }
@@ -259,17 +264,15 @@ impl Screen for Terminal {
 
     fn lend(&mut self, mut command: std::process::Command) -> io::Result<(bool, Vec<u8>)> {
         self.give_away()?;
-        let output = command.stdin(Stdio::inherit()).stderr(Stdio::inherit()).stdout(Stdio::piped()).output();
+        let ended = lend::run(&mut command);
         self.take_back()?;
-        Ok(match output {
-            Ok(output) => (output.status.success(), output.stdout),
-            Err(_) => (false, Vec::new()),
-        })
+        self.lent.back();
+        Ok(ended.unwrap_or_default())
     }
 }
 
 /// Stops this process until the shell lets it go on.
-fn stop_self() -> io::Result<()> {
+pub(super) fn stop_self() -> io::Result<()> {
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
     Ok(())
 }

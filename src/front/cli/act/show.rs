@@ -165,20 +165,23 @@ fn cut(text: &str) -> String {
 /// Prints what a job tells.
 pub fn progress(fleet: &Fleet, told: &Progress, preview: &Preview, as_json: bool) -> Result<(), Failure> {
     let Progress::Step { job, step: at, state } = told else { return Ok(()) };
-    let Some(step) = preview.plan.steps.get(*at) else { return Ok(()) };
-    let same = fleet.store.jobs.get(job).and_then(|j| j.steps.get(*at)).is_some_and(|s| s.state == *state);
+    let known = fleet.store.jobs.get(job).and_then(|j| j.steps.get(*at));
+    // What the plan did not have is in the job only.
+    let planned = preview.plan.steps.get(*at).map(|s| (&s.text, s.target.cluster));
+    let Some((text, cluster)) = planned.or_else(|| known.map(|s| (&s.text, s.cluster))) else { return Ok(()) };
+    let same = known.is_some_and(|s| s.state == *state);
     if same || *state == StepState::Waiting {
         return Ok(());
     }
-    let cluster = cluster_name(&preview.plan, step.target.cluster);
+    let cluster = cluster_name(&preview.plan, cluster);
     let mut out = std::io::stdout().lock();
     if as_json {
-        let line = json!({"event": "step", "job": job, "step": at, "cluster": cluster, "text": step.text, "state": state.word(), "why": Some(state.why()).filter(|w| !w.is_empty())});
+        let line = json!({"event": "step", "job": job, "step": at, "cluster": cluster, "text": text, "state": state.word(), "why": Some(state.why()).filter(|w| !w.is_empty())});
         writeln!(out, "{line}")?;
     } else if *state != StepState::Running {
         let place = if preview.plan.clusters.len() > 1 { format!("{cluster} ") } else { String::new() };
         let why = if state.why().is_empty() || state.why() == "done" { String::new() } else { format!(": {}", state.why()) };
-        writeln!(out, "{:<8} {place}{}{why}", state.word(), step.text)?;
+        writeln!(out, "{:<8} {place}{text}{why}", state.word())?;
     }
     Ok(out.flush()?)
 }
