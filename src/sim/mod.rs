@@ -101,7 +101,14 @@ impl Fleet {
     ///
     /// # Errors
     /// Why the server does not take it, in its words.
-    pub fn by_another(&self, cluster: &str, method: &str, path: &str, content: &str, body: serde_json::Value) -> Result<serde_json::Value, String> {
+    pub fn by_another(
+        &self,
+        cluster: &str,
+        method: &str,
+        path: &str,
+        content: &str,
+        body: serde_json::Value,
+    ) -> Result<serde_json::Value, String> {
         let found = self.0.iter().find(|c| c.name == cluster).ok_or_else(|| format!("no cluster {cluster}"))?;
         let method = method.parse().map_err(|_| format!("{method} is no method"))?;
         api::by_another(found, &method, path, content, body)

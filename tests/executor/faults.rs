@@ -119,12 +119,12 @@ fn a_storm_of_conflicts_is_weathered_and_nobodys_change_is_lost() {
         let (theirs, at) = (s.sim.fleet.clone(), path(&target));
         changes(&s.sim, move |n, _| {
             if n == 0 {
-                theirs.by_another(CLUSTER, "PATCH", &at, MERGE, json!({"spec": {"replicas": 9}})).unwrap();
+                theirs.by_another(CLUSTER, "PATCH", &at, MERGE, json!({"spec": {"replicas": 1}})).unwrap();
             }
         });
         let (outcome, job) = s.run(&preview).await;
-        assert_eq!((outcome, replicas_of(&s.sim, &target)), (Outcome::Blocked, 9), "{:?}", words(&job));
-        assert!(matches!(&job.steps[0].state, StepState::Failed(why) if why.contains("spec.replicas is 9")), "{:?}", words(&job));
+        assert_eq!((outcome, replicas_of(&s.sim, &target)), (Outcome::Blocked, 1), "{:?}", words(&job));
+        assert!(matches!(&job.steps[0].state, StepState::Failed(why) if why.contains("spec.replicas is 1")), "{:?}", words(&job));
     });
 }
 
@@ -346,9 +346,9 @@ fn an_object_that_goes_is_said_and_hides_no_other() {
             }
         });
         let (outcome, job) = s.run(&preview).await;
-        assert_eq!((outcome, count(&job, done)), (Outcome::Partial, 1), "{:?}", words(&job));
+        assert_eq!((outcome, count(&job, done)), (Outcome::Blocked, 1), "{:?}", words(&job));
         let said = |at: usize, text: &str| matches!(&job.steps[at].state, StepState::Failed(why) if why.contains(text));
-        assert!(said(0, "it is gone") && said(1, "gone") && said(2, "another object has that name"), "{:?}", words(&job));
+        assert!(said(0, "it is gone") && said(1, "it is gone") && said(2, "another object has that name"), "{:?}", words(&job));
         logged(&s.state, outcome, &job);
         let now: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
         assert_eq!(now, [-1, -1, before[2], before[3] + 1], "the new one was not touched");
@@ -401,7 +401,9 @@ fn a_drain_lets_pods_go_whose_namespace_goes() {
         let pods: Vec<(String, String)> = {
             let c = &s.fleet.store.clusters()[0];
             let pods = c.objects(Kind::Pod).filter_map(|o| if let Object::Pod(p) = o { Some(p) } else { None });
-            pods.filter(|p| &*p.meta.namespace == "shop").filter_map(|p| Some((p.node.as_deref()?.to_owned(), p.meta.name.to_string()))).collect()
+            pods.filter(|p| &*p.meta.namespace == "shop")
+                .filter_map(|p| Some((p.node.as_deref()?.to_owned(), p.meta.name.to_string())))
+                .collect()
         };
         let node = named(&s.fleet, Kind::Node, "", &pods[0].0);
         let preview = s.plan(&act(VerbId::Drain, vec![node], "delete-emptydir-data force")).await;
@@ -466,16 +468,21 @@ fn a_token_that_expires_half_way_is_renewed_from_its_file_or_by_its_plugin() {
                 let wanted = if renews { (Outcome::Done, 4) } else { (Outcome::Partial, 2) };
                 assert_eq!((outcome, count(&job, done)), wanted, "plugin {plugin}: {:?}", words(&job));
                 let past = logged(&s.state, outcome, &job);
+                // A plugin that just gave what was refused is not run again for half a minute.
+                let later = !renews && plugin;
                 if !renews {
                     assert_eq!(count(&job, failed), 2, "not unknown: nothing was sent: {:?}", words(&job));
-                    assert!(past.outcome.as_ref().unwrap().2.contains("Unauthorized"), "{:?}", past.outcome);
+                    assert!(past.outcome.as_ref().unwrap().2.contains("credentials refused"), "{:?}", past.outcome);
+                }
+                if !renews && !plugin {
                     std::fs::write(&file, &next).unwrap();
                     s.seen(|f| f.store.clusters()[0].state.live()).await;
                     let (outcome, job) = s.resume().await;
                     assert_eq!((outcome, job.steps.len()), (Outcome::Done, 2), "{:?}", words(&job));
                 }
                 let grown: Vec<i64> = targets.iter().zip(before).map(|(t, b)| replicas_of(&s.sim, t) - b).collect();
-                assert_eq!(grown, [1, 1, 1, 1], "plugin {plugin}, renews {renews}");
+                let all = if later { [1, 1, 0, 0] } else { [1, 1, 1, 1] };
+                assert_eq!(grown, all, "plugin {plugin}, renews {renews}");
             });
         }
     }
