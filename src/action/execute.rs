@@ -207,9 +207,11 @@ impl Run {
             let places = Arc::new(Semaphore::new(parallel.max(1)));
             let mut tasks = tokio::task::JoinSet::new();
             for (lane, stages) in lanes {
-                let (run, places, failed) = (self.clone(), places.clone(), failed.remove(&lane));
+                // Here and not in its task: lanes begin in the order in which the preview lists them.
+                let place = places.clone().acquire_owned().await;
+                let (run, failed) = (self.clone(), failed.remove(&lane));
                 tasks.spawn(async move {
-                    let _place = places.acquire_owned().await;
+                    let _place = place;
                     match run.plan.sweeps.iter().find(|s| s.lane == lane).filter(|_| failed.is_none()) {
                         Some(sweep) => run.swept(stages, sweep).await,
                         None => run.lane(stages, failed).await,

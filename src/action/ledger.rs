@@ -51,10 +51,10 @@ impl Past {
         }
     }
 
-    /// Whether what it did can be taken back: something was done, and nobody has yet.
+    /// Whether what it did can be taken back: something was done, or may have been, and nobody has yet.
     pub fn undoable(&self) -> bool {
         let done = |(at, state): (&usize, &StepState)| {
-            matches!(state, StepState::Done(_)) && self.plan.steps.get(*at).is_some_and(|s| s.undo.is_some())
+            matches!(state, StepState::Done(_) | StepState::Unknown(_)) && self.plan.steps.get(*at).is_some_and(|s| s.undo.is_some())
         };
         self.followed_by.is_none() && self.state() != JobState::Running && self.steps.iter().any(done)
     }

@@ -21,18 +21,20 @@ pub enum Fault {
     Forbidden(String),
     /// Open watches end with 410 and the log is forgotten, once.
     Gone,
-    /// 429 with this Retry-After, in seconds.
+    /// 429 with this Retry-After, in seconds; 0: without one.
     TooMany(u32),
     /// 500.
     Broken,
     /// Bodies break off after this many bytes.
     Truncated(usize),
-    /// 429 by priority and fairness, with this Retry-After, in seconds.
+    /// 429 by priority and fairness, with this Retry-After, in seconds; 0: without one.
     Throttled(u32),
     /// Every nth change is refused: somebody else was faster. Dry runs are no changes, here and below.
     Conflicts(u32),
     /// Every nth change is answered with 500, and not made.
     Flaky(u32),
+    /// Changes of objects of this name are answered with 500, and not made.
+    Fails(String),
     /// Changes are refused by a webhook with 429 and these words, and without a time to come back.
     Webhook(String),
     /// Changes are made with these words of warning.
@@ -45,7 +47,7 @@ pub enum Fault {
     Stalled(u32),
     /// This verb on this resource or subresource is forbidden: `patch`, `deployments/scale`.
     Denied(String, String),
-    /// The token is refused after this many more changes.
+    /// The token is refused after this many more changes; the one that follows it is good.
     Expires(u32),
 }
 
@@ -72,6 +74,7 @@ struct Changes {
     seen: u32,
     conflicts: u32,
     flaky: u32,
+    fails: Option<String>,
     webhook: Option<String>,
     warns: Option<String>,
     cut: u32,
@@ -123,8 +126,8 @@ impl Switch {
     pub fn warning(&self) -> Option<String> {
         self.changes().warns.clone()
     }
-    /// What happens to the change that has just come.
-    pub fn trouble(&self) -> Trouble {
+    /// What happens to the change that has just come, of an object of this name.
+    pub fn trouble(&self, name: &str) -> Trouble {
         let mut c = self.changes();
         c.seen += 1;
         if let Some(left) = &mut c.expires {
@@ -138,7 +141,7 @@ impl Switch {
         };
         if nth(c.conflicts) {
             Trouble::Conflict
-        } else if nth(c.flaky) {
+        } else if nth(c.flaky) || c.fails.as_deref() == Some(name) {
             Trouble::Broken
         } else if let Some(words) = &c.webhook {
             Trouble::Webhook(words.clone())
@@ -161,6 +164,7 @@ impl Switch {
                 Fault::Heal => *c = Changes::default(),
                 Fault::Conflicts(every) => (c.conflicts, c.seen) = (*every, 0),
                 Fault::Flaky(every) => (c.flaky, c.seen) = (*every, 0),
+                Fault::Fails(name) => c.fails = Some(name.clone()),
                 Fault::Webhook(words) => c.webhook = Some(words.clone()),
                 Fault::Warns(words) => c.warns = Some(words.clone()),
                 Fault::Cut(n) => c.cut = *n,

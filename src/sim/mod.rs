@@ -87,6 +87,32 @@ impl Fleet {
             true
         })
     }
+    /// The token that is good when the administrator's has expired.
+    pub fn renewed_token(&self, cluster: &str) -> Option<String> {
+        self.0.iter().find(|c| c.name == cluster).map(|c| c.renewed())
+    }
+    /// An object as it is, by its path in the API: a look past sockets and faults.
+    pub fn object(&self, cluster: &str, path: &str) -> Option<serde_json::Value> {
+        let (cluster, place) = (self.0.iter().find(|c| c.name == cluster)?, query::place(path)?);
+        let state = cluster.read();
+        state.get(place.res, place.namespace.as_deref().unwrap_or(""), place.name.as_deref()?).map(|o| o.value())
+    }
+    /// A change that somebody else makes now, past sockets and faults: `PATCH`, a path in the API, the body's type.
+    ///
+    /// # Errors
+    /// Why the server does not take it, in its words.
+    pub fn by_another(
+        &self,
+        cluster: &str,
+        method: &str,
+        path: &str,
+        content: &str,
+        body: serde_json::Value,
+    ) -> Result<serde_json::Value, String> {
+        let found = self.0.iter().find(|c| c.name == cluster).ok_or_else(|| format!("no cluster {cluster}"))?;
+        let method = method.parse().map_err(|_| format!("{method} is no method"))?;
+        api::by_another(found, &method, path, content, body)
+    }
     /// Lets a fault hold for a cluster; false when there is no such cluster.
     pub fn fault(&self, cluster: &str, fault: &Fault) -> bool {
         let found = self.0.iter().find(|c| c.name == cluster);

@@ -55,6 +55,11 @@ impl Cluster {
         })
     }
 
+    /// The administrator's next token.
+    pub fn renewed(&self) -> String {
+        format!("{}.renewed", self.admin)
+    }
+
     /// The state, to be read. A panic elsewhere does not make it unreadable.
     pub fn read(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,6 @@
 //! One request: looked at before, sent once, and after an answer that says nothing looked at again before anything else.
 
-use super::super::preflight::{Looked, drift, holds, look, said};
+use super::super::preflight::{Looked, drift, look, reached, said};
 use super::{Ended, Run, Why};
 use crate::client::WriteAnswer;
 use crate::model::{Method, Step, Write};
@@ -53,6 +53,8 @@ impl Run {
                             tries += 1;
                             self.rest(pause(tries)).await?;
                         }
+                        404 if creates(write) => return Err((Why::Failed, said(&answer, step))),
+                        404 => return Err((Why::Blocked, "it is gone".to_owned())),
                         409 if answer.reason() == "Conflict" && !answer.caused_by("FieldManagerConflict") && conflicts < CONFLICTS => {
                             conflicts += 1;
                             // Another field was written meanwhile; whether ours still stands is looked at.
@@ -94,7 +96,7 @@ impl Run {
 
     /// The object as it is, or how the step has ended without a request. `doubt`: one was sent and its answer said nothing.
     async fn look(&self, step: &Step, write: &Write, doubt: Option<&str>) -> Result<Option<Value>, Seen> {
-        let creates = matches!(write.method, Method::Post | Method::Apply);
+        let creates = creates(write);
         let needed = !step.changes.is_empty() || step.target.uid.is_some() || doubt.is_some();
         if !needed {
             return Ok(None);
@@ -110,7 +112,7 @@ impl Run {
             }
             Err(Looked::Unknown(why)) => return Err(Seen::Again(why)),
         };
-        let reached = !step.changes.is_empty() && step.changes.iter().all(|c| holds(&live, &c.pointer, c.after.as_ref()));
+        let reached = reached(step, &live);
         match drift(step, &live) {
             Some(_) if write.method == Method::Delete && live["metadata"]["uid"].as_str() != step.target.uid.as_deref() => {
                 Err(Seen::Ended(Ok("gone already".to_owned())))
@@ -123,6 +125,11 @@ impl Run {
             None => Ok(Some(live)),
         }
     }
+}
+
+/// What is not there is made by it, or is not what it is about.
+fn creates(write: &Write) -> bool {
+    matches!(write.method, Method::Post | Method::Apply)
 }
 
 fn version(live: Option<&Value>) -> Option<String> {
