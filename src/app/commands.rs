@@ -122,8 +122,11 @@ impl App {
                     }
                 }
                 None if matches!(self.place, Place::Detail(_) | Place::Logs(_)) => {
-                    let text = self.search.clone();
-                    self.open_prompt(Purpose::Search, &text);
+                    // Empty, as in a pager; Esc and Enter leave the search that was.
+                    self.open_prompt(Purpose::Search, "");
+                    if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
+                        prompt.before.clone_from(&self.search);
+                    }
                 }
                 None => return self.filter(world, None),
             },

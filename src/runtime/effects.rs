@@ -61,6 +61,8 @@ impl Effects {
             Effect::Reconnect(id) => fleet.reconnect(id),
             Effect::SaveFile { path, text } => {
                 tokio::task::spawn_blocking(move || {
+                    // A relative path says nothing of where it is.
+                    let path = std::path::absolute(&path).unwrap_or(path);
                     let shown = path.display().to_string();
                     let notice = match crate::state::write_private(&path, text.as_bytes()) {
                         Ok(()) => Notice::info(format!("saved to {shown}")),

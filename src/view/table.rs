@@ -78,11 +78,18 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
 
 /// What is wrong with the row under the cursor, in words.
 fn why(d: &Draw, pane: &TablePane) -> String {
-    let Some(Row::Object(c, o)) = pane.current().and_then(|k| Row::of(d.world.store, k)) else { return String::new() };
+    let Some(row) = pane.current().and_then(|k| Row::of(d.world.store, k)) else { return String::new() };
+    let Row::Object(c, o) = row else { return String::new() };
     let findings = d.world.engine.for_object(c.id, o.meta().uid);
     match findings.first() {
         Some(f) if findings.len() > 1 => format!("> {}: {} (+{} more)", f.rule.id, f.message, findings.len() - 1),
         Some(f) => format!("> {}: {}", f.rule.id, f.message),
+        // No rule has said it (yet): what the object says of itself.
+        None if bad(&d.world.ctx(), row).fault() => {
+            let cell = |name: &str| pane.subject.column(name).map_or(String::new(), |c| c.value(&d.world.ctx(), row).text(d.world.now));
+            let said: Vec<String> = ["status", "message"].map(cell).into_iter().filter(|t| !t.is_empty()).collect();
+            if said.is_empty() { String::new() } else { format!("> {}", said.join(": ")) }
+        }
         None => String::new(),
     }
 }
