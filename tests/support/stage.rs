@@ -127,6 +127,13 @@ impl<'a> Stage<'a> {
             is => Err(format!("{is:?} of {n}")),
         });
     }
+    /// Waits until an object is so.
+    pub fn until(&self, object: &str, what: &str, so: impl Fn(&Value) -> bool) {
+        until(&format!("{object} {what}"), Duration::from_secs(60), || {
+            let live = self.get(object);
+            if so(&live) { Ok(()) } else { Err(live["status"].to_string()) }
+        });
+    }
     /// Does it, then takes it back: what kubectl sees after is given to `after`, and in the end all is as before.
     pub fn there_and_back(&self, line: &str, object: &str, after: impl Fn(&Value)) -> Did {
         let before = self.said(object);
