@@ -1,6 +1,6 @@
 //! Jobs: confirmed plans under way or at their end, and the progress that the executor tells of them.
 
-use super::{ClusterId, VerbId};
+use super::ClusterId;
 use serde::{Deserialize, Serialize};
 
 /// A job's name: when it began and a few random characters; sorts by time.
@@ -126,6 +126,8 @@ impl JobState {
 pub struct JobStep {
     pub text: String,
     pub cluster: ClusterId,
+    /// The step of the runbook that it belongs to; empty: of none.
+    pub part: String,
     pub state: StepState,
     /// When it came into this state; unix seconds.
     pub since: i64,
@@ -135,7 +137,8 @@ pub struct JobStep {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Job {
     pub id: JobId,
-    pub verb: VerbId,
+    /// The runbook's name, or the verb's.
+    pub what: String,
     pub title: String,
     /// Display names.
     pub clusters: Vec<String>,
