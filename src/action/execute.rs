@@ -136,6 +136,7 @@ fn job_of(plan: &Plan, id: &JobId) -> Job {
         text: s.text.clone(),
         cluster: s.target.cluster,
         part: s.part.clone(),
+        waits: matches!(s.act, Act::Wait(_)),
         state: StepState::Waiting,
         since: now,
     };

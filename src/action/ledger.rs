@@ -67,6 +67,7 @@ impl Past {
             text: s.text.clone(),
             cluster: s.target.cluster,
             part: s.part.clone(),
+            waits: matches!(s.act, crate::model::Act::Wait(_)),
             state: self.steps.get(&at).cloned().unwrap_or(StepState::Waiting),
             since: began,
         };

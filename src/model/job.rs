@@ -128,6 +128,8 @@ pub struct JobStep {
     pub cluster: ClusterId,
     /// The step of the runbook that it belongs to; empty: of none.
     pub part: String,
+    /// It changes nothing: it waits for what others make of a change.
+    pub waits: bool,
     pub state: StepState,
     /// When it came into this state; unix seconds.
     pub since: i64,
@@ -156,9 +158,9 @@ impl Job {
     pub fn progress(&self) -> (usize, usize) {
         (self.steps.iter().filter(|s| s.state.ended()).count(), self.steps.len())
     }
-    /// The steps that are blocked now.
+    /// The steps that are blocked now. Waiting for what a controller does is none of them.
     pub fn blocked(&self) -> impl Iterator<Item = &JobStep> {
-        self.steps.iter().filter(|s| matches!(s.state, StepState::Blocked(_)))
+        self.steps.iter().filter(|s| matches!(s.state, StepState::Blocked(_)) && !s.waits)
     }
 }
 
