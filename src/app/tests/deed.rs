@@ -125,7 +125,7 @@ fn quitting_asks_while_a_job_runs() {
     let id = JobId("j".into());
     let job = Job {
         id: id.clone(),
-        verb: VerbId::Drain,
+        what: "drain".into(),
         title: "drain".into(),
         clusters: vec![],
         began: 0,
