@@ -111,7 +111,8 @@ impl Form {
     /// when nothing is said.
     pub(super) fn run(book: Runbook, clusters: Vec<Place>, given: &dyn Fn(&str) -> Option<String>) -> Self {
         let text = |name: &str| given(name).unwrap_or_default();
-        let mut fields = vec![Field::named(CLUSTER, "NAME, NAME", true, "where it is run: names, with commas between; globs allowed", &text(CLUSTER))];
+        let mut fields =
+            vec![Field::named(CLUSTER, "NAME, NAME", true, "where it is run: names, with commas between; globs allowed", &text(CLUSTER))];
         for (name, doc) in &book.params {
             let default = book.defaults.get(name);
             let value = given(name).or_else(|| default.cloned()).unwrap_or_default();
@@ -145,7 +146,9 @@ impl Form {
             match field.name.as_str() {
                 _ if text.is_empty() && field.required => return Err((None, format!("runbook {} needs {}", book.name, field.name))),
                 _ if text.is_empty() => {}
-                CLUSTER if !book.params.contains_key(CLUSTER) || n == 0 => params.clusters = self.clusters(text).map_err(|e| (Some(n), e))?,
+                CLUSTER if !book.params.contains_key(CLUSTER) || n == 0 => {
+                    params.clusters = self.clusters(text).map_err(|e| (Some(n), e))?
+                }
                 name if book.params.contains_key(name) => drop(params.values.insert(name.to_owned(), text.to_owned())),
                 _ => params.namespace = Some(text.to_owned()),
             }

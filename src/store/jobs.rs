@@ -71,7 +71,8 @@ mod tests {
     use crate::model::{ClusterId, JobStep, Outcome, StepState};
 
     fn job(id: &str) -> Job {
-        let step = JobStep { text: "evict".into(), cluster: ClusterId(0), part: String::new(), waits: false, state: StepState::Waiting, since: 1 };
+        let step =
+            JobStep { text: "evict".into(), cluster: ClusterId(0), part: String::new(), waits: false, state: StepState::Waiting, since: 1 };
         Job {
             id: JobId(id.into()),
             what: "drain".into(),

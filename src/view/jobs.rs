@@ -103,7 +103,14 @@ fn steps(d: &Draw, job: &Job, offset: usize, area: Rect, buf: &mut Buffer, hits:
             Row::Part(at, name, steps) => {
                 let done = steps.iter().filter(|s| s.state.ended()).count();
                 let words = format!("{at} {name} {done}/{}", steps.len());
-                d.put(buf, area.x + 2, y, area.width - 2, &clean(&words), if done == steps.len() { Role::TextDim } else { Role::TextStrong });
+                d.put(
+                    buf,
+                    area.x + 2,
+                    y,
+                    area.width - 2,
+                    &clean(&words),
+                    if done == steps.len() { Role::TextDim } else { Role::TextStrong },
+                );
             }
             Row::Step(step, indent) => self::step(d, job, step, Rect { x: area.x + indent, y, width: area.width - indent, height: 1 }, buf),
         }

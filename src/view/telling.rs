@@ -71,10 +71,9 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
                 .marked("", "blocked by")
         }));
     }
-    for (level, sign, word, role) in [
-        (Level::Danger, SIGN_CRITICAL, "danger", Role::SeverityCritical),
-        (Level::Warning, SIGN_WARNING, "warning", Role::SeverityWarning),
-    ] {
+    for (level, sign, word, role) in
+        [(Level::Danger, SIGN_CRITICAL, "danger", Role::SeverityCritical), (Level::Warning, SIGN_WARNING, "warning", Role::SeverityWarning)]
+    {
         let notes = plan.notes.iter().filter(|n| n.level == level);
         lines.extend(notes.map(|n| Line::new(0, n.text.clone(), role).marked(sign, word)));
     }
@@ -127,8 +126,7 @@ fn checks(preview: &Preview) -> Vec<Line> {
         Some(Line::new(0, format!("{}: {why}", c.text), role).marked(sign, word))
     });
     let warned = preview.preflight.warnings();
-    let warned =
-        warned.iter().map(|w| Line::new(0, format!("the server warns: {w}"), Role::SeverityWarning).marked(SIGN_WARNING, ""));
+    let warned = warned.iter().map(|w| Line::new(0, format!("the server warns: {w}"), Role::SeverityWarning).marked(SIGN_WARNING, ""));
     bad.chain(warned).collect()
 }
 
@@ -196,8 +194,11 @@ fn blast(b: &BlastRadius) -> Vec<Line> {
         parts.push(format!("{} not serving meanwhile", b.unavailable));
     }
     if let Some(p) = &b.placement {
-        let missing = p.unplaced.len();
-        parts.push(if missing == 0 { format!("all {} find room", p.fits) } else { format!("{} find room, {missing} do not", p.fits) });
+        parts.push(match (p.fits, p.unplaced.len()) {
+            (1, 0) => "it finds room".to_owned(),
+            (n, 0) => format!("all {n} find room"),
+            (n, missing) => format!("{n} find room, {missing} do not"),
+        });
     }
     if !parts.is_empty() {
         lines.push(Line::new(2, format!("touches {}", parts.join(", ")), Role::TextStrong));
