@@ -242,7 +242,7 @@ fn marks_over_two_clusters_are_one_preview_and_each_outcome_is_told() {
     term.line(5, &["is not"]);
     assert!(bridge.jobs().is_empty());
     term.keys("\x1b");
-    term.line(10, &["session"]);
+    term.wait("no preview", 10, |lines| lines.iter().all(|l| !l.contains("PREVIEW")).then_some(()));
     // One of them can no longer be written to once it is confirmed: the other one is done all the same.
     term.keys("r");
     term.line(10, &["restart 2 Deployments", "PREVIEW"]);
@@ -278,7 +278,7 @@ fn without_a_tier_what_can_be_taken_back_wants_y_and_the_rest_the_name() {
     term.line(5, &["y does it"]);
     assert!(bridge.jobs().is_empty());
     term.keys("y");
-    term.line(10, &["session", "6/6"]);
+    term.line(10, &["done: scale"]);
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
 }
@@ -288,6 +288,8 @@ fn a_read_only_cluster_has_no_preview_of_a_write() {
     let bridge = Bridge::new();
     let mut term = bridge.open_on("[clusters.prod-eu]\nread_only = true\n");
     term.line(20, &["session", "3/3"]);
+    term.keys("/name:session kind:Deployment\r");
+    term.wait("one row", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 1─")).then_some(()));
     for key in ["s", "r", "e", "\x04"] {
         term.keys(key);
         term.line(5, &["prod-eu is read-only"]);
