@@ -61,6 +61,13 @@ impl PreviewPane {
         }
     }
 
+    /// One that is on the screen.
+    #[cfg(test)]
+    pub fn showing(preview: Preview) -> Self {
+        let nothing = Wanted::Act(Request { verb: preview.plan.verb, targets: Vec::new(), args: Args::default(), documents: Vec::new() });
+        Self { in_reason: preview.gate.reason_required, stage: Stage::Ready(Arc::new(preview)), ..Self::new(RequestId::default(), nothing) }
+    }
+
     /// Frame number `frame` has shown it.
     pub(super) fn drawn(&mut self, frame: u64) {
         if matches!(self.stage, Stage::Ready(_)) {

@@ -15,7 +15,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> (Self, App) {
-        let clusters = ["a", "b"].map(|n| ClusterInfo { name: n.into(), contexts: vec![n.into()], ..ClusterInfo::default() });
+        Self::of(None)
+    }
+
+    /// Clusters that are read-only for this reason.
+    fn of(read_only: Option<&str>) -> (Self, App) {
+        let info = |n: &str| ClusterInfo {
+            name: n.into(),
+            contexts: vec![n.into()],
+            read_only: read_only.map(Into::into),
+            ..ClusterInfo::default()
+        };
+        let clusters = ["a", "b"].map(info);
         let mut bench = Self { store: Store::new(clusters.to_vec(), 0), engine: Engine::new(Thresholds::default()) };
         for c in 0..2 {
             bench.add(c, Kind::Node, json!({"metadata": {"name": "n1", "uid": format!("n{c}")}}));

@@ -19,8 +19,15 @@ pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
                 d.put(buf, area.x + 1, area.y + n as u16, area.width - 2, &text, Role::Text);
             }
             let y = area.bottom() - 1;
-            d.put(buf, area.x + 1, y - 1, area.width - 2, "Quitting stops them safely; what is left can be resumed.", Role::TextStrong);
-            d.put(buf, area.x + 1, y, area.width - 2, "ctrl-c ctrl-c again stops them and quits   Esc stays", Role::Key);
+            // They may have come to their end since it was asked.
+            let (what, keys) = match jobs.is_empty() {
+                true => ("The jobs have ended by now.", "ctrl-c ctrl-c again quits   Esc stays"),
+                false => {
+                    ("Quitting stops them safely; what is left can be resumed.", "ctrl-c ctrl-c again stops them and quits   Esc stays")
+                }
+            };
+            d.put(buf, area.x + 1, y - 1, area.width - 2, what, Role::TextStrong);
+            d.put(buf, area.x + 1, y, area.width - 2, keys, Role::Key);
         }
         Some(Overlay::Prompt(p)) => completions(d, p, body, buf),
         Some(Overlay::Search(p, chooser)) => {

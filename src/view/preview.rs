@@ -11,6 +11,8 @@ use crate::theme::{Role, SIGN_CRITICAL};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+const PREVIEW: &str = "PREVIEW: nothing is sent yet";
+
 /// A line: its indent, text and role.
 struct Line(u16, String, Role);
 
@@ -18,9 +20,12 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
     let (title, right) = match &pane.stage {
         Stage::Making => (pane.wanted.title(), "planning, checking"),
         Stage::Refused(_) => (pane.wanted.title(), ""),
-        Stage::Ready(p) => (p.plan.title.clone(), "PREVIEW: nothing is sent yet"),
+        Stage::Ready(p) => (p.plan.title.clone(), PREVIEW),
         Stage::Sent => (pane.wanted.title(), "sent"),
     };
+    // A title is worth more than words that everybody knows by now.
+    let long = width(&title) + width(right) + 4 > usize::from(area.width);
+    let right = if right == PREVIEW && long { "PREVIEW" } else { right };
     let room = usize::from(area.width).saturating_sub(width(right) + 4);
     d.rule(buf, Rect { height: 1, ..area }, &elide(&clean(&title), room, d.glyphs.ellipsis), right, true);
     let lines = match &pane.stage {

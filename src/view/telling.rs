@@ -194,8 +194,11 @@ fn blast(b: &BlastRadius) -> Vec<Line> {
         parts.push(format!("{} not serving meanwhile", b.unavailable));
     }
     if let Some(p) = &b.placement {
-        let missing = p.unplaced.len();
-        parts.push(if missing == 0 { format!("all {} find room", p.fits) } else { format!("{} find room, {missing} do not", p.fits) });
+        parts.push(match (p.fits, p.unplaced.len()) {
+            (1, 0) => "it finds room".to_owned(),
+            (n, 0) => format!("all {n} find room"),
+            (n, missing) => format!("{n} find room, {missing} do not"),
+        });
     }
     if !parts.is_empty() {
         lines.push(Line::new(2, format!("touches {}", parts.join(", ")), Role::TextStrong));
