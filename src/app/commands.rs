@@ -86,10 +86,7 @@ impl App {
             Command::Back => return self.go_back(world),
             Command::HistoryBack => return self.history(world, true),
             Command::HistoryForward => return self.history(world, false),
-            Command::LastView => {
-                let effects = self.history(world, true);
-                return effects;
-            }
+            Command::LastView => return self.last_view(world),
             Command::Views => return self.choose_view(),
             Command::View(name) => return self.show_view(world, name),
             Command::SaveView(name) => return self.save_view(name),
@@ -372,9 +369,10 @@ impl App {
         }
     }
 
-    /// Where one is, for going back.
+    /// Where one is, for going back. Logs, help and the like lie over where one is.
     fn spot(&self) -> Spot {
-        match &self.place {
+        let places = std::iter::once(&self.place).chain(self.under.iter().rev());
+        match places.into_iter().find(|place| matches!(place, Place::Table(_) | Place::Detail(_))).unwrap_or(&self.place) {
             Place::Table(subject) => {
                 let pane = self.panes.get(subject);
                 Spot::Table {
@@ -407,6 +405,9 @@ impl App {
     }
 
     fn history(&mut self, world: &World, back: bool) -> Vec<Effect> {
+        if back && self.lies_over() {
+            return self.go_back(world);
+        }
         let here = self.spot();
         let from = if back { &mut self.back } else { &mut self.forward };
         let Some(spot) = from.pop() else { return self.say(if back { "nothing before this" } else { "nothing after this" }) };
@@ -429,6 +430,21 @@ impl App {
         };
         (self.back, self.forward) = (saved_back, saved_forward);
         effects
+    }
+
+    /// There and, the next time, here again.
+    fn last_view(&mut self, world: &World) -> Vec<Effect> {
+        let goes = !self.lies_over() && !self.back.is_empty();
+        let effects = self.history(world, true);
+        if goes {
+            self.back.extend(self.forward.pop());
+        }
+        effects
+    }
+
+    /// Logs, help and the like: what lies over a view is none itself.
+    fn lies_over(&self) -> bool {
+        !matches!(self.place, Place::Cockpit | Place::Table(_) | Place::Detail(_))
     }
 
     fn go_back(&mut self, world: &World) -> Vec<Effect> {
