@@ -299,7 +299,9 @@ fn a_read_only_cluster_has_no_preview_of_a_write() {
     }
     term.keys("a");
     term.line(5, &["restart", "no: prod-eu is read-only"]);
-    term.keys("\x1b\x03\x03");
+    term.keys("\x1b");
+    term.wait("no list", 5, |lines| lines.iter().all(|l| !l.contains("Acts on")).then_some(()));
+    term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
     assert!(bridge.jobs().is_empty());
 }
