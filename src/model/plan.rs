@@ -490,6 +490,9 @@ pub struct Plan {
     /// The runbook that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runbook: Option<String>,
+    /// It is what a job has left: what is so already may have been done by it, its answer being lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumes: bool,
 }
 
 impl Plan {
@@ -517,6 +520,7 @@ impl Plan {
             parts: Vec::new(),
             sweeps: Vec::new(),
             runbook: None,
+            resumes: false,
         }
     }
 
