@@ -57,7 +57,7 @@ fn a_scale_is_typed_refused_tried_done_and_taken_back(lab: &Lab) {
     assert!(both.stderr.contains("lab-2"), "which there are: {}", both.stderr);
     stage.typed(scale).is(4, "--yes");
     stage.typed(&format!("{scale} --yes --read-only")).is(4, "read-only");
-    stage.typed(&format!("{scale} --dry-run")).is(0, "spec.replicas: 3 -> 7");
+    stage.typed(&format!("{scale} --dry-run")).is(0, "3 -> 7");
     stage.typed("scale deployment/app-0001 --replicas many --context lab-1 -n typed-scale --yes").is(2, "150%");
     stage.typed("scale deployment/app-001 --replicas 7 --context lab-1 -n typed-scale --yes").is(1, "did you mean app-0001?");
     stage.typed("scale deployment/app-0001 --replicas 7 --context lab-9 -n typed-scale --yes").is(2, "lab-9");

@@ -111,7 +111,7 @@ fn a_change_is_told_event_by_event_then_found_in_jobs_and_audit_and_taken_back()
     // With two contexts and none named, nothing is guessed.
     lab.qd(&["scale", "deployment/checkout", "-n", "pay", "--replicas", "7", "--yes"]).is(4, "prod-eu, prod-us");
     // A plan alone is no change and no record.
-    let dry = lab.more(&CHECKOUT, &["--replicas", "7", "--dry-run"]).is(0, "spec.replicas: 6 -> 7");
+    let dry = lab.more(&CHECKOUT, &["--replicas", "7", "--dry-run"]).is(0, "6 -> 7");
     assert!(dry.out.lines().nth(1).unwrap().starts_with("verdict: fits"), "{}", dry.out);
     // Nobody to ask, and no flag that says yes.
     lab.more(&CHECKOUT, &["--replicas", "7"]).is(4, "--yes");
@@ -375,7 +375,7 @@ fn a_runbook_is_one_plan_one_confirmation_and_one_job() {
     lab.qd(&["run", "node-maintenance", "--yes"]).is(2, "needs node");
     let run = ["run", "node-maintenance", "--param", "node=node-001", "--param", "pause=1s", EU[0], EU[1]];
     let dry = lab.more(&run, &["--dry-run"]).is(0, "uncordon node node-001");
-    assert!(dry.out.contains("work: wait 1s"), "{}", dry.out);
+    assert!(dry.out.contains("  work\n    wait 1s\n"), "{}", dry.out);
     assert_eq!(lab.jobs().len(), 0);
     let ran = lab.more(&run, &["--yes", "-o", "json"]).is(0, "outcome");
     assert_eq!((&ran.last()["outcome"], &ran.events()[0]["parts"]), (&json!("done"), &json!(["cordon", "drain", "uncordon"])));
