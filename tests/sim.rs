@@ -205,6 +205,51 @@ async fn every_fault_shows_and_heals() {
     assert_eq!(follower.store.clusters()[0].objects(Kind::Pod).count(), pods);
 }
 
+/// As `qd demo --help` says it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_is_ordered_by_an_annotation_and_ends_by_itself() {
+    let running = fleet("calm", false);
+    let client = client(&running).await;
+    let order = |namespace: &str, text: Option<&str>| {
+        let body = serde_json::json!({"metadata": {"annotations": {"demo.quarterdeck/fault": text}}});
+        let path = format!("/api/v1/namespaces/{namespace}");
+        running.fleet.by_another("prod-eu", "PATCH", &path, "application/merge-patch+json", body)
+    };
+    let until = async |what: &str, so: fn(&Result<serde_json::Value, ClientError>) -> bool| {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let answer = client.get_json("/api/v1/nodes").await;
+            if so(&answer) {
+                return;
+            }
+            assert!(Instant::now() < end, "not {what}: {answer:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let holds = || running.fleet.object("prod-eu", "/api/v1/namespaces/kube-system").unwrap()["metadata"]["annotations"].to_string();
+    // Another fault that holds stays when the ordered one ends.
+    assert!(running.fleet.fault("prod-eu", &Fault::Forbidden("secrets".into())));
+    order("kube-system", Some("forbidden nodes for 2s")).unwrap();
+    assert!(client.get_json("/api/v1/nodes").await.is_ok(), "the order itself is answered first");
+    until("forbidden", |a| matches!(a, Err(ClientError::Forbidden { .. }))).await;
+    until("over", Result::is_ok).await;
+    assert!(!holds().contains("fault"), "{}", holds());
+    assert!(client.get_json("/api/v1/secrets").await.is_err());
+    // Another order ends the one before, and so does its taking back.
+    order("kube-system", Some("broken")).unwrap();
+    until("broken", |a| matches!(a, Err(ClientError::Server { .. }))).await;
+    order("kube-system", Some("forbidden nodes")).unwrap();
+    until("forbidden", |a| matches!(a, Err(ClientError::Forbidden { .. }))).await;
+    order("kube-system", None).unwrap();
+    until("over", Result::is_ok).await;
+    // Mistakes are refused with what would be right, and nothing is stored.
+    let refused = order("kube-system", Some("brokn")).unwrap_err();
+    assert!(refused.contains("demo.quarterdeck/fault") && refused.contains("did you mean `broken`"), "{refused}");
+    assert!(order("kube-system", Some("slow")).unwrap_err().contains("slow MILLISECONDS"));
+    assert!(order("pay", Some("hang")).unwrap_err().contains("of namespace kube-system, not of pay"));
+    assert!(!holds().contains("fault"), "{}", holds());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_come_as_the_api_words_them() {
     let running = fleet("calm", false);
