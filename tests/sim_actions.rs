@@ -264,3 +264,125 @@ fn faults_of_changes_come_as_they_are_ordered() {
     assert_eq!(paths.len(), 6, "who may not has changed nothing: {paths:?}");
     assert!(paths.iter().all(|p| p == "PATCH /apis/apps/v1/namespaces/shop/deployments/cart false"), "{paths:?}");
 }
+
+#[test]
+fn fields_are_patched_in_each_of_the_three_forms() {
+    let Some(lab) = Lab::new() else { return };
+    let get = "get deploy/catalog -n shop";
+    let containers = |l: &Lab| l.json(get)["spec"]["template"]["spec"]["containers"].as_array().unwrap().clone();
+    let before = containers(&lab);
+    let patch = |kind: &str, body: &str, more: &[&str]| {
+        let args = [&["patch", "deploy/catalog", "-n", "shop", "--type", kind, "-p", body], more].concat();
+        lab.try_with(&args, "")
+    };
+    // By name: the container that is not named stays, and so do the fields that are not.
+    let side = r#"{"spec":{"template":{"spec":{"containers":[{"name":"side","image":"busybox:1"}]}}}}"#;
+    patch("strategic", side, &[]).unwrap();
+    let names: Vec<String> = containers(&lab).iter().map(|c| c["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), before.len() + 1, "{names:?}");
+    let other = containers(&lab).into_iter().find(|c| c["name"] == "catalog").unwrap();
+    assert_eq!(other["image"], before[0]["image"]);
+    let away = r#"{"spec":{"template":{"spec":{"containers":[{"name":"side","$patch":"delete"}]}}}}"#;
+    patch("strategic", away, &[]).unwrap();
+    assert_eq!(containers(&lab).len(), before.len());
+    // A list is replaced whole.
+    let whole = r#"{"spec":{"template":{"spec":{"containers":[{"name":"catalog","image":"busybox:2"}]}}}}"#;
+    patch("merge", whole, &["--dry-run=server"]).unwrap();
+    assert_eq!(containers(&lab)[0]["image"], before[0]["image"], "a dry run stores nothing");
+    patch("merge", whole, &[]).unwrap();
+    assert_eq!(
+        (&containers(&lab)[0]["image"], &containers(&lab)[0]["resources"]["requests"]),
+        (&"busybox:2".into(), &serde_json::Value::Null)
+    );
+    // What it is said to be is looked at first.
+    let image = "/spec/template/spec/containers/0/image";
+    let json =
+        |is: &str| format!(r#"[{{"op":"test","path":"{image}","value":"{is}"}},{{"op":"replace","path":"{image}","value":"busybox:3"}}]"#);
+    assert!(patch("json", &json("busybox:1"), &[]).is_err());
+    assert_eq!(containers(&lab)[0]["image"], "busybox:2");
+    patch("json", &json("busybox:2"), &[]).unwrap();
+    assert_eq!(containers(&lab)[0]["image"], "busybox:3");
+    assert!(patch("json", r#"[{"op":"remove","path":"/spec/nothing"}]"#, &[]).is_err());
+}
+
+#[test]
+fn an_editor_changes_what_it_was_given_and_nothing_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(lab) = Lab::new() else { return };
+    let edit = |script: &str, what: &str| {
+        let editor = lab.file("editor", &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let out = Command::new("kubectl")
+            .args(["edit", what, "-n", "pay"])
+            .env("KUBECONFIG", &lab.running.kubeconfig)
+            .env("HOME", lab.home.path())
+            .env("KUBE_EDITOR", &editor)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+    };
+    let before = lab.json("get deploy/fraud -n pay");
+    let (fine, said) = edit("sed -i 's/replicas: 3/replicas: 4/' \"$1\"", "deploy/fraud");
+    assert!(fine && said.contains("edited"), "{said}");
+    let after = lab.json("get deploy/fraud -n pay");
+    assert_eq!((&before["spec"]["replicas"], &after["spec"]["replicas"]), (&3.into(), &4.into()));
+    assert_eq!(before["spec"]["template"], after["spec"]["template"]);
+    let owners = after["metadata"]["managedFields"].to_string();
+    assert!(owners.contains("kubectl-edit"), "{owners}");
+    let (fine, said) = edit("true", "deploy/fraud");
+    assert!(fine && said.contains("no changes made"), "{said}");
+    // What the server refuses comes back into the editor with its words, and is not stored.
+    let (fine, said) = edit("grep -q 'Invalid value\\|invalid' \"$1\" || sed -i 's/replicas: 4/replicas: -4/' \"$1\"", "deploy/fraud");
+    assert!(!fine, "{said}");
+    assert_eq!(lab.json("get deploy/fraud -n pay")["spec"]["replicas"], 4);
+}
+
+#[test]
+fn waits_permissions_and_dry_runs_are_as_anywhere() {
+    let Some(lab) = Lab::new() else { return };
+    let cart = |l: &Lab| l.json("get deploy/cart -n shop");
+    let before = cart(&lab);
+    for change in [
+        "set image deploy/cart -n shop cart=busybox:9",
+        "scale deploy/cart -n shop --replicas 9",
+        "label deploy/cart -n shop seen=yes",
+        "annotate deploy/cart -n shop seen=yes",
+        "set env deploy/cart -n shop LEVEL=debug",
+    ] {
+        lab.run(&format!("{change} --dry-run=server"));
+        assert_eq!(cart(&lab)["spec"], before["spec"], "{change}");
+        assert_eq!(cart(&lab)["metadata"]["labels"], before["metadata"]["labels"], "{change}");
+    }
+    lab.run("taint node node-001 try=it:NoSchedule --dry-run=server");
+    lab.run("cordon node-001 --dry-run=server");
+    lab.run("drain node-001 --ignore-daemonsets --delete-emptydir-data --dry-run=server");
+    let node = lab.json("get node node-001");
+    assert!(node["spec"]["taints"].is_null() && node["spec"]["unschedulable"].is_null(), "{}", node["spec"]);
+    lab.run("taint node node-001 try=it:NoSchedule");
+    assert!(lab.refused("taint node node-001 try=that:NoSchedule").contains("already has"));
+    lab.run("taint node node-001 try=that:NoSchedule --overwrite");
+    assert_eq!(lab.json("get node node-001")["spec"]["taints"][0]["value"], "that");
+    lab.run("taint node node-001 try-");
+    // Waits end when it is so, and say when it is not.
+    lab.run("wait deploy/cart -n shop --for=condition=Available --timeout 30s");
+    lab.run("wait deploy/cart -n shop --for=jsonpath={.spec.replicas}=5 --timeout 10s");
+    assert!(lab.refused("wait deploy/cart -n shop --for=jsonpath={.spec.replicas}=6 --timeout 1s").contains("timed out"));
+    lab.run("delete pod db-0 -n pay --wait=false --grace-period=1");
+    lab.run("wait pod/db-0 -n pay --for=delete --timeout 30s");
+    // Who may what.
+    for (may, ask) in [("yes", "patch deployments/scale -n shop"), ("yes", "create pods/eviction -n pay"), ("yes", "delete nodes")] {
+        let (verb, rest) = ask.split_once(' ').unwrap();
+        let (resource, more) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (resource, sub) = resource.split_once('/').map_or((resource, String::new()), |(r, s)| (r, format!("--subresource={s}")));
+        let said = lab.run(&format!("auth can-i {verb} {resource} {sub} {more}"));
+        assert!(said.lines().any(|l| l == may), "{ask}: {said}");
+    }
+    lab.fault(Fault::Denied("create".into(), "pods/eviction".into()));
+    assert_eq!(lab.try_run("auth can-i create pods --subresource=eviction -n pay").unwrap_err().trim(), "no");
+    assert!(
+        lab.refused("drain node-002 --ignore-daemonsets --delete-emptydir-data --timeout 5s")
+            .contains("cannot create resource \"pods/eviction\"")
+    );
+    lab.fault(Fault::Heal);
+}

@@ -39,6 +39,8 @@ pub enum Action {
     Incident(usize),
     /// The line's end.
     Recover(usize),
+    /// The beginning (true) or end of an ordered fault.
+    Ordered(u64, bool),
 }
 
 /// What the controllers need of a node.
@@ -82,8 +84,11 @@ pub struct Conditions {
     /// Seconds between replaced pods; 0: none are.
     pub replace: f64,
     pub incidents: Vec<super::scenario::Incident>,
-    /// Scenario lines that concern the sockets.
-    pub outages: Vec<super::fault::Fault>,
+    /// Scenario lines and orders that concern the sockets: what begins, and what ends.
+    pub outages: Vec<(super::fault::Fault, bool)>,
+    /// The fault that was ordered last, while it lasts, and how many there were with it.
+    pub ordered: Option<(super::fault::Fault, u64)>,
+    pub orders: u64,
 }
 
 /// Runs everything that is due up to `until` (unix milliseconds).
@@ -166,6 +171,7 @@ fn act(s: &mut State, action: Action) {
         }
         Action::Incident(n) => super::incident::begin(s, n),
         Action::Recover(n) => super::incident::end(s, n),
+        Action::Ordered(n, begins) => super::orders::due(s, n, begins),
     }
 }
 

@@ -155,6 +155,38 @@ impl Switch {
             Trouble::None
         }
     }
+    /// Lets one fault be over, whatever else holds. What happens once is over by then.
+    pub fn end(&self, fault: &Fault) {
+        let _turn = self.turn.lock();
+        {
+            let mut c = self.changes();
+            match fault {
+                Fault::Conflicts(_) => c.conflicts = 0,
+                Fault::Flaky(_) => c.flaky = 0,
+                Fault::Fails(_) => c.fails = None,
+                Fault::Webhook(_) => c.webhook = None,
+                Fault::Warns(_) => c.warns = None,
+                Fault::Cut(_) => c.cut = 0,
+                Fault::Late(_) => c.late = 0,
+                Fault::Stalled(_) => c.stalled = 0,
+                Fault::Expires(_) => c.expires = None,
+                _ => {}
+            }
+        }
+        self.state.send_modify(|f| match fault {
+            Fault::Hang => f.hang = false,
+            Fault::Slow(_) => f.slow = 0,
+            Fault::Refuse => f.refuse = false,
+            Fault::Unauthorized => f.unauthorized = false,
+            Fault::Forbidden(resource) => f.forbidden.retain(|r| r != resource),
+            Fault::Throttled(_) => f.throttled = None,
+            Fault::Denied(verb, resource) => f.denied.retain(|(v, r)| (v, r) != (verb, resource)),
+            Fault::TooMany(_) => f.too_many = None,
+            Fault::Broken => f.broken = false,
+            Fault::Truncated(_) => f.truncated = None,
+            _ => {}
+        });
+    }
     /// Lets a fault hold. [`Fault::Gone`] is the store's.
     pub fn set(&self, fault: &Fault) {
         let _turn = self.turn.lock();

@@ -26,6 +26,16 @@ fn nodes(s: &State, incident: &Incident) -> Vec<Str> {
     }
 }
 
+/// What is wrong with the API server meanwhile.
+fn fault(incident: &Incident) -> Option<Fault> {
+    Some(match incident.what {
+        What::ApiHangs => Fault::Hang,
+        What::ApiRefuses => Fault::Refuse,
+        What::ApiSlow => Fault::Slow(incident.amount.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(300)),
+        _ => return None,
+    })
+}
+
 /// Lets it happen, now.
 pub fn begin(s: &mut State, n: usize) {
     let Some(incident) = s.world.incidents.get(n).cloned() else { return };
@@ -34,9 +44,7 @@ pub fn begin(s: &mut State, n: usize) {
     }
     let key = target(&incident);
     match incident.what {
-        What::ApiHangs => s.world.outages.push(Fault::Hang),
-        What::ApiRefuses => s.world.outages.push(Fault::Refuse),
-        What::ApiSlow => s.world.outages.push(Fault::Slow(incident.amount.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(300))),
+        What::ApiHangs | What::ApiRefuses | What::ApiSlow => s.world.outages.extend(fault(&incident).map(|f| (f, true))),
         What::NodeNotReady | What::ZoneLost => {
             let (silent, default) = (incident.message.is_none(), "Kubelet stopped posting node status.");
             for node in nodes(s, &incident) {
@@ -123,7 +131,7 @@ pub fn end(s: &mut State, n: usize) {
     let Some(incident) = s.world.incidents.get(n).cloned() else { return };
     let key = target(&incident);
     match incident.what {
-        What::ApiHangs | What::ApiRefuses | What::ApiSlow => s.world.outages.push(Fault::Heal),
+        What::ApiHangs | What::ApiRefuses | What::ApiSlow => s.world.outages.extend(fault(&incident).map(|f| (f, false))),
         What::NodeNotReady | What::ZoneLost => {
             for node in nodes(s, &incident) {
                 control::node_up(s, &node);

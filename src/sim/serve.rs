@@ -74,9 +74,7 @@ impl Cluster {
             control::settle(&mut s);
             (out, std::mem::take(&mut s.world.outages))
         };
-        for fault in outages {
-            self.fault(&fault);
-        }
+        self.troubled(&outages);
         self.poke.notify_one();
         out
     }
@@ -91,6 +89,13 @@ impl Cluster {
         let witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(witness) = witness {
             witness(written);
+        }
+    }
+
+    /// Lets faults begin and end.
+    fn troubled(&self, outages: &[(Fault, bool)]) {
+        for (fault, begins) in outages {
+            if *begins { self.fault(fault) } else { self.switch.end(fault) }
         }
     }
 
@@ -121,7 +126,7 @@ impl Cluster {
                 let outages = std::mem::take(&mut s.world.outages);
                 let next = s.timers.peek().map(|t| t.0.0);
                 drop(s);
-                outages.iter().for_each(|f| self.fault(f));
+                self.troubled(&outages);
                 next
             };
             let wait = next.map_or(3_600_000, |at| (at - millis()).max(1));

@@ -5,7 +5,7 @@ use super::query::{Place, Query, Strictness, Wanted};
 use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, STATEFULSETS};
 use super::reply::Refusal;
 use super::store::{Key, Obj, State, rfc3339, selector_of};
-use super::{control, make, patch, resize, schema};
+use super::{control, make, orders, patch, resize, schema};
 use crate::model::Str;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -183,6 +183,9 @@ fn sound(place: &Place, name: &str, body: &Value) -> Result<(), Refusal> {
     if place.res == HPAS && body["spec"]["maxReplicas"].as_i64().unwrap_or(0) < body["spec"]["minReplicas"].as_i64().unwrap_or(1).max(1) {
         return Err(invalid(place, name, "spec.maxReplicas: Invalid value: must be greater than or equal to `minReplicas`"));
     }
+    if place.res == NAMESPACES {
+        orders::sound(name, body).map_err(|why| invalid(place, name, &why))?;
+    }
     if place.res == PDBS && !body["spec"]["minAvailable"].is_null() && !body["spec"]["maxUnavailable"].is_null() {
         return Err(invalid(place, name, "spec: Invalid value: minAvailable and maxUnavailable cannot be both set"));
     }
@@ -297,6 +300,9 @@ fn replace(s: &mut State, place: &Place, query: &Query, old: &Obj, mut new: Valu
     }
     let object = s.put(place.res, new);
     let value = object.value();
+    if place.res == NAMESPACES {
+        orders::follow(s, &before, &value);
+    }
     if place.sub.as_deref() == Some("resize") && value["spec"] != before["spec"] {
         s.later(1000, control::Action::Resize(object.key.clone(), object.uid.clone()));
     }

@@ -261,8 +261,8 @@ fn every_verb_of_the_register_can_be_tried_and_taken_back() {
 #[test]
 fn every_runbook_that_comes_with_it_can_be_tried() {
     let shop = HPA_AT;
-    type Case = (&'static str, &'static [(&'static str, &'static str)], Look, bool);
-    let cases: [Case; 3] = [
+    type Run = (&'static str, &'static [(&'static str, &'static str)], Look, bool);
+    let cases: [Run; 3] = [
         ("freeze-hpas", &[("namespace", "shop")], Look::At(shop, "/spec"), true),
         ("node-maintenance", &[("node", "node-002"), ("pause", "1s"), ("timeout", "60s")], Look::At("", ""), false),
         ("restart-in-waves", &[("namespace", "pay"), ("wave", "2")], Look::At(CHECKOUT_AT, "/spec/template/metadata/annotations"), true),

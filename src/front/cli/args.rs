@@ -101,7 +101,9 @@ pub enum Format {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// The cockpit on a simulated fleet, without any cluster
-    #[command(after_help = "Here --clusters N says how many there are.\n\nExample:\n  qd demo --scenario on-call-night --clusters 2")]
+    #[command(
+        after_help = "Here --clusters N says how many there are.\n\nA fault is made while it runs by an annotation of namespace kube-system of its cluster, and ends by itself (after a minute, if not\nsaid): hang, slow MILLISECONDS, drop, refuse, unauthorized, forbidden RESOURCE, gone, too-many SECONDS, broken, truncated BYTES,\nthrottled SECONDS; of changes: conflicts EVERY, flaky EVERY, fails NAME, webhook WORDS, warns WORDS, cut CHANGES, late CHANGES,\nstalled CHANGES, denied VERB RESOURCE, expires CHANGES.\n\nExamples:\n  qd demo --scenario on-call-night --clusters 2\n  qd demo --serve --kubeconfig demo.kubeconfig\n  kubectl --kubeconfig demo.kubeconfig --context prod-us annotate --overwrite namespace kube-system demo.quarterdeck/fault='slow 300 for 30s'"
+    )]
     Demo(Demo),
     /// One line a cluster: state, nodes, bad pods, requests, latency
     #[command(after_help = "Example:\n  qd fleet -o json")]
