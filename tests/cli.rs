@@ -82,7 +82,7 @@ fn mistakes_exit_2_and_name_what_was_meant() {
 }
 
 #[test]
-fn a_bad_configuration_is_named_by_file_and_line_and_never_fatal_to_a_read() {
+fn a_bad_configuration_is_named_by_file_and_line_and_no_script_works_with_half_of_it() {
     let dir = room();
     let config = dir.path().join("qd.toml");
     std::fs::write(&config, "theme = \"drak\"\n[clusters.prod-eu]\ntierr = \"production\"\ntier = \"prod\"\n[columns]\npods = [\"nam\"]\n")
@@ -94,6 +94,20 @@ fn a_bad_configuration_is_named_by_file_and_line_and_never_fatal_to_a_read() {
     }
     let (_, out, _) = qd(dir.path(), &["config", "show", "--config", config.to_str().unwrap()]);
     assert!(out.contains("read_only"), "{out}");
+    // Reads and writes, wherever the file was found.
+    let usual = dir.path().join("config/qd");
+    std::fs::create_dir_all(&usual).unwrap();
+    std::fs::copy(&config, usual.join("config.toml")).unwrap();
+    for given in [&["--config", config.to_str().unwrap()][..], &[]] {
+        for command in [&["get", "pods"][..], &["cordon", "node-1", "--context", "prod-eu", "--yes"]] {
+            let (code, _, err) = qd(dir.path(), &[command, given].concat());
+            assert_eq!(code, 2, "{err}");
+            assert!(
+                err.contains("toml:3") && err.contains("did you mean `tier`") && err.contains("the configuration has mistakes"),
+                "{err}"
+            );
+        }
+    }
 }
 
 #[test]

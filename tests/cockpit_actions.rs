@@ -18,9 +18,13 @@ struct Bridge {
 
 impl Bridge {
     fn new() -> Self {
+        Self::of(1)
+    }
+
+    fn of(clusters: usize) -> Self {
         install_crypto_provider();
         let mut scenario = Scenario::load("calm").unwrap();
-        scenario.resize(Some(1), Some(4), Some(60)).unwrap();
+        scenario.resize(Some(clusters), Some(4), Some(60)).unwrap();
         (scenario.replace_every, scenario.churn) = (0.0, 0.0);
         Self { running: start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap(), room: Room::new() }
     }
@@ -31,16 +35,21 @@ impl Bridge {
     }
 
     fn open_with(&self, tier: &str, more: &str) -> Term {
-        std::fs::write(self.room.path("qd.toml"), format!("[clusters.prod-eu]\ntier = \"{tier}\"\n{more}")).unwrap();
-        let config = self.room.path("qd.toml");
-        let args = ["--config", config.to_str().unwrap(), "--screen", "workloads"];
-        let mut env = self.room.env(&self.running.kubeconfig);
-        env.push(("EDITOR", self.room.path("editor.sh")));
-        let mut term = Term::open(&args, env, 80, 24);
+        let mut term = self.open_on(&format!("[clusters.prod-eu]\ntier = \"{tier}\"\n{more}"));
         term.line(20, &["session", "3/3"]);
         term.keys("/name:session kind:Deployment\r");
         term.wait("one row", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 1─")).then_some(()));
         term
+    }
+
+    /// The cockpit on the workloads, with this configuration.
+    fn open_on(&self, config: &str) -> Term {
+        std::fs::write(self.room.path("qd.toml"), config).unwrap();
+        let config = self.room.path("qd.toml");
+        let args = ["--config", config.to_str().unwrap(), "--screen", "workloads"];
+        let mut env = self.room.env(&self.running.kubeconfig);
+        env.push(("EDITOR", self.room.path("editor.sh")));
+        Term::open(&args, env, 80, 24)
     }
 
     fn jobs(&self) -> Vec<Value> {
@@ -198,4 +207,126 @@ fn the_list_of_acts_says_what_the_tier_denies() {
     term.wait("no list", 5, |lines| lines.iter().all(|l| !l.contains("Acts on")).then_some(()));
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
+}
+
+/// Opens two clusters with these settings, the Deployment `session` of each on the screen.
+fn two(bridge: &Bridge, settings: &str) -> Term {
+    let mut term = bridge.open_on(settings);
+    term.line(20, &["session", "3/3"]);
+    term.keys("/name:session kind:Deployment\r");
+    term.wait("two rows", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 2─")).then_some(()));
+    term
+}
+
+#[test]
+fn marks_over_two_clusters_are_one_preview_and_each_outcome_is_told() {
+    let bridge = Bridge::of(2);
+    let names: Vec<String> = bridge.running.fleet.names().map(str::to_owned).collect();
+    let [first, second] = names.as_slice() else { panic!("{names:?}") };
+    let mut term = two(&bridge, "[clusters.\"*\"]\ntier = \"production\"\n");
+    // A range: from the first row to the last.
+    term.keys(" V");
+    term.keys("r");
+    term.line(10, &["restart 2 Deployments", "PREVIEW"]);
+    term.line(5, &[&format!("{first} [P]: ")]);
+    term.line(5, &[&format!("{second} [P]: ")]);
+    let mut sorted = names.clone();
+    sorted.sort();
+    let ask = term.line(5, &["type ", " 2 and Enter"]);
+    let expected = ask.trim().trim_start_matches("type ").split(" and Enter").next().unwrap().to_owned();
+    let mut said: Vec<&str> = expected.split_whitespace().collect();
+    assert_eq!(said.pop(), Some("2"), "the number of objects: {expected}");
+    said.sort_unstable();
+    assert_eq!(said, sorted, "and each name");
+    term.keys(&format!("{first}\r"));
+    term.line(5, &["is not"]);
+    assert!(bridge.jobs().is_empty());
+    term.keys("\x1b");
+    term.wait("no preview", 10, |lines| lines.iter().all(|l| !l.contains("PREVIEW")).then_some(()));
+    // One of them can no longer be written to once it is confirmed: the other one is done all the same.
+    term.keys("r");
+    term.line(10, &["restart 2 Deployments", "PREVIEW"]);
+    term.line(5, &["type ", " 2 and Enter"]);
+    bridge.running.fleet.fault(second, &Fault::Denied("patch".into(), "deployments".into()));
+    term.keys(&format!("{expected}\r"));
+    term.line(20, &["partial: restart 2 Deployments"]);
+    term.keys("J\r");
+    term.line(10, &["failed", second]);
+    term.line(10, &["done", first, "restart deployment auth/session"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.jobs()[0]["state"], "partial");
+}
+
+#[test]
+fn without_a_tier_what_can_be_taken_back_wants_y_and_the_rest_the_name() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open_on("");
+    term.line(20, &["session", "3/3"]);
+    term.keys("/name:session kind:Deployment\r");
+    term.wait("one row", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 1─")).then_some(()));
+    term.keys("\x04");
+    term.line(10, &["delete deployment auth/session", "PREVIEW"]);
+    term.line(5, &["undo: none"]);
+    term.line(5, &["type prod-eu and Enter"]);
+    term.keys("y\r");
+    term.line(5, &["is not", "prod-eu"]);
+    term.keys("\x1b");
+    term.wait("no preview", 10, |lines| lines.iter().all(|l| !l.contains("PREVIEW")).then_some(()));
+    preview(&mut term);
+    term.line(5, &["undo: exact"]);
+    term.line(5, &["y does it"]);
+    assert!(bridge.jobs().is_empty());
+    term.keys("y");
+    term.line(10, &["done: scale"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+}
+
+#[test]
+fn a_read_only_cluster_has_no_preview_of_a_write() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open_on("[clusters.prod-eu]\nread_only = true\n");
+    term.line(20, &["session", "3/3"]);
+    term.keys("/name:session kind:Deployment\r");
+    term.wait("one row", 10, |lines| lines.iter().any(|l| l.starts_with("WORKLOADS 1─")).then_some(()));
+    for key in ["s", "r", "e", "\x04"] {
+        term.keys(key);
+        term.line(5, &["prod-eu is read-only"]);
+        assert!(term.lines().iter().all(|l| !l.contains("PREVIEW")), "{key:?}");
+        term.keys("j");
+        term.wait("the notice gone", 5, |lines| lines.iter().all(|l| !l.contains("is read-only")).then_some(()));
+    }
+    term.keys("a");
+    term.line(5, &["restart", "no: prod-eu is read-only"]);
+    term.keys("\x1b");
+    term.wait("no list", 5, |lines| lines.iter().all(|l| !l.contains("Acts on")).then_some(()));
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert!(bridge.jobs().is_empty());
+}
+
+#[test]
+fn a_runbook_is_run_from_the_palette() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open("staging");
+    term.keys(":run\r");
+    term.line(5, &["restart-in-waves", "Restart every Deployment"]);
+    term.keys("G\r");
+    term.line(5, &["runbook restart-in-waves"]);
+    // The screen says where and in which namespace.
+    term.line(5, &["cluster", "prod-eu"]);
+    term.line(5, &["namespace", "auth"]);
+    term.keys("\r");
+    term.line(15, &["runbook restart-in-waves", "PREVIEW"]);
+    term.line(5, &["y does it"]);
+    assert!(bridge.jobs().is_empty());
+    term.keys("y");
+    term.line(60, &["done: runbook restart-in-waves"]);
+    term.keys("J\r");
+    term.line(5, &["1 room 1/1"]);
+    term.line(5, &["2 restart "]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.jobs()[0]["runbook"], "restart-in-waves");
 }

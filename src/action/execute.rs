@@ -136,10 +136,17 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
 
 fn job_of(plan: &Plan, id: &JobId) -> Job {
     let now = unix();
-    let step = |s: &crate::model::Step| JobStep { text: s.text.clone(), cluster: s.target.cluster, state: StepState::Waiting, since: now };
+    let step = |s: &crate::model::Step| JobStep {
+        text: s.text.clone(),
+        cluster: s.target.cluster,
+        part: s.part.clone(),
+        waits: matches!(s.act, Act::Wait(_)),
+        state: StepState::Waiting,
+        since: now,
+    };
     Job {
         id: id.clone(),
-        verb: plan.verb,
+        what: plan.what().to_owned(),
         title: plan.title.clone(),
         clusters: plan.clusters.iter().map(|c| c.name.clone()).collect(),
         began: now,

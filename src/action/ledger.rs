@@ -66,12 +66,14 @@ impl Past {
         let step = |(at, s): (usize, &crate::model::Step)| JobStep {
             text: s.text.clone(),
             cluster: s.target.cluster,
+            part: s.part.clone(),
+            waits: matches!(s.act, crate::model::Act::Wait(_)),
             state: self.steps.get(&at).cloned().unwrap_or(StepState::Waiting),
             since: began,
         };
         Job {
             id: self.id.clone(),
-            verb: self.plan.verb,
+            what: self.plan.what().to_owned(),
             title: self.plan.title.clone(),
             clusters: self.clusters.clone(),
             began,

@@ -101,7 +101,7 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
     let mut checks: Vec<Check> = permissions.buffered(AT_ONCE).collect().await;
     let writes = first_writes(plan);
     let skipped = writes.len().saturating_sub(DRY_RUNS);
-    let dry = futures::stream::iter(writes.into_iter().take(DRY_RUNS)).map(|at| rehearsed(at, &plan.steps[at], clients));
+    let dry = futures::stream::iter(writes.into_iter().take(DRY_RUNS)).map(|at| rehearsed(at, plan, clients));
     let mut stored = BTreeMap::new();
     for (at, mut check, object) in dry.buffered(AT_ONCE).collect::<Vec<_>>().await {
         stored.extend(object.map(|o| (at, o)));
@@ -175,15 +175,15 @@ fn made_before(plan: &Plan, at: usize) -> Option<String> {
     plan.steps[..at].iter().find(makes).map(|s| s.target.label())
 }
 
-async fn rehearsed(at: usize, step: &Step, clients: &Clients) -> (usize, Check, Option<Value>) {
+async fn rehearsed(at: usize, plan: &Plan, clients: &Clients) -> (usize, Check, Option<Value>) {
+    let step = &plan.steps[at];
     let mut check =
         Check { cluster: step.target.cluster, text: format!("dry run: {}", step.text), finding: Finding::Fine, warnings: Vec::new() };
     let Act::Write(write) = &step.act else { return (at, check, None) };
     if !step.changes.is_empty() || step.target.uid.is_some() {
         match look(step, clients).await {
             Ok(live) => {
-                if reached(step, &live) {
-                    // A job that is gone on with: what nobody saw the answer to was done.
+                if plan.resumes && reached(step, &live) {
                     return (at, check, None);
                 }
                 if let Some(why) = drift(step, &live) {

@@ -34,7 +34,9 @@ pub fn plan(snapshot: &Snapshot, book: &Runbook, params: &Params) -> Result<Plan
     (whole.undo, whole.irreversible) = (UndoKind::Exact, false);
     let mut making = Making { snapshot, params, values: &values, facts: snapshot.facts.clone(), whole, lanes: 0, wave: 0 };
     for step in &book.steps {
+        let before = making.whole.steps.len();
         making.step(step).map_err(|stop| named(step, stop))?;
+        making.whole.steps[before..].iter_mut().for_each(|s| s.part.clone_from(&step.name));
     }
     let mut plan = making.whole;
     if !plan.steps.iter().any(|s| !matches!(s.act, Act::Wait(_))) {
@@ -46,6 +48,7 @@ pub fn plan(snapshot: &Snapshot, book: &Runbook, params: &Params) -> Result<Plan
         plan.title = format!("{} ({})", plan.title, given.join(" "));
     }
     plan.parts = parts;
+    plan.runbook = Some(book.name.clone());
     plan.targets.sort();
     plan.targets.dedup();
     plan.undo_text = "takes back what its steps did, last step first, as far as each can be".to_owned();

@@ -97,6 +97,7 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
         return drained(past, snapshot);
     }
     let mut plan = past.plan.clone();
+    plan.resumes = true;
     let left = |at: &usize| !matches!(past.steps.get(at), Some(StepState::Done(_)));
     plan.steps = past.plan.steps.iter().enumerate().filter(|(at, _)| left(at)).map(|(_, s)| s.clone()).collect();
     if plan.steps.is_empty() {

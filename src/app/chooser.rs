@@ -2,6 +2,7 @@
 
 use super::{Form, Prompt, RequestId, World};
 use crate::command::{COMMANDS, Command, PaneName};
+use crate::config::Runbook;
 use crate::model::{Kind, ObjectRef, VerbId};
 use crate::table::{RowKey, find_anywhere};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -62,7 +63,7 @@ impl Chooser {
 const LIMIT: usize = 200;
 
 /// What the palette offers for the typed text, best first.
-pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
+pub fn palette_items(world: &World, text: &str, views: &[String], books: &[Runbook]) -> Vec<Item> {
     let run = |text: String, doc: &str, command| Item::new(text, doc, Choice::Run(command));
     let mut all: Vec<Item> = Vec::new();
     for pane in PaneName::ALL {
@@ -83,6 +84,7 @@ pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
     }
     all.extend(namespaces.iter().map(|ns| run(format!("namespace {ns}"), "Only this namespace", Command::Namespace(ns.to_string()))));
     all.extend(views.iter().map(|v| run(format!("view {v}"), "A saved view", Command::View(v.clone()))));
+    all.extend(books.iter().map(|b| run(format!("run {}", b.name), &b.doc, Command::Run(Some(b.name.clone())))));
     let text = text.trim();
     if text.is_empty() {
         all.truncate(LIMIT);
@@ -102,7 +104,12 @@ pub fn palette_items(world: &World, text: &str, views: &[String]) -> Vec<Item> {
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     let mut items: Vec<Item> = scored.into_iter().map(|(_, item)| item).collect();
     // A whole command with its arguments wins over what only resembles it.
+    let half = |command: &Command| match command {
+        Command::Run(Some(text)) => !books.iter().any(|b| text.split(' ').next() == Some(&b.name)),
+        _ => false,
+    };
     if let Ok(command) = Command::parse(text)
+        && (items.is_empty() || !half(&command))
         && items.first().is_none_or(|first| first.choice != Choice::Run(command.clone()))
         && (text.contains(' ') || items.is_empty() || COMMANDS.iter().any(|c| c.aliases.contains(&text)))
     {

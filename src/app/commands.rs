@@ -86,10 +86,7 @@ impl App {
             Command::Back => return self.go_back(world),
             Command::HistoryBack => return self.history(world, true),
             Command::HistoryForward => return self.history(world, false),
-            Command::LastView => {
-                let effects = self.history(world, true);
-                return effects;
-            }
+            Command::LastView => return self.last_view(world),
             Command::Views => return self.choose_view(),
             Command::View(name) => return self.show_view(world, name),
             Command::SaveView(name) => return self.save_view(name),
@@ -199,9 +196,11 @@ impl App {
             Command::Acts => return self.acts(world),
             Command::Fix => return self.fix(world),
             Command::Verb(verb, text) => return self.verb(world, *verb, text.as_deref()),
-            Command::Shell(_) | Command::Backup(_) | Command::Alerts | Command::Mute(_) => {
-                return self.say(format!("{} is not there yet", command.name()));
-            }
+            Command::Run(text) => return self.run_book(world, text.as_deref()),
+            Command::Shell(_) => return self.say("a shell in a pod comes in a later version; until then kubectl exec -it"),
+            Command::Backup(_) => return self.say("backups with Velero come in a later version"),
+            Command::Alerts => return self.say("alerts come in a later version: no Alertmanager is read yet"),
+            Command::Mute(_) => return self.say("silencing alerts comes in a later version: no Alertmanager is read yet"),
             Command::Undo(job) => return vec![Effect::Remember(Remember::Undo(job.clone()))],
             Command::Resume(job) => return vec![Effect::Remember(Remember::Resume(job.clone()))],
             Command::JobPause => return self.control_job(world, false),
@@ -370,9 +369,10 @@ impl App {
         }
     }
 
-    /// Where one is, for going back.
+    /// Where one is, for going back. Logs, help and the like lie over where one is.
     fn spot(&self) -> Spot {
-        match &self.place {
+        let places = std::iter::once(&self.place).chain(self.under.iter().rev());
+        match places.into_iter().find(|place| matches!(place, Place::Table(_) | Place::Detail(_))).unwrap_or(&self.place) {
             Place::Table(subject) => {
                 let pane = self.panes.get(subject);
                 Spot::Table {
@@ -405,6 +405,9 @@ impl App {
     }
 
     fn history(&mut self, world: &World, back: bool) -> Vec<Effect> {
+        if back && self.lies_over() {
+            return self.go_back(world);
+        }
         let here = self.spot();
         let from = if back { &mut self.back } else { &mut self.forward };
         let Some(spot) = from.pop() else { return self.say(if back { "nothing before this" } else { "nothing after this" }) };
@@ -427,6 +430,21 @@ impl App {
         };
         (self.back, self.forward) = (saved_back, saved_forward);
         effects
+    }
+
+    /// There and, the next time, here again.
+    fn last_view(&mut self, world: &World) -> Vec<Effect> {
+        let goes = !self.lies_over() && !self.back.is_empty();
+        let effects = self.history(world, true);
+        if goes {
+            self.back.extend(self.forward.pop());
+        }
+        effects
+    }
+
+    /// Logs, help and the like: what lies over a view is none itself.
+    fn lies_over(&self) -> bool {
+        !matches!(self.place, Place::Cockpit | Place::Table(_) | Place::Detail(_))
     }
 
     fn go_back(&mut self, world: &World) -> Vec<Effect> {

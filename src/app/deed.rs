@@ -61,6 +61,13 @@ impl PreviewPane {
         }
     }
 
+    /// One that is on the screen.
+    #[cfg(test)]
+    pub fn showing(preview: Preview) -> Self {
+        let nothing = Wanted::Act(Request { verb: preview.plan.verb, targets: Vec::new(), args: Args::default(), documents: Vec::new() });
+        Self { in_reason: preview.gate.reason_required, stage: Stage::Ready(Arc::new(preview)), ..Self::new(RequestId::default(), nothing) }
+    }
+
     /// Frame number `frame` has shown it.
     pub(super) fn drawn(&mut self, frame: u64) {
         if matches!(self.stage, Stage::Ready(_)) {
@@ -87,6 +94,17 @@ pub fn blocked(preview: &Preview) -> Option<String> {
     preview.gate.refusals.first().cloned().or_else(|| preview.preflight.forbidden()).or_else(|| preview.preflight.drifted())
 }
 
+/// The read-only cluster among those of these objects, and why it is: nothing is planned there.
+fn locked(world: &World, objects: &[ObjectRef]) -> Option<String> {
+    objects.iter().find_map(|o| {
+        let c = world.store.cluster(o.cluster)?;
+        let why = c.info.read_only.as_ref()?;
+        let there = objects.iter().filter(|x| x.cluster == o.cluster).count();
+        let marked = if objects.len() > 1 { format!("; {there} of the {} marked are there", objects.len()) } else { String::new() };
+        Some(format!("{} is read-only: {why}{marked}", c.info.name))
+    })
+}
+
 /// The remedy of a finding, where a verb is one: what to do, to whom.
 fn remedy(rule: &str, object: &ObjectRef, world: &World) -> Option<(VerbId, ObjectRef)> {
     let workload = || {
@@ -105,7 +123,7 @@ fn remedy(rule: &str, object: &ObjectRef, world: &World) -> Option<(VerbId, Obje
 
 impl App {
     /// What a verb would be done to: the marked objects, else the one that was highlighted in the last drawn frame.
-    fn acted_on(&self, world: &World) -> Result<Vec<ObjectRef>, String> {
+    pub(super) fn acted_on(&self, world: &World) -> Result<Vec<ObjectRef>, String> {
         if let Some(table) = self.table().filter(|t| !t.marks.is_empty()) {
             let mut marked = table.objects(world);
             marked.sort_by(|a, b| (a.cluster, a.kind, &a.namespace, &a.name).cmp(&(b.cluster, b.kind, &b.namespace, &b.name)));
@@ -131,6 +149,15 @@ impl App {
 
     /// A verb's key or palette line.
     pub(super) fn verb(&mut self, world: &World, verb: VerbId, text: Option<&str>) -> Vec<Effect> {
+        // What no pane can say.
+        match verb {
+            VerbId::Apply => return self.say("manifests are the command line's: qd apply -f FILE --context NAME"),
+            VerbId::KedaPause | VerbId::KedaResume => {
+                let word = verb.info().cli.join(" ");
+                return self.say(format!("ScaledObjects are in no pane: qd {word} scaledobject/NAME -n NAMESPACE --context NAME"));
+            }
+            _ => {}
+        }
         match self.acted_on(world) {
             Ok(objects) => self.verb_on(world, verb, text, objects),
             Err(why) => self.say(why),
@@ -147,6 +174,10 @@ impl App {
         }
         if let Some(odd) = objects.iter().find(|o| !info.on.takes(o.kind)) {
             return self.say(format!("{} is for {}, not for a {}", info.name, info.on.words(), odd.kind.name()));
+        }
+        if let Some(why) = locked(world, &objects) {
+            self.notice = Some(Notice::error(why));
+            return Vec::new();
         }
         let targets: Vec<Target> = objects.iter().map(Target::from).collect();
         let text = text.unwrap_or_default();
@@ -316,6 +347,11 @@ impl App {
     /// Other arguments for what is previewed.
     fn other_arguments(&mut self, world: &World) -> Vec<Effect> {
         let Place::Preview(pane) = &self.place else { return Vec::new() };
+        if let Wanted::Run(run) = &pane.wanted {
+            let (book, params) = (run.0.clone(), run.1.clone());
+            self.book_again(world, book, &params);
+            return Vec::new();
+        }
         let Wanted::Act(request) = &pane.wanted else { return self.say("a job is taken back or gone on with as it is") };
         let (verb, args, targets) = (request.verb, request.args.clone(), request.targets.clone());
         if verb == VerbId::Edit {
@@ -360,6 +396,10 @@ impl App {
         let Some((verb, object)) = finding.object.as_ref().and_then(|o| remedy(finding.rule.id, o, world)) else {
             return self.say(format!("by hand: {}", finding.next_step));
         };
+        if let Some(why) = locked(world, std::slice::from_ref(&object)) {
+            self.notice = Some(Notice::error(why));
+            return Vec::new();
+        }
         let targets = vec![Target::from(&object)];
         let mut args = Args::default();
         let proposals = propose(world, verb, &targets);
@@ -378,10 +418,7 @@ impl App {
             Ok(objects) => objects,
             Err(why) => return self.say(why),
         };
-        let locked = objects.iter().find_map(|o| {
-            let c = world.store.cluster(o.cluster)?;
-            Some(format!("{} is read-only: {}", c.info.name, c.info.read_only.as_ref()?))
-        });
+        let locked = locked(world, &objects);
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));

@@ -1,23 +1,41 @@
-//! A verb's parameters as a form: one line each, made from the catalogue. Enter goes to the preview, never further.
+//! Parameters as a form: a verb's, one line each, made from the catalogue; a runbook's, from its own. Enter goes to the preview, never
+//! further.
 
 use super::{App, Effect, Overlay, World};
+use crate::action::runbook::Params;
 use crate::action::{Request, Wanted};
+use crate::config::{Glob, Runbook};
 use crate::model::verb::{Param, ParamKind};
-use crate::model::{Args, Object, Target, Uid, VerbId};
-use crossterm::event::{KeyCode, KeyEvent};
+use crate::model::{Args, ClusterId, Object, Target, Uid, VerbId};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_textarea::{CursorMove, TextArea};
+
+/// What the parameters are for.
+pub enum Of {
+    Verb(VerbId, Vec<Target>),
+    Run(Box<Runbook>),
+}
+
+/// A cluster: its name, and why it is read-only, if it is.
+pub(super) type Place = (String, ClusterId, Option<String>);
 
 /// One line of the form.
 pub struct Field {
-    pub param: &'static Param,
+    pub name: String,
+    /// What stands where nothing is typed: the value's name, or what is taken then.
+    pub value: String,
+    pub kind: ParamKind,
+    pub required: bool,
+    pub doc: String,
     area: TextArea<'static>,
 }
 
-/// The parameters of a verb, being filled in.
+/// Parameters, being filled in.
 pub struct Form {
-    pub verb: VerbId,
-    pub targets: Vec<Target>,
+    pub of: Of,
     pub fields: Vec<Field>,
+    /// The clusters that a runbook can be run in, by name; why one is read-only.
+    clusters: Vec<Place>,
     /// The field that is typed into.
     pub at: usize,
     /// What is wrong: the field and why. None of a field: something is missing.
@@ -30,7 +48,21 @@ fn area(text: &str) -> TextArea<'static> {
     area
 }
 
+/// The fields of a runbook's form that are none of its parameters.
+const CLUSTER: &str = "cluster";
+const NAMESPACE: &str = "namespace";
+
 impl Field {
+    fn of(param: &Param, text: &str) -> Self {
+        let (name, value, doc) = (param.name.to_owned(), param.value.to_owned(), param.doc.to_owned());
+        Self { name, value, kind: param.kind, required: param.required, doc, area: area(text) }
+    }
+
+    fn named(name: &str, value: &str, required: bool, doc: &str, text: &str) -> Self {
+        let (name, value, doc) = (name.to_owned(), value.to_owned(), doc.to_owned());
+        Self { name, value, kind: ParamKind::Text, required, doc, area: area(text) }
+    }
+
     pub fn text(&self) -> &str {
         self.area.lines().first().map_or("", String::as_str)
     }
@@ -42,7 +74,7 @@ impl Field {
 
     /// The values that the text says.
     fn values(&self) -> Vec<String> {
-        match (self.text().trim(), self.param.kind) {
+        match (self.text().trim(), self.kind) {
             ("", _) => Vec::new(),
             (text, ParamKind::Pairs) => crate::model::verb::split(text),
             (text, _) => vec![text.to_owned()],
@@ -51,7 +83,7 @@ impl Field {
 
     /// The words that Space goes through; nothing is one of them.
     fn words(&self) -> Option<Vec<&'static str>> {
-        match self.param.kind {
+        match self.kind {
             ParamKind::Flag => Some(vec!["", "true"]),
             ParamKind::OneOf(words) => Some(std::iter::once("").chain(words.iter().copied()).collect()),
             _ => None,
@@ -66,21 +98,91 @@ impl Form {
             let given: Vec<String> =
                 args.all(param.name).map(|v| if v.contains(' ') { format!("\"{v}\"") } else { v.to_owned() }).collect();
             let proposed = || proposals.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
-            Field { param, area: area(&if args.is_empty() { proposed() } else { given.join(" ") }) }
+            Field::of(param, &if args.is_empty() { proposed() } else { given.join(" ") })
         };
         // A file is read by the command line.
         let fields: Vec<Field> = verb.info().params.iter().filter(|p| p.kind != ParamKind::File).map(field).collect();
-        let mut form = Self { verb, targets, fields, at: 0, error: None };
+        let mut form = Self { of: Of::Verb(verb, targets), fields, clusters: Vec::new(), at: 0, error: None };
         form.look();
         form
     }
 
+    /// The form of a runbook: where it is run, and its parameters with what was given or is proposed for them, else what they are
+    /// when nothing is said.
+    pub(super) fn run(book: Runbook, clusters: Vec<Place>, given: &dyn Fn(&str) -> Option<String>) -> Self {
+        let text = |name: &str| given(name).unwrap_or_default();
+        let mut fields =
+            vec![Field::named(CLUSTER, "NAME, NAME", true, "where it is run: names, with commas between; globs allowed", &text(CLUSTER))];
+        for (name, doc) in &book.params {
+            let default = book.defaults.get(name);
+            let value = given(name).or_else(|| default.cloned()).unwrap_or_default();
+            fields.push(Field::named(name, default.map_or("", String::as_str), default.is_none(), doc, &value));
+        }
+        if book.wants_namespace() && !book.params.contains_key(NAMESPACE) {
+            fields.push(Field::named(NAMESPACE, "default", false, "for steps that name none", &text(NAMESPACE)));
+        }
+        let at = fields.iter().position(|f| f.required && f.text().is_empty()).unwrap_or(0);
+        let mut form = Self { of: Of::Run(Box::new(book)), fields, clusters, at, error: None };
+        form.look();
+        form
+    }
+
+    /// What it asks for as it stands.
+    pub(super) fn wanted(&self) -> Result<Wanted, (Option<usize>, String)> {
+        match &self.of {
+            Of::Verb(verb, targets) => {
+                let (verb, targets, args) = (*verb, targets.clone(), self.args(*verb)?);
+                Ok(Wanted::Act(Request { verb, targets, args, documents: Vec::new() }))
+            }
+            Of::Run(book) => Ok(Wanted::Run(Box::new(((**book).clone(), self.params(book)?)))),
+        }
+    }
+
+    /// A runbook's parameters as they stand.
+    fn params(&self, book: &Runbook) -> Result<Params, (Option<usize>, String)> {
+        let mut params = Params::default();
+        for (n, field) in self.fields.iter().enumerate() {
+            let text = field.text().trim();
+            match field.name.as_str() {
+                _ if text.is_empty() && field.required => return Err((None, format!("runbook {} needs {}", book.name, field.name))),
+                _ if text.is_empty() => {}
+                CLUSTER if !book.params.contains_key(CLUSTER) || n == 0 => {
+                    params.clusters = self.clusters(text).map_err(|e| (Some(n), e))?
+                }
+                name if book.params.contains_key(name) => drop(params.values.insert(name.to_owned(), text.to_owned())),
+                _ => params.namespace = Some(text.to_owned()),
+            }
+        }
+        Ok(params)
+    }
+
+    /// The clusters that are meant.
+    fn clusters(&self, text: &str) -> Result<Vec<ClusterId>, String> {
+        let mut all = Vec::new();
+        for word in text.split(',').map(str::trim).filter(|w| !w.is_empty()) {
+            let glob = Glob::new(word)?;
+            let before = all.len();
+            for (name, id, read_only) in self.clusters.iter().filter(|(name, ..)| glob.matches(name)) {
+                if let Some(why) = read_only {
+                    return Err(format!("{name} is read-only: {why}"));
+                }
+                all.push(*id);
+            }
+            if all.len() == before {
+                return Err(crate::diag::unknown("cluster", word, self.clusters.iter().map(|(name, ..)| name.as_str())));
+            }
+        }
+        all.sort();
+        all.dedup();
+        if all.is_empty() { Err("no cluster is named".to_owned()) } else { Ok(all) }
+    }
+
     /// The arguments as they stand.
-    fn args(&self) -> Result<Args, (Option<usize>, String)> {
-        let (info, mut args) = (self.verb.info(), Args::default());
+    fn args(&self, verb: VerbId) -> Result<Args, (Option<usize>, String)> {
+        let (info, mut args) = (verb.info(), Args::default());
         for (n, field) in self.fields.iter().enumerate() {
             for value in field.values() {
-                args.set(info, field.param.name, &value).map_err(|e| (Some(n), e.message))?;
+                args.set(info, &field.name, &value).map_err(|e| (Some(n), e.message))?;
             }
         }
         args.complete(info).map_err(|e| (None, e.message))?;
@@ -88,7 +190,7 @@ impl Form {
     }
 
     fn look(&mut self) {
-        self.error = self.args().err();
+        self.error = self.wanted().err();
     }
 
     pub(super) fn step(&mut self, by: isize) {
@@ -105,7 +207,9 @@ impl Form {
                 let here = words.iter().position(|w| *w == field.text().trim()).map_or(0, |n| n + 1);
                 field.area = area(words[here % words.len()]);
             }
-            (KeyCode::Char(_), Some(_)) if field.param.kind == ParamKind::Flag => {}
+            // As in a shell, where the text area would undo.
+            (KeyCode::Char('u'), _) if key.modifiers == KeyModifiers::CONTROL => drop(field.area.delete_line_by_head()),
+            (KeyCode::Char(_), Some(_)) if field.kind == ParamKind::Flag => {}
             _ => drop(field.area.input(key)),
         }
         self.look();
@@ -128,10 +232,10 @@ impl App {
 
     /// The form was filled in. Where something is wrong it stays, on the field that is.
     pub(super) fn fill_in(&mut self, mut form: Box<Form>) -> Vec<Effect> {
-        match form.args() {
-            Ok(args) => self.wish(Wanted::Act(Request { verb: form.verb, targets: form.targets, args, documents: Vec::new() })),
+        match form.wanted() {
+            Ok(wanted) => self.wish(wanted),
             Err((field, why)) => {
-                form.at = field.or_else(|| form.fields.iter().position(|f| f.param.required && f.values().is_empty())).unwrap_or(form.at);
+                form.at = field.or_else(|| form.fields.iter().position(|f| f.required && f.values().is_empty())).unwrap_or(form.at);
                 form.error = Some((field, why));
                 self.overlay = Some(Overlay::Form(form));
                 Vec::new()
@@ -182,6 +286,24 @@ mod tests {
         Form::new(verb, vec![target], &args, &[("replicas", "3".into()), ("min", "2".into())])
     }
 
+    fn args(form: &Form) -> String {
+        let Of::Verb(verb, _) = form.of else { panic!("a verb's") };
+        form.args(verb).unwrap().to_string()
+    }
+
+    #[test]
+    fn ctrl_u_deletes_to_the_start_as_in_a_shell() {
+        let mut f = form(VerbId::Scale, Kind::Deployment, "");
+        press(&mut f, "50");
+        f.key(KeyEvent::new(KeyCode::Left, KeyModifiers::NONE));
+        f.key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL));
+        assert_eq!((f.fields[0].text(), f.fields[0].cursor()), ("0", 0));
+        f.step(1);
+        press(&mut f, "7");
+        f.key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL));
+        assert_eq!(f.fields[1].text(), "", "what another field holds stays");
+    }
+
     fn press(form: &mut Form, text: &str) {
         text.chars().for_each(|c| form.key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)));
     }
@@ -195,7 +317,7 @@ mod tests {
         f.key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE));
         f.step(1);
         press(&mut f, "4");
-        assert_eq!(f.args().unwrap().to_string(), "current-replicas=4 replicas=3");
+        assert_eq!(args(&f), "current-replicas=4 replicas=3");
         f.step(1);
         assert_eq!(f.at, 0, "round the end");
     }
@@ -207,9 +329,9 @@ mod tests {
         f.step(1);
         f.step(1);
         press(&mut f, "  ");
-        assert_eq!(f.args().unwrap().to_string(), "delete-emptydir-data=true ignore-daemonsets=false");
+        assert_eq!(args(&f), "delete-emptydir-data=true ignore-daemonsets=false");
         press(&mut f, " ");
-        assert_eq!(f.args().unwrap().to_string(), "delete-emptydir-data=true");
+        assert_eq!(args(&f), "delete-emptydir-data=true");
         for verb in crate::model::VERBS.iter().filter(|v| !v.params.is_empty()) {
             let f = form(verb.id, Kind::Pod, "");
             assert_eq!(f.fields.len(), verb.params.iter().filter(|p| p.kind != ParamKind::File).count(), "{}", verb.name);
@@ -220,7 +342,7 @@ mod tests {
     fn what_was_given_comes_back_as_it_was() {
         for text in ["FIRST=1 SECOND=\"two words\" container=app", "A=b"] {
             let args = Args::parse(VerbId::SetEnv.info(), text).unwrap();
-            assert_eq!(form(VerbId::SetEnv, Kind::Deployment, text).args().unwrap(), args);
+            assert_eq!(form(VerbId::SetEnv, Kind::Deployment, text).args(VerbId::SetEnv).unwrap(), args);
         }
     }
 }

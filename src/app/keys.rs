@@ -86,7 +86,7 @@ impl App {
                 chooser.items = if prompt.purpose == Purpose::Find {
                     find_items(world, prompt.text())
                 } else {
-                    palette_items(world, prompt.text(), &views)
+                    palette_items(world, prompt.text(), &views, &self.runbooks)
                 };
                 chooser.selected = 0;
             }

@@ -18,6 +18,7 @@ pub mod logs;
 mod overlays;
 mod pane;
 mod prompt;
+mod runbook;
 mod scope;
 mod session;
 
@@ -27,7 +28,7 @@ pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
 pub use editor::{Copy, Editor, Pages};
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
-pub use form::{Field, Form};
+pub use form::{Field, Form, Of};
 pub use jobs::{AuditPane, JobsPane};
 pub use jump::pods_of;
 pub use logs::Logs;
@@ -37,7 +38,7 @@ pub use scope::Scope;
 pub use session::{SavedView, SessionState};
 
 use crate::command::PaneName;
-use crate::config::Config;
+use crate::config::{Config, Runbook};
 use crate::diag::Diag;
 use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
@@ -172,6 +173,8 @@ pub struct App {
     /// The theme that the configuration names.
     configured_theme: String,
     pub views: Vec<SavedView>,
+    /// The runbooks that `run` knows.
+    pub runbooks: Vec<Runbook>,
     back: Vec<Spot>,
     forward: Vec<Spot>,
     search: String,
@@ -208,6 +211,7 @@ impl App {
             theme: config.theme.value.clone(),
             configured_theme: config.theme.value.clone(),
             views: Vec::new(),
+            runbooks: Vec::new(),
             back: Vec::new(),
             forward: Vec::new(),
             search: String::new(),

@@ -15,7 +15,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> (Self, App) {
-        let clusters = ["a", "b"].map(|n| ClusterInfo { name: n.into(), contexts: vec![n.into()], ..ClusterInfo::default() });
+        Self::of(None)
+    }
+
+    /// Clusters that are read-only for this reason.
+    fn of(read_only: Option<&str>) -> (Self, App) {
+        let info = |n: &str| ClusterInfo {
+            name: n.into(),
+            contexts: vec![n.into()],
+            read_only: read_only.map(Into::into),
+            ..ClusterInfo::default()
+        };
+        let clusters = ["a", "b"].map(info);
         let mut bench = Self { store: Store::new(clusters.to_vec(), 0), engine: Engine::new(Thresholds::default()) };
         for c in 0..2 {
             bench.add(c, Kind::Node, json!({"metadata": {"name": "n1", "uid": format!("n{c}")}}));
@@ -98,6 +109,15 @@ fn jumps_go_to_what_belongs_to_an_object_and_history_comes_back() {
         ("]", "pdb 2/ web"),
         ("4\r", "detail web"),
         ("\x1b", "workloads 2/ web"),
+        // What lies over a view is none itself: back closes it, and it is not what one comes back to.
+        ("2?", "help"),
+        ("[", "nodes 2/ n1"),
+        ("?3", "pods 2/cluster=a node=n1 web-1-0"),
+        ("[", "nodes 2/ n1"),
+        // There and here again, as often as one likes.
+        ("-", "workloads 2/ web"),
+        ("-", "nodes 2/ n1"),
+        ("--", "nodes 2/ n1"),
     ] {
         b.press(&mut app, keys);
         assert_eq!(b.here(&app), expected, "after {keys:?}: {:?}", app.notice);

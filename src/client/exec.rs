@@ -331,6 +331,11 @@ pub fn login_command(target: &Target) -> Option<std::process::Command> {
     Some(command)
 }
 
+/// What the kubeconfig says to whoever does not have the plugin of `target`.
+pub fn login_hint(target: &Target) -> Option<String> {
+    target.exec()?.install_hint.as_deref().map(|hint| super::error::shorten(&super::error::printable(hint), 100))
+}
+
 /// A running plugin; dropping it kills it and what it started.
 struct Process {
     child: tokio::process::Child,

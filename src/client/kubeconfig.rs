@@ -15,6 +15,7 @@ use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedC
 use super::{
     error::printable,
     exec::ExecSpec,
+    oidc::Home,
     reach::{self, Reach},
 };
 
@@ -145,11 +146,15 @@ pub(super) fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<V
     if options.as_user.is_none() && !options.as_groups.is_empty() {
         return Err(KubeconfigError::GroupsWithoutUser);
     }
-    let config = read(options, env, pod)?;
+    let (config, files) = read(options, env, pod)?;
     let mut targets: Vec<([u8; 32], Target)> = Vec::new();
     for name in choose(options, &config)? {
         let (cluster, user, context) = parts(&config, &name);
-        let reach = resolve(cluster, user, &context, options, env);
+        let mut reach = resolve(cluster, user, &context, options, env);
+        if let Ok(reach) = &mut reach {
+            let home = Home { files: files.clone(), user: context.user.clone().unwrap_or_default() };
+            reach.oidc = reach.oidc.take().map(|oidc| oidc.at(home));
+        }
         let key = reach.as_ref().ok().map(Reach::key);
         let same = targets.iter_mut().find(|(other, target)| target.reach.is_ok() && Some(*other) == key);
         if let Some((_, target)) = same {
@@ -168,7 +173,8 @@ pub(super) fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<V
     Ok(targets.into_iter().map(|(_, target)| target).collect())
 }
 
-fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<Kubeconfig, KubeconfigError> {
+/// What the files say together, and which they are.
+fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<(Kubeconfig, Vec<PathBuf>), KubeconfigError> {
     if let Some(path) = &options.kubeconfig {
         return with_contexts(read_file(path)?, vec![path.clone()]);
     }
@@ -197,7 +203,7 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<Kubeconfig, Kubec
     if merged.contexts.is_empty()
         && let Some(config) = in_cluster(env, pod)
     {
-        return Ok(config);
+        return Ok((config, Vec::new()));
     }
     if found.is_empty() {
         return Err(KubeconfigError::NoneFound { looked_at: files });
@@ -205,8 +211,8 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<Kubeconfig, Kubec
     with_contexts(merged, found)
 }
 
-fn with_contexts(config: Kubeconfig, files: Vec<PathBuf>) -> Result<Kubeconfig, KubeconfigError> {
-    if config.contexts.is_empty() { Err(KubeconfigError::NoContexts { files }) } else { Ok(config) }
+fn with_contexts(config: Kubeconfig, files: Vec<PathBuf>) -> Result<(Kubeconfig, Vec<PathBuf>), KubeconfigError> {
+    if config.contexts.is_empty() { Err(KubeconfigError::NoContexts { files }) } else { Ok((config, files)) }
 }
 
 /// One file, its relative paths made relative to it.

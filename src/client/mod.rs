@@ -35,7 +35,7 @@ pub use alertmanager::Alertmanager;
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
 pub use error::ClientError;
-pub use exec::{ExecPool, login_command};
+pub use exec::{ExecPool, login_command, login_hint};
 pub use kubeconfig::{KubeconfigError, LoadOptions, Target, load};
 pub use limits::{install_crypto_provider, raise_nofile_limit};
 pub use read::{Access, Answer, Ask, ByteStream, ReadClient, ResourceRule, Version};

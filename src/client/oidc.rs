@@ -2,8 +2,8 @@
 //! the refresh token.
 //!
 //! kube's own is not enough: it takes neither the issuer's certificate authority nor a user without a client secret, does not go
-//! through proxies, and would have every cluster spend the one refresh token by itself. What the issuer gives stays in memory: the
-//! kubeconfig is not written.
+//! through proxies, and would have every cluster spend the one refresh token by itself. What kubectl or another program has put into
+//! the kubeconfig meanwhile is taken up, and a refresh token that the issuer has replaced is written there: `keep`.
 
 use std::{
     collections::HashMap,
@@ -34,6 +34,11 @@ use super::{
     stack,
 };
 
+mod keep;
+
+pub(super) use keep::Home;
+use keep::Kept;
+
 /// How long an issuer may take, discovery and token together.
 const LIMIT: Duration = Duration::from_secs(15);
 /// A token that ends within this is renewed.
@@ -54,6 +59,7 @@ pub(super) struct OidcSpec {
     /// PEM; none: the system's.
     authority: Option<Vec<u8>>,
     proxies: ProxyEnv,
+    home: Home,
 }
 
 impl OidcSpec {
@@ -76,6 +82,7 @@ impl OidcSpec {
             refresh_token: secret("refresh-token"),
             authority,
             proxies: proxies.clone(),
+            home: Home::default(),
         };
         if spec.id_token.is_none() && spec.refresh_token.is_none() {
             return Err("auth-provider oidc: neither an id-token nor a refresh-token; log in with kubectl's plugin".to_owned());
@@ -83,10 +90,15 @@ impl OidcSpec {
         Ok(spec)
     }
 
+    /// Where the kubeconfig has this user.
+    pub fn at(mut self, home: Home) -> Self {
+        self.home = home;
+        self
+    }
+
     /// The same for contexts of the same user.
     fn key(&self) -> [u8; 32] {
-        let secret = |s: &Option<SecretString>| s.as_ref().map(|s| s.expose_secret().to_owned());
-        let secrets = [&self.client_secret, &self.id_token, &self.refresh_token].map(secret);
+        let secrets = [&self.client_secret, &self.id_token, &self.refresh_token].map(plain);
         Sha256::digest(serde_json::json!([self.issuer.to_string(), self.client_id, secrets]).to_string()).into()
     }
 }
@@ -109,6 +121,8 @@ struct Place(tokio::sync::Mutex<Tokens>);
 struct Tokens {
     id: Option<SecretString>,
     refresh: Option<SecretString>,
+    /// What the kubeconfig has, as far as we know.
+    kept: Kept,
     /// From the issuer's metadata.
     endpoint: Option<Uri>,
     /// The client's name and secret go in the form: the issuer does not take them in a header.
@@ -126,6 +140,7 @@ impl Place {
         Self(tokio::sync::Mutex::new(Tokens {
             id: spec.id_token.clone(),
             refresh: spec.refresh_token.clone(),
+            kept: Kept { id: plain(&spec.id_token), refresh: plain(&spec.refresh_token) },
             endpoint: None,
             in_form: spec.client_secret.is_none(),
             failed: None,
@@ -184,6 +199,9 @@ impl Oidc {
     }
 
     async fn renew(&self, tokens: &mut Tokens) -> Result<SecretString, ClientError> {
+        if let Some(id) = self.look_again(tokens).await {
+            return Ok(id);
+        }
         let Some(refresh) = tokens.refresh.clone() else {
             return Err(unauthorized("the OIDC token has ended, and there is no refresh token"));
         };
@@ -203,10 +221,39 @@ impl Oidc {
         }
         let granted: Granted = serde_json::from_slice(&body).map_err(|_| unauthorized("the OIDC issuer's answer cannot be read"))?;
         // It may be good for one use only.
-        if let Some(next) = granted.refresh_token {
-            tokens.refresh = Some(next.into());
+        if let Some(next) = granted.refresh_token.filter(|next| next != refresh.expose_secret()) {
+            tokens.refresh = Some(next.clone().into());
+            self.keep(tokens, Kept { id: granted.id_token.clone(), refresh: Some(next) }).await;
         }
         granted.id_token.map(SecretString::from).ok_or_else(|| unauthorized("the OIDC issuer gives no id-token for the refresh token"))
+    }
+
+    /// Somebody else may have renewed the tokens or logged in since: then the kubeconfig's count, and its id-token may do.
+    async fn look_again(&self, tokens: &mut Tokens) -> Option<SecretString> {
+        let spec = &self.spec;
+        let (home, issuer, client) = (spec.home.clone(), spec.issuer.to_string(), spec.client_id.clone());
+        let reading = tokio::task::spawn_blocking(move || home.read(issuer.trim_end_matches('/'), &client));
+        let there = reading.await.ok().flatten().filter(|there| *there != tokens.kept)?;
+        tokens.kept = there.clone();
+        tokens.refresh = there.refresh.map(SecretString::from).or_else(|| tokens.refresh.take());
+        there.id.map(SecretString::from).filter(lasts)
+    }
+
+    /// Writes what the issuer gave into the kubeconfig. Where that fails this run goes on with what it has in memory.
+    async fn keep(&self, tokens: &mut Tokens, new: Kept) {
+        let Some(old) = tokens.kept.refresh.clone() else { return };
+        let (home, written) = (self.spec.home.clone(), new.clone());
+        let user = home.user.clone();
+        let why = match tokio::task::spawn_blocking(move || home.write(&old, &written)).await {
+            Ok(Ok(())) => {
+                // An id-token goes only where there was one.
+                tokens.kept = Kept { id: tokens.kept.id.take().and(new.id), refresh: new.refresh };
+                return;
+            }
+            Ok(Err(why)) => why,
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(user, "the renewed OIDC tokens are not in the kubeconfig, kubectl may have to log in again: {why}");
     }
 
     async fn discover(&self) -> Result<Uri, ClientError> {
@@ -319,6 +366,10 @@ fn lasts(token: &SecretString) -> bool {
     let middle = token.expose_secret().split('.').nth(1).unwrap_or_default();
     let claims = URL_SAFE_NO_PAD.decode(middle.trim_end_matches('=')).ok().and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
     claims.is_none_or(|claims| (Timestamp::now().as_second() + LEEWAY) as f64 <= claims.exp)
+}
+
+fn plain(secret: &Option<SecretString>) -> Option<String> {
+    secret.as_ref().map(|secret| secret.expose_secret().to_owned())
 }
 
 /// A field of a form.

@@ -171,6 +171,9 @@ register! {
         Backup(name: Option<String>) "backup" [] Act [opt("NAME", "the backup's name")] "Back up with Velero";
         Alerts "alerts" ["alert"] Act [] "The fleet's alerts";
         Mute(duration: Option<String>) "mute" ["silence"] Act [opt("DURATION", "such as 2h")] "Silence the alert or finding for a while";
+        Run(text: Option<String>) "run" ["runbook" "runbooks"] Act
+            [opt("NAME", "a runbook's name, then cluster=... and its parameters as name=value; without it, choose one")]
+            "Run a runbook: its parameters, one preview, one job";
         Undo(job: Option<String>) "undo" [] Act [opt("JOB", "a job's name; without it, the last that can be undone")]
             "Undo a job, where its result still stands";
         Resume(job: Option<String>) "resume" [] Act [opt("JOB", "a job's name; without it, the highlighted one")] "Go on with a job that was interrupted, blocked or stopped";

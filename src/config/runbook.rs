@@ -54,6 +54,18 @@ pub struct Runbook {
     pub origin: Origin,
 }
 
+impl Runbook {
+    /// Whether a step is about objects of a namespace and names none.
+    pub fn wants_namespace(&self) -> bool {
+        let namespaced = |on: &String| on.split_once('/').and_then(|(kind, _)| Kind::parse(kind)).is_some_and(|k| k.info().namespaced);
+        self.steps.iter().any(|s| match &s.does {
+            Does::Verb { on, namespace: None, .. } => on.iter().any(namespaced),
+            Does::Verb { .. } => false,
+            Does::Wait(text) | Does::Check(text) => text.strip_prefix("ready ").is_some_and(|on| namespaced(&on.to_owned())),
+        })
+    }
+}
+
 /// One step of a runbook.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunbookStep {

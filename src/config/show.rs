@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{ClusterSettings, Confirm, Endpoint, LogLevel, Origin, Reach, Reason, Setting, ThresholdValue, Tier, Tls};
+use super::settings::{ClusterSettings, Confirm, Endpoint, LogLevel, Reach, Reason, Setting, ThresholdValue, Tier, Tls};
 use super::{Config, Loaded, format_duration};
 
 /// As TOML on the right of `=`; `None` when unset.
@@ -91,7 +91,7 @@ impl Page {
         self.header = Some(path.iter().map(|part| key(part)).collect::<Vec<_>>().join("."));
     }
 
-    fn line(&mut self, name: &str, value: &impl Toml, origin: &Origin) {
+    fn line(&mut self, name: &str, value: &impl Toml, origin: impl std::fmt::Display) {
         let Some(value) = value.toml() else { return };
         if let Some(header) = self.header.take() {
             let _ = writeln!(self.text, "\n[{header}]");
@@ -109,9 +109,10 @@ impl Page {
         self.set("name", &cluster.name);
         self.set("tier", &cluster.tier);
         self.set("group", &cluster.group);
-        self.set("read_only", &cluster.read_only);
-        if let Some(why) = &cluster.read_only_because {
-            let _ = writeln!(self.text, "# read-only: {why}");
+        match &cluster.read_only_because {
+            // Not where the file has `false`, or nothing.
+            Some(why) => self.line("read_only", &cluster.read_only, why),
+            None => self.set("read_only", &cluster.read_only),
         }
         self.set("namespaces", &cluster.namespaces);
         self.table(&[table[0], table[1], "budget"]);

@@ -1,6 +1,6 @@
 //! Jobs: confirmed plans under way or at their end, and the progress that the executor tells of them.
 
-use super::{ClusterId, VerbId};
+use super::ClusterId;
 use serde::{Deserialize, Serialize};
 
 /// A job's name: when it began and a few random characters; sorts by time.
@@ -126,6 +126,10 @@ impl JobState {
 pub struct JobStep {
     pub text: String,
     pub cluster: ClusterId,
+    /// The step of the runbook that it belongs to; empty: of none.
+    pub part: String,
+    /// It changes nothing: it waits for what others make of a change.
+    pub waits: bool,
     pub state: StepState,
     /// When it came into this state; unix seconds.
     pub since: i64,
@@ -135,7 +139,8 @@ pub struct JobStep {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Job {
     pub id: JobId,
-    pub verb: VerbId,
+    /// The runbook's name, or the verb's.
+    pub what: String,
     pub title: String,
     /// Display names.
     pub clusters: Vec<String>,
@@ -153,9 +158,9 @@ impl Job {
     pub fn progress(&self) -> (usize, usize) {
         (self.steps.iter().filter(|s| s.state.ended()).count(), self.steps.len())
     }
-    /// The steps that are blocked now.
+    /// The steps that are blocked now. Waiting for what a controller does is none of them.
     pub fn blocked(&self) -> impl Iterator<Item = &JobStep> {
-        self.steps.iter().filter(|s| matches!(s.state, StepState::Blocked(_)))
+        self.steps.iter().filter(|s| matches!(s.state, StepState::Blocked(_)) && !s.waits)
     }
 }
 

@@ -320,6 +320,9 @@ pub struct Step {
     /// The lane goes on when it fails.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+    /// The step of the runbook that it belongs to; empty: of none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
 }
 
 impl Step {
@@ -340,6 +343,7 @@ impl Step {
             undo: None,
             sensitive: false,
             optional: false,
+            part: String::new(),
         }
     }
     /// The same on a subresource of the target.
@@ -483,6 +487,12 @@ pub struct Plan {
     /// The nodes that are emptied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<Sweep>,
+    /// The runbook that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
+    /// It is what a job has left: what is so already may have been done by it, its answer being lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumes: bool,
 }
 
 impl Plan {
@@ -509,7 +519,14 @@ impl Plan {
             undoes: None,
             parts: Vec::new(),
             sweeps: Vec::new(),
+            runbook: None,
+            resumes: false,
         }
+    }
+
+    /// What it is in one word: the runbook's name, or the verb's.
+    pub fn what(&self) -> &str {
+        self.runbook.as_deref().unwrap_or(self.verb.info().name)
     }
 
     /// The clusters that it touches, whatever it says of them.

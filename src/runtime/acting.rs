@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Rounds of facts at most: who still asks then asks for ever. A runbook asks anew for each of its steps.
-const ROUNDS: usize = 64;
+pub(super) const ROUNDS: usize = 64;
 
 /// Plans and checks, while the clusters go on being followed.
 ///

@@ -3,7 +3,7 @@
 //! A plan is made on the loop's thread, where the store is; what it asks for is fetched, and what it says is checked, beside the loop.
 //! Previews stay here: the app shows one, and names it when somebody confirms.
 
-use super::acting::{self, Started};
+use super::acting::{self, ROUNDS, Started};
 use super::{Fleet, now};
 use crate::action::{Confirmation, Facts, Gate, Need, Preflight, Preview, Stop, Wanted, confirm, preflight};
 use crate::app::{Event, Refusal, RequestId};
@@ -14,8 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Rounds of facts at most: a verb that still asks then asks for ever.
-const ROUNDS: usize = 8;
 /// What is in flight is waited for this long at the end: the server gives up changes after 34 s.
 const LAST: Duration = Duration::from_secs(45);
 

@@ -330,7 +330,8 @@ fn login<S: Screen>(fleet: &Fleet, screen: &mut S, id: ClusterId) -> io::Result<
     };
     let (ok, output) = screen.lend(command)?;
     if !ok {
-        return Ok(Notice::error(format!("the credential plugin of {} failed", target.name)));
+        let hint = crate::client::login_hint(target).map(|hint| format!("; where it is not installed: {hint}")).unwrap_or_default();
+        return Ok(Notice::error(format!("the credential plugin of {} failed{hint}", target.name)));
     }
     fleet.renew(id, output);
     Ok(Notice::info(format!("the credential plugin of {} ended well: connecting", target.name)))

@@ -69,13 +69,14 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ClusterId, JobStep, Outcome, StepState, VerbId};
+    use crate::model::{ClusterId, JobStep, Outcome, StepState};
 
     fn job(id: &str) -> Job {
-        let step = JobStep { text: "evict".into(), cluster: ClusterId(0), state: StepState::Waiting, since: 1 };
+        let step =
+            JobStep { text: "evict".into(), cluster: ClusterId(0), part: String::new(), waits: false, state: StepState::Waiting, since: 1 };
         Job {
             id: JobId(id.into()),
-            verb: VerbId::Drain,
+            what: "drain".into(),
             title: "drain".into(),
             clusters: vec![],
             began: 1,

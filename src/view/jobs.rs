@@ -5,7 +5,7 @@ use super::text::{cut, elide, width};
 use super::{Draw, since};
 use crate::action::Past;
 use crate::app::{AuditPane, HitMap, JobsPane};
-use crate::model::{Job, JobState, Outcome, StepState};
+use crate::model::{Job, JobState, JobStep, Outcome, StepState};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -66,7 +66,13 @@ fn line(d: &Draw, job: &Job, row: Rect, buf: &mut Buffer) -> u16 {
     let right = since(job.began, d.world.now);
     let room = usize::from(row.right().saturating_sub(x)).saturating_sub(width(&right) + 1);
     let blocked = job.blocked().count();
-    let extra = if blocked > 0 && job.state.active() { format!(" ({blocked} blocked)") } else { String::new() };
+    let waits = job.steps.iter().filter(|s| s.waits && matches!(s.state, StepState::Running | StepState::Blocked(_))).count();
+    let extra = match (blocked, waits) {
+        _ if !job.state.active() => String::new(),
+        (0, 0) => String::new(),
+        (0, _) => " (waits)".to_owned(),
+        (n, _) => format!(" ({n} blocked)"),
+    };
     let text = format!("{}{extra}  {}", job.title, job.clusters.join(", "));
     let end = d.put(buf, x, row.y, room as u16, &elide(&clean(&text), room, d.glyphs.ellipsis), Role::Text);
     d.put(buf, row.right().saturating_sub(width(&right) as u16), row.y, width(&right) as u16, &right, Role::TextDim);
@@ -80,44 +86,107 @@ fn bar(d: &Draw, done: usize, all: usize) -> String {
     format!("{}{}", on.repeat(full), off.repeat(cells - full))
 }
 
-/// A job's steps: what is blocked and failed first.
+/// A job's steps: what is blocked and failed first. Those of a runbook by its parts, what is under way before what is done.
 fn steps(d: &Draw, job: &Job, offset: usize, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     line(d, job, Rect { height: 1, ..area }, buf);
-    let mut all: Vec<_> = job.steps.iter().collect();
-    let rank = |s: &StepState| match s {
+    let top = area.y + 1 + u16::from(!job.note.is_empty());
+    if !job.note.is_empty() {
+        let room = usize::from(area.width) - 2;
+        d.put(buf, area.x + 2, area.y + 1, area.width - 2, &cut(&clean(&job.note), room, d.glyphs.ellipsis), Role::TextStrong);
+    }
+    let all = rows_of(job);
+    let rows = usize::from(area.bottom().saturating_sub(top));
+    let first = offset.min(all.len().saturating_sub(rows));
+    for (n, row) in all.iter().skip(first).take(rows).enumerate() {
+        let y = top + n as u16;
+        match row {
+            Row::Part(at, name, steps) => {
+                let done = steps.iter().filter(|s| s.state.ended()).count();
+                let words = format!("{at} {name} {done}/{}", steps.len());
+                d.put(
+                    buf,
+                    area.x + 2,
+                    y,
+                    area.width - 2,
+                    &clean(&words),
+                    if done == steps.len() { Role::TextDim } else { Role::TextStrong },
+                );
+            }
+            Row::Step(step, indent) => self::step(d, job, step, Rect { x: area.x + indent, y, width: area.width - indent, height: 1 }, buf),
+        }
+    }
+    (hits.text_page, hits.text_offset, hits.text_at_end) = (rows.max(1), first, first + rows >= all.len());
+}
+
+/// A row of a job that is open.
+enum Row<'a> {
+    /// A step of a runbook: its number, its name, what it is made of.
+    Part(usize, &'a str, Vec<&'a JobStep>),
+    Step(&'a JobStep, u16),
+}
+
+fn rank(step: &JobStep) -> u8 {
+    match step.state {
         StepState::Failed(_) | StepState::Unknown(_) => 0,
         StepState::Blocked(_) => 1,
         StepState::Running => 2,
         StepState::Waiting | StepState::Skipped(_) => 3,
         StepState::Done(_) => 4,
+    }
+}
+
+fn rows_of(job: &Job) -> Vec<Row<'_>> {
+    let ranked = |mut steps: Vec<_>| {
+        steps.sort_by_key(|s: &&JobStep| rank(s));
+        steps
     };
-    all.sort_by_key(|s| rank(&s.state));
-    let top = area.y + 1 + u16::from(!job.note.is_empty());
-    if !job.note.is_empty() {
-        d.put(
-            buf,
-            area.x + 2,
-            area.y + 1,
-            area.width - 2,
-            &cut(&clean(&job.note), usize::from(area.width) - 2, d.glyphs.ellipsis),
-            Role::TextStrong,
-        );
+    let mut parts: Vec<(&str, Vec<&JobStep>)> = Vec::new();
+    for step in &job.steps {
+        match parts.iter_mut().find(|(name, _)| *name == step.part) {
+            Some((_, steps)) => steps.push(step),
+            None => parts.push((&step.part, vec![step])),
+        }
     }
-    let rows = usize::from(area.bottom().saturating_sub(top));
-    let first = offset.min(all.len().saturating_sub(rows));
+    let mut parts: Vec<_> = parts.into_iter().enumerate().map(|(n, (name, steps))| (n + 1, name, ranked(steps))).collect();
+    parts.sort_by_key(|(_, _, steps)| steps.first().map_or(4, |s| rank(s)));
+    let mut rows = Vec::new();
+    for (at, name, steps) in parts {
+        let indent = if name.is_empty() { 0 } else { 2 };
+        let each = steps.clone();
+        if !name.is_empty() {
+            rows.push(Row::Part(at, name, steps));
+        }
+        rows.extend(each.into_iter().map(|s| Row::Step(s, indent)));
+    }
+    rows
+}
+
+fn step(d: &Draw, job: &Job, step: &JobStep, row: Rect, buf: &mut Buffer) {
+    let under_way = matches!(step.state, StepState::Running | StepState::Blocked(_));
+    // What waits for others is not blocked: it says what is missing.
+    let (word, role) = if step.waits && under_way { ("waits", Role::TextStrong) } else { (step.state.word(), role_of_step(&step.state)) };
+    let x = d.put(buf, row.x + 2, row.y, 9, &format!("{word:<9}"), role);
     let several = job.clusters.len() > 1;
-    for (n, step) in all.iter().skip(first).take(rows).enumerate() {
-        let y = top + n as u16;
-        let x = d.put(buf, area.x + 2, y, 9, &format!("{:<9}", step.state.word()), role_of_step(&step.state));
-        let place = d.world.store.cluster(step.cluster).filter(|_| several).map(|c| format!("{} ", c.info.name)).unwrap_or_default();
-        let why = if step.state.why().is_empty() || step.state.why() == "done" { String::new() } else { format!(": {}", step.state.why()) };
-        let right = if step.state == StepState::Waiting { String::new() } else { since(step.since, d.world.now) };
-        let room = usize::from(area.right().saturating_sub(x)).saturating_sub(width(&right) + 1);
-        let text = format!("{place}{}{why}", step.text);
-        d.put(buf, x, y, room as u16, &cut(&clean(&text), room, d.glyphs.ellipsis), Role::Text);
-        d.put(buf, area.right().saturating_sub(width(&right) as u16), y, width(&right) as u16, &right, Role::TextDim);
+    let place = d.world.store.cluster(step.cluster).filter(|_| several).map(|c| format!("{} ", c.info.name)).unwrap_or_default();
+    let why = if step.state.why().is_empty() || step.state.why() == "done" { String::new() } else { format!(": {}", step.state.why()) };
+    let right = match &step.state {
+        StepState::Waiting => String::new(),
+        _ if under_way && job.state.active() => format!("for {}", lasting(d.world.now - step.since)),
+        _ => since(step.since, d.world.now),
+    };
+    let room = usize::from(row.right().saturating_sub(x)).saturating_sub(width(&right) + 1);
+    let text = format!("{place}{}{why}", super::telling::in_part(&step.part, &step.text));
+    d.put(buf, x, row.y, room as u16, &cut(&clean(&text), room, d.glyphs.ellipsis), Role::Text);
+    d.put(buf, row.right().saturating_sub(width(&right) as u16), row.y, width(&right) as u16, &right, Role::TextDim);
+}
+
+/// How long something has lasted, in minutes: what is drawn once a minute shows no seconds.
+fn lasting(seconds: i64) -> String {
+    match seconds.max(0) / 60 {
+        0 => "<1m".to_owned(),
+        m if m < 120 => format!("{m}m"),
+        m => format!("{}h{:02}m", m / 60, m % 60),
     }
-    (hits.text_page, hits.text_offset, hits.text_at_end) = (rows.max(1), first, first + rows >= all.len());
 }
 
 pub fn audit(d: &Draw, pane: &AuditPane, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {

@@ -13,6 +13,7 @@ pub mod panes;
 mod pieces;
 mod preview;
 mod table;
+pub mod telling;
 mod text;
 
 pub use text::{elide, width};

@@ -2,8 +2,8 @@
 
 use super::Draw;
 use super::text::{cut, width};
-use crate::app::{Chooser, Form, Hit, HitMap, Overlay, Prompt};
-use crate::model::verb::{Param, ParamKind};
+use crate::app::{Chooser, Field, Form, Hit, HitMap, Of, Overlay, Prompt};
+use crate::model::verb::ParamKind;
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,8 +19,15 @@ pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
                 d.put(buf, area.x + 1, area.y + n as u16, area.width - 2, &text, Role::Text);
             }
             let y = area.bottom() - 1;
-            d.put(buf, area.x + 1, y - 1, area.width - 2, "Quitting stops them safely; what is left can be resumed.", Role::TextStrong);
-            d.put(buf, area.x + 1, y, area.width - 2, "ctrl-c ctrl-c again stops them and quits   Esc stays", Role::Key);
+            // They may have come to their end since it was asked.
+            let (what, keys) = match jobs.is_empty() {
+                true => ("The jobs have ended by now.", "ctrl-c ctrl-c again quits   Esc stays"),
+                false => {
+                    ("Quitting stops them safely; what is left can be resumed.", "ctrl-c ctrl-c again stops them and quits   Esc stays")
+                }
+            };
+            d.put(buf, area.x + 1, y - 1, area.width - 2, what, Role::TextStrong);
+            d.put(buf, area.x + 1, y, area.width - 2, keys, Role::Key);
         }
         Some(Overlay::Prompt(p)) => completions(d, p, body, buf),
         Some(Overlay::Search(p, chooser)) => {
@@ -121,31 +128,38 @@ fn completions(d: &Draw, p: &Prompt, body: Rect, buf: &mut Buffer) {
     }
 }
 
-/// A verb's parameters, a line each; what the field means, and what is wrong, below.
+/// Parameters, a line each; what the field means, and what is wrong, below.
 fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let columns = 76;
     let cluster = |id| d.world.store.cluster(id).map_or((String::new(), false), |c| (c.info.name.to_string(), c.info.production()));
-    let mut places: Vec<_> = f.targets.iter().map(|t| cluster(t.cluster)).map(|(n, p)| if p { format!("{n} [P]") } else { n }).collect();
-    places.dedup();
-    let what = match f.targets.as_slice() {
-        [one] => one.label(),
-        all => format!("{} objects", all.len()),
+    let title = match &f.of {
+        Of::Verb(verb, targets) => {
+            let places = targets.iter().map(|t| cluster(t.cluster)).map(|(n, p)| if p { format!("{n} [P]") } else { n });
+            let mut places: Vec<_> = places.collect();
+            places.dedup();
+            let what = match targets.as_slice() {
+                [one] => one.label(),
+                all => format!("{} objects", all.len()),
+            };
+            format!("{} {what} on {}", verb.info().name, places.join(", "))
+        }
+        Of::Run(book) => format!("runbook {}: {}", book.name, book.doc),
     };
-    let title = super::pieces::clean(&format!("{} {what} on {}", f.verb.info().name, places.join(", "))).into_owned();
+    let title = super::pieces::clean(&title).into_owned();
     let area = frame(d, body, &cut(&title, usize::from(columns) - 6, d.glyphs.ellipsis), f.fields.len() + 3, columns, buf);
-    let label = |p: &Param| format!("{}{}", p.name, if p.required { " *" } else { "" });
-    let longest = f.fields.iter().map(|l| width(&label(l.param))).max().unwrap_or(0) as u16;
+    let label = |p: &Field| format!("{}{}", p.name, if p.required { " *" } else { "" });
+    let longest = f.fields.iter().map(|l| width(&label(l))).max().unwrap_or(0) as u16;
     for (n, field) in f.fields.iter().enumerate() {
         let y = area.y + n as u16;
         if n == f.at {
             d.put(buf, area.x, y, 1, d.glyphs.cursor, Role::CursorMarker);
         }
-        d.put(buf, area.x + 2, y, longest, &label(field.param), if n == f.at { Role::Key } else { Role::KeyDesc });
+        d.put(buf, area.x + 2, y, longest, &label(field), if n == f.at { Role::Key } else { Role::KeyDesc });
         let (x, right) = (area.x + 4 + longest, area.right() - 1);
         let wrong = f.error.as_ref().is_some_and(|(at, _)| *at == Some(n));
         let (text, room) = (field.text(), usize::from(right - x));
         if text.is_empty() && n != f.at {
-            d.put(buf, x, y, right - x, field.param.value, Role::TextDim);
+            d.put(buf, x, y, right - x, &field.value, Role::TextDim);
             continue;
         }
         // The cursor stays in sight, and with it the end of what was typed last.
@@ -160,12 +174,12 @@ fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let y = area.bottom() - 3;
     let room = usize::from(area.width) - 2;
     if let Some(field) = f.fields.get(f.at) {
-        let words = match field.param.kind {
+        let words = match field.kind {
             ParamKind::Flag => "Space: ".to_owned(),
             ParamKind::OneOf(words) => format!("Space, {}: ", words.join(" ")),
             _ => String::new(),
         };
-        d.put(buf, area.x + 1, y, area.width - 2, &cut(&format!("{words}{}", field.param.doc), room, d.glyphs.ellipsis), Role::Hint);
+        d.put(buf, area.x + 1, y, area.width - 2, &cut(&format!("{words}{}", field.doc), room, d.glyphs.ellipsis), Role::Hint);
     }
     if let Some((_, why)) = &f.error {
         d.put(buf, area.x + 1, y + 1, area.width - 2, &cut(&super::pieces::clean(why), room, d.glyphs.ellipsis), Role::FilterError);

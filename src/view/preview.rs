@@ -2,17 +2,16 @@
 
 use super::Draw;
 use super::pieces::clean;
-use super::text::{cut, elide, width};
-use crate::action::{Ask, Finding, Preview};
+use super::telling;
+use super::text::{elide, width};
+use crate::action::{Ask, Preview};
 use crate::app::{HitMap, PreviewPane, Stage, blocked};
-use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, VerbId, Verdict};
-use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
+use crate::model::VerbId;
+use crate::theme::{Role, SIGN_CRITICAL};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use serde_json::Value;
 
-/// Steps of a cluster that are shown before the rest is counted.
-const STEPS: usize = 60;
+const PREVIEW: &str = "PREVIEW: nothing is sent yet";
 
 /// A line: its indent, text and role.
 struct Line(u16, String, Role);
@@ -21,9 +20,12 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
     let (title, right) = match &pane.stage {
         Stage::Making => (pane.wanted.title(), "planning, checking"),
         Stage::Refused(_) => (pane.wanted.title(), ""),
-        Stage::Ready(p) => (p.plan.title.clone(), "PREVIEW: nothing is sent yet"),
+        Stage::Ready(p) => (p.plan.title.clone(), PREVIEW),
         Stage::Sent => (pane.wanted.title(), "sent"),
     };
+    // A title is worth more than words that everybody knows by now.
+    let long = width(&title) + width(right) + 4 > usize::from(area.width);
+    let right = if right == PREVIEW && long { "PREVIEW" } else { right };
     let room = usize::from(area.width).saturating_sub(width(right) + 4);
     d.rule(buf, Rect { height: 1, ..area }, &elide(&clean(&title), room, d.glyphs.ellipsis), right, true);
     let lines = match &pane.stage {
@@ -37,7 +39,10 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
         Stage::Ready(preview) => text(d, preview),
         Stage::Sent => vec![Line(0, "the intent is written down, then it begins".to_owned(), Role::TextDim)],
     };
-    let asked = asked(pane);
+    // Whether it can be taken back stays in sight, however long the list of steps is.
+    let undo = pane.ready().map(|p| signed(telling::undo(&p.plan)));
+    let below_rule = |line: Line| wrap(line, usize::from(area.width));
+    let asked: Vec<Line> = undo.into_iter().chain(asked(pane)).flat_map(below_rule).collect();
     let below = asked.len() as u16 + 1;
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + below), ..area };
     let rows = usize::from(body.height);
@@ -98,7 +103,8 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
 /// The keys that lead to another preview, where there is one.
 fn ways(preview: &Preview) -> String {
     let mut keys = String::new();
-    if !preview.plan.verb.info().params.is_empty() && preview.plan.verb != VerbId::Edit {
+    let verb = preview.plan.verb;
+    if preview.plan.runbook.is_some() || (!verb.info().params.is_empty() && verb != VerbId::Edit && preview.plan.undoes.is_none()) {
         keys.push_str("   o other arguments");
     }
     match preview.plan.offers.len() {
@@ -126,120 +132,13 @@ fn wrap(line: Line, columns: usize) -> Vec<Line> {
     joined.collect()
 }
 
+/// What a preview says, signs first.
 fn text(d: &Draw, preview: &Preview) -> Vec<Line> {
-    let plan = &preview.plan;
-    let mut lines = vec![verdict(plan)];
-    for b in &plan.blast {
-        lines.extend(b.blockers.iter().map(|k| {
-            let never = if k.never { "never by itself" } else { "for now" };
-            let pods = if k.pods.len() == 1 { "1 pod".to_owned() } else { format!("{} pods", k.pods.len()) };
-            Line(2, format!("{}: {pods}, {never}: {}", k.what, k.why), Role::SeverityCritical)
-        }));
-    }
-    for n in plan.notes.iter().filter(|n| n.level != Level::Info) {
-        let (sign, role) =
-            if n.level == Level::Danger { (SIGN_CRITICAL, Role::SeverityCritical) } else { (SIGN_WARNING, Role::SeverityWarning) };
-        lines.push(Line(0, format!("{sign} {}", n.text), role));
-    }
-    for c in preview.preflight.checks.iter().filter(|c| c.finding != Finding::Fine) {
-        let (why, role) = match &c.finding {
-            Finding::Unknown(why) => (format!("cannot be told: {why}"), Role::SeverityWarning),
-            Finding::Forbidden(why) | Finding::Drifted(why) | Finding::Invalid(why) => (why.clone(), Role::SeverityCritical),
-            Finding::Fine => continue,
-        };
-        lines.push(Line(0, format!("{}: {why}", c.text), role));
-    }
-    lines.extend(
-        preview.preflight.warnings().iter().map(|w| Line(0, format!("{SIGN_WARNING} the server warns: {w}"), Role::SeverityWarning)),
-    );
-    for (n, offer) in plan.offers.iter().enumerate().take(9) {
-        lines.push(Line(0, format!("{} instead: {}", n + 1, offer.text), Role::Key));
-    }
-    for c in &plan.clusters {
-        lines.extend(cluster(d, plan, c.id, &c.name));
-    }
-    lines.extend(plan.notes.iter().filter(|n| n.level == Level::Info).map(|n| Line(0, n.text.clone(), Role::TextDim)));
-    let fine = preview.preflight.checks.iter().filter(|c| c.finding == Finding::Fine).count();
-    if fine > 0 {
-        let s = if fine == 1 { "" } else { "s" };
-        lines.push(Line(0, format!("{fine} check{s} passed: permissions and dry runs"), Role::SeverityOk));
-    }
-    let undo = match plan.undo {
-        UndoKind::None => Role::SeverityWarning,
-        _ => Role::Text,
-    };
-    let words = if plan.undo_text.is_empty() { String::new() } else { format!(": {}", plan.undo_text) };
-    lines.push(Line(0, format!("undo: {}{words}", plan.undo.word()), undo));
-    lines
+    let told = telling::lines(d.world.store, preview, telling::Reader::Keys, d.glyphs.ellipsis);
+    told.into_iter().map(signed).collect()
 }
 
-fn verdict(plan: &Plan) -> Line {
-    let (sign, role) = match &plan.verdict {
-        Verdict::Fits => (SIGN_INFO, Role::SeverityOk),
-        Verdict::Degrades(_) => (SIGN_WARNING, Role::SeverityWarning),
-        Verdict::Blocks(_) => (SIGN_CRITICAL, Role::SeverityCritical),
-    };
-    Line(0, format!("{sign} {}", plan.verdict.words()), role)
-}
-
-fn cluster(d: &Draw, plan: &Plan, id: ClusterId, name: &str) -> Vec<Line> {
-    let production = d.world.store.cluster(id).is_some_and(|c| c.info.production());
-    let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.target.cluster == id).collect();
-    let mark = if production { " [P]" } else { "" };
-    let head = format!("{name}{mark}: {} step{}", steps.len(), if steps.len() == 1 { "" } else { "s" });
-    let mut lines = vec![Line(0, head, if production { Role::Production } else { Role::Title })];
-    lines.extend(plan.blast.iter().filter(|b| b.cluster == id).flat_map(blast));
-    for step in steps.iter().take(STEPS) {
-        lines.push(Line(2, step.text.clone(), Role::Text));
-        for change in &step.changes {
-            let word = |v: Option<&Value>| match v {
-                None | Some(Value::Null) => "-".to_owned(),
-                Some(_) if step.sensitive => "(hidden)".to_owned(),
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
-            };
-            let field = change.pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
-            let (before, after) = (word(change.before.as_ref()), word(change.after.as_ref()));
-            // What the title of the step has said already is not said again.
-            if step.text.contains(&format!("{before} -> {after}")) {
-                continue;
-            }
-            let shorten = |text: &str| cut(&clean(text), 90, d.glyphs.ellipsis);
-            lines.push(Line(4, format!("{field}: {} -> {}", shorten(&before), shorten(&after)), Role::TextDim));
-        }
-    }
-    if steps.len() > STEPS {
-        lines.push(Line(2, format!("and {} more", steps.len() - STEPS), Role::TextDim));
-    }
-    lines
-}
-
-fn blast(b: &BlastRadius) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let counted = [(b.nodes, "node"), (b.workloads, "workload"), (b.pods, "pod")];
-    let mut parts: Vec<String> =
-        counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" })).collect();
-    if b.unavailable > 0 {
-        parts.push(format!("{} not serving meanwhile", b.unavailable));
-    }
-    if let Some(p) = &b.placement {
-        parts.push(if p.unplaced.is_empty() { format!("all {} find room", p.fits) } else { format!("{} find room", p.fits) });
-    }
-    if !parts.is_empty() {
-        lines.push(Line(2, format!("touches {}", parts.join(", ")), Role::TextStrong));
-    }
-    if !b.budgets.is_empty() {
-        lines.push(Line(2, format!("budgets: {}", b.budgets.join(", ")), Role::TextDim));
-    }
-    for p in b.placement.iter() {
-        lines.extend(p.unplaced.iter().take(10).map(|(pod, why)| Line(2, format!("no room for {pod}: {why}"), Role::SeverityWarning)));
-        if p.unplaced.len() > 10 {
-            lines.push(Line(2, format!("and {} more without room", p.unplaced.len() - 10), Role::SeverityWarning));
-        }
-        lines.extend(p.unknown.iter().map(|u| Line(2, format!("not judged: {u}"), Role::TextDim)));
-    }
-    if !b.undone_by.is_empty() {
-        lines.push(Line(2, format!("would be undone by {}", b.undone_by.join(", ")), Role::SeverityWarning));
-    }
-    lines
+fn signed(line: telling::Line) -> Line {
+    let sign = if line.sign.is_empty() { String::new() } else { format!("{} ", line.sign) };
+    Line(line.indent, format!("{sign}{}", line.text), line.role)
 }

@@ -310,6 +310,7 @@ fn nothing_claims_that_all_is_well_while_a_cluster_is_unseen() {
 
 mod deed;
 mod text;
+mod verbs;
 
 #[test]
 fn what_may_not_be_seen_is_not_said_to_be_absent() {

@@ -5,6 +5,7 @@
 
 mod faults;
 mod promise;
+mod verbs;
 
 use quarterdeck::action::{Confirmation, Ledger, Preview, Refused, Request, Stop, Wanted, confirm};
 use quarterdeck::client::{LoadOptions, install_crypto_provider, load};

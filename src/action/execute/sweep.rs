@@ -97,7 +97,14 @@ impl Run {
 
     /// Its number.
     fn add(&self, step: crate::model::Step) -> usize {
-        let shown = JobStep { text: step.text.clone(), cluster: step.target.cluster, state: StepState::Waiting, since: unix() };
+        let shown = JobStep {
+            text: step.text.clone(),
+            cluster: step.target.cluster,
+            part: step.part.clone(),
+            waits: false,
+            state: StepState::Waiting,
+            since: unix(),
+        };
         let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         added.push(step);
         // Told under the lock: whoever shows it counts along.

@@ -18,13 +18,13 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
-        let info = ClusterInfo {
-            name: "lab".into(),
-            contexts: vec!["lab".into()],
-            server: "https://lab".into(),
-            alertmanager: true,
-            ..ClusterInfo::default()
-        };
+        Self::of(None)
+    }
+
+    /// A cluster of that tier.
+    pub fn of(tier: Option<&str>) -> Self {
+        let (name, server, tier) = ("lab".into(), "https://lab".into(), tier.map(Into::into));
+        let info = ClusterInfo { name, contexts: vec!["lab".into()], server, tier, alertmanager: true, ..ClusterInfo::default() };
         let mut f = Self { store: Store::new(vec![info], NOW), facts: Facts::default(), objects: Vec::new(), uids: 0 };
         f.delta(Delta::State(ConnectionState::Live));
         for kind in Kind::ALL {

@@ -86,7 +86,7 @@ fn nothing(plan: &Plan) -> Stop {
 }
 
 #[cfg(test)]
-pub(super) mod fixture;
+pub(crate) mod fixture;
 
 #[cfg(test)]
 mod tests {

@@ -125,7 +125,7 @@ fn quitting_asks_while_a_job_runs() {
     let id = JobId("j".into());
     let job = Job {
         id: id.clone(),
-        verb: VerbId::Drain,
+        what: "drain".into(),
         title: "drain".into(),
         clusters: vec![],
         began: 0,
@@ -289,4 +289,99 @@ fn the_audit_log_is_filtered_by_words_while_they_are_typed() {
     assert!(matches!(&app.place, Place::Audit(p) if p.open && p.shown()[p.cursor].id.0 == "2"), "the record is one of those shown");
     b.press(&mut app, "\x1b\x1b");
     assert_eq!(shown(&app), ["2", "1"], "back closes the record, then lifts the filter");
+}
+
+fn with_books(app: &mut App) {
+    let mut diags = Vec::new();
+    for text in [include_str!("../../../assets/runbooks/node-maintenance.toml"), include_str!("../../../assets/runbooks/freeze-hpas.toml")]
+    {
+        crate::config::parse_runbooks(text, std::path::Path::new("r.toml"), &mut app.runbooks, &mut diags);
+    }
+    assert!(diags.is_empty());
+}
+
+#[test]
+fn a_runbook_is_chosen_filled_in_and_planned() {
+    let (b, mut app) = Bench::new();
+    with_books(&mut app);
+    b.press(&mut app, "2");
+    assert!(app.run(&b.world(), &Command::Run(None)).is_empty());
+    let Some(Overlay::Choose(c)) = &app.overlay else { panic!("a list") };
+    assert_eq!(c.items.iter().map(|i| i.text.as_str()).collect::<Vec<_>>(), ["node-maintenance", "freeze-hpas"]);
+    assert!(c.items.iter().all(|i| !i.doc.is_empty()));
+    b.press(&mut app, "\r");
+    let Some(Overlay::Form(f)) = &app.overlay else { panic!("a form") };
+    let fields: Vec<(&str, &str)> = f.fields.iter().map(|f| (f.name.as_str(), f.text())).collect();
+    let node = app.highlighted(&b.world()).unwrap();
+    let cluster = b.world().store.cluster(node.cluster).unwrap().info.name.to_string();
+    assert_eq!(
+        fields,
+        [("cluster", cluster.as_str()), ("node", &*node.name), ("pause", "10m"), ("timeout", "30m")],
+        "what the screen says"
+    );
+    let effects = b.press(&mut app, "\r");
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+    let Wanted::Run(run) = &**wanted else { panic!("{wanted:?}") };
+    assert_eq!((run.0.name.as_str(), run.1.clusters.as_slice()), ("node-maintenance", [node.cluster].as_slice()));
+    assert_eq!(run.1.values.get("node").map(String::as_str), Some(&*node.name));
+    // Other parameters: the form as it was.
+    b.press(&mut app, "o");
+    assert!(matches!(&app.overlay, Some(Overlay::Form(f)) if f.fields[1].text() == &*node.name));
+}
+
+#[test]
+fn a_runbooks_line_is_checked_and_a_whole_one_is_planned_at_once() {
+    let (b, mut app) = Bench::new();
+    with_books(&mut app);
+    let world = b.world();
+    let run = |app: &mut App, text: &str| app.run(&world, &Command::parse(text).unwrap());
+    assert!(run(&mut app, "run node-maintenence").is_empty());
+    assert!(app.notice.as_ref().unwrap().text.contains("did you mean `node-maintenance`?"), "{:?}", app.notice);
+    assert!(run(&mut app, "run node-maintenance nod=n1").is_empty());
+    assert!(app.notice.as_ref().unwrap().text.contains("did you mean `node`?"), "{:?}", app.notice);
+    let name = world.store.clusters()[0].info.name.to_string();
+    let effects = run(&mut app, &format!("run node-maintenance cluster={name} node=n1"));
+    assert!(matches!(effects.as_slice(), [Effect::Plan(..)]), "{effects:?} {:?}", app.notice);
+    assert!(run(&mut app, "run node-maintenance cluster=nowhere node=n1").is_empty());
+    let Some(Overlay::Form(f)) = &app.overlay else { panic!("it stays a form") };
+    assert!(f.error.as_ref().is_some_and(|(at, why)| *at == Some(0) && why.contains("nowhere")), "{:?}", f.error);
+}
+
+#[test]
+fn nothing_is_planned_in_a_read_only_cluster() {
+    let (b, mut app) = Bench::of(Some("an audit is on"));
+    with_books(&mut app);
+    for keys in ["2r", "2c", "2*c", "4s", "4r", "4e"] {
+        assert!(b.press(&mut app, keys).is_empty(), "{keys}");
+        let said = app.notice.as_ref().map(|n| n.text.clone()).unwrap_or_default();
+        assert!(said.contains("is read-only: an audit is on"), "{keys}: {said}");
+        b.press(&mut app, "\\");
+    }
+    b.press(&mut app, "3");
+    assert!(app.run(&b.world(), &Command::Verb(VerbId::Delete, None)).is_empty());
+    assert!(app.notice.as_ref().unwrap().text.contains("is read-only"));
+    b.press(&mut app, "2");
+    app.run(&b.world(), &Command::Run(Some("node-maintenance".into())));
+    assert!(b.press(&mut app, "\r").is_empty());
+    let Some(Overlay::Form(f)) = &app.overlay else { panic!() };
+    assert!(f.error.as_ref().unwrap().1.contains("is read-only"), "{:?}", f.error);
+}
+
+#[test]
+fn every_verb_is_an_act_of_a_kind_or_says_where_it_is() {
+    let (b, mut app) = Bench::new();
+    b.press(&mut app, "2");
+    for v in crate::model::VERBS {
+        assert!(crate::command::COMMANDS.iter().any(|c| c.name == v.name), "{} is in the palette", v.name);
+        let elsewhere = matches!(v.id, VerbId::Apply | VerbId::KedaPause | VerbId::KedaResume);
+        let kinds = Kind::ALL.into_iter().filter(|k| v.on.takes(*k)).count();
+        assert!(elsewhere || kinds > 0, "{}", v.name);
+        if elsewhere {
+            assert!(app.run(&b.world(), &Command::Verb(v.id, None)).is_empty());
+            assert!(app.notice.as_ref().unwrap().text.contains("qd "), "{}: {:?}", v.name, app.notice);
+        }
+    }
+    b.press(&mut app, "a");
+    let (can, _) = acts(&app);
+    assert!(!can.iter().any(|a| a.starts_with("keda") || *a == "scale"), "{can:?}");
 }

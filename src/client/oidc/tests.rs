@@ -112,6 +112,26 @@ async fn a_refresh_token_that_was_replaced_is_not_used_again() {
 }
 
 #[tokio::test]
+async fn the_kubeconfig_has_what_replaced_its_tokens_and_what_kubectl_puts_there_counts() {
+    let short = token("short", 5);
+    let give = short.clone();
+    let issuer = Issuer::start(move |_, _| granted(&give, "refresh-2")).await;
+    let api = Server::start(|_| reply(200, "{}")).await;
+    let old = token("old", -60);
+    let user = issuer.user(&format!("client-secret: s, id-token: '{old}', refresh-token: refresh-1"));
+    let client = client(issuer.dir.path(), &api, &user, &ExecPool::default()).await.unwrap();
+    let file = issuer.dir.path().join("config");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("refresh-token: refresh-2") && text.contains(&short) && !text.contains(&old), "{text}");
+    let kubectls = token("kubectls", 600);
+    std::fs::write(&file, text.replace("refresh-2", "refresh-3").replace(&short, &kubectls)).unwrap();
+    let (asked, sent) = (issuer.forms().len(), api.count());
+    client.get_json("/").await.unwrap();
+    assert_eq!(issuer.forms().len(), asked, "no need to ask");
+    assert!(api.header(sent, "authorization").unwrap().ends_with("kubectls"));
+}
+
+#[tokio::test]
 async fn a_client_is_named_where_the_issuer_wants_it() {
     let in_form = |request: &Request<()>| {
         let form = sent(request);

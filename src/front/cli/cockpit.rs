@@ -48,7 +48,10 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
         let saved = state.as_ref().map(|s| s.session(SESSION.0, SESSION.1).load());
         let (session, set_aside): (Option<crate::app::SessionState>, _) = saved.unwrap_or((None, None));
         diags.extend(set_aside);
+        let (books, mistakes) = crate::config::runbooks(&config);
+        diags.extend(mistakes);
         let mut app = App::new(&config, keymap, diags);
+        app.runbooks = books;
         if let Some(session) = &session
             && !session.theme.is_empty()
         {

@@ -93,8 +93,11 @@ pub async fn open_within(global: &Global, kinds: &[Kind], limit: std::time::Dura
     for d in &diags {
         eprintln!("{d}");
     }
-    if global.config.is_some() && diags.iter().any(crate::diag::Diag::is_error) {
-        return Err(Failure::usage("the configuration has mistakes"));
+    // A script gets no answer that may have left out what the broken line meant.
+    if diags.iter().any(crate::diag::Diag::is_error) {
+        return Err(
+            Failure::usage("the configuration has mistakes").hint("`qd config check` lists them all; the cockpit opens all the same")
+        );
     }
     super::log(global, config.log_level.value, StateDir::open().ok().as_ref())?;
     let targets = select(global, &config)?;

@@ -75,17 +75,17 @@ pub fn ansi(buffer: &Buffer) -> String {
         let mut x = buffer.area.left();
         while x < buffer.area.right() {
             let cell = &buffer[(x, y)];
-            let mut style = String::from("\x1b[0");
+            // Each attribute on its own: not every reader, the one that makes the SVG among them, takes two colours in one sequence.
+            let mut style = String::from("\x1b[0m");
             color(&mut style, cell.fg, false);
             color(&mut style, cell.bg, true);
             for (modifier, code) in
                 [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::ITALIC, 3), (Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)]
             {
                 if cell.modifier.contains(modifier) {
-                    let _ = write!(style, ";{code}");
+                    let _ = write!(style, "\x1b[{code}m");
                 }
             }
-            style.push('m');
             if style != last {
                 out.push_str(&style);
                 last = style;
@@ -102,8 +102,8 @@ fn color(out: &mut String, color: Color, background: bool) {
     let base = if background { 40 } else { 30 };
     let _ = match color {
         Color::Reset => Ok(()),
-        Color::Rgb(r, g, b) => write!(out, ";{};2;{r};{g};{b}", base + 8),
-        Color::Indexed(n) => write!(out, ";{};5;{n}", base + 8),
+        Color::Rgb(r, g, b) => write!(out, "\x1b[{};2;{r};{g};{b}m", base + 8),
+        Color::Indexed(n) => write!(out, "\x1b[{};5;{n}m", base + 8),
         named => {
             let names = [
                 Color::Black,
@@ -124,7 +124,24 @@ fn color(out: &mut String, color: Color, background: bool) {
                 Color::White,
             ];
             let n = names.iter().position(|c| *c == named).unwrap_or(7);
-            write!(out, ";{}", if n < 8 { base + n } else { base + 60 + n - 8 })
+            write!(out, "\x1b[{}m", if n < 8 { base + n } else { base + 60 + n - 8 })
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::style::Style;
+
+    #[test]
+    fn a_picture_has_the_colours_of_the_theme() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 3, 1));
+        let (text, ground) = (Color::Rgb(0xF0, 0xE1, 0xD2), Color::Rgb(0x10, 0x21, 0x32));
+        buffer.set_string(0, 0, "abc", Style::new().fg(text).bg(ground).add_modifier(Modifier::BOLD));
+        let svg = anstyle_svg::Term::new().render_svg(&ansi(&buffer));
+        let fills: Vec<&str> = svg.match_indices("fill: #").map(|(at, _)| &svg[at + 7..at + 13]).collect();
+        assert!(fills.contains(&"F0E1D2") && fills.contains(&"102132"), "{fills:?}");
+        assert!(svg.contains("bold"), "{svg}");
+    }
 }

@@ -118,11 +118,12 @@ fn a_bulk_act_over_two_clusters_and_one_that_is_refused() {
 #[test]
 fn jobs_under_way_and_ended() {
     let mut f = Fixture::calm();
-    let step = |text: &str, state| JobStep { text: text.into(), cluster: ClusterId(1), state, since: NOW - 30 };
+    let step =
+        |text: &str, state| JobStep { text: text.into(), cluster: ClusterId(1), part: String::new(), waits: false, state, since: NOW - 30 };
     let job = |id: &str, title: &str, state, steps: Vec<JobStep>| {
         Progress::Began(Box::new(Job {
             id: JobId(id.into()),
-            verb: VerbId::Drain,
+            what: "drain".into(),
             title: title.into(),
             clusters: vec!["prod-us".into()],
             began: NOW - 95,

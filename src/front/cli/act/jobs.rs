@@ -25,8 +25,8 @@ fn item(past: &Past) -> Value {
     let (done, failed) = (count(|s| matches!(s, StepState::Done(_))), count(|s| matches!(s, StepState::Failed(_) | StepState::Unknown(_))));
     let (ended, why) = past.outcome.as_ref().map_or((None, None), |(at, _, why)| (Some(at), Some(why).filter(|w| !w.is_empty())));
     json!({
-        "job": past.id, "state": past.state().word(), "verb": past.plan.verb, "title": past.plan.title, "clusters": past.clusters,
-        "user": past.actor.user, "began": past.began, "ended": ended, "steps": past.plan.steps.len(), "done": done, "failed": failed, "why": why,
+        "job": past.id, "state": past.state().word(), "verb": past.plan.verb, "runbook": past.plan.runbook, "title": past.plan.title,
+        "clusters": past.clusters, "user": past.actor.user, "began": past.began, "ended": ended, "steps": past.plan.steps.len(), "done": done, "failed": failed, "why": why,
         "resumable": past.state().resumable() && past.followed_by.is_none(), "undoable": past.undoable(), "followed_by": past.followed_by,
         "resumes": past.resumes, "undoes": past.plan.undoes,
     })

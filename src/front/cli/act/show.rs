@@ -4,6 +4,7 @@ use super::super::fail::Failure;
 use crate::action::{Ask, Check, Finding, Preview};
 use crate::model::{ClusterId, JobId, Level, Outcome, Plan, Progress, Step, StepState};
 use crate::runtime::Fleet;
+use crate::view::telling;
 use serde_json::{Value, json};
 use std::io::Write as _;
 
@@ -95,71 +96,12 @@ pub fn preview(fleet: &Fleet, preview: &Preview, as_json: bool) -> Result<(), Fa
 
 /// The preview for people, line by line.
 fn text(fleet: &Fleet, preview: &Preview) -> Vec<String> {
-    let plan = &preview.plan;
-    let mut lines = vec![plan.title.clone(), format!("verdict: {}", plan.verdict.words())];
-    for c in &plan.clusters {
-        let production = fleet.store.cluster(c.id).is_some_and(|c| c.info.production());
-        lines.push(format!("cluster {}{}", c.name, if production { " [P]" } else { "" }));
-        let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.target.cluster == c.id).collect();
-        for step in steps.iter().take(40) {
-            lines.push(format!("  {}", step.text));
-            for change in &step.changes {
-                let word = |v: Option<&Value>| match value(step, v) {
-                    Value::Null => "-".to_owned(),
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                let field = change.pointer.trim_start_matches('/').replace('/', ".");
-                lines.push(format!("      {field}: {} -> {}", cut(&word(change.before.as_ref())), cut(&word(change.after.as_ref()))));
-            }
-        }
-        if steps.len() > 40 {
-            lines.push(format!("  and {} more steps", steps.len() - 40));
-        }
-        for b in plan.blast.iter().filter(|b| b.cluster == c.id) {
-            let mut parts = Vec::new();
-            for (n, what) in [(b.nodes, "node"), (b.workloads, "workload"), (b.pods, "pod")] {
-                if n > 0 {
-                    parts.push(format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
-                }
-            }
-            if b.unavailable > 0 {
-                parts.push(format!("{} unavailable meanwhile", b.unavailable));
-            }
-            if let Some(p) = &b.placement {
-                parts.push(format!("{} find room, {} do not", p.fits, p.unplaced.len()));
-            }
-            if !parts.is_empty() {
-                lines.push(format!("  touches {}", parts.join(", ")));
-            }
-            if !b.budgets.is_empty() {
-                lines.push(format!("  budgets {}", b.budgets.join(", ")));
-            }
-            lines.extend(b.blockers.iter().map(|k| format!("  blocked by {} ({} pods): {}", k.what, k.pods.len(), k.why)));
-            lines.extend(b.placement.iter().flat_map(|p| &p.unplaced).take(10).map(|(pod, why)| format!("  no room for {pod}: {why}")));
-            if !b.undone_by.is_empty() {
-                lines.push(format!("  would be undone by {}", b.undone_by.join(", ")));
-            }
-        }
-    }
-    lines.extend(plan.notes.iter().map(|n| format!("{}: {}", level(n.level), n.text)));
-    lines.extend(
-        plan.offers.iter().map(|o| format!("instead: {} (qd {} {} {})", o.text, o.verb.info().cli.join(" "), o.target.slashed(), o.args)),
-    );
-    for check in preview.preflight.checks.iter().filter(|c| c.finding != Finding::Fine) {
-        let (word, why) = finding(&check.finding);
-        lines.push(format!("{word}: {}: {why}", check.text));
-    }
-    lines.extend(preview.preflight.warnings().iter().map(|w| format!("the server warns: {w}")));
+    let told = telling::lines(&fleet.store, preview, telling::Reader::Shell, "...");
+    let mut lines = vec![preview.plan.title.clone()];
+    lines.extend(told.iter().map(telling::Line::plain));
     lines.extend(preview.gate.refusals.iter().map(|r| format!("refused: {r}")));
-    let undo = if plan.undo_text.is_empty() { String::new() } else { format!(": {}", plan.undo_text) };
-    lines.push(format!("undo: {}{undo}", plan.undo.word()));
+    lines.push(telling::undo(&preview.plan).plain());
     lines
-}
-
-fn cut(text: &str) -> String {
-    let line = text.replace('\n', "\\n");
-    if line.chars().count() > 100 { line.chars().take(97).chain("...".chars()).collect() } else { line }
 }
 
 /// Prints what a job tells.
