@@ -2,8 +2,8 @@
 
 use super::chooser::Choice;
 use super::{
-    App, AuditPane, Chooser, Detail, Effect, Focus, Item, JobsPane, Logs, Notice, Overlay, Own, Place, Purpose, Remember, Scope, Spot,
-    World, line_key,
+    App, AuditPane, Chooser, Detail, Effect, Focus, Item, JobsPane, Logs, Notice, Overlay, Own, Place, Prompt, Purpose, Remember, Scope,
+    Spot, World, line_key,
 };
 use crate::command::{Command, PaneName};
 use crate::model::{Kind, Object, ObjectRef};
@@ -119,8 +119,14 @@ impl App {
                     }
                 }
                 None if matches!(self.place, Place::Detail(_) | Place::Logs(_)) => {
-                    let text = self.search.clone();
-                    self.open_prompt(Purpose::Search, &text);
+                    // What was looked for comes back with Esc; what is typed is not added to it.
+                    let searched = match &self.place {
+                        Place::Detail(d) => d.search.is_some(),
+                        Place::Logs(l) => l.search.is_some(),
+                        _ => false,
+                    };
+                    let before = if searched { self.search.clone() } else { String::new() };
+                    self.overlay = Some(Overlay::Prompt(Prompt::over(Purpose::Search, before)));
                 }
                 None => return self.filter(world, None),
             },

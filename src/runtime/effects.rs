@@ -61,7 +61,7 @@ impl Effects {
             Effect::Reconnect(id) => fleet.reconnect(id),
             Effect::SaveFile { path, text } => {
                 tokio::task::spawn_blocking(move || {
-                    let shown = path.display().to_string();
+                    let shown = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
                     let notice = match crate::state::write_private(&path, text.as_bytes()) {
                         Ok(()) => Notice::info(format!("saved to {shown}")),
                         Err(e) => Notice::error(format!("{shown}: {e}")),
