@@ -128,6 +128,18 @@ fn escape_goes_back_and_never_quits_and_ctrl_c_twice_does() {
 }
 
 #[test]
+fn the_palette_completes_the_cluster_to_log_in_to() {
+    let (b, mut app) = Bench::new();
+    b.press(&mut app, ":login b");
+    let Some(Overlay::Search(_, chooser)) = &app.overlay else { panic!("no palette") };
+    assert_eq!(chooser.current().map(|i| i.text.as_str()), Some("login b"));
+    b.press(&mut app, "\x1b:login");
+    let Some(Overlay::Search(_, chooser)) = &app.overlay else { panic!("no palette") };
+    let all: Vec<&str> = chooser.items.iter().map(|i| i.text.as_str()).filter(|t| t.starts_with("login ")).collect();
+    assert!(all.contains(&"login a") && all.contains(&"login b"), "{all:?}");
+}
+
+#[test]
 fn a_search_begins_empty_says_when_nothing_matches_and_comes_back_with_escape() {
     let (b, mut app) = Bench::new();
     let searched = |app: &App| match &app.place {
