@@ -84,6 +84,10 @@ pub fn palette_items(world: &World, text: &str, views: &[String], books: &[Runbo
     }
     all.extend(namespaces.iter().map(|ns| run(format!("namespace {ns}"), "Only this namespace", Command::Namespace(ns.to_string()))));
     all.extend(views.iter().map(|v| run(format!("view {v}"), "A saved view", Command::View(v.clone()))));
+    for c in world.store.clusters() {
+        let (name, doc) = (c.info.name.to_string(), format!("Run its credential plugin in the foreground ({})", c.state.word()));
+        all.push(run(format!("login {name}"), &doc, Command::Login(name)));
+    }
     all.extend(books.iter().map(|b| run(format!("run {}", b.name), &b.doc, Command::Run(Some(b.name.clone())))));
     let text = text.trim();
     if text.is_empty() {

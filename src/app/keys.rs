@@ -124,6 +124,14 @@ impl App {
         }
     }
 
+    pub(super) fn search_found(&self) -> bool {
+        match &self.place {
+            Place::Detail(d) => d.matches().0 > 0,
+            Place::Logs(l) => l.at().is_some(),
+            _ => true,
+        }
+    }
+
     pub(super) fn open_prompt(&mut self, purpose: Purpose, text: &str) {
         self.overlay = Some(Overlay::Prompt(Prompt::new(purpose, text)));
     }

@@ -76,11 +76,14 @@ impl App {
                     pane.filter(&prompt.before);
                 }
             }
-            Purpose::Search => match &mut self.place {
-                Place::Detail(d) => drop(d.search(&prompt.before)),
-                Place::Logs(l) => drop(l.search(&prompt.before)),
-                _ => {}
-            },
+            Purpose::Search => {
+                prompt.before.clone_into(&mut self.search);
+                match &mut self.place {
+                    Place::Detail(d) => drop(d.search(&prompt.before)),
+                    Place::Logs(l) => drop(l.search(&prompt.before)),
+                    _ => {}
+                }
+            }
             _ => {}
         }
     }
@@ -90,6 +93,10 @@ impl App {
             Some(Overlay::Prompt(prompt)) => {
                 let text = prompt.text().trim().to_owned();
                 match prompt.purpose {
+                    Purpose::Search if !text.is_empty() && !self.search_found() => {
+                        self.notice = Some(Notice::error(format!("nothing here matches {text}")));
+                        Vec::new()
+                    }
                     Purpose::Filter(_) | Purpose::Search => {
                         if let Some(error) = &prompt.error {
                             self.notice = Some(Notice::error(error.clone()));

@@ -55,6 +55,11 @@ impl Prompt {
     }
 
     /// The text.
+    /// Empty, and Esc puts `before` back.
+    pub fn over(purpose: Purpose, before: String) -> Self {
+        Self { before, ..Self::new(purpose, "") }
+    }
+
     pub fn text(&self) -> &str {
         self.area.lines().first().map_or("", String::as_str)
     }

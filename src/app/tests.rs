@@ -139,6 +139,36 @@ fn escape_goes_back_and_never_quits_and_ctrl_c_twice_does() {
 }
 
 #[test]
+fn the_palette_completes_the_cluster_to_log_in_to() {
+    let (b, mut app) = Bench::new();
+    b.press(&mut app, ":login b");
+    let Some(Overlay::Search(_, chooser)) = &app.overlay else { panic!("no palette") };
+    assert_eq!(chooser.current().map(|i| i.text.as_str()), Some("login b"));
+    b.press(&mut app, "\x1b:login");
+    let Some(Overlay::Search(_, chooser)) = &app.overlay else { panic!("no palette") };
+    let all: Vec<&str> = chooser.items.iter().map(|i| i.text.as_str()).filter(|t| t.starts_with("login ")).collect();
+    assert!(all.contains(&"login a") && all.contains(&"login b"), "{all:?}");
+}
+
+#[test]
+fn a_search_begins_empty_says_when_nothing_matches_and_comes_back_with_escape() {
+    let (b, mut app) = Bench::new();
+    let searched = |app: &App| match &app.place {
+        Place::Detail(d) => (d.search.is_some(), d.matches().0),
+        _ => panic!("no detail"),
+    };
+    b.press(&mut app, "3\r/web-1\r");
+    let (_, found) = searched(&app);
+    assert!(found > 0 && app.notice.is_none(), "{:?}", app.notice);
+    b.press(&mut app, "/n1");
+    assert!(matches!(&app.overlay, Some(Overlay::Prompt(p)) if p.text() == "n1"), "not added to the last one");
+    b.press(&mut app, "\x1b");
+    assert_eq!(searched(&app), (true, found), "as it was");
+    b.press(&mut app, "/nosuch\r");
+    assert!(app.overlay.is_none() && app.notice.as_ref().is_some_and(|n| n.error && n.text.contains("nosuch")), "{:?}", app.notice);
+}
+
+#[test]
 fn a_filter_is_applied_while_typing_and_escape_puts_the_old_one_back() {
     let (b, mut app) = Bench::new();
     b.press(&mut app, "3/cluster:b");
