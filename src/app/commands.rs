@@ -2,8 +2,8 @@
 
 use super::chooser::Choice;
 use super::{
-    App, AuditPane, Chooser, Detail, Effect, Focus, Item, JobsPane, Logs, Notice, Overlay, Own, Place, Purpose, Remember, Scope,
-    Spot, World, line_key,
+    App, AuditPane, Chooser, Detail, Effect, Focus, Item, JobsPane, Logs, Notice, Overlay, Own, Place, Purpose, Remember, Scope, Spot,
+    World, line_key,
 };
 use crate::command::{Command, PaneName};
 use crate::model::{Kind, Object, ObjectRef};
