@@ -387,12 +387,21 @@ impl Supervisor {
                 self.last_probe = Some(Instant::now());
                 match result {
                     Ok(trip) => self.proved(trip).await?,
+                    Err(ClientError::NotFound { .. }) if self.health.strange() => self.later(),
                     // It answers: overloaded, or it will not tell.
                     Err(ClientError::TooManyRequests { .. } | ClientError::Forbidden { .. } | ClientError::NotFound { .. }) => {
                         self.proved(Duration::ZERO).await?
                     }
                     Err(error) => self.failed(&error),
                 }
+            }
+            Job::Discovered(generation, found) if generation == self.out.generation && found.stranger => {
+                self.park().await;
+                self.parked.clear();
+                self.kinds.forget();
+                self.stage = Stage::Down;
+                self.health.stranger();
+                self.later();
             }
             Job::Discovered(generation, found) if generation == self.out.generation => {
                 if found.version.is_some() && found.version != self.version {
@@ -447,12 +456,18 @@ impl Supervisor {
         let now = Instant::now();
         tracing::debug!(cluster = self.out.cluster.0, error = error.kind(), "attempt");
         self.health.failed(error, now);
+        self.later();
+        // A plugin that wants a person would open a browser each time.
+        self.attempt_at = self.attempt_at.filter(|_| !matches!(error, ClientError::NeedsPrompt { .. }));
+    }
+
+    /// The next attempt, ever later.
+    fn later(&mut self) {
         let timing = self.source.timing;
         let (first, most) = if self.health.refused() { REFUSED } else { (timing.again, timing.again_most) };
         let ceiling = first.saturating_mul(1 << self.attempts.min(16)).min(most);
         self.attempts += 1;
-        // A plugin that wants a person would open a browser each time.
-        self.attempt_at = (!matches!(error, ClientError::NeedsPrompt { .. })).then(|| now + ceiling.mul_f64(0.75 + 0.25 * fastrand::f64()));
+        self.attempt_at = Some(Instant::now() + ceiling.mul_f64(0.75 + 0.25 * fastrand::f64()));
     }
 
     /// Does what is due.

@@ -271,6 +271,26 @@ async fn nobody_listens_there() {
     assert_eq!(seen.states.last().unwrap(), &ConnectionState::Unreachable { last: None, reason: "connection refused".into() });
 }
 
+/// A proxy, another service on that port: it answers, and it is not live.
+#[tokio::test]
+async fn what_knows_nothing_of_kubernetes_is_unreachable_until_an_api_server_answers() {
+    let strange = Arc::new(AtomicBool::new(true));
+    let flag = strange.clone();
+    let mock =
+        Mock::start(move |ask| if flag.load(Relaxed) { Some(Reply::new(404, "text/html", "<h1>Not here</h1>")) } else { calm(ask) }).await;
+    let (handle, mut rx) = follow(mock.target(), &[Kind::Pod]);
+    let mut seen = Seen::default();
+    seen.state(&mut rx, "unreachable").await;
+    assert_eq!(seen.states.last().unwrap().reason(), Some("what answers there is no Kubernetes API server"));
+    let asked = mock.asked.lock().unwrap().len();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(mock.asked.lock().unwrap().len() < asked + 8, "it is not hammered");
+    strange.store(false, Relaxed);
+    handle.reconnect();
+    seen.state(&mut rx, "live").await;
+    assert_eq!(seen.pods(), 2);
+}
+
 #[tokio::test]
 async fn refused_credentials_are_unauthorized_until_renewed() {
     let expired = Arc::new(AtomicBool::new(false));

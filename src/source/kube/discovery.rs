@@ -11,6 +11,8 @@ pub(super) struct Discovery {
     pub version: Option<String>,
     /// `apps/v1`, ...; none: not known, so everything is tried.
     groups: Option<BTreeSet<String>>,
+    /// Something answers, and knows neither question.
+    pub stranger: bool,
 }
 
 impl Discovery {
@@ -18,7 +20,9 @@ impl Discovery {
     pub async fn ask(client: &ReadClient) -> Self {
         let (version, groups) = tokio::join!(client.version(), client.get_typed::<Groups>("/apis"));
         let refused = |what: &str, error: ClientError| tracing::debug!(cluster = client.name(), what, error = error.kind(), "discovery");
+        let unknown = |error: Option<&ClientError>| matches!(error, Some(ClientError::NotFound { .. }));
         Self {
+            stranger: unknown(version.as_ref().err()) && unknown(groups.as_ref().err()),
             version: version.map_err(|e| refused("version", e)).ok().map(|v| v.git_version),
             groups: groups.map_err(|e| refused("groups", e)).ok().map(Groups::names),
         }
@@ -62,8 +66,8 @@ mod tests {
             { "name": "apps", "versions": [{ "groupVersion": "apps/v1", "version": "v1" }] },
         ] }))
         .unwrap();
-        let known = Discovery { version: None, groups: Some(groups.names()) };
+        let known = Discovery { version: None, groups: Some(groups.names()), stranger: false };
         assert_eq!([Kind::Pod, Kind::Deployment, Kind::Hpa, Kind::Pdb].map(|k| known.has(k)), [true, true, false, false]);
-        assert!(Discovery { version: None, groups: None }.has(Kind::Hpa));
+        assert!(Discovery { version: None, groups: None, stranger: false }.has(Kind::Hpa));
     }
 }

@@ -78,15 +78,17 @@ pub(super) struct Health {
     failed: Option<(Instant, Str)>,
     /// What a server that answers, but not well, said last.
     hint: Option<Str>,
-    /// Credentials are refused.
+    /// Credentials are refused, or what answers is something else.
     refused: Option<Str>,
+    /// It is something else.
+    strange: bool,
     /// Kinds whose first list is through (or settled otherwise), of all.
     pub synced: (u16, u16),
 }
 
 impl Health {
     pub fn new(timing: Timing, now: Instant) -> Self {
-        Self { timing, begun: now, last: None, failures: 0, failed: None, hint: None, refused: None, synced: (0, 0) }
+        Self { timing, begun: now, last: None, failures: 0, failed: None, hint: None, refused: None, strange: false, synced: (0, 0) }
     }
 
     /// The user wants to see it tried: forget why it failed.
@@ -103,7 +105,7 @@ impl Health {
         }
         let recovered = self.failed.is_some() || self.refused.is_some() || self.silence(now) >= self.timing.stale;
         self.last = Some(last);
-        (self.failures, self.failed, self.hint, self.refused) = (0, None, None, None);
+        (self.failures, self.failed, self.hint, self.refused, self.strange) = (0, None, None, None, false);
         recovered
     }
 
@@ -120,12 +122,23 @@ impl Health {
         }
     }
 
+    /// Something answers that is no API server: a proxy, a wrong port.
+    pub fn stranger(&mut self) {
+        self.refused = Some("what answers there is no Kubernetes API server".into());
+        self.strange = true;
+    }
+
+    /// Whether that is how it is.
+    pub fn strange(&self) -> bool {
+        self.strange
+    }
+
     /// What is shown may be old for a reason of our own: the next proof begins a new connection.
     pub fn doubt(&mut self, reason: &str, now: Instant) {
         self.failed = Some((now, reason.into()));
     }
 
-    /// Credentials are refused now.
+    /// Credentials are refused now, or no API server answers.
     pub fn refused(&self) -> bool {
         self.refused.is_some()
     }
@@ -165,6 +178,9 @@ impl Health {
     pub fn state(&self, now: Instant, wall: i64) -> ConnectionState {
         let last = self.last.and_then(|l| Time::from_secs(wall - i64::try_from(now.saturating_duration_since(l).as_secs()).unwrap_or(0)));
         let reason = || self.failed.as_ref().map(|(_, r)| r).or(self.hint.as_ref()).map_or_else(|| Str::from("no answer"), Str::clone);
+        if let Some(reason) = self.refused.as_ref().filter(|_| self.strange) {
+            return ConnectionState::Unreachable { last, reason: reason.clone() };
+        }
         if let Some(reason) = &self.refused {
             return ConnectionState::Unauthorized { last, reason: reason.clone() };
         }

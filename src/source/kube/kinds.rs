@@ -60,6 +60,12 @@ impl Kinds {
         self.scopes.retain(|scope, _| self.kinds.contains(&scope.kind));
     }
 
+    /// What was heard of kinds was nothing: all are listed again.
+    pub fn forget(&mut self) {
+        self.scopes.clear();
+        self.absent = None;
+    }
+
     /// Permissions may have changed: all namespaces are tried again.
     pub fn widen(&mut self) {
         for kind in self.narrowed.drain() {
