@@ -216,7 +216,9 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         .map(|(n, (column, fixed))| {
             let content = texts.iter().map(|row| width(&row[n])).max().unwrap_or(0);
             let title = if look.header { width(column.title) } else { 0 };
-            let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(column.max), column.max);
+            // A header is read whole, however narrow what is below it may be.
+            let most = column.max.max(u16::try_from(title).unwrap_or(0));
+            let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(most), most);
             let before = pane.widths.iter().find(|(id, _)| *id == column.id).map_or(0, |(_, w)| *w);
             hits.widths.push((look.part, column.id, content));
             let asks =

@@ -76,7 +76,7 @@ pub(super) static COLUMNS: &[Column] = &[
     .leave(1)
     .tone(ratio_tone),
     col("nodes", "NODES-ALL", Unit::Number, |_, r| sum(r, Kind::Node, |c| c.nodes), "Nodes").hidden(),
-    col("nodes_cordoned", "CORDONED", Unit::Number, |_, r| sum(r, Kind::Node, |c| c.cordoned), "Cordoned nodes")
+    col("nodes_cordoned", "CORDON", Unit::Number, |_, r| sum(r, Kind::Node, |c| c.cordoned), "Cordoned nodes")
         .wide()
         .leave(45)
         .tone(some_tone),

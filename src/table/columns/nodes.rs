@@ -69,7 +69,7 @@ pub(super) static COLUMNS: &[Column] = &[
         "Since Ready last changed: now less the Ready condition's `lastTransitionTime`",
     )
     .leave(15),
-    col("cordoned", "CORDONED", Unit::Bool, |_, r| node(r, |n| n.unschedulable), "Whether new pods are kept away: `spec.unschedulable`")
+    col("cordoned", "CORDON", Unit::Bool, |_, r| node(r, |n| n.unschedulable), "Whether new pods are kept away: `spec.unschedulable`")
         .leave(45)
         .tone(some_tone),
     col(
@@ -127,7 +127,7 @@ pub(super) static COLUMNS: &[Column] = &[
         |_, r| node(r, |n| Value::Millicores(n.cpu_allocatable_m)),
         "`status.allocatable.cpu`",
     )
-    .leave(40),
+    .leave(47),
     col("cpu_capacity_m", "CPU-CAP", Unit::Millicores, |_, r| node(r, |n| Value::Millicores(n.cpu_capacity_m)), "`status.capacity.cpu`")
         .hidden(),
     col(
@@ -154,7 +154,7 @@ pub(super) static COLUMNS: &[Column] = &[
         |_, r| node(r, |n| Value::Bytes(n.memory_allocatable)),
         "`status.allocatable.memory`",
     )
-    .leave(41),
+    .leave(48),
     col("memory_capacity_bytes", "MEM-CAP", Unit::Bytes, |_, r| node(r, |n| Value::Bytes(n.memory_capacity)), "`status.capacity.memory`")
         .hidden(),
     col(
