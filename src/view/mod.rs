@@ -309,7 +309,18 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
         ],
         Place::Audit(_) => &[(C::Open, "record"), (C::Search(None), "filter"), (C::Back, "back")],
     };
-    keys.to_vec()
+    let mut keys = keys.to_vec();
+    if let Place::Table(subject) = place {
+        // What has no logs, and no YAML, does not offer them.
+        let kinds = subject.kinds();
+        let logs = kinds.iter().all(|k| *k == crate::model::Kind::Pod || crate::model::Kind::WORKLOADS.contains(k));
+        keys.retain(|(c, _)| match c {
+            C::Logs => logs && !kinds.is_empty(),
+            C::Yaml => !kinds.is_empty(),
+            _ => true,
+        });
+    }
+    keys
 }
 
 #[cfg(test)]

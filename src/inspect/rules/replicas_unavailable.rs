@@ -63,6 +63,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         let why = failure.and_then(|c| c.reason.as_deref()).map(|r| format!(" ({r})")).unwrap_or_default();
         parts.push(format!("{missing} not made{why}"));
     }
+    if matches!(w.detail, WorkloadDetail::Deployment { paused: true, .. }) {
+        parts.push("its rollout is paused".to_owned());
+    }
     let message = if parts.is_empty() { "not available yet".to_owned() } else { parts.join(", ") };
     let mut finding = with_counts(judge.finding(severity, since, message), w);
     if let Some(c) = failure {
@@ -139,6 +142,17 @@ mod tests {
         );
         fleet.put(Kind::StatefulSet, [sts(3)]);
         assert_eq!(fleet.severity(Kind::StatefulSet, "s", "replicas-unavailable"), None);
+    }
+
+    #[test]
+    fn a_paused_deployment_says_that_it_is() {
+        let mut fleet = Fleet::default();
+        let mut paused = deployment("a", 2, 0);
+        paused["spec"]["paused"] = true.into();
+        fleet.put(Kind::Deployment, [paused]);
+        fleet.wait(9000);
+        let finding = fleet.finding(Kind::Deployment, "a", "replicas-unavailable").unwrap();
+        assert!(finding.message.ends_with("its rollout is paused"), "{}", finding.message);
     }
 
     #[test]
