@@ -26,6 +26,7 @@ pub mod verbs;
 mod wanted;
 
 pub use acts::refused;
+pub use blast::scaled_object;
 pub use clients::{Clients, ClusterClients};
 pub use execute::{Executor, execute};
 pub use guard::{Ask, Confirmation, Confirmed, Gate, Guardrails, Refused, Rules, confirm};

@@ -105,6 +105,25 @@ fn locked(world: &World, objects: &[ObjectRef]) -> Option<String> {
     })
 }
 
+const NO_KEDA: &str = "only for an HPA that a KEDA ScaledObject keeps";
+
+fn keda(verb: VerbId) -> bool {
+    matches!(verb, VerbId::KedaPause | VerbId::KedaResume)
+}
+
+/// The ScaledObject that keeps an HPA: no pane lists those, and what they make is where they are seen.
+fn scaled(world: &World, object: &ObjectRef) -> Option<Target> {
+    let hpa = world.store.find(object.cluster, object.kind, object.uid).filter(|_| object.kind == Kind::Hpa)?;
+    let owner = hpa.1.meta().owner.as_deref().filter(|o| &*o.kind == "ScaledObject")?;
+    Some(Target {
+        cluster: object.cluster,
+        resource: crate::action::scaled_object(),
+        namespace: object.namespace.to_string(),
+        name: owner.name.to_string(),
+        uid: Some(owner.uid.to_string()),
+    })
+}
+
 /// The remedy of a finding, where a verb is one: what to do, to whom.
 fn remedy(rule: &str, object: &ObjectRef, world: &World) -> Option<(VerbId, ObjectRef)> {
     let workload = || {
@@ -152,10 +171,6 @@ impl App {
         // What no pane can say.
         match verb {
             VerbId::Apply => return self.say("manifests are the command line's: qd apply -f FILE --context NAME"),
-            VerbId::KedaPause | VerbId::KedaResume => {
-                let word = verb.info().cli.join(" ");
-                return self.say(format!("ScaledObjects are in no pane: qd {word} scaledobject/NAME -n NAMESPACE --context NAME"));
-            }
             _ => {}
         }
         match self.acted_on(world) {
@@ -179,7 +194,16 @@ impl App {
             self.notice = Some(Notice::error(why));
             return Vec::new();
         }
-        let targets: Vec<Target> = objects.iter().map(Target::from).collect();
+        let targets: Vec<Target> = if keda(verb) {
+            let kept: Option<Vec<Target>> = objects.iter().map(|o| scaled(world, o)).collect();
+            let Some(kept) = kept else {
+                let word = info.cli.join(" ");
+                return self.say(format!("{NO_KEDA}; or qd {word} scaledobject/NAME -n NAMESPACE --context NAME"));
+            };
+            kept
+        } else {
+            objects.iter().map(Target::from).collect()
+        };
         let text = text.unwrap_or_default();
         if verb == VerbId::Edit {
             return if text.is_empty() {
@@ -422,13 +446,15 @@ impl App {
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));
-            // What KEDA watches is in no table here.
-            let keda = matches!(v.id, VerbId::KedaPause | VerbId::KedaResume).then(|| "only for a KEDA ScaledObject".to_owned());
-            let why = odd.map(|_| format!("only for {}", v.on.words())).or(keda).or_else(|| locked.clone());
+            let not_kept = (keda(v.id) && objects.iter().any(|o| scaled(world, o).is_none())).then(|| NO_KEDA.to_owned());
+            let why = odd.map(|_| format!("only for {}", v.on.words())).or(not_kept).or_else(|| locked.clone());
             match why {
                 None => {
-                    can.push((v.on == crate::model::verb::On::Any, Item::new(v.name, v.doc, Choice::Act(v.id))));
-                    asked.push(v.id);
+                    can.push((v.on == crate::model::verb::On::Any && !keda(v.id), Item::new(v.name, v.doc, Choice::Act(v.id))));
+                    // Of another object than the one that is shown; its preview asks.
+                    if !keda(v.id) {
+                        asked.push(v.id);
+                    }
                 }
                 Some(why) => cannot.push(Item { off: true, ..Item::new(v.name, format!("no: {why}"), Choice::Act(v.id)) }),
             }

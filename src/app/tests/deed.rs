@@ -373,6 +373,7 @@ fn every_verb_is_an_act_of_a_kind_or_says_where_it_is() {
     b.press(&mut app, "2");
     for v in crate::model::VERBS {
         assert!(crate::command::COMMANDS.iter().any(|c| c.name == v.name), "{} is in the palette", v.name);
+        // No pane has manifests, and here no HPA is KEDA's.
         let elsewhere = matches!(v.id, VerbId::Apply | VerbId::KedaPause | VerbId::KedaResume);
         let kinds = Kind::ALL.into_iter().filter(|k| v.on.takes(*k)).count();
         assert!(elsewhere || kinds > 0, "{}", v.name);
@@ -384,4 +385,26 @@ fn every_verb_is_an_act_of_a_kind_or_says_where_it_is() {
     b.press(&mut app, "a");
     let (can, _) = acts(&app);
     assert!(!can.iter().any(|a| a.starts_with("keda") || *a == "scale"), "{can:?}");
+}
+
+#[test]
+fn keda_is_paused_where_its_hpa_is_seen() {
+    let (mut b, mut app) = Bench::new();
+    b.add(
+        0,
+        Kind::Hpa,
+        json!({"metadata": {"name": "keda-hpa-queue", "namespace": "shop", "uid": "k0", "ownerReferences": [{"kind": "ScaledObject", "name": "queue", "uid": "s0", "controller": true}]},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 3}}),
+    );
+    app.run(&b.world(), &Command::Find(Some("keda-hpa-queue".into())));
+    b.press(&mut app, "\r");
+    b.press(&mut app, "a");
+    let (can, _) = acts(&app);
+    assert!(can.contains(&"keda-pause") && can.contains(&"keda-resume"), "{can:?}");
+    b.press(&mut app, "\x1b");
+    let effects = app.run(&b.world(), &Command::Verb(VerbId::KedaResume, None));
+    let wanted = effects.iter().find_map(|e| if let Effect::Plan(_, w) = e { Some(w) } else { None });
+    let Some(Wanted::Act(request)) = wanted.map(|w| &**w) else { panic!("{effects:?}") };
+    let target = &request.targets[0];
+    assert_eq!((target.resource.plural.as_str(), target.namespace.as_str(), target.name.as_str()), ("scaledobjects", "shop", "queue"));
 }
