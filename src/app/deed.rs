@@ -168,14 +168,38 @@ impl App {
 
     /// A verb's key or palette line.
     pub(super) fn verb(&mut self, world: &World, verb: VerbId, text: Option<&str>) -> Vec<Effect> {
-        // What no pane can say.
-        match verb {
-            VerbId::Apply => return self.say("manifests are the command line's: qd apply -f FILE --context NAME"),
-            _ => {}
+        if verb == VerbId::Apply {
+            return self.apply(world, text.unwrap_or_default());
         }
         match self.acted_on(world) {
             Ok(objects) => self.verb_on(world, verb, text, objects),
             Err(why) => self.say(why),
+        }
+    }
+
+    /// Manifests go to the cluster and the namespace of what is highlighted, where they name none themselves.
+    fn apply(&mut self, world: &World, text: &str) -> Vec<Effect> {
+        let objects = match self.acted_on(world) {
+            Ok(objects) => objects,
+            Err(why) => return self.say(format!("{why}: manifests go to the cluster of what is highlighted")),
+        };
+        if let Some(why) = locked(world, &objects[..1]) {
+            self.notice = Some(Notice::error(why));
+            return Vec::new();
+        }
+        let (cluster, namespace) = (objects[0].cluster, objects[0].namespace.to_string());
+        let name = if namespace.is_empty() { "default".to_owned() } else { namespace };
+        let targets = vec![Target { cluster, resource: Kind::Namespace.into(), namespace: String::new(), name, uid: None }];
+        match Args::parse(VerbId::Apply.info(), text) {
+            Ok(args) => self.wish(Wanted::Act(Request { verb: VerbId::Apply, targets, args, documents: Vec::new() })),
+            Err(_) if text.is_empty() => {
+                self.open_form(world, VerbId::Apply, targets, &Args::default());
+                Vec::new()
+            }
+            Err(e) => {
+                self.notice = Some(Notice::error(e.to_string()));
+                Vec::new()
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::acting::{self, ROUNDS, Started};
 use super::{Fleet, now};
 use crate::action::{Confirmation, Facts, Gate, Need, Preflight, Preview, Stop, Wanted, confirm, preflight};
 use crate::app::{Event, Refusal, RequestId};
-use crate::model::{Control, JobId, Plan, Progress};
+use crate::model::{Control, JobId, Plan, Progress, VerbId};
 use crate::state::StateDir;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +39,25 @@ pub struct Deeds {
     jobs: HashMap<JobId, Started>,
 }
 
+/// Manifests larger than this are not what anybody reads in a preview.
+const MANIFEST: u64 = 3 << 20;
+
+/// Reads the manifests that an apply from the screen names.
+fn with_documents(wanted: &mut Wanted) -> Result<(), String> {
+    let Wanted::Act(request) = wanted else { return Ok(()) };
+    if request.verb != VerbId::Apply || !request.documents.is_empty() {
+        return Ok(());
+    }
+    for file in request.args.all("filename") {
+        let about = std::fs::metadata(file).map_err(|e| format!("{file}: {e}"))?;
+        if !about.is_file() || about.len() > MANIFEST {
+            return Err(format!("{file} is no file of at most {} MiB", MANIFEST >> 20));
+        }
+        request.documents.push((file.to_owned(), std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?));
+    }
+    Ok(())
+}
+
 impl Deeds {
     pub fn new() -> Self {
         let (tx, rx) = mpsc::unbounded_channel();
@@ -56,7 +75,10 @@ impl Deeds {
     }
 
     /// Begins to plan; a refusal at once.
-    pub fn plan(&mut self, id: RequestId, wanted: Wanted, fleet: &Fleet) -> Option<Event> {
+    pub fn plan(&mut self, id: RequestId, mut wanted: Wanted, fleet: &Fleet) -> Option<Event> {
+        if let Err(message) = with_documents(&mut wanted) {
+            return Some(Event::Previewed(id, Err(Refusal { nothing: false, message, hint: None })));
+        }
         self.making.insert(id, Making { wanted, rounds: 0, preview: None });
         self.go_on(id, Facts::default(), fleet)
     }

@@ -373,10 +373,10 @@ fn every_verb_is_an_act_of_a_kind_or_says_where_it_is() {
     b.press(&mut app, "2");
     for v in crate::model::VERBS {
         assert!(crate::command::COMMANDS.iter().any(|c| c.name == v.name), "{} is in the palette", v.name);
-        // No pane has manifests, and here no HPA is KEDA's.
-        let elsewhere = matches!(v.id, VerbId::Apply | VerbId::KedaPause | VerbId::KedaResume);
+        // Here no HPA is KEDA's; manifests are named in a form.
+        let elsewhere = matches!(v.id, VerbId::KedaPause | VerbId::KedaResume);
         let kinds = Kind::ALL.into_iter().filter(|k| v.on.takes(*k)).count();
-        assert!(elsewhere || kinds > 0, "{}", v.name);
+        assert!(elsewhere || kinds > 0 || v.id == VerbId::Apply, "{}", v.name);
         if elsewhere {
             assert!(app.run(&b.world(), &Command::Verb(v.id, None)).is_empty());
             assert!(app.notice.as_ref().unwrap().text.contains("qd "), "{}: {:?}", v.name, app.notice);
@@ -407,4 +407,17 @@ fn keda_is_paused_where_its_hpa_is_seen() {
     let Some(Wanted::Act(request)) = wanted.map(|w| &**w) else { panic!("{effects:?}") };
     let target = &request.targets[0];
     assert_eq!((target.resource.plural.as_str(), target.namespace.as_str(), target.name.as_str()), ("scaledobjects", "shop", "queue"));
+}
+
+#[test]
+fn manifests_go_where_the_highlighted_object_is() {
+    let (b, mut app) = Bench::new();
+    b.press(&mut app, "2");
+    assert!(app.run(&b.world(), &Command::Verb(VerbId::Apply, None)).is_empty());
+    assert!(matches!(&app.overlay, Some(Overlay::Form(_))), "it asks for the file");
+    b.press(&mut app, "\x1b");
+    let effects = app.run(&b.world(), &Command::Verb(VerbId::Apply, Some("filename=app.yaml".into())));
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+    let Wanted::Act(request) = &**wanted else { panic!("{wanted:?}") };
+    assert_eq!((request.targets[0].cluster, request.targets[0].name.as_str()), (ClusterId(0), "default"));
 }
