@@ -3,6 +3,7 @@
 //! Owns ids, kinds, rows, deltas and the protobuf framing; and as data what may be done to it: verbs, plans, jobs, audit records. Leaves fetching to `source`, folding to `store`,
 //! and words for people to `table`.
 
+pub mod act;
 pub mod audit;
 pub mod delta;
 pub mod duration;
@@ -27,6 +28,7 @@ pub mod verb;
 pub mod wire;
 pub mod workload;
 
+pub use act::{Act, Sweep, Wait};
 pub use audit::{Actor, AuditEvent, AuditRecord};
 pub use delta::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, KindState};
 pub use event::Event;
@@ -40,10 +42,7 @@ pub use node::{Node, Taint};
 pub use object::{Object, ObjectRef, decode_json, decode_proto};
 pub use pdb::{Amount, Pdb};
 pub use placing::Placing;
-pub use plan::{
-    Act, BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Sweep, Target, Verdict, Wait,
-    Write,
-};
+pub use plan::{BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Write};
 pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodShape, Qos, Terminated};
 pub use selector::Selector;
 pub use time::Time;
