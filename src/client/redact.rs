@@ -106,7 +106,7 @@ mod tests {
     fn words_that_help_stay() {
         for line in [
             "dial tcp: lookup sso-1.eu-west-1.example.com: no such host",
-            "cannot read /home/user1/.aws/sso/cache/0123456789abcdef0123.json",
+            "cannot read ~/.aws/sso/cache/0123456789abcdef0123.json",
             "token is expired, run aws sso login",
         ] {
             assert_eq!(last_words(line.as_bytes()), line);

@@ -57,6 +57,13 @@ struct Scene {
 }
 
 impl Scene {
+    fn replicas(&self, targets: &[Target]) -> Vec<i64> {
+        targets.iter().map(|t| replicas_of(&self.sim, t)).collect()
+    }
+    /// How many more each has than before.
+    fn grown(&self, targets: &[Target], before: &[i64]) -> Vec<i64> {
+        self.replicas(targets).iter().zip(before).map(|(now, before)| now - before).collect()
+    }
     async fn new() -> Self {
         let sim = sim();
         let (dir, state) = state();
@@ -95,7 +102,7 @@ fn a_storm_of_conflicts_is_weathered_and_nobodys_change_is_lost() {
         // Every second change loses the race.
         let mut s = Scene::new().await;
         let targets = free(&s.fleet, 4);
-        let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+        let before = s.replicas(&targets);
         let preview = s.plan(&scale(targets.clone(), "+1")).await;
         s.fault(Fault::Conflicts(2));
         let (outcome, job) = s.run(&preview).await;
@@ -133,7 +140,7 @@ fn a_storm_without_end_is_given_up_and_gone_on_with_later() {
     block_on(async {
         let mut s = Scene::new().await;
         let targets = free(&s.fleet, 2);
-        let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+        let before = s.replicas(&targets);
         let preview = s.plan(&scale(targets.clone(), "+1")).await;
         let seen = changes(&s.sim, |_, _| {});
         s.fault(Fault::Conflicts(1));
@@ -145,7 +152,7 @@ fn a_storm_without_end_is_given_up_and_gone_on_with_later() {
         s.fault(Fault::Heal);
         let (outcome, job) = s.resume().await;
         assert_eq!(outcome, Outcome::Done, "{:?}", words(&job));
-        let grown: Vec<i64> = targets.iter().zip(before).map(|(t, b)| replicas_of(&s.sim, t) - b).collect();
+        let grown = s.grown(&targets, &before);
         assert_eq!(grown, [1, 1]);
     });
 }
@@ -242,7 +249,7 @@ fn what_never_gives_way_is_blocked_and_one_object_that_fails_hides_no_other() {
         block_on(async {
             let mut s = Scene::new().await;
             let targets = free(&s.fleet, 4);
-            let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+            let before = s.replicas(&targets);
             let preview = s.plan(&scale(targets.clone(), "+1")).await;
             s.fault(Fault::Fails(targets[1].name.clone()));
             let (outcome, job) = s.run(&preview).await;
@@ -250,7 +257,7 @@ fn what_never_gives_way_is_blocked_and_one_object_that_fails_hides_no_other() {
             assert!(matches!(&job.steps[1].state, StepState::Unknown(why) if why.contains("leader changed")), "{:?}", words(&job));
             let past = logged(&s.state, outcome, &job);
             assert!(past.outcome.as_ref().unwrap().2.contains("leader changed"));
-            let grown: Vec<i64> = targets.iter().zip(&before).map(|(t, b)| replicas_of(&s.sim, t) - b).collect();
+            let grown = s.grown(&targets, &before);
             assert_eq!(grown, [1, 0, 1, 1]);
             s.fault(Fault::Heal);
             let (outcome, job) = s.resume().await;
@@ -270,7 +277,7 @@ fn a_permission_that_is_taken_away_in_the_middle_ends_what_is_left() {
     block_on(async {
         let mut s = Scene::new().await;
         let targets = free(&s.fleet, 4);
-        let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+        let before = s.replicas(&targets);
         let mut preview = s.plan(&scale(targets.clone(), "+1")).await;
         preview.gate.parallel = 1;
         let fleet = s.sim.fleet.clone();
@@ -291,7 +298,7 @@ fn a_permission_that_is_taken_away_in_the_middle_ends_what_is_left() {
         s.fault(Fault::Heal);
         let (outcome, job) = s.resume().await;
         assert_eq!((outcome, job.steps.len()), (Outcome::Done, 2), "{:?}", words(&job));
-        let grown: Vec<i64> = targets.iter().zip(before).map(|(t, b)| replicas_of(&s.sim, t) - b).collect();
+        let grown = s.grown(&targets, &before);
         assert_eq!(grown, [1, 1, 1, 1]);
     });
 }
@@ -328,7 +335,7 @@ fn an_object_that_goes_is_said_and_hides_no_other() {
     block_on(async {
         let mut s = Scene::new().await;
         let targets = free(&s.fleet, 4);
-        let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+        let before = s.replicas(&targets);
         let mut preview = s.plan(&scale(targets.clone(), "+1")).await;
         preview.gate.parallel = 1;
         // One before the job begins, one between the look and the change, one that is another object of the same name by then.
@@ -350,7 +357,7 @@ fn an_object_that_goes_is_said_and_hides_no_other() {
         let said = |at: usize, text: &str| matches!(&job.steps[at].state, StepState::Failed(why) if why.contains(text));
         assert!(said(0, "it is gone") && said(1, "it is gone") && said(2, "another object has that name"), "{:?}", words(&job));
         logged(&s.state, outcome, &job);
-        let now: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+        let now = s.replicas(&targets);
         assert_eq!(now, [-1, -1, before[2], before[3] + 1], "the new one was not touched");
     });
 }
@@ -452,7 +459,7 @@ fn a_token_that_expires_half_way_is_renewed_from_its_file_or_by_its_plugin() {
                 let fleet = fleet(&sim, "", false).await;
                 let mut s = Scene { sim, fleet, state, _dir: dir };
                 let targets = free(&s.fleet, 4);
-                let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+                let before = s.replicas(&targets);
                 let mut preview = s.plan(&scale(targets.clone(), "+1")).await;
                 preview.gate.parallel = 1;
                 let next = s.sim.fleet.renewed_token(CLUSTER).unwrap();
@@ -480,7 +487,7 @@ fn a_token_that_expires_half_way_is_renewed_from_its_file_or_by_its_plugin() {
                     let (outcome, job) = s.resume().await;
                     assert_eq!((outcome, job.steps.len()), (Outcome::Done, 2), "{:?}", words(&job));
                 }
-                let grown: Vec<i64> = targets.iter().zip(before).map(|(t, b)| replicas_of(&s.sim, t) - b).collect();
+                let grown = s.grown(&targets, &before);
                 let all = if later { [1, 1, 0, 0] } else { [1, 1, 1, 1] };
                 assert_eq!(grown, all, "plugin {plugin}, renews {renews}");
             });
@@ -493,14 +500,14 @@ fn a_server_that_fails_now_and_then_in_a_bulk_job_is_asked_again() {
     block_on(async {
         let mut s = Scene::new().await;
         let targets = free(&s.fleet, 4);
-        let before: Vec<i64> = targets.iter().map(|t| replicas_of(&s.sim, t)).collect();
+        let before = s.replicas(&targets);
         let preview = s.plan(&scale(targets.clone(), "+1")).await;
         s.fault(Fault::Flaky(3));
         let (outcome, job) = s.run(&preview).await;
         assert_eq!(outcome, Outcome::Done, "{:?}", words(&job));
         let past = logged(&s.state, outcome, &job);
         assert_eq!(past.steps.len(), 4);
-        let grown: Vec<i64> = targets.iter().zip(before).map(|(t, b)| replicas_of(&s.sim, t) - b).collect();
+        let grown = s.grown(&targets, &before);
         assert_eq!(grown, [1, 1, 1, 1]);
     });
 }

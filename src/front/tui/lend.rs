@@ -3,7 +3,6 @@
 //! It shares our process group, so what is typed for it (ctrl-c, ctrl-z) is a signal for us too. It is the child's: [`Lent`] says when such
 //! a signal is none of ours, and a child that stops takes us with it, or the shell would wait for a process that waits for a stopped one.
 
-use super::terminal::stop_self;
 use rustix::process::{Pid, Signal, WaitOptions, kill_current_process_group, waitpid};
 use std::io::{self, Read as _};
 use std::process::{Command, Stdio};
@@ -52,4 +51,10 @@ pub fn run(command: &mut Command) -> io::Result<(bool, Vec<u8>)> {
         }
     };
     Ok((ok, printed.and_then(|thread| thread.join().ok()).unwrap_or_default()))
+}
+
+/// Stops this process until the shell lets it go on.
+pub(super) fn stop_self() -> io::Result<()> {
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The cockpit's terminal: what the event loop asks of a screen, over the writer, the reader and the pacer.
 
 use super::input::{FromTerminal, Input, Reader, spawn_reader};
-use super::lend::{self, Lent};
+use super::lend::{self, Lent, stop_self};
 use super::pace::{Due, PROBE, Pacer};
 use super::screen::{Multiplexer, TerminalGuard, Tty, copy_sequence};
 use super::writer::Writer;
@@ -269,10 +269,4 @@ impl Screen for Terminal {
         self.lent.back();
         Ok(ended.unwrap_or_default())
     }
-}
-
-/// Stops this process until the shell lets it go on.
-pub(super) fn stop_self() -> io::Result<()> {
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
-    Ok(())
 }
