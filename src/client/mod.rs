@@ -17,6 +17,7 @@ mod auth;
 mod backoff;
 mod budget;
 mod error;
+mod etcd;
 mod exec;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -35,6 +36,7 @@ pub use alertmanager::Alertmanager;
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
 pub use error::ClientError;
+pub use etcd::{EtcdClient, EtcdWriter};
 pub use exec::{ExecPool, login_command, login_hint};
 pub use kubeconfig::{KubeconfigError, LoadOptions, Target, load};
 pub use limits::{install_crypto_provider, raise_nofile_limit};

@@ -7,6 +7,7 @@ pub mod act;
 pub mod audit;
 pub mod delta;
 pub mod duration;
+pub mod etcd_rpc;
 pub mod event;
 pub mod frame;
 pub mod hpa;
