@@ -88,8 +88,9 @@ async fn lab_clusters_go_live_with_every_row() {
         let source = ClusterSource {
             id: ClusterId(1),
             target: target.clone(),
-            kinds: Kind::ALL.to_vec(),
+            kinds: Kind::WATCHED.to_vec(),
             namespaces: None,
+            velero: "velero".to_owned(),
             budget: BudgetConfig::default(),
             pool: pool.clone(),
             timing,
@@ -107,7 +108,7 @@ async fn lab_clusters_go_live_with_every_row() {
             seen.fold(batch);
         }
         eprintln!("{name}: {} batches in {seconds} s", seen.batches - before);
-        for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Event) {
+        for kind in Kind::WATCHED.into_iter().filter(|k| *k != Kind::Event) {
             let path = kind.path(None);
             let limit = Instant::now() + Duration::from_secs(40);
             loop {
