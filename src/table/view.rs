@@ -119,7 +119,12 @@ impl View {
         self.rebuild(ctx);
     }
 
-    /// Looks at every row again: at the start, and on the minute when the filter is [`Filter::timed`].
+    /// Whether time alone may move, show or hide a row: the filter speaks of an age, or a schedule gets late.
+    pub fn timed(&self) -> bool {
+        self.filter.timed() || self.subject == Subject::Schedules
+    }
+
+    /// Looks at every row again: at the start, and on the minute when it is [`View::timed`].
     pub fn rebuild(&mut self, ctx: &Ctx<'_>) {
         let mut rows = Vec::new();
         for c in ctx.store.clusters() {

@@ -54,6 +54,7 @@ impl Seen {
             Delta::Version(v) => self.log.push(format!("version {v}")),
             Delta::Alive => self.log.push("alive".to_owned()),
             Delta::Requests { .. } => {}
+            other => panic!("a service's: {other:?}"),
         }
     }
 
@@ -166,6 +167,7 @@ fn follow(target: Target, kinds: &[Kind]) -> (Handle, mpsc::Receiver<Batch>) {
         target,
         kinds: kinds.to_vec(),
         namespaces: None,
+        velero: "velero".to_owned(),
         budget: BudgetConfig::default(),
         pool: ExecPool::default(),
         timing: fast(),
