@@ -37,15 +37,18 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
     };
     let point = last.point();
     let old = point.map_or(i64::MAX, |p| p.age(now));
-    let mut text = format!("yes, to {} ago ({})", age(old), last.meta.name);
-    let mut severity = None;
-    match cluster.info.rpo {
-        Some(rpo) if old > rpo => {
-            severity = Some(Severity::Critical);
-            text = format!("only to {} ago ({}), the objective is {}", age(old), last.meta.name, age(rpo));
+    let place = format!("to {} ago ({}{})", age(old), last.meta.name, part(last));
+    let (mut severity, mut text) = match cluster.info.rpo {
+        Some(rpo) if old > rpo => (Some(Severity::Critical), format!("only {place}, the objective is {}", age(rpo))),
+        Some(rpo) => (None, format!("yes, {place}, within the objective of {}", age(rpo))),
+        None => (None, format!("yes, {place}")),
+    };
+    if !whole(last) {
+        let all = backups.iter().filter(|b| b.good() && whole(b)).max_by_key(|b| b.point());
+        match all.and_then(|b| Some((b.point()?, b))) {
+            Some((at, b)) => text.push_str(&format!("; all namespaces to {} ago ({})", age(at.age(now)), b.meta.name)),
+            None => text.push_str("; no complete backup has all namespaces"),
         }
-        Some(rpo) => text.push_str(&format!(", within the objective of {}", age(rpo))),
-        None => text.push_str("; no objective is set ([clusters.CONTEXT.velero] rpo)"),
     }
     if let Some(failed) = newest(false).filter(|b| b.point() > point) {
         severity = severity.max(Some(Severity::Warning));
@@ -60,7 +63,25 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
         severity = severity.max(Some(Severity::Warning));
         text.push_str(&format!("; {late} schedule{} late", if late == 1 { " is" } else { "s are" }));
     }
+    if cluster.info.rpo.is_none() {
+        text.push_str("; no objective is set ([clusters.CONTEXT.velero] rpo)");
+    }
     Some(Recovery { severity, point, text })
+}
+
+/// Whether it leaves no namespace and no object out by its filters.
+fn whole(b: &Backup) -> bool {
+    let s = &b.selection;
+    s.namespaces.is_empty() && s.without_namespaces.is_empty() && s.selectors.is_empty()
+}
+
+/// What a backup of a part is of.
+fn part(b: &Backup) -> String {
+    match &b.selection.namespaces[..] {
+        [] => String::new(),
+        [one] => format!(", of {one}"),
+        [one, rest @ ..] => format!(", of {one} and {} more namespaces", rest.len()),
+    }
 }
 
 fn as_backup(o: &Object) -> Option<&Backup> {
@@ -120,6 +141,22 @@ mod tests {
         let (severity, text) = said(&fleet(None, &all[1..]));
         assert_eq!((severity, &*text), (Some(Severity::Critical), "no: of 2 backups none is Completed; b2 is PartiallyFailed"));
         assert_eq!(said(&fleet(None, &[])), (Some(Severity::Critical), "no: there is no completed backup".to_owned()));
+    }
+
+    #[test]
+    fn a_backup_of_a_part_is_no_answer_for_the_rest() {
+        let mut part = backup("b2", "Completed", 600);
+        part["spec"]["includedNamespaces"] = json!(["pay", "shop"]);
+        let (severity, text) = said(&fleet(Some(3600), &[part.clone()]));
+        assert_eq!(
+            (severity, &*text),
+            (
+                None,
+                "yes, to 10m ago (b2, of pay and 1 more namespaces), within the objective of 60m; no complete backup has all namespaces"
+            )
+        );
+        let (_, text) = said(&fleet(Some(3600), &[part, backup("b1", "Completed", 7200)]));
+        assert!(text.ends_with("; all namespaces to 2h ago (b1)"), "{text}");
     }
 
     #[test]

@@ -336,7 +336,7 @@ fn what_services_tell_as_json() {
     expect(
         &item(Subject::Etcd, 0),
         json!({"name": "etcd-0", "namespace": null, "status": "Alarm", "alarms": ["NOSPACE"], "db_size_bytes": 104_857_600, "fragmented_percent": 60, "quota_percent": 4, "raft_lag": 10,
-            "fsync_p99_ms": 2, "leader_changes": 3, "commit_p99_ms": null, "id": "ab"}),
+            "fsync_ms": 2, "leader_changes": 3, "commit_ms": null, "id": "ab"}),
     );
     expect(
         &item(Subject::Alerts, 0),

@@ -254,8 +254,8 @@ impl View {
         match self.sort {
             None => {
                 let worst_first = u64::from(3 - bad(ctx, row).rank()) << 60;
-                if let Some(at) = row.object().and_then(newest) {
-                    return worst_first | Value::Age(at).sort_key() & ((1 << 60) - 1);
+                if let Some(at) = row.object().and_then(happened) {
+                    return worst_first | Value::from(at.map(Value::Age)).sort_key() & ((1 << 60) - 1);
                 }
                 worst_first | u64::from(row.cluster().id.0) << 44 | super::value::prefix(row.namespace()) >> 20
             }
@@ -305,14 +305,14 @@ impl View {
 }
 
 /// Of what happens, the newest of the worst goes first: what is normal comes all the time and tells least.
-fn newest(object: &Object) -> Option<Time> {
-    match object {
+fn happened(object: &Object) -> Option<Option<Time>> {
+    Some(match object {
         Object::Event(e) => e.last,
         Object::Alert(a) => a.starts,
         Object::Backup(b) => b.point(),
         Object::Restore(r) => r.run.started.or(r.meta.created),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 /// A row while it is sorted: held with its names, so that a tie needs no look-up.

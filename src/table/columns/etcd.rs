@@ -142,7 +142,7 @@ pub(super) static COLUMNS: &[Column] = &[
     )
     .leave(14),
     col(
-        "fsync_p99_ms",
+        "fsync_ms",
         "FSYNC",
         Unit::Millis,
         |_, r| measured(r, |m| millis(m.fsync_p99_us)),
@@ -151,7 +151,7 @@ pub(super) static COLUMNS: &[Column] = &[
     .leave(6)
     .tone(slow_tone),
     col(
-        "commit_p99_ms",
+        "commit_ms",
         "COMMIT",
         Unit::Millis,
         |_, r| measured(r, |m| millis(m.commit_p99_us)),
@@ -160,7 +160,7 @@ pub(super) static COLUMNS: &[Column] = &[
     .leave(15)
     .tone(slow_tone),
     col(
-        "peer_p99_ms",
+        "peer_ms",
         "PEER",
         Unit::Millis,
         |_, r| measured(r, |m| millis(m.peer_p99_us)),
