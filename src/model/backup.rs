@@ -43,6 +43,20 @@ pub struct Run {
 }
 
 impl Run {
+    /// From the status of a backup or a restore; `done`: the items that it has done.
+    fn of(s: &velero::RunStatus, done: i64, i: &mut Interner) -> Self {
+        Self {
+            phase: i.str(&s.phase),
+            started: time::of(s.start_timestamp),
+            completed: time::of(s.completion_timestamp),
+            items: (s.progress.total_items > 0).then_some((done, s.progress.total_items)),
+            errors: s.errors,
+            warnings: s.warnings,
+            failure: (!s.failure_reason.is_empty()).then(|| Str::from(&*s.failure_reason)),
+            invalid: strings([&s.validation_errors], i),
+            hooks: (s.hook_status.hooks_attempted, s.hook_status.hooks_failed),
+        }
+    }
     /// What the phase means.
     pub fn state(&self) -> RunState {
         match &*self.phase {
@@ -143,7 +157,6 @@ impl Backup {
     /// Projects the wire's object.
     pub fn of(o: &velero::Backup, i: &mut Interner) -> Self {
         let (meta, s) = (Meta::of(o.metadata.as_ref(), i), &o.status);
-        let items = (s.progress.total_items > 0).then_some((s.progress.items_backed_up, s.progress.total_items));
         Self {
             schedule: meta.labels.get(SCHEDULE).map(|n| i.str(n)),
             selection: Selection::of(&o.spec, i),
@@ -154,17 +167,7 @@ impl Backup {
                 s.volume_snapshots_attempted + s.csi_volume_snapshots_attempted,
             ),
             operations: (s.backup_item_operations_completed, s.backup_item_operations_attempted, s.backup_item_operations_failed),
-            run: Run {
-                phase: i.str(&s.phase),
-                started: time::of(s.start_timestamp),
-                completed: time::of(s.completion_timestamp),
-                items,
-                errors: s.errors,
-                warnings: s.warnings,
-                failure: (!s.failure_reason.is_empty()).then(|| Str::from(&*s.failure_reason)),
-                invalid: strings([&s.validation_errors], i),
-                hooks: (s.hook_status.hooks_attempted, s.hook_status.hooks_failed),
-            },
+            run: Run::of(s, s.progress.items_backed_up, i),
             meta,
         }
     }
@@ -200,8 +203,6 @@ pub struct Restore {
 impl Restore {
     /// Projects the wire's object.
     pub fn of(o: &velero::Restore, i: &mut Interner) -> Self {
-        let s = &o.status;
-        let items = (s.progress.total_items > 0).then_some((s.progress.items_restored, s.progress.total_items));
         let mapping: &[wire::Pair] = &o.spec.namespace_mapping.0;
         Self {
             meta: Meta::of(o.metadata.as_ref(), i),
@@ -211,17 +212,7 @@ impl Restore {
             without_namespaces: strings([&o.spec.excluded_namespaces], i),
             mapping: i.labels(mapping),
             policy: i.opt(&o.spec.existing_resource_policy),
-            run: Run {
-                phase: i.str(&s.phase),
-                started: time::of(s.start_timestamp),
-                completed: time::of(s.completion_timestamp),
-                items,
-                errors: s.errors,
-                warnings: s.warnings,
-                failure: (!s.failure_reason.is_empty()).then(|| Str::from(&*s.failure_reason)),
-                invalid: strings([&s.validation_errors], i),
-                hooks: (s.hook_status.hooks_attempted, s.hook_status.hooks_failed),
-            },
+            run: Run::of(&o.status, o.status.progress.items_restored, i),
         }
     }
 }

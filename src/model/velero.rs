@@ -14,7 +14,7 @@ macro_rules! json {
 }
 
 json! {
-    Backup { metadata: Option<ObjectMeta>, spec: BackupSpec, status: BackupStatus, }
+    Backup { metadata: Option<ObjectMeta>, spec: BackupSpec, status: RunStatus, }
     /// Also the template of a Schedule.
     BackupSpec {
         included_namespaces: Vec<String>, excluded_namespaces: Vec<String>, included_resources: Vec<String>, excluded_resources: Vec<String>,
@@ -23,7 +23,8 @@ json! {
         label_selector: Option<LabelSelector>, or_label_selectors: Vec<LabelSelector>, snapshot_volumes: Option<bool>,
         default_volumes_to_fs_backup: Option<bool>, storage_location: String, ttl: String,
     }
-    BackupStatus {
+    /// Of a backup or a restore.
+    RunStatus {
         phase: String, expiration: Option<Time>, validation_errors: Vec<String>, start_timestamp: Option<Time>, completion_timestamp: Option<Time>,
         failure_reason: String, warnings: i64, errors: i64, progress: Progress, queue_position: i64,
         volume_snapshots_attempted: i64, volume_snapshots_completed: i64, csi_volume_snapshots_attempted: i64, csi_volume_snapshots_completed: i64,
@@ -33,14 +34,10 @@ json! {
     Progress { total_items: i64, items_backed_up: i64, items_restored: i64, }
     Hooks { hooks_attempted: i64, hooks_failed: i64, }
 
-    Restore { metadata: Option<ObjectMeta>, spec: RestoreSpec, status: RestoreStatus, }
+    Restore { metadata: Option<ObjectMeta>, spec: RestoreSpec, status: RunStatus, }
     RestoreSpec {
         backup_name: String, schedule_name: String, included_namespaces: Vec<String>, excluded_namespaces: Vec<String>,
         namespace_mapping: Mapping, existing_resource_policy: String,
-    }
-    RestoreStatus {
-        phase: String, validation_errors: Vec<String>, start_timestamp: Option<Time>, completion_timestamp: Option<Time>, failure_reason: String,
-        warnings: i64, errors: i64, progress: Progress, hook_status: Hooks,
     }
 
     Schedule { metadata: Option<ObjectMeta>, spec: ScheduleSpec, status: ScheduleStatus, }
