@@ -44,7 +44,7 @@ impl Fixture {
             f.delta(c, Delta::State(ConnectionState::Live));
             f.delta(c, Delta::Version("v1.36.3".into()));
             f.delta(c, Delta::Latency(12 + u32::from(c)));
-            for kind in Kind::ALL {
+            for kind in Kind::WATCHED {
                 f.delta(c, Delta::KindState(kind, KindState::Live));
             }
             for n in 0..4 {
@@ -309,6 +309,7 @@ fn nothing_claims_that_all_is_well_while_a_cluster_is_unseen() {
 }
 
 mod deed;
+mod signals;
 mod text;
 mod verbs;
 
