@@ -6,7 +6,8 @@ use crate::client::{Alertmanager, BudgetConfig, ExecPool, Licence, Target, Write
 use crate::config::{ClusterSettings, Config};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
-use crate::model::{Batch, ClusterId, Kind};
+use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
+use crate::source::etcd;
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::store::{ClusterInfo, Store, Touched};
 use tokio::sync::mpsc;
@@ -36,6 +37,8 @@ pub struct Fleet {
     read_only: bool,
     members: Vec<Member>,
     handles: Vec<Handle>,
+    /// Kept for as long as they are to ask.
+    _etcd: Vec<etcd::Handle>,
     deltas: mpsc::Receiver<Batch>,
     pool: ExecPool,
 }
@@ -70,7 +73,7 @@ impl Fleet {
             // A guardrail that cannot be read locks its clusters too.
             info.read_only = guardrails.get(cluster_id(n)).and_then(|r| r.read_only.as_deref()).map(Into::into);
         }
-        let store = Store::new(infos, super::now());
+        let mut store = Store::new(infos, super::now());
         let (tx, deltas) = mpsc::channel(256);
         let pool = ExecPool::default();
         let handles = members.iter().enumerate().map(|(n, m)| {
@@ -94,8 +97,16 @@ impl Fleet {
             spawn_cluster(source, tx.clone())
         });
         let handles = handles.collect();
+        let mut etcd = Vec::new();
+        for (n, member) in members.iter().enumerate().filter(|_| kinds.contains(&Kind::EtcdMember)) {
+            let Some(handle) = etcd::spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
+            etcd.push(handle);
+            // From the start: who looks before the first answer is not to be told that there is none.
+            let delta = Delta::Service { service: Service::Etcd, state: ServiceState::Waiting, via: Str::default() };
+            store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        }
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
-        let mut fleet = Self { store, engine, guardrails, sightings, read_only, members, handles, deltas, pool };
+        let mut fleet = Self { store, engine, guardrails, sightings, read_only, members, handles, _etcd: etcd, deltas, pool };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
     }

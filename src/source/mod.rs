@@ -3,4 +3,6 @@
 //! Owns how a cluster is followed and how its connection state is known. Leaves transport and credentials to `client`,
 //! and folding to `store`.
 
+pub mod etcd;
+mod exposition;
 pub mod kube;

@@ -1,0 +1,312 @@
+//! A cluster's etcd as deltas: who the members are, how each stands, what their metrics tell.
+//!
+//! Asked directly, so that it is seen when the API server is gone with the quorum. One task a cluster; members that were seen are remembered
+//! and told as down for as long as nobody answers. What it all means is `inspect`'s.
+
+use super::exposition::{Buckets, samples};
+use crate::client::{ClientError, EtcdClient};
+use crate::config::Etcd;
+use crate::model::etcd_rpc::{AlarmMember, Member, StatusResponse, alarm_name};
+use crate::model::{
+    Batch, Change, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdStatus, Generation, Kind, Labels, Meta, Object, Service, ServiceState,
+    Str, Time, Uid,
+};
+use futures::future::join_all;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+/// Between two looks: a lost quorum is to be seen within 10 s, and a member that hangs takes 5 of them.
+const LOOK: Duration = Duration::from_secs(4);
+/// Metrics are read at every so manieth look.
+const METRICS: u32 = 4;
+
+/// An etcd that is asked until this is dropped.
+pub struct Handle(JoinHandle<()>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Starts to ask a cluster's etcd, when one is configured. Must be called within a tokio runtime.
+pub fn spawn_etcd(cluster: ClusterId, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
+    if settings.endpoints.is_empty() {
+        return None;
+    }
+    let watch = Watch { cluster, settings: settings.clone(), tx, clients: HashMap::new(), members: BTreeMap::new(), looks: 0, answered: false };
+    Some(Handle(tokio::spawn(watch.run())))
+}
+
+/// Nobody takes deltas any more.
+struct Closed;
+
+struct Watch {
+    cluster: ClusterId,
+    settings: Etcd,
+    tx: mpsc::Sender<Batch>,
+    clients: HashMap<String, EtcdClient>,
+    members: BTreeMap<u64, Seen>,
+    looks: u32,
+    /// Somebody has, once.
+    answered: bool,
+}
+
+/// A member, and what its next look needs.
+struct Seen {
+    member: EtcdMember,
+    /// Where it answered last.
+    url: Option<String>,
+    /// At the last look, by name and peer.
+    histograms: BTreeMap<String, Buckets>,
+}
+
+/// What was heard at one address.
+struct Heard {
+    url: String,
+    answer: Result<StatusResponse, ClientError>,
+}
+
+impl Watch {
+    async fn run(mut self) {
+        let mut next = Instant::now();
+        loop {
+            if self.look().await.is_err() {
+                return;
+            }
+            next = (next + LOOK).max(Instant::now());
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.tx.closed() => return,
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Closed> {
+        let heard = self.ask(self.settings.endpoints.value.clone()).await;
+        let live = |heard: &[Heard]| heard.iter().find(|h| h.answer.is_ok()).map(|h| h.url.clone());
+        let (mut listed, mut alarms) = (None, None);
+        if let Some(client) = live(&heard).and_then(|url| self.clients.get(&url).cloned()) {
+            let (members, raised) = futures::join!(client.members(false), client.alarms());
+            (listed, alarms) = (members.ok(), raised.ok());
+        }
+        if let Some(listed) = &listed {
+            self.remember(listed);
+        }
+        // Members that no configured address leads to are asked where they say that they are.
+        let known: Vec<u64> = heard.iter().filter_map(|h| Some(h.answer.as_ref().ok()?.header.as_ref()?.member_id)).collect();
+        let elsewhere = self.members.iter().filter(|(id, _)| !known.contains(id)).flat_map(|(_, s)| s.member.clients.iter().map(|c| c.to_string()));
+        let elsewhere: Vec<String> = elsewhere.filter(|url| !self.settings.endpoints.contains(url)).collect();
+        let mut all = heard;
+        all.extend(self.ask(elsewhere).await);
+        self.judge(&all, alarms.as_deref());
+        if self.looks.is_multiple_of(METRICS) {
+            self.measure().await;
+        }
+        self.looks += 1;
+        self.tell(&all).await
+    }
+
+    /// Asks the members at these addresses how they stand, all at once.
+    async fn ask(&mut self, urls: Vec<String>) -> Vec<Heard> {
+        let mut asked = Vec::new();
+        for url in urls {
+            let client = match self.clients.get(&url) {
+                Some(client) => Ok(client.clone()),
+                None => EtcdClient::connect(&url, &self.settings.tls).await,
+            };
+            asked.push(async move {
+                let answer = match &client {
+                    Ok(client) => client.status().await,
+                    Err(error) => Err(error.clone()),
+                };
+                (url, client.ok(), answer)
+            });
+        }
+        let answers = join_all(asked).await;
+        let heard = answers.into_iter().map(|(url, client, answer)| {
+            match client {
+                // Whoever fails is met anew next time, with what is in the files then.
+                Some(client) if answer.is_ok() => drop(self.clients.insert(url.clone(), client)),
+                _ => drop(self.clients.remove(&url)),
+            }
+            Heard { url, answer }
+        });
+        heard.collect()
+    }
+
+    /// Takes in who the members are; who is none any more is forgotten.
+    fn remember(&mut self, listed: &[Member]) {
+        self.members.retain(|id, _| listed.iter().any(|m| m.id == *id));
+        for m in listed {
+            let texts = |list: &[String]| list.iter().map(|t| Str::from(&**t)).collect::<Box<[Str]>>();
+            let name = [&m.name].into_iter().chain(&m.peer_urls).find(|n| !n.is_empty()).map_or_else(|| format!("{:x}", m.id), Clone::clone);
+            let seen = self.members.entry(m.id).or_insert_with(|| Seen {
+                member: unknown(m.id),
+                url: None,
+                histograms: BTreeMap::new(),
+            });
+            let member = &mut seen.member;
+            member.meta.name = name.into();
+            (member.peers, member.clients, member.learner) = (texts(&m.peer_urls), texts(&m.client_urls), m.is_learner);
+        }
+    }
+
+    /// Takes in how they stand.
+    fn judge(&mut self, heard: &[Heard], alarms: Option<&[AlarmMember]>) {
+        let now = Time::from_secs(jiff::Timestamp::now().as_second());
+        for (id, seen) in &mut self.members {
+            let said = heard.iter().find_map(|h| Some((h, h.answer.as_ref().ok().filter(|s| s.header.as_ref().is_some_and(|x| x.member_id == *id))?)));
+            let member = &mut seen.member;
+            if let Some(alarms) = alarms {
+                member.alarms = alarms.iter().filter(|a| a.member == *id).map(|a| Str::from(alarm_name(a.alarm))).collect();
+            }
+            let Some((at, status)) = said else {
+                let there = |h: &&Heard| seen.url.as_deref() == Some(&h.url) || member.clients.iter().any(|c| **c == *h.url);
+                let why = heard.iter().find(there).and_then(|h| h.answer.as_ref().err()).map(ClientError::reason);
+                member.down = Some(why.unwrap_or_else(|| "no configured address leads to it".to_owned()).into());
+                continue;
+            };
+            seen.url = Some(at.url.clone());
+            (member.down, member.answered) = (None, now);
+            member.learner = status.is_learner;
+            member.status = Some(status_of(status));
+        }
+    }
+
+    /// Reads the metrics of those who answer.
+    async fn measure(&mut self) {
+        let asked = self.members.iter().filter(|(_, s)| s.member.down.is_none()).filter_map(|(id, s)| {
+            let client = self.clients.get(s.url.as_ref()?)?.clone();
+            Some(async move { (*id, client.metrics().await) })
+        });
+        for (id, answer) in join_all(asked.collect::<Vec<_>>()).await {
+            let Some(seen) = self.members.get_mut(&id) else { continue };
+            let text = answer.ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+            seen.member.metrics = text.map(|text| measured(&text, &mut seen.histograms));
+        }
+    }
+
+    async fn tell(&mut self, heard: &[Heard]) -> Result<(), Closed> {
+        let answering = heard.iter().filter(|h| h.answer.is_ok()).count();
+        self.answered |= answering > 0;
+        let reason = || heard.iter().find_map(|h| h.answer.as_ref().err()).map_or_else(Str::default, |e| e.reason().into());
+        let state = match heard.iter().find_map(|h| h.answer.as_ref().err()) {
+            _ if answering > 0 => ServiceState::Live,
+            Some(ClientError::Forbidden { .. } | ClientError::Unauthorized { .. }) if !self.answered => ServiceState::Forbidden { missing: reason() },
+            _ if self.answered => ServiceState::Stale { reason: reason() },
+            _ => ServiceState::Failing { reason: reason() },
+        };
+        let via = self.settings.endpoints.join(", ").into();
+        self.send(Delta::Service { service: Service::Etcd, state, via }).await?;
+        if self.members.is_empty() {
+            return Ok(());
+        }
+        let kind = Kind::EtcdMember;
+        self.send(Delta::ListBegin { kind, namespace: None }).await?;
+        let changes = self.members.values().map(|s| Change::Upsert(Object::EtcdMember(Arc::new(s.member.clone())))).collect();
+        self.send(Delta::Rows { kind, changes }).await?;
+        self.send(Delta::ListEnd { kind, namespace: None }).await
+    }
+
+    async fn send(&self, delta: Delta) -> Result<(), Closed> {
+        // Services have no generations: one task tells of them, in order.
+        let batch = Batch { cluster: self.cluster, generation: Generation(0), delta };
+        self.tx.send(batch).await.map_err(|_| Closed)
+    }
+}
+
+/// A member of which nothing is known but its id.
+fn unknown(id: u64) -> EtcdMember {
+    EtcdMember {
+        meta: Meta::bare(Uid::parse(&format!("etcd/{id:x}")), Str::default(), Str::default(), Labels::default(), None),
+        id,
+        peers: Box::default(),
+        clients: Box::default(),
+        learner: false,
+        status: None,
+        down: None,
+        answered: None,
+        alarms: Box::default(),
+        metrics: None,
+        snapshot: None,
+        defragmented: None,
+        second_hand: false,
+    }
+}
+
+fn status_of(s: &StatusResponse) -> EtcdStatus {
+    EtcdStatus {
+        version: (&*s.version).into(),
+        leader: Some(s.leader).filter(|l| *l != 0),
+        term: s.raft_term,
+        raft_index: s.raft_index,
+        applied_index: s.raft_applied_index,
+        db_size: s.db_size,
+        db_in_use: s.db_size_in_use,
+        quota: Some(s.db_size_quota).filter(|q| *q > 0),
+        errors: s.errors.iter().map(|e| Str::from(&**e)).collect(),
+    }
+}
+
+const FSYNC: &str = "etcd_disk_wal_fsync_duration_seconds_bucket";
+const COMMIT: &str = "etcd_disk_backend_commit_duration_seconds_bucket";
+const PEER: &str = "etcd_network_peer_round_trip_time_seconds_bucket";
+
+/// What the metrics say, of histograms what came since the last look.
+fn measured(text: &str, histograms: &mut BTreeMap<String, Buckets>) -> EtcdMetrics {
+    let mut now: BTreeMap<String, Buckets> = BTreeMap::new();
+    let mut metrics = EtcdMetrics::default();
+    for sample in samples(text) {
+        // A counter that is no whole number is none of ours.
+        let whole = || Some(sample.value as i64).filter(|_| sample.value.is_finite());
+        match sample.name {
+            FSYNC | COMMIT | PEER => {
+                let key = format!("{} {}", sample.name, sample.label("To").unwrap_or_default());
+                now.entry(key).or_default().add(&sample);
+            }
+            "etcd_server_leader_changes_seen_total" => metrics.leader_changes = whole(),
+            "etcd_server_proposals_pending" => metrics.proposals_pending = whole(),
+            "etcd_server_proposals_failed_total" => metrics.proposals_failed = whole(),
+            "etcd_server_slow_apply_total" => metrics.slow_applies = whole(),
+            _ => {}
+        }
+    }
+    let micros = |(key, b): (&String, &Buckets)| Some((b.since(histograms.get(key)?).quantile(0.99)? * 1e6).ceil() as i64);
+    let slowest = |name: &str| now.iter().filter(|(key, _)| key.starts_with(name)).filter_map(micros).max();
+    (metrics.fsync_p99_us, metrics.commit_p99_us, metrics.peer_p99_us) = (slowest(FSYNC), slowest(COMMIT), slowest(PEER));
+    *histograms = now;
+    metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(fsync: [u32; 3], to_b: [u32; 3], to_c: [u32; 3]) -> String {
+        let bounds = ["0.001", "0.1", "+Inf"];
+        let lines = |name: &str, more: &str, counts: [u32; 3]| -> String {
+            bounds.iter().zip(counts).map(|(le, n)| format!("{name}{{{more}le=\"{le}\"}} {n}\n")).collect()
+        };
+        format!(
+            "{}{}{}etcd_server_proposals_pending 3\netcd_server_slow_apply_total NaN\n",
+            lines(FSYNC, "", fsync),
+            lines(PEER, "To=\"b\",", to_b),
+            lines(PEER, "To=\"c\",", to_c)
+        )
+    }
+
+    #[test]
+    fn latencies_are_of_what_came_since_the_last_look_and_of_the_slowest_peer() {
+        let mut histograms = BTreeMap::new();
+        let first = measured(&text([100, 100, 100], [5, 5, 5], [5, 5, 5]), &mut histograms);
+        assert_eq!((first.fsync_p99_us, first.proposals_pending, first.slow_applies), (None, Some(3), None), "nothing to compare with yet");
+        let next = measured(&text([100, 200, 200], [105, 105, 105], [5, 15, 15]), &mut histograms);
+        assert_eq!((next.fsync_p99_us, next.peer_p99_us), (Some(99_010), Some(99_010)));
+        assert_eq!(measured(&text([100, 200, 200], [105, 105, 105], [5, 15, 15]), &mut histograms).fsync_p99_us, None, "nothing was written");
+    }
+}
