@@ -4,7 +4,7 @@ use crate::support::lab::{CONTEXTS, Lab};
 use crate::support::pool::Pool;
 use crate::support::runner::{Test, tests};
 use crate::support::stage::{Stage, deployment};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub const TESTS: &[Test] = tests![
     a_workload_is_scaled_and_restarted,
@@ -56,7 +56,7 @@ fn a_node_is_drained_and_given_back(lab: &Lab) {
     let pool = Pool::new(lab, OLD, "old", &[("a", "4"), ("a", "4")]);
     let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": "old-drain"},
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
-    let stage = Stage::at(lab, OLD, "old-drain", &[pool.deployment("old-drain", "web", "web", 3, "100m", 0), budget]);
+    let stage = Stage::at(lab, OLD, "old-drain", &[pool.deployment("old-drain", "web", 3, "100m", 0), budget]);
     stage.ready("deployment/web", 3);
     stage.until("pdb/web", "to have counted", |live| live["status"]["disruptionsAllowed"] == 1);
     assert!(pool.pods(0, "old-drain").len() > 1, "{:?}", pool.pods(0, "old-drain"));

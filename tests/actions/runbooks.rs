@@ -4,7 +4,7 @@ use crate::support::lab::{CONTEXTS, Lab, until};
 use crate::support::pool::Pool;
 use crate::support::runner::{Test, tests};
 use crate::support::stage::{CONTEXT, Did, Stage, deployment};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 pub const TESTS: &[Test] = tests![
