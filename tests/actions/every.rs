@@ -93,7 +93,7 @@ fn cases(verb: VerbId) -> Vec<Case> {
         VerbId::Scale => vec![
             on("Deployment", "scale deployment/web --replicas +1", web, Is("/spec/replicas", || json!(4))),
             on("StatefulSet", "scale statefulset/db --replicas 200%", db, Is("/spec/replicas", || json!(4))),
-            on("ReplicaSet", "scale replicaset/lone --replicas 0", lone, Is("/spec/replicas", || json!(0))),
+            on("ReplicaSet", "scale replicaset/lone --replicas 0 --confirm lab-1", lone, Is("/spec/replicas", || json!(0))),
             on("Gauge", "scale gauge/one --replicas 5 --no-wait", At(GAUGE), Is("/spec/replicas", || json!(5))),
         ],
         VerbId::HpaSet => vec![on("HorizontalPodAutoscaler", "hpa set hpa/elastic --max 9", hpa, Is("/spec/maxReplicas", || json!(9)))],
@@ -107,7 +107,12 @@ fn cases(verb: VerbId) -> Vec<Case> {
             vec![on("ScaledObject", "keda pause scaledobject/queue --replicas 3 --no-wait", keda, Is(paused, || json!("3")))]
         }
         VerbId::KedaResume => {
-            let resume = on("ScaledObject", "keda resume scaledobject/queue --no-wait", keda, Is("/annotations", || Value::Null));
+            let resume = on(
+                "ScaledObject",
+                "keda resume scaledobject/queue --no-wait",
+                keda,
+                Is("/annotations/autoscaling.keda.sh~1paused", || Value::Null),
+            );
             vec![resume.first(&["keda pause scaledobject/queue --no-wait"])]
         }
         VerbId::Resize => vec![
@@ -169,8 +174,8 @@ fn cases(verb: VerbId) -> Vec<Case> {
             on("ConfigMap", "delete configmap/spare --confirm lab-1", At("configmap/spare"), Gone).stays("cannot be taken back"),
             on("Gauge", "delete gauge/spare --confirm lab-1", At("gauge.every.quarterdeck.io/spare"), Gone).stays("cannot be taken back"),
             on("Deployment", "delete deployment/spare --confirm lab-1", At("deployment/spare"), Gone).stays("cannot be taken back"),
-            // Its own time to end is an hour, and it takes all of it.
-            on("Pod", "delete pod/slow --force --confirm lab-1", At("pod/slow"), Gone).stays("cannot be taken back"),
+            // Its own time to end is five minutes, and it takes all of it.
+            on("Pod", "delete pod/slow --force --no-wait --confirm lab-1", At("pod/slow"), Gone).stays("cannot be taken back"),
         ],
         VerbId::Taint => vec![
             on(
@@ -215,7 +220,8 @@ fn cases(verb: VerbId) -> Vec<Case> {
         ],
         VerbId::Apply => vec![
             on("new", "apply -f FILE", Names("configmaps"), More(2)).with(|_| format!("{}---\n{}", map("new", "1"), map("newer", "1"))),
-            on("changed", "apply -f FILE", At("configmap/applied"), Is("/data/a", || json!("2"))).with(|_| map("applied", "2")),
+            on("changed", "apply -f FILE --force-conflicts", At("configmap/applied"), Is("/data/a", || json!("2")))
+                .with(|_| map("applied", "2")),
         ],
     }
 }
@@ -281,9 +287,12 @@ impl<'a> Scene<'a> {
             made.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             made
         };
-        let mut slow = plain("v1", "Pod", "slow", pods("slow"));
+        // What no controller brings back stands on the other node: the first one is drained.
+        let mut alone = pods("alone")["spec"].clone();
+        alone["nodeSelector"] = json!({"kubernetes.io/hostname": pool.node(1)});
+        let mut slow = plain("v1", "Pod", "slow", json!({"spec": alone}));
         slow["metadata"]["annotations"] = json!({"lab.internal/end": "late"});
-        slow["spec"]["terminationGracePeriodSeconds"] = 3600.into();
+        slow["spec"]["terminationGracePeriodSeconds"] = 300.into();
         let hpa = json!({"spec": {"minReplicas": 1, "maxReplicas": 6, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "elastic"},
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}]}});
         let gauge = |name: &str| plain("every.quarterdeck.io/v1", "Gauge", name, json!({"spec": {"replicas": 3, "unit": "psi"}}));
@@ -307,7 +316,7 @@ impl<'a> Scene<'a> {
                     json!({"spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": never(job.clone())}}}),
                 ),
                 plain("batch/v1", "Job", "once", json!({"spec": never(job)})),
-                plain("v1", "Pod", "bare", pods("bare")),
+                plain("v1", "Pod", "bare", json!({"spec": alone})),
                 slow,
                 plain("keda.sh/v1alpha1", "ScaledObject", "queue", json!({"spec": {"scaleTargetRef": {"name": "elastic"}}})),
                 gauge("one"),

@@ -223,13 +223,13 @@ impl<'a> Stage<'a> {
         if let Some(map) = annotations.as_object_mut() {
             map.retain(|k, _| k != "deployment.kubernetes.io/revision" && k != "deprecated.daemonset.template.generation");
         }
-        if let Some(taints) = spec["taints"].as_array_mut() {
+        if let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) {
             taints.retain(|t| t["key"].as_str().is_none_or(|k| !k.starts_with("node.kubernetes.io/")));
         }
-        let filled = |v: &Value| v.as_object().is_some_and(|m| !m.is_empty()) || v.as_array().is_some_and(|a| !a.is_empty());
-        if spec["taints"].is_array() && !filled(&spec["taints"]) {
+        if spec.get("taints").is_some_and(|t| t.as_array().is_none_or(Vec::is_empty)) {
             spec.as_object_mut().unwrap().remove("taints");
         }
+        let filled = |v: &Value| v.as_object().is_some_and(|m| !m.is_empty());
         let annotations = if filled(&annotations) { annotations } else { Value::Null };
         json!({"spec": spec, "annotations": annotations, "labels": live["metadata"]["labels"], "data": live["data"]})
     }
