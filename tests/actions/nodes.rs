@@ -120,13 +120,17 @@ fn of_two_hundred_pods_one_is_blocked_and_all_others_leave(lab: &Lab) {
     assert_eq!(blast["pods"], here);
     assert_eq!(blast["placement"]["unplaced"], json!([]), "the rest of the lab has room");
     assert_eq!(node.get()["spec"]["unschedulable"], Value::Null, "a dry run cordons nothing");
-    let did = stage.qd(&format!("drain {NODE} --timeout 12s"));
-    assert_eq!((did.code, did.outcome()), (5, "blocked"), "{}", did.stderr);
-    let blocked = did.events.iter().find(|e| e["state"] == "blocked" && e["text"].as_str().unwrap().contains("acts/db-"));
-    assert!(blocked.unwrap()["why"].as_str().unwrap().contains("budget db"), "named during: {blocked:?}");
-    let left = node.pods();
-    assert_eq!(left.len(), 1, "{left:?}");
-    assert!(left[0].contains("/db-"), "{left:?}");
+    let mut drain = stage.begin(&format!("drain {NODE} --context {CONTEXT} -o json --yes"));
+    let blocked = drain.until("blocked", |e| e["state"] == "blocked" && e["text"].as_str().is_some_and(|t| t.contains("acts/db-")));
+    assert!(blocked["why"].as_str().unwrap().contains("budget db"), "named during: {blocked}");
+    until("every other pod to leave", Duration::from_secs(120), || match node.pods().as_slice() {
+        [left] if left.contains("/db-") => Ok(()),
+        left => Err(format!("{} are left", left.len())),
+    });
+    drain.signal(Signal::INT);
+    let did = drain.end();
+    assert_eq!((did.code, did.outcome()), (5, "cancelled"), "{}", did.stderr);
+    assert_eq!(stage.jobs()[0]["state"], "cancelled");
     assert_eq!(node.get()["spec"]["unschedulable"], true, "it stays cordoned");
     stage.ready("deployment/many", 199);
     stage.qd("undo last").done();
