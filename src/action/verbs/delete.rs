@@ -1,5 +1,6 @@
 //! `delete`: an object and what belongs to it. What goes with it is counted and named before.
 
+use super::super::blast::owned_by;
 use super::{Request, Snapshot, Stop, subject};
 use crate::model::{Act, ClusterId, Kind, Level, Method, Object, Plan, Step, Target, Uid, Verdict, Wait};
 use crate::store::Cluster;
@@ -38,6 +39,10 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
             plan.note(Level::Info, format!("{} goes when its finalizers are done: {}", target.label(), finalizers.join(", ")));
         }
         consequence(snapshot, &mut plan, &target, &uid, policy)?;
+        for tool in owned_by(object) {
+            plan.note(Level::Warning, format!("{tool} may make {} anew", target.label()));
+            plan.blast_in(target.cluster).undone_by.push(tool);
+        }
         let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy, "preconditions": {"uid": uid}});
         if let Some(seconds) = grace {
             body["gracePeriodSeconds"] = seconds.into();
@@ -203,6 +208,6 @@ mod tests {
     #[test]
     fn what_is_gone_is_said() {
         let mut f = Fixture::new();
-        assert_eq!(f.plan(VerbId::Delete, Kind::Pod, &["no"], "").unwrap_err(), "pod pay/no is gone");
+        assert_eq!(f.plan(VerbId::Delete, Kind::Pod, &["no"], "").unwrap_err(), "lab: pod pay/no is gone");
     }
 }
