@@ -62,7 +62,9 @@ pub fn expanded(change: &FieldChange, object: Option<&Value>) -> Vec<Change> {
     let mut walk = Walk { skip: &[], found: Vec::new() };
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => walk.both(&at, before, after),
-        (before, after) => walk.one(&at, before.as_ref(), after.as_ref()),
+        (None, Some(after)) => walk.both(&at, &empty(after), after),
+        (Some(before), None) => walk.both(&at, before, &empty(before)),
+        (None, None) => {}
     }
     walk.found
 }
@@ -115,6 +117,15 @@ fn element(item: &Value, (key, second): Key) -> String {
     second.map_or(first.clone(), |second| format!("{first}/{second}"))
 }
 
+/// What an absent field is beside this one: an object and a list come and go piece by piece.
+fn empty(value: &Value) -> Value {
+    match value {
+        Value::Object(_) => Value::Object(serde_json::Map::new()),
+        Value::Array(_) => Value::Array(Vec::new()),
+        _ => Value::Null,
+    }
+}
+
 #[derive(Clone, Default)]
 struct At {
     field: String,
@@ -155,8 +166,9 @@ impl Walk<'_> {
                     let at = at.key(key);
                     match (a.get(key), b.get(key)) {
                         (Some(a), Some(b)) => self.both(&at, a, b),
-                        _ if self.skip.contains(&at.pointer.as_str()) => {}
-                        (a, b) => self.one(&at, a, b),
+                        (None, Some(b)) => self.both(&at, &empty(b), b),
+                        (Some(a), None) => self.both(&at, a, &empty(a)),
+                        (None, None) => {}
                     }
                 }
             }
@@ -296,6 +308,10 @@ mod tests {
         );
         assert_eq!(words(&rules(json!([{"x": [1]}, {"x": [2]}])), &rules(json!([{"x": [2]}]))), [r#"rules[0]: {"x":[1]} -> -"#]);
         assert_eq!(words(&json!({"a": null, "b": {}}), &json!({"b": {"c": 1}})), ["b.c: - -> 1"]);
+        assert_eq!(
+            words(&json!({}), &json!({"m": {"a": {"x/y": "z"}, "e": {}}, "l": [{"name": "n"}]})),
+            [r#"m.a.x/y: - -> "z""#, r#"l[n]: - -> {"name":"n"}"#]
+        );
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub enum NoFact {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     answers: BTreeMap<Need, Result<Value, NoFact>>,
-    /// What is so only because earlier steps of the same plan are taken for done: the object, and the field's pointer.
+    /// What is so by earlier steps of the same plan, or of the job that it goes on with: the object, and the field's pointer.
     assumed: BTreeSet<(Need, String)>,
 }
 
@@ -76,12 +76,17 @@ impl Facts {
     pub fn assume(&mut self, step: &Step) {
         let own = step.target.path();
         let of_it = |path: &str| path.strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let need = Need { cluster: step.target.cluster, path: own.clone() };
-        self.assumed.extend(step.changes.iter().map(|c| (need.clone(), c.pointer.clone())));
+        self.own(step);
         for (_, answer) in self.answers.iter_mut().filter(|(need, _)| need.cluster == step.target.cluster && of_it(&need.path)) {
             let Ok(object) = answer else { continue };
             step.changes.iter().for_each(|c| put(object, &c.pointer, c.after.as_ref()));
         }
+    }
+
+    /// Notes that what a step changes is so by the same deed.
+    pub fn own(&mut self, step: &Step) {
+        let need = Need { cluster: step.target.cluster, path: step.target.path() };
+        self.assumed.extend(step.changes.iter().map(|c| (need.clone(), c.pointer.clone())));
     }
 
     /// Notes that there is no such object.
@@ -166,7 +171,7 @@ impl<'a> Snapshot<'a> {
         self.facts.answers.get(&need).ok_or_else(|| Stop::Needs(vec![need]))
     }
 
-    /// Whether a field is as it is because of an earlier step of the same plan.
+    /// Whether a field is as it is because of an earlier step of the same deed.
     pub fn assumed(&self, target: &Target, pointer: &str) -> bool {
         let need = Need { cluster: target.cluster, path: target.path() };
         self.facts.assumed.contains(&(need, pointer.to_owned()))

@@ -157,9 +157,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// Steps that have come to their end, of all.
+    /// Steps that were tried and have come to their end, of all.
     pub fn progress(&self) -> (usize, usize) {
-        (self.steps.iter().filter(|s| s.state.ended()).count(), self.steps.len())
+        let tried = |s: &&JobStep| s.state.ended() && !matches!(s.state, StepState::Skipped(_));
+        (self.steps.iter().filter(tried).count(), self.steps.len())
     }
     /// The steps that are blocked now. Waiting for what a controller does is none of them.
     pub fn blocked(&self) -> impl Iterator<Item = &JobStep> {

@@ -253,7 +253,7 @@ verbs! {
         "drain node-0003 --context lab-1 --delete-emptydir-data --timeout 2m";
     Evict "evict" ["kill"] ["evict"] On::Kinds(&[Kind::Pod]), &[
         opt("grace-period", "SECONDS", ParamKind::Count, "seconds for the pod to end in place of its own"),
-    ], Compensating, "Evict a pod, minding the disruption budgets", "evict pod/app-0001-abcde --context lab-1 -n team-01";
+    ], None, "Evict a pod, minding the disruption budgets", "evict pod/app-0001-abcde --context lab-1 -n team-01";
     Delete "delete" ["del" "rm"] ["delete"] On::Any, &[
         opt("grace-period", "SECONDS", ParamKind::Count, "seconds for a pod to end in place of its own"),
         opt("cascade", "POLICY", ParamKind::OneOf(&["background", "foreground", "orphan"]), "what happens to dependents; background"),

@@ -38,7 +38,7 @@ pub fn lines(preview: &Preview, at: usize, step: &Step, ellipsis: &str) -> Vec<S
         Some((live, stored)) => {
             let named = |c: &Change| step.changes.iter().any(|f| c.pointer.starts_with(&f.pointer) || f.pointer.starts_with(&c.pointer));
             let all = changes(&masked(live, secret), &masked(stored, secret), &SERVERS);
-            all.into_iter().map(|c| (named(&c) || step.changes.is_empty(), c)).map(|(own, c)| (c, own)).collect()
+            all.into_iter().map(|c| (named(&c) || sent(step, &c.pointer), c)).map(|(own, c)| (c, own)).collect()
         }
         None => {
             let hidden = step.changes.iter().map(|c| hide_field(c, secret));
@@ -52,6 +52,34 @@ pub fn lines(preview: &Preview, at: usize, step: &Step, ellipsis: &str) -> Vec<S
         fresh.map(|(c, own)| if *own { told(c, ellipsis) } else { format!("{} (the server's own)", told(c, ellipsis)) }).collect();
     shorten(&mut lines, "fields");
     lines
+}
+
+/// What two objects, or parts of them, differ in, a line a field.
+pub fn between(before: &Value, after: &Value, ellipsis: &str) -> Vec<String> {
+    changes(&masked(before, false), &masked(after, false), &[]).iter().map(|c| told(c, ellipsis)).collect()
+}
+
+/// Whether what a step sends has that field in it, or all of what it is part of.
+fn sent(step: &Step, pointer: &str) -> bool {
+    let Act::Write(write) = &step.act else { return false };
+    match write.method {
+        Method::JsonPatch => {
+            let paths = write.body.as_array().into_iter().flatten().filter_map(|op| op["path"].as_str());
+            paths.into_iter().any(|path| pointer.starts_with(path) || path.starts_with(pointer))
+        }
+        Method::MergePatch | Method::StrategicPatch | Method::Apply => {
+            let mut here = &write.body;
+            for part in pointer.split('/').skip(1).map(|p| p.replace("~1", "/").replace("~0", "~")) {
+                match here.get(&part) {
+                    Some(next) => here = next,
+                    // Below a list places may be others.
+                    None => return !here.is_object(),
+                }
+            }
+            true
+        }
+        Method::Post | Method::Put | Method::Delete => true,
+    }
 }
 
 fn shorten(lines: &mut Vec<String>, what: &str) {
@@ -263,7 +291,7 @@ mod tests {
         assert_eq!(
             said(&mut f, text, Some(live), Some(stored)),
             [
-                r#"metadata.labels: - -> {"seen":"webhook"} (the server's own)"#.to_owned(),
+                "metadata.labels.seen: - -> webhook (the server's own)".to_owned(),
                 format!("{env}[DB].value: another value (hidden)"),
                 format!(r#"{env}[LEVEL]: - -> {{"name":"LEVEL","value":"(hidden)"}}"#),
             ]

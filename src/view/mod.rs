@@ -5,7 +5,7 @@
 mod cockpit;
 mod detail;
 mod editor;
-mod effects;
+pub mod effects;
 mod help;
 mod jobs;
 mod logs;

@@ -6,6 +6,8 @@
 
 use super::pieces::clean;
 use crate::action::{Finding, Preview};
+use crate::model::plan::Offer;
+use crate::model::verb::ParamKind;
 use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, Verdict};
 use crate::store::Store;
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
@@ -78,11 +80,12 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
         let text = match reader {
             Reader::Keys => format!("{} instead: {}", n + 1, offer.text),
             Reader::Shell => {
-                format!("instead: {} (qd {} {} {})", offer.text, offer.verb.info().cli.join(" "), offer.target.slashed(), offer.args)
+                format!("instead: {} ({})", offer.text, command(plan, offer))
             }
         };
         lines.push(Line::new(0, text, Role::Key));
     }
+    lines.extend(at_once(preview).map(|text| Line::new(0, text, Role::TextDim).marked("", "info")));
     let infos = plan.notes.iter().filter(|n| n.level == Level::Info);
     lines.extend(infos.map(|n| Line::new(0, n.text.clone(), Role::TextDim).marked("", "info")));
     for c in &plan.clusters {
@@ -93,6 +96,39 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
         lines.push(Line::new(0, format!("{} passed: permissions and dry runs", count(fine, "check")), Role::SeverityOk));
     }
     lines
+}
+
+/// How many of several objects go at the same time, and who says so.
+fn at_once(preview: &Preview) -> Option<String> {
+    let (plan, most) = (&preview.plan, usize::from(preview.gate.parallel));
+    let lanes = plan.steps.iter().map(|s| s.lane).collect::<std::collections::BTreeSet<_>>().len();
+    let wanted = usize::from(plan.parallel.max(1)).min(lanes);
+    match lanes {
+        0 | 1 => None,
+        _ if most < wanted => Some(format!("{most} of {lanes} at a time, as the tier allows, not {wanted}")),
+        n if wanted < n => Some(format!("{wanted} of {lanes} at a time")),
+        _ => None,
+    }
+}
+
+/// An offer as it would be typed in a shell.
+fn command(plan: &Plan, offer: &Offer) -> String {
+    let (info, target) = (offer.verb.info(), &offer.target);
+    let mut words = vec!["qd".to_owned()];
+    words.extend(info.cli.iter().map(|w| (*w).to_owned()));
+    words.push(target.slashed());
+    for (name, values) in offer.args.iter() {
+        let flag = info.param(name).is_some_and(|p| p.kind == ParamKind::Flag);
+        for value in values {
+            words.push(if flag { format!("--{name}") } else { format!("--{name} {value}") });
+        }
+    }
+    let context = plan.clusters.iter().find(|c| c.id == target.cluster).map(|c| c.context.as_str());
+    words.extend(context.filter(|c| !c.is_empty()).map(|c| format!("--context {c}")));
+    if !target.namespace.is_empty() {
+        words.push(format!("-n {}", target.namespace));
+    }
+    words.join(" ")
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -464,6 +464,37 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_goes_only_where_its_storage_is() {
+        let zoned = |zone: &'static str| move |n: &mut Value| n["metadata"]["labels"]["zone"] = zone.into();
+        let planned = |volume: Option<Value>| {
+            let mut f = Fixture::new();
+            f.node("n1", zoned("a"));
+            f.node("n2", zoned("b"));
+            let pod = f.pod("db-0", "db", "n1", |p| {
+                p["spec"]["volumes"] = json!([{"name": "d", "persistentVolumeClaim": {"claimName": "data-db-0"}}])
+            });
+            let items = json!({"items": [f.object(&pod)]});
+            f.fact("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", items);
+            let claim = json!({"metadata": {"name": "data-db-0"}, "spec": {"volumeName": "pv-1"}});
+            f.fact("/api/v1/namespaces/pay/persistentvolumeclaims", json!({"items": [claim]}));
+            f.fact("/api/v1/persistentvolumes/pv-1", volume.unwrap_or(Value::Null));
+            let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap();
+            (plan.verdict.words(), plan.blast[0].placement.clone().unwrap())
+        };
+        let in_zone = |zone: &str| {
+            let term = json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]});
+            Some(json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [term]}}}}))
+        };
+        let (verdict, placement) = planned(in_zone("a"));
+        assert_eq!(verdict, "degrades pay/db-0: no room");
+        assert_eq!(placement.unplaced, [("pay/db-0".to_owned(), "0 of 1 nodes: 1 not where claim data-db-0 is".to_owned())]);
+        assert_eq!(planned(in_zone("b")).1.fits, 1);
+        let (verdict, placement) = planned(None);
+        assert_eq!((verdict.as_str(), placement.fits), ("fits", 1));
+        assert_eq!(placement.unknown, ["where the storage of 1 pod can go is not known: volume pv-1 is not there"]);
+    }
+
+    #[test]
     fn an_eviction_of_a_pod_without_a_controller_is_for_good() {
         let mut f = lab(&[("alone", |p| drop(p["metadata"].as_object_mut().unwrap().shift_remove("ownerReferences"))), ("a", |_| {})]);
         assert!(f.plan(VerbId::Evict, Kind::Pod, &["alone"], "").unwrap().irreversible);

@@ -224,6 +224,27 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_whose_claim_was_kept_goes_where_it_is_and_a_new_one_anywhere() {
+        let mut f = Fixture::new();
+        f.node("n1", |n| n["metadata"]["labels"]["zone"] = "a".into());
+        let set = f.add(
+            Kind::StatefulSet,
+            json!({"metadata": {"name": "db", "namespace": "pay"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "db"}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db"}]}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}}),
+        );
+        f.fact(&format!("{}/scale", set.path()), json!({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": 1}}));
+        let claim = json!({"metadata": {"name": "data-db-1"}, "spec": {"volumeName": "pv-1"}});
+        f.fact("/api/v1/namespaces/pay/persistentvolumeclaims", json!({"items": [claim]}));
+        let term = json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]});
+        f.fact("/api/v1/persistentvolumes/pv-1", json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [term]}}}}));
+        let plan = f.plan(VerbId::Scale, Kind::StatefulSet, &["db"], "3").unwrap();
+        let placement = plan.blast[0].placement.as_ref().unwrap();
+        assert_eq!((placement.fits, placement.unplaced.len()), (1, 1), "db-1 has its claim in another zone, db-2 gets a new one");
+        assert!(placement.unplaced[0].1.contains("not where claim data-db-1 is") && placement.unknown.is_empty());
+    }
+
+    #[test]
     fn services_that_nobody_serves_any_more_are_named_and_claims_that_go() {
         let mut f = Fixture::new();
         f.deployment("api", 3, |_| {});
