@@ -3,8 +3,9 @@
 use super::preflight::drift;
 use super::snapshot::{NoFact, gather};
 use super::{Past, Request, Snapshot, Stop};
-use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, UndoKind, VerbId};
+use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, Target, UndoKind, VerbId};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The plan that takes back what was done of a job, last step first.
 ///
@@ -72,22 +73,29 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
 
 /// Leaves alone what is no longer as the job left it, so that it keeps nothing else from being taken back. Why, of the last one.
 fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop> {
-    let live = |s: &Step| (!s.changes.is_empty()).then(|| snapshot.fact(s.target.cluster, s.target.path())).transpose();
-    let found = gather(plan.steps.iter().map(live))?;
-    let moved = |step: &Step, live: Option<&Result<Value, NoFact>>| match live {
-        Some(Ok(live)) => drift(step, live),
-        Some(Err(NoFact::NotFound)) => Some("it is gone".to_owned()),
+    // The first step on each object tells; those after it stand on what it leaves behind.
+    let mut first: Vec<&Step> = Vec::new();
+    for step in plan.steps.iter().filter(|s| !s.changes.is_empty()) {
+        if !first.iter().any(|s| s.target == step.target) {
+            first.push(step);
+        }
+    }
+    let live = |s: &&Step| snapshot.fact(s.target.cluster, s.target.path());
+    let found = gather(first.iter().map(live))?;
+    let moved = |step: &Step, live: &Result<Value, NoFact>| match live {
+        Ok(live) => drift(step, live),
+        Err(NoFact::NotFound) => Some("it is gone".to_owned()),
         // What cannot be looked at the preflight tells.
-        _ => None,
+        Err(_) => None,
     };
-    let moved: Vec<Option<String>> = plan.steps.iter().zip(found).map(|(step, live)| moved(step, live)).collect();
-    let words = |step: &Step, why: &str| format!("{}{}: {why}", snapshot.place(step.target.cluster), step.target.label());
-    let told: Vec<String> = plan.steps.iter().zip(&moved).filter_map(|(s, why)| Some(words(s, why.as_ref()?))).collect();
-    if told.len() < plan.steps.len() {
+    let moved: BTreeMap<Target, String> =
+        first.iter().zip(found).filter_map(|(step, live)| Some((step.target.clone(), moved(step, live)?))).collect();
+    let words = |(target, why): (&Target, &String)| format!("{}{}: {why}", snapshot.place(target.cluster), target.label());
+    let told: Vec<String> = moved.iter().map(words).collect();
+    plan.steps.retain(|s| !moved.contains_key(&s.target));
+    if !plan.steps.is_empty() {
         told.iter().for_each(|text| plan.note(Level::Warning, format!("left as it is: {text}")));
     }
-    let mut keep = moved.iter();
-    plan.steps.retain(|_| keep.next().is_some_and(Option::is_none));
     Ok(told.into_iter().next_back())
 }
 
@@ -196,7 +204,6 @@ mod tests {
     use super::super::verbs::fixture::{Fixture, NOW};
     use super::*;
     use crate::model::{Actor, JobId, Kind, Outcome};
-    use std::collections::BTreeMap;
 
     fn past(plan: Plan, steps: &[StepState]) -> Past {
         Past {
@@ -250,6 +257,23 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn of_several_steps_on_one_object_the_first_tells_whether_it_still_is_as_it_was() {
+        let mut f = Fixture::new();
+        f.node("n1", |_| {});
+        let mut plan = f.plan(VerbId::Cordon, Kind::Node, &["n1"], "").unwrap();
+        let uid = plan.targets[0].uid.clone();
+        f.node("n1", |n| {
+            n["metadata"]["uid"] = uid.clone().into();
+            n["spec"]["unschedulable"] = true.into();
+        });
+        plan.steps.extend(f.plan(VerbId::Uncordon, Kind::Node, &["n1"], "").unwrap().steps);
+        f.node("n1", |n| n["metadata"]["uid"] = uid.into());
+        let job = past(plan, &vec![StepState::Done("done".into()); 2]);
+        let back = undo(&job, &Snapshot { store: &f.store, facts: &f.facts, now: NOW }).unwrap();
+        assert_eq!(back.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["cordon node n1", "uncordon node n1"]);
     }
 
     #[test]
