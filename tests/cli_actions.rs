@@ -300,11 +300,11 @@ fn a_drain_that_is_killed_is_interrupted_and_resume_finishes_it() {
 #[test]
 fn what_was_changed_since_is_left_alone_by_an_undo_and_keeps_nothing_else() {
     let lab = Lab::new(1, "");
-    let both = ["scale", "deployment", "checkout", "api", "-n", "pay", "--yes", "--no-wait", EU[0], EU[1]];
+    let both = ["scale", "deployment", "checkout", "ledger", "-n", "pay", "--yes", "--no-wait", EU[0], EU[1]];
     lab.more(&both, &["--replicas", "+1"]).is(0, "done");
     let first = lab.jobs()[0]["job"].as_str().unwrap().to_owned();
-    lab.qd(&["scale", "deployment/api", "-n", "pay", "--replicas", "2", "--yes", "--no-wait", EU[0], EU[1]]).is(0, "done");
-    lab.qd(&["undo", &first, "--yes"]).is(0, "left as it is: prod-eu: deployment pay/api: spec.replicas is 2");
+    lab.qd(&["scale", "deployment/ledger", "-n", "pay", "--replicas", "2", "--yes", "--no-wait", EU[0], EU[1]]).is(0, "done");
+    lab.qd(&["undo", &first, "--yes"]).is(0, "left as it is: prod-eu: deployment pay/ledger: spec.replicas is 2");
     assert_eq!(lab.replicas(), json!(6));
     lab.qd(&["undo", &first, "--yes"]).is(1, "followed by");
 }

@@ -76,7 +76,11 @@ impl VerbId {
                 Of::Beside(kind) | Of::Elsewhere(kind) => kind.plural().to_owned(),
                 Of::Named => "the objects that are named".to_owned(),
             };
-            let sub = a.subresource.map(|s| format!("/{s}")).unwrap_or_default();
+            let what = match a.subresource {
+                Some(sub) if matches!(a.of, Of::Target) && !matches!(on, On::Kinds(_)) => format!("{what}'s {sub} subresource"),
+                Some(sub) => format!("{what}/{sub}"),
+                None => what,
+            };
             let with = if a.with.is_empty() { String::new() } else { format!("with {} ", a.with) };
             let between = if text.is_empty() {
                 ""
@@ -85,7 +89,7 @@ impl VerbId {
             } else {
                 "; "
             };
-            text.push_str(&format!("{between}{with}{} {what}{sub}", a.verb));
+            text.push_str(&format!("{between}{with}{} {what}", a.verb));
         }
         text
     }
@@ -115,7 +119,7 @@ mod tests {
     fn the_words_come_from_the_list() {
         assert_eq!(VerbId::Drain.needs(), "patch nodes, create pods/eviction; with disable-eviction delete pods");
         assert_eq!(VerbId::Resize.needs(), "patch pods/resize, patch deployments, statefulsets or daemonsets");
-        assert_eq!(VerbId::Scale.needs(), "patch the object/scale");
+        assert_eq!(VerbId::Scale.needs(), "patch the object's scale subresource");
         for verb in VERBS {
             assert!(!verb.id.accesses().is_empty() && !verb.id.needs().contains("  "), "{}", verb.name);
             let with = verb.id.accesses().iter().map(|a| a.with).filter(|w| !w.is_empty());

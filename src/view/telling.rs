@@ -104,9 +104,10 @@ fn at_once(preview: &Preview) -> Option<String> {
     let lanes = plan.steps.iter().map(|s| s.lane).collect::<std::collections::BTreeSet<_>>().len();
     let wanted = usize::from(plan.parallel.max(1)).min(lanes);
     match lanes {
-        0 | 1 => None,
-        _ if most < wanted => Some(format!("{most} of {lanes} at a time, as the tier allows, not {wanted}")),
-        n if wanted < n => Some(format!("{wanted} of {lanes} at a time")),
+        // The steps of a runbook come one after the other.
+        _ if lanes < 2 || !plan.parts.is_empty() => None,
+        _ if most < wanted => Some(format!("{most} of {lanes} objects at a time, as the tier allows, not {wanted}")),
+        n if wanted < n => Some(format!("{wanted} of {lanes} objects at a time")),
         _ => None,
     }
 }
