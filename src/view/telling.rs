@@ -103,12 +103,13 @@ fn at_once(preview: &Preview) -> Option<String> {
     let (plan, most) = (&preview.plan, usize::from(preview.gate.parallel));
     let lanes = plan.steps.iter().map(|s| s.lane).collect::<std::collections::BTreeSet<_>>().len();
     let wanted = usize::from(plan.parallel.max(1)).min(lanes);
-    match lanes {
-        // The steps of a runbook come one after the other.
-        _ if lanes < 2 || !plan.parts.is_empty() => None,
-        _ if most < wanted => Some(format!("{most} of {lanes} objects at a time, as the tier allows, not {wanted}")),
-        n if wanted < n => Some(format!("{wanted} of {lanes} objects at a time")),
-        _ => None,
+    // The steps of a runbook come one after the other.
+    if lanes < 2 || !plan.parts.is_empty() {
+        None
+    } else if most < wanted {
+        Some(format!("{most} of {lanes} objects at a time, as the tier allows, not {wanted}"))
+    } else {
+        (wanted < lanes).then(|| format!("{wanted} of {lanes} objects at a time"))
     }
 }
 
