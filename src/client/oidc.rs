@@ -28,6 +28,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    auth::Another,
     budget::{Budget, BudgetConfig},
     error::{ClientError, printable, shorten},
     reach::{ProxyEnv, certificates, content, from_env},
@@ -184,17 +185,20 @@ impl Oidc {
     }
 
     /// The server refused `token` though it lasts, by its own clock or because its keys changed: whether there may be another.
-    pub async fn refused(&self, token: &SecretString) -> bool {
+    pub async fn refused(&self, token: &SecretString) -> Another {
         let mut tokens = self.place.0.lock().await;
         match &tokens.id {
             Some(id) if id.expose_secret() == token.expose_secret() => {
-                if tokens.refresh.is_none() || tokens.issued.is_some_and(|at| at.elapsed() < PAUSE) {
-                    return false;
+                if tokens.refresh.is_none() {
+                    return Another::No;
                 }
-                tokens.id = None;
-                true
+                let another = Another::after(tokens.issued, PAUSE);
+                if another == Another::Now {
+                    tokens.id = None;
+                }
+                another
             }
-            _ => true,
+            _ => Another::Now,
         }
     }
 

@@ -11,7 +11,7 @@ use kube::client::Body;
 use tokio::sync::Mutex;
 
 use super::{
-    auth::{Auth, Grant},
+    auth::{Another, Auth, Grant},
     budget::{AnswerWithin, Budget, BudgetConfig, BudgetUse},
     error::ClientError,
     exec::{ExecPool, Identity},
@@ -125,15 +125,17 @@ impl Session {
                 Ok(response) if response.status() != StatusCode::UNAUTHORIZED => return Ok(response),
                 Ok(response) => {
                     // Refused before anything was done: the one answer after which a write may be sent again.
-                    if !(again && self.renewed(&grant).await) {
-                        return Err(read_error(response).await);
+                    match self.another(again, &grant).await {
+                        Another::Now => {}
+                        other => return Err(read_error(response).await.asked_anew(other)),
                     }
                 }
                 Err(error) => {
                     let error = ClientError::from_transport(&error);
                     let refused = matches!(error, ClientError::Unauthorized { .. });
-                    if !(refused && again && self.renewed(&grant).await) {
-                        return Err(error);
+                    match self.another(refused && again, &grant).await {
+                        Another::Now => {}
+                        other => return Err(error.asked_anew(other)),
                     }
                 }
             }
@@ -141,8 +143,11 @@ impl Session {
         }
     }
 
-    /// After a refusal: whether the credential or a certificate is another one now.
-    async fn renewed(&self, grant: &Grant) -> bool {
+    /// After a refusal, where another try is worth it at all: whether the credential or a certificate is another one now.
+    async fn another(&self, again: bool, grant: &Grant) -> Another {
+        if !again {
+            return Another::No;
+        }
         let credential = self.auth.refused(grant).await;
         let mut live = self.live.lock().await;
         let Some(now) = live.as_ref() else {
@@ -154,7 +159,7 @@ impl Session {
         match self.build(None, Some(now.fingerprint)).await {
             Ok(Some((client, fingerprint))) => {
                 *live = Some(Live { client, fingerprint, serial: None });
-                true
+                Another::Now
             }
             _ => credential,
         }

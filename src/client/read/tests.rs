@@ -104,7 +104,7 @@ async fn a_plugin_is_run_again_once_when_its_token_is_refused() {
     client.get_json("/good").await.unwrap();
     assert_eq!(server.count(), 2);
     let error = client.get_json("/bad").await.unwrap_err();
-    assert_eq!(error, ClientError::Unauthorized { reason: "credentials refused".into() });
+    assert_eq!(error, ClientError::Unauthorized { reason: "credentials refused, asked anew in 10 s".into() });
     assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 2, "not once a request");
 }
 

@@ -52,8 +52,10 @@ fn about(group: &str) -> &'static str {
 }
 
 fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
+    // The global option's own words are about clusters that are slow to answer.
+    let limit = info.param("timeout").map(|p| format!("--timeout is {}.\n", p.doc)).unwrap_or_default();
     let mut command =
-        Command::new(name).about(info.doc).after_help(format!("Undo: {}.\n\nExample:\n  qd {}", info.undo.word(), info.example));
+        Command::new(name).about(info.doc).after_help(format!("{limit}Undo: {}.\n\nExample:\n  qd {}", info.undo.word(), info.example));
     if info.on != On::Nothing {
         let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
         let help = match pairs {
