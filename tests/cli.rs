@@ -43,6 +43,10 @@ fn what_needs_no_server_works_without_one() {
         (&["config", "check"], ""),
         (&["completions", "bash"], "_qd"),
         (&["completions", "fish"], "complete -c qd"),
+        // Kinds and screens are offered, and what is not among them is taken: KIND/NAME.
+        (&["completions", "bash"], "cockpit clusters nodes pods"),
+        (&["completions", "zsh"], "statefulset"),
+        (&["completions", "fish"], "on-call-night"),
         (&["man"], ".TH qd"),
         (&["demo", "--help"], "--scenario"),
         (&["get", "--help"], "--selector"),

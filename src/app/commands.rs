@@ -188,7 +188,7 @@ impl App {
                     return self.say("nothing to copy");
                 }
                 self.notice = Some(Notice::info(format!(
-                    "copied {}",
+                    "sent to the terminal's clipboard, which some terminals refuse: {}",
                     if names.len() == 1 { names[0].clone() } else { format!("{} names", names.len()) }
                 )));
                 return vec![Effect::Copy(names.join("\n"))];
