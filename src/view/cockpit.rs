@@ -2,7 +2,7 @@
 
 use super::text::{elide, width};
 use super::{Draw, panes, since, table};
-use crate::app::{Focus, Hit, HitMap, TablePane};
+use crate::app::{Focus, Hit, HitMap, TablePane, TileRow};
 use crate::inspect::Line;
 use crate::model::{ConnectionState, Uid};
 use crate::store::Cluster;
@@ -21,12 +21,22 @@ struct Parts {
     why: u16,
 }
 
+/// A screen of fewer rows than this has the tiles in one line, and those that fit above it.
+const SMALL: u16 = 28;
+/// Three tiles side by side need this many columns.
+const NARROW: u16 = 100;
 /// A small screen's tiles have a title and two rows, or no place.
 const LEAST_TILE: u16 = 3;
 
+/// The tiles two by two, in their order.
+fn pairs(rows: &[TileRow]) -> Vec<TileRow> {
+    let all: Vec<usize> = rows.iter().flat_map(|r| r.tiles.iter().copied()).collect();
+    all.chunks(2).map(|two| TileRow { height: 1, tiles: two.to_vec() }).collect()
+}
+
 /// Shares the height out: problems first, then the clusters; tiles take what is left.
 fn parts(height: u16, lines: u16, clusters: u16, tiles: &[u16]) -> Parts {
-    let small = height < 28;
+    let small = height < SMALL;
     let why = if small { 2 } else { 1 };
     let rest = height.saturating_sub(why);
     let least: u16 = if small || tiles.is_empty() { u16::from(!tiles.is_empty()) } else { tiles.iter().map(|h| (*h).max(2)).sum() };
@@ -59,7 +69,8 @@ fn shares(room: u16, heights: &[u16]) -> Vec<u16> {
 
 pub fn draw(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let app = &d.app.cockpit;
-    let heights: Vec<u16> = app.rows.iter().map(|r| r.height).collect();
+    let rows = if area.height < SMALL && area.width < NARROW { pairs(&app.rows) } else { app.rows.clone() };
+    let heights: Vec<u16> = rows.iter().map(|r| r.height).collect();
     let lines = u16::try_from(app.lines.len()).unwrap_or(u16::MAX);
     let clusters = u16::try_from(app.strip.view.len()).unwrap_or(u16::MAX);
     let parts = parts(area.height, lines, clusters, &heights);
@@ -71,7 +82,7 @@ pub fn draw(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     };
     burning(d, take(parts.burning), buf, hits);
     strip(d, take(parts.strip), buf, hits);
-    for (row, height) in app.rows.iter().zip(&parts.tiles) {
+    for (row, height) in rows.iter().zip(&parts.tiles) {
         tiles(d, &row.tiles, take(*height), buf, hits);
     }
     if parts.summary > 0 {
@@ -365,7 +376,7 @@ mod tests {
                     let sum = p.burning + p.strip + p.tiles.iter().sum::<u16>() + p.summary + p.why;
                     assert_eq!(sum, height, "height {height}, {lines} lines, {clusters} clusters");
                     assert!(p.burning >= 3 && p.strip >= 2, "height {height}");
-                    assert!(height >= 28 || p.tiles.iter().all(|t| *t >= 2), "height {height}: {:?}", p.tiles);
+                    assert!(height >= SMALL || p.tiles.iter().all(|t| *t >= 2), "height {height}: {:?}", p.tiles);
                 }
             }
         }

@@ -9,6 +9,30 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
 use std::ffi::OsStr;
 
+/// What clap's script for fish leaves out: the words of arguments without an option, and the value of an option that stands last.
+pub fn for_fish(root: &Command, script: &str) -> String {
+    const STRICT: &str = "    argparse -s (__fish_qd_global_optspecs) -- $cmd 2>/dev/null\n    or return\n";
+    let again = STRICT.replace("    or return\n", "");
+    let lenient = format!("{again}    or begin\n        set -e cmd[-1]\n    {again}    end\n    or return\n");
+    let mut out = script.replacen(STRICT, &lenient, 1);
+    let mut offer = |command: &Command, place: &str| {
+        for arg in command.get_positionals() {
+            let words: Vec<String> = arg.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+            if !words.is_empty() {
+                out.push_str(&format!("complete -c qd -n \"{place}\" -f -a \"{}\"\n", words.join(" ")));
+            }
+        }
+    };
+    for command in root.get_subcommands() {
+        let place = format!("__fish_qd_using_subcommand {}", command.get_name());
+        offer(command, &place);
+        for below in command.get_subcommands() {
+            offer(below, &format!("{place}; and __fish_seen_subcommand_from {}", below.get_name()));
+        }
+    }
+    out
+}
+
 /// Takes any text, and offers these words.
 #[derive(Clone)]
 pub struct Suggest<F: Fn() -> Vec<&'static str>>(pub F);
@@ -46,7 +70,9 @@ pub fn of_verb(info: &VerbInfo) -> Vec<&'static str> {
 }
 
 fn singular(kinds: &[Kind]) -> Vec<&'static str> {
-    kinds.iter().filter_map(|k| k.info().aliases.first().copied()).collect()
+    // What nobody types whole has its short name.
+    let word = |k: &Kind| if matches!(k, Kind::Hpa | Kind::Pdb) { Some(Subject::of_kind(*k).name()) } else { k.info().aliases.first().copied() };
+    kinds.iter().filter_map(word).collect()
 }
 
 pub fn themes() -> Vec<&'static str> {
