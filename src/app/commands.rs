@@ -519,7 +519,7 @@ impl App {
 
     /// Opens an object, the highlighted one if none is named. An event opens what it is about.
     pub(super) fn open_object(&mut self, world: &World, object: Option<ObjectRef>) -> Vec<Effect> {
-        let Some(mut reference) = object.or_else(|| self.highlighted(world)) else { return self.say("nothing is highlighted") };
+        let Some(mut reference) = object.or_else(|| self.highlighted(world)) else { return self.say(self.no_object(world)) };
         let Some(object) = world.store.resolve(&reference) else { return self.say(format!("{} is gone", reference.name)) };
         if let Object::Event(e) = object
             && let Some(about) =
@@ -539,7 +539,7 @@ impl App {
     }
 
     fn open_logs(&mut self, world: &World, previous: bool) -> Vec<Effect> {
-        let Some(reference) = self.highlighted(world) else { return self.say("nothing is highlighted") };
+        let Some(reference) = self.highlighted(world) else { return self.say(self.no_object(world)) };
         let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else {
             return self.say(format!("{} is gone", reference.name));
         };

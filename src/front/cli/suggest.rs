@@ -71,7 +71,8 @@ pub fn of_verb(info: &VerbInfo) -> Vec<&'static str> {
 
 fn singular(kinds: &[Kind]) -> Vec<&'static str> {
     // What nobody types whole has its short name.
-    let word = |k: &Kind| if matches!(k, Kind::Hpa | Kind::Pdb) { Some(Subject::of_kind(*k).name()) } else { k.info().aliases.first().copied() };
+    let word =
+        |k: &Kind| if matches!(k, Kind::Hpa | Kind::Pdb) { Some(Subject::of_kind(*k).name()) } else { k.info().aliases.first().copied() };
     kinds.iter().filter_map(word).collect()
 }
 
