@@ -38,8 +38,9 @@ pub(super) struct Session {
     pool: ExecPool,
     budget: Budget,
     live: Mutex<Option<Live>>,
-    /// The files that credentials come from, when last looked at.
-    stamp: Mutex<Stamp>,
+    /// The files that credentials come from: when [`Session::rewritten`] was last asked, and when the kubeconfig was last read.
+    looked: Mutex<Stamp>,
+    read: Mutex<Stamp>,
 }
 
 /// A server and a user, as the kubeconfig had them when it was last read.
@@ -65,7 +66,8 @@ impl Session {
             pool: pool.clone(),
             budget: Budget::new(budget),
             live: Mutex::new(None),
-            stamp: Mutex::default(),
+            looked: Mutex::default(),
+            read: Mutex::default(),
         })
     }
 
@@ -75,11 +77,17 @@ impl Session {
 
     /// Whether a file that credentials come from was written since this was last asked.
     pub async fn rewritten(&self) -> bool {
-        let Some(origin) = &self.origin else { return false };
-        let now = origin.stamp(&self.who().reach).await;
-        let mut stamp = self.stamp.lock().await;
-        let before = std::mem::replace(&mut *stamp, now);
-        !before.is_empty() && before != *stamp
+        let now = self.stamp().await;
+        let mut looked = self.looked.lock().await;
+        let before = std::mem::replace(&mut *looked, now);
+        !before.is_empty() && before != *looked
+    }
+
+    async fn stamp(&self) -> Stamp {
+        match &self.origin {
+            Some(origin) => origin.stamp(&self.who().reach).await,
+            None => Stamp::new(),
+        }
     }
 
     /// What went wrong beside the requests, for people; each once.
@@ -95,6 +103,7 @@ impl Session {
         if old.reach.oidc.is_some() {
             return false;
         }
+        *self.read.lock().await = self.stamp().await;
         let same = old.clone();
         let Ok(Some(reach)) = tokio::task::spawn_blocking(move || origin.again(&same.reach)).await else { return false };
         let Ok(auth) = Auth::new(&self.name, &reach, &self.pool) else { return false };
@@ -133,9 +142,13 @@ impl Session {
         Ok((client, grant))
     }
 
-    /// Forgets the client with its connections; the next request reads the certificates anew. The kubeconfig is read at once.
+    /// Forgets the client with its connections; the next request reads the certificates anew. The kubeconfig is read at once,
+    /// if it was written since: a fleet that is down must not read a large one again and again.
     pub async fn forget(&self) {
-        self.read_again().await;
+        let stamp = self.stamp().await;
+        if *self.read.lock().await != stamp {
+            self.read_again().await;
+        }
         *self.live.lock().await = None;
     }
 
