@@ -122,7 +122,7 @@ impl ReadClient {
         self.0.used()
     }
 
-    /// Whether a file that the credential comes from, the kubeconfig among them, was written since this was last asked.
+    /// Whether a file that the credential comes from, the kubeconfig among them, was written since we were refused.
     pub async fn rewritten(&self) -> bool {
         self.0.rewritten().await
     }

@@ -38,8 +38,7 @@ pub(super) struct Session {
     pool: ExecPool,
     budget: Budget,
     live: Mutex<Option<Live>>,
-    /// The files that credentials come from: when [`Session::rewritten`] was last asked, and when the kubeconfig was last read.
-    looked: Mutex<Stamp>,
+    /// The files that credentials come from, as they were when the kubeconfig was last read again; empty before that.
     read: Mutex<Stamp>,
 }
 
@@ -66,7 +65,6 @@ impl Session {
             pool: pool.clone(),
             budget: Budget::new(budget),
             live: Mutex::new(None),
-            looked: Mutex::default(),
             read: Mutex::default(),
         })
     }
@@ -75,12 +73,11 @@ impl Session {
         self.who.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a file that credentials come from was written since this was last asked.
+    /// Whether a file that credentials come from was written since we were refused.
     pub async fn rewritten(&self) -> bool {
         let now = self.stamp().await;
-        let mut looked = self.looked.lock().await;
-        let before = std::mem::replace(&mut *looked, now);
-        !before.is_empty() && before != *looked
+        let read = self.read.lock().await;
+        !read.is_empty() && *read != now
     }
 
     async fn stamp(&self) -> Stamp {
@@ -98,12 +95,12 @@ impl Session {
     /// Takes the kubeconfig's user as it is by now; false when that is the one we are.
     async fn read_again(&self) -> bool {
         let Some(origin) = self.origin.clone() else { return false };
+        *self.read.lock().await = self.stamp().await;
         let old = self.who();
         // OIDC looks by itself, and writes there too.
         if old.reach.oidc.is_some() {
             return false;
         }
-        *self.read.lock().await = self.stamp().await;
         let same = old.clone();
         let Ok(Some(reach)) = tokio::task::spawn_blocking(move || origin.again(&same.reach)).await else { return false };
         let Ok(auth) = Auth::new(&self.name, &reach, &self.pool) else { return false };
