@@ -571,6 +571,9 @@ impl App {
         if matches!(self.place, Place::Cockpit) && self.cockpit.table().is_none() {
             self.go_table(world, Subject::Pods);
         }
+        if let Place::Help { .. } = self.place {
+            return self.say("the keys are not searched: : finds every command by its words");
+        }
         let Some(t) = self.table() else { return self.say("no table to filter here") };
         let (subject, text) = (t.subject, t.filter_text.clone());
         match terms {
