@@ -158,11 +158,14 @@ pub fn a_watch_whose_past_is_compacted_begins_anew(lab: &Lab) {
     term.signal(Signal::STOP);
     let list: Value = serde_json::from_str(&lab.kubectl(CONTEXT, &["get", "--raw", PATH])).unwrap();
     let seen = list["metadata"]["resourceVersion"].as_str().unwrap();
-    delete(&before);
-    create(&after);
+    // Something else goes on, so that what was seen last is past.
+    lab.kubectl(CONTEXT, &["annotate", "namespace", "faults", "--overwrite", &format!("qd={after}")]);
     lab.lab(&["kill", CONTEXT, "kube-apiserver"]);
     lab.lab(&["compact", CONTEXT]);
     lab.lab(&["start", CONTEXT, "kube-apiserver"]);
+    // Only now: what happened before would lie in the socket of the one that sleeps.
+    delete(&before);
+    create(&after);
     let watch = format!("{PATH}?watch=true&timeoutSeconds=2&resourceVersion={seen}");
     let mut kubectl = Command::new("kubectl");
     let out = kubectl.arg("--kubeconfig").arg(lab.kubeconfig()).args(["--context", CONTEXT, "get", "--raw", &watch]).output().unwrap();
