@@ -149,7 +149,7 @@ impl App {
             return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
         }
         let Some(object) = self.seen_highlighted(world) else {
-            return Err("nothing is highlighted".to_owned());
+            return Err(self.no_object(world).to_owned());
         };
         match world.store.find(object.cluster, object.kind, object.uid) {
             Some(_) => Ok(vec![object]),

@@ -103,6 +103,14 @@ impl Auth {
         Ok(Grant { header, exec, token })
     }
 
+    /// What went wrong beside the requests, for people; each once.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::Oidc(oidc) => oidc.told(),
+            _ => None,
+        }
+    }
+
     /// The server refused `grant`: whether another one is worth a try.
     pub async fn refused(&self, grant: &Grant) -> Another {
         match self {

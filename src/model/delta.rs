@@ -116,6 +116,8 @@ pub enum Delta {
         kind: Kind,
         namespace: Option<Str>,
     },
+    /// What a person should know that changes no row: shown once.
+    Told(Str),
     /// Requests sent so far and now waiting in the budget.
     Requests {
         sent: u64,

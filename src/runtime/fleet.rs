@@ -6,7 +6,7 @@ use crate::client::{Alertmanager, BudgetConfig, ExecPool, Licence, Target, Write
 use crate::config::{ClusterSettings, Config};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
-use crate::model::{Batch, ClusterId, Kind};
+use crate::model::{Batch, ClusterId, Delta, Kind};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::store::{ClusterInfo, Store, Touched};
 use tokio::sync::mpsc;
@@ -33,6 +33,8 @@ pub struct Fleet {
     pub guardrails: Guardrails,
     /// What running jobs wait for.
     pub sightings: Sightings,
+    /// What people should know and no row says; whoever shows it takes it.
+    pub told: Vec<String>,
     read_only: bool,
     members: Vec<Member>,
     handles: Vec<Handle>,
@@ -93,7 +95,7 @@ impl Fleet {
         });
         let handles = handles.collect();
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
-        let mut fleet = Self { store, engine, guardrails, sightings, read_only, members, handles, deltas, pool };
+        let mut fleet = Self { store, engine, guardrails, sightings, told: Vec::new(), read_only, members, handles, deltas, pool };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
     }
@@ -110,6 +112,14 @@ impl Fleet {
     /// A delta that is there already.
     pub fn try_next(&mut self) -> Option<Batch> {
         self.deltas.try_recv().ok()
+    }
+
+    /// Folds a delta. `at`: unix seconds.
+    pub fn fold(&mut self, batch: Batch, at: i64, touched: &mut Vec<Touched>) {
+        if let Delta::Told(words) = &batch.delta {
+            self.told.push(words.to_string());
+        }
+        self.store.apply(batch, at, touched);
     }
 
     /// Judges what was touched.
@@ -154,7 +164,7 @@ impl Fleet {
                 done = &mut work => return done,
                 batch = self.deltas.recv() => {
                     let Some(batch) = batch else { return work.await };
-                    self.store.apply(batch, super::now(), &mut touched);
+                    self.fold(batch, super::now(), &mut touched);
                     self.judge(&touched, super::now());
                     touched.clear();
                 }

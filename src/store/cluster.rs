@@ -155,6 +155,8 @@ impl Cluster {
                     touched.push(Touched::Cluster(self.id));
                 }
             }
+            // For the one who looks now: nothing to keep.
+            Delta::Told(_) => {}
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
             Delta::ListEnd { kind, namespace } => {

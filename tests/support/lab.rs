@@ -47,6 +47,11 @@ impl Room {
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
+    /// What is in the log files of `qd`.
+    pub fn log(&self) -> String {
+        let files = std::fs::read_dir(self.state()).unwrap().map(|f| f.unwrap().path());
+        files.filter(|f| f.extension().is_some_and(|e| e == "log")).map(|f| std::fs::read_to_string(f).unwrap()).collect()
+    }
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -106,6 +111,10 @@ impl Lab {
     }
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")
+    }
+    /// A file of one cluster: certificates, keys, logs.
+    pub fn file(&self, context: &str, name: &str) -> PathBuf {
+        self.home.join(context).join(name)
     }
     /// The same clusters, as somebody who may read neither Secrets nor nodes.
     pub fn viewer(&self) -> PathBuf {

@@ -150,6 +150,26 @@ async fn a_rotated_client_certificate_is_taken_up_when_the_old_one_is_refused() 
 }
 
 #[tokio::test]
+async fn a_credential_that_the_kubeconfig_has_by_now_is_taken_up_and_another_server_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| reply(if request.headers()["authorization"] == "Bearer two" { 200 } else { 401 }, "{}")).await;
+    let cluster = format!("server: '{}'", server.url());
+    let client = connect_in(dir.path(), &cluster, "token: one").await.unwrap();
+    assert!(client.get_json("/").await.unwrap_err().is_auth());
+    assert_eq!(server.count(), 1, "nothing changed: not sent again");
+    assert!(!client.rewritten().await);
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    // Whoever has moved the context to another server has not renewed this one's credential.
+    target(dir.path(), "server: 'http://127.0.0.1:9'", "token: two");
+    assert!(client.get_json("/").await.unwrap_err().is_auth());
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    target(dir.path(), &cluster, "token: two");
+    assert!(client.rewritten().await);
+    client.get_json("/").await.unwrap();
+    assert_eq!(server.count(), 4);
+}
+
+#[tokio::test]
 async fn passwords_and_impersonation_are_headers() {
     let server = Server::start(|_| reply(200, "{}")).await;
     let user = "username: jo, password: pw, as: jane, as-uid: '7', as-groups: [a, b], as-user-extra: {Why: [x]}";

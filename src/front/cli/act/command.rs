@@ -2,6 +2,7 @@
 
 use super::super::args::Cli;
 use super::super::fail::Failure;
+use super::super::suggest::{self, Suggest};
 use crate::model::verb::{ArgError, On, ParamKind};
 use crate::model::{Args, VERBS, VerbInfo};
 use clap::parser::ValueSource;
@@ -64,6 +65,10 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
             None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
         };
         command = command.arg(Arg::new("words").value_name("OBJECT").num_args(0..).help(help));
+        if !bare(info) {
+            let offered = Suggest(move || suggest::of_verb(info));
+            command = command.mut_arg("words", |a| a.value_parser(offered).hide_possible_values(true));
+        }
     }
     for p in info.params.iter().filter(|p| p.kind != ParamKind::Pairs && p.name != "timeout") {
         let mut arg = Arg::new(format!("p-{}", p.name)).long(p.name).help(capital(p.doc)).help_heading("What");
