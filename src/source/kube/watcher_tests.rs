@@ -146,7 +146,7 @@ async fn a_list_streams_in_gzip_and_any_cut_and_the_watch_goes_on_from_bookmarks
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn some_rows_come_before_the_first_list_begins_and_only_then() {
     let answers = |ask: &Ask| match (ask.path.as_str(), ask.query.as_str()) {
         (PODS, "limit=100") => Some(Reply::proto(pod_list("99", ["pod-1".to_owned(), "early".to_owned()]))),
