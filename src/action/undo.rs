@@ -71,7 +71,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     Ok(plan)
 }
 
-/// Leaves alone what is no longer as the job left it, so that it keeps nothing else from being taken back. Why, of the last one.
+/// Leaves alone what is no longer as the job left it, so that it keeps nothing else from being taken back. Why, of the first one.
 fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop> {
     // The first step on each object tells; those after it stand on what it leaves behind.
     let mut first: Vec<&Step> = Vec::new();
@@ -96,7 +96,7 @@ fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop>
     if !plan.steps.is_empty() {
         told.iter().for_each(|text| plan.note(Level::Warning, format!("left as it is: {text}")));
     }
-    Ok(told.into_iter().next_back())
+    Ok(told.into_iter().next())
 }
 
 /// Whether two steps are about the same object; the numbers of clusters are each job's own.
