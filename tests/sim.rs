@@ -58,8 +58,9 @@ impl Follower {
         let source = ClusterSource {
             id: ClusterId(0),
             target,
-            kinds: Kind::ALL.to_vec(),
+            kinds: Kind::WATCHED.to_vec(),
             namespaces: None,
+            velero: "velero".to_owned(),
             budget: BudgetConfig::default(),
             pool: ExecPool::default(),
             timing: timing(),
@@ -90,7 +91,7 @@ impl Follower {
 }
 
 fn live(c: &quarterdeck::store::Cluster) -> bool {
-    c.state.live() && Kind::ALL.iter().all(|k| matches!(c.kind_state(*k), KindState::Live))
+    c.state.live() && Kind::WATCHED.iter().all(|k| matches!(c.kind_state(*k), KindState::Live))
 }
 
 async fn listed(client: &ReadClient, path: &str) -> usize {
@@ -137,7 +138,7 @@ async fn the_source_sees_what_is_listed() {
 async fn everything(running: &Running) -> Vec<String> {
     let client = ReadClient::connect(&target(running), &ExecPool::default(), BudgetConfig::default()).await.unwrap();
     let mut all = Vec::new();
-    for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Event) {
+    for kind in Kind::WATCHED.into_iter().filter(|k| *k != Kind::Event) {
         // Not every kind has a path of its own: what qd reckons itself is of no server.
         let list = client.get_json(&kind.path(None)).await.unwrap();
         let line = |o: &serde_json::Value| {

@@ -9,6 +9,7 @@ use crate::doc::{Doc, Mask, Search, redact};
 use crate::inspect::explain::{Section, concerns, explain};
 use crate::model::{Object, ObjectRef, Uid};
 use crate::store::Touched;
+use crate::table::{Row, Subject, item_json};
 use serde_json::Value;
 
 /// A line of the text.
@@ -65,7 +66,9 @@ pub struct Detail {
 impl Detail {
     /// Opens an object and asks for it.
     pub fn open(world: &World, object: ObjectRef, request: RequestId) -> (Self, Vec<Effect>) {
-        let effects = vec![Effect::Fetch(request, object.clone())];
+        // What a service tells has no object at the API server: its row is all there is.
+        let asked = object.kind.watched();
+        let effects = if asked { vec![Effect::Fetch(request, object.clone())] } else { Vec::new() };
         let mut detail = Self {
             object,
             request,
@@ -84,7 +87,7 @@ impl Detail {
             found: Vec::new(),
             raw: None,
             row: None,
-            asked: true,
+            asked,
             to_yaml: false,
         };
         detail.refresh(world);
@@ -117,8 +120,14 @@ impl Detail {
             }
             None => self.gone = self.gone.or(Some(world.now)),
         }
-        if let Some(row) = &self.row {
+        if let Some(row) = &self.row.clone() {
             self.sections = explain(world.engine, cluster, row, world.now);
+            if !self.object.kind.watched() {
+                let subject = Subject::of_kind(self.object.kind);
+                self.raw = Some(Value::Object(item_json(&world.ctx(), subject, Row::Object(cluster, row))));
+                self.fetched = Some((world.now, 0));
+                self.write();
+            }
         }
         self.lay_out();
     }

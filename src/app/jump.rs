@@ -26,7 +26,7 @@ pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
         }
         Object::Namespace(n) => cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == n.meta.name).collect(),
         Object::Pod(p) => cluster.named(Kind::Pod, &p.meta.namespace, &p.meta.name).into_iter().collect(),
-        Object::Event(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -161,7 +161,17 @@ impl App {
                 );
                 Vec::new()
             }
-            Target::Alerts => self.say("alerts come with the signals layer; there is no alerts pane yet"),
+            Target::Alerts => {
+                let filter = match object {
+                    Object::Namespace(n) => format!("cluster={} ns={}", cluster.info.name, n.meta.name),
+                    o => {
+                        let ns = if o.kind().info().namespaced { format!(" ns={}", reference.namespace) } else { String::new() };
+                        format!("cluster={}{ns} object={}/{name}", cluster.info.name, reference.kind.name())
+                    }
+                };
+                self.show_table(world, Subject::Alerts, &filter);
+                Vec::new()
+            }
             Target::Cluster => Vec::new(),
         }
     }

@@ -419,7 +419,7 @@ impl App {
         self.tick(world);
         if !self.frozen
             && let Some(t) = self.table_mut()
-            && t.view.filter().timed()
+            && t.view.timed()
         {
             t.refresh(world, None);
         }

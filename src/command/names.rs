@@ -62,6 +62,13 @@ named! {
         Pdb "pdb" ["pdbs" "poddisruptionbudgets" "poddisruptionbudget"] "Pod disruption budgets";
         Events "events" ["event" "ev"] "Events, newest first";
         Namespaces "namespaces" ["namespace" "ns"] "Namespaces of every cluster";
+        Etcd "etcd" ["etcdmembers" "etcdmember"] "etcd's members, and whether the quorum holds";
+        Alerts "alerts" ["alert"] "Alerts of every cluster: firing, silenced, inhibited";
+        Silences "silences" [] "Silences, what each hides and when it ends";
+        Backups "backups" ["velero"] "Velero's backups: could we restore, and to when?";
+        Restores "restores" [] "Velero's restores";
+        Schedules "schedules" [] "Velero's schedules: when they run next, and which are late";
+        Locations "locations" ["location" "bsl" "backupstoragelocations" "backupstoragelocation"] "Where Velero keeps its backups";
     }
 }
 

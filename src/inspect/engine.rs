@@ -66,7 +66,7 @@ impl Engine {
             match touch {
                 Touched::Row { id, before } => self.note(store, *id, before.as_ref()),
                 Touched::Gone { id, before } => self.note(store, *id, Some(before)),
-                Touched::Cluster(_) => {}
+                Touched::Cluster(_) | Touched::Usage { .. } => {}
             }
         }
         let mut follow = HashSet::new();
@@ -85,6 +85,7 @@ impl Engine {
                     }
                     self.follow(cluster, Some(before), None, &mut follow);
                 }
+                Touched::Usage { .. } => {}
                 Touched::Cluster(id) => {
                     let Some(cluster) = store.cluster(*id) else { continue };
                     self.judge(store, cluster, None, now);

@@ -8,6 +8,8 @@ mod engine;
 pub mod explain;
 mod index;
 mod lines;
+pub mod quorum;
+pub mod recovery;
 mod rules;
 mod threshold;
 

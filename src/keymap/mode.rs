@@ -41,6 +41,13 @@ modes! {
     Pdb "pdb" "As clusters, for pod disruption budgets";
     Events "events" "As clusters, for events";
     Namespaces "namespaces" "As clusters, for namespaces";
+    Etcd "etcd" "As clusters, for etcd's members";
+    Alerts "alerts" "As clusters, for alerts";
+    Silences "silences" "As clusters, for silences";
+    Backups "backups" "As clusters, for Velero's backups";
+    Restores "restores" "As clusters, for Velero's restores";
+    Schedules "schedules" "As clusters, for Velero's schedules";
+    Locations "locations" "As clusters, for Velero's storage locations";
     Detail "detail" "An object's detail and YAML: over its pane's table, `text`, `object`, `global`";
     Logs "logs" "Logs: over `text` and `global`";
     Jobs "jobs" "The jobs of this session and earlier ones: over `text` and `global`";
@@ -79,6 +86,13 @@ impl From<PaneName> for Mode {
             PaneName::Pdb => Self::Pdb,
             PaneName::Events => Self::Events,
             PaneName::Namespaces => Self::Namespaces,
+            PaneName::Etcd => Self::Etcd,
+            PaneName::Alerts => Self::Alerts,
+            PaneName::Silences => Self::Silences,
+            PaneName::Backups => Self::Backups,
+            PaneName::Restores => Self::Restores,
+            PaneName::Schedules => Self::Schedules,
+            PaneName::Locations => Self::Locations,
         }
     }
 }

@@ -237,7 +237,7 @@ keys = [
   { on = "H", rum = "top" },
   { on = "H" },
   { on = 3, run = "top" },
-  { on = "B", run = "unbind" },
+  { on = "D", run = "unbind" },
   { on = "E", run = "faults" },
 ]
 [pod]
@@ -257,7 +257,7 @@ key = []
             "keys.toml:10:10: on takes keys as text, or a list of such",
             "keys.toml:17:1: unknown key `key`; did you mean `keys`?",
             "keys.toml:14:2: unknown table `pod`; did you mean `pods`?",
-            "keys.toml:11:10: nothing to unbind: [global] inherits no `B`",
+            "keys.toml:11:10: nothing to unbind: [global] inherits no `D`",
             "keys.toml:5:38: `Y` is already bound in [global], on line 5",
             &format!(
                 "keys.toml:6:10: `g` would hide `g g` in [global]; `g g` is on line {} of default\n  \

@@ -1,6 +1,6 @@
 //! What sources tell the store.
 
-use super::{Kind, Object, Str, Time, Uid};
+use super::{Kind, Object, Service, ServiceState, Str, Time, Uid, UsageList};
 
 /// A cluster's place in the fleet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -118,11 +118,31 @@ pub enum Delta {
     },
     /// What a person should know that changes no row: shown once.
     Told(Str),
+    /// A service changed its state, or answered again. `via`: how it is reached, in words (`https://10.0.0.1:2379`,
+    /// `service monitoring/alertmanager:9093`). Its rows come as lists of its kinds.
+    Service {
+        service: Service,
+        state: ServiceState,
+        via: Str,
+    },
+    /// What nodes or pods use now.
+    Usage(UsageList),
     /// Requests sent so far and now waiting in the budget.
     Requests {
         sent: u64,
         waiting: u32,
     },
+}
+
+impl Delta {
+    /// Whether a service's task sent it, which knows nothing of the cluster's connections: it is never late.
+    pub fn of_service(&self) -> bool {
+        match self {
+            Self::Service { .. } | Self::Usage(_) => true,
+            Self::ListBegin { kind, .. } | Self::Rows { kind, .. } | Self::ListEnd { kind, .. } => !kind.watched(),
+            _ => false,
+        }
+    }
 }
 
 /// A delta with where it is from.

@@ -1,6 +1,8 @@
-//! The kinds that are watched now, and what each is called.
+//! The kinds of rows that there are, what each is called, and who tells of it.
 
-/// A watched kind. The register is [`Kind::ALL`].
+use super::Service;
+
+/// A kind of rows. The register is [`Kind::ALL`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     Node,
@@ -15,6 +17,22 @@ pub enum Kind {
     Pdb,
     Event,
     Namespace,
+    Backup,
+    Restore,
+    Schedule,
+    StorageLocation,
+    EtcdMember,
+    Alert,
+    Silence,
+}
+
+/// Who tells of a kind's rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Feed {
+    /// Watched at the API server.
+    Api,
+    /// Polled from a service.
+    Service(Service),
 }
 
 /// What a kind is called and where it lives.
@@ -30,6 +48,7 @@ pub struct KindInfo {
     pub group: &'static str,
     pub version: &'static str,
     pub namespaced: bool,
+    pub feed: Feed,
 }
 
 const fn info(
@@ -41,10 +60,24 @@ const fn info(
     version: &'static str,
     namespaced: bool,
 ) -> KindInfo {
-    KindInfo { kind, name, plural, aliases, group, version, namespaced }
+    KindInfo { kind, name, plural, aliases, group, version, namespaced, feed: Feed::Api }
 }
 
-static KINDS: [KindInfo; 12] = [
+/// A kind that no API server has.
+const fn told(
+    kind: Kind,
+    name: &'static str,
+    plural: &'static str,
+    aliases: &'static [&'static str],
+    service: Service,
+    namespaced: bool,
+) -> KindInfo {
+    KindInfo { kind, name, plural, aliases, group: "", version: "", namespaced, feed: Feed::Service(service) }
+}
+
+const VELERO: &str = "velero.io";
+
+static KINDS: [KindInfo; 19] = [
     info(Kind::Node, "Node", "nodes", &["node", "no"], "", "v1", false),
     info(Kind::Pod, "Pod", "pods", &["pod", "po"], "", "v1", true),
     info(Kind::Deployment, "Deployment", "deployments", &["deployment", "deploy"], "apps", "v1", true),
@@ -65,11 +98,36 @@ static KINDS: [KindInfo; 12] = [
     info(Kind::Pdb, "PodDisruptionBudget", "poddisruptionbudgets", &["poddisruptionbudget", "pdb", "pdbs"], "policy", "v1", true),
     info(Kind::Event, "Event", "events", &["event", "ev"], "", "v1", true),
     info(Kind::Namespace, "Namespace", "namespaces", &["namespace", "ns"], "", "v1", false),
+    info(Kind::Backup, "Backup", "backups", &["backup"], VELERO, "v1", true),
+    info(Kind::Restore, "Restore", "restores", &["restore"], VELERO, "v1", true),
+    info(Kind::Schedule, "Schedule", "schedules", &["schedule"], VELERO, "v1", true),
+    info(
+        Kind::StorageLocation,
+        "BackupStorageLocation",
+        "backupstoragelocations",
+        &["backupstoragelocation", "bsl", "locations", "location"],
+        VELERO,
+        "v1",
+        true,
+    ),
+    told(Kind::EtcdMember, "EtcdMember", "etcdmembers", &["etcdmember", "etcd"], Service::Etcd, false),
+    told(Kind::Alert, "Alert", "alerts", &["alert"], Service::Alertmanager, true),
+    told(Kind::Silence, "Silence", "silences", &["silence"], Service::Alertmanager, false),
 ];
+
+/// The first of all: those that services tell of come last.
+const fn watched() -> [Kind; 16] {
+    let (mut kinds, mut at) = ([Kind::Node; 16], 0);
+    while at < kinds.len() {
+        kinds[at] = Kind::ALL[at];
+        at += 1;
+    }
+    kinds
+}
 
 impl Kind {
     /// Every kind, in the order of the panes.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Node,
         Kind::Pod,
         Kind::Deployment,
@@ -82,7 +140,18 @@ impl Kind {
         Kind::Pdb,
         Kind::Event,
         Kind::Namespace,
+        Kind::Backup,
+        Kind::Restore,
+        Kind::Schedule,
+        Kind::StorageLocation,
+        Kind::EtcdMember,
+        Kind::Alert,
+        Kind::Silence,
     ];
+    /// The kinds that are watched at the API server.
+    pub const WATCHED: [Kind; 16] = watched();
+    /// Velero's kinds: custom resources that many clusters do not have.
+    pub const VELERO: [Kind; 4] = [Kind::Backup, Kind::Restore, Kind::Schedule, Kind::StorageLocation];
     /// The kinds of the workloads pane.
     pub const WORKLOADS: [Kind; 6] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job, Kind::CronJob];
 
@@ -98,11 +167,34 @@ impl Kind {
     pub fn plural(self) -> &'static str {
         self.info().plural
     }
-    /// What a person typed: any case, plural, singular, short name, with or without `.group`.
+    /// The service that tells of it; none: it is watched at the API server.
+    pub fn service(self) -> Option<Service> {
+        match self.info().feed {
+            Feed::Api => None,
+            Feed::Service(service) => Some(service),
+        }
+    }
+    /// Whether it is watched at the API server.
+    pub fn watched(self) -> bool {
+        self.info().feed == Feed::Api
+    }
+    /// Whether a cluster without it lacks nothing: a custom resource, or what a service tells.
+    pub fn optional(self) -> bool {
+        self.info().group == VELERO || !self.watched()
+    }
+    /// Whether the API server speaks protobuf for it: it does for its own, and not for custom resources.
+    pub fn proto(self) -> bool {
+        let group = self.info().group;
+        self.watched() && (!group.contains('.') || group.ends_with(".k8s.io"))
+    }
+    /// What a person typed: any case, plural, singular, short name, with or without `.group` or `.version.group`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
-        let bare = text.split('.').next().unwrap_or(&text);
-        KINDS.iter().find(|k| k.plural == bare || k.aliases.contains(&bare)).map(|k| k.kind)
+        let (bare, group) = text.split_once('.').map_or((text.as_str(), None), |(bare, group)| (bare, Some(group)));
+        let of = |k: &KindInfo| {
+            group.is_none_or(|g| g == k.group || g.strip_prefix(k.version).and_then(|g| g.strip_prefix('.')).is_some_and(|g| g == k.group))
+        };
+        KINDS.iter().find(|k| (k.plural == bare || k.aliases.contains(&bare)) && of(k)).map(|k| k.kind)
     }
     /// Every name that [`Kind::parse`] takes.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -139,6 +231,12 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), n);
         assert_eq!(Kind::parse("Deployments.apps"), Some(Kind::Deployment));
+        assert_eq!(Kind::parse("deployments.v1.apps"), Some(Kind::Deployment));
+        assert_eq!(Kind::parse("backups.velero.io"), Some(Kind::Backup));
+        assert_eq!(Kind::parse("backups.postgresql.cnpg.io"), None, "another operator's");
+        let (watched, told): (Vec<_>, Vec<_>) = Kind::ALL.into_iter().partition(|k| k.watched());
+        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 3));
+        assert!(Kind::Hpa.proto() && !Kind::Backup.proto() && Kind::Backup.optional() && !Kind::Hpa.optional());
         assert_eq!(Kind::Hpa.path(Some("a")), "/apis/autoscaling/v2/namespaces/a/horizontalpodautoscalers");
     }
 }

@@ -113,6 +113,12 @@ impl PartialEq for Meta {
 }
 
 impl Meta {
+    /// Of a row that no API server keeps: without version, owner and finalizers.
+    pub fn bare(uid: Uid, name: Str, namespace: Str, labels: Labels, created: Option<Time>) -> Self {
+        let (deleting, owner, finalizers) = (None, None, Box::default());
+        Self { uid, name, namespace, created, deleting, labels, owner, finalizers, version: 0, generation: 0 }
+    }
+
     /// Projects the wire's metadata.
     pub fn of(meta: Option<&wire::ObjectMeta>, interner: &mut Interner) -> Self {
         let none = wire::ObjectMeta::default();

@@ -1,6 +1,9 @@
 //! Any projected object, and reading one from either encoding.
 
-use super::{ClusterId, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Str, Uid, Workload, wire};
+use super::{
+    Alert, Backup, ClusterId, EtcdMember, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore, Schedule, Silence,
+    StorageLocation, Str, Uid, Workload, velero, wire,
+};
 use prost::Message as _;
 use std::sync::Arc;
 
@@ -14,6 +17,13 @@ pub enum Object {
     Pdb(Arc<Pdb>),
     Event(Arc<Event>),
     Namespace(Arc<Namespace>),
+    Backup(Arc<Backup>),
+    Restore(Arc<Restore>),
+    Schedule(Arc<Schedule>),
+    StorageLocation(Arc<StorageLocation>),
+    EtcdMember(Arc<EtcdMember>),
+    Alert(Arc<Alert>),
+    Silence(Arc<Silence>),
 }
 
 /// Which object: enough to find, show and fetch it.
@@ -44,6 +54,13 @@ impl Object {
             Self::Pdb(_) => Kind::Pdb,
             Self::Event(_) => Kind::Event,
             Self::Namespace(_) => Kind::Namespace,
+            Self::Backup(_) => Kind::Backup,
+            Self::Restore(_) => Kind::Restore,
+            Self::Schedule(_) => Kind::Schedule,
+            Self::StorageLocation(_) => Kind::StorageLocation,
+            Self::EtcdMember(_) => Kind::EtcdMember,
+            Self::Alert(_) => Kind::Alert,
+            Self::Silence(_) => Kind::Silence,
         }
     }
     pub fn meta(&self) -> &Meta {
@@ -55,6 +72,13 @@ impl Object {
             Self::Pdb(o) => &o.meta,
             Self::Event(o) => &o.meta,
             Self::Namespace(o) => &o.meta,
+            Self::Backup(o) => &o.meta,
+            Self::Restore(o) => &o.meta,
+            Self::Schedule(o) => &o.meta,
+            Self::StorageLocation(o) => &o.meta,
+            Self::EtcdMember(o) => &o.meta,
+            Self::Alert(o) => &o.meta,
+            Self::Silence(o) => &o.meta,
         }
     }
     pub fn reference(&self, cluster: ClusterId) -> ObjectRef {
@@ -63,45 +87,74 @@ impl Object {
     }
 }
 
-/// Both encodings of every kind, in one place.
+/// Both encodings of every kind, in one place: those that come as protobuf, and those that come as JSON only.
 macro_rules! decoders {
-    ($($kind:ident => $wire:ident, $variant:ident, $project:expr;)*) => {
+    (proto { $($kind:ident => $wire:ident, $variant:ident, $project:expr;)* } json { $($jkind:ident => $jproject:expr;)* }) => {
         /// Reads one object of `kind` from protobuf (the bytes inside `Unknown`, or a list's item).
         ///
         /// # Errors
-        /// When the bytes are no such message.
-        pub fn decode_proto(kind: Kind, bytes: &[u8], i: &mut Interner) -> Result<Object, prost::DecodeError> {
-            Ok(match kind { $(Kind::$kind => Object::$variant(Arc::new($project(&wire::$wire::decode(bytes)?, i))),)* })
+        /// When the bytes are no such message, or the kind has no protobuf.
+        pub fn decode_proto(kind: Kind, bytes: &[u8], i: &mut Interner) -> Result<Object, DecodeError> {
+            Ok(match kind {
+                $(Kind::$kind => Object::$variant(Arc::new($project(&wire::$wire::decode(bytes)?, i))),)*
+                _ => return Err(DecodeError::Encoding(kind.name())),
+            })
         }
         /// Reads one object of `kind` from JSON.
         ///
         /// # Errors
-        /// When the text is no such object.
-        pub fn decode_json(kind: Kind, bytes: &[u8], i: &mut Interner) -> Result<Object, serde_json::Error> {
-            Ok(match kind { $(Kind::$kind => Object::$variant(Arc::new($project(&serde_json::from_slice::<wire::$wire>(bytes)?, i))),)* })
+        /// When the text is no such object, or the kind is no API server's.
+        pub fn decode_json(kind: Kind, bytes: &[u8], i: &mut Interner) -> Result<Object, DecodeError> {
+            Ok(match kind {
+                $(Kind::$kind => Object::$variant(Arc::new($project(&serde_json::from_slice::<wire::$wire>(bytes)?, i))),)*
+                $(Kind::$jkind => Object::$jkind(Arc::new($jproject(&serde_json::from_slice::<velero::$jkind>(bytes)?, i))),)*
+                _ => return Err(DecodeError::Encoding(kind.name())),
+            })
         }
         /// The protobuf encoding of what we project of a JSON object; for servers that speak to us (the simulation) and tests.
         ///
         /// # Errors
-        /// When the value is no such object.
-        pub fn json_to_proto(kind: Kind, value: &serde_json::Value) -> Result<Vec<u8>, serde_json::Error> {
+        /// When the value is no such object, or the kind has no protobuf.
+        pub fn json_to_proto(kind: Kind, value: &serde_json::Value) -> Result<Vec<u8>, DecodeError> {
             use serde::Deserialize as _;
-            Ok(match kind { $(Kind::$kind => wire::$wire::deserialize(value)?.encode_to_vec(),)* })
+            Ok(match kind {
+                $(Kind::$kind => wire::$wire::deserialize(value)?.encode_to_vec(),)*
+                _ => return Err(DecodeError::Encoding(kind.name())),
+            })
         }
     };
 }
 
+/// Why an object could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error(transparent)]
+    Proto(#[from] prost::DecodeError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("{0} does not come in this encoding")]
+    Encoding(&'static str),
+}
+
 decoders! {
-    Node => Node, Node, Node::of;
-    Pod => Pod, Pod, Pod::of;
-    Deployment => Deployment, Workload, Workload::of_deployment;
-    StatefulSet => StatefulSet, Workload, Workload::of_statefulset;
-    DaemonSet => DaemonSet, Workload, Workload::of_daemonset;
-    ReplicaSet => ReplicaSet, Workload, Workload::of_replicaset;
-    Job => Job, Workload, Workload::of_job;
-    CronJob => CronJob, Workload, Workload::of_cronjob;
-    Hpa => HorizontalPodAutoscaler, Hpa, Hpa::of;
-    Pdb => PodDisruptionBudget, Pdb, Pdb::of;
-    Event => Event, Event, Event::of;
-    Namespace => Namespace, Namespace, Namespace::of;
+    proto {
+        Node => Node, Node, Node::of;
+        Pod => Pod, Pod, Pod::of;
+        Deployment => Deployment, Workload, Workload::of_deployment;
+        StatefulSet => StatefulSet, Workload, Workload::of_statefulset;
+        DaemonSet => DaemonSet, Workload, Workload::of_daemonset;
+        ReplicaSet => ReplicaSet, Workload, Workload::of_replicaset;
+        Job => Job, Workload, Workload::of_job;
+        CronJob => CronJob, Workload, Workload::of_cronjob;
+        Hpa => HorizontalPodAutoscaler, Hpa, Hpa::of;
+        Pdb => PodDisruptionBudget, Pdb, Pdb::of;
+        Event => Event, Event, Event::of;
+        Namespace => Namespace, Namespace, Namespace::of;
+    }
+    json {
+        Backup => Backup::of;
+        Restore => Restore::of;
+        Schedule => Schedule::of;
+        StorageLocation => StorageLocation::of;
+    }
 }

@@ -42,7 +42,7 @@ impl Resource {
     }
     /// The watched kind that it is, if it is one.
     pub fn known(&self) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|k| (k.info().group, k.plural()) == (self.group.as_str(), self.plural.as_str()))
+        Kind::WATCHED.into_iter().find(|k| (k.info().group, k.plural()) == (self.group.as_str(), self.plural.as_str()))
     }
 }
 

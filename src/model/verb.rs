@@ -51,7 +51,7 @@ impl On {
         match self {
             Self::Kinds(kinds) => kinds.contains(&kind),
             Self::Scalable => matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet),
-            Self::Any => true,
+            Self::Any => kind.watched(),
             Self::Nothing => false,
         }
     }

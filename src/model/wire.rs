@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer, de};
 
 /// `null` and an absent key both mean the type's zero value in Kubernetes' JSON.
-fn zero<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
+pub(super) fn zero<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(d).map(Option::unwrap_or_default)
 }
 
@@ -99,7 +99,7 @@ impl<'de, V: Deserialize<'de>> de::Visitor<'de> for MapOf<V> {
     }
 }
 
-fn pairs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Pair>, D::Error> {
+pub(super) fn pairs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Pair>, D::Error> {
     let map = d.deserialize_any(MapOf::<Option<String>>(std::marker::PhantomData))?;
     Ok(map.into_iter().map(|(key, value)| Pair { key, value: value.unwrap_or_default() }).collect())
 }

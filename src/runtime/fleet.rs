@@ -56,6 +56,7 @@ impl Fleet {
                 tier: s.tier.value.map(|t| t.name().into()),
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
+                rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
         };
@@ -81,8 +82,9 @@ impl Fleet {
             let source = ClusterSource {
                 id: cluster_id(n),
                 target: m.target.clone(),
-                kinds: kinds.to_vec(),
+                kinds: kinds.iter().copied().filter(|k| k.watched()).collect(),
                 namespaces: (!wanted.is_empty()).then_some(wanted),
+                velero: m.settings.velero.namespace.value.clone(),
                 budget: BudgetConfig {
                     requests_per_second: budget.requests_per_second.value,
                     burst: budget.burst.value,

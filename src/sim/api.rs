@@ -172,7 +172,7 @@ fn one(code: u16, res: usize, object: &Arc<Obj>, query: &Query, accept: Accept) 
             doc["metadata"] = json!({"resourceVersion": object.rv.to_string()});
             json_reply(code, &doc)
         }
-        Encoding::Proto if resource.model.is_some() => {
+        Encoding::Proto if resource.proto().is_some() => {
             whole(code, MEDIA_TYPE, frame::seal(&resource.api_version(), resource.kind, object.proto(res).to_vec()))
         }
         _ => whole(code, "application/json", Bytes::copy_from_slice(&object.json)),

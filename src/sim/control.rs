@@ -5,8 +5,8 @@
 
 use super::make::{self, End};
 use super::register::{
-    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, Res, SCALED_OBJECTS,
-    STATEFULSETS,
+    BACKUPS, CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, RESTORES, Res,
+    SCALED_OBJECTS, STATEFULSETS,
 };
 use super::store::{Key, Obj, State, rfc3339};
 use super::{budgets, scaler, taints, workloads};
@@ -30,6 +30,8 @@ pub enum Action {
     /// A taint's time is up for a pod.
     Evict(Key, Str),
     Reconcile(Res, Key),
+    /// A backup or a restore goes a step on.
+    Velero(Res, Key),
     /// Every minute.
     Cron,
     Churn,
@@ -126,6 +128,7 @@ pub fn settle(s: &mut State) {
             DAEMONSETS => workloads::daemonset(s, &key),
             JOBS => workloads::job(s, &key),
             CRONJOBS => workloads::cronjob(s, &key),
+            BACKUPS | RESTORES => super::velero::look(s, res, &key),
             _ => {}
         }
         if let Some(scaler) = s.world.scaler_of.get(&(res, key)).cloned() {
@@ -148,10 +151,12 @@ fn act(s: &mut State, action: Action) {
         Action::Resize(key, uid) => super::resize::actuate(s, &key, &uid),
         Action::Evict(key, uid) => super::taints::due(s, &key, &uid),
         Action::Reconcile(res, key) => s.mark(res, &key),
+        Action::Velero(res, key) => super::velero::step(s, res, &key),
         Action::Cron => {
             for key in s.tables[CRONJOBS].objects.keys().cloned().collect::<Vec<_>>() {
                 workloads::schedule(s, &key);
             }
+            super::velero::minute(s);
             let to_minute = 60_000 - s.clock.rem_euclid(60_000);
             s.later(to_minute, Action::Cron);
         }

@@ -133,7 +133,7 @@ const CRONS: [(&str, &str, &str); 4] = [
 const DAY: i64 = 86_400;
 
 /// What is made, when (seconds before the start), and where.
-type Plan = Vec<(i64, Res, Value)>;
+pub type Plan = Vec<(i64, Res, Value)>;
 
 /// Makes one cluster's state as it is at `start` (unix seconds).
 pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: i64) -> State {
@@ -141,6 +141,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     let mut plan: Plan = Vec::new();
     let mut rng = s.rng.fork();
     apps(&mut plan, scenario, &mut rng);
+    super::velero::plan(&mut plan, start);
     let namespaces: std::collections::BTreeSet<String> =
         plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {
@@ -264,7 +265,7 @@ fn room(plan: &Plan, scenario: &Scenario) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::register::{JOBS, PODS, REPLICASETS};
+    use super::super::register::{BACKUPS, JOBS, PODS, REPLICASETS, SCHEDULES};
     use super::*;
     use std::sync::Arc;
 
@@ -339,6 +340,30 @@ mod tests {
         assert!(s.tables[PODS].objects.values().any(|p| p.deleting && p.key.1.starts_with("cart-")));
         let s = made("on-call-night", "staging");
         assert!(values(&s, JOBS).iter().any(|j| j["status"]["conditions"][0]["reason"] == "BackoffLimitExceeded"));
+    }
+
+    #[test]
+    fn backups_are_made_and_what_is_asked_for_is_carried_out() {
+        let mut s = made("calm", "prod-eu");
+        let backups = values(&s, BACKUPS);
+        assert!(backups.len() > 35 && backups.iter().all(|b| b["status"]["phase"] == "Completed"), "{}", backups.len());
+        assert!(values(&s, SCHEDULES).iter().all(|b| START - parse_time(&b["status"]["lastBackup"]).unwrap() <= 86_400));
+        let hourly =
+            |s: &State| values(s, BACKUPS).iter().filter(|b| b["metadata"]["labels"]["velero.io/schedule-name"] == "pay-hourly").count();
+        let before = hourly(&s);
+        pass(&mut s, 3700);
+        assert_eq!(hourly(&s), before + 1);
+        s.put(
+            BACKUPS,
+            json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "mine", "namespace": "velero"}, "spec": {}}),
+        );
+        pass(&mut s, 3);
+        assert_eq!(one(&s, BACKUPS, "velero", "mine")["status"]["phase"], "InProgress");
+        pass(&mut s, 15);
+        let status = &one(&s, BACKUPS, "velero", "mine")["status"];
+        assert_eq!((&status["phase"], &status["progress"]["itemsBackedUp"]), (&json!("Completed"), &status["progress"]["totalItems"]));
+        let night = made("on-call-night", "prod-us");
+        assert!(values(&night, BACKUPS).iter().any(|b| b["status"]["phase"] == "PartiallyFailed"));
     }
 
     #[test]

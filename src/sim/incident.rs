@@ -87,6 +87,8 @@ pub fn begin(s: &mut State, n: usize) {
             let minute = s.now().div_euclid(60);
             workloads::trigger(s, &cronjob, &format!("{}-{minute}", key.1));
         }
+        What::BackupFails => super::velero::fail(s, &key, incident.amount.unwrap_or(3)),
+        What::ScheduleLate => super::velero::forget(s, &key, incident.amount.unwrap_or(50 * 3600)),
         What::StuckTerminating => {
             let sets = s.at(DEPLOYMENTS, &key).map(|d| s.owned(&d.uid, REPLICASETS)).unwrap_or_default();
             let Some(pod) = sets.iter().flat_map(|r| s.owned(&r.uid, PODS)).find(|p| !p.deleting) else { return };
@@ -160,6 +162,7 @@ pub fn end(s: &mut State, n: usize) {
                 s.edit(PODS, &pod, |p| p["metadata"]["finalizers"] = serde_json::Value::Null);
             }
         }
-        What::PdbBlocks | What::JobFails => {}
+        What::ScheduleLate => super::velero::remember(s, &key),
+        What::PdbBlocks | What::JobFails | What::BackupFails => {}
     }
 }

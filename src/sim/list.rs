@@ -71,7 +71,7 @@ pub async fn list(cluster: &Cluster, place: &Place, query: &Query, accept: Accep
         doc["metadata"] = serde_json::json!({"resourceVersion": version.to_string(), "continue": next, "remainingItemCount": left});
         return Ok(json_reply(200, &doc));
     }
-    let proto = accept.encoding == Encoding::Proto && resource.model.is_some();
+    let proto = accept.encoding == Encoding::Proto && resource.proto().is_some();
     let (res, api_version) = (place.res, resource.api_version());
     let write = move |out: &mut dyn Write| -> std::io::Result<()> {
         if proto {

@@ -34,6 +34,7 @@ mod serve;
 mod store;
 mod table;
 mod taints;
+mod velero;
 mod watch;
 mod workloads;
 mod write;

@@ -12,7 +12,7 @@ pub struct Resource {
     pub short: &'static [&'static str],
     pub namespaced: bool,
     pub subresources: &'static [&'static str],
-    /// Hot kinds are served as protobuf too.
+    /// The kind of qd's own that it is; those with a protobuf are served so too.
     pub model: Option<Kind>,
     pub all: bool,
 }
@@ -38,7 +38,7 @@ macro_rules! resource {
 }
 
 /// Every resource. The constants below are places in it.
-pub static REGISTER: [Resource; 21] = [
+pub static REGISTER: [Resource; 25] = [
     resource!("", "namespaces", "Namespace", ["ns"], false, ["status"], Some(Kind::Namespace), false),
     resource!("", "nodes", "Node", ["no"], false, ["status"], Some(Kind::Node), false),
     resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding", "resize"], Some(Kind::Pod), true),
@@ -60,6 +60,19 @@ pub static REGISTER: [Resource; 21] = [
     resource!("coordination.k8s.io", "leases", "Lease", [], true, [], None, false),
     resource!("storage.k8s.io", "storageclasses", "StorageClass", ["sc"], false, [], None, false),
     resource!("keda.sh", "scaledobjects", "ScaledObject", ["so"], true, ["status"], None, false),
+    resource!("velero.io", "backups", "Backup", [], true, [], Some(Kind::Backup), false),
+    resource!("velero.io", "restores", "Restore", [], true, [], Some(Kind::Restore), false),
+    resource!("velero.io", "schedules", "Schedule", [], true, [], Some(Kind::Schedule), false),
+    resource!(
+        "velero.io",
+        "backupstoragelocations",
+        "BackupStorageLocation",
+        ["bsl"],
+        true,
+        ["status"],
+        Some(Kind::StorageLocation),
+        false
+    ),
 ];
 
 /// A place in [`REGISTER`].
@@ -79,6 +92,10 @@ pub const CRONJOBS: Res = 15;
 pub const HPAS: Res = 16;
 pub const PDBS: Res = 17;
 pub const SCALED_OBJECTS: Res = 20;
+pub const BACKUPS: Res = 21;
+pub const RESTORES: Res = 22;
+pub const SCHEDULES: Res = 23;
+pub const LOCATIONS: Res = 24;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
@@ -90,6 +107,10 @@ impl Resource {
     /// `pods`, `deployments.apps`, as errors name it.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+    /// The kind that its protobuf is projected from; none: it is served as JSON only.
+    pub fn proto(&self) -> Option<Kind> {
+        self.model.filter(|k| k.proto())
     }
     fn singular(&self) -> String {
         self.kind.to_ascii_lowercase()
@@ -253,10 +274,14 @@ mod tests {
             (CRONJOBS, "cronjobs"),
             (REVISIONS, "controllerrevisions"),
             (SCALED_OBJECTS, "scaledobjects"),
+            (BACKUPS, "backups"),
+            (RESTORES, "restores"),
+            (SCHEDULES, "schedules"),
+            (LOCATIONS, "backupstoragelocations"),
         ] {
             assert_eq!(REGISTER[res].plural, plural);
         }
-        for kind in Kind::ALL {
+        for kind in Kind::WATCHED {
             let r = REGISTER.iter().find(|r| r.model == Some(kind)).unwrap();
             assert_eq!((r.plural, r.api_version()), (kind.plural(), kind.api_version()));
         }

@@ -66,6 +66,10 @@ pub enum What {
     Pending,
     JobFails,
     StuckTerminating,
+    /// The newest backup of a schedule has errors.
+    BackupFails,
+    /// A schedule makes no more backups; the last was `amount` seconds before.
+    ScheduleLate,
 }
 
 /// Seconds, as `-9m`, `20s`, `1h`.

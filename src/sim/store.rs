@@ -46,7 +46,7 @@ impl Obj {
     /// The object's protobuf message; empty for kinds that are not served so.
     pub fn proto(&self, res: Res) -> &[u8] {
         self.proto.get_or_init(|| {
-            REGISTER[res].model.and_then(|kind| crate::model::object::json_to_proto(kind, &self.value()).ok()).unwrap_or_default().into()
+            REGISTER[res].proto().and_then(|kind| crate::model::object::json_to_proto(kind, &self.value()).ok()).unwrap_or_default().into()
         })
     }
     /// Phase of a pod that has ended.

@@ -66,7 +66,7 @@ pub fn watch(cluster: &Arc<Cluster>, place: &Place, query: &Query, accept: Accep
         _ => {}
     }
     let resource = &REGISTER[place.res];
-    let encoding = if accept.encoding == Encoding::Proto && resource.model.is_none() { Encoding::Json } else { accept.encoding };
+    let encoding = if accept.encoding == Encoding::Proto && resource.proto().is_none() { Encoding::Json } else { accept.encoding };
     let bookmarks = query.flag("allowWatchBookmarks");
     let seconds = query.number("timeoutSeconds").filter(|n| *n > 0).unwrap_or(1800);
     let state = {
@@ -209,7 +209,7 @@ impl Watch {
         if initial_end {
             object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        match (self.encoding, resource.model) {
+        match (self.encoding, resource.proto()) {
             (Encoding::Proto, Some(kind)) => {
                 let raw = crate::model::object::json_to_proto(kind, &object).unwrap_or_default();
                 out.extend(frame::watch_frame("BOOKMARK", &resource.api_version(), resource.kind, raw));

@@ -1,7 +1,7 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, Table, Touched, table::Upsert};
-use crate::model::{Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Str};
+use super::{Counts, RowId, Series, Table, Touched, Uses, table::Upsert};
+use crate::model::{Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Usage};
 
 /// Who a cluster is: from kubeconfig and configuration.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct ClusterInfo {
     pub read_only: Option<Str>,
     /// Where its Alertmanager is, is configured.
     pub alertmanager: bool,
+    /// How old the newest backup may be, in seconds; none: nobody has said.
+    pub rpo: Option<i64>,
 }
 
 impl ClusterInfo {
@@ -31,6 +33,18 @@ impl ClusterInfo {
 struct KindSlot {
     state: KindState,
     table: Table,
+}
+
+/// How a service of a cluster stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ServiceSlot {
+    pub state: ServiceState,
+    /// How it is reached, in words; empty while it is not.
+    pub via: Str,
+    /// When this state began (unix seconds).
+    pub since: i64,
+    /// Its last answer (unix seconds); 0 before the first.
+    pub alive: i64,
 }
 
 /// One cluster of the fleet.
@@ -53,10 +67,17 @@ pub struct Cluster {
     pub waiting: u32,
     pub counts: Counts,
     kinds: [KindSlot; Kind::ALL.len()],
+    services: [ServiceSlot; Service::ALL.len()],
+    uses: Uses,
 }
 
 impl Cluster {
     pub(super) fn new(id: ClusterId, info: ClusterInfo, now: i64) -> Self {
+        let slot = |service| ServiceSlot { state: ServiceState::absent(service), via: Str::default(), since: now, alive: 0 };
+        let mut kinds: [KindSlot; Kind::ALL.len()] = Default::default();
+        for kind in Kind::ALL.into_iter().filter(|k| !k.watched()) {
+            kinds[kind as usize].state = KindState::Missing;
+        }
         Self {
             id,
             info,
@@ -72,7 +93,9 @@ impl Cluster {
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
-            kinds: Default::default(),
+            kinds,
+            services: Service::ALL.map(slot),
+            uses: Uses::default(),
         }
     }
 
@@ -81,7 +104,7 @@ impl Cluster {
         &self.kinds[kind as usize].table
     }
 
-    /// How a kind's watch stands.
+    /// How a kind's watch stands, or the service that tells of it.
     pub fn kind_state(&self, kind: Kind) -> &KindState {
         &self.kinds[kind as usize].state
     }
@@ -101,9 +124,24 @@ impl Cluster {
         (self.alive > 0).then(|| (now - self.alive).max(0))
     }
 
-    /// Whether what is shown of a kind is current: live, and its watch too.
+    /// How a service stands. Velero's is how its objects are watched.
+    pub fn service(&self, service: Service) -> &ServiceSlot {
+        &self.services[service as usize]
+    }
+
+    /// What a node or a pod uses, as was last told; the namespace is empty for nodes.
+    pub fn usage(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
+        self.uses.get(kind, namespace, name)
+    }
+
+    /// Whether what is shown of a kind is current: live, and its watch too. What a service tells hangs on that service alone.
     pub fn current(&self, kind: Kind) -> bool {
-        self.state.live() && *self.kind_state(kind) == KindState::Live
+        (!kind.watched() || self.state.live()) && *self.kind_state(kind) == KindState::Live
+    }
+
+    /// Whether nothing of a kind is hidden: it is current, or there can be none.
+    pub fn seen(&self, kind: Kind) -> bool {
+        self.current(kind) || kind.optional() && *self.kind_state(kind) == KindState::Missing
     }
 
     /// The workload that an object belongs to, through ReplicaSet and Job: itself when nobody owns it.
@@ -146,6 +184,10 @@ impl Cluster {
                 }
             }
             Delta::KindState(kind, state) => {
+                if kind == Kind::Backup {
+                    let state = velero(&state);
+                    self.set_service(Service::Velero, state, "the API server".into(), now, touched);
+                }
                 let slot = &mut self.kinds[kind as usize];
                 if slot.state != state {
                     if state == KindState::Live {
@@ -157,17 +199,22 @@ impl Cluster {
             }
             // For the one who looks now: nothing to keep.
             Delta::Told(_) => {}
+            Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
+            Delta::Usage(list) => {
+                touched.push(Touched::Usage { cluster: self.id, kind: list.kind });
+                self.uses.replace(list);
+            }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
             Delta::ListEnd { kind, namespace } => {
-                self.alive = now;
+                self.heard(kind, now);
                 for uid in self.kinds[kind as usize].table.unseen(namespace.as_ref()) {
                     self.remove(kind, uid, touched);
                 }
                 self.record(now);
             }
             Delta::Rows { kind, changes } => {
-                self.alive = now;
+                self.heard(kind, now);
                 for change in changes {
                     match change {
                         Change::Upsert(object) => self.upsert(kind, object, touched),
@@ -177,6 +224,32 @@ impl Cluster {
                 self.record(now);
             }
         }
+    }
+
+    /// Rows prove that who tells of them lives.
+    fn heard(&mut self, kind: Kind, now: i64) {
+        match kind.service() {
+            None => self.alive = now,
+            Some(service) => self.services[service as usize].alive = now,
+        }
+    }
+
+    fn set_service(&mut self, service: Service, state: ServiceState, via: Str, now: i64, touched: &mut Vec<Touched>) {
+        let slot = &mut self.services[service as usize];
+        if state == ServiceState::Live {
+            slot.alive = now;
+        }
+        if slot.state == state && slot.via == via {
+            return;
+        }
+        if slot.state.word() != state.word() {
+            slot.since = now;
+        }
+        for kind in service.kinds() {
+            self.kinds[kind as usize].state = state.of_kinds();
+        }
+        (slot.state, slot.via) = (state, via);
+        touched.push(Touched::Cluster(self.id));
     }
 
     fn record(&mut self, now: i64) {
@@ -207,5 +280,16 @@ impl Cluster {
             self.counts.count(&before, -1);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
+    }
+}
+
+/// Velero as a service: how its objects are watched.
+fn velero(kind: &KindState) -> ServiceState {
+    match kind {
+        KindState::Waiting | KindState::Listing => ServiceState::Waiting,
+        KindState::Live => ServiceState::Live,
+        KindState::Forbidden { missing } => ServiceState::Forbidden { missing: missing.clone() },
+        KindState::Missing => ServiceState::absent(Service::Velero),
+        KindState::Failing { reason } => ServiceState::Failing { reason: reason.clone() },
     }
 }

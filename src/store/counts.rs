@@ -1,6 +1,6 @@
 //! Sums over a cluster's rows, kept by adding and taking away single rows.
 
-use crate::model::{Object, Phase, Pod, Str, Tri};
+use crate::model::{AlertState, Object, Phase, Pod, RunState, SilenceState, Str, Tri};
 use hashbrown::HashMap;
 
 /// What the pods of one node reserve.
@@ -40,6 +40,18 @@ pub struct Counts {
     pub memory_allocatable: i64,
     pub cpu_request_m: i64,
     pub memory_request: i64,
+    pub etcd_members: u32,
+    /// Of these, not answering, without a leader or with an alarm.
+    pub etcd_bad: u32,
+    /// Alerts that fire, and of these are critical; neither silenced nor inhibited.
+    pub alerts_firing: u32,
+    pub alerts_critical: u32,
+    pub silences_active: u32,
+    pub backups: u32,
+    /// Backups and restores that ended with errors.
+    pub backups_failed: u32,
+    pub restores_failed: u32,
+    pub locations_bad: u32,
     pub by_node: HashMap<Str, NodeUse>,
 }
 
@@ -73,7 +85,23 @@ impl Counts {
                 n(&mut self.pdbs_zero, p.allowed == 0 && p.expected > 0);
             }
             Object::Event(e) => n(&mut self.warnings, e.warning),
-            Object::Namespace(_) => {}
+            Object::EtcdMember(m) => {
+                n(&mut self.etcd_members, true);
+                n(&mut self.etcd_bad, !m.healthy() || !m.alarms.is_empty());
+            }
+            Object::Alert(a) => {
+                let firing = a.state == AlertState::Firing;
+                n(&mut self.alerts_firing, firing);
+                n(&mut self.alerts_critical, firing && a.critical());
+            }
+            Object::Silence(s) => n(&mut self.silences_active, s.state == SilenceState::Active),
+            Object::Backup(b) => {
+                n(&mut self.backups, true);
+                n(&mut self.backups_failed, matches!(b.run.state(), RunState::Partly | RunState::Failed));
+            }
+            Object::Restore(r) => n(&mut self.restores_failed, matches!(r.run.state(), RunState::Partly | RunState::Failed)),
+            Object::StorageLocation(l) => n(&mut self.locations_bad, &*l.phase == "Unavailable"),
+            Object::Namespace(_) | Object::Schedule(_) => {}
         }
     }
 

@@ -7,12 +7,14 @@ mod counts;
 mod jobs;
 mod series;
 mod table;
+mod uses;
 
-pub use cluster::{Cluster, ClusterInfo};
+pub use cluster::{Cluster, ClusterInfo, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 pub use jobs::Jobs;
 pub use series::Series;
 pub use table::Table;
+use uses::Uses;
 
 use crate::model::{Batch, ClusterId, Kind, Object, ObjectRef, Uid};
 
@@ -31,8 +33,10 @@ pub enum Touched {
     Row { id: RowId, before: Option<Object> },
     /// A row is gone.
     Gone { id: RowId, before: Object },
-    /// The cluster's state, version, latency, counts of requests or a kind's state changed.
+    /// The cluster's state, version, latency, counts of requests, a kind's state or a service's changed.
     Cluster(ClusterId),
+    /// What nodes or pods use was told anew.
+    Usage { cluster: ClusterId, kind: Kind },
 }
 
 /// Everything known of the fleet.
@@ -88,13 +92,16 @@ impl Store {
             .or_else(|| self.cluster(reference.cluster)?.named(reference.kind, &reference.namespace, &reference.name))
     }
 
-    /// Folds one batch in; what it touched is added to `touched`. A batch of an older generation is late and dropped.
+    /// Folds one batch in; what it touched is added to `touched`. A batch of an older generation is late and
+    /// dropped; what services tell has none.
     pub fn apply(&mut self, batch: Batch, now: i64, touched: &mut Vec<Touched>) {
         let Some(cluster) = self.clusters.get_mut(usize::from(batch.cluster.0)) else { return };
-        if batch.generation < cluster.generation {
-            return;
+        if !batch.delta.of_service() {
+            if batch.generation < cluster.generation {
+                return;
+            }
+            cluster.generation = batch.generation;
         }
-        cluster.generation = batch.generation;
         cluster.apply(batch.delta, now, touched);
     }
 }

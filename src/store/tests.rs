@@ -1,5 +1,9 @@
 use super::*;
-use crate::model::{Change, ConnectionState, Delta, Generation, Interner, KindState, Str, object};
+use crate::model::etcd::tests::member;
+use crate::model::{
+    Change, ConnectionState, Delta, Generation, Interner, KindState, Service, ServiceState, Str, Usage, UsageList, UsageRow, object,
+};
+use std::sync::Arc;
 
 fn store() -> Store {
     Store::new(vec![ClusterInfo { name: "a".into(), ..Default::default() }, ClusterInfo { name: "b".into(), ..Default::default() }], 100)
@@ -58,4 +62,76 @@ fn a_late_generation_is_dropped_and_failure_deletes_nothing() {
     apply(&mut s, 3, Delta::KindState(Kind::Pod, KindState::Failing { reason: "dial timeout".into() }));
     assert_eq!(s.clusters()[0].table(Kind::Pod).len(), 1);
     assert!(!s.clusters()[0].current(Kind::Pod));
+}
+
+fn members(objects: Vec<Object>) -> [Delta; 3] {
+    let (kind, namespace) = (Kind::EtcdMember, None);
+    let changes = objects.into_iter().map(Change::Upsert).collect();
+    [Delta::ListBegin { kind, namespace: None }, Delta::Rows { kind, changes }, Delta::ListEnd { kind, namespace }]
+}
+
+#[test]
+fn a_services_rows_hang_on_the_service_alone() {
+    let mut s = store();
+    let via: Str = "https://10.0.0.1:2379".into();
+    let state = |state| Delta::Service { service: Service::Etcd, state, via: via.clone() };
+    assert!(matches!(&s.clusters()[0].service(Service::Etcd).state, ServiceState::Absent { hint } if hint.contains("endpoints")));
+    assert!(s.clusters()[0].seen(Kind::EtcdMember) && !s.clusters()[0].seen(Kind::Pod), "what is not configured hides nothing");
+    apply(&mut s, 5, rows(vec![pod("p1", "n1", "Running")]));
+    apply(&mut s, 0, state(ServiceState::Waiting));
+    assert!(!s.clusters()[0].seen(Kind::EtcdMember));
+    for delta in members(vec![Object::EtcdMember(Arc::new(member(1, "a", Some(1)))), Object::EtcdMember(Arc::new(member(2, "b", None)))]) {
+        apply(&mut s, 0, delta);
+    }
+    assert_eq!(apply(&mut s, 0, state(ServiceState::Live)).len(), 1);
+    assert!(apply(&mut s, 0, state(ServiceState::Live)).is_empty(), "an answer is no change");
+    apply(&mut s, 6, Delta::State(ConnectionState::Unreachable { last: None, reason: "dial timeout".into() }));
+    let c = &s.clusters()[0];
+    assert!(c.current(Kind::EtcdMember) && !c.current(Kind::Pod), "etcd is seen though the API server is gone");
+    assert_eq!((c.counts.etcd_members, c.counts.etcd_bad, c.generation, c.service(Service::Etcd).alive), (2, 1, Generation(6), 200));
+    apply(&mut s, 0, state(ServiceState::Stale { reason: "timeout".into() }));
+    let c = &s.clusters()[0];
+    assert_eq!((c.table(Kind::EtcdMember).len(), c.kind_state(Kind::EtcdMember)), (2, &KindState::Failing { reason: "timeout".into() }));
+    for delta in members(vec![Object::EtcdMember(Arc::new(member(1, "a", Some(1))))]) {
+        apply(&mut s, 0, delta);
+    }
+    assert_eq!(s.clusters()[0].counts.etcd_members, 1, "a poll is a list");
+}
+
+#[test]
+fn a_services_answer_proves_nothing_of_the_api_server() {
+    let mut s = store();
+    for delta in members(vec![Object::EtcdMember(Arc::new(member(1, "a", Some(1))))]) {
+        apply(&mut s, 0, delta);
+    }
+    assert_eq!(s.clusters()[0].alive, 0);
+}
+
+#[test]
+fn velero_is_as_its_objects_are_watched() {
+    let mut s = store();
+    apply(&mut s, 1, Delta::KindState(Kind::Backup, KindState::Missing));
+    assert!(matches!(s.clusters()[0].service(Service::Velero).state, ServiceState::Absent { .. }));
+    assert!(s.clusters()[0].seen(Kind::Backup));
+    apply(&mut s, 1, Delta::KindState(Kind::Backup, KindState::Forbidden { missing: "list backups".into() }));
+    assert_eq!(s.clusters()[0].service(Service::Velero).state.word(), "forbidden");
+    apply(&mut s, 1, Delta::KindState(Kind::Backup, KindState::Live));
+    assert_eq!(s.clusters()[0].service(Service::Velero).state, ServiceState::Live);
+}
+
+#[test]
+fn use_is_replaced_whole_and_the_unknown_is_none() {
+    let mut s = store();
+    let row =
+        |ns: &str, name: &str, cpu_m| UsageRow { namespace: ns.into(), name: name.into(), usage: Usage { cpu_m, memory: None, at: None } };
+    let list = |kind, namespace, rows| Delta::Usage(UsageList { kind, namespace, rows });
+    let touched = apply(&mut s, 0, list(Kind::Pod, None, vec![row("a", "p", Some(5)), row("b", "p", Some(7))]));
+    assert!(matches!(touched[..], [Touched::Usage { kind: Kind::Pod, .. }]));
+    let cpu = |s: &Store, ns: &str| s.clusters()[0].usage(Kind::Pod, ns, "p").and_then(|u| u.cpu_m);
+    assert_eq!((cpu(&s, "a"), cpu(&s, "b")), (Some(5), Some(7)));
+    apply(&mut s, 0, list(Kind::Pod, Some("a".into()), vec![]));
+    assert_eq!((cpu(&s, "a"), cpu(&s, "b")), (None, Some(7)), "the list spoke of one namespace");
+    apply(&mut s, 0, list(Kind::Node, None, vec![row("", "n1", Some(9))]));
+    assert_eq!(s.clusters()[0].usage(Kind::Node, "", "n1").and_then(|u| u.cpu_m), Some(9));
+    assert_eq!((cpu(&s, "b"), s.clusters()[0].usage(Kind::Node, "", "n2")), (Some(7), None));
 }

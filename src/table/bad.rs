@@ -1,12 +1,16 @@
 //! How bad a row is, and whether what it says is still true.
 //!
-//! No time in it: a row is as bad as its fields say, so that it moves only when they change. Thresholds are `inspect`'s.
+//! Almost no time in it: a row is as bad as its fields say, so that it moves only when they change; but a schedule is late by the clock.
+//! Thresholds are `inspect`'s.
 
 use super::{Ctx, Row, Tone};
-use crate::model::{ConnectionState, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, Tri, Workload, meta};
+use crate::model::{
+    Alert, AlertState, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState, Silence,
+    SilenceState, StorageLocation, Tri, Workload, meta,
+};
 
 /// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
-pub fn bad(_: &Ctx<'_>, row: Row<'_>) -> Tone {
+pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
     match row {
         Row::Cluster(c) => match c.state {
             ConnectionState::Live => Tone::Ok,
@@ -27,6 +31,17 @@ pub fn bad(_: &Ctx<'_>, row: Row<'_>) -> Tone {
             }
         }
         Row::Object(_, Object::Namespace(n)) => namespace(n),
+        Row::Object(_, Object::EtcdMember(m)) => etcd(m),
+        Row::Object(_, Object::Alert(a)) => alert(a),
+        Row::Object(_, Object::Silence(s)) => silence(s),
+        Row::Object(_, Object::Backup(b)) => run(b.run.state()),
+        Row::Object(_, Object::Restore(r)) => run(r.run.state()),
+        Row::Object(_, Object::Schedule(s)) => match super::columns::schedule_status(s, ctx.now) {
+            "Late" | "Invalid" => Tone::Critical,
+            "Paused" | "New" => Tone::Info,
+            _ => Tone::Ok,
+        },
+        Row::Object(_, Object::StorageLocation(l)) => location(l),
     }
 }
 
@@ -35,7 +50,7 @@ pub fn stale(row: Row<'_>) -> bool {
     match row {
         Row::Cluster(c) => !c.state.live(),
         Row::Object(c, o) => {
-            !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. })
+            o.kind().watched() && !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. })
                 || !matches!(c.kind_state(o.kind()), KindState::Live | KindState::Listing)
         }
     }
@@ -96,6 +111,53 @@ fn namespace(n: &Namespace) -> Tone {
         "Terminating" if n.conditions.iter().any(|c| c.status == Tri::True) => Tone::Warning,
         "Terminating" => Tone::Info,
         _ => Tone::Ok,
+    }
+}
+
+fn etcd(m: &EtcdMember) -> Tone {
+    let full = m.status.as_ref().and_then(|s| s.quota_percent()).unwrap_or(0);
+    match super::columns::etcd_status(m) {
+        "Down" | "NoLeader" | "Alarm" => Tone::Critical,
+        _ if full >= 95 => Tone::Critical,
+        _ if full >= 80 || m.status.as_ref().is_some_and(|s| !s.errors.is_empty()) => Tone::Warning,
+        "Learner" | "Unknown" => Tone::Info,
+        _ => Tone::Ok,
+    }
+}
+
+fn alert(a: &Alert) -> Tone {
+    match a.state {
+        AlertState::Firing if a.critical() => Tone::Critical,
+        AlertState::Firing if matches!(a.severity(), Some("info" | "none")) => Tone::Info,
+        AlertState::Firing => Tone::Warning,
+        AlertState::Pending => Tone::Info,
+        AlertState::Silenced | AlertState::Inhibited => Tone::Dim,
+    }
+}
+
+/// A silence that hides nothing is worth a look.
+fn silence(s: &Silence) -> Tone {
+    match s.state {
+        SilenceState::Active if s.hides == 0 => Tone::Info,
+        SilenceState::Active => Tone::Ok,
+        SilenceState::Pending | SilenceState::Expired => Tone::Dim,
+    }
+}
+
+fn run(state: RunState) -> Tone {
+    match state {
+        RunState::Completed => Tone::Ok,
+        RunState::Waiting | RunState::Running | RunState::Deleting => Tone::Info,
+        RunState::Partly => Tone::Warning,
+        RunState::Failed => Tone::Critical,
+    }
+}
+
+fn location(l: &StorageLocation) -> Tone {
+    match &*l.phase {
+        "Available" => Tone::Ok,
+        "" => Tone::Info,
+        _ => Tone::Critical,
     }
 }
 

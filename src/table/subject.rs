@@ -23,6 +23,13 @@ pub enum Subject {
     Pdb,
     Events,
     Namespaces,
+    Etcd,
+    Alerts,
+    Silences,
+    Backups,
+    Restores,
+    Schedules,
+    Locations,
 }
 
 /// A name that is not in a register, worded with the nearest that is.
@@ -43,7 +50,7 @@ impl Unknown {
 
 impl Subject {
     /// The register, in the order of the panes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Clusters,
         Self::Nodes,
         Self::Pods,
@@ -58,6 +65,13 @@ impl Subject {
         Self::Pdb,
         Self::Events,
         Self::Namespaces,
+        Self::Etcd,
+        Self::Alerts,
+        Self::Silences,
+        Self::Backups,
+        Self::Restores,
+        Self::Schedules,
+        Self::Locations,
     ];
 
     /// As commands and screens call it.
@@ -77,6 +91,13 @@ impl Subject {
             Self::Pdb => "pdb",
             Self::Events => "events",
             Self::Namespaces => "namespaces",
+            Self::Etcd => "etcd",
+            Self::Alerts => "alerts",
+            Self::Silences => "silences",
+            Self::Backups => "backups",
+            Self::Restores => "restores",
+            Self::Schedules => "schedules",
+            Self::Locations => "locations",
         }
     }
 
@@ -97,6 +118,13 @@ impl Subject {
             Self::Pdb => "PDB",
             Self::Events => "EVENTS",
             Self::Namespaces => "NAMESPACES",
+            Self::Etcd => "ETCD",
+            Self::Alerts => "ALERTS",
+            Self::Silences => "SILENCES",
+            Self::Backups => "BACKUPS",
+            Self::Restores => "RESTORES",
+            Self::Schedules => "SCHEDULES",
+            Self::Locations => "LOCATIONS",
         }
     }
 
@@ -117,6 +145,22 @@ impl Subject {
             Self::Pdb => &[Kind::Pdb],
             Self::Events => &[Kind::Event],
             Self::Namespaces => &[Kind::Namespace],
+            Self::Etcd => &[Kind::EtcdMember],
+            Self::Alerts => &[Kind::Alert],
+            Self::Silences => &[Kind::Silence],
+            Self::Backups => &[Kind::Backup],
+            Self::Restores => &[Kind::Restore],
+            Self::Schedules => &[Kind::Schedule],
+            Self::Locations => &[Kind::StorageLocation],
+        }
+    }
+
+    /// Kinds of other rows that its cells are derived from: when one of these changes, all of its rows may look different. Nodes look at
+    /// their own pods alone and find them.
+    pub fn leans_on(self) -> &'static [Kind] {
+        match self {
+            Self::Schedules | Self::Locations => &[Kind::Backup],
+            _ => &[],
         }
     }
 
@@ -202,6 +246,9 @@ mod tests {
             ("ev", Subject::Events),
             ("sts", Subject::StatefulSets),
             ("cj", Subject::CronJobs),
+            ("bsl", Subject::Locations),
+            ("backups.velero.io", Subject::Backups),
+            ("etcd", Subject::Etcd),
         ] {
             assert_eq!(Subject::parse(text), Ok(expected), "{text}");
         }

@@ -1,7 +1,10 @@
 //! The register walked: names, docs, units, and JSON of sample objects.
 
 use super::*;
-use crate::model::{Batch, Change, ConnectionState, Delta, Generation, Interner, Kind, KindState, object};
+use crate::model::{
+    AlertState, Batch, Change, ConnectionState, Delta, EtcdMetrics, Generation, Interner, Kind, KindState, Service, ServiceState,
+    SilenceState, object,
+};
 use crate::store::{ClusterInfo, Touched};
 use hashbrown::HashSet;
 use serde_json::json;
@@ -121,7 +124,53 @@ pub(super) fn everything() -> Store {
         Kind::Namespace,
         &json!({"metadata": {"name": "pay", "uid": "ns-pay", "labels": {"team": "支払い"}}, "status": {"phase": "Active"}}),
     );
+    signals(&mut s);
     s
+}
+
+/// What Velero, etcd and an Alertmanager tell of cluster 0.
+fn signals(s: &mut Store) {
+    let meta = |name: &str| json!({"name": name, "namespace": "velero", "uid": name, "creationTimestamp": at(3600), "labels": {"velero.io/schedule-name": "nightly"}});
+    let spec = json!({"includedNamespaces": ["pay"], "excludedNamespaces": ["tmp"], "storageLocation": "default", "ttl": "720h0m0s", "labelSelector": {"matchLabels": {"app": "x"}}});
+    for (name, phase, errors) in [("b1", "Completed", 0), ("b2", "PartiallyFailed", 2)] {
+        let status = json!({"phase": phase, "errors": errors, "warnings": 1, "startTimestamp": at(3000), "completionTimestamp": at(2910), "expiration": at(-86_400),
+            "progress": {"totalItems": 40, "itemsBackedUp": 38}, "queuePosition": 1, "csiVolumeSnapshotsAttempted": 2, "csiVolumeSnapshotsCompleted": 1, "hookStatus": {"hooksAttempted": 2, "hooksFailed": 1}});
+        put(s, 0, Kind::Backup, &json!({"metadata": meta(name), "spec": spec, "status": status}));
+    }
+    put(
+        s,
+        0,
+        Kind::Restore,
+        &json!({"metadata": meta("r1"), "spec": {"backupName": "b1", "namespaceMapping": {"pay": "pay-copy"}, "existingResourcePolicy": "update"},
+        "status": {"phase": "Failed", "failureReason": "no such backup", "startTimestamp": at(60), "progress": {"totalItems": 4, "itemsRestored": 1}}}),
+    );
+    put(
+        s,
+        0,
+        Kind::Schedule,
+        &json!({"metadata": meta("nightly"), "spec": {"schedule": "@every 10m", "template": spec}, "status": {"phase": "Enabled", "lastBackup": at(3000)}}),
+    );
+    put(
+        s,
+        0,
+        Kind::StorageLocation,
+        &json!({"metadata": meta("default"), "spec": {"provider": "aws", "default": true, "objectStorage": {"bucket": "b", "prefix": "p"}},
+        "status": {"phase": "Unavailable", "message": "no such host", "lastValidationTime": at(40), "lastSyncedTime": at(50)}}),
+    );
+    let mut member = crate::model::etcd::tests::member(0xab, "etcd-0", Some(0xab));
+    member.alarms = ["NOSPACE".into()].into();
+    member.metrics = Some(EtcdMetrics { fsync_p99_us: Some(1_200), leader_changes: Some(3), ..EtcdMetrics::default() });
+    let labels = [("alertname", "PodDown"), ("namespace", "pay"), ("pod", "checkout-1"), ("severity", "critical")];
+    let alert = crate::model::alert::tests::alert(&labels, AlertState::Firing);
+    let silence = crate::model::silence::tests::silence("s-1", SilenceState::Active, NOW + 600);
+    for (service, object) in [
+        (Service::Etcd, Object::EtcdMember(member.into())),
+        (Service::Alertmanager, Object::Alert(alert.into())),
+        (Service::Alertmanager, Object::Silence(silence.into())),
+    ] {
+        apply(s, 0, Delta::Service { service, state: ServiceState::Live, via: "https://10.0.0.1".into() });
+        apply(s, 0, Delta::Rows { kind: object.kind(), changes: vec![Change::Upsert(object)] });
+    }
 }
 
 pub(super) fn rows(store: &Store, subject: Subject) -> Vec<Row<'_>> {
@@ -255,4 +304,62 @@ fn what_is_bad_and_what_is_stale() {
     apply(&mut store, 0, Delta::State(ConnectionState::Unreachable { last: None, reason: "dial timeout".into() }));
     assert!(rows(&store, Subject::Pods).into_iter().all(stale));
     assert_eq!(tones(&store, Subject::Clusters), [Tone::Critical, Tone::Ok]);
+}
+
+#[test]
+fn what_services_tell_as_json() {
+    let store = everything();
+    let ctx = Ctx { store: &store, now: NOW };
+    let item = |subject, n: usize| serde_json::Value::Object(item_json(&ctx, subject, rows(&store, subject)[n]));
+    let expect = |item: &serde_json::Value, fields: serde_json::Value| {
+        for (key, value) in fields.as_object().unwrap() {
+            assert_eq!(&item[key], value, "{key} of {item}");
+        }
+    };
+    expect(
+        &item(Subject::Backups, 1),
+        json!({"kind": "Backup", "status": "PartiallyFailed", "items_done": 38, "items_total": 40, "errors": 2, "warnings": 1, "started_age_s": 3000, "duration_s": 90, "expires_in_s": 86_400,
+            "schedule": "nightly", "namespaces": ["pay", "-tmp"], "message": "2 items failed; its log says which", "volumes_done": 1, "ttl_s": 2_592_000, "hooks_failed": 1}),
+    );
+    expect(
+        &item(Subject::Restores, 0),
+        json!({"status": "Failed", "backup": "b1", "mapping": {"pay": "pay-copy"}, "existing": "update", "message": "no such backup", "duration_s": null}),
+    );
+    expect(
+        &item(Subject::Schedules, 0),
+        json!({"status": "Late", "late_s": 2400, "last_backup_age_s": 3000, "last_success_age_s": 3000, "next_run_in_s": 600, "ttl_s": 2_592_000}),
+    );
+    expect(
+        &item(Subject::Locations, 0),
+        json!({"kind": "BackupStorageLocation", "status": "Unavailable", "access": "ReadWrite", "backups": 2, "message": "no such host", "validated_age_s": 40}),
+    );
+    expect(
+        &item(Subject::Etcd, 0),
+        json!({"name": "etcd-0", "namespace": null, "status": "Alarm", "alarms": ["NOSPACE"], "db_size_bytes": 104_857_600, "fragmented_percent": 60, "quota_percent": 4, "raft_lag": 10,
+            "fsync_ms": 2, "leader_changes": 3, "commit_ms": null, "id": "ab"}),
+    );
+    expect(
+        &item(Subject::Alerts, 0),
+        json!({"name": "PodDown", "namespace": "pay", "severity": "critical", "status": "firing", "object": "Pod/checkout-1", "summary": "it burns", "silenced_by": []}),
+    );
+    expect(
+        &item(Subject::Silences, 0),
+        json!({"name": "s-1", "status": "active", "matchers": ["alertname=\"X\""], "hides": 0, "ends_in_s": 600, "created_by": "ada", "message": "it hides nothing now"}),
+    );
+    let tone = |subject| bad(&ctx, rows(&store, subject)[0]);
+    assert_eq!([tone(Subject::Backups), tone(Subject::Restores), tone(Subject::Schedules)], [Tone::Ok, Tone::Critical, Tone::Critical]);
+    assert_eq!(
+        [tone(Subject::Locations), tone(Subject::Etcd), tone(Subject::Alerts), tone(Subject::Silences)],
+        [Tone::Critical, Tone::Critical, Tone::Critical, Tone::Info]
+    );
+}
+
+#[test]
+fn a_services_rows_are_old_when_it_is_and_not_when_the_api_server_is_gone() {
+    let mut store = everything();
+    let old = |s: &Store, subject| stale(rows(s, subject)[0]);
+    apply(&mut store, 0, Delta::State(ConnectionState::Unreachable { last: None, reason: "dial timeout".into() }));
+    assert!(!old(&store, Subject::Etcd) && old(&store, Subject::Backups));
+    apply(&mut store, 0, Delta::Service { service: Service::Etcd, state: ServiceState::Stale { reason: "x".into() }, via: "".into() });
+    assert!(old(&store, Subject::Etcd));
 }

@@ -1,10 +1,10 @@
 //! A view: which rows of a subject are seen and in which order, kept right while the store changes.
 //!
-//! Keeps places ([`RowKey`]) and sort keys, no rows. The default order has the bad on top, then fleet order, namespace, name; events
-//! have their warnings first, the newest on top. Ties end with the row's place, so that nothing jumps without a cause.
+//! Keeps places ([`RowKey`]) and sort keys, no rows. The default order has the bad on top, then fleet order, namespace, name; what
+//! happens (events, alerts, backups) has the newest of the worst on top. Ties end with the row's place, so that nothing jumps without a cause.
 
-use super::{Column, Ctx, Filter, Row, RowKey, Subject, bad};
-use crate::model::{ClusterId, Kind, KindState, Object, ObjectRef, Str};
+use super::{Column, Ctx, Filter, Row, RowKey, Subject, Value, bad};
+use crate::model::{ClusterId, Kind, KindState, Object, ObjectRef, Str, Time};
 use crate::store::{RowId, Touched};
 use hashbrown::HashSet;
 use std::cmp::Ordering;
@@ -119,7 +119,12 @@ impl View {
         self.rebuild(ctx);
     }
 
-    /// Looks at every row again: at the start, and on the minute when the filter is [`Filter::timed`].
+    /// Whether time alone may move, show or hide a row: the filter speaks of an age, or a schedule gets late.
+    pub fn timed(&self) -> bool {
+        self.filter.timed() || self.subject == Subject::Schedules
+    }
+
+    /// Looks at every row again: at the start, and on the minute when it is [`View::timed`].
     pub fn rebuild(&mut self, ctx: &Ctx<'_>) {
         let mut rows = Vec::new();
         for c in ctx.store.clusters() {
@@ -140,14 +145,21 @@ impl View {
         // Whether a node's pods are known hangs on the state of the pods' watch, and on there being any before it is live.
         let unsettled = |t: &Touched| match t {
             Touched::Cluster(_) => true,
+            Touched::Usage { kind, .. } => *kind == Kind::Node,
             Touched::Row { id, .. } | Touched::Gone { id, .. } => {
                 id.kind == Kind::Pod && ctx.store.cluster(id.cluster).is_some_and(|c| *c.kind_state(Kind::Pod) != KindState::Live)
             }
         };
+        // Use is told of all pods at once.
+        let leans = |t: &Touched| match t {
+            Touched::Row { id, .. } | Touched::Gone { id, .. } => self.subject.leans_on().contains(&id.kind),
+            Touched::Usage { kind, .. } => self.subject.kinds().contains(kind),
+            Touched::Cluster(_) => false,
+        };
         let all = match self.subject {
             Subject::Clusters => !touched.is_empty(),
             Subject::Nodes => touched.iter().any(unsettled),
-            _ => false,
+            _ => touched.iter().any(leans),
         };
         let dirty = if all { Vec::new() } else { self.dirty(ctx, touched) };
         if all || dirty.len() > 64 && dirty.len() > self.rows.len() / REBUILD_PART {
@@ -190,7 +202,7 @@ impl View {
             let (id, before) = match t {
                 Touched::Row { id, before } => (*id, before.as_ref()),
                 Touched::Gone { id, before } => (*id, Some(before)),
-                Touched::Cluster(_) => continue,
+                Touched::Cluster(_) | Touched::Usage { .. } => continue,
             };
             if kinds.contains(&id.kind) {
                 dirty.push(RowKey::Object(id));
@@ -242,11 +254,8 @@ impl View {
         match self.sort {
             None => {
                 let worst_first = u64::from(3 - bad(ctx, row).rank()) << 60;
-                // Of events the newest of the worst: what is normal comes every second and tells least.
-                if let Row::Object(_, Object::Event(_)) = row
-                    && let Ok(column) = self.subject.column("last_seen_age_s")
-                {
-                    return worst_first | column.value(ctx, row).sort_key() & ((1 << 60) - 1);
+                if let Some(at) = row.object().and_then(happened) {
+                    return worst_first | Value::from(at.map(Value::Age)).sort_key() & ((1 << 60) - 1);
                 }
                 worst_first | u64::from(row.cluster().id.0) << 44 | super::value::prefix(row.namespace()) >> 20
             }
@@ -293,6 +302,17 @@ impl View {
         self.rows.clear();
         self.rows.extend(rows.iter().map(|s| s.entry));
     }
+}
+
+/// Of what happens, the newest of the worst goes first: what is normal comes all the time and tells least.
+fn happened(object: &Object) -> Option<Option<Time>> {
+    Some(match object {
+        Object::Event(e) => e.last,
+        Object::Alert(a) => a.starts,
+        Object::Backup(b) => b.point(),
+        Object::Restore(r) => r.run.started.or(r.meta.created),
+        _ => return None,
+    })
 }
 
 /// A row while it is sorted: held with its names, so that a tie needs no look-up.

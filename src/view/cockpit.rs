@@ -201,7 +201,7 @@ fn quiet(d: &Draw) -> (String, Role) {
             s => format!("{} {}", c.info.name, s.word()),
         })
         .collect();
-    let hidden = clusters.iter().filter(|c| c.state.live() && crate::model::Kind::ALL.iter().any(|k| !c.current(*k))).count();
+    let hidden = clusters.iter().filter(|c| c.state.live() && crate::model::Kind::ALL.iter().any(|k| !c.seen(*k))).count();
     match (unseen.is_empty(), hidden) {
         (true, 0) => ("nothing burns".into(), Role::SeverityOk),
         (true, n) => {
@@ -264,7 +264,7 @@ fn bad_of(d: &Draw, pane: &panes::Pane, tile: &TablePane) -> u32 {
         return u32::try_from(n).unwrap_or(u32::MAX);
     }
     let within = |c: &&Cluster| tile.view.clusters().is_none_or(|only| only.contains(&c.id));
-    d.world.store.clusters().iter().filter(within).map(|c| (pane.bad)(&c.counts)).sum()
+    d.world.store.clusters().iter().filter(within).map(|c| (pane.bad)(c, d.world.now)).sum()
 }
 
 fn tile_title(d: &Draw, pane: &TablePane) -> String {

@@ -3,7 +3,7 @@
 use super::text::{cut, elide, width};
 use super::{Draw, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{ConnectionState, Kind, KindState};
+use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState};
 use crate::table::{Align, Column, Row, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
@@ -62,9 +62,20 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
         let text = elide(&format!("/{}", pane.filter_text), usize::from(area.width / 2), d.glyphs.ellipsis);
         d.put(buf, x, area.y, area.right().saturating_sub(x), &text, Role::Filter);
     }
+    let head = head(d, pane);
+    let over = u16::try_from(head.len()).unwrap_or(u16::MAX).min((area.height / 4).max(1));
+    for (i, line) in head.iter().take(usize::from(over)).enumerate() {
+        head_line(
+            d,
+            line,
+            (usize::from(over) == i + 1).then(|| head.len() - i - 1),
+            Rect { y: area.y + 1 + i as u16, height: 1, ..area },
+            buf,
+        );
+    }
     let gaps = gaps(d, pane);
     let below = u16::try_from(gaps.len()).unwrap_or(0).min(3) + 1;
-    let rows = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + below), ..area };
+    let rows = Rect { y: area.y + 1 + over, height: area.height.saturating_sub(1 + over + below), ..area };
     draw(d, pane, &Look { part: None, focused: true, header: true, columns: None }, rows, buf, hits);
     hits.page = usize::from(rows.height.saturating_sub(1)).max(1);
     for (i, gap) in gaps.iter().take(3).enumerate() {
@@ -94,27 +105,80 @@ fn why(d: &Draw, pane: &TablePane) -> String {
     }
 }
 
-/// Clusters of which this pane shows nothing, or not all, and why.
+/// What the pane says over its rows: of the clusters that it is limited to, the worst first.
+fn head(d: &Draw, pane: &TablePane) -> Vec<panes::HeadLine> {
+    let Some(head) = pane_of(pane).and_then(|p| p.head) else { return Vec::new() };
+    let mut lines = head(d.world.store, d.world.now);
+    lines.retain(|l| pane.view.clusters().is_none_or(|only| only.contains(&l.cluster)));
+    lines.sort_by_key(|l| std::cmp::Reverse(l.severity));
+    lines
+}
+
+/// One line of the head; the last that has room says how many more there are.
+fn head_line(d: &Draw, line: &panes::HeadLine, more: Option<usize>, area: Rect, buf: &mut Buffer) {
+    let (sign, role) = line.severity.map_or((" ", Role::SeverityOk), Draw::severity);
+    let name = d.world.store.cluster(line.cluster).map_or("", |c| &c.info.name);
+    let more = more.filter(|n| *n > 0).map_or_else(String::new, |n| format!("; and {n} more clusters"));
+    let x = d.put(buf, area.x, area.y, area.width, &format!("{sign} {name}: "), role);
+    let room = area.right().saturating_sub(x);
+    let text = format!("{}{more}", cut(&line.text, usize::from(room).saturating_sub(width(&more)), d.glyphs.ellipsis));
+    d.put(buf, x, area.y, room, &text, if line.severity.is_some() { role } else { Role::Text });
+}
+
+/// Clusters of which this pane shows nothing, or not all, and why. What many have in common is said once.
 fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
-    let mut gaps = Vec::new();
+    let mut gaps: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut add = |name, text| match gaps.iter_mut().find(|(t, _)| *t == text) {
+        Some((_, names)) => names.push(name),
+        None => gaps.push((text, vec![name])),
+    };
     for c in d.world.store.clusters() {
+        let name: &str = &c.info.name;
         for kind in pane.subject.kinds() {
-            let missing = match c.kind_state(*kind) {
-                KindState::Forbidden { missing } => format!("forbidden, needs {missing}"),
-                KindState::Missing => format!("this server has no {}", kind.plural()),
-                KindState::Failing { reason } if c.state.live() => format!("{}: {reason}", kind.plural()),
+            let missing = match (c.kind_state(*kind), absence(c, *kind)) {
+                (KindState::Forbidden { missing }, _) => format!("forbidden, needs {missing}"),
+                (KindState::Missing, Some(hint)) => {
+                    add(name, hint.to_owned());
+                    continue;
+                }
+                (KindState::Missing, None) => format!("this server has no {}", kind.plural()),
+                (KindState::Failing { reason }, _) if c.state.live() || !kind.watched() => match c.table(*kind).len() {
+                    0 => format!("{}: {reason}", kind.plural()),
+                    n => format!("{reason}, {n} rows {} old", last_told(d, c, *kind)),
+                },
                 _ => continue,
             };
-            gaps.push(format!("{} {}: {missing}", c.info.name, kind.plural()));
+            add(name, format!("{}: {missing}", kind.plural()));
         }
-        if let Some(reason) = c.state.reason() {
+        if let Some(reason) = c.state.reason().filter(|_| pane.subject.kinds().iter().all(|k| k.watched())) {
             let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
             let age = crate::model::Time::from_secs(c.alive)
                 .map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
-            gaps.push(format!("{} {}: {reason}, {age}", c.info.name, c.state.word()));
+            add(name, format!("{}: {reason}, {age}", c.state.word()));
         }
     }
-    gaps
+    let said = |(text, names): (String, Vec<&str>)| match &names[..] {
+        [one] => format!("{one} {text}"),
+        [a, b] => format!("{a}, {b}: {text}"),
+        [a, b, rest @ ..] => format!("{a}, {b} and {} more: {text}", rest.len()),
+        [] => text,
+    };
+    gaps.into_iter().map(said).collect()
+}
+
+/// What to do where there is none of a kind that a cluster need not have: configure or install its service.
+fn absence(c: &crate::store::Cluster, kind: Kind) -> Option<&str> {
+    let service = kind.service().or(Kind::VELERO.contains(&kind).then_some(Service::Velero))?;
+    match &c.service(service).state {
+        ServiceState::Absent { hint } => Some(hint),
+        _ => None,
+    }
+}
+
+/// Since a service, or the cluster, last told something.
+fn last_told(d: &Draw, c: &crate::store::Cluster, kind: Kind) -> String {
+    let at = kind.service().map_or(c.alive, |s| c.service(s).alive);
+    crate::model::Time::from_secs(at).map_or_else(|| "of unknown age".to_owned(), |t| Value::Age(t).text(d.world.now))
 }
 
 /// Why there is nothing to show.
@@ -136,7 +200,7 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
         .store
         .clusters()
         .iter()
-        .filter(|c| !c.state.live())
+        .filter(|c| !c.state.live() && kinds.iter().any(|k| k.watched()))
         .map(|c| match &c.state {
             crate::model::ConnectionState::Syncing { done, of } => format!("{} syncing {done}/{of}", c.info.name),
             state => format!("{} {}", c.info.name, state.word()),
@@ -149,7 +213,7 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
     let unseen = |c: &crate::store::Cluster| {
         let word = kinds.iter().find_map(|k| match c.kind_state(*k) {
             KindState::Forbidden { .. } => Some("forbidden"),
-            KindState::Missing => Some("not served"),
+            KindState::Missing => Some(if k.optional() { "has none" } else { "not served" }),
             KindState::Failing { .. } => Some("failing"),
             KindState::Waiting | KindState::Listing => Some("listing"),
             _ => None,

@@ -44,7 +44,7 @@ impl Fixture {
             f.delta(c, Delta::State(ConnectionState::Live));
             f.delta(c, Delta::Version("v1.36.3".into()));
             f.delta(c, Delta::Latency(12 + u32::from(c)));
-            for kind in Kind::ALL {
+            for kind in Kind::WATCHED {
                 f.delta(c, Delta::KindState(kind, KindState::Live));
             }
             for n in 0..4 {
@@ -327,6 +327,7 @@ fn a_cluster_that_has_just_gone_is_named_at_once_beside_the_problems() {
 }
 
 mod deed;
+mod signals;
 mod text;
 mod verbs;
 

@@ -33,10 +33,10 @@ fn sim() -> Running {
 async fn fleet(sim: &Running, config: &str, read_only: bool) -> Fleet {
     let targets = load(&LoadOptions { kubeconfig: Some(sim.kubeconfig.clone()), ..LoadOptions::default() }).unwrap();
     let config = Config::parse(config, Path::new("test.toml")).config;
-    let (mut fleet, diags) = Fleet::open(members(targets, &config), &Kind::ALL, &config, read_only, &[]);
+    let (mut fleet, diags) = Fleet::open(members(targets, &config), &Kind::WATCHED, &config, read_only, &[]);
     assert!(diags.is_empty(), "{diags:?}");
     for _ in 0..200 {
-        if fleet.store.clusters().iter().all(|c| Kind::ALL.iter().all(|k| c.current(*k))) {
+        if fleet.store.clusters().iter().all(|c| Kind::WATCHED.iter().all(|k| c.current(*k))) {
             return fleet;
         }
         fleet.alongside(tokio::time::sleep(Duration::from_millis(50))).await;

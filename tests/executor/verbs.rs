@@ -118,7 +118,7 @@ fn target(fleet: &Fleet, (kind, namespace, name): (&str, &str, &str)) -> Target 
         let resource = Resource { group, version, plural: text("scaledobjects"), kind: text(kind), namespaced: true };
         return Target { cluster, resource, namespace: text(namespace), name: text(name), uid: None };
     }
-    let kind = Kind::ALL.into_iter().find(|k| k.name() == kind).unwrap_or_else(|| panic!("no kind {kind}"));
+    let kind = Kind::WATCHED.into_iter().find(|k| k.name() == kind).unwrap_or_else(|| panic!("no kind {kind}"));
     named(fleet, kind, namespace, name)
 }
 

@@ -157,7 +157,7 @@ fn of(object: &Value, kind: &Resource) -> bool {
 /// Which object a document means. Kinds that the same manifests define need not be there yet.
 fn target(snapshot: &Snapshot, cluster: ClusterId, namespace: &str, w: &Wanted, kinds: &[(String, Resource)]) -> Result<Target, Stop> {
     let (api, kind) = (w.object["apiVersion"].as_str().unwrap_or(""), w.object["kind"].as_str().unwrap_or(""));
-    let known = Kind::ALL.into_iter().find(|k| k.name() == kind && k.api_version() == api).map(Resource::from);
+    let known = Kind::WATCHED.into_iter().find(|k| k.name() == kind && k.api_version() == api).map(Resource::from);
     let known = known.or_else(|| kinds.iter().map(|(_, k)| k).find(|k| of(&w.object, k)).cloned());
     let resource = match known {
         Some(resource) => resource,

@@ -112,7 +112,7 @@ fn dependents(cluster: &Cluster, uid: Uid) -> BTreeMap<Kind, Vec<String>> {
     let mut found: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
     for _ in 0..4 {
         let mut more = BTreeSet::new();
-        for kind in Kind::ALL {
+        for kind in Kind::WATCHED {
             for o in cluster.objects(kind) {
                 let meta = o.meta();
                 if meta.owner.as_ref().is_some_and(|owner| owners.contains(&owner.uid)) && more.insert(meta.uid) {
@@ -130,7 +130,7 @@ fn dependents(cluster: &Cluster, uid: Uid) -> BTreeMap<Kind, Vec<String>> {
 
 fn in_namespace(cluster: &Cluster, namespace: &str) -> BTreeMap<Kind, Vec<String>> {
     let mut found: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
-    for kind in Kind::ALL.into_iter().filter(|k| k.info().namespaced && *k != Kind::Event) {
+    for kind in Kind::WATCHED.into_iter().filter(|k| k.info().namespaced && *k != Kind::Event) {
         let names: Vec<String> =
             cluster.objects(kind).filter(|o| *o.meta().namespace == *namespace).map(|o| o.meta().name.to_string()).collect();
         if !names.is_empty() {

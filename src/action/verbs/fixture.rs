@@ -27,7 +27,7 @@ impl Fixture {
         let info = ClusterInfo { name, contexts: vec!["lab".into()], server, tier, alertmanager: true, ..ClusterInfo::default() };
         let mut f = Self { store: Store::new(vec![info], NOW), facts: Facts::default(), objects: Vec::new(), uids: 0 };
         f.delta(Delta::State(ConnectionState::Live));
-        for kind in Kind::ALL {
+        for kind in Kind::WATCHED {
             f.delta(Delta::KindState(kind, KindState::Live));
         }
         f

@@ -117,7 +117,11 @@ impl Wanted {
         match self.object {
             None | Some((Kind::Pod, _)) => vec![Kind::Pod],
             Some((kind @ (Kind::Node | Kind::Namespace | Kind::Pdb), _)) => vec![Kind::Pod, kind],
-            Some(_) => Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::Event | Kind::Node | Kind::Namespace | Kind::Pdb)).collect(),
+            Some(_) => Kind::WATCHED
+                .iter()
+                .copied()
+                .filter(|k| !k.optional() && !matches!(k, Kind::Event | Kind::Node | Kind::Namespace | Kind::Pdb))
+                .collect(),
         }
     }
 

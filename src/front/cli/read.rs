@@ -5,11 +5,11 @@ use super::fail::{Code, Failure};
 use super::print;
 use crate::client::{LoadOptions, Target, load};
 use crate::config::Config;
-use crate::model::{ConnectionState, Kind, KindState, Selector};
+use crate::model::{ConnectionState, Kind, KindState, Selector, Service};
 use crate::runtime::{Fleet, members, now};
 use crate::state::StateDir;
 use crate::store::{Cluster, Touched};
-use crate::table::{Ctx, Filter, Row, RowKey, Subject, View};
+use crate::table::{Ctx, Filter, Row, RowKey, Subject, View, item_json};
 use std::time::Instant;
 
 /// The targets that the arguments select.
@@ -64,11 +64,14 @@ async fn follow(fleet: &mut Fleet, limit: std::time::Duration, touched: &mut Vec
 }
 
 fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
-    match &c.state {
+    let known = |k: &Kind| !matches!(c.kind_state(*k), KindState::Waiting | KindState::Listing);
+    // What services tell comes on its own way, whether the API server is reached or not.
+    let watched = match &c.state {
         ConnectionState::Unreachable { .. } | ConnectionState::Unauthorized { .. } => true,
-        ConnectionState::Connecting | ConnectionState::Syncing { .. } => false,
-        _ => kinds.iter().all(|k| !matches!(c.kind_state(*k), KindState::Waiting | KindState::Listing)),
-    }
+        ConnectionState::Connecting | ConnectionState::Syncing { .. } => !kinds.iter().any(|k| k.watched()),
+        _ => kinds.iter().filter(|k| k.watched()).all(known),
+    };
+    watched && kinds.iter().filter(|k| !k.watched()).all(known)
 }
 
 /// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
@@ -76,10 +79,13 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
 fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     let warnings = matches!(output, Output::Json | Output::Yaml | Output::Csv) || filter.contains("warnings");
     match subject {
-        Subject::Clusters => Kind::ALL.iter().copied().filter(|k| *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect(),
+        Subject::Clusters => {
+            Kind::WATCHED.iter().copied().filter(|k| !k.optional() && *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect()
+        }
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
+        s @ (Subject::Schedules | Subject::Locations) => [s.kinds(), s.leans_on()].concat(),
         s => s.kinds().to_vec(),
     }
 }
@@ -155,20 +161,26 @@ fn run_get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failur
 /// Says which clusters are missing from what was printed.
 pub fn health(fleet: &Fleet, subject: Subject) -> Code {
     let mut code = Code::Done;
+    let watched = subject.kinds().iter().all(|k| k.watched());
     for c in fleet.store.clusters() {
         let mut say = |what: String| {
             eprintln!("qd: {}: {what}", c.info.name);
             code = Code::Partial;
         };
-        if !c.state.live() {
+        if watched && !c.state.live() {
             say(format!("{}{}", c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default()));
         }
         for kind in subject.kinds() {
             match c.kind_state(*kind) {
                 KindState::Forbidden { missing } => say(format!("{}: forbidden, needs {missing}", kind.plural())),
-                KindState::Failing { reason } if c.state.live() => say(format!("{}: {reason}", kind.plural())),
-                KindState::Waiting | KindState::Listing if c.state.live() => {
+                KindState::Failing { reason } if c.state.live() || !watched => say(format!("{}: {reason}", kind.plural())),
+                KindState::Waiting | KindState::Listing if c.state.live() || !watched => {
                     say(format!("{}: not complete within the time limit", kind.plural()))
+                }
+                // Not an error: many clusters have none. Whoever asks for it is told why the list is empty.
+                KindState::Missing if kind.optional() => {
+                    let service = kind.service().unwrap_or(Service::Velero);
+                    eprintln!("qd: {}: {}", c.info.name, service.info().hint);
                 }
                 _ => {}
             }
@@ -207,6 +219,11 @@ pub fn describe(global: &Global, object: &str, name: Option<&str>) -> Result<Cod
         for (c, o) in found {
             let reference = o.reference(c.id);
             let full = match fleet.reader(c.id).and_then(|r| r.client()) {
+                _ if !kind.watched() => Ok(serde_json::Value::Object(item_json(
+                    &Ctx { store: &fleet.store, now: now() },
+                    Subject::of_kind(kind),
+                    Row::Object(c, o),
+                ))),
                 Some(client) => crate::source::kube::object::fetch(&client, &reference).await.map_err(|e| e.reason()),
                 None => Err("not connected".to_owned()),
             };

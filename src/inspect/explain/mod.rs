@@ -7,6 +7,7 @@ mod events;
 mod node;
 mod pod;
 mod scale;
+mod velero;
 mod words;
 mod workload;
 
@@ -77,7 +78,11 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         Object::Node(n) => node::explain(&look, n),
         Object::Hpa(h) => scale::hpa(&look, h),
         Object::Pdb(p) => scale::pdb(&look, object, p),
-        Object::Namespace(_) | Object::Event(_) => plain(&look, object),
+        Object::Backup(b) => velero::backup(&look, object, b),
+        Object::Restore(r) => velero::restore(&look, object, r),
+        Object::Schedule(s) => velero::schedule(&look, object, s),
+        Object::StorageLocation(l) => velero::storage(&look, object, l),
+        _ => plain(&look, object),
     };
     why.title = "why".to_owned();
     deleting(&look, object.meta(), &mut why);
@@ -131,6 +136,12 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
             b.meta.namespace == p.meta.namespace && b.selector.as_ref().is_some_and(|s| s.matches(&p.meta.labels))
         }
         (Object::Hpa(h), Object::Workload(w)) => h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name,
+        (Object::Backup(b), Object::Restore(r)) => r.backup.as_deref() == Some(&*b.meta.name),
+        (Object::Schedule(s), Object::Backup(b)) => b.schedule.as_deref() == Some(&*s.meta.name),
+        (Object::Restore(r), Object::Backup(b)) => r.backup.as_deref() == Some(&*b.meta.name),
+        (Object::Backup(b), Object::StorageLocation(l)) => b.selection.location == l.meta.name,
+        (Object::Schedule(s), Object::StorageLocation(l)) => s.selection.location == l.meta.name,
+        (Object::StorageLocation(l), Object::Backup(b)) => b.selection.location == l.meta.name,
         (_, Object::Hpa(_) | Object::Pdb(_)) => meta.namespace == other.namespace,
         _ => false,
     }
@@ -216,7 +227,11 @@ fn plain(look: &Look, object: &Object) -> Parts {
         _ => {}
     }
     created(look, meta, &mut facts);
-    let healthy = if let Object::Namespace(n) = object { format!("{}, nothing holds it up", n.phase) } else { "a normal event".to_owned() };
+    let healthy = match object {
+        Object::Namespace(n) => format!("{}, nothing holds it up", n.phase),
+        Object::Event(_) => "a normal event".to_owned(),
+        _ => "as it should be".to_owned(),
+    };
     (why, healthy, vec![events::section(look, object, &[]), facts])
 }
 

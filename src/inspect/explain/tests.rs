@@ -167,6 +167,36 @@ fn jobs_and_namespaces_that_do_not_end_well() {
 }
 
 #[test]
+fn backups_say_what_they_are_good_for() {
+    let mut fleet = Fleet::default();
+    let spec = json!({"includedNamespaces": ["pay"], "excludedNamespaces": ["tmp"], "storageLocation": "default", "snapshotVolumes": false, "ttl": "720h0m0s"});
+    let labels = json!({"velero.io/schedule-name": "nightly"});
+    fleet.put(Kind::Backup, [
+        json!({"metadata": {"name": "b1", "labels": labels}, "spec": spec, "status": {"phase": "Completed", "startTimestamp": ago(90_000), "completionTimestamp": ago(89_960), "progress": {"totalItems": 40, "itemsBackedUp": 40}}}),
+        json!({"metadata": {"name": "b2", "labels": labels}, "spec": spec, "status": {"phase": "PartiallyFailed", "errors": 2, "startTimestamp": ago(3600), "completionTimestamp": ago(3500)}}),
+        json!({"metadata": {"name": "b3"}, "spec": spec, "status": {"phase": "FailedValidation", "validationErrors": ["an existing backup storage location was not specified"]}}),
+    ]);
+    fleet.put(Kind::Restore, [json!({"metadata": {"name": "r1"}, "spec": {"backupName": "b2", "namespaceMapping": {"pay": "pay-copy"}}, "status": {"phase": "InProgress", "startTimestamp": ago(30)}})]);
+    fleet.put(Kind::Schedule, [json!({"metadata": {"name": "nightly", "creationTimestamp": ago(900_000)}, "spec": {"schedule": "0 2 * * *", "template": spec}, "status": {"phase": "Enabled", "lastBackup": ago(200_000)}})]);
+    let good = said(&fleet, Kind::Backup, "b1");
+    assert_eq!(good[0], "healthy||Completed: a restore leads back to 25h ago", "{good:#?}");
+    has(&good, "backup|namespaces|pay, without tmp");
+    has(&good, "backup|volumes|their data is not in it, only the objects");
+    let partly = said(&fleet, Kind::Backup, "b2");
+    assert_eq!(partly[0], "why|PartiallyFailed|it ended, and some items failed", "{partly:#?}");
+    has(&partly, "why|errors|2 errors; what they are is in its log");
+    has(&partly, "restores of it|r1|InProgress");
+    has(&said(&fleet, Kind::Backup, "b3"), "why|invalid|an existing backup storage location was not specified");
+    has(&said(&fleet, Kind::Restore, "r1"), "why|backup|b2 is PartiallyFailed");
+    let schedule = said(&fleet, Kind::Schedule, "nightly");
+    has(&schedule, "why|late|a backup was due");
+    has(&schedule, "why|last backup|b2 is PartiallyFailed; the last complete one is 25h old");
+    fleet.put(Kind::StorageLocation, [json!({"metadata": {"name": "default"}, "spec": {"objectStorage": {"bucket": "b"}}, "status": {"phase": "Unavailable", "message": "no such host"}})]);
+    has(&said(&fleet, Kind::Backup, "b1"), "why|location|default is unavailable: no such host");
+    has(&said(&fleet, Kind::StorageLocation, "default"), "why|unavailable|nothing can be backed up to it");
+}
+
+#[test]
 fn only_what_belongs_to_it_concerns_an_object() {
     let fleet = checkout();
     let cluster = &fleet.store.clusters()[0];

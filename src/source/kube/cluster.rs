@@ -37,6 +37,8 @@ pub struct ClusterSource {
     pub kinds: Vec<Kind>,
     /// Only these; none: all, and where that is forbidden the context's own.
     pub namespaces: Option<Vec<String>>,
+    /// Where Velero keeps its objects: looked at there, whatever namespaces are wanted, when not in all.
+    pub velero: String,
     pub budget: BudgetConfig,
     /// Shared by all clusters.
     pub pool: ExecPool,
@@ -190,7 +192,7 @@ impl Supervisor {
         let now = Instant::now();
         Self {
             out: Out { cluster: source.id, generation: Generation(0), tx },
-            kinds: Kinds::new(&source.kinds, source.namespaces.as_deref(), source.target.namespace.as_deref()),
+            kinds: Kinds::new(&source.kinds, source.namespaces.as_deref(), source.target.namespace.as_deref()).velero(&source.velero),
             health: Health::new(source.timing, now),
             proof: Arc::new(Proof::new()),
             source,

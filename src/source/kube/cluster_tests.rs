@@ -54,6 +54,7 @@ impl Seen {
             Delta::Version(v) => self.log.push(format!("version {v}")),
             Delta::Alive => self.log.push("alive".to_owned()),
             Delta::Told(_) | Delta::Requests { .. } => {}
+            other => panic!("a service's: {other:?}"),
         }
     }
 
@@ -88,8 +89,9 @@ async fn lab_clusters_go_live_with_every_row() {
         let source = ClusterSource {
             id: ClusterId(1),
             target: target.clone(),
-            kinds: Kind::ALL.to_vec(),
+            kinds: Kind::WATCHED.to_vec(),
             namespaces: None,
+            velero: "velero".to_owned(),
             budget: BudgetConfig::default(),
             pool: pool.clone(),
             timing,
@@ -107,7 +109,7 @@ async fn lab_clusters_go_live_with_every_row() {
             seen.fold(batch);
         }
         eprintln!("{name}: {} batches in {seconds} s", seen.batches - before);
-        for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Event) {
+        for kind in Kind::WATCHED.into_iter().filter(|k| *k != Kind::Event) {
             let path = kind.path(None);
             let limit = Instant::now() + Duration::from_secs(40);
             loop {
@@ -165,6 +167,7 @@ fn follow(target: Target, kinds: &[Kind]) -> (Handle, mpsc::Receiver<Batch>) {
         target,
         kinds: kinds.to_vec(),
         namespaces: None,
+        velero: "velero".to_owned(),
         budget: BudgetConfig::default(),
         pool: ExecPool::default(),
         timing: fast(),

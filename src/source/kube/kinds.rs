@@ -17,6 +17,8 @@ pub(super) struct Kinds {
     namespaces: Option<Vec<Str>>,
     /// Tried where all namespaces are forbidden and none are configured.
     fallback: Option<Str>,
+    /// The namespace of Velero's objects.
+    velero: Option<Str>,
     narrowed: HashSet<Kind>,
     /// What discovery knows to be absent; none before it is through.
     absent: Option<HashSet<Kind>>,
@@ -40,6 +42,7 @@ impl Kinds {
             kinds: Vec::new(),
             namespaces,
             fallback: fallback.filter(|n| !n.is_empty()).map(Str::from),
+            velero: None,
             narrowed: HashSet::new(),
             absent: None,
             scopes: HashMap::new(),
@@ -47,6 +50,12 @@ impl Kinds {
         };
         new.set(kinds);
         new
+    }
+
+    /// Where Velero's objects are when they are not looked for everywhere.
+    pub fn velero(mut self, namespace: &str) -> Self {
+        self.velero = Some(namespace.into());
+        self
     }
 
     /// The wish.
@@ -75,7 +84,7 @@ impl Kinds {
 
     /// Discovery is through.
     pub fn discovered(&mut self, has: impl Fn(Kind) -> bool) {
-        self.absent = Some(Kind::ALL.into_iter().filter(|k| !has(*k)).collect());
+        self.absent = Some(Kind::WATCHED.into_iter().filter(|k| !has(*k)).collect());
     }
 
     /// What to watch now, the most wanted first.
@@ -99,12 +108,18 @@ impl Kinds {
 
     fn scopes(&self, kind: Kind) -> Vec<Scope> {
         let one = |namespace| Scope { kind, namespace };
-        match (&self.namespaces, &self.fallback) {
+        match (&self.namespaces, self.narrow(kind)) {
             _ if !kind.info().namespaced => vec![one(None)],
+            (Some(_), Some(own)) if Kind::VELERO.contains(&kind) => vec![one(Some(own.clone()))],
             (Some(list), _) => list.iter().map(|n| one(Some(n.clone()))).collect(),
             (None, Some(own)) if self.narrowed.contains(&kind) => vec![one(Some(own.clone()))],
             _ => vec![one(None)],
         }
+    }
+
+    /// The one namespace to look at where all are forbidden.
+    fn narrow(&self, kind: Kind) -> Option<&Str> {
+        if Kind::VELERO.contains(&kind) { self.velero.as_ref() } else { self.fallback.as_ref() }
     }
 
     /// A watcher's note; says whether something else is to be watched now.
@@ -113,7 +128,7 @@ impl Kinds {
         if matches!(what, What::Forbidden)
             && scope.namespace.is_none()
             && kind.info().namespaced
-            && self.fallback.is_some()
+            && self.narrow(kind).is_some()
             && self.narrowed.insert(kind)
         {
             self.scopes.remove(&scope);
@@ -149,7 +164,7 @@ impl Kinds {
 
     /// The kinds whose state is another one than was told, and from now on has been told.
     pub fn changes(&mut self) -> Vec<(Kind, KindState)> {
-        let changed: Vec<_> = Kind::ALL
+        let changed: Vec<_> = Kind::WATCHED
             .into_iter()
             .map(|kind| (kind, self.state(kind)))
             .filter(|(kind, state)| self.told.get(kind).unwrap_or(&KindState::Waiting) != state)
@@ -229,6 +244,17 @@ mod tests {
         assert_eq!(kinds.progress(), (2, 2), "nothing more will come");
         kinds.widen();
         assert_eq!(kinds.wanted()[1], scope(Kind::Pod, None));
+    }
+
+    #[test]
+    fn veleros_objects_are_looked_for_where_it_is() {
+        let mut kinds = Kinds::new(&[Kind::Pod, Kind::Backup], Some(&["pay".into()]), None).velero("backup-system");
+        kinds.discovered(|_| true);
+        assert_eq!(kinds.wanted(), [scope(Kind::Pod, Some("pay")), scope(Kind::Backup, Some("backup-system"))]);
+        let mut kinds = Kinds::new(&[Kind::Backup], None, Some("mine")).velero("velero");
+        kinds.discovered(|_| true);
+        assert!(kinds.note(scope(Kind::Backup, None), What::Forbidden));
+        assert_eq!(kinds.wanted(), [scope(Kind::Backup, Some("velero"))]);
     }
 
     #[test]

@@ -131,11 +131,11 @@ pub(super) struct Watcher {
 impl Watcher {
     pub fn new(scope: Scope) -> Self {
         Self {
+            json: !scope.kind.proto(),
             scope,
             interner: Interner::default(),
             version: None,
             current: false,
-            json: false,
             refusals: 0,
             was_live: false,
             told: Told::default(),

@@ -269,6 +269,29 @@ async fn a_server_without_protobuf_is_read_as_json_in_pages() {
 }
 
 #[tokio::test]
+async fn custom_resources_are_asked_for_as_json_at_once() {
+    let backup = |name: &str, version: u64| {
+        json!({ "apiVersion": "velero.io/v1", "kind": "Backup", "spec": {}, "status": { "phase": "Completed" },
+        "metadata": { "name": name, "namespace": "velero", "uid": format!("uid-{name}"), "resourceVersion": version.to_string() } })
+    };
+    let path = "/apis/velero.io/v1/backups";
+    let mut rig = Rig::of(Kind::Backup, move |ask: &Ask| {
+        (ask.path == path).then(|| {
+            if ask.watch() {
+                let bookmark = json!({ "type": "BOOKMARK", "object": { "kind": "Backup", "apiVersion": "velero.io/v1", "metadata": { "resourceVersion": "90", "creationTimestamp": null }, "spec": {}, "status": {} } });
+                let lines = [json!({ "type": "ADDED", "object": backup("b", 71) }), bookmark];
+                Reply::new(200, "application/json", lines.map(|l| format!("{l}\n")).concat()).hang()
+            } else {
+                Reply::json(&json!({ "metadata": { "resourceVersion": "70" }, "items": [backup("a", 1)] }))
+            }
+        })
+    })
+    .await;
+    rig.until("both", |r| r.rows.iter().map(String::as_str).eq(["a", "b"])).await;
+    assert!(rig.mock.asks(path).iter().all(|a| a.accept == JSON), "{:?}", rig.mock.asks(path));
+}
+
+#[tokio::test]
 async fn a_burst_of_updates_is_few_batches() {
     let (tx, rx) = mpsc::channel(1);
     let rx = Mutex::new(Some(rx));

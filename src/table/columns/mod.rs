@@ -2,21 +2,30 @@
 //!
 //! A column's doc names the fields of the API object that its value is derived from: a test compares with kubectl.
 
+mod alerts;
+mod backups;
 mod clusters;
+mod etcd;
 mod events;
 mod hpa;
+mod locations;
 mod namespaces;
 mod nodes;
 mod pdb;
 mod pods;
+mod restores;
+mod schedules;
+mod silences;
 mod workloads;
 
+pub(super) use etcd::status as etcd_status;
 pub(super) use hpa::status as hpa_status;
+pub(super) use schedules::status as schedule_status;
 pub use workloads::status as status_of;
 
 use super::column::{Column, Unit, col};
 use super::{Ctx, Row, Subject, Tone, Value, bad, stale};
-use crate::model::{Condition, Kind, Labels, Object};
+use crate::model::{Condition, Kind, Labels, Object, Str};
 use crate::store::Cluster;
 use std::borrow::Cow;
 
@@ -45,6 +54,13 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("allowed", "disruptions_allowed"),
     ("latency", "latency_ms"),
     ("role", "roles"),
+    ("phase", "status"),
+    ("sev", "severity"),
+    ("started", "started_age_s"),
+    ("expires", "expires_in_s"),
+    ("ends", "ends_in_s"),
+    ("next", "next_run_in_s"),
+    ("late", "late_s"),
     ("last", "last_seen_age_s"),
     ("first", "first_seen_age_s"),
 ];
@@ -66,6 +82,13 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Pdb => pdb::COLUMNS,
         Subject::Events => events::COLUMNS,
         Subject::Namespaces => namespaces::COLUMNS,
+        Subject::Etcd => etcd::COLUMNS,
+        Subject::Alerts => alerts::COLUMNS,
+        Subject::Silences => silences::COLUMNS,
+        Subject::Backups => backups::COLUMNS,
+        Subject::Restores => restores::COLUMNS,
+        Subject::Schedules => schedules::COLUMNS,
+        Subject::Locations => locations::COLUMNS,
     }
 }
 
@@ -133,6 +156,17 @@ fn list<'a, S: Into<Cow<'a, str>>>(items: impl IntoIterator<Item = S>) -> Value<
 /// All conditions as `Type=Status`.
 fn conditions<'a>(conditions: &'a [Condition]) -> Value<'a> {
     list(conditions.iter().map(|c| format!("{}={}", c.kind, c.status.as_str())))
+}
+
+/// What a backup or a restore takes in: all, or names, with what is left out behind a minus.
+fn takes<'a>(with: &'a [Str], without: &'a [Str]) -> Value<'a> {
+    let all = with.is_empty().then_some(Cow::Borrowed("*"));
+    list(all.into_iter().chain(with.iter().map(|n| Cow::Borrowed(&**n))).chain(without.iter().map(|n| Cow::Owned(format!("-{n}")))))
+}
+
+/// A moment as the seconds until then; what is past is 0.
+fn until<'a>(ctx: &Ctx<'_>, at: Option<i64>) -> Value<'a> {
+    at.map(|at| Value::Seconds((at - ctx.now).max(0))).into()
 }
 
 /// A condition in words: the message, else the reason.

@@ -19,6 +19,7 @@ pub static PANE: Pane = Pane {
         "latency_ms",
         "latency_trend",
     ],
-    bad: |c| c.nodes - c.nodes_ready,
+    bad: |c, _| c.counts.nodes - c.counts.nodes_ready,
     bad_word: "bad",
+    head: None,
 };

@@ -7,6 +7,7 @@ pub static PANE: Pane = Pane {
     subject: Subject::Events,
     short: "EVENTS",
     tile: &["cluster", "last_seen_age_s", "reason", "object", "message"],
-    bad: |c| c.warnings,
+    bad: |c, _| c.counts.warnings,
     bad_word: "warnings",
+    head: None,
 };

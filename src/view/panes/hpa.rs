@@ -7,6 +7,7 @@ pub static PANE: Pane = Pane {
     subject: Subject::Hpa,
     short: "HPA",
     tile: &["cluster", "name", "current_replicas", "targets"],
-    bad: |c| c.hpas_at_max,
+    bad: |c, _| c.counts.hpas_at_max,
     bad_word: "at max",
+    head: None,
 };

@@ -2,16 +2,25 @@
 //!
 //! A pane says what its tile shows and what stands in the title; the columns are `table`'s.
 
+mod alerts;
+mod backups;
 mod clusters;
+mod etcd;
 mod events;
 mod hpa;
+mod locations;
 mod namespaces;
 mod nodes;
 mod pdb;
 mod pods;
+mod restores;
+mod schedules;
+mod silences;
 mod workloads;
 
-use crate::store::Counts;
+use crate::inspect::Severity;
+use crate::model::ClusterId;
+use crate::store::{Cluster, Store};
 use crate::table::Subject;
 
 /// How a subject looks as a tile of the cockpit.
@@ -21,15 +30,42 @@ pub struct Pane {
     pub short: &'static str,
     /// Columns of the tile, most important first.
     pub tile: &'static [&'static str],
-    /// How many are bad in one cluster.
-    pub bad: fn(&Counts) -> u32,
+    /// How many are bad in one cluster, now (unix seconds).
+    pub bad: fn(&Cluster, i64) -> u32,
     /// What "bad" is called, after the number: `2 bad`, `3 block`.
     pub bad_word: &'static str,
+    /// Lines over the rows, the most needed first: what the rows together mean, a line a cluster. `now` in unix seconds.
+    pub head: Option<fn(&Store, i64) -> Vec<HeadLine>>,
+}
+
+/// What a pane says of one cluster over its rows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HeadLine {
+    pub cluster: ClusterId,
+    /// None: all is well.
+    pub severity: Option<Severity>,
+    /// Without the cluster's name.
+    pub text: String,
 }
 
 /// Every pane with a tile.
-pub static PANES: &[&Pane] =
-    &[&clusters::PANE, &nodes::PANE, &pods::PANE, &workloads::PANE, &hpa::PANE, &pdb::PANE, &events::PANE, &namespaces::PANE];
+pub static PANES: &[&Pane] = &[
+    &clusters::PANE,
+    &nodes::PANE,
+    &pods::PANE,
+    &workloads::PANE,
+    &hpa::PANE,
+    &pdb::PANE,
+    &events::PANE,
+    &namespaces::PANE,
+    &etcd::PANE,
+    &alerts::PANE,
+    &silences::PANE,
+    &backups::PANE,
+    &restores::PANE,
+    &schedules::PANE,
+    &locations::PANE,
+];
 
 #[cfg(test)]
 mod tests {

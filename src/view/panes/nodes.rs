@@ -7,6 +7,7 @@ pub static PANE: Pane = Pane {
     subject: Subject::Nodes,
     short: "NODES",
     tile: &["cluster", "name", "status", "pods", "cpu_request_percent"],
-    bad: |c| c.nodes - c.nodes_ready,
+    bad: |c, _| c.counts.nodes - c.counts.nodes_ready,
     bad_word: "bad",
+    head: None,
 };

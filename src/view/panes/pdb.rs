@@ -7,6 +7,7 @@ pub static PANE: Pane = Pane {
     subject: Subject::Pdb,
     short: "PDB",
     tile: &["cluster", "name", "disruptions_allowed", "message"],
-    bad: |c| c.pdbs_zero,
+    bad: |c, _| c.counts.pdbs_zero,
     bad_word: "block",
+    head: None,
 };

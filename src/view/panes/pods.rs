@@ -3,5 +3,11 @@
 use super::Pane;
 use crate::table::Subject;
 
-pub static PANE: Pane =
-    Pane { subject: Subject::Pods, short: "PODS", tile: &["cluster", "name", "status"], bad: |c| c.pods_bad, bad_word: "bad" };
+pub static PANE: Pane = Pane {
+    subject: Subject::Pods,
+    short: "PODS",
+    tile: &["cluster", "name", "status"],
+    bad: |c, _| c.counts.pods_bad,
+    bad_word: "bad",
+    head: None,
+};

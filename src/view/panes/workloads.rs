@@ -7,6 +7,7 @@ pub static PANE: Pane = Pane {
     subject: Subject::Workloads,
     short: "WORK",
     tile: &["cluster", "namespace", "name", "ready", "status"],
-    bad: |c| c.workloads_short,
+    bad: |c, _| c.counts.workloads_short,
     bad_word: "short",
+    head: None,
 };

@@ -75,7 +75,7 @@ fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> 
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (mut fleet, _) = read::open(global, &Kind::ALL).await?;
+        let (mut fleet, _) = read::open(global, &Kind::WATCHED).await?;
         let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !c.state.live()).map(words).collect();
         if let Some(first) = dead.first() {
             return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });

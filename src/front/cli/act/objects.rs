@@ -139,7 +139,7 @@ fn missing(cluster: &Cluster, kind: Kind, namespace: &str, name: &str) -> Failur
 
 async fn resource(fleet: &Fleet, cluster: &Cluster, named: &Named, known: &mut Option<Resources>) -> Result<Resource, Failure> {
     let Some(word) = &named.kind else { return Ok(Kind::Node.into()) };
-    if let Some(kind) = Kind::parse(word) {
+    if let Some(kind) = Kind::parse(word).filter(|k| k.watched()) {
         return Ok(kind.into());
     }
     if known.is_none() {

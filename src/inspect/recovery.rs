@@ -1,0 +1,183 @@
+//! Could we restore, and to when? One answer a cluster, from its backups against the age that they may have.
+
+use super::{Severity, age};
+use crate::model::{Backup, Kind, Object, RunState, Service, ServiceState, StorageLocation, Time};
+use crate::store::Cluster;
+
+/// The answer of one cluster.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Recovery {
+    /// None: it is as it should be, or nobody has said how it should be.
+    pub severity: Option<Severity>,
+    /// The newest moment that a restore leads back to.
+    pub point: Option<Time>,
+    /// In words, one line, without the cluster's name.
+    pub text: String,
+}
+
+/// Judges a cluster's backups. None where nothing is known of them: no Velero, or not seen yet.
+pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
+    match &cluster.service(Service::Velero).state {
+        ServiceState::Absent { .. } | ServiceState::Waiting => return None,
+        state if cluster.table(Kind::Backup).is_empty() && *state != ServiceState::Live => {
+            let why = state.reason().map_or_else(String::new, |r| format!(": {r}"));
+            return Some(Recovery { severity: Some(Severity::Warning), point: None, text: format!("backups are not seen{why}") });
+        }
+        _ => {}
+    }
+    let backups: Vec<&Backup> = cluster.objects(Kind::Backup).filter_map(as_backup).collect();
+    let newest = |good: bool| backups.iter().filter(|b| b.good() == good && b.run.ended()).max_by_key(|b| b.point());
+    let unavailable = cluster.objects(Kind::StorageLocation).filter_map(as_location).find(|l| &*l.phase == "Unavailable");
+    let Some(last) = newest(true) else {
+        let text = match newest(false) {
+            Some(b) => format!("no: of {} none is Completed; {} is {}", counted(backups.len()), b.meta.name, b.run.phase),
+            None => "no: there is no completed backup".to_owned(),
+        };
+        return Some(Recovery { severity: Some(Severity::Critical), point: None, text });
+    };
+    let point = last.point();
+    let old = point.map_or(i64::MAX, |p| p.age(now));
+    let place = format!("to {} ago ({}{})", age(old), last.meta.name, part(last));
+    let (mut severity, mut text) = match cluster.info.rpo {
+        Some(rpo) if old > rpo => (Some(Severity::Critical), format!("only {place}, the objective is {}", age(rpo))),
+        Some(rpo) => (None, format!("yes, {place}, within the objective of {}", age(rpo))),
+        None => (None, format!("yes, {place}")),
+    };
+    if !whole(last) {
+        let all = backups.iter().filter(|b| b.good() && whole(b)).max_by_key(|b| b.point());
+        match all.and_then(|b| Some((b.point()?, b))) {
+            Some((at, b)) => text.push_str(&format!("; all namespaces to {} ago ({})", age(at.age(now)), b.meta.name)),
+            None => text.push_str("; no complete backup has all namespaces"),
+        }
+    }
+    if let Some(failed) = newest(false).filter(|b| b.point() > point) {
+        severity = severity.max(Some(Severity::Warning));
+        text.push_str(&format!("; {} since then is {}", failed.meta.name, failed.run.phase));
+    }
+    if let Some(location) = unavailable.filter(|l| *l.meta.name == *last.selection.location || last.selection.location.is_empty()) {
+        severity = Some(Severity::Critical);
+        text.push_str(&format!("; its location {} is unavailable", location.meta.name));
+    }
+    let late = cluster.objects(Kind::Schedule).filter(|o| matches!(o, Object::Schedule(s) if s.late(now).is_some())).count();
+    if late > 0 {
+        severity = severity.max(Some(Severity::Warning));
+        text.push_str(&format!("; {late} schedule{} late", if late == 1 { " is" } else { "s are" }));
+    }
+    if cluster.info.rpo.is_none() {
+        text.push_str("; no objective is set ([clusters.CONTEXT.velero] rpo)");
+    }
+    Some(Recovery { severity, point, text })
+}
+
+/// Whether it leaves no namespace and no object out by its filters.
+fn whole(b: &Backup) -> bool {
+    let s = &b.selection;
+    s.namespaces.is_empty() && s.without_namespaces.is_empty() && s.selectors.is_empty()
+}
+
+/// What a backup of a part is of.
+fn part(b: &Backup) -> String {
+    match &b.selection.namespaces[..] {
+        [] => String::new(),
+        [one] => format!(", of {one}"),
+        [one, rest @ ..] => format!(", of {one} and {} more namespaces", rest.len()),
+    }
+}
+
+fn as_backup(o: &Object) -> Option<&Backup> {
+    match o {
+        Object::Backup(b) if b.run.state() != RunState::Deleting => Some(b),
+        _ => None,
+    }
+}
+
+fn as_location(o: &Object) -> Option<&StorageLocation> {
+    match o {
+        Object::StorageLocation(l) => Some(l),
+        _ => None,
+    }
+}
+
+fn counted(n: usize) -> String {
+    if n == 1 { "1 backup".to_owned() } else { format!("{n} backups") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fleet, NOW, ago};
+    use super::*;
+    use crate::model::{Delta, KindState};
+    use crate::store::{ClusterInfo, Store};
+    use serde_json::{Value, json};
+
+    fn backup(name: &str, phase: &str, started: i64) -> Value {
+        json!({"metadata": {"name": name}, "spec": {"storageLocation": "default"}, "status": {"phase": phase, "startTimestamp": ago(started)}})
+    }
+
+    fn fleet(rpo: Option<i64>, backups: &[Value]) -> Fleet {
+        let mut f =
+            Fleet { store: Store::new(vec![ClusterInfo { name: "prod".into(), rpo, ..Default::default() }], NOW), ..Default::default() };
+        f.delta(0, Delta::KindState(Kind::Backup, KindState::Live));
+        f.put(Kind::Backup, backups.to_vec());
+        f
+    }
+
+    fn said(f: &Fleet) -> (Option<Severity>, String) {
+        recovery(&f.store.clusters()[0], NOW).map(|r| (r.severity, r.text)).unwrap()
+    }
+
+    #[test]
+    fn only_a_completed_backup_counts_against_the_objective() {
+        let all = [backup("b1", "Completed", 7200), backup("b2", "PartiallyFailed", 600), backup("b3", "InProgress", 10)];
+        let (severity, text) = said(&fleet(Some(3 * 3600), &all));
+        assert_eq!(
+            (severity, &*text),
+            (Some(Severity::Warning), "yes, to 2h ago (b1), within the objective of 3h; b2 since then is PartiallyFailed")
+        );
+        let (severity, text) = said(&fleet(Some(3600), &all[..1]));
+        assert_eq!((severity, &*text), (Some(Severity::Critical), "only to 2h ago (b1), the objective is 60m"));
+        let (severity, text) = said(&fleet(None, &all[..1]));
+        assert!(severity.is_none() && text.contains("no objective is set"), "{text}");
+        let (severity, text) = said(&fleet(None, &all[1..]));
+        assert_eq!((severity, &*text), (Some(Severity::Critical), "no: of 2 backups none is Completed; b2 is PartiallyFailed"));
+        assert_eq!(said(&fleet(None, &[])), (Some(Severity::Critical), "no: there is no completed backup".to_owned()));
+    }
+
+    #[test]
+    fn a_backup_of_a_part_is_no_answer_for_the_rest() {
+        let mut part = backup("b2", "Completed", 600);
+        part["spec"]["includedNamespaces"] = json!(["pay", "shop"]);
+        let (severity, text) = said(&fleet(Some(3600), &[part.clone()]));
+        assert_eq!(
+            (severity, &*text),
+            (
+                None,
+                "yes, to 10m ago (b2, of pay and 1 more namespaces), within the objective of 60m; no complete backup has all namespaces"
+            )
+        );
+        let (_, text) = said(&fleet(Some(3600), &[part, backup("b1", "Completed", 7200)]));
+        assert!(text.ends_with("; all namespaces to 2h ago (b1)"), "{text}");
+    }
+
+    #[test]
+    fn a_location_that_is_gone_and_a_late_schedule_are_said() {
+        let mut f = fleet(Some(86_400), &[backup("b1", "Completed", 7200)]);
+        f.put(Kind::StorageLocation, [json!({"metadata": {"name": "default"}, "status": {"phase": "Unavailable"}})]);
+        f.put(Kind::Schedule, [json!({"metadata": {"name": "s", "creationTimestamp": ago(90_000)}, "spec": {"schedule": "@hourly"}, "status": {"phase": "Enabled", "lastBackup": ago(7200)}})]);
+        let (severity, text) = said(&f);
+        assert!(
+            severity == Some(Severity::Critical) && text.ends_with("; its location default is unavailable; 1 schedule is late"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_seen_is_not_judged() {
+        let f = Fleet::default();
+        assert!(recovery(&f.store.clusters()[0], NOW).is_none(), "no Velero");
+        let mut f = Fleet::default();
+        f.delta(0, Delta::KindState(Kind::Backup, KindState::Forbidden { missing: "list backups".into() }));
+        let (severity, text) = said(&f);
+        assert_eq!((severity, &*text), (Some(Severity::Warning), "backups are not seen: list backups"));
+    }
+}

@@ -1,0 +1,177 @@
+//! etcd's members: what each says of itself, and what that means for the quorum.
+
+use super::{Meta, Str, Time};
+
+/// A member of a cluster's etcd. A member that no longer answers keeps what it said last.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EtcdMember {
+    /// `name` is the member's name, else its first peer's address; the uid is that of `etcd/<member id>`.
+    pub meta: Meta,
+    /// `Member.ID` of MemberList.
+    pub id: u64,
+    /// `Member.peerURLs`.
+    pub peers: Box<[Str]>,
+    /// `Member.clientURLs`.
+    pub clients: Box<[Str]>,
+    /// `Member.isLearner`: it follows and has no vote.
+    pub learner: bool,
+    /// Its answer to Maintenance Status; none before the first.
+    pub status: Option<EtcdStatus>,
+    /// Why it does not answer now, in words; none: it does.
+    pub down: Option<Str>,
+    /// When it last answered.
+    pub answered: Option<Time>,
+    /// Alarms of it that are raised: `NOSPACE`, `CORRUPT`.
+    pub alarms: Box<[Str]>,
+    /// What its /metrics tell; none where they are not read.
+    pub metrics: Option<EtcdMetrics>,
+    /// When it was last snapshotted and defragmented, as far as is known.
+    pub snapshot: Option<Time>,
+    pub defragmented: Option<Time>,
+    /// Told by the API server, not by etcd.
+    pub second_hand: bool,
+}
+
+/// The answer to Maintenance Status.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EtcdStatus {
+    pub version: Str,
+    /// The member that it takes for the leader; none: it knows of no leader.
+    pub leader: Option<u64>,
+    pub term: u64,
+    pub raft_index: u64,
+    pub applied_index: u64,
+    /// Bytes of the file.
+    pub db_size: i64,
+    /// Bytes of these that hold data.
+    pub db_in_use: i64,
+    /// Bytes that the file may have; none where the server does not tell.
+    pub quota: Option<i64>,
+    /// What the server says is wrong with it.
+    pub errors: Box<[Str]>,
+}
+
+/// What /metrics tell. Latencies are the 99th percentile since the last look, in microseconds.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EtcdMetrics {
+    /// `etcd_disk_wal_fsync_duration_seconds`.
+    pub fsync_p99_us: Option<i64>,
+    /// `etcd_disk_backend_commit_duration_seconds`.
+    pub commit_p99_us: Option<i64>,
+    /// `etcd_network_peer_round_trip_time_seconds`, of the slowest peer.
+    pub peer_p99_us: Option<i64>,
+    /// `etcd_server_leader_changes_seen_total`.
+    pub leader_changes: Option<i64>,
+    /// `etcd_server_proposals_pending`.
+    pub proposals_pending: Option<i64>,
+    /// `etcd_server_proposals_failed_total`.
+    pub proposals_failed: Option<i64>,
+    /// `etcd_server_slow_apply_total`.
+    pub slow_applies: Option<i64>,
+}
+
+impl EtcdMember {
+    /// Whether it answers and knows a leader.
+    pub fn healthy(&self) -> bool {
+        self.down.is_none() && self.status.as_ref().is_some_and(|s| s.leader.is_some())
+    }
+    /// Whether it is the leader, by its own word.
+    pub fn leads(&self) -> bool {
+        self.healthy() && self.status.as_ref().is_some_and(|s| s.leader == Some(self.id))
+    }
+    /// The member's id as etcdctl writes it.
+    pub fn hex(&self) -> String {
+        format!("{:x}", self.id)
+    }
+}
+
+impl EtcdStatus {
+    /// Entries that it has and has not applied yet.
+    pub fn lag(&self) -> u64 {
+        self.raft_index.saturating_sub(self.applied_index)
+    }
+    /// Share of the file that holds no data, in percent.
+    pub fn fragmented_percent(&self) -> Option<i64> {
+        (self.db_size > 0).then(|| (self.db_size - self.db_in_use).max(0) * 100 / self.db_size)
+    }
+    /// Share of the quota that the file takes, in percent.
+    pub fn quota_percent(&self) -> Option<i64> {
+        self.quota.filter(|q| *q > 0).map(|q| i64::try_from(i128::from(self.db_size) * 100 / i128::from(q)).unwrap_or(i64::MAX))
+    }
+}
+
+/// How the members stand together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quorum {
+    pub voters: usize,
+    pub healthy: usize,
+    /// Voters that must agree.
+    pub needed: usize,
+}
+
+impl Quorum {
+    /// Counted over the voters; learners have no vote.
+    pub fn of<'a>(members: impl IntoIterator<Item = &'a EtcdMember>) -> Self {
+        let voters: Vec<&EtcdMember> = members.into_iter().filter(|m| !m.learner && !m.second_hand).collect();
+        Self { voters: voters.len(), healthy: voters.iter().filter(|m| m.healthy()).count(), needed: voters.len() / 2 + 1 }
+    }
+    /// Whether writes are possible.
+    pub fn holds(self) -> bool {
+        self.voters > 0 && self.healthy >= self.needed
+    }
+    /// How many more may fail before none is.
+    pub fn may_fail(self) -> usize {
+        self.healthy.saturating_sub(self.needed)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::{Labels, Uid};
+
+    pub(crate) fn member(id: u64, name: &str, leader: Option<u64>) -> EtcdMember {
+        let status = leader.map(|leader| EtcdStatus {
+            version: "3.6.5".into(),
+            leader: Some(leader),
+            term: 4,
+            raft_index: 1_000,
+            applied_index: 990,
+            db_size: 100 << 20,
+            db_in_use: 40 << 20,
+            quota: Some(2 << 30),
+            errors: Box::default(),
+        });
+        EtcdMember {
+            meta: Meta::bare(Uid::parse(&format!("etcd/{id:x}")), name.into(), "".into(), Labels::default(), None),
+            id,
+            peers: ["https://10.0.0.1:2380".into()].into(),
+            clients: ["https://10.0.0.1:2379".into()].into(),
+            learner: false,
+            down: status.is_none().then(|| "connection refused".into()),
+            status,
+            answered: Time::from_secs(1_000),
+            alarms: Box::default(),
+            metrics: None,
+            snapshot: None,
+            defragmented: None,
+            second_hand: false,
+        }
+    }
+
+    #[test]
+    fn a_learner_has_no_vote_and_half_is_no_quorum() {
+        let mut members = vec![member(1, "a", Some(1)), member(2, "b", Some(1)), member(3, "c", None)];
+        assert!(members[0].leads() && !members[1].leads());
+        let q = Quorum::of(&members);
+        assert_eq!((q.voters, q.healthy, q.needed, q.holds(), q.may_fail()), (3, 2, 2, true, 0));
+        members[1].down = Some("timeout".into());
+        assert!(!Quorum::of(&members).holds());
+        members[1].learner = true;
+        let q = Quorum::of(&members);
+        assert_eq!((q.voters, q.needed, q.holds()), (2, 2, false));
+        assert!(!Quorum::of(&[]).holds());
+        let status = members[0].status.clone().unwrap();
+        assert_eq!((status.lag(), status.fragmented_percent(), status.quota_percent()), (10, Some(60), Some(4)));
+    }
+}

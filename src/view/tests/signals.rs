@@ -1,0 +1,164 @@
+//! The panes of etcd, alerts and backups: frames, and what they say where there is nothing.
+
+use super::*;
+use crate::model::{AlertState, Change, EtcdMetrics, Object, Service, ServiceState, SilenceState};
+
+fn backup(f: &mut Fixture, c: u16, name: &str, phase: &str, began: i64, errors: i64) {
+    let schedule = name.split('-').next().unwrap();
+    let done = if phase == "Completed" { 310 } else { 290 };
+    f.add(
+        c,
+        Kind::Backup,
+        json!({"metadata": {"name": name, "namespace": "velero", "uid": format!("{c}-{name}"), "creationTimestamp": at(began), "labels": {"velero.io/schedule-name": schedule}},
+        "spec": {"includedNamespaces": ["shop"], "storageLocation": "default", "ttl": "720h0m0s"},
+        "status": {"phase": phase, "startTimestamp": at(began), "completionTimestamp": at(began - 2), "expiration": at(began - 43_200), "errors": errors, "progress": {"totalItems": 310, "itemsBackedUp": done}}}),
+    );
+}
+
+fn told(f: &mut Fixture, c: u16, service: Service, object: Object) {
+    f.delta(c, Delta::Service { service, state: ServiceState::Live, via: "https://10.0.0.1".into() });
+    f.delta(c, Delta::Rows { kind: object.kind(), changes: vec![Change::Upsert(object)] });
+}
+
+fn fixture(burning: bool) -> Fixture {
+    let mut f = Fixture::new();
+    for c in 0..2u16 {
+        for n in 0..4 {
+            backup(&mut f, c, &format!("hourly-2026030{n}"), "Completed", 40 + 60 * n, 0);
+        }
+        let late = burning && c == 1;
+        f.add(
+            c,
+            Kind::Schedule,
+            json!({"metadata": {"name": "hourly", "namespace": "velero", "uid": format!("s-{c}"), "creationTimestamp": at(90_000)}, "spec": {"schedule": "@every 1h", "template": {"includedNamespaces": ["shop"], "ttl": "720h0m0s"}},
+            "status": {"phase": "Enabled", "lastBackup": at(if late { 700 } else { 40 })}}),
+        );
+        let phase = if burning && c == 0 { "Unavailable" } else { "Available" };
+        f.add(
+            c,
+            Kind::StorageLocation,
+            json!({"metadata": {"name": "default", "namespace": "velero", "uid": format!("l-{c}"), "creationTimestamp": at(90_000)}, "spec": {"provider": "aws", "default": true, "objectStorage": {"bucket": "backups"}},
+            "status": {"phase": phase, "message": if c == 0 && burning { "dial tcp 10.0.0.9:443: connection refused" } else { "" }, "lastValidationTime": at(1), "lastSyncedTime": at(1)}}),
+        );
+        for id in 1..4u64 {
+            let mut m = crate::model::etcd::tests::member(id, &format!("etcd-{id}"), (!(burning && c == 1 && id > 1)).then_some(1));
+            m.meta.uid = crate::model::Uid::parse(&format!("etcd/{c}/{id}"));
+            m.metrics = Some(EtcdMetrics {
+                fsync_p99_us: Some(3_400),
+                commit_p99_us: Some(9_000),
+                leader_changes: Some(1),
+                ..EtcdMetrics::default()
+            });
+            m.answered = Time::from_secs(NOW - 40);
+            told(&mut f, c, Service::Etcd, Object::EtcdMember(m.into()));
+        }
+        let watchdog = crate::model::alert::tests::alert(&[("alertname", "Watchdog"), ("severity", "none")], AlertState::Firing);
+        told(&mut f, c, Service::Alertmanager, Object::Alert(watchdog.into()));
+    }
+    f.delta(2, Delta::KindState(Kind::Backup, KindState::Missing));
+    for kind in [Kind::Restore, Kind::Schedule, Kind::StorageLocation] {
+        f.delta(2, Delta::KindState(kind, KindState::Missing));
+    }
+    if burning {
+        backup(&mut f, 0, "hourly-20260305", "PartiallyFailed", 10, 3);
+        f.add(
+            0,
+            Kind::Restore,
+            json!({"metadata": {"name": "shop-again", "namespace": "velero", "uid": "r-1", "creationTimestamp": at(5)}, "spec": {"backupName": "hourly-20260300", "namespaceMapping": {"shop": "shop-copy"}},
+            "status": {"phase": "InProgress", "startTimestamp": at(5), "progress": {"totalItems": 310, "itemsRestored": 120}}}),
+        );
+        for (n, state) in [(1, AlertState::Firing), (2, AlertState::Silenced), (3, AlertState::Inhibited)] {
+            let pod = format!("checkout-7d4b9-0000{n}");
+            let labels = [("alertname", "PodCrashLooping"), ("namespace", "pay"), ("pod", &pod), ("severity", "critical")];
+            told(&mut f, 1, Service::Alertmanager, Object::Alert(crate::model::alert::tests::alert(&labels, state).into()));
+        }
+        for (id, state, ends) in
+            [("a", SilenceState::Active, NOW + 300), ("b", SilenceState::Active, NOW + 90_000), ("c", SilenceState::Expired, NOW - 60)]
+        {
+            let mut s = crate::model::silence::tests::silence(id, state, ends);
+            s.starts = Time::from_secs(NOW - 3600);
+            s.hides = u32::from(id == "a");
+            told(&mut f, 1, Service::Alertmanager, Object::Silence(s.into()));
+        }
+    }
+    f.judge();
+    f
+}
+
+const PANES: [&str; 7] = ["etcd", "alerts", "silences", "backups", "restores", "schedules", "locations"];
+
+#[test]
+fn frames_of_the_services_panes() {
+    for (mood, f) in [("calm", fixture(false)), ("burning", fixture(true))] {
+        for screen in PANES {
+            for size in SIZES {
+                let mut app = f.app_on(screen, size);
+                insta::assert_snapshot!(format!("{screen}-{mood}-{}x{}", size.0, size.1), dump(&f.frame(&mut app, size)));
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_open_them_and_go_round() {
+    let f = fixture(true);
+    let size = (120, 40);
+    for (keys, title) in [
+        ("E", "ETCD 6"),
+        ("A", "ALERTS 5"),
+        ("AA", "SILENCES 3"),
+        ("B", "BACKUPS 9"),
+        ("BB", "SCHEDULES 2"),
+        ("BBB", "RESTORES 1"),
+        ("BBBB", "LOCATIONS 2"),
+        ("BBBBB", "BACKUPS 9"),
+    ] {
+        let mut app = f.app_on("cockpit", size);
+        f.frame(&mut app, size);
+        f.keys(&mut app, keys);
+        let frame = dump(&f.frame(&mut app, size));
+        assert!(frame.lines().any(|l| l.starts_with(title)), "{keys}: {frame}");
+    }
+}
+
+#[test]
+fn a_pane_says_what_to_configure_where_there_is_nothing() {
+    let f = Fixture::calm();
+    let size = (200, 60);
+    let frame = dump(&f.frame(&mut f.app_on("etcd", size), size));
+    assert!(
+        frame.contains("prod-eu, prod-us and 1 more: no etcd is configured or found; [clusters.CONTEXT.etcd] takes endpoints"),
+        "{frame}"
+    );
+    assert!(!frame.contains("there are no etcd"), "{frame}");
+    let frame = dump(&f.frame(&mut f.app_on("alerts", size), size));
+    assert!(frame.contains("[clusters.CONTEXT.alertmanager] takes urls or service"), "{frame}");
+    let f = fixture(false);
+    let frame = dump(&f.frame(&mut f.app_on("backups", size), size));
+    assert!(frame.contains("staging Velero is not installed"), "{frame}");
+    // What is not configured does not keep the fleet from being well.
+    let f = Fixture::calm();
+    assert!(dump(&f.frame(&mut f.app_on("cockpit", (80, 24)), (80, 24))).contains("nothing burns\n"));
+}
+
+#[test]
+fn etcd_is_seen_while_the_api_server_is_gone() {
+    let mut f = fixture(true);
+    f.delta(1, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW - 60), reason: "dial timeout".into() }));
+    f.judge();
+    let size = (120, 40);
+    let frame = dump(&f.frame(&mut f.app_on("etcd", size), size));
+    assert!(frame.contains("X prod-us: QUORUM LOST: 1 of 3 voters answer, 2 are needed"), "{frame}");
+    assert!(!frame.contains("dial timeout") && !frame.contains("prod-us?"), "{frame}");
+}
+
+#[test]
+fn a_services_row_opens_with_what_was_told() {
+    let f = fixture(true);
+    let size = (120, 40);
+    let mut app = f.app_on("alerts", size);
+    f.frame(&mut app, size);
+    f.keys(&mut app, "\r");
+    let frame = dump(&f.frame(&mut app, size));
+    assert!(frame.contains("PodCrashLooping") && frame.contains("severity: critical"), "{frame}");
+}
