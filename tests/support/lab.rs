@@ -105,10 +105,6 @@ impl Lab {
         own.lab(&["fill", "lab-1", "--nodes", &nodes.to_string(), "--pods", "0"]);
         own
     }
-    /// A file of a cluster's directory.
-    pub fn file(&self, context: &str, name: &str) -> PathBuf {
-        self.home.join(context).join(name)
-    }
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")
     }
