@@ -3,6 +3,7 @@
 use super::{Severity, age};
 use crate::model::{Backup, Kind, Object, RunState, Service, ServiceState, StorageLocation, Time};
 use crate::store::Cluster;
+use std::collections::BTreeMap;
 
 /// The answer of one cluster.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,9 +51,9 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
             None => text.push_str("; no complete backup has all namespaces"),
         }
     }
-    if let Some(failed) = newest(false).filter(|b| b.point() > point) {
+    for failed in failing(&backups, point) {
         severity = severity.max(Some(Severity::Warning));
-        text.push_str(&format!("; {} since then is {}", failed.meta.name, failed.run.phase));
+        text.push_str(&format!("; {} is {}", failed.meta.name, failed.run.phase));
     }
     if let Some(location) = unavailable.filter(|l| *l.meta.name == *last.selection.location || last.selection.location.is_empty()) {
         severity = Some(Severity::Critical);
@@ -67,6 +68,18 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
         text.push_str("; no objective is set ([clusters.CONTEXT.velero] rpo)");
     }
     Some(Recovery { severity, point, text })
+}
+
+/// What has gone wrong and not been made good: of each schedule the last backup, and those by hand that came after `point`.
+fn failing<'a>(backups: &[&'a Backup], point: Option<Time>) -> Vec<&'a Backup> {
+    let mut last: BTreeMap<Option<&str>, &Backup> = BTreeMap::new();
+    for b in backups.iter().filter(|b| b.run.ended()) {
+        let newest = last.entry(b.schedule.as_deref()).or_insert(b);
+        if b.point() > newest.point() {
+            *newest = b;
+        }
+    }
+    last.into_values().filter(|b| !b.good() && (b.schedule.is_some() || b.point() > point)).collect()
 }
 
 /// Whether it leaves no namespace and no object out by its filters.
@@ -130,10 +143,7 @@ mod tests {
     fn only_a_completed_backup_counts_against_the_objective() {
         let all = [backup("b1", "Completed", 7200), backup("b2", "PartiallyFailed", 600), backup("b3", "InProgress", 10)];
         let (severity, text) = said(&fleet(Some(3 * 3600), &all));
-        assert_eq!(
-            (severity, &*text),
-            (Some(Severity::Warning), "yes, to 2h ago (b1), within the objective of 3h; b2 since then is PartiallyFailed")
-        );
+        assert_eq!((severity, &*text), (Some(Severity::Warning), "yes, to 2h ago (b1), within the objective of 3h; b2 is PartiallyFailed"));
         let (severity, text) = said(&fleet(Some(3600), &all[..1]));
         assert_eq!((severity, &*text), (Some(Severity::Critical), "only to 2h ago (b1), the objective is 60m"));
         let (severity, text) = said(&fleet(None, &all[..1]));
@@ -141,6 +151,26 @@ mod tests {
         let (severity, text) = said(&fleet(None, &all[1..]));
         assert_eq!((severity, &*text), (Some(Severity::Critical), "no: of 2 backups none is Completed; b2 is PartiallyFailed"));
         assert_eq!(said(&fleet(None, &[])), (Some(Severity::Critical), "no: there is no completed backup".to_owned()));
+    }
+
+    #[test]
+    fn a_schedule_whose_last_backup_failed_is_said_whatever_came_after() {
+        let of = |schedule: &str, name: &str, phase: &str, started: i64| {
+            let mut b = backup(name, phase, started);
+            b["metadata"]["labels"] = json!({"velero.io/schedule-name": schedule});
+            b
+        };
+        let all = [
+            of("nightly", "n1", "Completed", 90_000),
+            of("nightly", "n2", "PartiallyFailed", 7200),
+            of("hourly", "h1", "Failed", 4000),
+            of("hourly", "h2", "Completed", 600),
+        ];
+        let (severity, text) = said(&fleet(Some(3600), &all));
+        assert_eq!(
+            (severity, &*text),
+            (Some(Severity::Warning), "yes, to 10m ago (h2), within the objective of 60m; n2 is PartiallyFailed")
+        );
     }
 
     #[test]

@@ -51,12 +51,6 @@ impl Schedule {
         self.cron.as_ref().ok()?.next(last.secs())
     }
 
-    /// When it runs next, seen from `now` (unix seconds): once when it is due already.
-    pub fn next(&self, now: i64) -> Option<i64> {
-        let due = self.due()?;
-        if due > now { Some(due) } else { self.cron.as_ref().ok()?.next(now) }
-    }
-
     /// Seconds that a run is overdue; none when it is not.
     pub fn late(&self, now: i64) -> Option<i64> {
         self.due().map(|due| now - due).filter(|late| *late > LATE)
@@ -83,11 +77,11 @@ mod tests {
     fn late_by_the_servers_own_sum() {
         let daily = |last: &str| schedule(json!({"schedule": "0 2 * * *"}), json!({"phase": "Enabled", "lastBackup": last}));
         let fine = daily("2026-11-26T02:00:30Z");
-        assert_eq!((fine.late(NOW), fine.next(NOW)), (None, Some(NOW + 14 * 3600)));
+        assert_eq!((fine.late(NOW), fine.due()), (None, Some(NOW + 14 * 3600)));
         assert_eq!(daily("2026-11-25T02:00:30Z").late(NOW), Some(10 * 3600));
         assert_eq!(daily("2026-11-25T02:00:30Z").late(NOW - 10 * 3600 + LATE), None, "the server looks once a minute");
         let every = schedule(json!({"schedule": "@every 1h"}), json!({"phase": "Enabled", "lastBackup": "2026-11-26T11:30:00Z"}));
-        assert_eq!(every.next(NOW), Some(NOW + 1800));
+        assert_eq!(every.due(), Some(NOW + 1800));
     }
 
     #[test]

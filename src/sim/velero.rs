@@ -16,11 +16,23 @@ const STUCK: &str = "quarterdeck.io/stuck";
 const STEP: i64 = 2000;
 const STEPS: i64 = 5;
 
-/// Name, expression, namespaces, seconds between two runs, of how many the backups are there, items.
-const SCHEDULES_MADE: [(&str, &str, &[&str], i64, i64, i64); 3] = [
-    ("nightly", "0 2 * * *", &[], 86_400, 7, 1240),
-    ("pay-hourly", "@every 1h", &["pay", "auth"], 3600, 24, 310),
-    ("shop-6h", "0 */6 * * *", &["shop"], 6 * 3600, 8, 420),
+/// A schedule that every cluster has.
+struct Made {
+    name: &'static str,
+    expression: &'static str,
+    /// None: all.
+    namespaces: &'static [&'static str],
+    /// Seconds between two runs.
+    every: i64,
+    /// Backups that are there.
+    kept: i64,
+    items: i64,
+}
+
+const SCHEDULES_MADE: [Made; 3] = [
+    Made { name: "nightly", expression: "0 2 * * *", namespaces: &[], every: 86_400, kept: 7, items: 1240 },
+    Made { name: "pay-hourly", expression: "@every 1h", namespaces: &["pay", "auth"], every: 3600, kept: 24, items: 310 },
+    Made { name: "shop-6h", expression: "0 */6 * * *", namespaces: &["shop"], every: 6 * 3600, kept: 8, items: 420 },
 ];
 
 /// What is there at `start` (unix seconds): the last two hours' backups are made by the schedules themselves.
@@ -34,7 +46,7 @@ pub fn plan(plan: &mut Plan, start: i64) {
             "status": {"phase": "Available", "lastSyncedTime": rfc3339(start - 30), "lastValidationTime": rfc3339(start - 40)}}),
     ));
     let until = start - 7200;
-    for (name, expression, namespaces, every, kept, items) in SCHEDULES_MADE {
+    for Made { name, expression, namespaces, every, kept, items } in SCHEDULES_MADE {
         let template = json!({"includedNamespaces": namespaces, "storageLocation": "default", "ttl": "720h0m0s"});
         // At their hours; those of `@every` at any time.
         let last = match name {

@@ -243,7 +243,8 @@ pub fn schedule(look: &Look, object: &Object, s: &Schedule) -> Parts {
         why.bad(Severity::Critical, "last backup", format!("{} is {}; {before}", last.meta.name, last.run.phase));
     }
     facts.say("runs", &*s.text);
-    if let Some(next) = s.next(look.now).and_then(Time::from_secs) {
+    let next = s.due().filter(|due| *due > look.now).and_then(Time::from_secs);
+    if let Some(next) = next {
         facts.say("next run", format!("{} ({})", ago(next, look.now), next.rfc3339()));
     }
     facts.say("last backup", s.last_backup.map_or_else(|| "never".to_owned(), |t| ago(t, look.now)));
@@ -257,7 +258,7 @@ pub fn schedule(look: &Look, object: &Object, s: &Schedule) -> Parts {
     if made.len() > 10 {
         backups.say("", format!("and {} more", made.len() - 10));
     }
-    let healthy = match s.next(look.now).and_then(Time::from_secs) {
+    let healthy = match next {
         Some(next) => format!("it runs next {}", ago(next, look.now)),
         None => "it is as it should be".to_owned(),
     };

@@ -78,8 +78,8 @@ pub(super) static COLUMNS: &[Column] = &[
         "next_run_in_s",
         "NEXT",
         Unit::Seconds,
-        |ctx, r| schedule(r, |s| until(ctx, s.next(ctx.now))),
-        "Until the next run; none while it is paused",
+        |ctx, r| schedule(r, |s| until(ctx, s.due())),
+        "Until the next run by the server's own sum, 0 when it is due; none while it is paused",
     )
     .leave(5),
     col(
