@@ -43,6 +43,11 @@ fn what_needs_no_server_works_without_one() {
         (&["config", "check"], ""),
         (&["completions", "bash"], "_qd"),
         (&["completions", "fish"], "complete -c qd"),
+        // Kinds and screens are offered, and what is not among them is taken: KIND/NAME.
+        (&["completions", "bash"], "cockpit clusters nodes pods"),
+        (&["completions", "zsh"], "statefulset"),
+        (&["completions", "fish"], "-n \"__fish_qd_using_subcommand get\" -f -a \"clusters nodes pods"),
+        (&["completions", "fish"], "or begin\n        set -e cmd[-1]\n"),
         (&["man"], ".TH qd"),
         (&["demo", "--help"], "--scenario"),
         (&["get", "--help"], "--selector"),

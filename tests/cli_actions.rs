@@ -290,6 +290,23 @@ fn a_drain_that_is_killed_is_interrupted_and_resume_finishes_it() {
     let jobs = lab.jobs();
     assert_eq!(jobs[0]["followed_by"], jobs[1]["job"]);
     lab.qd(&["resume", &id, "--yes"]).is(1, "followed by");
+    // Both are one deed: the cordon of the first is taken back with the second.
+    assert_eq!(jobs[1]["undoable"], true);
+    lab.qd(&["undo", &id, "--yes"]).is(1, &format!("qd undo {}", jobs[1]["job"].as_str().unwrap()));
+    lab.qd(&["undo", "last", "--yes"]).is(0, "uncordon node node-001");
+    lab.qd(&["cordon", "node-001", EU[0], EU[1], "--dry-run"]).is(0, "cordon node node-001");
+}
+
+#[test]
+fn what_was_changed_since_is_left_alone_by_an_undo_and_keeps_nothing_else() {
+    let lab = Lab::new(1, "");
+    let both = ["scale", "deployment", "checkout", "ledger", "-n", "pay", "--yes", "--no-wait", EU[0], EU[1]];
+    lab.more(&both, &["--replicas", "+1"]).is(0, "done");
+    let first = lab.jobs()[0]["job"].as_str().unwrap().to_owned();
+    lab.qd(&["scale", "deployment/ledger", "-n", "pay", "--replicas", "2", "--yes", "--no-wait", EU[0], EU[1]]).is(0, "done");
+    lab.qd(&["undo", &first, "--yes"]).is(0, "left as it is: prod-eu: deployment pay/ledger: spec.replicas is 2");
+    assert_eq!(lab.replicas(), json!(6));
+    lab.qd(&["undo", &first, "--yes"]).is(1, "followed by");
 }
 
 #[test]

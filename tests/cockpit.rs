@@ -8,6 +8,7 @@ mod support;
 use quarterdeck::client::install_crypto_provider;
 use quarterdeck::sim::{Options, Running, Scenario, start};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use support::lab::Room;
 use support::pty::Term;
 
@@ -39,6 +40,24 @@ fn asking(running: &Running, room: &Room) -> std::path::PathBuf {
 }
 
 /// ctrl-c at a plugin's question is the plugin's: it ended the whole cockpit once.
+#[test]
+fn the_demo_writes_the_kubeconfig_that_is_named_and_a_session_set_aside_is_no_mistake_of_the_configuration() {
+    let room = Room::new();
+    let (file, demo) = (room.path("demo.kubeconfig"), room.state().join("demo"));
+    std::fs::create_dir_all(&demo).unwrap();
+    std::fs::write(demo.join("session.json"), "{\"version\": 1, \"state\"").unwrap();
+    let size = ["--scenario", "calm", "--clusters", "1", "--nodes", "3", "--pods", "12", "--kubeconfig", file.to_str().unwrap()];
+    let mut term = Term::open(&[&["demo"], &size[..]].concat(), room.env(Path::new("/nowhere")), 200, 40);
+    let said = term.line(30, &["the last session", "is damaged", "session.json.set-aside-1"]);
+    assert!(!said.contains("mistake"), "{said}");
+    term.line(30, &["1 live"]);
+    assert!(!term.lines()[0].contains("mistake"), "{}", term.lines()[0]);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("current-context: prod-eu"));
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert!(!file.exists(), "it names servers that are no more");
+}
+
 #[test]
 fn a_login_asks_in_the_foreground_and_ctrl_c_gives_up_that_login_only() {
     let (running, room) = (fleet(), Room::new());

@@ -258,6 +258,99 @@ fn marks_over_two_clusters_are_one_preview_and_each_outcome_is_told() {
     assert_eq!(bridge.jobs()[0]["state"], "partial");
 }
 
+/// The names in the rows of a table, from the top, as far as they are on the screen, and whether they are marked.
+fn rows(term: &Term, of: &[String]) -> Vec<String> {
+    let named = |l: &String| of.iter().find(|n| l.split_whitespace().any(|w| w == n.as_str())).cloned();
+    term.lines().iter().skip(2).take(20).filter_map(named).collect()
+}
+
+impl Bridge {
+    /// Every Deployment of the cluster, as `qd get` has them: name and fields.
+    fn deployments(&self) -> Vec<Value> {
+        let args = ["get", "deployments", "-o", "json", "--timeout", "20s"];
+        self.room.json(&self.running.kubeconfig, &args).0["items"].as_array().unwrap().clone()
+    }
+}
+
+/// Shows what another filter leaves, which are so many.
+fn only(term: &mut Term, filter: &str, n: usize) {
+    term.keys("\x1b");
+    term.wait("no filter", 10, |lines| lines.iter().all(|l| !l.contains("kind:Deployment")).then_some(()));
+    term.keys(&format!("/{filter}\r"));
+    term.wait(&format!("{n} rows of {filter}"), 10, |lines| {
+        let title = lines.iter().find(|l| l.starts_with("WORKLOADS ") && l.contains(filter))?;
+        title.split(' ').nth(1)?.split('─').next().filter(|is| **is == n.to_string()).map(drop)
+    });
+}
+
+fn names(of: &[Value]) -> Vec<String> {
+    of.iter().map(|d| d["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn all_of_a_filter_are_one_preview_and_one_y() {
+    let bridge = Bridge::new();
+    let all = bridge.deployments();
+    let mut term = bridge.open_on("[clusters.prod-eu]\ntier = \"staging\"\n");
+    term.line(20, &["session", "3/3"]);
+    term.keys("/kind:Deployment\r");
+    term.line(10, &[&format!("WORKLOADS {}─", all.len())]);
+    term.keys("*");
+    term.line(5, &[&format!("WORKLOADS {n} | {n} marked", n = all.len())]);
+    term.keys(":label team=ours\r");
+    term.line(10, &[&format!("label {} Deployments", all.len()), "PREVIEW"]);
+    term.line(5, &["y does it"]);
+    term.keys("\r");
+    term.line(5, &["Enter alone confirms nothing"]);
+    assert!(bridge.jobs().is_empty());
+    term.keys("y");
+    term.line(20, &[&format!("done: label {} Deployments", all.len())]);
+    // All of the filter, and nothing else.
+    only(&mut term, "label:team=ours", all.len());
+    // What was marked is not any more, and an act is again on the highlighted one alone.
+    term.keys("\\:annotate note=one\r");
+    term.line(10, &["annotate deployment", "PREVIEW"]);
+    term.keys("\x1b");
+    term.wait("no preview", 10, |lines| lines.iter().all(|l| !l.contains("PREVIEW")).then_some(()));
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.jobs().len(), 1);
+}
+
+#[test]
+fn a_range_in_production_wants_the_name_and_the_number() {
+    let bridge = Bridge::new();
+    let all = bridge.deployments();
+    let mut term = bridge.open_on("[clusters.prod-eu]\ntier = \"production\"\n");
+    term.line(20, &["session", "3/3"]);
+    term.keys("/kind:Deployment\r");
+    term.line(10, &[&format!("WORKLOADS {}─", all.len())]);
+    let shown = rows(&term, &names(&all));
+    assert!(shown.len() > 4, "{shown:?}");
+    // From the second row to the fourth; the mark itself goes one row on.
+    term.keys("j jV");
+    term.line(5, &["3 marked"]);
+    term.keys(":label team=range\r");
+    term.line(10, &["label 3 Deployments", "PREVIEW"]);
+    term.line(5, &["type prod-eu 3 and Enter"]);
+    for wrong in ["y", "prod-eu", "prod-eu 2", "3"] {
+        term.keys(&format!("{wrong}\r"));
+        term.line(5, &[&format!("\"{wrong}\" is not \"prod-eu 3\"")]);
+        term.keys(&"\x7f".repeat(wrong.len()));
+    }
+    assert!(bridge.jobs().is_empty());
+    term.keys("prod-eu 3\r");
+    term.line(30, &["done: label 3 Deployments"]);
+    only(&mut term, "label:team=range", 3);
+    let (mut labelled, mut meant) = (rows(&term, &names(&all)), shown[1..4].to_vec());
+    labelled.sort();
+    meant.sort();
+    assert_eq!(labelled, meant, "of {shown:?}");
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.jobs().len(), 1);
+}
+
 #[test]
 fn without_a_tier_what_can_be_taken_back_wants_y_and_the_rest_the_name() {
     let bridge = Bridge::new();

@@ -188,16 +188,3 @@ fn pages_are_what_the_code_says() {
     }
     assert!(stale.is_empty(), "stale: {stale:?}; QD_UPDATE_DOCS=1 cargo test --test docs writes them");
 }
-
-/// A verb that no suite does to a real API server cannot be added: its subcommand stands in one of them as it is typed.
-#[test]
-fn every_verb_is_done_to_a_real_server_by_some_suite() {
-    let suites = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap().map(|f| f.unwrap().path());
-    let suites = suites.filter(|f| f.file_name().unwrap().to_string_lossy().starts_with("actions"));
-    let text: String = suites.map(|f| std::fs::read_to_string(f).unwrap()).collect();
-    assert!(text.contains("mod support;"), "the suites are elsewhere");
-    let typed = |words: &str| text.contains(&format!("\"{words} ")) || text.contains(&format!("\"{words}\""));
-    let missing: Vec<&str> = VERBS.iter().filter(|v| !typed(&v.cli.join(" "))).map(|v| v.name).collect();
-    assert_eq!(missing, Vec::<&str>::new(), "verbs without a test in tests/actions*.rs");
-    assert!(!typed("rollout sideways"));
-}

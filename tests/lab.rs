@@ -5,6 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
 
+#[path = "lab/etcd.rs"]
+mod etcd;
+#[path = "lab/rotation.rs"]
+mod rotation;
 mod support;
 
 use rustix::process::Signal;
@@ -13,26 +17,30 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use support::lab::{CONTEXTS, Lab, Room, until};
 use support::pty::Term;
-use support::runner::{Test, main as run};
+use support::runner::{Test, main as run, tests};
 use support::{amount, parity};
 
-const TESTS: &[Test] = &[
-    Test { name: "every_field_equals_what_kubectl_gives", run: every_field_equals_what_kubectl_gives },
-    Test { name: "status_is_the_word_that_kubectl_prints", run: status_is_the_word_that_kubectl_prints },
-    Test { name: "two_versions_side_by_side", run: two_versions_side_by_side },
-    Test { name: "a_viewer_sees_what_may_be_seen_and_what_is_missing", run: a_viewer_sees_what_may_be_seen_and_what_is_missing },
-    Test { name: "one_forbidden_kind_costs_the_others_nothing", run: one_forbidden_kind_costs_the_others_nothing },
-    Test { name: "a_hostile_exec_plugin_paints_nothing_and_is_ended", run: a_hostile_exec_plugin_paints_nothing_and_is_ended },
-    Test { name: "the_terminal_is_given_back", run: the_terminal_is_given_back },
-    Test { name: "no_secret_is_shown_or_kept", run: no_secret_is_shown_or_kept },
-    Test { name: "an_api_server_dies_and_comes_back", run: an_api_server_dies_and_comes_back },
-    Test { name: "an_api_server_that_is_stopped_is_not_live", run: an_api_server_that_is_stopped_is_not_live },
-    Test { name: "a_process_that_was_suspended_shows_the_truth", run: a_process_that_was_suspended_shows_the_truth },
+const TESTS: &[Test] = tests![
+    every_field_equals_what_kubectl_gives,
+    status_is_the_word_that_kubectl_prints,
+    two_versions_side_by_side,
+    a_viewer_sees_what_may_be_seen_and_what_is_missing,
+    one_forbidden_kind_costs_the_others_nothing,
+    a_hostile_exec_plugin_paints_nothing_and_is_ended,
+    the_terminal_is_given_back,
+    no_secret_is_shown_or_kept,
+    an_api_server_dies_and_comes_back,
+    an_api_server_that_is_stopped_is_not_live,
+    a_process_that_was_suspended_shows_the_truth,
+    rotation::a_client_certificate_that_ends_is_taken_up_anew,
+    rotation::a_token_that_ends_is_taken_up_anew,
+    rotation::a_watch_whose_past_is_compacted_begins_anew,
+    etcd::etcd_is_seen_member_by_member_and_without_its_quorum,
 ];
 
 fn main() -> ExitCode {
     amount::check();
-    run(TESTS)
+    run(&[TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -4,7 +4,8 @@
 
 use super::preflight::{Finding, allowed};
 use super::{Clients, Guardrails};
-use crate::model::{ClusterId, Kind, Permission, Resource, Target, VerbId};
+use crate::model::access::{Access, Of};
+use crate::model::{ClusterId, Permission, Target, VerbId};
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
 
@@ -13,27 +14,27 @@ const AT_ONCE: usize = 8;
 /// Questions at most: what is beyond is told by the preview.
 const MOST: usize = 64;
 
-/// What a verb sends to a target whatever its arguments.
+/// What a verb sends to a target whatever its arguments. What it sends elsewhere only its plan knows.
 pub fn needs(verb: VerbId, target: &Target) -> Vec<Permission> {
-    let of = |access: &str, resource: &Resource, sub: Option<&str>, namespace: &str| Permission {
-        verb: access.to_owned(),
-        group: resource.group.clone(),
-        resource: resource.plural.clone(),
-        subresource: sub.map(str::to_owned),
-        namespace: namespace.to_owned(),
+    let kind = target.resource.known();
+    let one = |a: &Access| {
+        let resource = match a.of {
+            _ if !a.with.is_empty() => return None,
+            Of::Target => target.resource.clone(),
+            Of::TargetIf(k) if kind == Some(k) => target.resource.clone(),
+            Of::TargetUnless(k) if kind != Some(k) => target.resource.clone(),
+            Of::Beside(kind) => kind.into(),
+            Of::TargetIf(_) | Of::TargetUnless(_) | Of::Elsewhere(_) | Of::Named => return None,
+        };
+        Some(Permission {
+            verb: a.verb.to_owned(),
+            group: resource.group,
+            resource: resource.plural,
+            subresource: a.subresource.map(str::to_owned),
+            namespace: target.namespace.clone(),
+        })
     };
-    let own = |access: &str, sub: Option<&str>| vec![of(access, &target.resource, sub, &target.namespace)];
-    match verb {
-        VerbId::Scale => own("patch", Some("scale")),
-        VerbId::Resize if target.resource.known() == Some(Kind::Pod) => own("patch", Some("resize")),
-        VerbId::Evict => own("create", Some("eviction")),
-        VerbId::Delete => own("delete", None),
-        VerbId::Trigger | VerbId::RetryJob => vec![of("create", &Kind::Job.into(), None, &target.namespace)],
-        VerbId::CreatePdb => vec![of("create", &Kind::Pdb.into(), None, &target.namespace)],
-        VerbId::Apply => Vec::new(),
-        // A drain evicts in whichever namespaces there are pods; the node is what it needs always.
-        _ => own("patch", None),
-    }
+    verb.accesses().iter().filter_map(one).collect()
 }
 
 /// Which of these verbs would be refused, and why: by a guardrail, or by a cluster that was asked. What cannot be told is not refused.
@@ -71,6 +72,7 @@ pub async fn refused(verbs: Vec<VerbId>, targets: &[Target], rails: &Guardrails,
 mod tests {
     use super::super::verbs::fixture::Fixture;
     use super::*;
+    use crate::model::Kind;
 
     /// The short list is no list of its own: each is among what the plan asks for.
     #[test]
@@ -89,10 +91,13 @@ mod tests {
             (VerbId::Drain, Kind::Node, "n1", ""),
             (VerbId::Evict, Kind::Pod, "api-1", ""),
             (VerbId::Delete, Kind::Pod, "api-1", ""),
+            (VerbId::Resize, Kind::Deployment, "api", "cpu=1"),
         ] {
             let plan = f.plan(verb, kind, &[name], args).unwrap();
             let asked = plan.permissions();
-            for need in needs(verb, &plan.targets[0]) {
+            let wanted = needs(verb, &plan.targets[0]);
+            assert!(!wanted.is_empty(), "{verb}");
+            for need in wanted {
                 assert!(asked.contains(&(ClusterId(0), need.clone())), "{verb}: {} of {asked:?}", need.words());
             }
         }

@@ -3,7 +3,7 @@
 use super::Preview;
 use crate::config::{Config, Confirm, Glob, Reason, Tier, Window};
 use crate::diag::Diag;
-use crate::model::{ClusterId, Plan, Target, VERBS, VerbId};
+use crate::model::{ClusterId, Kind, Plan, Target, VERBS, VerbId};
 use std::collections::BTreeMap;
 
 /// What is never allowed: `VERB KIND/NAME` with globs.
@@ -22,7 +22,13 @@ impl Deny {
         if !VERBS.iter().any(|v| glob.matches(v.name)) {
             return Err(crate::diag::unknown("verb", verb, VERBS.iter().map(|v| v.name)));
         }
-        Ok(Self { text: text.to_owned(), verb: glob, object: Glob::new(object)? })
+        // A rule that can never hold would be no rule.
+        let object = match object.split_once('/') {
+            Some((kind, name)) => Kind::parse(kind).map_or_else(|| object.to_owned(), |k| format!("{}/{name}", k.name().to_lowercase())),
+            None if object == "*" => object.to_owned(),
+            None => return Err(format!("`{object}` is no object: write KIND/NAME, such as `{verb} node/{object}`")),
+        };
+        Ok(Self { text: text.to_owned(), verb: glob, object: Glob::new(&object)? })
     }
 
     fn forbids(&self, verb: VerbId, target: &Target) -> bool {
@@ -375,6 +381,17 @@ mod tests {
         assert!(rails.get(ClusterId(0)).unwrap().read_only.as_ref().unwrap().contains("did you mean `drain`?"));
         assert_eq!(rails.get(ClusterId(1)).unwrap().read_only, None);
         assert!(preview(&rails, plan(VerbId::Restart, &[0], &["a"])).gate.refusals[0].starts_with("prod eu is read-only: "));
+    }
+
+    #[test]
+    fn a_rule_that_names_no_object_locks_its_tier_and_kinds_go_by_every_name() {
+        let (locked, diags) = rails("[tiers.staging]\ndeny = [\"restart core-*\"]\n");
+        assert_eq!(diags.len(), 1, "{diags:?}");
+        assert!(locked.get(ClusterId(1)).unwrap().read_only.as_ref().unwrap().contains("write KIND/NAME, such as `restart node/core-*`"));
+        for kind in ["deploy", "deployments", "Deployment", "dep*"] {
+            let (rails, _) = rails(&format!("[tiers.staging]\ndeny = [\"restart {kind}/core-*\"]\n"));
+            assert_eq!(preview(&rails, plan(VerbId::Restart, &[1], &["core-x"])).gate.refusals.len(), 1, "{kind}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The jobs that the audit log tells of: what was wanted, what was done, and which never came to an end.
 
-use crate::model::{Actor, AuditEvent, AuditRecord, Job, JobId, JobState, JobStep, Outcome, Plan, StepState};
+use crate::model::{Actor, AuditEvent, AuditRecord, Job, JobId, JobState, JobStep, Outcome, Plan, Step, StepState};
 use crate::state::StateDir;
 use std::collections::BTreeMap;
 use std::io;
@@ -39,6 +39,8 @@ pub struct Past {
     pub locked: bool,
     /// The job that took it back or went on with it.
     pub followed_by: Option<JobId>,
+    /// The job that it goes on with: what that one did is taken back with it.
+    pub before: Option<Box<Past>>,
 }
 
 impl Past {
@@ -53,10 +55,19 @@ impl Past {
 
     /// Whether what it did can be taken back: something was done, or may have been, and nobody has yet.
     pub fn undoable(&self) -> bool {
-        let done = |(at, state): (&usize, &StepState)| {
-            matches!(state, StepState::Done(_) | StepState::Unknown(_)) && self.plan.steps.get(*at).is_some_and(|s| s.undo.is_some())
-        };
-        self.followed_by.is_none() && self.state() != JobState::Running && self.steps.iter().any(done)
+        let done = |job: &Self| job.done().any(|(_, step)| step.undo.is_some());
+        self.followed_by.is_none() && self.state() != JobState::Running && self.chain().any(done)
+    }
+
+    /// It, and the jobs that it goes on with, newest first.
+    pub fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |job| job.before.as_deref())
+    }
+
+    /// The steps that were done, or may have been, by their numbers.
+    pub fn done(&self) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
+        let done = |at: &usize| matches!(self.steps.get(at), Some(StepState::Done(_) | StepState::Unknown(_)));
+        self.plan.steps.iter().enumerate().filter(move |(at, _)| done(at))
     }
 
     /// As the cockpit shows it.
@@ -136,6 +147,7 @@ impl Ledger {
                         outcome: None,
                         locked: false,
                         followed_by: None,
+                        before: None,
                     });
                 }
                 AuditEvent::Step { step, state, uid, .. } => {
@@ -150,6 +162,12 @@ impl Ledger {
                     }
                 }
             }
+        }
+        for at in 0..jobs.len() {
+            // One that was gone on with is complete here: it began before.
+            let Some(before) = jobs[at].resumes.clone() else { continue };
+            let found = jobs[..at].iter().rfind(|j| j.id == before).cloned();
+            jobs[at].before = found.map(Box::new);
         }
         Self { jobs, bad: Vec::new() }
     }

@@ -13,6 +13,7 @@
 mod acts;
 pub mod blast;
 mod clients;
+pub mod diff;
 mod execute;
 mod guard;
 mod ledger;

@@ -47,6 +47,8 @@ pub struct Preflight {
     pub checks: Vec<Check>,
     /// What the server would store, by step.
     pub stored: BTreeMap<usize, Value>,
+    /// What there is now, by step.
+    pub live: BTreeMap<usize, Value>,
     /// Who the clusters say we are.
     pub users: Vec<(ClusterId, String)>,
 }
@@ -102,9 +104,10 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
     let writes = first_writes(plan);
     let skipped = writes.len().saturating_sub(DRY_RUNS);
     let dry = futures::stream::iter(writes.into_iter().take(DRY_RUNS)).map(|at| rehearsed(at, plan, clients));
-    let mut stored = BTreeMap::new();
-    for (at, mut check, object) in dry.buffered(AT_ONCE).collect::<Vec<_>>().await {
-        stored.extend(object.map(|o| (at, o)));
+    let (mut stored, mut live) = (BTreeMap::new(), BTreeMap::new());
+    for (at, mut check, is, would_be) in dry.buffered(AT_ONCE).collect::<Vec<_>>().await {
+        live.extend(is.map(|o| (at, o)));
+        stored.extend(would_be.map(|o| (at, o)));
         if matches!(check.finding, Finding::Drifted(_))
             && let Some(what) = made_before(plan, at)
         {
@@ -126,7 +129,7 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
             users.push((cluster.id, user));
         }
     }
-    Preflight { checks, stored, users }
+    Preflight { checks, stored, live, users }
 }
 
 pub(super) async fn allowed(cluster: ClusterId, permission: Permission, clients: &Clients) -> Check {
@@ -175,30 +178,33 @@ fn made_before(plan: &Plan, at: usize) -> Option<String> {
     plan.steps[..at].iter().find(makes).map(|s| s.target.label())
 }
 
-async fn rehearsed(at: usize, plan: &Plan, clients: &Clients) -> (usize, Check, Option<Value>) {
+/// The step's number, what was found, the object as it is and as it would be stored.
+async fn rehearsed(at: usize, plan: &Plan, clients: &Clients) -> (usize, Check, Option<Value>, Option<Value>) {
     let step = &plan.steps[at];
     let mut check =
         Check { cluster: step.target.cluster, text: format!("dry run: {}", step.text), finding: Finding::Fine, warnings: Vec::new() };
-    let Act::Write(write) = &step.act else { return (at, check, None) };
+    let Act::Write(write) = &step.act else { return (at, check, None, None) };
+    let mut is = None;
     if !step.changes.is_empty() || step.target.uid.is_some() {
         match look(step, clients).await {
             Ok(live) => {
                 if plan.resumes && reached(step, &live) {
-                    return (at, check, None);
+                    return (at, check, Some(live), None);
                 }
                 if let Some(why) = drift(step, &live) {
                     check.finding = Finding::Drifted(why);
-                    return (at, check, None);
+                    return (at, check, Some(live), None);
                 }
+                is = Some(live);
             }
             Err(Looked::Gone) if write.method == Method::Post || write.method == Method::Apply => {}
             Err(Looked::Gone) => {
                 check.finding = Finding::Drifted("it is gone".to_owned());
-                return (at, check, None);
+                return (at, check, is, None);
             }
             Err(Looked::Unknown(why) | Looked::Refused(why)) => {
                 check.finding = Finding::Unknown(why);
-                return (at, check, None);
+                return (at, check, is, None);
             }
         }
     }
@@ -206,18 +212,18 @@ async fn rehearsed(at: usize, plan: &Plan, clients: &Clients) -> (usize, Check, 
         Ok(client) => client,
         Err(why) => {
             check.finding = Finding::Unknown(why);
-            return (at, check, None);
+            return (at, check, is, None);
         }
     };
     match client.rehearse(write).await {
         Ok(answer) => {
             check.warnings = if step.sensitive { Vec::new() } else { answer.warnings.clone() };
             check.finding = judged(&answer, step);
-            (at, check, answer.ok().then_some(answer.body))
+            (at, check, is, answer.ok().then_some(answer.body))
         }
         Err(e) => {
             check.finding = Finding::Unknown(e.reason());
-            (at, check, None)
+            (at, check, is, None)
         }
     }
 }

@@ -34,9 +34,10 @@ pub fn plan(snapshot: &Snapshot, book: &Runbook, params: &Params) -> Result<Plan
     (whole.undo, whole.irreversible) = (UndoKind::Exact, false);
     let mut making = Making { snapshot, params, values: &values, facts: snapshot.facts.clone(), whole, lanes: 0, wave: 0 };
     for step in &book.steps {
-        let before = making.whole.steps.len();
+        let (steps, sweeps) = (making.whole.steps.len(), making.whole.sweeps.len());
         making.step(step).map_err(|stop| named(step, stop))?;
-        making.whole.steps[before..].iter_mut().for_each(|s| s.part.clone_from(&step.name));
+        let parts = making.whole.steps[steps..].iter_mut().map(|s| &mut s.part);
+        parts.chain(making.whole.sweeps[sweeps..].iter_mut().map(|s| &mut s.part)).for_each(|part| part.clone_from(&step.name));
     }
     let mut plan = making.whole;
     if !plan.steps.iter().any(|s| !matches!(s.act, Act::Wait(_))) {
@@ -336,6 +337,15 @@ mod tests {
         assert_eq!(plan.timeout, Some(35 * 60), "the drain's limit, and the pause after it");
         assert_eq!(plan.undo, UndoKind::Compensating);
         assert_eq!(plan.steps[4].changes[0].before, Some(serde_json::json!(true)), "it is planned on a cordoned node");
+        assert_eq!(plan.notes, [], "the node is cordoned by the runbook itself");
+        assert_eq!(plan.sweeps.iter().map(|s| s.part.as_str()).collect::<Vec<_>>(), ["drain"]);
+        let uid = plan.targets[0].uid.clone();
+        f.node("n1", |n| {
+            n["metadata"]["uid"] = uid.into();
+            n["spec"]["unschedulable"] = true.into();
+        });
+        let cordoned = made(&mut f, &book(MAINTENANCE), &[("node", "n1"), ("pause", "5m")]).unwrap();
+        assert!(cordoned.notes.iter().any(|n| n.text == "n1 is cordoned already, and stays so after an undo"), "{:?}", cordoned.notes);
     }
 
     #[test]

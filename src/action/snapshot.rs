@@ -5,7 +5,7 @@ use crate::client::ClientError;
 use crate::model::{Args, ClusterId, Kind, Object, Step, Target, Uid, VerbId};
 use crate::store::{Cluster, Store};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wanted.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,22 +60,33 @@ pub enum NoFact {
 
 /// Answers to [`Need`]s.
 #[derive(Clone, Debug, Default)]
-pub struct Facts(BTreeMap<Need, Result<Value, NoFact>>);
+pub struct Facts {
+    answers: BTreeMap<Need, Result<Value, NoFact>>,
+    /// What is so by earlier steps of the same plan, or of the job that it goes on with: the object, and the field's pointer.
+    assumed: BTreeSet<(Need, String)>,
+}
 
 impl Facts {
     /// Notes an answer.
     pub fn set(&mut self, need: Need, answer: Result<Value, NoFact>) {
-        self.0.insert(need, answer);
+        self.answers.insert(need, answer);
     }
 
     /// As if a step had been carried out: who plans the next one sees what it leaves behind.
     pub fn assume(&mut self, step: &Step) {
         let own = step.target.path();
         let of_it = |path: &str| path.strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        for (_, answer) in self.0.iter_mut().filter(|(need, _)| need.cluster == step.target.cluster && of_it(&need.path)) {
+        self.own(step);
+        for (_, answer) in self.answers.iter_mut().filter(|(need, _)| need.cluster == step.target.cluster && of_it(&need.path)) {
             let Ok(object) = answer else { continue };
             step.changes.iter().for_each(|c| put(object, &c.pointer, c.after.as_ref()));
         }
+    }
+
+    /// Notes that what a step changes is so by the same deed.
+    pub fn own(&mut self, step: &Step) {
+        let need = Need { cluster: step.target.cluster, path: step.target.path() };
+        self.assumed.extend(step.changes.iter().map(|c| (need.clone(), c.pointer.clone())));
     }
 
     /// Notes that there is no such object.
@@ -98,7 +109,7 @@ impl Facts {
             (need, answer)
         };
         let answers: Vec<_> = futures::stream::iter(needs.into_iter().map(ask)).buffer_unordered(8).collect().await;
-        self.0.extend(answers);
+        self.answers.extend(answers);
     }
 }
 
@@ -157,7 +168,13 @@ impl<'a> Snapshot<'a> {
     /// [`Stop::Needs`] while it has not been asked.
     pub fn fact(&self, cluster: ClusterId, path: impl Into<String>) -> Result<&'a Result<Value, NoFact>, Stop> {
         let need = Need { cluster, path: path.into() };
-        self.facts.0.get(&need).ok_or_else(|| Stop::Needs(vec![need]))
+        self.facts.answers.get(&need).ok_or_else(|| Stop::Needs(vec![need]))
+    }
+
+    /// Whether a field is as it is because of an earlier step of the same deed.
+    pub fn assumed(&self, target: &Target, pointer: &str) -> bool {
+        let need = Need { cluster: target.cluster, path: target.path() };
+        self.facts.assumed.contains(&(need, pointer.to_owned()))
     }
 
     /// The whole object. Its uid is the target's, where that has one.
@@ -167,17 +184,27 @@ impl<'a> Snapshot<'a> {
     pub fn object(&self, target: &Target) -> Result<&'a Value, Stop> {
         let object = match self.fact(target.cluster, target.path())? {
             Ok(object) => object,
-            Err(NoFact::NotFound) => return Err(Stop::refuse("not-found", format!("{} is gone", target.label()))),
-            Err(NoFact::Forbidden(why)) => return Err(Stop::refuse("forbidden", format!("{}: {why}", target.label()))),
-            Err(NoFact::Other(why)) => return Err(Stop::refuse("unreachable", format!("{}: {why}", target.label()))),
+            Err(NoFact::NotFound) => return Err(Stop::refuse("not-found", format!("{} is gone", self.named(target)))),
+            Err(NoFact::Forbidden(why)) => return Err(Stop::refuse("forbidden", format!("{}: {why}", self.named(target)))),
+            Err(NoFact::Other(why)) => return Err(Stop::refuse("unreachable", format!("{}: {why}", self.named(target)))),
         };
         let uid = object["metadata"]["uid"].as_str().unwrap_or("");
         match &target.uid {
             Some(wanted) if Uid::parse(wanted) != Uid::parse(uid) => {
-                Err(Stop::refuse("not-found", format!("{} is another one by now", target.label())))
+                Err(Stop::refuse("not-found", format!("{} is another one by now", self.named(target))))
             }
             _ => Ok(object),
         }
+    }
+
+    /// A target in a refusal: which cluster's, too.
+    fn named(&self, target: &Target) -> String {
+        format!("{}{}", self.place(target.cluster), target.label())
+    }
+
+    /// `prod-eu: `, before words about something in it.
+    pub fn place(&self, cluster: ClusterId) -> String {
+        self.store.cluster(cluster).map_or_else(String::new, |c| format!("{}: ", c.info.name))
     }
 
     /// Every whole object of the targets at once, so that they are fetched together.
@@ -197,7 +224,9 @@ impl<'a> Snapshot<'a> {
         match self.fact(cluster, path.clone())? {
             Ok(list) => Ok(list["items"].as_array().map_or(&[], Vec::as_slice)),
             Err(NoFact::NotFound) => Ok(&[]),
-            Err(NoFact::Forbidden(why) | NoFact::Other(why)) => Err(Stop::refuse("forbidden", format!("GET {path}: {why}"))),
+            Err(NoFact::Forbidden(why) | NoFact::Other(why)) => {
+                Err(Stop::refuse("forbidden", format!("{}GET {path}: {why}", self.place(cluster))))
+            }
         }
     }
 

@@ -1,7 +1,11 @@
 //! Taking a job back, and going on with one: plans made from the audit log, previewed and confirmed like any other.
 
+use super::preflight::drift;
+use super::snapshot::{NoFact, gather};
 use super::{Past, Request, Snapshot, Stop};
-use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, UndoKind, VerbId};
+use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, Target, UndoKind, VerbId};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The plan that takes back what was done of a job, last step first.
 ///
@@ -10,7 +14,7 @@ use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState
 pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     let refuse = |message: String| Stop::refuse("undo", message);
     if let Some(by) = &past.followed_by {
-        return Err(refuse(format!("job {} was followed by {by} already", past.id)));
+        return Err(refuse(format!("job {} was followed by {by} already", past.id)).with_hint(format!("qd undo {by}")));
     }
     let info = past.plan.verb.info();
     let mut plan = Plan::new(past.plan.verb, &past.plan.args, format!("undo: {}", past.plan.title));
@@ -19,16 +23,17 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     (plan.undo, plan.irreversible) = (info.undo, false);
     plan.parallel = past.plan.parallel;
     let mut secret = 0;
-    for (at, step) in past.plan.steps.iter().enumerate().rev() {
-        if !matches!(past.steps.get(&at), Some(StepState::Done(_) | StepState::Unknown(_))) {
-            continue;
+    // What a job goes on with is one deed with it.
+    for (n, job) in past.chain().enumerate() {
+        let again = |step: &Step| past.chain().take(n).any(|later| later.plan.steps.iter().any(|s| s.text == step.text && alike(s, step)));
+        for (at, step) in job.done().rev().filter(|(_, step)| !again(step)) {
+            let Some(inverse) = &step.undo else { continue };
+            if step.sensitive && inverse.write.method != Method::Delete {
+                secret += 1;
+                continue;
+            }
+            plan.steps.push(inverted(step, inverse, job.created.get(&at), here(job, step.target.cluster, snapshot)?));
         }
-        let Some(inverse) = &step.undo else { continue };
-        if step.sensitive && inverse.write.method != Method::Delete {
-            secret += 1;
-            continue;
-        }
-        plan.steps.push(inverted(step, inverse, past.created.get(&at), here(past, step.target.cluster, snapshot)?));
     }
     // The lanes stay as they were; within one the last stage goes first.
     let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
@@ -45,6 +50,10 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
             format!("{secret} steps held secrets, of which only a hash was kept: they cannot be taken back from the log"),
         );
     }
+    let moved = settled(&mut plan, snapshot)?;
+    if let (true, Some(why)) = (plan.steps.is_empty(), moved) {
+        return Err(Stop::refuse("conflict", why).with_hint("what is no longer as the job left it is somebody else's by now"));
+    }
     if plan.steps.is_empty() {
         let why = match past.plan.undo {
             UndoKind::None => format!("{} cannot be taken back", info.name),
@@ -60,6 +69,40 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     plan.targets.dedup();
     super::name_clusters(snapshot, &mut plan);
     Ok(plan)
+}
+
+/// Leaves alone what is no longer as the job left it, so that it keeps nothing else from being taken back. Why, of the first one.
+fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop> {
+    // The first step on each object tells; those after it stand on what it leaves behind.
+    let mut first: Vec<&Step> = Vec::new();
+    for step in plan.steps.iter().filter(|s| !s.changes.is_empty()) {
+        if !first.iter().any(|s| s.target == step.target) {
+            first.push(step);
+        }
+    }
+    let live = |s: &&Step| snapshot.fact(s.target.cluster, s.target.path());
+    let found = gather(first.iter().map(live))?;
+    let moved = |step: &Step, live: &Result<Value, NoFact>| match live {
+        Ok(live) => drift(step, live),
+        Err(NoFact::NotFound) => Some("it is gone".to_owned()),
+        // What cannot be looked at the preflight tells.
+        Err(_) => None,
+    };
+    let moved: BTreeMap<Target, String> =
+        first.iter().zip(found).filter_map(|(step, live)| Some((step.target.clone(), moved(step, live)?))).collect();
+    let words = |(target, why): (&Target, &String)| format!("{}{}: {why}", snapshot.place(target.cluster), target.label());
+    let told: Vec<String> = moved.iter().map(words).collect();
+    plan.steps.retain(|s| !moved.contains_key(&s.target));
+    if !plan.steps.is_empty() {
+        told.iter().for_each(|text| plan.note(Level::Warning, format!("left as it is: {text}")));
+    }
+    Ok(told.into_iter().next())
+}
+
+/// Whether two steps are about the same object; the numbers of clusters are each job's own.
+fn alike(a: &Step, b: &Step) -> bool {
+    (&a.target.resource, &a.target.namespace, &a.target.name, &a.target.uid)
+        == (&b.target.resource, &b.target.namespace, &b.target.name, &b.target.uid)
 }
 
 fn inverted(step: &Step, inverse: &Inverse, created: Option<&String>, cluster: ClusterId) -> Step {
@@ -127,7 +170,14 @@ fn drained(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
         target.cluster = here(past, target.cluster, snapshot)?;
     }
     let request = Request { verb: past.plan.verb, targets, args: past.plan.args.clone(), documents: Vec::new() };
-    let mut plan = super::plan(snapshot, &request)?;
+    // What the job has cordoned is its own, and an undo of the whole uncordons it.
+    let mut facts = snapshot.facts.clone();
+    for (job, (_, step)) in past.chain().flat_map(|job| job.done().map(move |done| (job, done))) {
+        let mut step = step.clone();
+        step.target.cluster = here(job, step.target.cluster, snapshot)?;
+        facts.own(&step);
+    }
+    let mut plan = super::plan(&Snapshot { facts: &facts, ..*snapshot }, &request)?;
     plan.title = format!("resume: {}", past.plan.title);
     Ok(plan)
 }
@@ -154,7 +204,6 @@ mod tests {
     use super::super::verbs::fixture::{Fixture, NOW};
     use super::*;
     use crate::model::{Actor, JobId, Kind, Outcome};
-    use std::collections::BTreeMap;
 
     fn past(plan: Plan, steps: &[StepState]) -> Past {
         Past {
@@ -172,6 +221,7 @@ mod tests {
             outcome: Some((String::new(), Outcome::Partial, String::new())),
             locked: false,
             followed_by: None,
+            before: None,
         }
     }
 
@@ -181,11 +231,57 @@ mod tests {
         f.plan(VerbId::Scale, Kind::Deployment, &["a", "b"], "+1").unwrap()
     }
 
+    /// A Deployment of the plan has that many replicas by now.
+    fn scaled(f: &mut Fixture, plan: &Plan, target: usize, replicas: i64) {
+        let t = &plan.targets[target];
+        f.deployment(&t.name, replicas, |d| d["metadata"]["uid"] = t.uid.clone().into());
+    }
+
+    #[test]
+    fn what_somebody_has_changed_since_is_left_alone_and_keeps_nothing_else() {
+        let mut f = Fixture::new();
+        let plan = two(&mut f);
+        let done = StepState::Done("done".into());
+        let job = past(plan.clone(), &vec![done; 4]);
+        scaled(&mut f, &plan, 0, 4);
+        scaled(&mut f, &plan, 1, 7);
+        let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
+        let back = undo(&job, &snapshot).unwrap();
+        assert_eq!(back.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["scale deployment pay/a 4 -> 3"]);
+        assert_eq!(back.notes[0].text, "left as it is: lab: deployment pay/b: spec.replicas is 7, it was 2");
+        scaled(&mut f, &plan, 0, 5);
+        let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
+        match undo(&job, &snapshot) {
+            Err(Stop::Refuse { kind: "conflict", message, .. }) => {
+                assert_eq!(message, "lab: deployment pay/a: spec.replicas is 5, it was 4")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn of_several_steps_on_one_object_the_first_tells_whether_it_still_is_as_it_was() {
+        let mut f = Fixture::new();
+        f.node("n1", |_| {});
+        let mut plan = f.plan(VerbId::Cordon, Kind::Node, &["n1"], "").unwrap();
+        let uid = plan.targets[0].uid.clone();
+        f.node("n1", |n| {
+            n["metadata"]["uid"] = uid.clone().into();
+            n["spec"]["unschedulable"] = true.into();
+        });
+        plan.steps.extend(f.plan(VerbId::Uncordon, Kind::Node, &["n1"], "").unwrap().steps);
+        f.node("n1", |n| n["metadata"]["uid"] = uid.into());
+        let job = past(plan, &vec![StepState::Done("done".into()); 2]);
+        let back = undo(&job, &Snapshot { store: &f.store, facts: &f.facts, now: NOW }).unwrap();
+        assert_eq!(back.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["cordon node n1", "uncordon node n1"]);
+    }
+
     #[test]
     fn only_what_was_done_is_taken_back_and_its_clusters_are_named() {
         let mut f = Fixture::new();
         let plan = two(&mut f);
         let done = StepState::Done("done".into());
+        scaled(&mut f, &plan, 0, 4);
         let job = past(plan, &[done.clone(), done, StepState::Failed("no".into())]);
         let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
         let undo = undo(&job, &snapshot).unwrap();
@@ -197,6 +293,36 @@ mod tests {
             ["scale deployment pay/b 1 -> 2", "wait for deployment pay/b"]
         );
         assert_eq!(left.clusters.len(), 1);
+    }
+
+    #[test]
+    fn a_drain_that_was_gone_on_with_is_taken_back_as_one() {
+        let mut f = Fixture::new();
+        f.node("n1", |_| {});
+        let pod = f.pod("a", "app", "n1", |_| {});
+        let items = serde_json::json!({"items": [f.object(&pod)]});
+        f.fact("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", items);
+        let first = past(f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap(), &[StepState::Done("done".into())]);
+        let uid = first.plan.targets[0].uid.clone();
+        f.node("n1", |n| {
+            n["metadata"]["uid"] = uid.into();
+            n["spec"]["unschedulable"] = true.into();
+        });
+        let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
+        let left = remaining(&first, &snapshot).unwrap();
+        assert_eq!(left.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["evict pod pay/a"]);
+        assert_eq!(left.notes, [], "the node is cordoned by the job itself");
+        let mut second = past(left, &[StepState::Done("gone".into())]);
+        assert!(!second.undoable());
+        second.before = Some(Box::new(Past { followed_by: Some(JobId("k".into())), ..first }));
+        assert!(second.undoable());
+        let back = undo(&second, &snapshot).unwrap();
+        assert_eq!(back.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["uncordon node n1"]);
+        // Who cordoned it once more takes that back, and not twice.
+        let mut again = second.clone();
+        again.plan.steps.push(second.before.as_ref().unwrap().plan.steps[0].clone());
+        again.steps.insert(1, StepState::Done("done".into()));
+        assert_eq!(undo(&again, &snapshot).unwrap().steps.len(), 1);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl App {
                     return self.say("nothing to copy");
                 }
                 self.notice = Some(Notice::info(format!(
-                    "copied {}",
+                    "sent to the terminal's clipboard, which some terminals refuse: {}",
                     if names.len() == 1 { names[0].clone() } else { format!("{} names", names.len()) }
                 )));
                 return vec![Effect::Copy(names.join("\n"))];
@@ -518,7 +518,7 @@ impl App {
 
     /// Opens an object, the highlighted one if none is named. An event opens what it is about.
     pub(super) fn open_object(&mut self, world: &World, object: Option<ObjectRef>) -> Vec<Effect> {
-        let Some(mut reference) = object.or_else(|| self.highlighted(world)) else { return self.say("nothing is highlighted") };
+        let Some(mut reference) = object.or_else(|| self.highlighted(world)) else { return self.say(self.no_object(world)) };
         let Some(object) = world.store.resolve(&reference) else { return self.say(format!("{} is gone", reference.name)) };
         if let Object::Event(e) = object
             && let Some(about) =
@@ -538,7 +538,7 @@ impl App {
     }
 
     fn open_logs(&mut self, world: &World, previous: bool) -> Vec<Effect> {
-        let Some(reference) = self.highlighted(world) else { return self.say("nothing is highlighted") };
+        let Some(reference) = self.highlighted(world) else { return self.say(self.no_object(world)) };
         let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else {
             return self.say(format!("{} is gone", reference.name));
         };
@@ -569,6 +569,9 @@ impl App {
     fn filter(&mut self, world: &World, terms: Option<&str>) -> Vec<Effect> {
         if matches!(self.place, Place::Cockpit) && self.cockpit.table().is_none() {
             self.go_table(world, Subject::Pods);
+        }
+        if let Place::Help { .. } = self.place {
+            return self.say("the keys are not searched: : finds every command by its words");
         }
         let Some(t) = self.table() else { return self.say("no table to filter here") };
         let (subject, text) = (t.subject, t.filter_text.clone());

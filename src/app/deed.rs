@@ -83,6 +83,11 @@ impl PreviewPane {
         }
     }
 
+    /// What the keys go to.
+    fn field(&mut self) -> &mut String {
+        if self.in_reason { &mut self.reason } else { &mut self.typed }
+    }
+
     /// Whether text is typed: a name, or a reason.
     pub fn types(&self) -> bool {
         self.ready().is_some_and(|p| blocked(p).is_none() && (matches!(p.gate.ask, Ask::Typed(_)) || p.gate.reason_required))
@@ -149,7 +154,7 @@ impl App {
             return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
         }
         let Some(object) = self.seen_highlighted(world) else {
-            return Err("nothing is highlighted".to_owned());
+            return Err(self.no_object(world).to_owned());
         };
         match world.store.find(object.cluster, object.kind, object.uid) {
             Some(_) => Ok(vec![object]),
@@ -315,6 +320,10 @@ impl App {
     /// A key while a preview is open. None: it is for the keymap.
     pub(super) fn preview_key(&mut self, world: &World, key: KeyEvent) -> Option<Vec<Effect>> {
         let Place::Preview(pane) = &mut self.place else { return None };
+        if (key.code, key.modifiers) == (KeyCode::Char('u'), KeyModifiers::CONTROL) && self.overlay.is_none() && pane.types() {
+            pane.field().clear();
+            return Some(Vec::new());
+        }
         if self.overlay.is_some() || key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) || !self.pending.is_empty() {
             return None;
         }
@@ -357,7 +366,7 @@ impl App {
             return Vec::new();
         }
         let typing = pane.types();
-        let field = if pane.in_reason { &mut pane.reason } else { &mut pane.typed };
+        let field = pane.field();
         match key {
             KeyCode::Char(c) if typing && field.chars().count() < 200 => field.push(c),
             KeyCode::Backspace if typing => drop(field.pop()),

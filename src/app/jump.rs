@@ -72,7 +72,7 @@ pub fn covering<'a>(cluster: &'a Cluster, object: &Object, kind: Kind) -> Vec<&'
 impl App {
     pub(super) fn jump(&mut self, world: &World, target: Target) -> Vec<Effect> {
         let Some(cluster) = self.highlighted_cluster(world).and_then(|id| world.store.cluster(id)) else {
-            return self.say("nothing is highlighted");
+            return self.say(self.no_object(world));
         };
         if target == Target::Cluster {
             self.show_table(world, Subject::Clusters, "");
@@ -81,7 +81,7 @@ impl App {
             }
             return Vec::new();
         }
-        let Some(reference) = self.highlighted(world) else { return self.say("this is about the whole cluster: no object to go from") };
+        let Some(reference) = self.highlighted(world) else { return self.say(self.no_object(world)) };
         let Some(object) = world.store.resolve(&reference) else { return self.say("that object is gone") };
         let name = &reference.name;
         match target {
@@ -125,8 +125,13 @@ impl App {
                     }
                 };
                 let filter = match object {
+                    // Its pods are its ReplicaSets', which a rollout makes more of: all are called after it, with a hash.
+                    Object::Workload(w) if w.kind == Kind::Deployment => {
+                        let name = w.meta.name.replace('.', "\\.");
+                        format!("cluster={} ns={} owner~^ReplicaSet/{name}-[a-z0-9]+$", cluster.info.name, w.meta.namespace)
+                    }
                     Object::Workload(w) if w.kind != Kind::CronJob => {
-                        format!("cluster={} ns={} owner={}", cluster.info.name, w.meta.namespace, w.meta.name)
+                        format!("cluster={} ns={} owner={}/{}", cluster.info.name, w.meta.namespace, w.kind.name(), w.meta.name)
                     }
                     Object::Namespace(n) => format!("cluster={} ns={}", cluster.info.name, n.meta.name),
                     _ => filter,
@@ -169,6 +174,11 @@ impl App {
             }
             Target::Cluster => Vec::new(),
         }
+    }
+
+    /// Why there is no object here that a command could be about.
+    pub(super) fn no_object(&self, world: &World) -> &'static str {
+        if self.highlighted_cluster(world).is_some() { "this is a whole cluster, and no object of it" } else { "nothing is highlighted" }
     }
 
     pub(super) fn say(&mut self, text: impl Into<String>) -> Vec<Effect> {

@@ -103,6 +103,8 @@ fn jumps_go_to_what_belongs_to_an_object_and_history_comes_back() {
         ("gn", "nodes 2/ n1"),
         ("gp", "pods 2/cluster=a node=n1 web-1-0"),
         ("go", "workloads 2/ web"),
+        ("gp", "pods 2/cluster=a ns=shop owner~^ReplicaSet/web-[a-z0-9]+$ web-1-0"),
+        ("go", "workloads 2/ web"),
         ("gh", "hpa 2/ web"),
         ("4gb", "pdb 2/ web"),
         ("[", "workloads 2/ web"),
@@ -112,7 +114,7 @@ fn jumps_go_to_what_belongs_to_an_object_and_history_comes_back() {
         // What lies over a view is none itself: back closes it, and it is not what one comes back to.
         ("2?", "help"),
         ("[", "nodes 2/ n1"),
-        ("?3", "pods 2/cluster=a node=n1 web-1-0"),
+        ("?3", "pods 2/cluster=a ns=shop owner~^ReplicaSet/web-[a-z0-9]+$ web-1-0"),
         ("[", "nodes 2/ n1"),
         // There and here again, as often as one likes.
         ("-", "workloads 2/ web"),

@@ -38,6 +38,23 @@ pub(super) struct Grant {
     token: Option<SecretString>,
 }
 
+/// Whether there may be another credential than the one that was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Another {
+    Now,
+    /// Nobody is asked for one sooner.
+    In(Duration),
+    No,
+}
+
+impl Another {
+    /// Nobody is asked again within `pause` after `when`.
+    pub fn after(when: Option<Instant>, pause: Duration) -> Self {
+        let left = when.map_or(Duration::ZERO, |when| pause.saturating_sub(when.elapsed()));
+        if left.is_zero() { Self::Now } else { Self::In(left) }
+    }
+}
+
 impl Auth {
     pub fn new(cluster: &str, reach: &Reach, pool: &ExecPool) -> Result<Self, ClientError> {
         let user = &reach.user;
@@ -86,22 +103,30 @@ impl Auth {
         Ok(Grant { header, exec, token })
     }
 
+    /// What went wrong beside the requests, for people; each once.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::Oidc(oidc) => oidc.told(),
+            _ => None,
+        }
+    }
+
     /// The server refused `grant`: whether another one is worth a try.
-    pub async fn refused(&self, grant: &Grant) -> bool {
+    pub async fn refused(&self, grant: &Grant) -> Another {
         match self {
             Self::File(file) => match file.token(Duration::ZERO).await {
-                Ok(token) => bearer(&token).ok() != grant.header,
-                Err(_) => false,
+                Ok(token) if bearer(&token).ok() != grant.header => Another::Now,
+                _ => Another::No,
             },
             Self::Exec { pool, spec, .. } => match &grant.exec {
                 Some(credential) => pool.refused(spec, credential.serial).await,
-                None => false,
+                None => Another::No,
             },
             Self::Oidc(oidc) => match &grant.token {
                 Some(token) => oidc.refused(token).await,
-                None => false,
+                None => Another::No,
             },
-            _ => false,
+            _ => Another::No,
         }
     }
 }

@@ -12,6 +12,8 @@ use prost::Message;
 use rustls::{AlertDescription, CertificateError};
 use serde::Deserialize;
 
+use super::auth::Another;
+
 /// Why a request failed. Cheap to clone; carries no credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
@@ -102,6 +104,16 @@ impl ClientError {
     /// Whether this is about who we are rather than about the server.
     pub fn is_auth(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::NeedsPrompt { .. } | Self::Exec { .. })
+    }
+
+    /// The same of a refusal, with how long nobody is asked for another credential.
+    pub(super) fn asked_anew(self, another: Another) -> Self {
+        match (self, another) {
+            (Self::Unauthorized { reason }, Another::In(left)) => {
+                Self::Unauthorized { reason: format!("{reason}, asked anew in {} s", left.as_secs_f32().ceil()) }
+            }
+            (error, _) => error,
+        }
     }
 
     /// What the server (or we) asked to wait at least.

@@ -218,8 +218,7 @@ fn file(path: &std::path::Path) -> Result<Vec<u8>, ClientError> {
 async fn http(url: &str, tls: &Tls) -> Result<ReadClient, ClientError> {
     let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
     let cluster = Cluster { server: Some(url.to_owned()), certificate_authority: text(&tls.ca.value), ..Cluster::default() };
-    let user =
-        AuthInfo { client_certificate: text(&tls.cert.value), client_key: text(&tls.key.value), ..AuthInfo::default() };
+    let user = AuthInfo { client_certificate: text(&tls.cert.value), client_key: text(&tls.key.value), ..AuthInfo::default() };
     let target = Target::of("etcd", cluster, user, &proxies(&|name| std::env::var_os(name)));
     ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await
 }

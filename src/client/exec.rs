@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use super::{
+    auth::Another,
     error::ClientError,
     kubeconfig::Target,
     limits,
@@ -211,19 +212,19 @@ impl ExecPool {
     }
 
     /// The server refused credential `serial`. Says whether [`get`](Self::get) may now give a better one.
-    pub(super) async fn refused(&self, spec: &ExecSpec, serial: u64) -> bool {
+    pub(super) async fn refused(&self, spec: &ExecSpec, serial: u64) -> Another {
         let slot = self.slot(spec);
         let mut state = slot.0.lock().await;
         match &state.credential {
             Some(credential) if credential.serial == serial => {
-                if state.refused.is_some_and(|when| when.elapsed() < PAUSE) {
-                    return false;
+                let another = Another::after(state.refused, PAUSE);
+                if another == Another::Now {
+                    state.refused = Some(Instant::now());
+                    state.credential = None;
                 }
-                state.refused = Some(Instant::now());
-                state.credential = None;
-                true
+                another
             }
-            _ => true,
+            _ => Another::Now,
         }
     }
 

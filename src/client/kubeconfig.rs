@@ -8,6 +8,7 @@ use std::{
     ffi::OsString,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
@@ -16,6 +17,7 @@ use super::{
     error::printable,
     exec::ExecSpec,
     oidc::Home,
+    origin::Origin,
     reach::{self, Reach},
 };
 
@@ -46,6 +48,8 @@ pub struct Target {
     /// The namespace of the first context.
     pub namespace: Option<String>,
     reach: Result<Reach, String>,
+    /// Where to read it again; none when no file has it.
+    origin: Option<Arc<Origin>>,
 }
 
 /// Without credentials.
@@ -69,6 +73,7 @@ impl Target {
             server: cluster.server.clone().unwrap_or_default(),
             namespace: None,
             reach: Reach::new(cluster, user, proxies),
+            origin: None,
         }
     }
 
@@ -79,6 +84,10 @@ impl Target {
 
     pub(super) fn reach(&self) -> Result<&Reach, &str> {
         self.reach.as_ref().map_err(String::as_str)
+    }
+
+    pub(super) fn origin(&self) -> Option<Arc<Origin>> {
+        self.origin.clone()
     }
 
     pub(super) fn exec(&self) -> Option<&ExecSpec> {
@@ -147,14 +156,11 @@ pub(super) fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<V
         return Err(KubeconfigError::GroupsWithoutUser);
     }
     let (config, files) = read(options, env, pod)?;
+    let proxies = proxies(env);
     let mut targets: Vec<([u8; 32], Target)> = Vec::new();
     for name in choose(options, &config)? {
-        let (cluster, user, context) = parts(&config, &name);
-        let mut reach = resolve(cluster, user, &context, options, env);
-        if let Ok(reach) = &mut reach {
-            let home = Home { files: files.clone(), user: context.user.clone().unwrap_or_default() };
-            reach.oidc = reach.oidc.take().map(|oidc| oidc.at(home));
-        }
+        let (cluster, _, context) = parts(&config, &name);
+        let reach = resolved(&config, &name, &files, options.as_user.as_deref(), &options.as_groups, &proxies);
         let key = reach.as_ref().ok().map(Reach::key);
         let same = targets.iter_mut().find(|(other, target)| target.reach.is_ok() && Some(*other) == key);
         if let Some((_, target)) = same {
@@ -163,10 +169,19 @@ pub(super) fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<V
         }
         let target = Target {
             contexts: vec![name.clone()],
-            name,
             server: cluster.and_then(|c| c.server.clone()).unwrap_or_default(),
             namespace: context.namespace.filter(|n| !n.is_empty()),
             reach,
+            origin: (!files.is_empty()).then(|| {
+                Arc::new(Origin {
+                    files: files.clone(),
+                    context: name.clone(),
+                    as_user: options.as_user.clone(),
+                    as_groups: options.as_groups.clone(),
+                    proxies: proxies.clone(),
+                })
+            }),
+            name,
         };
         targets.push((key.unwrap_or_default(), target));
     }
@@ -184,9 +199,23 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<(Kubeconfig, Vec<
         Some(home) if listed.is_empty() => vec![Path::new(&home).join(".kube/config")],
         _ => listed,
     };
+    let (merged, found) = merged(&files)?;
+    if merged.contexts.is_empty()
+        && let Some(config) = in_cluster(env, pod)
+    {
+        return Ok((config, Vec::new()));
+    }
+    if found.is_empty() {
+        return Err(KubeconfigError::NoneFound { looked_at: files });
+    }
+    with_contexts(merged, found)
+}
+
+/// What those of the files that are there say together, and which these are.
+pub(super) fn merged(files: &[PathBuf]) -> Result<(Kubeconfig, Vec<PathBuf>), KubeconfigError> {
     let mut merged = Kubeconfig::default();
     let mut found = Vec::new();
-    for path in &files {
+    for path in files {
         match read_file(path) {
             Ok(next) => {
                 merged = merged.merge(next).map_err(|error| KubeconfigError::Malformed {
@@ -200,15 +229,7 @@ fn read(options: &LoadOptions, env: Env, pod: &Path) -> Result<(Kubeconfig, Vec<
             Err(error) => return Err(error),
         }
     }
-    if merged.contexts.is_empty()
-        && let Some(config) = in_cluster(env, pod)
-    {
-        return Ok((config, Vec::new()));
-    }
-    if found.is_empty() {
-        return Err(KubeconfigError::NoneFound { looked_at: files });
-    }
-    with_contexts(merged, found)
+    Ok((merged, found))
 }
 
 fn with_contexts(config: Kubeconfig, files: Vec<PathBuf>) -> Result<(Kubeconfig, Vec<PathBuf>), KubeconfigError> {
@@ -318,25 +339,31 @@ fn parts<'a>(config: &'a Kubeconfig, name: &str) -> (Option<&'a Cluster>, Option
     (cluster, user, context)
 }
 
-fn resolve(
-    cluster: Option<&Cluster>,
-    user: Option<&AuthInfo>,
-    context: &Context,
-    options: &LoadOptions,
-    env: Env,
+/// How a context is reached, or what is wrong with it in words.
+pub(super) fn resolved(
+    config: &Kubeconfig,
+    name: &str,
+    files: &[PathBuf],
+    as_user: Option<&str>,
+    as_groups: &[String],
+    proxies: &reach::ProxyEnv,
 ) -> Result<Reach, String> {
+    let (cluster, user, context) = parts(config, name);
     if context.cluster.is_empty() {
         return Err("the context names no cluster".to_owned());
     }
     let cluster = cluster.ok_or_else(|| format!("there is no cluster {:?}", context.cluster))?;
     let mut user = user.ok_or_else(|| format!("there is no user {:?}", context.user.as_deref().unwrap_or_default()))?.clone();
-    if let Some(name) = &options.as_user {
-        user.impersonate = Some(name.clone());
-        if !options.as_groups.is_empty() {
-            user.impersonate_groups = Some(options.as_groups.clone());
+    if let Some(name) = as_user {
+        user.impersonate = Some(name.to_owned());
+        if !as_groups.is_empty() {
+            user.impersonate_groups = Some(as_groups.to_owned());
         }
     }
-    Reach::new(cluster.clone(), user, &proxies(env))
+    let mut reach = Reach::new(cluster.clone(), user, proxies)?;
+    let home = Home { files: files.to_owned(), user: context.user.unwrap_or_default() };
+    reach.oidc = reach.oidc.take().map(|oidc| oidc.at(home));
+    Ok(reach)
 }
 
 /// The proxies that the environment names.

@@ -25,6 +25,7 @@ mod gzip;
 mod kubeconfig;
 mod limits;
 mod oidc;
+mod origin;
 mod reach;
 mod read;
 mod redact;

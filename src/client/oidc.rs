@@ -28,6 +28,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    auth::Another,
     budget::{Budget, BudgetConfig},
     error::{ClientError, printable, shorten},
     reach::{ProxyEnv, certificates, content, from_env},
@@ -116,7 +117,11 @@ impl Issuers {
 }
 
 /// The lock is held while an issuer is asked: that is the single flight.
-struct Place(tokio::sync::Mutex<Tokens>);
+struct Place {
+    tokens: tokio::sync::Mutex<Tokens>,
+    /// What could not be kept, for people.
+    told: Mutex<Option<String>>,
+}
 
 struct Tokens {
     id: Option<SecretString>,
@@ -137,7 +142,7 @@ struct Tokens {
 
 impl Place {
     fn new(spec: &OidcSpec) -> Self {
-        Self(tokio::sync::Mutex::new(Tokens {
+        let tokens = Tokens {
             id: spec.id_token.clone(),
             refresh: spec.refresh_token.clone(),
             kept: Kept { id: plain(&spec.id_token), refresh: plain(&spec.refresh_token) },
@@ -146,7 +151,8 @@ impl Place {
             failed: None,
             refused: None,
             issued: None,
-        }))
+        };
+        Self { tokens: tokio::sync::Mutex::new(tokens), told: Mutex::default() }
     }
 }
 
@@ -157,10 +163,15 @@ pub(super) struct Oidc {
 }
 
 impl Oidc {
+    /// What went wrong beside the requests; each once, whichever cluster of the user asks first.
+    pub fn told(&self) -> Option<String> {
+        self.place.told.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The id-token, a new one if it ends.
     pub async fn token(&self) -> Result<SecretString, ClientError> {
         let asked = Instant::now();
-        let mut tokens = self.place.0.lock().await;
+        let mut tokens = self.place.tokens.lock().await;
         if let Some(id) = &tokens.id
             && lasts(id)
         {
@@ -184,17 +195,20 @@ impl Oidc {
     }
 
     /// The server refused `token` though it lasts, by its own clock or because its keys changed: whether there may be another.
-    pub async fn refused(&self, token: &SecretString) -> bool {
-        let mut tokens = self.place.0.lock().await;
+    pub async fn refused(&self, token: &SecretString) -> Another {
+        let mut tokens = self.place.tokens.lock().await;
         match &tokens.id {
             Some(id) if id.expose_secret() == token.expose_secret() => {
-                if tokens.refresh.is_none() || tokens.issued.is_some_and(|at| at.elapsed() < PAUSE) {
-                    return false;
+                if tokens.refresh.is_none() {
+                    return Another::No;
                 }
-                tokens.id = None;
-                true
+                let another = Another::after(tokens.issued, PAUSE);
+                if another == Another::Now {
+                    tokens.id = None;
+                }
+                another
             }
-            _ => true,
+            _ => Another::Now,
         }
     }
 
@@ -253,7 +267,9 @@ impl Oidc {
             Ok(Err(why)) => why,
             Err(error) => error.to_string(),
         };
-        tracing::warn!(user, "the renewed OIDC tokens are not in the kubeconfig, kubectl may have to log in again: {why}");
+        let words = format!("OIDC user {user}: the renewed tokens are not in the kubeconfig, kubectl may have to log in again: {why}");
+        tracing::warn!("{words}");
+        *self.place.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     }
 
     async fn discover(&self) -> Result<Uri, ClientError> {

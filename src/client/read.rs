@@ -122,6 +122,16 @@ impl ReadClient {
         self.0.used()
     }
 
+    /// Whether a file that the credential comes from, the kubeconfig among them, was written since we were refused.
+    pub async fn rewritten(&self) -> bool {
+        self.0.rewritten().await
+    }
+
+    /// What a person should know that no request says: each once.
+    pub fn told(&self) -> Option<String> {
+        self.0.told()
+    }
+
     /// Drops the idle connections and reads certificates anew: to be called before a cluster that was lost is tried
     /// again. Answers under way go on.
     pub async fn reconnect(&self) -> Result<(), ClientError> {

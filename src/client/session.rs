@@ -2,7 +2,10 @@
 //!
 //! Sends what it is given. What may be sent is decided by the wrappers: `ReadClient` and `WriteClient`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex as Lock, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
@@ -11,11 +14,12 @@ use kube::client::Body;
 use tokio::sync::Mutex;
 
 use super::{
-    auth::{Auth, Grant},
+    auth::{Another, Auth, Grant},
     budget::{AnswerWithin, Budget, BudgetConfig, BudgetUse},
     error::ClientError,
     exec::{ExecPool, Identity},
     kubeconfig::Target,
+    origin::{Origin, Stamp},
     reach::Reach,
     stack,
 };
@@ -29,10 +33,19 @@ const WHOLE: usize = 8 << 20;
 
 pub(super) struct Session {
     pub name: String,
-    reach: Arc<Reach>,
-    auth: Auth,
+    who: Lock<Arc<Who>>,
+    origin: Option<Arc<Origin>>,
+    pool: ExecPool,
     budget: Budget,
     live: Mutex<Option<Live>>,
+    /// The files that credentials come from, as they were when the kubeconfig was last read again; empty before that.
+    read: Mutex<Stamp>,
+}
+
+/// A server and a user, as the kubeconfig had them when it was last read.
+struct Who {
+    reach: Reach,
+    auth: Auth,
 }
 
 struct Live {
@@ -47,11 +60,56 @@ impl Session {
         let reach = target.reach().map_err(|reason| ClientError::Config { reason: reason.to_owned() })?;
         Ok(Self {
             name: target.name.clone(),
-            auth: Auth::new(&target.name, reach, pool)?,
-            reach: Arc::new(reach.clone()),
+            who: Lock::new(Arc::new(Who { auth: Auth::new(&target.name, reach, pool)?, reach: reach.clone() })),
+            origin: target.origin(),
+            pool: pool.clone(),
             budget: Budget::new(budget),
             live: Mutex::new(None),
+            read: Mutex::default(),
         })
+    }
+
+    fn who(&self) -> Arc<Who> {
+        self.who.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a file that credentials come from was written since we were refused.
+    pub async fn rewritten(&self) -> bool {
+        let now = self.stamp().await;
+        let read = self.read.lock().await;
+        !read.is_empty() && *read != now
+    }
+
+    async fn stamp(&self) -> Stamp {
+        match &self.origin {
+            Some(origin) => origin.stamp(&self.who().reach).await,
+            None => Stamp::new(),
+        }
+    }
+
+    /// What went wrong beside the requests, for people; each once.
+    pub fn told(&self) -> Option<String> {
+        self.who().auth.told()
+    }
+
+    /// Takes the kubeconfig's user as it is by now; false when that is the one we are.
+    async fn read_again(&self) -> bool {
+        let Some(origin) = self.origin.clone() else { return false };
+        *self.read.lock().await = self.stamp().await;
+        let old = self.who();
+        // OIDC looks by itself, and writes there too.
+        if old.reach.oidc.is_some() {
+            return false;
+        }
+        let same = old.clone();
+        let Ok(Some(reach)) = tokio::task::spawn_blocking(move || origin.again(&same.reach)).await else { return false };
+        let Ok(auth) = Auth::new(&self.name, &reach, &self.pool) else { return false };
+        tracing::info!(cluster = self.name, "the kubeconfig has another credential by now");
+        let mut who = self.who.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&who, &old) {
+            *who = Arc::new(Who { reach, auth });
+        }
+        true
     }
 
     pub fn used(&self) -> BudgetUse {
@@ -60,7 +118,11 @@ impl Session {
 
     /// A client and a credential, without a request: runs an exec plugin, reads certificates.
     pub async fn ready(&self) -> Result<(kube::Client, Grant), ClientError> {
-        let grant = self.auth.grant().await?;
+        self.ready_as(&self.who()).await
+    }
+
+    async fn ready_as(&self, who: &Arc<Who>) -> Result<(kube::Client, Grant), ClientError> {
+        let grant = who.auth.grant().await?;
         let identity = grant.exec.as_ref().and_then(|c| Some((c.serial, c.identity.clone()?)));
         let serial = identity.as_ref().map(|(serial, _)| *serial);
         let mut live = self.live.lock().await;
@@ -69,7 +131,7 @@ impl Session {
         {
             return Ok((live.client.clone(), grant));
         }
-        let built = self.build(identity.map(|(_, identity)| identity), None).await?;
+        let built = self.build(who, identity.map(|(_, identity)| identity), None).await?;
         let Some((client, fingerprint)) = built else {
             return Err(ClientError::Config { reason: "no client".to_owned() });
         };
@@ -77,8 +139,13 @@ impl Session {
         Ok((client, grant))
     }
 
-    /// Forgets the client with its connections; the next request reads the certificates anew.
+    /// Forgets the client with its connections; the next request reads the certificates anew. The kubeconfig is read at once,
+    /// if it was written since: a fleet that is down must not read a large one again and again.
     pub async fn forget(&self) {
+        let stamp = self.stamp().await;
+        if *self.read.lock().await != stamp {
+            self.read_again().await;
+        }
         *self.live.lock().await = None;
     }
 
@@ -116,7 +183,8 @@ impl Session {
         let mut again = true;
         loop {
             let mut request = request()?;
-            let (client, grant) = self.ready().await?;
+            let who = self.who();
+            let (client, grant) = self.ready_as(&who).await?;
             if let Some(header) = &grant.header {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
@@ -125,15 +193,17 @@ impl Session {
                 Ok(response) if response.status() != StatusCode::UNAUTHORIZED => return Ok(response),
                 Ok(response) => {
                     // Refused before anything was done: the one answer after which a write may be sent again.
-                    if !(again && self.renewed(&grant).await) {
-                        return Err(read_error(response).await);
+                    match self.another(again, &who, &grant).await {
+                        Another::Now => {}
+                        other => return Err(read_error(response).await.asked_anew(other)),
                     }
                 }
                 Err(error) => {
                     let error = ClientError::from_transport(&error);
                     let refused = matches!(error, ClientError::Unauthorized { .. });
-                    if !(refused && again && self.renewed(&grant).await) {
-                        return Err(error);
+                    match self.another(refused && again, &who, &grant).await {
+                        Another::Now => {}
+                        other => return Err(error.asked_anew(other)),
                     }
                 }
             }
@@ -141,9 +211,25 @@ impl Session {
         }
     }
 
-    /// After a refusal: whether the credential or a certificate is another one now.
-    async fn renewed(&self, grant: &Grant) -> bool {
-        let credential = self.auth.refused(grant).await;
+    /// After a refusal, where another try is worth it at all: whether the credential or a certificate is another one now.
+    async fn another(&self, again: bool, who: &Arc<Who>, grant: &Grant) -> Another {
+        if !again {
+            return Another::No;
+        }
+        if !Arc::ptr_eq(who, &self.who()) {
+            return Another::Now;
+        }
+        let credential = self.another_in_files(who, grant).await;
+        if credential != Another::Now && self.read_again().await {
+            *self.live.lock().await = None;
+            return Another::Now;
+        }
+        credential
+    }
+
+    /// The same for what the plugin, the issuer and the files that the kubeconfig names have.
+    async fn another_in_files(&self, who: &Arc<Who>, grant: &Grant) -> Another {
+        let credential = who.auth.refused(grant).await;
         let mut live = self.live.lock().await;
         let Some(now) = live.as_ref() else {
             return credential;
@@ -151,10 +237,10 @@ impl Session {
         if now.serial.is_some() {
             return credential;
         }
-        match self.build(None, Some(now.fingerprint)).await {
+        match self.build(who, None, Some(now.fingerprint)).await {
             Ok(Some((client, fingerprint))) => {
                 *live = Some(Live { client, fingerprint, serial: None });
-                true
+                Another::Now
             }
             _ => credential,
         }
@@ -162,15 +248,20 @@ impl Session {
 
     /// Reads the certificates and builds a client, unless they are what they were. Files may be on a slow disk, and the
     /// system's roots are many: off the event loop.
-    async fn build(&self, identity: Option<Identity>, unless: Option<[u8; 32]>) -> Result<Option<(kube::Client, [u8; 32])>, ClientError> {
-        let reach = self.reach.clone();
+    async fn build(
+        &self,
+        who: &Arc<Who>,
+        identity: Option<Identity>,
+        unless: Option<[u8; 32]>,
+    ) -> Result<Option<(kube::Client, [u8; 32])>, ClientError> {
+        let who = who.clone();
         let budget = self.budget.clone();
         let built = tokio::task::spawn_blocking(move || {
-            let material = reach.material(identity.as_ref()).map_err(|reason| ClientError::Config { reason })?;
+            let material = who.reach.material(identity.as_ref()).map_err(|reason| ClientError::Config { reason })?;
             if unless == Some(material.fingerprint) {
                 return Ok(None);
             }
-            let client = stack::build(material.config, reach.proxy.as_ref(), &budget)?;
+            let client = stack::build(material.config, who.reach.proxy.as_ref(), &budget)?;
             Ok(Some((client, material.fingerprint)))
         });
         built.await.map_err(|_| ClientError::Config { reason: "building the client failed".to_owned() })?

@@ -72,4 +72,7 @@ pub struct Sweep {
     /// Only pods with these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+    /// The step of the runbook that it belongs to; empty: of none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
 }

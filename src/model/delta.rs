@@ -116,6 +116,8 @@ pub enum Delta {
         kind: Kind,
         namespace: Option<Str>,
     },
+    /// What a person should know that changes no row: shown once.
+    Told(Str),
     /// A service changed its state, or answered again. `via`: how it is reached, in words (`https://10.0.0.1:2379`,
     /// `service monitoring/alertmanager:9093`). Its rows come as lists of its kinds.
     Service {

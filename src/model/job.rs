@@ -50,6 +50,8 @@ impl Outcome {
 pub enum StepState {
     Waiting,
     Running,
+    /// It waits for what others make of a change: what is missing.
+    Waits(String),
     /// It cannot go on now and is tried again: by whom and why.
     Blocked(String),
     /// With the server's answer or what was seen, in words.
@@ -67,6 +69,7 @@ impl StepState {
         match self {
             Self::Waiting => "waiting",
             Self::Running => "running",
+            Self::Waits(_) => "waits",
             Self::Blocked(_) => "blocked",
             Self::Done(_) => "done",
             Self::Failed(_) => "failed",
@@ -78,7 +81,7 @@ impl StepState {
     pub fn why(&self) -> &str {
         match self {
             Self::Waiting | Self::Running => "",
-            Self::Blocked(t) | Self::Done(t) | Self::Failed(t) | Self::Skipped(t) | Self::Unknown(t) => t,
+            Self::Waits(t) | Self::Blocked(t) | Self::Done(t) | Self::Failed(t) | Self::Skipped(t) | Self::Unknown(t) => t,
         }
     }
     /// Nothing more will come of it.
@@ -154,13 +157,14 @@ pub struct Job {
 }
 
 impl Job {
-    /// Steps that have come to their end, of all.
+    /// Steps that were tried and have come to their end, of all.
     pub fn progress(&self) -> (usize, usize) {
-        (self.steps.iter().filter(|s| s.state.ended()).count(), self.steps.len())
+        let tried = |s: &&JobStep| s.state.ended() && !matches!(s.state, StepState::Skipped(_));
+        (self.steps.iter().filter(tried).count(), self.steps.len())
     }
     /// The steps that are blocked now. Waiting for what a controller does is none of them.
     pub fn blocked(&self) -> impl Iterator<Item = &JobStep> {
-        self.steps.iter().filter(|s| matches!(s.state, StepState::Blocked(_)) && !s.waits)
+        self.steps.iter().filter(|s| matches!(s.state, StepState::Blocked(_)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns ids, kinds, rows, deltas and the protobuf framing; and as data what may be done to it: verbs, plans, jobs, audit records. Leaves fetching to `source`, folding to `store`,
 //! and words for people to `table`.
 
+pub mod access;
 pub mod act;
 pub mod alert;
 pub mod audit;

@@ -1,7 +1,7 @@
 //! Where a pod may run: what its spec says to the scheduler, and whether a node agrees.
 
 use super::selector::{Operator, Requirement};
-use super::{Interner, Node, Selector, Str, wire};
+use super::{Interner, Labels, Node, Selector, Str, wire};
 
 /// What a pod puts up with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -20,8 +20,10 @@ pub struct Toleration {
 pub struct PodTerm {
     /// None selects nothing.
     pub selector: Option<Selector>,
-    /// Empty: the pod's own namespace.
+    /// With no `namespace_selector` either: the pod's own namespace.
     pub namespaces: Box<[Str]>,
+    /// Namespaces by their labels, beside those that are named; an empty one is all of them.
+    pub namespace_selector: Option<Selector>,
     /// The label of nodes that makes a domain.
     pub topology: Str,
 }
@@ -34,12 +36,31 @@ pub struct Spread {
     pub selector: Option<Selector>,
 }
 
+/// Terms over nodes: any of them, all requirements of it.
+pub type NodeTerms = Box<[Box<[Requirement]>]>;
+
+/// Projects terms over nodes; one without expressions takes none, and is left out.
+pub fn node_terms(terms: &[wire::NodeSelectorTerm], i: &mut Interner) -> NodeTerms {
+    let requirement = |r: &wire::NodeSelectorRequirement, i: &mut Interner| Requirement {
+        key: i.str(&r.key),
+        operator: Operator::parse(&r.operator),
+        values: r.values.iter().map(|v| i.str(v)).collect(),
+    };
+    let terms = terms.iter().filter(|t| !t.match_expressions.is_empty());
+    terms.map(|t| t.match_expressions.iter().map(|r| requirement(r, i)).collect()).collect()
+}
+
+/// Whether any of these terms takes a node of these labels.
+pub fn takes(terms: &NodeTerms, labels: &Labels) -> bool {
+    terms.iter().any(|term| term.iter().all(|r| r.takes(labels)))
+}
+
 /// The required part of a pod's scheduling; preferences are left out.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Placing {
     pub tolerations: Box<[Toleration]>,
-    /// Any of these terms, all requirements of it; empty: every node.
-    pub node_terms: Box<[Box<[Requirement]>]>,
+    /// Empty: every node.
+    pub node_terms: NodeTerms,
     pub affinity: Box<[PodTerm]>,
     pub anti_affinity: Box<[PodTerm]>,
     /// `DoNotSchedule` constraints.
@@ -57,14 +78,10 @@ impl Placing {
         let affinity = spec.affinity.as_ref().unwrap_or(&none);
         let terms = affinity.node_affinity.as_ref().and_then(|n| n.required_during_scheduling_ignored_during_execution.as_ref());
         let terms = terms.map(|s| s.node_selector_terms.as_slice()).unwrap_or_default();
-        let requirement = |r: &wire::NodeSelectorRequirement, i: &mut Interner| Requirement {
-            key: i.str(&r.key),
-            operator: Operator::parse(&r.operator),
-            values: r.values.iter().map(|v| i.str(v)).collect(),
-        };
         let pod_term = |t: &wire::PodAffinityTerm, i: &mut Interner| PodTerm {
             selector: t.label_selector.as_ref().map(|s| Selector::of(s, i)),
             namespaces: t.namespaces.iter().map(|n| i.str(n)).collect(),
+            namespace_selector: t.namespace_selector.as_ref().map(|s| Selector::of(s, i)),
             topology: i.str(&t.topology_key),
         };
         let pod_terms = |set: Option<&wire::PodAffinity>, i: &mut Interner| -> Box<[PodTerm]> {
@@ -85,11 +102,7 @@ impl Placing {
                     effect: i.str(&t.effect),
                 })
                 .collect(),
-            node_terms: terms
-                .iter()
-                .filter(|t| !t.match_expressions.is_empty())
-                .map(|t| t.match_expressions.iter().map(|r| requirement(r, i)).collect())
-                .collect(),
+            node_terms: node_terms(terms, i),
             affinity: pod_terms(affinity.pod_affinity.as_ref(), i),
             anti_affinity: pod_terms(affinity.pod_anti_affinity.as_ref(), i),
             spread: spec
@@ -127,7 +140,7 @@ impl Placing {
 
     /// Whether the required node affinity takes a node.
     pub fn takes(&self, node: &Node) -> bool {
-        self.node_terms.is_empty() || self.node_terms.iter().any(|term| term.iter().all(|r| r.takes(&node.meta.labels)))
+        self.node_terms.is_empty() || takes(&self.node_terms, &node.meta.labels)
     }
 }
 

@@ -175,7 +175,7 @@ const DRAIN: &[Param] = &[
     opt("ignore-daemonsets", "true|false", ParamKind::OneOf(&["true", "false"]), "leave pods of DaemonSets where they are; true"),
     flag("disable-eviction", "delete pods in place of evicting them: disruption budgets do not count"),
     opt("grace-period", "SECONDS", ParamKind::Count, "seconds for each pod to end in place of its own; 0 ends it at once"),
-    opt("timeout", "DURATION", ParamKind::Duration, "how long to go on; without it, until done or stopped"),
+    opt("timeout", "DURATION", ParamKind::Duration, "how long each node may take; without it, until it is done or stopped"),
     opt("pod-selector", "LABELS", ParamKind::Selector, "only pods with these labels"),
     opt(
         "skip-wait-for-delete-timeout",
@@ -253,7 +253,7 @@ verbs! {
         "drain node-0003 --context lab-1 --delete-emptydir-data --timeout 2m";
     Evict "evict" ["kill"] ["evict"] On::Kinds(&[Kind::Pod]), &[
         opt("grace-period", "SECONDS", ParamKind::Count, "seconds for the pod to end in place of its own"),
-    ], Compensating, "Evict a pod, minding the disruption budgets", "evict pod/app-0001-abcde --context lab-1 -n team-01";
+    ], None, "Evict a pod, minding the disruption budgets", "evict pod/app-0001-abcde --context lab-1 -n team-01";
     Delete "delete" ["del" "rm"] ["delete"] On::Any, &[
         opt("grace-period", "SECONDS", ParamKind::Count, "seconds for a pod to end in place of its own"),
         opt("cascade", "POLICY", ParamKind::OneOf(&["background", "foreground", "orphan"]), "what happens to dependents; background"),
@@ -298,30 +298,6 @@ impl VerbId {
     /// Its line in the catalogue.
     pub fn info(self) -> &'static VerbInfo {
         &VERBS[self as usize]
-    }
-
-    /// The permissions that it needs beside reading, in words: what the preflight asks about for each object.
-    pub fn needs(self) -> &'static str {
-        match self {
-            Self::Scale => "patch of the scale subresource",
-            Self::HpaSet | Self::HpaFreeze | Self::HpaThaw => "patch horizontalpodautoscalers",
-            Self::KedaPause | Self::KedaResume => "patch scaledobjects",
-            Self::Resize => "patch pods/resize; for a workload patch of the workload",
-            Self::Restart | Self::Rollback => "patch of the workload",
-            Self::RolloutPause | Self::RolloutResume => "patch deployments",
-            Self::SetImage => "patch of the workload or pod",
-            Self::SetEnv => "patch of the workload",
-            Self::Cordon | Self::Uncordon | Self::Taint => "patch nodes",
-            Self::Drain => "patch nodes, create pods/eviction; with disable-eviction delete pods",
-            Self::Evict => "create pods/eviction",
-            Self::Delete => "delete of the object",
-            Self::Label | Self::Annotate => "patch of the object",
-            Self::Trigger | Self::RetryJob => "create jobs",
-            Self::Suspend | Self::Unsuspend => "patch cronjobs",
-            Self::CreatePdb => "create poddisruptionbudgets",
-            Self::Edit => "patch or update of the object",
-            Self::Apply => "patch of each object, create for those that are new",
-        }
     }
 
     /// By name or alias.

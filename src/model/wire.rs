@@ -196,7 +196,7 @@ wire! {
     NodeSelectorTerm { rep match_expressions: NodeSelectorRequirement = "1"; }
     NodeSelectorRequirement { str key = "1"; str operator = "2"; strs values = "3"; }
     PodAffinity { rep required_during_scheduling_ignored_during_execution: PodAffinityTerm = "1"; }
-    PodAffinityTerm { msg label_selector: LabelSelector = "1"; strs namespaces = "2"; str topology_key = "3"; }
+    PodAffinityTerm { msg label_selector: LabelSelector = "1"; strs namespaces = "2"; str topology_key = "3"; msg namespace_selector: LabelSelector = "4"; }
     TopologySpreadConstraint { int32 max_skew = "1"; str topology_key = "2"; str when_unsatisfiable = "3"; msg label_selector: LabelSelector = "4"; }
     SchedulingGate { str name = "1"; }
     Toleration { str key = "1"; str operator = "2"; str value = "3"; str effect = "4"; opt64 toleration_seconds = "5"; }

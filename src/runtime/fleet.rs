@@ -34,6 +34,8 @@ pub struct Fleet {
     pub guardrails: Guardrails,
     /// What running jobs wait for.
     pub sightings: Sightings,
+    /// What people should know and no row says; whoever shows it takes it.
+    pub told: Vec<String>,
     read_only: bool,
     members: Vec<Member>,
     handles: Vec<Handle>,
@@ -106,7 +108,8 @@ impl Fleet {
             store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
         }
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
-        let mut fleet = Self { store, engine, guardrails, sightings, read_only, members, handles, _etcd: etcd, deltas, pool };
+        let mut fleet =
+            Self { store, engine, guardrails, sightings, told: Vec::new(), read_only, members, handles, _etcd: etcd, deltas, pool };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
     }
@@ -123,6 +126,14 @@ impl Fleet {
     /// A delta that is there already.
     pub fn try_next(&mut self) -> Option<Batch> {
         self.deltas.try_recv().ok()
+    }
+
+    /// Folds a delta. `at`: unix seconds.
+    pub fn fold(&mut self, batch: Batch, at: i64, touched: &mut Vec<Touched>) {
+        if let Delta::Told(words) = &batch.delta {
+            self.told.push(words.to_string());
+        }
+        self.store.apply(batch, at, touched);
     }
 
     /// Judges what was touched.
@@ -167,7 +178,7 @@ impl Fleet {
                 done = &mut work => return done,
                 batch = self.deltas.recv() => {
                     let Some(batch) = batch else { return work.await };
-                    self.store.apply(batch, super::now(), &mut touched);
+                    self.fold(batch, super::now(), &mut touched);
                     self.judge(&touched, super::now());
                     touched.clear();
                 }

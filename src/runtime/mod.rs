@@ -135,12 +135,12 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 let empty = app.waits_for_rows();
                 let complete = |batch: &Batch| matches!(&batch.delta, Delta::KindState(kind, KindState::Live) if app.shows(*kind));
                 urgent |= complete(&batch);
-                fleet.store.apply(batch, at, &mut touched);
+                fleet.fold(batch, at, &mut touched);
                 while began.elapsed() < FOLD
                     && let Some(batch) = fleet.try_next()
                 {
                     urgent |= complete(&batch);
-                    fleet.store.apply(batch, at, &mut touched);
+                    fleet.fold(batch, at, &mut touched);
                 }
                 if !touched.is_empty() {
                     // Who looks at a table that fills wants its first rows now, and the last ones.
@@ -161,6 +161,10 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 done.extend(app.update(&fleet.world(), event));
             },
             () = tokio::time::sleep_until(wake.into()) => {}
+        }
+        for words in std::mem::take(&mut fleet.told) {
+            done.extend(app.update(&fleet.world(), Event::Notice(Notice::error(words))));
+            screen.want(Cause::Data);
         }
         let at = now();
         if fleet.engine.next_due().is_some_and(|due| due <= at) {
@@ -262,7 +266,8 @@ fn remember(fleet: &mut Fleet, app: &mut App, state: Option<&StateDir>) {
             fleet.store.jobs.remember(ledger.jobs.iter().map(crate::action::Past::job));
             if let Some(first) = interrupted.first() {
                 let more = if interrupted.len() > 1 { format!(" and {} more", interrupted.len() - 1) } else { String::new() };
-                app.notice = Some(Notice::error(format!("interrupted: {first}{more}; J shows it, R there goes on")));
+                let before = app.notice.take().filter(|n| n.error).map(|n| format!("; {}", n.text)).unwrap_or_default();
+                app.notice = Some(Notice::error(format!("interrupted: {first}{more}; J shows it, R there goes on{before}")));
             }
         }
         Err(e) => app.notice = Some(Notice::error(format!("the audit log cannot be read: {e}"))),

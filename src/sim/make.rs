@@ -137,10 +137,10 @@ pub fn run(pod: &mut Value, (host, ip): (&str, &str), at: i64) {
             "ready": true, "started": true, "restartCount": old["restartCount"].as_i64().unwrap_or(0), "state": {"running": {"startedAt": rfc3339(at)}},
             "lastState": if old["lastState"].is_object() { old["lastState"].clone() } else { json!({}) },
         });
-        for kept in ["allocatedResources", "resources"] {
-            if old[kept].is_object() {
-                new[kept] = old[kept].clone();
-            }
+        // What the kubelet gives; who resizes in place looks for it.
+        for (kept, asked) in [("allocatedResources", &c["resources"]["requests"]), ("resources", &c["resources"])] {
+            let is = if old[kept].is_object() { &old[kept] } else { asked };
+            new[kept] = if is.is_object() { is.clone() } else { json!({}) };
         }
         statuses.push(new);
     }

@@ -40,7 +40,7 @@ mod workloads;
 mod write;
 
 pub use fault::Fault;
-pub use scenario::Scenario;
+pub use scenario::{BUILT_IN, Scenario};
 pub use serve::{Witness, Written};
 
 use rustls::pki_types::PrivateKeyDer;

@@ -319,15 +319,10 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
         }
         register::HPAS => {
             let target = &spec["scaleTargetRef"];
-            let current = status["currentMetrics"][0]["resource"]["current"]["averageUtilization"]
-                .as_i64()
-                .map_or_else(|| "<unknown>".to_owned(), |n| format!("{n}%"));
-            let metric = &spec["metrics"][0]["resource"];
-            let shown = format!("{}: {current}/{}%", text(&metric["name"]), text(&metric["target"]["averageUtilization"]));
             vec![
                 name,
                 format!("{}/{}", text(&target["kind"]), text(&target["name"])).into(),
-                shown.into(),
+                targets(&spec["metrics"], &status["currentMetrics"]).into(),
                 text(&spec["minReplicas"]).into(),
                 zero(&spec["maxReplicas"]),
                 zero(&status["currentReplicas"]),
@@ -339,6 +334,46 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
             vec![name, or(&spec["minAvailable"]), or(&spec["maxUnavailable"]), zero(&status["disruptionsAllowed"]), born]
         }
         _ => vec![name, born],
+    }
+}
+
+/// What a server shows of an autoscaler's metrics: two of them, and how many more there are.
+fn targets(specs: &Value, current: &Value) -> String {
+    const SHOWN: usize = 2;
+    let list = specs.as_array().map_or(&[][..], Vec::as_slice);
+    if list.is_empty() {
+        return "<none>".to_owned();
+    }
+    let shown: Vec<String> = list.iter().take(SHOWN).enumerate().map(|(n, spec)| target(spec, &current[n])).collect();
+    let more = if list.len() > SHOWN { format!(" + {} more...", list.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn target(spec: &Value, now: &Value) -> String {
+    // The member is named as the type is, in a field's spelling.
+    let Some(member) = spec["type"].as_str().and_then(|kind| Some(kind.get(..1)?.to_lowercase() + kind.get(1..)?)) else {
+        return "<unknown type>".to_owned();
+    };
+    let (wanted, now) = (&spec[&member]["target"], &now[&member]["current"]);
+    let value = |of: &Value, field: &str| of.get(field).filter(|v| !v.is_null()).map(text);
+    let of = |field: &str| value(now, field).unwrap_or_else(|| "<unknown>".to_owned());
+    let average = value(wanted, "averageValue");
+    match member.as_str() {
+        "resource" | "containerResource" => {
+            let name = text(&spec[&member]["name"]);
+            if let Some(average) = average {
+                return format!("{name}: {}/{average}", of("averageValue"));
+            }
+            let percent = |of: &Value| value(of, "averageUtilization").map(|n| format!("{n}%"));
+            let now = percent(now).unwrap_or_else(|| "<unknown>".to_owned());
+            format!("{name}: {now}/{}", percent(wanted).unwrap_or_else(|| "<auto>".to_owned()))
+        }
+        "pods" => format!("{}/{}", of("averageValue"), average.unwrap_or_default()),
+        "object" | "external" => match average {
+            Some(average) => format!("{}/{average} (avg)", of("averageValue")),
+            None => format!("{}/{}", of("value"), value(wanted, "value").unwrap_or_default()),
+        },
+        _ => "<unknown type>".to_owned(),
     }
 }
 
@@ -374,6 +409,28 @@ mod tests {
             let o = s.put(res, json!({"metadata": {"name": "x", "namespace": "a"}, "spec": {}, "status": {}}));
             assert_eq!(cells(res, &o).len(), columns(res).len(), "{}", r.plural);
         }
+    }
+
+    #[test]
+    fn metrics_of_every_type_read_as_a_server_prints_them() {
+        let metrics = json!([
+            {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}},
+            {"type": "External", "external": {"metric": {"name": "s0-kafka"}, "target": {"type": "AverageValue", "averageValue": "100"}}},
+            {"type": "External", "external": {"metric": {"name": "lag"}, "target": {"type": "Value", "value": "2k"}}},
+            {"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "30"}}},
+            {"type": "ContainerResource", "containerResource": {"name": "memory", "container": "app", "target": {"averageValue": "1Gi"}}},
+        ]);
+        let now = json!([
+            {"type": "Resource", "resource": {"current": {"averageUtilization": 143}}},
+            {"type": "External", "external": {"current": {"averageValue": "120"}}},
+            {"type": "External", "external": {"current": {"value": "1500"}}},
+        ]);
+        assert_eq!(targets(&metrics, &now), "cpu: 143%/80%, 120/100 (avg) + 3 more...");
+        let rest = ["1500/2k", "<unknown>/30", "memory: <unknown>/1Gi"];
+        for (n, said) in rest.into_iter().enumerate() {
+            assert_eq!(target(&metrics[n + 2], &now[n + 2]), said);
+        }
+        assert_eq!(targets(&Value::Null, &now), "<none>");
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub fn spawn_etcd(cluster: ClusterId, settings: &Etcd, tx: mpsc::Sender<Batch>) 
     if settings.endpoints.is_empty() {
         return None;
     }
-    let watch = Watch { cluster, settings: settings.clone(), tx, clients: HashMap::new(), members: BTreeMap::new(), looks: 0, answered: false };
+    let watch =
+        Watch { cluster, settings: settings.clone(), tx, clients: HashMap::new(), members: BTreeMap::new(), looks: 0, answered: false };
     Some(Handle(tokio::spawn(watch.run())))
 }
 
@@ -61,6 +62,8 @@ struct Seen {
     member: EtcdMember,
     /// Where it answered last.
     url: Option<String>,
+    /// Bytes, by its metrics: before 3.6 its status does not tell.
+    quota: Option<i64>,
     /// At the last look, by name and peer.
     histograms: BTreeMap<String, Buckets>,
 }
@@ -99,7 +102,8 @@ impl Watch {
         }
         // Members that no configured address leads to are asked where they say that they are.
         let known: Vec<u64> = heard.iter().filter_map(|h| Some(h.answer.as_ref().ok()?.header.as_ref()?.member_id)).collect();
-        let elsewhere = self.members.iter().filter(|(id, _)| !known.contains(id)).flat_map(|(_, s)| s.member.clients.iter().map(|c| c.to_string()));
+        let elsewhere =
+            self.members.iter().filter(|(id, _)| !known.contains(id)).flat_map(|(_, s)| s.member.clients.iter().map(|c| c.to_string()));
         let elsewhere: Vec<String> = elsewhere.filter(|url| !self.settings.endpoints.contains(url)).collect();
         let mut all = heard;
         all.extend(self.ask(elsewhere).await);
@@ -144,10 +148,12 @@ impl Watch {
         self.members.retain(|id, _| listed.iter().any(|m| m.id == *id));
         for m in listed {
             let texts = |list: &[String]| list.iter().map(|t| Str::from(&**t)).collect::<Box<[Str]>>();
-            let name = [&m.name].into_iter().chain(&m.peer_urls).find(|n| !n.is_empty()).map_or_else(|| format!("{:x}", m.id), Clone::clone);
+            let name =
+                [&m.name].into_iter().chain(&m.peer_urls).find(|n| !n.is_empty()).map_or_else(|| format!("{:x}", m.id), Clone::clone);
             let seen = self.members.entry(m.id).or_insert_with(|| Seen {
                 member: unknown(m.id),
                 url: None,
+                quota: None,
                 histograms: BTreeMap::new(),
             });
             let member = &mut seen.member;
@@ -160,7 +166,9 @@ impl Watch {
     fn judge(&mut self, heard: &[Heard], alarms: Option<&[AlarmMember]>) {
         let now = Time::from_secs(jiff::Timestamp::now().as_second());
         for (id, seen) in &mut self.members {
-            let said = heard.iter().find_map(|h| Some((h, h.answer.as_ref().ok().filter(|s| s.header.as_ref().is_some_and(|x| x.member_id == *id))?)));
+            let said = heard
+                .iter()
+                .find_map(|h| Some((h, h.answer.as_ref().ok().filter(|s| s.header.as_ref().is_some_and(|x| x.member_id == *id))?)));
             let member = &mut seen.member;
             if let Some(alarms) = alarms {
                 member.alarms = alarms.iter().filter(|a| a.member == *id).map(|a| Str::from(alarm_name(a.alarm))).collect();
@@ -174,7 +182,7 @@ impl Watch {
             seen.url = Some(at.url.clone());
             (member.down, member.answered) = (None, now);
             member.learner = status.is_learner;
-            member.status = Some(status_of(status));
+            member.status = Some(status_of(status, seen.quota));
         }
     }
 
@@ -187,6 +195,8 @@ impl Watch {
         for (id, answer) in join_all(asked.collect::<Vec<_>>()).await {
             let Some(seen) = self.members.get_mut(&id) else { continue };
             let text = answer.ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+            seen.quota =
+                text.as_deref().and_then(|text| samples(text).find(|s| s.name == QUOTA)).map(|s| s.value as i64).filter(|q| *q > 0);
             seen.member.metrics = text.map(|text| measured(&text, &mut seen.histograms));
         }
     }
@@ -197,7 +207,9 @@ impl Watch {
         let reason = || heard.iter().find_map(|h| h.answer.as_ref().err()).map_or_else(Str::default, |e| e.reason().into());
         let state = match heard.iter().find_map(|h| h.answer.as_ref().err()) {
             _ if answering > 0 => ServiceState::Live,
-            Some(ClientError::Forbidden { .. } | ClientError::Unauthorized { .. }) if !self.answered => ServiceState::Forbidden { missing: reason() },
+            Some(ClientError::Forbidden { .. } | ClientError::Unauthorized { .. }) if !self.answered => {
+                ServiceState::Forbidden { missing: reason() }
+            }
             _ if self.answered => ServiceState::Stale { reason: reason() },
             _ => ServiceState::Failing { reason: reason() },
         };
@@ -239,7 +251,7 @@ fn unknown(id: u64) -> EtcdMember {
     }
 }
 
-fn status_of(s: &StatusResponse) -> EtcdStatus {
+fn status_of(s: &StatusResponse, quota: Option<i64>) -> EtcdStatus {
     EtcdStatus {
         version: (&*s.version).into(),
         leader: Some(s.leader).filter(|l| *l != 0),
@@ -248,13 +260,14 @@ fn status_of(s: &StatusResponse) -> EtcdStatus {
         applied_index: s.raft_applied_index,
         db_size: s.db_size,
         db_in_use: s.db_size_in_use,
-        quota: Some(s.db_size_quota).filter(|q| *q > 0),
+        quota: Some(s.db_size_quota).filter(|q| *q > 0).or(quota),
         errors: s.errors.iter().map(|e| Str::from(&**e)).collect(),
     }
 }
 
 const FSYNC: &str = "etcd_disk_wal_fsync_duration_seconds_bucket";
 const COMMIT: &str = "etcd_disk_backend_commit_duration_seconds_bucket";
+const QUOTA: &str = "etcd_server_quota_backend_bytes";
 const PEER: &str = "etcd_network_peer_round_trip_time_seconds_bucket";
 
 /// What the metrics say, of histograms what came since the last look.
@@ -307,6 +320,10 @@ mod tests {
         assert_eq!((first.fsync_p99_us, first.proposals_pending, first.slow_applies), (None, Some(3), None), "nothing to compare with yet");
         let next = measured(&text([100, 200, 200], [105, 105, 105], [5, 15, 15]), &mut histograms);
         assert_eq!((next.fsync_p99_us, next.peer_p99_us), (Some(99_010), Some(99_010)));
-        assert_eq!(measured(&text([100, 200, 200], [105, 105, 105], [5, 15, 15]), &mut histograms).fsync_p99_us, None, "nothing was written");
+        assert_eq!(
+            measured(&text([100, 200, 200], [105, 105, 105], [5, 15, 15]), &mut histograms).fsync_p99_us,
+            None,
+            "nothing was written"
+        );
     }
 }

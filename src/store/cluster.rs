@@ -197,6 +197,8 @@ impl Cluster {
                     touched.push(Touched::Cluster(self.id));
                 }
             }
+            // For the one who looks now: nothing to keep.
+            Delta::Told(_) => {}
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
                 touched.push(Touched::Usage { cluster: self.id, kind: list.kind });

@@ -1,4 +1,4 @@
-//! A theme's text: `inherits`, `[palette]` with names for colours, and roles.
+//! A theme's text: `inherits`, `light` (made for a light background), `[palette]` with names for colours, and roles.
 //!
 //! A role is a colour (`"red"`, `"#d70000"`, `160`) or `{ fg, bg, bold, dim, italic, underline, reverse }`, written
 //! `"severity.critical" = ...` or in a table `[severity]`. A palette that is inherited may be changed without its roles.
@@ -79,10 +79,11 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Theme, Vec<Diag>) {
     for (layer, document) in &documents {
         read_palette(layer, document.get_ref(), &mut palette, &mut problems);
     }
-    let mut reader = Reader { palette, styles: [None; Role::COUNT], problems };
+    let mut reader = Reader { palette, light: false, styles: [None; Role::COUNT], problems };
     for (layer, document) in &documents {
         reader.root(layer, document.get_ref());
     }
+    let light = reader.light;
     let mut styles = [Style::new(); Role::COUNT];
     for role in Role::ALL {
         let own = std::iter::successors(Some(*role), |role| role.parent()).find_map(|role| reader.styles[role as usize]);
@@ -90,7 +91,7 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Theme, Vec<Diag>) {
     }
     let mut problems = reader.problems;
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    (Theme { name: name.to_owned(), styles }, problems)
+    (Theme { name: name.to_owned(), light, styles }, problems)
 }
 
 fn read_palette(layer: &Layer, root: &DeTable<'_>, palette: &mut BTreeMap<String, Color>, problems: &mut Vec<Diag>) {
@@ -113,6 +114,7 @@ fn read_palette(layer: &Layer, root: &DeTable<'_>, palette: &mut BTreeMap<String
 
 struct Reader {
     palette: BTreeMap<String, Color>,
+    light: bool,
     styles: [Option<Style>; Role::COUNT],
     problems: Vec<Diag>,
 }
@@ -124,6 +126,10 @@ impl Reader {
                 "palette" => {}
                 "inherits" if value.get_ref().is_str() => {}
                 "inherits" => self.problems.push(layer.wrong(value.span().start, "inherits takes a theme's name")),
+                "light" => match value.get_ref().as_bool() {
+                    Some(light) => self.light = light,
+                    None => self.problems.push(layer.wrong(value.span().start, "light is true or false")),
+                },
                 name => self.role(layer, name, key.span().start, value),
             }
         }

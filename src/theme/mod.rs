@@ -33,6 +33,7 @@ pub const EMBEDDED: &[(&str, &str)] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     name: String,
+    light: bool,
     styles: [Style; Role::COUNT],
 }
 
@@ -57,6 +58,12 @@ impl Theme {
         &self.name
     }
 
+    /// Whether it is made for a light background: what a picture has where the theme leaves the terminal's.
+    #[must_use]
+    pub fn light(&self) -> bool {
+        self.light
+    }
+
     /// How `role` looks: to be laid over what is drawn under it, colours that are not set stay.
     #[must_use]
     pub fn role(&self, role: Role) -> Style {
@@ -76,7 +83,7 @@ impl Theme {
             };
             if depth == Depth::Mono && apart { converted.add_modifier(Modifier::REVERSED) } else { converted }
         });
-        Self { name: self.name.clone(), styles }
+        Self { name: self.name.clone(), light: self.light, styles }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::text::{elide, width};
 use super::{Draw, panes, since, table};
-use crate::app::{Focus, Hit, HitMap, TablePane};
+use crate::app::{Focus, Hit, HitMap, TablePane, TileRow};
 use crate::inspect::Line;
-use crate::model::ConnectionState;
+use crate::model::{ConnectionState, Uid};
 use crate::store::Cluster;
 use crate::table::{Row, RowKey};
 use crate::theme::Role;
@@ -16,12 +16,27 @@ struct Parts {
     burning: u16,
     strip: u16,
     tiles: Vec<u16>,
+    /// The tiles in one line, where not all of them have a place.
+    summary: u16,
     why: u16,
+}
+
+/// A screen of fewer rows than this has the tiles in one line, and those that fit above it.
+const SMALL: u16 = 28;
+/// Three tiles side by side need this many columns.
+const NARROW: u16 = 100;
+/// A small screen's tiles have a title and two rows, or no place.
+const LEAST_TILE: u16 = 3;
+
+/// The tiles two by two, in their order.
+fn pairs(rows: &[TileRow]) -> Vec<TileRow> {
+    let all: Vec<usize> = rows.iter().flat_map(|r| r.tiles.iter().copied()).collect();
+    all.chunks(2).map(|two| TileRow { height: 1, tiles: two.to_vec() }).collect()
 }
 
 /// Shares the height out: problems first, then the clusters; tiles take what is left.
 fn parts(height: u16, lines: u16, clusters: u16, tiles: &[u16]) -> Parts {
-    let small = height < 28;
+    let small = height < SMALL;
     let why = if small { 2 } else { 1 };
     let rest = height.saturating_sub(why);
     let least: u16 = if small || tiles.is_empty() { u16::from(!tiles.is_empty()) } else { tiles.iter().map(|h| (*h).max(2)).sum() };
@@ -29,28 +44,33 @@ fn parts(height: u16, lines: u16, clusters: u16, tiles: &[u16]) -> Parts {
     let top = rest - least;
     let (want_burning, want_strip) = (lines.max(1) + 1, clusters.max(1) + 1);
     let strip = want_strip.min((top * 2 / 5).max(3)).min(top.saturating_sub(3));
-    let burning = if small { top - strip } else { want_burning.max(4).min(top - strip) };
-    let mut shares = Vec::new();
-    if small {
-        if !tiles.is_empty() {
-            shares.push(1);
-        }
-    } else {
-        let room = rest - strip - burning;
-        let total: u16 = tiles.iter().sum::<u16>().max(1);
-        let mut left = room;
-        for (n, h) in tiles.iter().enumerate() {
-            let share = if n + 1 == tiles.len() { left } else { (room * h / total).min(left) };
-            shares.push(share);
-            left -= share;
-        }
+    let burning = want_burning.max(if small { 3 } else { 4 }).min(top - strip);
+    if !small {
+        return Parts { burning, strip, tiles: shares(rest - strip - burning, tiles), summary: 0, why };
     }
-    Parts { burning, strip, tiles: shares, why }
+    let spare = top - strip - burning;
+    let rows = usize::from(spare / LEAST_TILE).min(tiles.len());
+    let tiles = shares(spare, &tiles[..rows]);
+    let burning = if rows == 0 { burning + spare } else { burning };
+    Parts { burning, strip, tiles, summary: least, why }
+}
+
+/// Shares `room` out in proportion to the heights wanted.
+fn shares(room: u16, heights: &[u16]) -> Vec<u16> {
+    let total: u16 = heights.iter().sum::<u16>().max(1);
+    let mut left = room;
+    let share = |(n, h): (usize, &u16)| {
+        let share = if n + 1 == heights.len() { left } else { (room * h / total).min(left) };
+        left -= share;
+        share
+    };
+    heights.iter().enumerate().map(share).collect()
 }
 
 pub fn draw(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let app = &d.app.cockpit;
-    let heights: Vec<u16> = app.rows.iter().map(|r| r.height).collect();
+    let rows = if area.height < SMALL && area.width < NARROW { pairs(&app.rows) } else { app.rows.clone() };
+    let heights: Vec<u16> = rows.iter().map(|r| r.height).collect();
     let lines = u16::try_from(app.lines.len()).unwrap_or(u16::MAX);
     let clusters = u16::try_from(app.strip.view.len()).unwrap_or(u16::MAX);
     let parts = parts(area.height, lines, clusters, &heights);
@@ -62,14 +82,11 @@ pub fn draw(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     };
     burning(d, take(parts.burning), buf, hits);
     strip(d, take(parts.strip), buf, hits);
-    if area.height < 28 {
-        if !parts.tiles.is_empty() {
-            summary(d, take(1), buf, hits);
-        }
-    } else {
-        for (row, height) in app.rows.iter().zip(&parts.tiles) {
-            tiles(d, &row.tiles, take(*height), buf, hits);
-        }
+    for (row, height) in rows.iter().zip(&parts.tiles) {
+        tiles(d, &row.tiles, take(*height), buf, hits);
+    }
+    if parts.summary > 0 {
+        summary(d, take(parts.summary), buf, hits);
     }
     why(d, take(parts.why), buf);
 }
@@ -93,6 +110,9 @@ fn burning(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     };
     hits.add(area, Hit::Part(Focus::Burning));
     d.rule(buf, Rect { height: 1, ..area }, &title, "since", focused);
+    if n > 0 {
+        not_seen(d, Rect { x: area.x + width(&title) as u16, width: area.width - width(&title) as u16, height: 1, ..area }, buf);
+    }
     if n == 0 {
         let (text, role) = quiet(d);
         d.put(buf, area.x + 2, area.y + 1, area.width.saturating_sub(2), &text, role);
@@ -109,6 +129,24 @@ fn burning(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
             d.highlight(buf, Rect { x: row.x + 1, width: row.width - 1, ..row }, title);
         }
     }
+}
+
+/// In BURNING's rule: clusters that are not seen, and that no line speaks of yet. Their rules wait for a while; this does not.
+fn not_seen(d: &Draw, area: Rect, buf: &mut Buffer) {
+    let silent = |c: &&Cluster| d.world.engine.for_object(c.id, Uid::default()).is_empty();
+    let names: Vec<String> = unseen(d).filter(silent).map(|c| format!("{} {}", c.info.name, c.state.word())).collect();
+    if names.is_empty() {
+        return;
+    }
+    let room = usize::from(area.width).saturating_sub(" since ".len());
+    let whole = format!(" not seen: {} ", names.join(", "));
+    let text = if width(&whole) <= room { whole } else { format!(" not seen: {} clusters ", names.len()) };
+    d.put(buf, area.x, area.y, room as u16, &text, Role::StateStale);
+}
+
+/// The clusters whose rows are not proven.
+fn unseen<'a>(d: &'a Draw) -> impl Iterator<Item = &'a Cluster> {
+    d.world.store.clusters().iter().filter(|c| !c.state.live())
 }
 
 fn cluster_label(d: &Draw, line: &Line) -> (String, bool) {
@@ -157,9 +195,7 @@ fn quiet(d: &Draw) -> (String, Role) {
     if clusters.is_empty() {
         return ("no cluster: the kubeconfig has no context that is selected".into(), Role::StateStale);
     }
-    let unseen: Vec<String> = clusters
-        .iter()
-        .filter(|c| !c.state.live())
+    let unseen: Vec<String> = unseen(d)
         .map(|c| match &c.state {
             ConnectionState::Syncing { done, of } => format!("{} syncing {done}/{of}", c.info.name),
             s => format!("{} {}", c.info.name, s.word()),
@@ -320,14 +356,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_small_screen_leaves_no_row_empty_while_tiles_have_none() {
+        let of = |lines| parts(22, lines, 4, &[7, 5, 3]);
+        let calm = of(2);
+        assert_eq!((calm.burning, calm.strip, calm.tiles.iter().sum::<u16>()), (3, 5, 11));
+        assert!(of(12).tiles.is_empty());
+        for lines in 1..20 {
+            let p = of(lines);
+            assert!(p.tiles.is_empty() || p.burning == lines.max(2) + 1, "{lines} lines: {} rows", p.burning);
+        }
+    }
+
+    #[test]
     fn heights_add_up_at_every_size() {
         for height in 22..90 {
             for lines in [0, 1, 12, 300] {
                 for clusters in [1, 4, 40] {
                     let p = parts(height, lines, clusters, &[7, 5, 3]);
-                    let sum = p.burning + p.strip + p.tiles.iter().sum::<u16>() + p.why;
+                    let sum = p.burning + p.strip + p.tiles.iter().sum::<u16>() + p.summary + p.why;
                     assert_eq!(sum, height, "height {height}, {lines} lines, {clusters} clusters");
                     assert!(p.burning >= 3 && p.strip >= 2, "height {height}");
+                    assert!(height >= SMALL || p.tiles.iter().all(|t| *t >= 2), "height {height}: {:?}", p.tiles);
                 }
             }
         }

@@ -22,7 +22,7 @@ fn role_of(state: JobState) -> Role {
 fn role_of_step(state: &StepState) -> Role {
     match state {
         StepState::Waiting | StepState::Skipped(_) => Role::TextDim,
-        StepState::Running => Role::TextStrong,
+        StepState::Running | StepState::Waits(_) => Role::TextStrong,
         StepState::Done(_) => Role::SeverityOk,
         StepState::Blocked(_) | StepState::Unknown(_) => Role::SeverityWarning,
         StepState::Failed(_) => Role::SeverityCritical,
@@ -66,7 +66,7 @@ fn line(d: &Draw, job: &Job, row: Rect, buf: &mut Buffer) -> u16 {
     let right = since(job.began, d.world.now);
     let room = usize::from(row.right().saturating_sub(x)).saturating_sub(width(&right) + 1);
     let blocked = job.blocked().count();
-    let waits = job.steps.iter().filter(|s| s.waits && matches!(s.state, StepState::Running | StepState::Blocked(_))).count();
+    let waits = job.steps.iter().filter(|s| s.waits && matches!(s.state, StepState::Running | StepState::Waits(_))).count();
     let extra = match (blocked, waits) {
         _ if !job.state.active() => String::new(),
         (0, 0) => String::new(),
@@ -129,7 +129,7 @@ fn rank(step: &JobStep) -> u8 {
     match step.state {
         StepState::Failed(_) | StepState::Unknown(_) => 0,
         StepState::Blocked(_) => 1,
-        StepState::Running => 2,
+        StepState::Running | StepState::Waits(_) => 2,
         StepState::Waiting | StepState::Skipped(_) => 3,
         StepState::Done(_) => 4,
     }
@@ -162,10 +162,9 @@ fn rows_of(job: &Job) -> Vec<Row<'_>> {
 }
 
 fn step(d: &Draw, job: &Job, step: &JobStep, row: Rect, buf: &mut Buffer) {
-    let under_way = matches!(step.state, StepState::Running | StepState::Blocked(_));
-    // What waits for others is not blocked: it says what is missing.
-    let (word, role) = if step.waits && under_way { ("waits", Role::TextStrong) } else { (step.state.word(), role_of_step(&step.state)) };
-    let x = d.put(buf, row.x + 2, row.y, 9, &format!("{word:<9}"), role);
+    let under_way = matches!(step.state, StepState::Running | StepState::Waits(_) | StepState::Blocked(_));
+    let word = if step.waits && step.state == StepState::Running { "waits" } else { step.state.word() };
+    let x = d.put(buf, row.x + 2, row.y, 9, &format!("{word:<9}"), role_of_step(&step.state));
     let several = job.clusters.len() > 1;
     let place = d.world.store.cluster(step.cluster).filter(|_| several).map(|c| format!("{} ", c.info.name)).unwrap_or_default();
     let why = if step.state.why().is_empty() || step.state.why() == "done" { String::new() } else { format!(": {}", step.state.why()) };

@@ -8,7 +8,7 @@ use crate::model::Time;
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Cells of a pod's label at most.
 const LABEL: usize = 24;
@@ -59,7 +59,7 @@ pub fn draw(d: &Draw, logs: &Logs, area: Rect, buf: &mut Buffer, hits: &mut HitM
                 }
                 if label > 0 {
                     let name = labels.get(&key(line)).map_or("", String::as_str);
-                    d.put(buf, x, y, label as u16, &cut(name, label, d.glyphs.ellipsis), Role::LogPod);
+                    d.put(buf, x, y, label as u16, &super::elide(name, label, d.glyphs.ellipsis), Role::LogPod);
                 }
             }
             pieces::put(d, buf, (body.x + 1 + before as u16, y), room as u16, row, if logs.wrap { 0 } else { logs.hscroll });
@@ -94,9 +94,13 @@ fn window(logs: &Logs, rows: usize, high: impl Fn(usize) -> usize) -> (usize, us
 /// What is read, and where one is in it.
 fn title(d: &Draw, logs: &Logs, area: Rect, buf: &mut Buffer) {
     let mut title = String::from(if logs.of.previous { "PREVIOUS LOGS" } else { "LOGS" });
-    if let Some(o) = logs.objects.first() {
-        let cluster = d.world.store.cluster(o.cluster).map_or("", |c| &c.info.name);
-        title.push_str(&format!(" {cluster} {}/{}", o.namespace, o.name));
+    let name = |id| d.world.store.cluster(id).map_or("", |c| &c.info.name);
+    let clusters: BTreeSet<_> = logs.objects.iter().map(|o| o.cluster).collect();
+    match &logs.objects[..] {
+        [] => {}
+        [o] => title.push_str(&format!(" {} {}/{}", name(o.cluster), o.namespace, o.name)),
+        [o, ..] if clusters.len() == 1 => title.push_str(&format!(" {}", name(o.cluster))),
+        _ => title.push_str(&format!(" {} clusters", clusters.len())),
     }
     let (pods, containers) = (logs.of.pods.len(), logs.of.pods.iter().map(|(_, c)| c.len()).sum::<usize>());
     if pods > 1 {
@@ -173,13 +177,19 @@ fn labels(logs: &Logs) -> BTreeMap<(String, String), String> {
     let mut keys: Vec<(String, String)> =
         logs.of.pods.iter().flat_map(|(pod, all)| all.iter().map(|c| (pod.name.to_string(), c.clone()))).collect();
     keys.extend(logs.states.keys().cloned());
+    labels_of(keys)
+}
+
+fn labels_of(mut keys: Vec<(String, String)>) -> BTreeMap<(String, String), String> {
     keys.sort();
     keys.dedup();
     if keys.len() < 2 {
         return BTreeMap::new();
     }
-    let pods: Vec<&str> = keys.iter().map(|(pod, _)| &**pod).collect();
-    let same = pods.iter().all(|p| *p == pods[0]);
+    // Over several clusters a pod has its cluster before it, which stays.
+    let last = |pod: &str| pod.rfind('/').map_or(0, |at| at + 1);
+    let pods: Vec<&str> = keys.iter().map(|(pod, _)| &pod[last(pod)..]).collect();
+    let same = keys.iter().all(|(pod, _)| *pod == keys[0].0);
     let one = keys.iter().all(|(_, c)| *c == keys[0].1);
     let common = pods.iter().skip(1).fold(pods[0], |common, pod| {
         let n = common
@@ -191,11 +201,14 @@ fn labels(logs: &Logs) -> BTreeMap<(String, String), String> {
             .unwrap_or(0);
         &common[..n]
     });
-    let cut = common.rfind(['-', '/', '.']).map_or(0, |at| at + 1);
-    let short = |pod: &str, container: &str| match (same, one) {
-        (true, _) => container.to_owned(),
-        (false, true) => pod[cut..].to_owned(),
-        _ => format!("{}/{container}", &pod[cut..]),
+    let cut = common.rfind(['-', '.']).map_or(0, |at| at + 1);
+    let short = |pod: &str, container: &str| {
+        let (cluster, name) = pod.split_at(last(pod));
+        match (same, one) {
+            (true, _) => container.to_owned(),
+            (false, true) => format!("{cluster}{}", &name[cut..]),
+            _ => format!("{cluster}{}/{container}", &name[cut..]),
+        }
     };
     let label = |(pod, container): (String, String)| (short(&pod, &container), (pod, container));
     keys.into_iter().map(label).map(|(text, key)| (key, text)).collect()
@@ -217,6 +230,21 @@ fn moment(time: &str, today: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_say_what_tells_logs_apart() {
+        let of = |pods: &[&str], containers: &[&str]| {
+            let keys = pods.iter().flat_map(|p| containers.iter().map(|c| ((*p).to_owned(), (*c).to_owned())));
+            labels_of(keys.collect()).into_values().collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["web-5d4d7d5cb4-2bbtc"], &["app"]), Vec::<String>::new());
+        assert_eq!(of(&["web-5d4d7d5cb4-2bbtc"], &["app", "proxy"]), ["app", "proxy"]);
+        assert_eq!(of(&["web-5d4d7d5cb4-2bbtc", "web-5d4d7d5cb4-9xkcd"], &["app"]), ["2bbtc", "9xkcd"]);
+        let two = ["lab-1/web-5d4d7d5cb4-2bbtc", "lab-2/web-5d4d7d5cb4-9xkcd"];
+        assert_eq!(of(&two, &["app"]), ["lab-1/2bbtc", "lab-2/9xkcd"]);
+        assert_eq!(of(&two, &["app", "proxy"])[..2], ["lab-1/2bbtc/app", "lab-1/2bbtc/proxy"]);
+        assert_eq!(of(&["lab-1/db-0", "lab-2/db-0"], &["db"]), ["lab-1/0", "lab-2/0"]);
+    }
 
     #[test]
     fn times_fit_their_column() {

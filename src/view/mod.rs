@@ -5,6 +5,7 @@
 mod cockpit;
 mod detail;
 mod editor;
+pub mod effects;
 mod help;
 mod jobs;
 mod logs;

@@ -5,17 +5,15 @@
 //! cockpit keeps it in sight.
 
 use super::pieces::clean;
-use super::text::cut;
 use crate::action::{Finding, Preview};
-use crate::model::{BlastRadius, ClusterId, FieldChange, Level, Plan, Step, UndoKind, Verdict};
+use crate::model::plan::Offer;
+use crate::model::verb::ParamKind;
+use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, Verdict};
 use crate::store::Store;
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
-use serde_json::Value;
 
 /// Steps of a cluster that are told before the rest is counted.
 const STEPS: usize = 60;
-/// Cells of a value.
-const VALUE: usize = 90;
 
 /// Who reads it: how an offer is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,21 +80,57 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
         let text = match reader {
             Reader::Keys => format!("{} instead: {}", n + 1, offer.text),
             Reader::Shell => {
-                format!("instead: {} (qd {} {} {})", offer.text, offer.verb.info().cli.join(" "), offer.target.slashed(), offer.args)
+                format!("instead: {} ({})", offer.text, command(plan, offer))
             }
         };
         lines.push(Line::new(0, text, Role::Key));
     }
+    lines.extend(at_once(preview).map(|text| Line::new(0, text, Role::TextDim).marked("", "info")));
     let infos = plan.notes.iter().filter(|n| n.level == Level::Info);
     lines.extend(infos.map(|n| Line::new(0, n.text.clone(), Role::TextDim).marked("", "info")));
     for c in &plan.clusters {
-        lines.extend(cluster(store, plan, c.id, &c.name, ellipsis));
+        lines.extend(cluster(store, preview, c.id, &c.name, ellipsis));
     }
     let fine = preview.preflight.checks.iter().filter(|c| c.finding == Finding::Fine).count();
     if fine > 0 {
         lines.push(Line::new(0, format!("{} passed: permissions and dry runs", count(fine, "check")), Role::SeverityOk));
     }
     lines
+}
+
+/// How many of several objects go at the same time, and who says so.
+fn at_once(preview: &Preview) -> Option<String> {
+    let (plan, most) = (&preview.plan, usize::from(preview.gate.parallel));
+    let lanes = plan.steps.iter().map(|s| s.lane).collect::<std::collections::BTreeSet<_>>().len();
+    let wanted = usize::from(plan.parallel.max(1)).min(lanes);
+    // The steps of a runbook come one after the other.
+    if lanes < 2 || !plan.parts.is_empty() {
+        None
+    } else if most < wanted {
+        Some(format!("{most} of {lanes} objects at a time, as the tier allows, not {wanted}"))
+    } else {
+        (wanted < lanes).then(|| format!("{wanted} of {lanes} objects at a time"))
+    }
+}
+
+/// An offer as it would be typed in a shell.
+fn command(plan: &Plan, offer: &Offer) -> String {
+    let (info, target) = (offer.verb.info(), &offer.target);
+    let mut words = vec!["qd".to_owned()];
+    words.extend(info.cli.iter().map(|w| (*w).to_owned()));
+    words.push(target.slashed());
+    for (name, values) in offer.args.iter() {
+        let flag = info.param(name).is_some_and(|p| p.kind == ParamKind::Flag);
+        for value in values {
+            words.push(if flag { format!("--{name}") } else { format!("--{name} {value}") });
+        }
+    }
+    let context = plan.clusters.iter().find(|c| c.id == target.cluster).map(|c| c.context.as_str());
+    words.extend(context.filter(|c| !c.is_empty()).map(|c| format!("--context {c}")));
+    if !target.namespace.is_empty() {
+        words.push(format!("-n {}", target.namespace));
+    }
+    words.join(" ")
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -130,26 +164,29 @@ fn checks(preview: &Preview) -> Vec<Line> {
     bad.chain(warned).collect()
 }
 
-fn cluster(store: &Store, plan: &Plan, id: ClusterId, name: &str, ellipsis: &str) -> Vec<Line> {
+fn cluster(store: &Store, preview: &Preview, id: ClusterId, name: &str, ellipsis: &str) -> Vec<Line> {
+    let plan = &preview.plan;
     let production = store.cluster(id).is_some_and(|c| c.info.production());
-    let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.target.cluster == id).collect();
+    let numbered = || plan.steps.iter().enumerate().filter(|(_, s)| s.target.cluster == id);
+    let steps: Vec<&Step> = numbered().map(|(_, s)| s).collect();
     let head = format!("{name}{}: {}", if production { " [P]" } else { "" }, count(steps.len(), "step"));
     let mut lines = vec![Line::new(0, head, if production { Role::Production } else { Role::Title })];
     lines.extend(plan.blast.iter().filter(|b| b.cluster == id).flat_map(blast));
     let mut part = "";
     let mut wave = None;
-    for step in steps.iter().take(STEPS) {
+    for (at, step) in numbered().take(STEPS) {
         let indent = if step.part.is_empty() { 2 } else { 4 };
         let waves = waves(plan, &steps, &step.part);
         let here = plan.waves.get(usize::from(step.lane)).copied();
         if !step.part.is_empty() && (part != step.part || (wave != here && waves.len() > 1)) {
-            let at = waves.iter().position(|w| Some(*w) == here).unwrap_or(0) + 1;
-            let of = if waves.len() > 1 { format!(", wave {at} of {}", waves.len()) } else { String::new() };
+            let nth = waves.iter().position(|w| Some(*w) == here).unwrap_or(0) + 1;
+            let of = if waves.len() > 1 { format!(", wave {nth} of {}", waves.len()) } else { String::new() };
             lines.push(Line::new(2, format!("{}{of}", step.part), Role::TextStrong));
         }
         (part, wave) = (step.part.as_str(), here);
         lines.push(Line::new(indent, in_part(&step.part, &step.text).to_owned(), Role::Text));
-        lines.extend(step.changes.iter().filter_map(|c| change(step, c, ellipsis)).map(|text| Line::new(indent + 2, text, Role::TextDim)));
+        let told = super::effects::lines(preview, at, step, ellipsis);
+        lines.extend(told.into_iter().map(|text| Line::new(indent + 2, text, Role::TextDim)));
     }
     if steps.len() > STEPS {
         lines.push(Line::new(2, format!("and {} more steps", steps.len() - STEPS), Role::TextDim));
@@ -167,23 +204,6 @@ fn waves(plan: &Plan, steps: &[&Step], part: &str) -> Vec<u16> {
 /// A step's words below the heading of its part.
 pub fn in_part<'a>(part: &str, text: &'a str) -> &'a str {
     text.strip_prefix(part).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(text)
-}
-
-/// One field, before and after. What the step's own words have said already is not said again.
-fn change(step: &Step, change: &FieldChange, ellipsis: &str) -> Option<String> {
-    let word = |v: Option<&Value>| match v {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(_) if step.sensitive => "(hidden)".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    let field = change.pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
-    let (before, after) = (word(change.before.as_ref()), word(change.after.as_ref()));
-    if step.text.contains(&format!("{before} -> {after}")) {
-        return None;
-    }
-    let shorten = |text: &str| cut(&clean(&text.replace('\n', "\\n")), VALUE, ellipsis);
-    Some(format!("{field}: {} -> {}", shorten(&before), shorten(&after)))
 }
 
 fn blast(b: &BlastRadius) -> Vec<Line> {

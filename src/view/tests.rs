@@ -308,6 +308,24 @@ fn nothing_claims_that_all_is_well_while_a_cluster_is_unseen() {
     assert!(!frame.contains("nothing burns\n") && frame.contains("staging syncing 1/12"), "{frame}");
 }
 
+#[test]
+fn a_cluster_that_has_just_gone_is_named_at_once_beside_the_problems() {
+    let mut f = Fixture::burning();
+    let state = ConnectionState::Unreachable { last: Time::from_secs(NOW - 6), reason: "dial timeout".into() };
+    f.touched.clear();
+    f.store.apply(Batch { cluster: ClusterId(2), generation: Generation(1), delta: Delta::State(state) }, NOW - 5, &mut f.touched);
+    f.judge();
+    let first = |f: &Fixture, size: (u16, u16)| dump(&f.frame(&mut f.app_on("cockpit", size), size)).lines().nth(2).unwrap().to_owned();
+    for size in SIZES {
+        let rule = first(&f, size);
+        assert!(rule.contains("not seen: staging unreachable") && rule.contains("since"), "{rule}");
+        // prod-eu has its line.
+        assert!(!rule.contains("prod-eu"), "{rule}");
+    }
+    f.engine.tick(&f.store, NOW + 15);
+    assert!(!first(&f, SIZES[0]).contains("not seen"));
+}
+
 mod deed;
 mod signals;
 mod text;

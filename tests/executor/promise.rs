@@ -2,11 +2,16 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
 use quarterdeck::action::runbook::Params;
 use quarterdeck::config::runbooks;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 
 const MERGE: &str = "application/merge-patch+json";
+/// A number that the same turns come from again; each run says its own when it fails.
+const SEED: &str = "QD_PROMISE_SEED";
+/// What has failed once is tried first from then on.
+const FAILED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/executor/promise.seeds");
 
 /// A configuration.
 #[derive(Clone, Debug)]
@@ -25,7 +30,9 @@ enum Wish {
     Both,
     Label,
     Delete,
+    /// Two runbooks.
     Freeze,
+    Waves,
     Undo,
     Resume,
 }
@@ -47,18 +54,30 @@ fn grounds() -> impl Strategy<Value = Ground> {
     (tier, prop::bool::weighted(0.15), prop::bool::weighted(0.15)).prop_map(|(tier, read_only, denied)| Ground { tier, read_only, denied })
 }
 
-fn turns() -> impl Strategy<Value = Turn> {
-    let wish = prop_oneof![
-        3 => Just(Wish::Scale), 3 => Just(Wish::Both), 2 => Just(Wish::Label), 1 => Just(Wish::Delete), 1 => Just(Wish::Freeze),
-        4 => Just(Wish::Undo), 4 => Just(Wish::Resume)
-    ];
-    let said = prop_oneof![1 => Just(0u8), 3 => Just(1u8), 5 => Just(2u8), 1 => Just(3u8), 1 => Just(4u8), 1 => Just(5u8)];
-    (wish, prop::option::weighted(0.3, any::<bool>()), said, prop::bool::weighted(0.4)).prop_map(|(wish, other, said, stopped)| Turn {
+fn said() -> impl Strategy<Value = u8> {
+    prop_oneof![1 => Just(0u8), 3 => Just(1u8), 5 => Just(2u8), 1 => Just(3u8), 1 => Just(4u8), 1 => Just(5u8)]
+}
+
+fn one(wish: impl Strategy<Value = Wish>, stopped: impl Strategy<Value = bool>) -> impl Strategy<Value = Turn> {
+    (wish, prop::option::weighted(0.3, any::<bool>()), said(), stopped).prop_map(|(wish, other, said, stopped)| Turn {
         wish,
         other,
         said,
         stopped,
     })
+}
+
+/// One turn; or one, and what follows on it.
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let acts = || prop_oneof![3 => Just(Wish::Scale), 3 => Just(Wish::Both), 2 => Just(Wish::Label), 1 => Just(Wish::Delete), 2 => Just(Wish::Freeze), 2 => Just(Wish::Waves)];
+    let follows = || prop_oneof![Just(Wish::Undo), Just(Wish::Resume)];
+    prop_oneof![
+        2 => one(prop_oneof![2 => acts(), 1 => follows()], prop::bool::weighted(0.4)).prop_map(|t| vec![t]),
+        1 => (one(acts(), Just(true)), one(follows(), prop::bool::weighted(0.3))).prop_map(|(a, b)| vec![a, b]),
+        // A runbook that was stopped half way, and what becomes of it.
+        1 => (one(prop_oneof![Just(Wish::Freeze), Just(Wish::Waves)], Just(true)), one(follows(), Just(false)))
+            .prop_map(|(a, b)| vec![Turn { said: 2, other: None, ..a }, Turn { said: 2, other: None, ..b }]),
+    ]
 }
 
 /// What a production cluster wants to read, not asked of the gate.
@@ -79,7 +98,19 @@ fn meddle(sim: &Running, targets: &[Target]) {
 }
 
 /// How often each came so far that it was written: a property that never writes shows nothing.
-static WRITTEN: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
+static WRITTEN: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+/// A runbook of several waves, none of which waits for a rollout.
+const WAVES: &str = "[[runbook]]\nname = \"waves\"\nparams = { n = \"a number\" }\n[[runbook.step]]\nname = \"room\"\ncheck = \"no-pending\"\n\
+    [[runbook.step]]\nname = \"label\"\nrun = \"label\"\non = [\"deployment/*\"]\nnamespace = \"pay\"\nargs = \"tried=wave-${n} overwrite\"\nwave = \"1\"\n\
+    [[runbook.step]]\nname = \"note\"\nrun = \"annotate\"\non = [\"deployment/ledger\"]\nnamespace = \"pay\"\nargs = \"tried=wave-${n} overwrite\"\n";
+
+/// One that comes with qd, or the one above.
+fn book(name: &str, cluster: quarterdeck::model::ClusterId, values: &[(&str, &str)]) -> Wanted {
+    let book = runbooks(&Config::parse(WAVES, Path::new("test.toml")).config).0.into_iter().find(|b| b.name == name).unwrap();
+    let values = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Wanted::Run(Box::new((book, Params { values, clusters: vec![cluster], namespace: None })))
+}
 
 async fn turn(sim: &Running, ours: &mut Fleet, state: &StateDir, ground: &Ground, n: usize, turn: &Turn) {
     let targets = deployments(ours, 4);
@@ -103,10 +134,15 @@ async fn turn(sim: &Running, ours: &mut Fleet, state: &StateDir, ground: &Ground
             args(VerbId::Delete, "", &[target])
         }
         (Wish::Freeze, _) => {
-            let book = runbooks(&Config::parse("", Path::new("test.toml")).config).0.into_iter().find(|b| b.name == "freeze-hpas").unwrap();
-            let values = [("namespace".to_owned(), "shop".to_owned())].into();
-            Wanted::Run(Box::new((book, Params { values, clusters: vec![cluster], namespace: None })))
+            // An autoscaler that is frozen already is not frozen again.
+            let free = serde_json::json!({"spec": {"minReplicas": 2, "maxReplicas": 12}, "metadata": {"annotations": null}});
+            sim.fleet
+                .by_another(CLUSTER, "PATCH", "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/web", MERGE, free)
+                .unwrap();
+            ours.alongside(tokio::time::sleep(Duration::from_millis(200))).await;
+            book("freeze-hpas", cluster, &[("namespace", "shop")])
         }
+        (Wish::Waves, _) => book("waves", cluster, &[("n", &n.to_string())]),
         (Wish::Undo, Some(past)) => Wanted::Undo(Box::new(past)),
         (Wish::Resume, Some(past)) => Wanted::Resume(Box::new(past)),
         (Wish::Undo | Wish::Resume, None) => return,
@@ -183,7 +219,8 @@ async fn turn(sim: &Running, ours: &mut Fleet, state: &StateDir, ground: &Ground
     assert_eq!(ledger.jobs.len(), jobs + usize::from(outcome.is_some()), "{ground:?} {turn:?}");
     if let Some(outcome) = outcome {
         assert_eq!(ledger.jobs.last().and_then(|j| j.outcome.as_ref()).map(|o| o.1), Some(outcome), "it is written down as it ended");
-        WRITTEN[turn.wish as usize].fetch_add(usize::from(sent > 0), Ordering::Relaxed);
+        let whole = if preview.plan.parts.is_empty() || matches!(turn.wish, Wish::Freeze | Wish::Waves) { "" } else { " of a runbook" };
+        *WRITTEN.lock().unwrap().entry(format!("{:?}{whole}", turn.wish)).or_default() += usize::from(sent > 0);
     } else {
         assert_eq!(sent, 0, "{ground:?} {turn:?}");
     }
@@ -192,9 +229,20 @@ async fn turn(sim: &Running, ours: &mut Fleet, state: &StateDir, ground: &Ground
 /// How a fleet goes through random turns: each an own plan, so that undo and resume have what went before.
 fn interleaved() {
     let sim = sim();
-    let config = ProptestConfig { cases: 24, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
-    let done = runner.run(&(grounds(), prop::collection::vec(turns(), 8)), |(ground, all)| {
+    let given = std::env::var(SEED).ok().map(|text| text.parse::<u64>().unwrap_or_else(|e| panic!("{SEED}={text}: {e}")));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
+    let config = ProptestConfig {
+        cases,
+        // Each try takes seconds, and the simulated fleet is as the ones before have left it.
+        max_shrink_iters: 40,
+        max_shrink_time: 60_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(FAILED))),
+        ..ProptestConfig::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed.to_le_bytes().repeat(4));
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let done = runner.run(&(grounds(), prop::collection::vec(turns(), 1..=9)), |(ground, all)| {
         block_on(async {
             let (_dir, state) = state();
             let mut config = ground.tier.map_or_else(String::new, |t| format!("[clusters.\"{CLUSTER}\"]\ntier = \"{t}\"\n"));
@@ -205,21 +253,26 @@ fn interleaved() {
             if ground.read_only {
                 assert!(ours.clients().write(deployments(&ours, 1)[0].cluster).is_err(), "no write can be built");
             }
-            for (n, t) in all.iter().enumerate() {
+            for (n, t) in all.iter().flatten().enumerate() {
                 turn(&sim, &mut ours, &state, &ground, n, t).await;
                 ours.alongside(tokio::time::sleep(Duration::from_millis(60))).await;
             }
         });
         Ok(())
     });
-    done.unwrap();
+    if let Err(failed) = done {
+        panic!("{failed}\nthe same turns again: {SEED}={seed} cargo test --test executor promise");
+    }
 }
 
 #[test]
 fn nothing_is_written_without_intent_guardrail_and_word() {
     interleaved();
-    let counts: Vec<usize> = WRITTEN.iter().map(|n| n.load(Ordering::Relaxed)).collect();
-    eprintln!("written: scale, two, label, delete, runbook, undo, resume: {counts:?}");
-    // Chance may leave one of the rare ones out, not several and not the common ones.
-    assert!(counts[..3].iter().all(|n| *n > 0) && counts[5] + counts[6] > 0, "{counts:?}");
+    let counts = WRITTEN.lock().unwrap();
+    eprintln!("written: {counts:?}");
+    // Chance may leave one of the rare ones out, not the common ones.
+    let came = |wish: &str| counts.get(wish).is_some_and(|n| *n > 0);
+    let common = ["Scale", "Both", "Label", "Freeze", "Waves", "Undo of a runbook", "Resume of a runbook"];
+    let never: Vec<&str> = common.into_iter().filter(|w| !came(w)).collect();
+    assert!(never.is_empty() && (came("Undo") || came("Resume")), "never written: {never:?} of {counts:?}");
 }

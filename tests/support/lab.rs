@@ -12,6 +12,27 @@ pub const CONTEXTS: [&str; 2] = ["lab-1", "lab-2"];
 
 pub struct Lab {
     home: PathBuf,
+    /// Where its binaries are.
+    bin: PathBuf,
+}
+
+/// A cluster that no other test touches, without any fault; it goes when the test ends.
+pub struct Own {
+    lab: Lab,
+    _dir: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Own {
+    type Target = Lab;
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.lab.try_lab(&["down"]);
+    }
 }
 
 /// A directory for one run of `qd`: state, configuration and home, and nothing of the person's own.
@@ -25,6 +46,11 @@ impl Room {
     }
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
+    }
+    /// What is in the log files of `qd`.
+    pub fn log(&self) -> String {
+        let files = std::fs::read_dir(self.state()).unwrap().map(|f| f.unwrap().path());
+        files.filter(|f| f.extension().is_some_and(|e| e == "log")).map(|f| std::fs::read_to_string(f).unwrap()).collect()
     }
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -64,10 +90,27 @@ impl Lab {
     pub fn open() -> Option<Self> {
         let home = PathBuf::from(std::env::var_os("QD_LAB").filter(|v| !v.is_empty())?);
         assert!(home.join("kubeconfig").is_file(), "QD_LAB={}: no lab there; tests/lab/lab up -n 2 --old makes one", home.display());
-        Some(Self { home })
+        let bin = std::env::var_os("LAB_BIN").filter(|v| !v.is_empty()).map_or_else(|| home.join("bin"), PathBuf::from);
+        Some(Self { home, bin })
+    }
+    /// Brings up a cluster of a test's own, its context `lab-1`, with this many nodes and members of etcd.
+    pub fn own(&self, nodes: usize, etcd: usize) -> Own {
+        // Beside this one: a temporary directory elsewhere may be too small for an etcd.
+        let dir = tempfile::tempdir_in(self.home.parent().unwrap()).unwrap();
+        let own = Own { lab: Self { home: dir.path().to_owned(), bin: self.bin.clone() }, _dir: dir };
+        let port: u16 = std::fs::read_to_string(self.home.join("port")).unwrap().trim().parse().unwrap();
+        // This lab's clusters have the hundreds after its port.
+        std::fs::write(own.home.join("port"), (port + 500).to_string()).unwrap();
+        own.lab(&["up", "-n", "1", "--etcd", &etcd.to_string()]);
+        own.lab(&["fill", "lab-1", "--nodes", &nodes.to_string(), "--pods", "0"]);
+        own
     }
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")
+    }
+    /// A file of one cluster: certificates, keys, logs.
+    pub fn file(&self, context: &str, name: &str) -> PathBuf {
+        self.home.join(context).join(name)
     }
     /// The same clusters, as somebody who may read neither Secrets nor nodes.
     pub fn viewer(&self) -> PathBuf {
@@ -76,7 +119,7 @@ impl Lab {
     /// Runs `tests/lab/lab`, whatever comes of it.
     pub fn try_lab(&self, args: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
-        Command::new(script).args(args).env("LAB_HOME", &self.home).env_remove("LAB_PORT").output().unwrap()
+        Command::new(script).args(args).env("LAB_HOME", &self.home).env("LAB_BIN", &self.bin).env_remove("LAB_PORT").output().unwrap()
     }
     /// Runs `tests/lab/lab`.
     pub fn lab(&self, args: &[&str]) {
@@ -89,9 +132,12 @@ impl Lab {
             String::from_utf8_lossy(&out.stderr)
         );
     }
+    /// `kubectl`, whatever comes of it.
+    pub fn try_kubectl<S: AsRef<OsStr>>(&self, context: &str, args: &[S]) -> Output {
+        Command::new("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", context]).args(args).output().unwrap()
+    }
     pub fn kubectl<S: AsRef<OsStr>>(&self, context: &str, args: &[S]) -> String {
-        let out =
-            Command::new("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", context]).args(args).output().unwrap();
+        let out = self.try_kubectl(context, args);
         assert!(out.status.success(), "kubectl: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     }

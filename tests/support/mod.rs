@@ -8,6 +8,7 @@ pub mod pods;
 #[allow(dead_code, reason = "only the suites that act use it")]
 pub mod pool;
 pub mod pty;
+#[allow(unused_macros, unused_imports, reason = "only the suites against real servers use it")]
 pub mod runner;
 #[allow(dead_code, reason = "only the suites that act use it")]
 pub mod stage;

@@ -50,12 +50,20 @@ impl<'a> Pool<'a> {
     }
     /// A workload for the pool, which would rather start on that node.
     pub fn deployment(&self, namespace: &str, app: &str, replicas: i64, cpu: &str, at: usize) -> Value {
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": namespace}, "spec": {"replicas": replicas,
-            "selector": {"matchLabels": {"app": app}}, "template": {"metadata": {"labels": {"app": app}}, "spec": {
-                "terminationGracePeriodSeconds": 1, "nodeSelector": {"pool": self.name}, "tolerations": [{"key": "pool", "value": self.name, "effect": "NoSchedule"}],
-                "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [
-                    {"key": "kubernetes.io/hostname", "operator": "In", "values": [self.nodes[at]]}]}}]}},
-                "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": cpu, "memory": "64Mi"}}}]}}}})
+        let mut made = super::stage::deployment(namespace, app, replicas);
+        made["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] = json!({"cpu": cpu, "memory": "64Mi"});
+        let spec = made["spec"]["template"]["spec"].as_object_mut().unwrap();
+        spec.extend(self.only_here(at));
+        made
+    }
+    /// What makes a pod go to the pool, and rather to that node.
+    pub fn only_here(&self, at: usize) -> serde_json::Map<String, Value> {
+        let terms = json!({"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [
+            {"key": "kubernetes.io/hostname", "operator": "In", "values": [self.nodes[at]]}]}}]});
+        let tolerations = json!([{"key": "pool", "value": self.name, "effect": "NoSchedule"}]);
+        let spec =
+            [("nodeSelector", json!({"pool": self.name})), ("tolerations", tolerations), ("affinity", json!({"nodeAffinity": terms}))];
+        spec.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs the suite's tests one after the other (they kill each other's servers) and says what was skipped, in cargo's own format.
+//! Runs a suite's tests one after the other (they kill each other's servers) and says what was skipped and why, in cargo's own format.
 
 use super::lab::Lab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,8 +6,59 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 pub struct Test {
-    pub name: &'static str,
-    pub run: fn(&Lab),
+    /// The function's path.
+    path: &'static str,
+    run: Run,
+    /// Programs that must be there, each named as its Debian package.
+    needs: &'static [&'static str],
+}
+
+enum Run {
+    Lab(fn(&Lab)),
+    Alone(fn()),
+}
+
+impl Test {
+    pub const fn new(path: &'static str, run: fn(&Lab)) -> Self {
+        Self { path, run: Run::Lab(run), needs: &[] }
+    }
+    /// One that needs no lab.
+    pub const fn alone(path: &'static str, run: fn()) -> Self {
+        Self { path, run: Run::Alone(run), needs: &[] }
+    }
+    /// Is skipped where one of these programs is missing, each named as its Debian package.
+    pub const fn needs(self, programs: &'static [&'static str]) -> Self {
+        Self { needs: programs, ..self }
+    }
+
+    /// As libtest names it: the path inside the suite.
+    fn name(&self) -> &'static str {
+        self.path.split_once("::").map_or(self.path, |(_, name)| name)
+    }
+
+    /// Why it cannot be run here.
+    fn skipped(&self, lab: Option<&Lab>) -> Option<String> {
+        if matches!(self.run, Run::Lab(_)) && lab.is_none() {
+            return Some("needs real control planes: tests/lab/run".to_owned());
+        }
+        let missing: Vec<&str> = self.needs.iter().copied().filter(|p| !installed(p)).collect();
+        (!missing.is_empty()).then(|| format!("not installed here: {} (Debian's packages of that name)", missing.join(", ")))
+    }
+}
+
+/// Tests of functions that take a lab, each with its function's name.
+macro_rules! tests {
+    ($($run:ident),* $(,)?) => { &[$($crate::support::runner::test!($run)),*] };
+}
+macro_rules! test {
+    ($run:ident) => {
+        $crate::support::runner::Test::new(concat!(module_path!(), "::", stringify!($run)), $run)
+    };
+}
+pub(crate) use {test, tests};
+
+fn installed(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).is_file())
 }
 
 /// Of libtest's arguments those that matter to one that runs alone: names to run, `--exact`, `--skip`, `--list`.
@@ -34,42 +85,47 @@ fn wanted() -> Wanted {
     w
 }
 
-pub fn main(tests: &[Test]) -> ExitCode {
+/// Runs what the arguments choose of these.
+pub fn main(files: &[&[Test]]) -> ExitCode {
     let wanted = wanted();
     let hit = |name: &str, of: &String| if wanted.exact { name == of } else { name.contains(of.as_str()) };
-    let chosen: Vec<&Test> = tests
-        .iter()
-        .filter(|t| (wanted.names.is_empty() || wanted.names.iter().any(|n| hit(t.name, n))) && !wanted.skip.iter().any(|n| hit(t.name, n)))
-        .collect();
+    let all = || files.iter().flat_map(|f| f.iter());
+    let asked = |t: &&Test| wanted.names.is_empty() || wanted.names.iter().any(|n| hit(t.name(), n));
+    let chosen: Vec<&Test> = all().filter(asked).filter(|t| !wanted.skip.iter().any(|n| hit(t.name(), n))).collect();
     if wanted.list {
-        chosen.iter().for_each(|t| println!("{}: test", t.name));
+        chosen.iter().for_each(|t| println!("{}: test", t.name()));
         return ExitCode::SUCCESS;
     }
     println!("\nrunning {} test{}", chosen.len(), if chosen.len() == 1 { "" } else { "s" });
     let (began, lab) = (Instant::now(), Lab::open());
-    let (mut passed, mut failed) = (0, Vec::new());
+    let (mut passed, mut failed, mut ignored) = (0, Vec::new(), 0);
     for test in &chosen {
-        let Some(lab) = &lab else {
-            println!("test {} ... ignored, needs real control planes: tests/lab/run", test.name);
+        if let Some(why) = test.skipped(lab.as_ref()) {
+            println!("test {} ... ignored, {why}", test.name());
+            ignored += 1;
             continue;
-        };
+        }
         let at = Instant::now();
-        let ok = catch_unwind(AssertUnwindSafe(|| (test.run)(lab))).is_ok();
-        println!("test {} ... {} ({:.1} s)", test.name, if ok { "ok" } else { "FAILED" }, at.elapsed().as_secs_f32());
-        if ok { passed += 1 } else { failed.push(test.name) }
+        let ok = catch_unwind(AssertUnwindSafe(|| match (&test.run, &lab) {
+            (Run::Lab(run), Some(lab)) => run(lab),
+            (Run::Alone(run), _) => run(),
+            (Run::Lab(_), None) => {}
+        }))
+        .is_ok();
+        println!("test {} ... {} ({:.1} s)", test.name(), if ok { "ok" } else { "FAILED" }, at.elapsed().as_secs_f32());
+        if ok { passed += 1 } else { failed.push(test.name()) }
     }
     if !failed.is_empty() {
         println!("\nfailures:\n    {}", failed.join("\n    "));
     }
-    let ignored = if lab.is_none() { chosen.len() } else { 0 };
-    if ignored > 0 {
+    if ignored > 0 && lab.is_none() {
         println!("\nskipped: the real-server suite, {ignored} tests; tests/lab/run brings two control planes up and runs everything");
     }
     let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
     println!(
         "\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
         failed.len(),
-        tests.len() - chosen.len(),
+        all().count() - chosen.len(),
         began.elapsed().as_secs_f32()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -1,11 +1,33 @@
 //! A namespace of a lab's cluster in which verbs are tried, and what `qd` says while they are.
 
-use super::lab::{Lab, Room, until};
+use super::lab::{Lab, QD, Room, until};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::io::BufRead as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 /// The cluster that is acted on.
 pub const CONTEXT: &str = "lab-1";
+
+/// A Deployment of small pods that end soon, labelled `app`.
+pub fn deployment(namespace: &str, app: &str, replicas: i64) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": namespace}, "spec": {"replicas": replicas,
+        "selector": {"matchLabels": {"app": app}}, "template": template(app)}})
+}
+
+/// The pods of it.
+pub fn template(app: &str) -> Value {
+    json!({"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [
+        {"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}})
+}
+
+/// A file of manifests.
+pub fn manifests(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
 
 /// A namespace of its own, which goes when the test ends, and a state directory.
 pub struct Stage<'a> {
@@ -24,6 +46,53 @@ impl Drop for Stage<'_> {
     }
 }
 
+/// A command that runs in the background.
+pub struct Begun {
+    line: String,
+    child: Child,
+    told: mpsc::Receiver<String>,
+    stdout: String,
+    stderr: tempfile::NamedTempFile,
+}
+
+impl Begun {
+    /// Waits until it tells of something.
+    #[track_caller]
+    pub fn until(&mut self, what: &str, so: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = self.told.recv_timeout(left) else { panic!("qd {}: never {what}\n{}", self.line, self.stdout) };
+            self.stdout.push_str(&line);
+            if let Ok(event) = serde_json::from_str(&line)
+                && so(&event)
+            {
+                return event;
+            }
+        }
+    }
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+    /// Waits for its end.
+    #[track_caller]
+    pub fn end(mut self) -> Did {
+        while let Ok(line) = self.told.recv_timeout(Duration::from_secs(90)) {
+            self.stdout.push_str(&line);
+        }
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let stderr = std::fs::read_to_string(self.stderr.path()).unwrap();
+        Did::new(&self.line, code, std::mem::take(&mut self.stdout), stderr)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// What a command did: its exit code, its events, what it said to people.
 pub struct Did {
     pub line: String,
@@ -34,6 +103,10 @@ pub struct Did {
 }
 
 impl Did {
+    fn new(line: &str, code: i32, stdout: String, stderr: String) -> Self {
+        let events = stdout.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+        Self { line: line.to_owned(), code, events, stdout, stderr }
+    }
     /// It ended with that code, and said so.
     #[track_caller]
     pub fn is(self, code: i32, words: &str) -> Self {
@@ -92,24 +165,80 @@ impl<'a> Stage<'a> {
     pub fn typed_by(&self, kubeconfig: &std::path::Path, line: &str) -> Did {
         let args: Vec<&str> = line.split(' ').collect();
         let out = self.room.qd(kubeconfig, &args);
-        let text = String::from_utf8_lossy(&out.stdout);
-        let events = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-        Did { line: line.to_owned(), code: out.status.code().unwrap_or(-1), events, stdout: text.into_owned(), stderr }
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Did::new(line, out.status.code().unwrap_or(-1), text(out.stdout), text(out.stderr))
+    }
+    /// Begins it in the background.
+    pub fn begin(&self, line: &str) -> Begun {
+        let stderr = tempfile::NamedTempFile::new().unwrap();
+        let mut child = Command::new(QD)
+            .args(line.split(' '))
+            .env_clear()
+            .envs(self.room.env(&self.lab.kubeconfig()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        let (tell, told) = mpsc::channel();
+        // What nobody waits for is read all the same, or the child would wait.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while out.read_line(&mut line).is_ok_and(|n| n > 0) {
+                let _ = tell.send(std::mem::take(&mut line));
+            }
+        });
+        Begun { line: line.to_owned(), child, told, stdout: String::new(), stderr }
+    }
+    /// The jobs that `qd jobs` tells of, oldest first.
+    pub fn jobs(&self) -> Vec<Value> {
+        self.room.json(&self.lab.kubeconfig(), &["jobs", "-o", "json"]).0["items"].as_array().unwrap().clone()
+    }
+    /// Everything that is in the state directory.
+    pub fn kept(&self) -> String {
+        let (mut folders, mut kept) = (vec![self.room.state()], String::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    kept.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()));
+                }
+            }
+        }
+        kept
     }
     pub fn get(&self, object: &str) -> Value {
         serde_json::from_str(&self.lab.kubectl(self.context, &["get", "-n", self.namespace, object, "-o", "json"])).unwrap()
     }
-    /// What a person has a say in: the spec, and annotations but those that controllers count in.
+    /// What a person has a say in: spec, data, labels, and of annotations and taints those that no controller writes. Null when it is gone.
     pub fn said(&self, object: &str) -> Value {
-        let live = self.get(object);
-        let mut annotations = live["metadata"]["annotations"].clone();
-        if let Some(map) = annotations.as_object_mut() {
-            map.remove("deployment.kubernetes.io/revision");
-            map.remove("deprecated.daemonset.template.generation");
+        let text = self.lab.kubectl(self.context, &["get", "-n", self.namespace, object, "--ignore-not-found", "-o", "json"]);
+        if text.trim().is_empty() {
+            return Value::Null;
         }
-        let annotations = if annotations.as_object().is_none_or(|m| m.is_empty()) { Value::Null } else { annotations };
-        json!({"spec": live["spec"], "annotations": annotations})
+        let live: Value = serde_json::from_str(&text).unwrap();
+        let (mut annotations, mut spec) = (live["metadata"]["annotations"].clone(), live["spec"].clone());
+        if let Some(map) = annotations.as_object_mut() {
+            map.retain(|k, _| k != "deployment.kubernetes.io/revision" && k != "deprecated.daemonset.template.generation");
+        }
+        if let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) {
+            taints.retain(|t| t["key"].as_str().is_none_or(|k| !k.starts_with("node.kubernetes.io/")));
+        }
+        if spec.get("taints").is_some_and(|t| t.as_array().is_none_or(Vec::is_empty)) {
+            spec.as_object_mut().unwrap().remove("taints");
+        }
+        let filled = |v: &Value| v.as_object().is_some_and(|m| !m.is_empty());
+        let annotations = if filled(&annotations) { annotations } else { Value::Null };
+        json!({"spec": spec, "annotations": annotations, "labels": live["metadata"]["labels"], "data": live["data"]})
+    }
+    /// The names of a kind's objects.
+    pub fn names(&self, resource: &str) -> Value {
+        let list = self.lab.kubectl(self.context, &["get", "-n", self.namespace, resource, "-o", "name"]);
+        let mut names: Vec<&str> = list.lines().collect();
+        names.sort_unstable();
+        json!(names)
     }
     pub fn exists(&self, object: &str) -> bool {
         !self.lab.kubectl(self.context, &["get", "-n", self.namespace, object, "--ignore-not-found", "-o", "name"]).trim().is_empty()
@@ -144,5 +273,39 @@ impl<'a> Stage<'a> {
         self.qd("undo last").done();
         assert_eq!(self.said(object), before, "after undo of {line}");
         did
+    }
+}
+
+/// A kind of the test's own with `/scale`, in version v1; it goes when the test ends.
+pub struct Definition<'a> {
+    lab: &'a Lab,
+    name: String,
+}
+
+impl<'a> Definition<'a> {
+    pub fn new(lab: &'a Lab, group: &str, version: &str, kind: &str) -> Self {
+        let singular = kind.to_lowercase();
+        let plural = format!("{singular}s");
+        let made = Self { lab, name: format!("{plural}.{group}") };
+        let scale = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});
+        let fields = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"spec": {"type": "object",
+            "x-kubernetes-preserve-unknown-fields": true, "properties": {"replicas": {"type": "integer"}}}}});
+        lab.apply(
+            CONTEXT,
+            &json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": made.name},
+                "spec": {"group": group, "scope": "Namespaced", "names": {"plural": plural, "singular": singular, "kind": kind, "listKind": format!("{kind}List")},
+                    "versions": [{"name": version, "served": true, "storage": true, "subresources": {"status": {}, "scale": scale}, "schema": {"openAPIV3Schema": fields}}]}}),
+        );
+        until("the kind to be served", Duration::from_secs(30), || {
+            let out = lab.try_kubectl(CONTEXT, &["get", &made.name, "-A"]);
+            if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
+        });
+        made
+    }
+}
+
+impl Drop for Definition<'_> {
+    fn drop(&mut self) {
+        self.lab.kubectl(CONTEXT, &["delete", "crd", &self.name, "--wait=true", "--timeout=60s", "--ignore-not-found"]);
     }
 }

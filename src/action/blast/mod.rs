@@ -5,7 +5,9 @@ mod budgets;
 mod others;
 mod owners;
 mod place;
+mod storage;
 
 pub use budgets::{Budgets, budgets};
 pub use owners::{Scaler, owned_by, paused, scaled_object, scalers};
 pub use place::{Newcomer, place};
+pub use storage::{Claim, Storage, claims};

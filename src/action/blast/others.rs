@@ -3,7 +3,7 @@
 
 use super::place::Newcomer;
 use crate::model::placing::PodTerm;
-use crate::model::{Kind, Labels, Node, Object, Pod, PodShape, Str, Uid};
+use crate::model::{Kind, Labels, Node, Object, Pod, PodShape, Selector, Str, Uid};
 use crate::store::Cluster;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -34,6 +34,8 @@ pub(super) struct Wishes {
 
 /// The pods that are there and stay, and those that were placed meanwhile.
 pub(super) struct Others<'a> {
+    /// None where they are not seen.
+    namespaces: Namespaces<'a>,
     by_namespace: HashMap<&'a str, Vec<(&'a Pod, &'a Node)>>,
     tallies: Vec<Tally>,
     by_term: HashMap<(Str, PodTerm), usize>,
@@ -41,17 +43,41 @@ pub(super) struct Others<'a> {
     by_shy: HashMap<(Str, PodTerm), usize>,
 }
 
-fn takes(own: &str, term: &PodTerm, namespace: &str, labels: &Labels) -> bool {
-    let there = if term.namespaces.is_empty() { *own == *namespace } else { term.namespaces.iter().any(|n| **n == *namespace) };
-    there && term.selector.as_ref().is_some_and(|s| s.matches(labels))
+/// Labels of namespaces, by name.
+type Namespaces<'a> = Option<HashMap<&'a str, &'a Labels>>;
+
+/// Whether a term of a pod in `own` looks into a namespace. What cannot be told is taken for no.
+fn looks_into(own: &str, term: &PodTerm, namespace: &str, known: &Namespaces) -> bool {
+    match &term.namespace_selector {
+        None if term.namespaces.is_empty() => *own == *namespace,
+        Some(all) if *all == Selector::default() => true,
+        by => {
+            let labels = || known.as_ref()?.get(namespace).copied();
+            term.namespaces.iter().any(|n| **n == *namespace) || by.as_ref().is_some_and(|s| labels().is_some_and(|l| s.matches(l)))
+        }
+    }
+}
+
+fn takes(own: &str, term: &PodTerm, namespace: &str, labels: &Labels, known: &Namespaces) -> bool {
+    term.selector.as_ref().is_some_and(|s| s.matches(labels)) && looks_into(own, term, namespace, known)
 }
 
 impl<'a> Others<'a> {
     pub(super) fn new(cluster: &'a Cluster, leaving: &HashSet<Uid>) -> Self {
         let nodes = cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some((&*n.meta.name, &**n)) } else { None });
         let nodes: HashMap<&str, &Node> = nodes.collect();
-        let mut others =
-            Self { by_namespace: HashMap::new(), tallies: Vec::new(), by_term: HashMap::new(), shy: Vec::new(), by_shy: HashMap::new() };
+        let namespaces = cluster.current(Kind::Namespace).then(|| {
+            let all = cluster.objects(Kind::Namespace).map(Object::meta);
+            all.map(|meta| (&*meta.name, &meta.labels)).collect()
+        });
+        let mut others = Self {
+            namespaces,
+            by_namespace: HashMap::new(),
+            tallies: Vec::new(),
+            by_term: HashMap::new(),
+            shy: Vec::new(),
+            by_shy: HashMap::new(),
+        };
         for o in cluster.objects(Kind::Pod) {
             let Object::Pod(pod) = o else { continue };
             let Some(node) = pod.node.as_deref().and_then(|n| nodes.get(n)) else { continue };
@@ -86,12 +112,10 @@ impl<'a> Others<'a> {
             return *at;
         }
         let mut by_domain: HashMap<Str, i32> = HashMap::new();
-        let own = [Str::from(namespace)];
-        let namespaces: BTreeSet<&str> =
-            if term.namespaces.is_empty() { &own[..] } else { &term.namespaces[..] }.iter().map(|n| &**n).collect();
-        for (pod, node) in namespaces.into_iter().filter_map(|n| self.by_namespace.get(n)).flatten() {
+        let seen = self.by_namespace.iter().filter(|(n, _)| looks_into(namespace, term, n, &self.namespaces));
+        for (pod, node) in seen.flat_map(|(_, pods)| pods) {
             let Some(domain) = node.meta.labels.get(&term.topology) else { continue };
-            if takes(namespace, term, &pod.meta.namespace, &pod.meta.labels) {
+            if term.selector.as_ref().is_some_and(|s| s.matches(&pod.meta.labels)) {
                 match by_domain.get_mut(domain) {
                     Some(n) => *n += 1,
                     None => drop(by_domain.insert(Str::from(domain), 1)),
@@ -110,11 +134,16 @@ impl<'a> Others<'a> {
         let near = placing.affinity.iter().map(|term| {
             let at = self.tally(pod.namespace, term);
             // The first of its kind need not wait for itself.
-            (at, takes(pod.namespace, term, pod.namespace, pod.labels) && self.tallies[at].by_domain.is_empty())
+            (at, takes(pod.namespace, term, pod.namespace, pod.labels, &self.namespaces) && self.tallies[at].by_domain.is_empty())
         });
         let near = near.collect();
         let spread = placing.spread.iter().map(|s| {
-            let term = PodTerm { selector: s.selector.clone(), namespaces: Box::default(), topology: s.topology.clone() };
+            let term = PodTerm {
+                selector: s.selector.clone(),
+                namespaces: Box::default(),
+                namespace_selector: None,
+                topology: s.topology.clone(),
+            };
             let at = self.tally(pod.namespace, &term);
             let domains: BTreeSet<&str> =
                 nodes.iter().filter(|n| placing.takes(n)).filter_map(|n| n.meta.labels.get(&s.topology)).collect();
@@ -122,7 +151,8 @@ impl<'a> Others<'a> {
             (at, s.max_skew, least)
         });
         let spread = spread.collect();
-        let shunned = self.shy.iter().enumerate().filter(|(_, s)| takes(&s.namespace, &s.term, pod.namespace, pod.labels));
+        let shunned =
+            self.shy.iter().enumerate().filter(|(_, s)| takes(&s.namespace, &s.term, pod.namespace, pod.labels, &self.namespaces));
         let shunned = shunned.map(|(at, _)| at).collect();
         Wishes { anti, near, spread, shunned }
     }
@@ -161,11 +191,18 @@ impl<'a> Others<'a> {
         None
     }
 
+    /// Whether terms by labels of namespaces, of these newcomers or of pods that are there, could not be judged.
+    pub(super) fn blind(&self, newcomers: &[Newcomer]) -> bool {
+        let by_labels = |t: &PodTerm| t.namespace_selector.as_ref().is_some_and(|s| *s != Selector::default());
+        let own = newcomers.iter().flat_map(|p| p.shape.placing.affinity.iter().chain(&p.shape.placing.anti_affinity));
+        self.namespaces.is_none() && own.chain(self.shy.iter().map(|s| &s.term)).any(by_labels)
+    }
+
     /// A pod was placed: later ones count it.
     pub(super) fn placed(&mut self, pod: &Newcomer, node: &Node) {
         for tally in &mut self.tallies {
             if let Some(domain) = node.meta.labels.get(&tally.term.topology)
-                && takes(&tally.namespace, &tally.term, pod.namespace, pod.labels)
+                && takes(&tally.namespace, &tally.term, pod.namespace, pod.labels, &self.namespaces)
             {
                 *tally.by_domain.entry(Str::from(domain)).or_default() += 1;
             }

@@ -1,7 +1,8 @@
 //! Whether pods find room on what is left: as the scheduler would look, one pod after the other, by requests, taints, affinity and
-//! spread. What it cannot know (storage, other schedulers, preemption) it says.
+//! spread, and where their storage is. What it cannot know (storage that may not be read, other schedulers, preemption) it says.
 
 use super::others::Others;
+use super::storage::Storage;
 use crate::model::plan::Placement;
 use crate::model::{Kind, Labels, Node, Object, Pod, PodShape, Tri, Uid};
 use crate::store::Cluster;
@@ -14,11 +15,14 @@ pub struct Newcomer<'a> {
     pub name: &'a str,
     pub labels: &'a Labels,
     pub shape: &'a PodShape,
+    /// The claims of its volumes, by name.
+    pub claims: &'a [String],
 }
 
-impl<'a> From<&'a Pod> for Newcomer<'a> {
-    fn from(pod: &'a Pod) -> Self {
-        Self { namespace: &pod.meta.namespace, name: &pod.meta.name, labels: &pod.meta.labels, shape: &pod.shape }
+impl<'a> Newcomer<'a> {
+    /// The twin of a pod, which takes over its claims.
+    pub fn of(pod: &'a Pod, claims: &'a [String]) -> Self {
+        Self { namespace: &pod.meta.namespace, name: &pod.meta.name, labels: &pod.meta.labels, shape: &pod.shape, claims }
     }
 }
 
@@ -30,8 +34,9 @@ struct Room<'a> {
     pods: i64,
 }
 
-/// Places pods on the nodes of a cluster without these nodes; `leaving` are the pods that go, which hold nothing up any more.
-pub fn place(cluster: &Cluster, newcomers: &[Newcomer], without: &[&str], leaving: &[&Pod]) -> Placement {
+/// Places pods on the nodes of a cluster without these nodes; `leaving` are the pods that go, which hold nothing up any more, `storage`
+/// what is known of the newcomers' claims.
+pub fn place(cluster: &Cluster, newcomers: &[Newcomer], without: &[&str], leaving: &[&Pod], storage: &Storage) -> Placement {
     let going: HashSet<Uid> = leaving.iter().map(|p| p.meta.uid).collect();
     // What they hold is free again where their node stays.
     let mut freed: HashMap<&str, (i64, i64, i64)> = HashMap::new();
@@ -63,10 +68,12 @@ pub fn place(cluster: &Cluster, newcomers: &[Newcomer], without: &[&str], leavin
     // The large ones first, as one would pack a car.
     order.sort_by_key(|p| std::cmp::Reverse((p.shape.requests.cpu_request_m.unwrap_or(0), p.shape.requests.memory_request.unwrap_or(0))));
     let mut placement = Placement::default();
-    let mut claims = 0;
+    let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
     for pod in order {
-        claims += usize::from(pod.shape.placing.claims);
-        match find(pod, &rooms, &nodes, &mut others) {
+        if let Some(why) = storage.unknown(pod.namespace, pod.claims) {
+            *unknown.entry(why).or_default() += 1;
+        }
+        match find(pod, &rooms, &nodes, &mut others, storage) {
             Ok(at) => {
                 let (requests, room) = (&pod.shape.requests, &mut rooms[at]);
                 room.cpu -= requests.cpu_request_m.unwrap_or(0);
@@ -78,14 +85,19 @@ pub fn place(cluster: &Cluster, newcomers: &[Newcomer], without: &[&str], leavin
             Err(why) => placement.unplaced.push((format!("{}/{}", pod.namespace, pod.name), why)),
         }
     }
-    if claims > 0 {
-        placement.unknown.push(format!("{claims} pods have claims: where their storage can go is not known here"));
+    let words = |(why, n): (String, usize)| {
+        let pods = if n == 1 { "1 pod".to_owned() } else { format!("{n} pods") };
+        format!("where the storage of {pods} can go is not known: {why}")
+    };
+    placement.unknown = unknown.into_iter().map(words).collect();
+    if others.blind(newcomers) {
+        placement.unknown.push("affinity to pods of namespaces by their labels: namespaces are not seen".to_owned());
     }
     placement
 }
 
 /// The roomiest node that takes a pod, or why none does.
-fn find(pod: &Newcomer, rooms: &[Room], nodes: &[&Node], others: &mut Others) -> Result<usize, String> {
+fn find(pod: &Newcomer, rooms: &[Room], nodes: &[&Node], others: &mut Others, storage: &Storage) -> Result<usize, String> {
     let (placing, requests) = (&pod.shape.placing, &pod.shape.requests);
     let (cpu, memory) = (requests.cpu_request_m.unwrap_or(0), requests.memory_request.unwrap_or(0));
     let wishes = others.wishes(pod, nodes);
@@ -96,6 +108,8 @@ fn find(pod: &Newcomer, rooms: &[Room], nodes: &[&Node], others: &mut Others) ->
             Some(format!("taint {}", taint.key))
         } else if !pod.shape.node_selector.iter().all(|(k, v)| room.node.meta.labels.get(k) == Some(v)) || !placing.takes(room.node) {
             Some("not its nodes (selector, affinity)".to_owned())
+        } else if let Some(why) = storage.objection(pod.namespace, pod.claims, room.node) {
+            Some(why)
         } else if cpu > room.cpu {
             Some("no cpu".to_owned())
         } else if memory > room.memory {
@@ -129,8 +143,8 @@ mod tests {
         let cluster = f.store.cluster(ClusterId(0)).unwrap();
         let pods = cluster.objects(Kind::Pod).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None });
         let pods: Vec<&Pod> = pods.filter(|p| p.node.as_deref() == Some(node)).collect();
-        let newcomers: Vec<Newcomer> = pods.iter().map(|p| Newcomer::from(*p)).collect();
-        place(cluster, &newcomers, &[node], &pods)
+        let newcomers: Vec<Newcomer> = pods.iter().map(|p| Newcomer::of(p, &[])).collect();
+        place(cluster, &newcomers, &[node], &pods, &Storage::default())
     }
 
     #[test]
@@ -196,8 +210,49 @@ mod tests {
         f.pod("big", "big", "n1", |p| p["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "7".into());
         let cluster = f.store.cluster(ClusterId(0)).unwrap();
         let Some(Object::Pod(pod)) = cluster.objects(Kind::Pod).next() else { panic!() };
-        let again = |leaving: &[&Pod]| place(cluster, &[Newcomer::from(&**pod)], &[], leaving).fits;
+        let again = |leaving: &[&Pod]| place(cluster, &[Newcomer::of(pod, &[])], &[], leaving, &Storage::default()).fits;
         assert_eq!((again(&[]), again(&[pod])), (0, 1), "its twin has the room that it leaves");
+    }
+
+    #[test]
+    fn affinity_looks_into_the_namespaces_that_it_names_or_selects() {
+        // A pod of `pay` wants no `web` beside it: its twin may go to n2, where one is, or not.
+        let fits = |term: serde_json::Value, kind: &str, known: bool| {
+            let mut f = Fixture::new();
+            f.node("n1", |_| {});
+            f.node("n2", |_| {});
+            let namespace = |name: &str, team: &str| json!({"metadata": {"name": name, "labels": {"team": team}}});
+            if known {
+                f.add(Kind::Namespace, namespace("pay", "money"));
+                f.add(Kind::Namespace, namespace("shop", "front"));
+            } else {
+                f.unseen(Kind::Namespace);
+            }
+            f.pod("web", "web", "n2", |p| p["metadata"]["namespace"] = "shop".into());
+            f.pod("db", "db", "n1", |p| {
+                let mut term = term;
+                term["labelSelector"] = json!({"matchLabels": {"app": "web"}});
+                term["topologyKey"] = "kubernetes.io/hostname".into();
+                p["spec"]["affinity"][kind] = json!({"requiredDuringSchedulingIgnoredDuringExecution": [term]});
+            });
+            let placement = empty(&f, "n1");
+            (placement.fits == 1, placement.unknown.len())
+        };
+        let by = |team: &str| json!({"namespaceSelector": {"matchLabels": {"team": team}}});
+        for (term, sees) in [
+            (json!({}), false),
+            (json!({"namespaces": ["shop"]}), true),
+            (json!({"namespaces": ["pay"]}), false),
+            (json!({"namespaceSelector": {}}), true),
+            (by("front"), true),
+            (by("money"), false),
+            (json!({"namespaces": ["shop"], "namespaceSelector": {"matchLabels": {"team": "money"}}}), true),
+        ] {
+            assert_eq!(fits(term.clone(), "podAntiAffinity", true), (!sees, 0), "{term}");
+            assert_eq!(fits(term.clone(), "podAffinity", true), (sees, 0), "{term}");
+        }
+        assert_eq!(fits(by("front"), "podAntiAffinity", false), (true, 1), "what is not seen is said");
+        assert_eq!(fits(json!({"namespaceSelector": {}}), "podAntiAffinity", false), (false, 0), "all of them needs no labels");
     }
 
     #[test]

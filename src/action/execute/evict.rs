@@ -373,7 +373,8 @@ mod tests {
         .await;
         let node = Target { name: "n1".into(), namespace: String::new(), resource: Kind::Node.into(), ..run.plan.steps[0].target.clone() };
         let act = run.plan.steps[0].act.clone();
-        run.plan.sweeps = vec![crate::model::Sweep { lane: 0, node, act, emptydir: false, force: false, selector: None }];
+        run.plan.sweeps =
+            vec![crate::model::Sweep { lane: 0, node, act, emptydir: false, force: false, selector: None, part: "drain".to_owned() }];
         run.plan.waves = vec![0];
         let run = Arc::new(run);
         run.clone().lanes(1).await;
@@ -384,7 +385,10 @@ mod tests {
         let mut texts = vec!["evict a".to_owned()];
         while let Ok(told) = told.try_recv() {
             match told {
-                Progress::Added { step, .. } => texts.push(step.text),
+                Progress::Added { step, .. } => {
+                    assert_eq!(step.part, "drain", "it belongs to the runbook's step");
+                    texts.push(step.text);
+                }
                 Progress::Step { step, state, .. } if state.ended() => ends
                     .push((texts[step].clone(), Some(state.why().to_owned()).filter(|_| state != StepState::Done(state.why().to_owned())))),
                 _ => {}

@@ -66,7 +66,7 @@ impl Run {
                     silent += 1;
                     if why != said {
                         said.clone_from(&why);
-                        self.tell(at, StepState::Blocked(why.clone()), None);
+                        self.tell(at, StepState::Waits(why.clone()), None);
                     }
                     if Self::late() {
                         return Err((Why::Blocked, format!("not within the time limit: {why}")));

@@ -4,6 +4,7 @@
 
 use super::super::snapshot::{NoFact, gather};
 use super::fields::{diff, holds_env, inverse, operations, touches_env};
+use super::template::owners;
 use super::{Request, Snapshot, Stop};
 use crate::model::{Act, ClusterId, FieldChange, Inverse, Kind, Level, Method, Plan, Resource, Step, Target, UndoKind, Wait, Write};
 use serde_json::{Value, json};
@@ -62,6 +63,9 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
             plan.note(Level::Info, format!("{} is so already", target.label()));
             continue;
         };
+        if let Some(live) = live {
+            owners(&mut plan, &target, live, "the fields");
+        }
         // One after the other: what comes first may be needed by the next.
         plan.steps.push(step.at(0, lane));
         lane += 1;

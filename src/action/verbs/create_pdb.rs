@@ -80,9 +80,11 @@ fn taken(snapshot: &Snapshot, target: &Target, object: &Value, name: &str) -> Re
     if !found.is_empty() {
         let names: Vec<String> = found.iter().map(|n| format!("pdb {}/{n}", target.namespace)).collect();
         let message = format!("pods of {} have {}: a second budget makes every eviction of them fail", target.label(), names.join(", "));
-        return Err(
-            Stop::refuse("conflict", message).with_hint(format!("change that one: qd edit pdb/{}", found.first().copied().unwrap_or("")))
-        );
+        return Err(Stop::refuse("conflict", message).with_hint(format!(
+            "change that one: qd edit pdb/{} -n {}",
+            found.first().copied().unwrap_or(""),
+            target.namespace
+        )));
     }
     match cluster.named(Kind::Pdb, &target.namespace, name) {
         Some(_) => {

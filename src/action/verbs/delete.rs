@@ -1,7 +1,8 @@
 //! `delete`: an object and what belongs to it. What goes with it is counted and named before.
 
+use super::super::blast::owned_by;
 use super::{Request, Snapshot, Stop, subject};
-use crate::model::{Act, ClusterId, Kind, Level, Method, Object, Plan, Step, Target, Uid, Verdict, Wait};
+use crate::model::{Act, Kind, Level, Method, Object, Plan, Step, Target, Tri, Uid, Verdict, Wait};
 use crate::store::Cluster;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,10 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
             plan.note(Level::Info, format!("{} goes when its finalizers are done: {}", target.label(), finalizers.join(", ")));
         }
         consequence(snapshot, &mut plan, &target, &uid, policy)?;
+        for tool in owned_by(object) {
+            plan.note(Level::Warning, format!("{tool} may make {} anew", target.label()));
+            plan.blast_in(target.cluster).undone_by.push(tool);
+        }
         let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy, "preconditions": {"uid": uid}});
         if let Some(seconds) = grace {
             body["gracePeriodSeconds"] = seconds.into();
@@ -57,7 +62,7 @@ fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str,
             plan.note(Level::Danger, format!("{} is a system namespace: the cluster does not work without it", target.name));
         }
         let inside = in_namespace(cluster, &target.name);
-        count(plan, target.cluster, &inside);
+        count(plan, cluster, &inside);
         plan.note(Level::Danger, format!("everything in it goes too, also kinds that qd does not watch: {}", words(&inside)));
         plan.judge(Verdict::Degrades(format!("namespace {} to nothing", target.name)));
         return Ok(());
@@ -71,7 +76,7 @@ fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str,
             plan.note(Level::Warning, format!("left without an owner: {}", words(&dependents)));
         }
     } else {
-        count(plan, target.cluster, &dependents);
+        count(plan, cluster, &dependents);
         if !dependents.is_empty() {
             plan.note(Level::Warning, format!("goes with it: {}", words(&dependents)));
             plan.judge(Verdict::Degrades(target.title()));
@@ -81,7 +86,7 @@ fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str,
         Some(Object::Pod(pod)) => {
             let blast = plan.blast_in(target.cluster);
             blast.pods += 1;
-            blast.unavailable += u32::from(pod.ready == crate::model::Tri::True);
+            blast.unavailable += u32::from(pod.ready == Tri::True);
             match pod.meta.owner.as_deref() {
                 Some(owner) => plan.note(
                     Level::Info,
@@ -135,12 +140,16 @@ fn in_namespace(cluster: &Cluster, namespace: &str) -> BTreeMap<Kind, Vec<String
     found
 }
 
-fn count(plan: &mut Plan, cluster: ClusterId, found: &BTreeMap<Kind, Vec<String>>) {
+fn count(plan: &mut Plan, cluster: &Cluster, found: &BTreeMap<Kind, Vec<String>>) {
     let n = |kinds: &[Kind]| u32::try_from(kinds.iter().filter_map(|k| found.get(k)).map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
     let (pods, workloads) = (n(&[Kind::Pod]), n(&[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob]));
-    let blast = plan.blast_in(cluster);
+    let names: BTreeSet<&str> = found.get(&Kind::Pod).into_iter().flatten().map(String::as_str).collect();
+    // What has ended serves nobody.
+    let serving = |o: &&Object| matches!(o, Object::Pod(p) if p.ready == Tri::True && names.contains(&*p.meta.name));
+    let serving = cluster.objects(Kind::Pod).filter(serving).count();
+    let blast = plan.blast_in(cluster.id);
     blast.pods += pods;
-    blast.unavailable += pods;
+    blast.unavailable += u32::try_from(serving).unwrap_or(u32::MAX).min(pods);
     blast.workloads += workloads;
 }
 
@@ -169,12 +178,14 @@ mod tests {
         );
         for n in 0..2 {
             f.pod(&format!("api-1-{n}"), "api", "n1", |p| {
-                p["metadata"]["ownerReferences"] = owner("ReplicaSet", rs.uid.as_deref().unwrap())
+                p["metadata"]["ownerReferences"] = owner("ReplicaSet", rs.uid.as_deref().unwrap());
+                p["status"]["conditions"][0]["status"] = if n == 0 { "True" } else { "False" }.into();
             });
         }
         let plan = f.plan(VerbId::Delete, Kind::Deployment, &["api"], "").unwrap();
         assert_eq!(plan.notes[0].text, "goes with it: 2 pods, ReplicaSet api-1");
-        assert_eq!((plan.blast[0].pods, plan.irreversible, plan.undo.word()), (2, true, "none"));
+        assert_eq!((plan.blast[0].pods, plan.blast[0].unavailable), (2, 1), "one of them does not serve now");
+        assert_eq!((plan.irreversible, plan.undo.word()), (true, "none"));
         let crate::model::Act::Write(write) = &plan.steps[0].act else { panic!() };
         assert_eq!(write.body["preconditions"]["uid"].as_str(), d.uid.as_deref());
         let orphan = f.plan(VerbId::Delete, Kind::Deployment, &["api"], "cascade=orphan").unwrap();
@@ -203,6 +214,6 @@ mod tests {
     #[test]
     fn what_is_gone_is_said() {
         let mut f = Fixture::new();
-        assert_eq!(f.plan(VerbId::Delete, Kind::Pod, &["no"], "").unwrap_err(), "pod pay/no is gone");
+        assert_eq!(f.plan(VerbId::Delete, Kind::Pod, &["no"], "").unwrap_err(), "lab: pod pay/no is gone");
     }
 }

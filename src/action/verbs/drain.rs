@@ -2,7 +2,7 @@
 //!
 //! The filters are kubectl's, in its order, and all of them are asked before anything is cordoned. What stands in the way is said by name.
 
-use super::super::blast::{Newcomer, budgets, place};
+use super::super::blast::{Claim, Newcomer, Storage, budgets, claims, place};
 use super::super::snapshot::{NoFact, gather};
 use super::{Request, Snapshot, Stop, cordon, subject};
 use crate::model::{
@@ -31,6 +31,13 @@ enum Fate {
     Leave(&'static str),
     /// It must not go without a flag: which, and what about it.
     Needs(&'static str, String),
+}
+
+/// A pod as the API server has it, and the claims of its volumes, which are in no row.
+#[derive(Clone)]
+struct Found {
+    pod: Arc<Pod>,
+    claims: Vec<String>,
 }
 
 pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
@@ -62,7 +69,7 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     plan.timeout = args.duration("timeout").map(|d| d.as_secs()).filter(|s| *s > 0);
     plan.undo_text = "uncordons what this cordons; pods stay where they have gone".to_owned();
     let (mut refused, mut left): (BTreeMap<&str, Vec<String>>, BTreeMap<&str, usize>) = (BTreeMap::new(), BTreeMap::new());
-    let mut going: BTreeMap<ClusterId, Vec<Arc<Pod>>> = BTreeMap::new();
+    let mut going: BTreeMap<ClusterId, Vec<Found>> = BTreeMap::new();
     let mut zones: Vec<(ClusterId, String)> = Vec::new();
     for (lane, (target, (node, pods))) in nodes.iter().enumerate() {
         let here = (target.cluster, zone(node));
@@ -78,17 +85,19 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
             emptydir: flags.emptydir,
             force: flags.force,
             selector: args.get("pod-selector").map(str::to_owned),
+            part: String::new(),
         });
         if let Some(step) = cordon::step(target, node, true) {
             plan.steps.push(step.at(lane, 0));
-        } else {
+        } else if !snapshot.assumed(target, "/spec/unschedulable") {
             plan.note(Level::Info, format!("{} is cordoned already, and stays so after an undo", target.name));
         }
-        for pod in pods {
+        for found in pods {
+            let pod = &found.pod;
             let (object, name) = (target_of(target.cluster, pod), title(pod));
             match fate(snapshot, target.cluster, pod, &flags)? {
                 Fate::Evict => {
-                    going.entry(target.cluster).or_default().push(pod.clone());
+                    going.entry(target.cluster).or_default().push(found.clone());
                     let act = Act::Evict { grace: flags.grace, no_wait: false, keep_capacity: flags.keep_capacity, delete: flags.delete };
                     let how = if flags.delete { "delete" } else { "evict" };
                     plan.steps.push(Step::new(format!("{how} pod {name}"), &object, act).at(lane, 1));
@@ -97,7 +106,11 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
                     plan.steps.push(Step::new(format!("wait for pod {name} to be gone"), &object, Act::Wait(Wait::Gone)).at(lane, 1));
                 }
                 Fate::Leave(why) => *left.entry(why).or_default() += 1,
-                Fate::Needs(flag, what) => refused.entry(flag).or_default().push(format!("{name} ({what})")),
+                Fate::Needs(flag, what) => {
+                    let several = request.targets.iter().any(|t| t.cluster != target.cluster);
+                    let place = if several { snapshot.place(target.cluster) } else { String::new() };
+                    refused.entry(flag).or_default().push(format!("{place}{name} ({what})"));
+                }
             }
         }
     }
@@ -117,7 +130,7 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     if flags.delete {
         plan.note(Level::Danger, "disruption budgets do not count: pods are deleted, not evicted");
     }
-    if flags.emptydir && going.values().flatten().any(|p| p.shape.placing.empty_dir) {
+    if flags.emptydir && going.values().flatten().any(|p| p.pod.shape.placing.empty_dir) {
         plan.note(Level::Warning, "what is in emptyDir volumes is lost");
     }
     for (cluster, pods) in &going {
@@ -133,9 +146,10 @@ pub fn evict(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let mut plan = Plan::new(request.verb, &request.args, format!("evict {}", subject(request)));
     plan.parallel = 16;
     plan.undo_text = "a controller makes another pod; this one does not come back".to_owned();
-    let mut going: BTreeMap<ClusterId, Vec<Arc<Pod>>> = BTreeMap::new();
+    let mut going: BTreeMap<ClusterId, Vec<Found>> = BTreeMap::new();
     for (lane, (target, object)) in request.targets.iter().zip(objects).enumerate() {
-        let pod = decode(object)?;
+        let found = Found::of(object)?;
+        let pod = &found.pod;
         if pod.mirror {
             return Err(Stop::refuse(
                 "usage",
@@ -146,8 +160,8 @@ pub fn evict(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
             plan.note(Level::Danger, format!("{} has no controller: nothing brings it back", target.label()));
             plan.irreversible = true;
         }
-        plan.steps.push(Step::new(format!("evict {}", target.label()), &target_of(target.cluster, &pod), Act::evict(grace)).at(lane, 0));
-        going.entry(target.cluster).or_default().push(pod);
+        plan.steps.push(Step::new(format!("evict {}", target.label()), &target_of(target.cluster, pod), Act::evict(grace)).at(lane, 0));
+        going.entry(target.cluster).or_default().push(found);
     }
     for (cluster, pods) in &going {
         judge(snapshot, &mut plan, *cluster, pods, &[], false)?;
@@ -156,9 +170,9 @@ pub fn evict(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 }
 
 /// The pods of a node, as the API server has them now: also in namespaces that are not watched.
-fn pods_on(snapshot: &Snapshot, node: &Target) -> Result<Vec<Arc<Pod>>, Stop> {
+fn pods_on(snapshot: &Snapshot, node: &Target) -> Result<Vec<Found>, Stop> {
     let list = snapshot.list(node.cluster, list_path(node))?;
-    list.iter().map(decode).collect()
+    list.iter().map(Found::of).collect()
 }
 
 fn list_path(node: &Target) -> String {
@@ -193,7 +207,14 @@ pub(in crate::action) fn newcomer(sweep: &Sweep, pod: &serde_json::Value) -> Opt
         None
     };
     let text = format!("evict pod {}, which came to {} meanwhile", title(&pod), sweep.node.name);
-    Some((Step::new(text, &target_of(sweep.node.cluster, &pod), sweep.act.clone()), why.map(str::to_owned)))
+    let step = Step { part: sweep.part.clone(), ..Step::new(text, &target_of(sweep.node.cluster, &pod), sweep.act.clone()) };
+    Some((step, why.map(str::to_owned)))
+}
+
+impl Found {
+    fn of(value: &serde_json::Value) -> Result<Self, Stop> {
+        Ok(Self { pod: decode(value)?, claims: claims(value) })
+    }
 }
 
 fn decode(value: &serde_json::Value) -> Result<Arc<Pod>, Stop> {
@@ -286,15 +307,18 @@ fn needs(refused: &BTreeMap<&str, Vec<String>>) -> Stop {
 }
 
 /// What it means for a cluster that these pods go, without these nodes.
-fn judge(snapshot: &Snapshot, plan: &mut Plan, cluster: ClusterId, pods: &[Arc<Pod>], without: &[&str], delete: bool) -> Result<(), Stop> {
+fn judge(snapshot: &Snapshot, plan: &mut Plan, cluster: ClusterId, pods: &[Found], without: &[&str], delete: bool) -> Result<(), Stop> {
     let c = snapshot.cluster(cluster)?;
-    let going: Vec<&Pod> = pods.iter().map(|p| &**p).collect();
+    let going: Vec<&Pod> = pods.iter().map(|p| &*p.pod).collect();
     let found = if delete { Default::default() } else { budgets(c, &going) };
     // What a controller brings back looks for room; what has ended or is alone does not.
-    let newcomers: Vec<Newcomer> = going.iter().filter(|p| p.meta.owner.is_some() && !p.finished()).map(|p| Newcomer::from(*p)).collect();
-    let placement = place(c, &newcomers, without, &going);
+    let back = || pods.iter().filter(|p| p.pod.meta.owner.is_some() && !p.pod.finished());
+    let newcomers: Vec<Newcomer> = back().map(|p| Newcomer::of(&p.pod, &p.claims)).collect();
+    let wanted = back().flat_map(|p| p.claims.iter().map(|claim| Claim::from((p.pod.meta.namespace.to_string(), claim.clone()))));
+    let storage = Storage::of(snapshot, cluster, wanted.collect())?;
+    let placement = place(c, &newcomers, without, &going, &storage);
     let mut workloads: BTreeMap<String, (usize, i32)> = BTreeMap::new();
-    for pod in pods {
+    for Found { pod, .. } in pods {
         let object = Object::Pod(pod.clone());
         let top = c.workload_of(&object);
         if let Object::Workload(w) = top {
@@ -437,6 +461,37 @@ mod tests {
         let forced = f.plan(VerbId::Drain, Kind::Node, &["n1"], "disable-eviction").unwrap();
         assert_eq!((forced.verdict.words().as_str(), forced.blast[0].blockers.len()), ("fits", 0));
         assert!(matches!(forced.steps[1].act, Act::Evict { delete: true, .. }));
+    }
+
+    #[test]
+    fn a_pod_goes_only_where_its_storage_is() {
+        let zoned = |zone: &'static str| move |n: &mut Value| n["metadata"]["labels"]["zone"] = zone.into();
+        let planned = |volume: Option<Value>| {
+            let mut f = Fixture::new();
+            f.node("n1", zoned("a"));
+            f.node("n2", zoned("b"));
+            let pod = f.pod("db-0", "db", "n1", |p| {
+                p["spec"]["volumes"] = json!([{"name": "d", "persistentVolumeClaim": {"claimName": "data-db-0"}}])
+            });
+            let items = json!({"items": [f.object(&pod)]});
+            f.fact("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", items);
+            let claim = json!({"metadata": {"name": "data-db-0"}, "spec": {"volumeName": "pv-1"}});
+            f.fact("/api/v1/namespaces/pay/persistentvolumeclaims", json!({"items": [claim]}));
+            f.fact("/api/v1/persistentvolumes/pv-1", volume.unwrap_or(Value::Null));
+            let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap();
+            (plan.verdict.words(), plan.blast[0].placement.clone().unwrap())
+        };
+        let in_zone = |zone: &str| {
+            let term = json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]});
+            Some(json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [term]}}}}))
+        };
+        let (verdict, placement) = planned(in_zone("a"));
+        assert_eq!(verdict, "degrades pay/db-0: no room");
+        assert_eq!(placement.unplaced, [("pay/db-0".to_owned(), "0 of 1 nodes: 1 not where claim data-db-0 is".to_owned())]);
+        assert_eq!(planned(in_zone("b")).1.fits, 1);
+        let (verdict, placement) = planned(None);
+        assert_eq!((verdict.as_str(), placement.fits), ("fits", 1));
+        assert_eq!(placement.unknown, ["where the storage of 1 pod can go is not known: volume pv-1 is not there"]);
     }
 
     #[test]

@@ -1,20 +1,8 @@
 //! Fields of an object: what two texts of it differ in, as JSON patch operations there and back, and who owns them.
 
+use super::super::diff::SERVERS;
 use crate::model::FieldChange;
 use serde_json::{Value, json};
-
-/// What the server writes itself, and nobody edits.
-const SERVERS: [&str; 9] = [
-    "/status",
-    "/metadata/managedFields",
-    "/metadata/resourceVersion",
-    "/metadata/generation",
-    "/metadata/creationTimestamp",
-    "/metadata/uid",
-    "/metadata/selfLink",
-    "/metadata/deletionTimestamp",
-    "/metadata/deletionGracePeriodSeconds",
-];
 
 /// The fields in which `after` differs from `before`: objects are gone into, and lists of the same named items; other lists are one value.
 pub fn diff(before: &Value, after: &Value) -> Vec<FieldChange> {

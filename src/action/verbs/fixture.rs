@@ -37,6 +37,11 @@ impl Fixture {
         self.store.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta }, NOW, &mut Vec::new());
     }
 
+    /// As if that kind might not be read.
+    pub fn unseen(&mut self, kind: Kind) {
+        self.delta(Delta::KindState(kind, KindState::Forbidden { missing: format!("list {}", kind.plural()).as_str().into() }));
+    }
+
     /// Adds an object; its uid is made where it has none.
     pub fn add(&mut self, kind: Kind, mut value: Value) -> Target {
         self.uids += 1;

@@ -19,7 +19,7 @@ pub fn set(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     if args.is_empty() {
         return Err(Stop::refuse("usage", "hpa-set needs min, max, or a policy or window").with_hint(request.verb.info().usage()));
     }
-    let mut plan = Plan::new(request.verb, args, format!("set {}", subject(request)));
+    let mut plan = Plan::new(request.verb, args, format!("set {}", about(request)));
     for (lane, (target, hpa)) in request.targets.iter().zip(snapshot.objects(&request.targets)?).enumerate() {
         of_keda(target, hpa)?;
         let (mut min, mut max) = (hpa["spec"]["minReplicas"].as_i64().unwrap_or(1), hpa["spec"]["maxReplicas"].as_i64().unwrap_or(0));
@@ -66,7 +66,7 @@ pub fn set(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 }
 
 pub fn freeze(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
-    let mut plan = Plan::new(request.verb, &request.args, format!("freeze {}", subject(request)));
+    let mut plan = Plan::new(request.verb, &request.args, format!("freeze {}", about(request)));
     let direction = request.args.get("direction");
     for (lane, (target, hpa)) in request.targets.iter().zip(snapshot.objects(&request.targets)?).enumerate() {
         of_keda(target, hpa)?;
@@ -115,7 +115,7 @@ pub fn freeze(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 }
 
 pub fn thaw(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
-    let mut plan = Plan::new(request.verb, &request.args, format!("thaw {}", subject(request)));
+    let mut plan = Plan::new(request.verb, &request.args, format!("thaw {}", about(request)));
     for (lane, (target, hpa)) in request.targets.iter().zip(snapshot.objects(&request.targets)?).enumerate() {
         of_keda(target, hpa)?;
         let Some(kept) = kept(target, hpa)? else {
@@ -161,6 +161,11 @@ fn finish(mut plan: Plan, undo: &str) -> Result<Plan, Stop> {
 }
 
 /// `hpa pay/api`.
+/// The one that is named in titles, or how many there are.
+fn about(request: &Request) -> String {
+    if let [one] = request.targets.as_slice() { words(one) } else { subject(request) }
+}
+
 fn words(target: &Target) -> String {
     format!("hpa {}", target.title())
 }

@@ -2,6 +2,7 @@
 
 use super::super::snapshot::{NoFact, gather};
 use super::fields::escape;
+use super::template::owners;
 use super::{Request, Snapshot, Stop, nothing, subject};
 use crate::model::{Kind, Labels, Level, Method, Object, Plan, Step, Str, Target, Write};
 use serde_json::{Map, Value, json};
@@ -50,9 +51,7 @@ fn plan(snapshot: &Snapshot, request: &Request, field: &'static str) -> Result<P
         if field == "labels" {
             selected(snapshot, &mut plan, target, object, &changes);
         }
-        for tool in super::super::blast::owned_by(object) {
-            plan.note(Level::Info, format!("{tool} may put {} back as it has it", target.title()));
-        }
+        owners(&mut plan, target, object, &format!("the {field}"));
         let body = |set: Map<String, Value>| json!({"metadata": {field: set}});
         let write = Write { method: Method::MergePatch, path: target.path(), query: String::new(), body: body(back) };
         step.act = crate::model::Act::Write(Write { body: body(forward), ..write.clone() });
@@ -150,7 +149,7 @@ fn selecting(after: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::Fixture;
-    use crate::model::{Act, Kind, VerbId};
+    use crate::model::{Act, Kind, Level, VerbId};
     use serde_json::json;
 
     #[test]
@@ -173,6 +172,23 @@ mod tests {
             assert!(f.plan(VerbId::Label, Kind::Deployment, &["api"], bad).is_err(), "{bad}");
         }
         assert!(f.plan(VerbId::Annotate, Kind::Deployment, &["api"], "note=\"any text: at all/\"").is_ok());
+    }
+
+    #[test]
+    fn who_puts_it_back_is_a_warning_and_counts_by_cluster() {
+        let mut f = Fixture::new();
+        f.deployment("api", 1, |d| {
+            d["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:pay/api"})
+        });
+        for (verb, what) in [(VerbId::Label, "labels"), (VerbId::Annotate, "annotations")] {
+            let plan = f.plan(verb, Kind::Deployment, &["api"], "owner=pay").unwrap();
+            let note = &plan.notes[0];
+            assert_eq!(
+                (note.level, note.text.clone()),
+                (Level::Warning, format!("Argo CD (shop) may put the {what} of deployment pay/api back"))
+            );
+            assert_eq!(plan.blast[0].undone_by, ["Argo CD (shop)"]);
+        }
     }
 
     #[test]

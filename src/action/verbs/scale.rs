@@ -1,6 +1,6 @@
 //! `scale`: the replicas of anything that has `/scale`. Who else owns that number is said, and what would serve better is offered.
 
-use super::super::blast::{Newcomer, Scaler, owned_by, place, scalers};
+use super::super::blast::{Newcomer, Scaler, Storage, claims, owned_by, place, scalers};
 use super::super::snapshot::{NoFact, gather};
 use super::template::{budgets, labels, selector};
 use super::{Request, Snapshot, Stop, nothing, subject};
@@ -124,7 +124,7 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, 
         }
     }
     if to > is {
-        room(snapshot, plan, target, touched);
+        room(snapshot, plan, target, object, (is, to))?;
     }
     if to == 0 {
         for service in services(snapshot, target)? {
@@ -162,10 +162,11 @@ fn emptied(snapshot: &Snapshot, target: &Target, object: &Value, service: &Value
 }
 
 /// Whether the new pods find room.
-fn room(snapshot: &Snapshot, plan: &mut Plan, target: &Target, more: u32) {
-    let (Some(cluster), Some(Object::Workload(w))) = (snapshot.store.cluster(target.cluster), snapshot.row(target)) else { return };
+fn room(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, (is, to): (i64, i64)) -> Result<(), Stop> {
+    let (Some(cluster), Some(Object::Workload(w))) = (snapshot.store.cluster(target.cluster), snapshot.row(target)) else { return Ok(()) };
     if !cluster.current(Kind::Node) || !cluster.current(Kind::Pod) {
-        return plan.note(Level::Info, "whether the new pods find room is not known: nodes and pods are not all seen");
+        plan.note(Level::Info, "whether the new pods find room is not known: nodes and pods are not all seen");
+        return Ok(());
     }
     // The labels that spread and affinity look at are those of the pods: of one that is there, else of the selector.
     let pod = cluster
@@ -173,9 +174,17 @@ fn room(snapshot: &Snapshot, plan: &mut Plan, target: &Target, more: u32) {
         .find(|p| *p.meta().namespace == *target.namespace && w.selector.as_ref().is_some_and(|s| s.matches(&p.meta().labels)));
     let selected = w.selector.as_ref().map(|s| s.labels.clone()).unwrap_or_default();
     let labels = pod.map_or(&selected, |p| &p.meta().labels);
-    let newcomer = Newcomer { namespace: &target.namespace, name: &target.name, labels, shape: &w.shape };
-    let count = usize::try_from(more).unwrap_or(usize::MAX).min(MOST);
-    let placement = place(cluster, &vec![newcomer; count], &[], &[]);
+    let count = usize::try_from(to - is).unwrap_or(0).min(MOST);
+    let mut claimed: Vec<Vec<String>> = (is..).take(count).map(|n| claims_of(target, object, n)).collect();
+    let wanted = claimed.iter().flatten().map(|claim| (target.namespace.clone(), claim.clone()));
+    let storage = Storage::of(snapshot, target.cluster, wanted.collect())?;
+    if target.resource.known() == Some(Kind::StatefulSet) {
+        // What is not there is made where the pod goes.
+        claimed.iter_mut().for_each(|claims| claims.retain(|claim| storage.has(&target.namespace, claim)));
+    }
+    let newcomer = |claims| Newcomer { namespace: &target.namespace, name: &target.name, labels, shape: &w.shape, claims };
+    let newcomers: Vec<Newcomer> = claimed.iter().map(|claims| newcomer(claims.as_slice())).collect();
+    let placement = place(cluster, &newcomers, &[], &[], &storage);
     if let Some((_, why)) = placement.unplaced.first() {
         let fits = placement.fits;
         plan.note(Level::Warning, format!("{fits} of {count} new pods of {} find room: {why}", target.label()));
@@ -185,6 +194,16 @@ fn room(snapshot: &Snapshot, plan: &mut Plan, target: &Target, more: u32) {
     all.fits += placement.fits;
     all.unplaced.extend(placement.unplaced);
     all.unknown.extend(placement.unknown);
+    Ok(())
+}
+
+/// The claims of a workload's n-th pod, from 0: those of its template, and a StatefulSet's own.
+fn claims_of(target: &Target, object: &Value, n: i64) -> Vec<String> {
+    let mut all = claims(&object["spec"]["template"]);
+    let ordinal = object["spec"]["ordinals"]["start"].as_i64().unwrap_or(0) + n;
+    let own = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten().filter_map(|t| t["metadata"]["name"].as_str());
+    all.extend(own.map(|name| format!("{name}-{}-{ordinal}", target.name)));
+    all
 }
 
 #[cfg(test)]
@@ -202,6 +221,27 @@ mod tests {
         assert_eq!(plan.verdict.words(), "degrades pay/api: 2 of its new pods stay pending");
         let placement = plan.blast[0].placement.as_ref().unwrap();
         assert_eq!((placement.fits, placement.unplaced.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_pod_whose_claim_was_kept_goes_where_it_is_and_a_new_one_anywhere() {
+        let mut f = Fixture::new();
+        f.node("n1", |n| n["metadata"]["labels"]["zone"] = "a".into());
+        let set = f.add(
+            Kind::StatefulSet,
+            json!({"metadata": {"name": "db", "namespace": "pay"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "db"}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db"}]}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}}),
+        );
+        f.fact(&format!("{}/scale", set.path()), json!({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": 1}}));
+        let claim = json!({"metadata": {"name": "data-db-1"}, "spec": {"volumeName": "pv-1"}});
+        f.fact("/api/v1/namespaces/pay/persistentvolumeclaims", json!({"items": [claim]}));
+        let term = json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]});
+        f.fact("/api/v1/persistentvolumes/pv-1", json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [term]}}}}));
+        let plan = f.plan(VerbId::Scale, Kind::StatefulSet, &["db"], "3").unwrap();
+        let placement = plan.blast[0].placement.as_ref().unwrap();
+        assert_eq!((placement.fits, placement.unplaced.len()), (1, 1), "db-1 has its claim in another zone, db-2 gets a new one");
+        assert!(placement.unplaced[0].1.contains("not where claim data-db-1 is") && placement.unknown.is_empty());
     }
 
     #[test]

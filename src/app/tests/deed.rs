@@ -77,9 +77,11 @@ fn production_wants_the_name_and_a_slip_leaves_it_open() {
     assert!(!confirms(&b.press(&mut app, "\r")), "Enter alone");
     assert!(!confirms(&b.press(&mut app, "prod-us\r")));
     assert_eq!(app.notice.as_ref().unwrap().text, "\"prod-us\" is not \"prod-eu\"");
-    let back = |app: &mut App| drop(app.update(&b.world(), Event::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE))));
-    back(&mut app);
-    back(&mut app);
+    let key = |app: &mut App, code, with| drop(app.update(&b.world(), Event::Key(KeyEvent::new(code, with))));
+    key(&mut app, KeyCode::Char('u'), KeyModifiers::CONTROL);
+    b.press(&mut app, "prod-us");
+    key(&mut app, KeyCode::Backspace, KeyModifiers::NONE);
+    key(&mut app, KeyCode::Backspace, KeyModifiers::NONE);
     let effects = b.press(&mut app, "eu\r");
     let [Effect::Confirm(_, said)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(said.typed.as_deref(), Some("prod-eu"));

@@ -156,12 +156,13 @@ async fn a_refused_credential_is_replaced_once_not_again_and_again() {
     let spec = counting(&dir.path().join("runs"));
     let pool = ExecPool::default();
     let first = pool.get(&spec).await.unwrap();
-    assert!(pool.refused(&spec, first.serial).await);
+    assert_eq!(pool.refused(&spec, first.serial).await, Another::Now);
     let second = pool.get(&spec).await.unwrap();
     assert_eq!(token(&second), "t2");
-    assert!(pool.refused(&spec, first.serial).await, "a late refusal of the first: use the second");
+    assert_eq!(pool.refused(&spec, first.serial).await, Another::Now, "a late refusal of the first: use the second");
     assert_eq!(token(&pool.get(&spec).await.unwrap()), "t2");
-    assert!(!pool.refused(&spec, second.serial).await, "the second at once: the plugin cannot help");
+    let soon = pool.refused(&spec, second.serial).await;
+    assert!(matches!(soon, Another::In(left) if left <= PAUSE), "the second at once: the plugin cannot help: {soon:?}");
 }
 
 #[tokio::test]

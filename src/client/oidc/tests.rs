@@ -125,10 +125,24 @@ async fn the_kubeconfig_has_what_replaced_its_tokens_and_what_kubectl_puts_there
     assert!(text.contains("refresh-token: refresh-2") && text.contains(&short) && !text.contains(&old), "{text}");
     let kubectls = token("kubectls", 600);
     std::fs::write(&file, text.replace("refresh-2", "refresh-3").replace(&short, &kubectls)).unwrap();
+    assert_eq!(client.told(), None);
     let (asked, sent) = (issuer.forms().len(), api.count());
     client.get_json("/").await.unwrap();
     assert_eq!(issuer.forms().len(), asked, "no need to ask");
     assert!(api.header(sent, "authorization").unwrap().ends_with("kubectls"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_back_is_told_once() {
+    let issuer = Issuer::start(move |_, _| granted(&token("new", 600), "refresh-2")).await;
+    let api = Server::start(|_| reply(200, "{}")).await;
+    let user = issuer.user(&format!("client-secret: s, id-token: '{}', refresh-token: refresh-1", token("old", -60)));
+    std::fs::write(issuer.dir.path().join("config.lock"), "").unwrap();
+    let client = client(issuer.dir.path(), &api, &user, &ExecPool::default()).await.unwrap();
+    let told = client.told().unwrap();
+    assert!(told.contains("kubectl may have to log in again") && told.contains("config.lock is there"), "{told}");
+    assert!(!told.contains("refresh-"), "{told}");
+    assert_eq!(client.told(), None);
 }
 
 #[tokio::test]

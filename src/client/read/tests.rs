@@ -104,7 +104,7 @@ async fn a_plugin_is_run_again_once_when_its_token_is_refused() {
     client.get_json("/good").await.unwrap();
     assert_eq!(server.count(), 2);
     let error = client.get_json("/bad").await.unwrap_err();
-    assert_eq!(error, ClientError::Unauthorized { reason: "credentials refused".into() });
+    assert_eq!(error, ClientError::Unauthorized { reason: "credentials refused, asked anew in 10 s".into() });
     assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 2, "not once a request");
 }
 
@@ -147,6 +147,26 @@ async fn a_rotated_client_certificate_is_taken_up_when_the_old_one_is_refused() 
     rotate(dir.path());
     client.get_json("/").await.unwrap();
     assert_eq!(server.count(), 3);
+}
+
+#[tokio::test]
+async fn a_credential_that_the_kubeconfig_has_by_now_is_taken_up_and_another_server_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| reply(if request.headers()["authorization"] == "Bearer two" { 200 } else { 401 }, "{}")).await;
+    let cluster = format!("server: '{}'", server.url());
+    let client = connect_in(dir.path(), &cluster, "token: one").await.unwrap();
+    assert!(client.get_json("/").await.unwrap_err().is_auth());
+    assert_eq!(server.count(), 1, "nothing changed: not sent again");
+    assert!(!client.rewritten().await);
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    // Whoever has moved the context to another server has not renewed this one's credential.
+    target(dir.path(), "server: 'http://127.0.0.1:9'", "token: two");
+    assert!(client.get_json("/").await.unwrap_err().is_auth());
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    target(dir.path(), &cluster, "token: two");
+    assert!(client.rewritten().await);
+    client.get_json("/").await.unwrap();
+    assert_eq!(server.count(), 4);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The command line as it is typed. Completions and man pages are made from here.
 
+use super::suggest::{self, Suggest};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,7 @@ pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     /// The screen to open on: cockpit, clusters, nodes, pods, workloads, hpa, pdb, events, namespaces
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Suggest(suggest::screens), hide_possible_values = true)]
     pub screen: Option<String>,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -60,7 +61,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
     /// What is written to the log file: off, error, warn, info, debug, trace
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = Suggest(suggest::log_levels), hide_possible_values = true)]
     pub log_level: Option<String>,
     /// Colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
@@ -102,7 +103,7 @@ pub enum Format {
 pub enum Command {
     /// The cockpit on a simulated fleet, without any cluster
     #[command(
-        after_help = "Here --clusters N says how many there are.\n\nA fault is made while it runs by an annotation of namespace kube-system of its cluster, and ends by itself (after a minute, if not\nsaid): hang, slow MILLISECONDS, drop, refuse, unauthorized, forbidden RESOURCE, gone, too-many SECONDS, broken, truncated BYTES,\nthrottled SECONDS; of changes: conflicts EVERY, flaky EVERY, fails NAME, webhook WORDS, warns WORDS, cut CHANGES, late CHANGES,\nstalled CHANGES, denied VERB RESOURCE, expires CHANGES.\n\nExamples:\n  qd demo --scenario on-call-night --clusters 2\n  qd demo --serve --kubeconfig demo.kubeconfig\n  kubectl --kubeconfig demo.kubeconfig --context prod-us annotate --overwrite namespace kube-system demo.quarterdeck/fault='slow 300 for 30s'"
+        after_help = "Here --clusters N says how many there are, and --kubeconfig FILE names one that is written, for kubectl and others; it is there while the demo runs.\n\nA fault is made while it runs by an annotation of namespace kube-system of its cluster, and ends by itself (after a minute, if not said).\n\nFaults of every request: hang, slow MILLISECONDS, drop, refuse, unauthorized, forbidden RESOURCE, gone, too-many SECONDS, broken, truncated BYTES, throttled SECONDS.\n\nFaults of changes: conflicts EVERY, flaky EVERY, fails NAME, webhook WORDS, warns WORDS, cut CHANGES, late CHANGES, stalled CHANGES, denied VERB RESOURCE, expires CHANGES.\n\nExamples:\n  qd demo --scenario on-call-night --clusters 2\n  qd demo --serve --kubeconfig demo.kubeconfig\n  kubectl --kubeconfig demo.kubeconfig --context prod-us annotate --overwrite namespace kube-system demo.quarterdeck/fault='slow 300 for 30s'"
     )]
     Demo(Demo),
     /// One line a cluster: state, nodes, bad pods, requests, latency
@@ -112,6 +113,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  qd get pods --filter 'status!=Running restarts>3' -o wide")]
     Get {
         /// A kind as kubectl spells or shortens it, KIND/NAME, or clusters
+        #[arg(value_parser = Suggest(suggest::subjects), hide_possible_values = true)]
         kind: String,
         /// Only these names
         names: Vec<String>,
@@ -120,6 +122,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  qd describe deployment/checkout -n pay --context prod-eu")]
     Describe {
         /// KIND/NAME, or KIND and then the name
+        #[arg(value_parser = Suggest(suggest::kinds), hide_possible_values = true)]
         object: String,
         name: Option<String>,
     },
@@ -132,7 +135,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]
     Snapshot {
         /// The screen, as in --screen
-        #[arg(long, value_name = "NAME", default_value = "cockpit")]
+        #[arg(long, value_name = "NAME", default_value = "cockpit", value_parser = Suggest(suggest::screens), hide_possible_values = true)]
         screen: String,
         #[arg(long, default_value_t = 120)]
         cols: u16,
@@ -141,7 +144,7 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
         /// The theme instead of the configured one
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = Suggest(suggest::themes), hide_possible_values = true)]
         theme: Option<String>,
     },
     /// Jobs: what was done with qd, and what never came to its end
@@ -201,11 +204,16 @@ pub enum Command {
     #[command(after_help = "Example:\n  qd keys vim")]
     Keys {
         /// The keymap; the configured one if left out
+        #[arg(value_parser = Suggest(suggest::keymaps), hide_possible_values = true)]
         keymap: Option<String>,
     },
     /// The themes there are, or the roles of one
     #[command(after_help = "Example:\n  qd themes dark")]
-    Themes { theme: Option<String> },
+    Themes {
+        /// The theme; all are listed if left out
+        #[arg(value_parser = Suggest(suggest::themes), hide_possible_values = true)]
+        theme: Option<String>,
+    },
     /// Completions for a shell
     #[command(after_help = "Example:\n  qd completions bash > /etc/bash_completion.d/qd")]
     Completions { shell: clap_complete::Shell },
@@ -218,6 +226,7 @@ pub enum Command {
 #[derive(Args, Debug, Clone)]
 pub struct Logs {
     /// A pod, KIND/NAME, or KIND and then the name; without it -l or --filter chooses pods
+    #[arg(value_parser = Suggest(suggest::logged), hide_possible_values = true)]
     pub object: Option<String>,
     /// The name, if the kind stands before it
     pub name: Option<String>,
@@ -245,7 +254,7 @@ pub struct Logs {
 #[derive(Args, Debug, Clone)]
 pub struct Demo {
     /// calm, on-call-night, node-lost, region-down, huge, or a file that ends in .toml
-    #[arg(long, value_name = "NAME", default_value = "on-call-night")]
+    #[arg(long, value_name = "NAME", default_value = "on-call-night", value_parser = Suggest(suggest::scenarios), hide_possible_values = true)]
     pub scenario: String,
     /// Nodes a cluster
     #[arg(long, value_name = "N")]
@@ -262,7 +271,7 @@ pub struct Demo {
     /// As a user who may not see nodes and secrets, nor change anything
     #[arg(long)]
     pub viewer: bool,
-    /// Serve only, without the cockpit; --kubeconfig names the file that is written
+    /// Serve only, without the cockpit
     #[arg(long)]
     pub serve: bool,
 }

@@ -3,7 +3,7 @@
 use super::args::{Color, Demo, Global};
 use super::fail::{Code, Failure};
 use super::read::select;
-use crate::app::{App, Event};
+use crate::app::{App, Event, Notice};
 use crate::config::{Config, Loaded, config_dir};
 use crate::front::tui::terminal::Terminal;
 use crate::keymap::Keymap;
@@ -47,7 +47,6 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
         diags.extend(mistakes);
         let saved = state.as_ref().map(|s| s.session(SESSION.0, SESSION.1).load());
         let (session, set_aside): (Option<crate::app::SessionState>, _) = saved.unwrap_or((None, None));
-        diags.extend(set_aside);
         let (books, mistakes) = crate::config::runbooks(&config);
         diags.extend(mistakes);
         let mut app = App::new(&config, keymap, diags);
@@ -68,8 +67,13 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
         app.diags.extend(mistakes.into_iter().map(|d| if configured { config.theme.place(d) } else { d }));
         app.restore(&fleet.world(), session.unwrap_or_default(), screen);
         app.size = terminal.size();
-        if let Some(text) = greeting {
-            app.update(&fleet.world(), Event::Notice(crate::app::Notice::info(text)));
+        // No mistake of anybody's: said once, and not counted among those of the configuration.
+        let set_aside = set_aside.map(|why| {
+            tracing::warn!("{why}");
+            Notice::error(why.to_string().replace('\n', " "))
+        });
+        if let Some(notice) = set_aside.or_else(|| greeting.map(Notice::info)) {
+            app.update(&fleet.world(), Event::Notice(notice));
         }
         let result = runtime::run(fleet, app, &mut terminal, state.as_ref()).await;
         terminal.close().await;
@@ -103,7 +107,7 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     if pods > MANY {
         eprintln!("qd: making {} clusters with {pods} pods; this takes a while", scenario.clusters);
     }
-    let kubeconfig = if demo.serve { global.kubeconfig.clone() } else { None };
+    let kubeconfig = global.kubeconfig.clone();
     let running =
         sim::start(&sim::Options { scenario, kubeconfig, viewer: demo.viewer }).map_err(|e| Failure::failed("demo", e.to_string()))?;
     if demo.serve {

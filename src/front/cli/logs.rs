@@ -309,7 +309,7 @@ impl Printing {
                     }
                 }
                 Some(batch) = self.fleet.next() => {
-                    self.fleet.store.apply(batch, now(), &mut touched);
+                    self.fleet.fold(batch, now(), &mut touched);
                     let pods = touched.drain(..).any(|t| matches!(t, Touched::Row { id, .. } if id.kind == Kind::Pod));
                     if grows && pods {
                         look = look.or(Some(Instant::now() + LOOK));

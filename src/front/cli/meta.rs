@@ -106,7 +106,11 @@ pub fn themes(global: &Global, name: Option<&str>) -> Result<Code, Failure> {
 pub fn completions(shell: clap_complete::Shell) -> Result<Code, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut whole(), "qd", &mut script);
-    print::text(&String::from_utf8_lossy(&script))?;
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == clap_complete::Shell::Fish {
+        script = super::suggest::for_fish(&whole(), &script);
+    }
+    print::text(&script)?;
     Ok(Code::Done)
 }
 

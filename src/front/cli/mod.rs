@@ -11,6 +11,7 @@ mod meta;
 mod print;
 mod read;
 mod snapshot;
+mod suggest;
 
 use args::{Cli, Command, Global};
 use clap::FromArgMatches as _;
@@ -84,12 +85,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(8).thread_name("qd").enable_all().build()?)
 }
 
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Logs go to the state directory, never to the screen.
 fn log(global: &Global, configured: crate::config::LogLevel, state: Option<&crate::state::StateDir>) -> Result<(), Failure> {
     let level = global.log_level.as_deref().unwrap_or(configured.name());
-    let known = ["off", "error", "warn", "info", "debug", "trace"];
-    if !known.contains(&level) {
-        return Err(Failure::usage(crate::diag::unknown("log level", level, known)));
+    if !LOG_LEVELS.contains(&level) {
+        return Err(Failure::usage(crate::diag::unknown("log level", level, LOG_LEVELS)));
     }
     if level == "off" {
         return Ok(());

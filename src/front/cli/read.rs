@@ -51,12 +51,15 @@ async fn follow(fleet: &mut Fleet, limit: std::time::Duration, touched: &mut Vec
     let until = Instant::now() + limit;
     while !fleet.store.clusters().iter().all(&done) {
         match tokio::time::timeout_at(until.into(), fleet.next()).await {
-            Ok(Some(batch)) => fleet.store.apply(batch, now(), touched),
+            Ok(Some(batch)) => fleet.fold(batch, now(), touched),
             Ok(None) | Err(_) => break,
         }
     }
     while let Some(batch) = fleet.try_next() {
-        fleet.store.apply(batch, now(), touched);
+        fleet.fold(batch, now(), touched);
+    }
+    for words in fleet.told.drain(..) {
+        eprintln!("qd: {words}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::app::{App, SessionState};
 use crate::config::config_dir;
 use crate::keymap::Keymap;
 use crate::model::Kind;
-use crate::theme::{Depth, Glyphs, Theme};
+use crate::theme::{Depth, Glyphs, Role, Theme};
 use crate::view::{self, Draw, SMALLEST};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -42,7 +42,7 @@ pub fn run(global: &Global, screen: &str, size: (u16, u16), format: Format, them
         super::print::text(&match format {
             Format::Text => text(&buffer),
             Format::Ansi => ansi(&buffer),
-            Format::Svg => anstyle_svg::Term::new().render_svg(&ansi(&buffer)) + "\n",
+            Format::Svg => svg(&buffer, &theme),
         })?;
         Ok::<Code, Failure>(if fleet.store.clusters().iter().all(|c| c.state.live()) { Code::Done } else { Code::Partial })
     })?;
@@ -98,6 +98,21 @@ pub fn ansi(buffer: &Buffer) -> String {
     out
 }
 
+/// A picture. Where the theme leaves the terminal's own colours it has those that the theme is made for.
+fn svg(buffer: &Buffer, theme: &Theme) -> String {
+    let (ink, paper) = if theme.light() { (0x22, 0xFF) } else { (0xAA, 0x00) };
+    let own = |color: Option<Color>, grey: u8| match color {
+        Some(Color::Rgb(r, g, b)) => anstyle::RgbColor(r, g, b).into(),
+        Some(Color::Indexed(n)) => anstyle::Ansi256Color(n).into(),
+        Some(Color::White) => anstyle::RgbColor(0xFF, 0xFF, 0xFF).into(),
+        Some(Color::Black) => anstyle::RgbColor(0, 0, 0).into(),
+        _ => anstyle::Color::from(anstyle::RgbColor(grey, grey, grey)),
+    };
+    let text = theme.role(Role::Text);
+    let term = anstyle_svg::Term::new().fg_color(own(text.fg, ink)).bg_color(own(text.bg, paper));
+    term.render_svg(&ansi(buffer)) + "\n"
+}
+
 fn color(out: &mut String, color: Color, background: bool) {
     let base = if background { 40 } else { 30 };
     let _ = match color {
@@ -133,6 +148,17 @@ fn color(out: &mut String, color: Color, background: bool) {
 mod tests {
     use super::*;
     use ratatui::style::Style;
+
+    #[test]
+    fn a_picture_of_a_light_theme_is_light() {
+        let buffer = Buffer::empty(Rect::new(0, 0, 3, 1));
+        let ground = |name: &str| {
+            let svg = svg(&buffer, &Theme::load(name, None).0);
+            let at = svg.find(".bg { fill: ").unwrap();
+            svg[at + 12..at + 19].to_owned()
+        };
+        assert_eq!(["dark", "light", "sundial", "fjord"].map(ground), ["#000000", "#FFFFFF", "#FBF5E4", "#2B313D"]);
+    }
 
     #[test]
     fn a_picture_has_the_colours_of_the_theme() {

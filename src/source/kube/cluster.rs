@@ -170,6 +170,8 @@ struct Supervisor {
     attempt_at: Option<Instant>,
     /// The last time that watchers were refused: twice within a minute is not a matter of a stale credential.
     refused_at: Option<Instant>,
+    /// When the files of the credential were last looked at.
+    looked_at: Option<Instant>,
     sent: Option<ConnectionState>,
     /// The proof of life that the store knows of.
     told: Option<Instant>,
@@ -210,6 +212,7 @@ impl Supervisor {
             attempts: 0,
             attempt_at: Some(now),
             refused_at: None,
+            looked_at: None,
             sent: None,
             told: None,
             version: None,
@@ -498,6 +501,7 @@ impl Supervisor {
                 if self.link.is_some() {
                     self.park().await;
                 }
+                self.look_at_the_files(now).await;
                 if !self.probing && self.attempt_at.is_some_and(|at| at <= now) {
                     self.attempt_at = None;
                     if self.client.borrow().is_some() { self.probe(true) } else { self.connect(Duration::ZERO) }
@@ -568,8 +572,27 @@ impl Supervisor {
         }
     }
 
+    /// Refused, we wait ever longer: but whoever renews the credential meanwhile does not wait for that.
+    async fn look_at_the_files(&mut self, now: Instant) {
+        if !self.health.refused() || self.probing || self.looked_at.is_some_and(|at| now < at + LOOK / 2) {
+            return;
+        }
+        self.looked_at = Some(now);
+        let client = self.client.borrow().clone();
+        if let Some(client) = client
+            && client.rewritten().await
+        {
+            self.attempts = 0;
+            self.attempt_at = Some(now);
+        }
+    }
+
     /// Sends what has changed of the states.
     async fn report(&mut self) -> Result<(), Fault> {
+        let told = self.client.borrow().as_ref().and_then(ReadClient::told);
+        if let Some(words) = told {
+            self.out.send(Delta::Told(words.into())).await?;
+        }
         for (kind, state) in self.kinds.changes() {
             self.out.send(Delta::KindState(kind, state)).await?;
         }

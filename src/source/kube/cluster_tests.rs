@@ -53,7 +53,7 @@ impl Seen {
             Delta::Latency(ms) => self.log.push(format!("latency {ms}")),
             Delta::Version(v) => self.log.push(format!("version {v}")),
             Delta::Alive => self.log.push("alive".to_owned()),
-            Delta::Requests { .. } => {}
+            Delta::Told(_) | Delta::Requests { .. } => {}
             other => panic!("a service's: {other:?}"),
         }
     }

@@ -154,6 +154,15 @@ impl Mock {
     }
 
     pub async fn at(port: u16, answer: Arc<Answerer>) -> Self {
+        Self::serve(port, answer, false).await
+    }
+
+    /// The glance at the first pods is answered and noted like anything else; elsewhere it is refused, and not spoken of.
+    pub async fn glanced_at(answer: impl Fn(&Ask) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::serve(0, Arc::new(answer), true).await
+    }
+
+    async fn serve(port: u16, answer: Arc<Answerer>, glances: bool) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (asked, frozen) = (Arc::<Mutex<Vec<Ask>>>::default(), Arc::<AtomicBool>::default());
@@ -175,6 +184,9 @@ impl Mock {
                             accept: header("accept"),
                             encoding: header("accept-encoding"),
                         };
+                        if !glances && ask.query == "limit=100" {
+                            return Ok(Reply::status(503, "ServiceUnavailable", "no glances").response());
+                        }
                         log.lock().unwrap().push(ask.clone());
                         Ok::<_, Error>(answer(&ask).or_else(|| usual(&ask)).map_or_else(not_found, Reply::response))
                     }

@@ -8,6 +8,7 @@ use super::health::Proof;
 use crate::client::{Backoff, ByteStream, ClientError, ReadClient};
 use crate::model::frame::{self, FrameError, ListDecoder, ListPart, WatchDecoder};
 use crate::model::{Batch, Change, ClusterId, Delta, Generation, Interner, Kind, Object, Str, Uid, decode_json, decode_proto};
+use futures::future::{Either, select};
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,6 +22,9 @@ use tokio::time::{Instant, sleep, timeout};
 const ROWS: usize = 512;
 /// Items on a page of a JSON list: a page is held in memory whole.
 const PAGE: usize = 500;
+/// Pods that are asked for beside the first whole list, of which a server sends nothing before it has read all: a screenful
+/// at once. 10,000 pods on the lab: after 15 ms, where the list begins after 180.
+const GLANCE: usize = 100;
 /// How long the server is asked to keep a watch open, and how much longer we wait for it to end.
 const WATCH: Duration = Duration::from_secs(290);
 const GRACE: Duration = Duration::from_secs(5);
@@ -239,7 +243,9 @@ impl Watcher {
                 (token, _) => format!("limit={PAGE}&continue={}", escape(token)),
             };
             let url = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-            let answer = self.ask(link, &url).await?;
+            let asked = ask(link, &url, self.json);
+            let glances = self.scope.kind == Kind::Pod && !list.begun && !self.json && !self.current && !self.was_live;
+            let answer = if glances { self.glance(link, &path, asked).await? } else { asked.await? };
             if !list.begun {
                 list.begun = true;
                 self.note(link, What::Listing);
@@ -261,14 +267,34 @@ impl Watcher {
         Ok(())
     }
 
-    /// Sends a request in the encoding of this kind.
-    async fn ask(&self, link: &Link, url: &str) -> Result<ByteStream, Fault> {
-        let answer = link.client.stream(url, if self.json { JSON } else { frame::MEDIA_TYPE }).await?;
-        link.proof.touch();
-        if !self.json && answer.content_type().starts_with(JSON) {
-            return Err(Fault::Client(ClientError::NotAcceptable { message: "the server answers in JSON".to_owned() }));
+    /// Hands some rows on while the whole list is waited for, before it begins: what it does not name is swept. Whatever goes wrong
+    /// with them goes wrong with the list too, which says so.
+    async fn glance(
+        &mut self,
+        link: &Link,
+        path: &str,
+        list: impl Future<Output = Result<ByteStream, Fault>>,
+    ) -> Result<ByteStream, Fault> {
+        let url = format!("{path}?limit={GLANCE}");
+        let some = async { Ok::<_, Fault>(ask(link, &url, false).await?.collect().await?.bytes) };
+        let (some, list) = (std::pin::pin!(some), std::pin::pin!(list));
+        let (some, list) = match select(some, list).await {
+            Either::Left((some, list)) => (some, list),
+            Either::Right((list, _)) => return list,
+        };
+        if let Ok(bytes) = some {
+            let (mut decoder, mut rows) = (ListDecoder::default(), Rows::new(self.scope.kind));
+            decoder.push(&bytes);
+            while let Ok(Some(part)) = decoder.part() {
+                if let ListPart::Item(bytes) = part
+                    && let Ok(object) = decode_proto(self.scope.kind, &bytes, &mut self.interner)
+                {
+                    rows.pending.push(Change::Upsert(object));
+                }
+            }
+            rows.flush(&link.out).await?;
         }
-        Ok(answer)
+        list.await
     }
 
     fn live(&mut self, link: &Link) {
@@ -337,7 +363,7 @@ impl Watcher {
         let url =
             format!("{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}", WATCH.as_secs(), escape(&version));
         let began = Instant::now();
-        let mut answer = self.ask(link, &url).await?.fuse();
+        let mut answer = ask(link, &url, self.json).await?.fuse();
         self.live(link);
         let mut frames = Frames { json: self.json, proto: WatchDecoder::default(), lines: Vec::new() };
         let mut rows = Rows::new(self.scope.kind);
@@ -443,6 +469,16 @@ impl Told {
             }
         }
     }
+}
+
+/// Sends a request, in one of the two encodings.
+async fn ask(link: &Link, url: &str, json: bool) -> Result<ByteStream, Fault> {
+    let answer = link.client.stream(url, if json { JSON } else { frame::MEDIA_TYPE }).await?;
+    link.proof.touch();
+    if !json && answer.content_type().starts_with(JSON) {
+        return Err(Fault::Client(ClientError::NotAcceptable { message: "the server answers in JSON".to_owned() }));
+    }
+    Ok(answer)
 }
 
 struct Listing {

@@ -26,7 +26,10 @@ impl Rig {
     }
 
     async fn of(kind: Kind, answer: impl Fn(&Ask) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let mock = Mock::start(answer).await;
+        Self::with(kind, Mock::start(answer).await).await
+    }
+
+    async fn with(kind: Kind, mock: Mock) -> Self {
         let (tx, batches) = mpsc::channel(16);
         let (notes_tx, notes) = mpsc::unbounded_channel();
         let out = Out { cluster: ClusterId(0), generation: Generation(1), tx };
@@ -141,6 +144,25 @@ async fn a_list_streams_in_gzip_and_any_cut_and_the_watch_goes_on_from_bookmarks
         (asks[1].accept.as_str(), asks[1].get("allowWatchBookmarks"), asks[1].get("timeoutSeconds")),
         (frame::MEDIA_TYPE, Some("true"), Some("290"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_rows_come_before_the_first_list_begins_and_only_then() {
+    let answers = |ask: &Ask| match (ask.path.as_str(), ask.query.as_str()) {
+        (PODS, "limit=100") => Some(Reply::proto(pod_list("99", ["pod-1".to_owned(), "early".to_owned()]))),
+        (PODS, "resourceVersion=0") => {
+            std::thread::sleep(Duration::from_millis(200));
+            Some(Reply::proto(pod_list("100", names(5))))
+        }
+        (PODS, "") => Some(Reply::proto(pod_list("101", names(5)))),
+        _ => Some(Reply::proto(error_frame(410, "Expired"))).filter(|_| ask.path == PODS),
+    };
+    let mut rig = Rig::with(Kind::Pod, Mock::glanced_at(answers).await).await;
+    rig.until("a glance", |r| r.rows.len() == 2).await;
+    assert_eq!((rig.begun, rig.ended), (0, 0), "what the list does not name is swept: it must not have begun");
+    rig.until("a second list", |r| r.ended == 2).await;
+    let glances = rig.queries().iter().filter(|q| *q == "limit=100").count();
+    assert_eq!(glances, 1, "what is there already is not looked at again");
 }
 
 #[tokio::test]

@@ -167,7 +167,10 @@ fn framed(f: Lab, plan: Plan, size: (u16, u16)) -> (String, bool) {
         finding: Finding::Fine,
         warnings: Vec::new(),
     });
-    let preflight = Preflight { checks: checks.collect(), ..Preflight::default() };
+    let mut preflight = Preflight { checks: checks.collect(), ..Preflight::default() };
+    let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: fixture::NOW };
+    let live = plan.steps.iter().enumerate().filter(|(_, s)| !s.changes.is_empty());
+    preflight.live = live.filter_map(|(at, s)| Some((at, snapshot.object(&s.target).ok()?.clone()))).collect();
     let gate = rails.gate(&plan, fixture::NOW);
     let f = Fixture { store: f.store, engine: Engine::new(Thresholds::default()), touched: Vec::new() };
     let mut app = f.app_on("cockpit", size);

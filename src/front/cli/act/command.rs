@@ -2,6 +2,7 @@
 
 use super::super::args::Cli;
 use super::super::fail::Failure;
+use super::super::suggest::{self, Suggest};
 use crate::model::verb::{ArgError, On, ParamKind};
 use crate::model::{Args, VERBS, VerbInfo};
 use clap::parser::ValueSource;
@@ -52,8 +53,10 @@ fn about(group: &str) -> &'static str {
 }
 
 fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
+    // The global option's own words are about clusters that are slow to answer.
+    let limit = info.param("timeout").map(|p| format!("--timeout is {}.\n", p.doc)).unwrap_or_default();
     let mut command =
-        Command::new(name).about(info.doc).after_help(format!("Undo: {}.\n\nExample:\n  qd {}", info.undo.word(), info.example));
+        Command::new(name).about(info.doc).after_help(format!("{limit}Undo: {}.\n\nExample:\n  qd {}", info.undo.word(), info.example));
     if info.on != On::Nothing {
         let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
         let help = match pairs {
@@ -62,6 +65,10 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
             None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
         };
         command = command.arg(Arg::new("words").value_name("OBJECT").num_args(0..).help(help));
+        if !bare(info) {
+            let offered = Suggest(move || suggest::of_verb(info));
+            command = command.mut_arg("words", |a| a.value_parser(offered).hide_possible_values(true));
+        }
     }
     for p in info.params.iter().filter(|p| p.kind != ParamKind::Pairs && p.name != "timeout") {
         let mut arg = Arg::new(format!("p-{}", p.name)).long(p.name).help(capital(p.doc)).help_heading("What");

@@ -3,9 +3,10 @@
 use super::super::args::{Global, Output};
 use super::super::fail::{Code, Failure};
 use super::{command, objects, with_fleet};
-use crate::action::rollout::{Far, Revision, differences, histories, status};
+use crate::action::rollout::{Far, Revision, histories, status};
 use crate::model::{Target, VerbId};
 use crate::runtime::{Fleet, acting};
+use crate::view::effects::between;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -165,15 +166,8 @@ fn history(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
 /// What going back to it would change, a line a field.
 fn changes(revision: &Revision, current: Option<&Revision>) -> Vec<String> {
     let Some(current) = current else { return vec!["what runs now is none of the revisions that are kept".to_owned()] };
-    let text = |v: Option<&Value>| v.map_or_else(|| "-".to_owned(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
-    let found = differences("", &current.template, &revision.template);
-    let line = |c: &crate::model::FieldChange| {
-        // A variable's value may be secret.
-        let env = c.pointer.contains("/env");
-        let side = |v: Option<&Value>| if env { v.map_or("-", |_| "(hidden)").to_owned() } else { text(v) };
-        format!("{}: {} -> {}", c.pointer.trim_start_matches('/').replace('/', "."), side(c.before.as_ref()), side(c.after.as_ref()))
-    };
-    if found.is_empty() { vec!["the template is the one that runs now".to_owned()] } else { found.iter().map(line).collect() }
+    let found = between(&current.template, &revision.template, "...");
+    if found.is_empty() { vec!["the template is the one that runs now".to_owned()] } else { found }
 }
 
 fn json_of(mut item: Value, r: &Revision, compared: bool, current: Option<&Revision>) -> Value {

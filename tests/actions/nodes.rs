@@ -1,41 +1,25 @@
-//! Nodes, pods and objects acted on against a real control plane: the real eviction API, budgets, scheduler and controllers.
-//!
-//! `tests/lab/run` brings a lab up and runs everything; with a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions`. Without
-//! `QD_LAB` every test is reported as ignored. Each works in the namespace `acts` of `lab-1` and leaves nothing there.
+//! Nodes, pods and objects: the real eviction API, budgets, scheduler and controllers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
-
-#[allow(dead_code, reason = "other suites use the rest")]
-mod support;
-
+use crate::support::lab::{Lab, until};
+use crate::support::runner::{Test, tests};
+use crate::support::stage::{self, Begun, CONTEXT, Stage, manifests};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::io::BufRead as _;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-use support::lab::{Lab, QD, until};
-use support::runner::{Test, main as run};
-use support::stage::{CONTEXT, Stage};
+use std::time::Duration;
 
-const TESTS: &[Test] = &[
-    Test { name: "a_node_is_cordoned_and_tainted_and_is_again_as_it_was", run: a_node_is_cordoned_and_tainted_and_is_again_as_it_was },
-    Test { name: "of_two_hundred_pods_one_is_blocked_and_all_others_leave", run: of_two_hundred_pods_one_is_blocked_and_all_others_leave },
-    Test { name: "two_nodes_one_after_the_other_have_each_their_own_time", run: two_nodes_one_after_the_other_have_each_their_own_time },
-    Test { name: "a_drain_that_was_killed_is_seen_and_gone_on_with", run: a_drain_that_was_killed_is_seen_and_gone_on_with },
-    Test { name: "a_drain_whose_terminal_went_away_stops_safely", run: a_drain_whose_terminal_went_away_stops_safely },
-    Test { name: "a_pod_that_cannot_end_is_named_with_its_finalizer", run: a_pod_that_cannot_end_is_named_with_its_finalizer },
-    Test { name: "pods_are_evicted_and_deleted", run: pods_are_evicted_and_deleted },
-    Test { name: "labels_and_annotations_go_there_and_back", run: labels_and_annotations_go_there_and_back },
-    Test {
-        name: "an_edit_keeps_what_others_changed_and_refuses_the_same_field",
-        run: an_edit_keeps_what_others_changed_and_refuses_the_same_field,
-    },
-    Test { name: "manifests_are_applied_and_their_conflicts_named", run: manifests_are_applied_and_their_conflicts_named },
-    Test { name: "no_secret_of_an_edit_is_kept_or_shown", run: no_secret_of_an_edit_is_kept_or_shown },
+pub const TESTS: &[Test] = tests![
+    a_node_is_cordoned_and_tainted_and_is_again_as_it_was,
+    of_two_hundred_pods_one_is_blocked_and_all_others_leave,
+    two_nodes_one_after_the_other_have_each_their_own_time,
+    a_drain_that_was_killed_is_seen_and_gone_on_with,
+    a_drain_whose_terminal_went_away_stops_safely,
+    a_pod_that_cannot_end_is_named_with_its_finalizer,
+    pods_are_evicted_and_deleted,
+    labels_and_annotations_go_there_and_back,
+    an_edit_keeps_what_others_changed_and_refuses_the_same_field,
+    manifests_are_applied_and_their_conflicts_named,
+    no_secret_of_an_edit_is_kept_or_shown,
 ];
-
-fn main() -> ExitCode {
-    run(TESTS)
-}
 
 const NAMESPACE: &str = "acts";
 const NODE: &str = "qd-acts-node";
@@ -84,11 +68,10 @@ impl Drop for Node<'_> {
 
 /// Pods that start on the node, and may go anywhere.
 fn deployment(app: &str, replicas: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": NAMESPACE}, "spec": {"replicas": replicas,
-        "selector": {"matchLabels": {"app": app}}, "template": {"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1,
-            "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [
-                {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE, OTHER]}]}}]}},
-            "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}}}})
+    let mut made = stage::deployment(NAMESPACE, app, replicas);
+    made["spec"]["template"]["spec"]["affinity"] = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 100, "preference": {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE, OTHER]}]}}]}});
+    made
 }
 
 fn budget(app: &str, allowed: i64) -> Value {
@@ -137,13 +120,17 @@ fn of_two_hundred_pods_one_is_blocked_and_all_others_leave(lab: &Lab) {
     assert_eq!(blast["pods"], here);
     assert_eq!(blast["placement"]["unplaced"], json!([]), "the rest of the lab has room");
     assert_eq!(node.get()["spec"]["unschedulable"], Value::Null, "a dry run cordons nothing");
-    let did = stage.qd(&format!("drain {NODE} --timeout 12s"));
-    assert_eq!((did.code, did.outcome()), (5, "blocked"), "{}", did.stderr);
-    let blocked = did.events.iter().find(|e| e["state"] == "blocked" && e["text"].as_str().unwrap().contains("acts/db-"));
-    assert!(blocked.unwrap()["why"].as_str().unwrap().contains("budget db"), "named during: {blocked:?}");
-    let left = node.pods();
-    assert_eq!(left.len(), 1, "{left:?}");
-    assert!(left[0].contains("/db-"), "{left:?}");
+    let mut drain = stage.begin(&format!("drain {NODE} --context {CONTEXT} -o json --yes"));
+    let blocked = drain.until("blocked", |e| e["state"] == "blocked" && e["text"].as_str().is_some_and(|t| t.contains("acts/db-")));
+    assert!(blocked["why"].as_str().unwrap().contains("budget db"), "named during: {blocked}");
+    until("every other pod to leave", Duration::from_secs(120), || match node.pods().as_slice() {
+        [left] if left.contains("/db-") => Ok(()),
+        left => Err(format!("{} are left", left.len())),
+    });
+    drain.signal(Signal::INT);
+    let did = drain.end();
+    assert_eq!((did.code, did.outcome()), (5, "cancelled"), "{}", did.stderr);
+    assert_eq!(stage.jobs()[0]["state"], "cancelled");
     assert_eq!(node.get()["spec"]["unschedulable"], true, "it stays cordoned");
     stage.ready("deployment/many", 199);
     stage.qd("undo last").done();
@@ -176,28 +163,10 @@ fn two_nodes_one_after_the_other_have_each_their_own_time(lab: &Lab) {
 }
 
 /// `qd drain` in the background, once its blocked pod was told.
-fn blocked_drain(stage: &Stage) -> std::process::Child {
-    let args = ["drain", NODE, "--context", CONTEXT, "-o", "json", "--yes"];
-    let mut child = Command::new(QD)
-        .args(args)
-        .env_clear()
-        .envs(stage.room.env(&stage.lab.kubeconfig()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
-    let began = Instant::now();
-    let mut line = String::new();
-    while !line.contains("\"state\":\"blocked\"") {
-        assert!(began.elapsed() < Duration::from_secs(60), "no pod was blocked");
-        line.clear();
-        assert!(out.read_line(&mut line).unwrap() > 0, "it ended before");
-    }
-    // Whoever is told goes on being read, or the child would wait.
-    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-    child
+fn blocked_drain(stage: &Stage) -> Begun {
+    let mut drain = stage.begin(&format!("drain {NODE} --context {CONTEXT} -o json --yes"));
+    drain.until("blocked", |e| e["state"] == "blocked");
+    drain
 }
 
 fn one_blocked<'a>(lab: &'a Lab) -> (Node<'a>, Stage<'a>) {
@@ -209,33 +178,28 @@ fn one_blocked<'a>(lab: &'a Lab) -> (Node<'a>, Stage<'a>) {
     (node, stage)
 }
 
-fn jobs(stage: &Stage) -> Vec<Value> {
-    stage.room.json(&stage.lab.kubeconfig(), &["jobs", "-o", "json"]).0["items"].as_array().unwrap().clone()
-}
-
 fn a_drain_that_was_killed_is_seen_and_gone_on_with(lab: &Lab) {
     let (node, stage) = one_blocked(lab);
-    let mut child = blocked_drain(&stage);
-    assert_eq!(jobs(&stage)[0]["state"], "running", "another process sees that somebody works on it");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let job = jobs(&stage)[0].clone();
+    let drain = blocked_drain(&stage);
+    assert_eq!(stage.jobs()[0]["state"], "running", "another process sees that somebody works on it");
+    drain.signal(Signal::KILL);
+    assert_eq!(drain.end().outcome(), "none");
+    let job = stage.jobs()[0].clone();
     assert_eq!((&job["state"], &job["resumable"]), (&json!("interrupted"), &json!(true)), "{job}");
     lab.kubectl(CONTEXT, &["delete", "pdb", "db", "-n", NAMESPACE]);
     stage.qd(&format!("resume {}", job["job"].as_str().unwrap())).done();
     assert!(node.pods().is_empty(), "{:?}", node.pods());
-    assert_eq!(jobs(&stage)[0]["resumable"], false, "once is enough");
+    assert_eq!(stage.jobs()[0]["resumable"], false, "once is enough");
     let again = stage.qd(&format!("resume {}", job["job"].as_str().unwrap()));
     assert_ne!(again.code, 0);
 }
 
 fn a_drain_whose_terminal_went_away_stops_safely(lab: &Lab) {
     let (node, stage) = one_blocked(lab);
-    let mut child = blocked_drain(&stage);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::HUP).unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(5));
-    let job = jobs(&stage)[0].clone();
+    let drain = blocked_drain(&stage);
+    drain.signal(Signal::HUP);
+    assert_eq!(drain.end().code, 5);
+    let job = stage.jobs()[0].clone();
     assert_eq!((&job["state"], &job["why"]), (&json!("cancelled"), &json!("the terminal went away")), "{job}");
     assert_eq!(node.get()["spec"]["unschedulable"], true, "and the node says where it stopped");
     stage.qd("undo last").done();
@@ -293,24 +257,17 @@ fn labels_and_annotations_go_there_and_back(lab: &Lab) {
     stage.there_and_back("annotate deployment/web note=checked", "deployment/web", |now| assert_eq!(now["annotations"]["note"], "checked"));
 }
 
-/// A file with a text in it.
-fn file(text: &str) -> tempfile::NamedTempFile {
-    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    file
-}
-
 fn an_edit_keeps_what_others_changed_and_refuses_the_same_field(lab: &Lab) {
     let stage = Stage::new(lab, NAMESPACE, &[deployment("web", 2)]);
     stage.ready("deployment/web", 2);
     let mut edited = stage.get("deployment/web");
     edited["spec"]["minReadySeconds"] = 3.into();
-    let path = file(&edited.to_string());
+    let path = manifests(&edited.to_string());
     stage.there_and_back(&format!("edit deployment/web --file {}", path.path().display()), "deployment/web", |now| {
         assert_eq!(now["spec"]["minReadySeconds"], 3);
     });
     edited["spec"]["nonsense"] = true.into();
-    let path = file(&edited.to_string());
+    let path = manifests(&edited.to_string());
     let refused = stage.qd(&format!("edit deployment/web --file {}", path.path().display()));
     assert_eq!(refused.outcome(), "refused", "{:#?}", refused.events);
     assert!(refused.events.iter().any(|e| e.to_string().contains("unknown field")), "{:#?}", refused.events);
@@ -318,7 +275,7 @@ fn an_edit_keeps_what_others_changed_and_refuses_the_same_field(lab: &Lab) {
 
 fn manifests_are_applied_and_their_conflicts_named(lab: &Lab) {
     let stage = Stage::new(lab, NAMESPACE, &[]);
-    let new = file(
+    let new = manifests(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '1'}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: {a: '1'}\n",
     );
     stage.qd(&format!("apply -f {}", new.path().display())).done();
@@ -326,7 +283,7 @@ fn manifests_are_applied_and_their_conflicts_named(lab: &Lab) {
     stage.qd("undo last").done();
     assert!(!stage.exists("configmap/one") && !stage.exists("configmap/two"), "what was made is deleted again");
     lab.kubectl(CONTEXT, &["apply", "--server-side", "--field-manager=other", "-n", NAMESPACE, "-f", new.path().to_str().unwrap()]);
-    let other = file("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '2'}\n");
+    let other = manifests("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '2'}\n");
     let line = format!("apply -f {}", other.path().display());
     let refused = stage.qd(&line);
     assert_eq!((refused.code, refused.outcome()), (4, "refused"), "{:#?}", refused.events);
@@ -344,7 +301,7 @@ fn no_secret_of_an_edit_is_kept_or_shown(lab: &Lab) {
     let stage = Stage::new(lab, NAMESPACE, &[secret]);
     let mut edited = stage.get("secret/s");
     edited["data"]["token"] = CANARY.into();
-    let path = file(&edited.to_string());
+    let path = manifests(&edited.to_string());
     let did = stage.qd(&format!("edit secret/s --file {}", path.path().display())).done();
     assert_eq!(stage.get("secret/s")["data"]["token"], CANARY, "it was sent");
     let said = format!("{:?}{}", did.events, did.stderr);
@@ -356,15 +313,5 @@ fn no_secret_of_an_edit_is_kept_or_shown(lab: &Lab) {
             assert!(!text.contains(secret), "{what} has {secret}: {text}");
         }
     }
-    let mut folders = vec![stage.room.state()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            } else {
-                let bytes = std::fs::read(entry.path()).unwrap();
-                assert!(!bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes()), "{}", entry.path().display());
-            }
-        }
-    }
+    assert!(!stage.kept().contains(CANARY), "the state directory has it");
 }

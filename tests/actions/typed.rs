@@ -1,47 +1,23 @@
-//! Changes as somebody types them, against a real control plane: the examples of the command line, what is refused and with which exit
-//! code, and what kubectl sees of it.
-//!
-//! With a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions_cli`. Without `QD_LAB` every test is reported as ignored. Each has a
-//! namespace of its own.
+//! Changes as somebody types them: the examples of the command line, what is refused and with which exit code, and what kubectl sees.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
-
-#[allow(dead_code, reason = "other suites use the rest")]
-mod support;
-
+use crate::support::lab::{CONTEXTS, Lab, until};
+use crate::support::pool::Pool;
+use crate::support::pty::Term;
+use crate::support::runner::{Test, tests};
+use crate::support::stage::{CONTEXT, Did, Stage, deployment, manifests};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 use std::time::Duration;
-use support::lab::{CONTEXTS, Lab, until};
-use support::pool::Pool;
-use support::pty::Term;
-use support::runner::{Test, main as run};
-use support::stage::{CONTEXT, Did, Stage};
 
-const TESTS: &[Test] = &[
-    Test { name: "a_scale_is_typed_refused_tried_done_and_taken_back", run: a_scale_is_typed_refused_tried_done_and_taken_back },
-    Test { name: "production_wants_the_typed_name_and_a_reason", run: production_wants_the_typed_name_and_a_reason },
-    Test { name: "a_drain_is_told_event_by_event_and_its_node_given_back", run: a_drain_is_told_event_by_event_and_its_node_given_back },
-    Test { name: "objects_of_two_clusters_are_one_job", run: objects_of_two_clusters_are_one_job },
-    Test { name: "what_cannot_be_taken_back_wants_the_typed_name", run: what_cannot_be_taken_back_wants_the_typed_name },
-    Test { name: "what_changed_since_the_preview_is_not_overwritten", run: what_changed_since_the_preview_is_not_overwritten },
-    Test { name: "a_definition_and_its_object_are_applied_together", run: a_definition_and_its_object_are_applied_together },
-    Test { name: "a_namespace_and_what_is_in_it_are_applied_together", run: a_namespace_and_what_is_in_it_are_applied_together },
+pub const TESTS: &[Test] = tests![
+    a_scale_is_typed_refused_tried_done_and_taken_back,
+    production_wants_the_typed_name_and_a_reason,
+    a_drain_is_told_event_by_event_and_its_node_given_back,
+    objects_of_two_clusters_are_one_job,
+    what_cannot_be_taken_back_wants_the_typed_name,
+    what_changed_since_the_preview_is_not_overwritten,
+    a_definition_and_its_object_are_applied_together,
+    a_namespace_and_what_is_in_it_are_applied_together,
 ];
-
-fn main() -> ExitCode {
-    run(TESTS)
-}
-
-fn deployment(namespace: &str, app: &str, replicas: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": namespace}, "spec": {"replicas": replicas,
-        "selector": {"matchLabels": {"app": app}}, "template": {"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}}}})
-}
-
-fn jobs(stage: &Stage) -> Vec<Value> {
-    stage.room.json(&stage.lab.kubeconfig(), &["jobs", "-o", "json"]).0["items"].as_array().unwrap().clone()
-}
 
 fn lines(did: &Did) -> Vec<Value> {
     did.stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
@@ -65,7 +41,7 @@ fn a_scale_is_typed_refused_tried_done_and_taken_back(lab: &Lab) {
     let error = stage.typed(&format!("{scale} --yes --read-only -o json")).is(4, "");
     let error: Value = serde_json::from_str(error.stderr.lines().last().unwrap()).unwrap();
     assert!(error["error"]["kind"].is_string() && error["error"]["message"].is_string(), "{error}");
-    assert_eq!((replicas(), jobs(&stage).len()), (json!(3), 0));
+    assert_eq!((replicas(), stage.jobs().len()), (json!(3), 0));
     // The example itself, and the other spelling.
     let told = stage.typed(&format!("{scale} --yes")).is(0, "qd undo");
     assert!(told.stdout.contains("done"), "{}", told.stdout);
@@ -80,12 +56,12 @@ fn a_scale_is_typed_refused_tried_done_and_taken_back(lab: &Lab) {
     assert!(names[2..names.len() - 1].iter().all(|n| *n == "step") && names.len() > 3, "{names:?}");
     let last = events.last().unwrap();
     assert_eq!((&last["event"], &last["outcome"]), (&json!("outcome"), &json!("done")));
-    assert_eq!((replicas(), jobs(&stage).last().unwrap()["job"].clone()), (json!(5), last["job"].clone()));
+    assert_eq!((replicas(), stage.jobs().last().unwrap()["job"].clone()), (json!(5), last["job"].clone()));
     stage.typed("scale deployment/app-0001 --replicas 9 --current-replicas 3 --context lab-1 -n typed-scale --yes");
     assert_eq!(replicas(), 5, "it has 5, not 3");
     let audit = stage.typed("audit -o json").is(0, "");
     let intents = lines(&audit).iter().filter(|r| r["event"] == "intent").count();
-    assert_eq!(intents, jobs(&stage).len(), "every job is in the log");
+    assert_eq!(intents, stage.jobs().len(), "every job is in the log");
     assert!(lines(&audit).iter().any(|r| r["http"] == 200 && r["audit_id"].is_string()), "{}", audit.stdout);
 }
 
@@ -102,7 +78,7 @@ fn production_wants_the_typed_name_and_a_reason(lab: &Lab) {
     let delete = format!("delete deployment/web --context lab-1 -n typed-prod --config {} --reason x --confirm", config.display());
     let out = stage.room.qd(&lab.kubeconfig(), &[delete.split(' ').collect::<Vec<_>>(), vec!["hall one"]].concat());
     assert_eq!(out.status.code(), Some(4), "a guardrail denies it: {}", String::from_utf8_lossy(&out.stderr));
-    assert_eq!((stage.get("deployment/web")["spec"]["replicas"].clone(), jobs(&stage).len()), (json!(1), 0));
+    assert_eq!((stage.get("deployment/web")["spec"]["replicas"].clone(), stage.jobs().len()), (json!(1), 0));
     let out =
         stage.room.qd(&lab.kubeconfig(), &[line("--reason load --confirm").split(' ').collect::<Vec<_>>(), vec!["hall one"]].concat());
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
@@ -149,7 +125,7 @@ fn objects_of_two_clusters_are_one_job(lab: &Lab) {
     assert_eq!((refused.outcome(), replicas()), ("refused", [2, 2]));
     let did = first.typed(&format!("{line} --yes")).done();
     assert_eq!(did.plan()["clusters"], json!(["lab-1", "lab-2"]));
-    assert_eq!((replicas(), jobs(first).len()), ([3, 3], 1));
+    assert_eq!((replicas(), first.jobs().len()), ([3, 3], 1));
     first.typed("undo last --yes -o json").done();
     assert_eq!(replicas(), [2, 2]);
 }
@@ -183,7 +159,7 @@ fn what_changed_since_the_preview_is_not_overwritten(lab: &Lab) {
     term.keys("y\r");
     term.ended(60);
     assert_eq!(stage.get("deployment/web")["spec"]["replicas"], 3, "somebody else's 3 stands");
-    let job = jobs(&stage)[0].clone();
+    let job = stage.jobs()[0].clone();
     assert_eq!(job["state"], "blocked", "{job}");
     assert!(job["why"].as_str().unwrap().contains("spec.replicas is 3, it was 2"), "{job}");
     // Made anew under the same name: another object.
@@ -193,7 +169,7 @@ fn what_changed_since_the_preview_is_not_overwritten(lab: &Lab) {
     term.keys("y\r");
     term.ended(60);
     assert_eq!(stage.get("deployment/web")["spec"]["replicas"], 3);
-    assert_eq!(jobs(&stage)[1]["state"], "blocked", "{:?}", jobs(&stage));
+    assert_eq!(stage.jobs()[1]["state"], "blocked", "{:?}", stage.jobs());
     // A change elsewhere in the object is no reason.
     let mut term = asked();
     lab.kubectl(CONTEXT, &["annotate", "deployment/web", "note=other", "-n", "typed-race"]);
@@ -203,12 +179,6 @@ fn what_changed_since_the_preview_is_not_overwritten(lab: &Lab) {
     assert_eq!((&live["spec"]["replicas"], &live["metadata"]["annotations"]["note"]), (&json!(4), &json!("other")));
 }
 
-fn yaml(text: &str) -> tempfile::NamedTempFile {
-    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    file
-}
-
 fn a_definition_and_its_object_are_applied_together(lab: &Lab) {
     let stage = Stage::at(lab, CONTEXT, "typed-crd", &[]);
     let gone = || {
@@ -216,7 +186,7 @@ fn a_definition_and_its_object_are_applied_together(lab: &Lab) {
     };
     gone();
     // The object first, as it may well stand in a file.
-    let both = yaml(
+    let both = manifests(
         "apiVersion: typed.quarterdeck.io/v1\nkind: Gauge\nmetadata: {name: one}\nspec: {size: 3}\n---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: gauges.typed.quarterdeck.io}\nspec:\n  group: typed.quarterdeck.io\n  scope: Namespaced\n  names: {plural: gauges, singular: gauge, kind: Gauge, listKind: GaugeList}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}\n",
     );
     let line = format!("apply -f {} --context lab-1 -n typed-crd -o json", both.path().display());
@@ -247,7 +217,7 @@ fn a_definition_and_its_object_are_applied_together(lab: &Lab) {
 fn a_namespace_and_what_is_in_it_are_applied_together(lab: &Lab) {
     let stage = Stage::at(lab, CONTEXT, "typed-apply", &[]);
     let name = format!("typed-new-{}", std::process::id());
-    let both = yaml(&format!(
+    let both = manifests(&format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: one, namespace: {name}}}\ndata: {{a: '1'}}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n"
     ));
     stage.typed(&format!("apply -f {} --context lab-1 -n typed-apply -o json --yes", both.path().display())).done();

@@ -1,41 +1,22 @@
 //! The older Kubernetes of the lab: the common verbs there, what it has not, and an autoscaler's controller that really runs.
-//!
-//! With a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions_old`. Without `QD_LAB` every test is reported as ignored. Each
-//! has a namespace of its own in `lab-2`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
+use crate::support::lab::{CONTEXTS, Lab};
+use crate::support::pool::Pool;
+use crate::support::runner::{Test, tests};
+use crate::support::stage::{Stage, deployment};
+use serde_json::json;
 
-#[allow(dead_code, reason = "other suites use the rest")]
-mod support;
-
-use serde_json::{Value, json};
-use std::process::ExitCode;
-use support::lab::{CONTEXTS, Lab};
-use support::pool::Pool;
-use support::runner::{Test, main as run};
-use support::stage::Stage;
-
-const TESTS: &[Test] = &[
-    Test { name: "a_workload_is_scaled_and_restarted", run: a_workload_is_scaled_and_restarted },
-    Test { name: "a_resize_in_place_is_refused_where_there_is_none", run: a_resize_in_place_is_refused_where_there_is_none },
-    Test { name: "a_node_is_drained_and_given_back", run: a_node_is_drained_and_given_back },
-    Test { name: "a_frozen_autoscaler_holds_its_number", run: a_frozen_autoscaler_holds_its_number },
+pub const TESTS: &[Test] = tests![
+    a_workload_is_scaled_and_restarted,
+    a_resize_in_place_is_refused_where_there_is_none,
+    a_node_is_drained_and_given_back,
+    a_frozen_autoscaler_holds_its_number,
 ];
-
-fn main() -> ExitCode {
-    run(TESTS)
-}
 
 const OLD: &str = CONTEXTS[1];
 
-fn deployment(namespace: &str, replicas: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": namespace}, "spec": {"replicas": replicas,
-        "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "app", "image": "registry.internal/app:1", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}}}})
-}
-
 fn a_workload_is_scaled_and_restarted(lab: &Lab) {
-    let stage = Stage::at(lab, OLD, "old-work", &[deployment("old-work", 2)]);
+    let stage = Stage::at(lab, OLD, "old-work", &[deployment("old-work", "web", 2)]);
     stage.ready("deployment/web", 2);
     let uids = || {
         let mut uids: Vec<String> = stage
@@ -59,7 +40,7 @@ fn a_workload_is_scaled_and_restarted(lab: &Lab) {
 fn a_resize_in_place_is_refused_where_there_is_none(lab: &Lab) {
     let served = lab.kubectl(OLD, &["get", "--raw", "/api/v1"]);
     assert!(!served.contains("pods/resize"), "this lab's older Kubernetes is not old enough");
-    let stage = Stage::at(lab, OLD, "old-resize", &[deployment("old-resize", 1)]);
+    let stage = Stage::at(lab, OLD, "old-resize", &[deployment("old-resize", "web", 1)]);
     stage.ready("deployment/web", 1);
     let pod = format!("pod/{}", stage.pods("app=web")[0]["metadata"]["name"].as_str().unwrap());
     let before = stage.said(&pod);
@@ -101,7 +82,7 @@ fn a_frozen_autoscaler_holds_its_number(lab: &Lab) {
     let hpa = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web", "namespace": "old-hpa"},
         "spec": {"minReplicas": 2, "maxReplicas": 8, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}]}});
-    let stage = Stage::at(lab, OLD, "old-hpa", &[deployment("old-hpa", 3), hpa]);
+    let stage = Stage::at(lab, OLD, "old-hpa", &[deployment("old-hpa", "web", 3), hpa]);
     stage.ready("deployment/web", 3);
     stage.until("hpa/web", "to have counted", |live| live["status"]["currentReplicas"] == 3);
     let before = stage.said("hpa/web");

@@ -1,73 +1,43 @@
-//! Labels, edits and manifests against a real control plane, where it is easy to say or keep too much.
-//!
-//! With a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions_edit`. Without `QD_LAB` every test is reported as ignored. Each works
-//! in the namespace `edit` of `lab-1` and leaves nothing there.
+//! Labels, edits and manifests, where it is easy to say or keep too much.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
-
-#[allow(dead_code, reason = "the reading side of the suite is tests/lab.rs's")]
-mod support;
-
+use crate::support::lab::Lab;
+use crate::support::runner::{Test, tests};
+use crate::support::stage::{self, CONTEXT, Did, Stage, manifests};
 use serde_json::{Value, json};
-use std::process::ExitCode;
-use support::lab::Lab;
-use support::runner::{Test, main as run};
-use support::stage::{CONTEXT, Did, Stage};
 
-const TESTS: &[Test] = &[
-    Test { name: "environment_values_of_a_manifest_are_kept_nowhere", run: environment_values_of_a_manifest_are_kept_nowhere },
-    Test { name: "two_managers_of_one_field_are_named_before", run: two_managers_of_one_field_are_named_before },
-    Test { name: "an_object_that_was_made_anew_is_left_alone", run: an_object_that_was_made_anew_is_left_alone },
-    Test { name: "services_that_select_by_a_label_are_named", run: services_that_select_by_a_label_are_named },
-    Test { name: "annotations_go_there_and_back", run: annotations_go_there_and_back },
+pub const TESTS: &[Test] = tests![
+    environment_values_of_a_manifest_are_kept_nowhere,
+    two_managers_of_one_field_are_named_before,
+    an_object_that_was_made_anew_is_left_alone,
+    services_that_select_by_a_label_are_named,
+    annotations_go_there_and_back,
 ];
-
-fn main() -> ExitCode {
-    run(TESTS)
-}
 
 const NAMESPACE: &str = "edit";
 const CANARY: &str = "canary-of-the-edit-48213";
 
-fn file(text: &str) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    file
-}
-
 fn deployment(replicas: i64, env: &str) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": NAMESPACE}, "spec": {"replicas": replicas,
-        "selector": {"matchLabels": {"app": "api"}}, "template": {"metadata": {"labels": {"app": "api"}}, "spec": {
-            "terminationGracePeriodSeconds": 1, "containers": [
-                {"name": "app", "image": "registry.internal/app:1", "env": [{"name": "TOKEN", "value": env}]}]}}}})
+    let mut made = stage::deployment(NAMESPACE, "api", replicas);
+    made["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN", "value": env}]);
+    made
 }
 
 /// Neither what was said nor any file of the state directory has the canary.
 fn kept_nowhere(stage: &Stage, did: &Did) {
     assert!(!format!("{:?}{}", did.events, did.stderr).contains(CANARY), "qd {} says it: {:#?}", did.line, did.events);
-    let (mut folders, mut read) = (vec![stage.room.state()], 0);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            } else {
-                let bytes = std::fs::read(entry.path()).unwrap();
-                read += bytes.len();
-                assert!(!bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes()), "qd {}: {}", did.line, entry.path().display());
-            }
-        }
-    }
-    assert!(read > 0, "a job leaves a record");
+    let kept = stage.kept();
+    assert!(!kept.contains(CANARY), "qd {}: the state directory has it", did.line);
+    assert!(!kept.is_empty(), "a job leaves a record");
 }
 
 fn environment_values_of_a_manifest_are_kept_nowhere(lab: &Lab) {
     let stage = Stage::new(lab, NAMESPACE, &[]);
     let value = |stage: &Stage| stage.get("deployment/api")["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"].clone();
-    let made = file(&deployment(1, CANARY).to_string());
+    let made = manifests(&deployment(1, CANARY).to_string());
     kept_nowhere(&stage, &stage.qd(&format!("apply -f {}", made.path().display())).done());
     assert_eq!(value(&stage), CANARY, "it was sent");
     // Something else changes, and the whole manifest is sent.
-    let other = file(&deployment(2, CANARY).to_string());
+    let other = manifests(&deployment(2, CANARY).to_string());
     kept_nowhere(&stage, &stage.qd(&format!("apply -f {}", other.path().display())).done());
     assert_eq!((&stage.get("deployment/api")["spec"]["replicas"], value(&stage)), (&json!(2), json!(CANARY)));
     // A container that comes brings its own.
@@ -75,7 +45,7 @@ fn environment_values_of_a_manifest_are_kept_nowhere(lab: &Lab) {
     let containers = edited["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
     containers[0]["env"][0]["value"] = "plain".into();
     containers.push(json!({"name": "side", "image": "registry.internal/side:1", "env": [{"name": "TOKEN", "value": CANARY}]}));
-    let text = file(&edited.to_string());
+    let text = manifests(&edited.to_string());
     kept_nowhere(&stage, &stage.qd(&format!("edit deployment/api --file {}", text.path().display())).done());
     assert_eq!(stage.get("deployment/api")["spec"]["template"]["spec"]["containers"][1]["env"][0]["value"], CANARY);
 }
@@ -83,10 +53,10 @@ fn environment_values_of_a_manifest_are_kept_nowhere(lab: &Lab) {
 fn two_managers_of_one_field_are_named_before(lab: &Lab) {
     let map = |a: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": a, "b": a}}).to_string();
     let stage = Stage::new(lab, NAMESPACE, &[]);
-    let theirs = file(&map("1"));
+    let theirs = manifests(&map("1"));
     let theirs = theirs.path().to_str().unwrap();
     lab.kubectl(CONTEXT, &["apply", "--server-side", "--field-manager=other", "-n", NAMESPACE, "-f", theirs]);
-    let ours = file(&map("2"));
+    let ours = manifests(&map("2"));
     let refused = stage.qd(&format!("apply -f {}", ours.path().display()));
     assert_eq!((refused.code, refused.outcome()), (4, "refused"), "{:#?}", refused.events);
     let said = format!("{:?}", refused.events);
@@ -103,7 +73,7 @@ fn an_object_that_was_made_anew_is_left_alone(lab: &Lab) {
     edited["data"]["a"] = "2".into();
     lab.kubectl(CONTEXT, &["delete", "configmap", "one", "-n", NAMESPACE]);
     lab.apply(CONTEXT, &map);
-    let text = file(&edited.to_string());
+    let text = manifests(&edited.to_string());
     let refused = stage.qd(&format!("edit configmap/one --file {}", text.path().display()));
     assert!(refused.code != 0 && refused.stderr.contains("metadata.uid"), "{} {}", refused.code, refused.stderr);
     assert_eq!(stage.get("configmap/one")["data"]["a"], "1");

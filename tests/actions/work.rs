@@ -1,50 +1,40 @@
-//! The workload verbs against a real control plane: what kubectl sees before, after, and after undo.
-//!
-//! `tests/lab/run` brings a lab up and runs everything; with a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions_work`. Without
-//! `QD_LAB` every test is reported as ignored. Each works in the namespace `work` of `lab-1` and leaves nothing there.
+//! The workload verbs in detail: what they warn of, refuse and leave behind.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
-
-#[allow(dead_code, reason = "the reading side of the suite is tests/lab.rs's")]
-mod support;
-
+use crate::support::lab::{Lab, until};
+use crate::support::runner::{Test, tests};
+use crate::support::stage::{self, CONTEXT, Definition, Stage};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 use std::time::Duration;
-use support::lab::{Lab, until};
-use support::runner::{Test, main as run};
-use support::stage::{CONTEXT, Stage};
 
-const TESTS: &[Test] = &[
-    Test { name: "scale_goes_there_and_back", run: scale_goes_there_and_back },
-    Test { name: "an_autoscaler_is_set_frozen_and_thawed", run: an_autoscaler_is_set_frozen_and_thawed },
-    Test { name: "a_scaled_object_is_paused_and_resumed", run: a_scaled_object_is_paused_and_resumed },
-    Test { name: "a_pod_is_resized_in_place_and_nobody_says_so", run: a_pod_is_resized_in_place_and_nobody_says_so },
-    Test { name: "a_workload_is_resized_in_its_template", run: a_workload_is_resized_in_its_template },
-    Test { name: "a_restart_replaces_every_pod", run: a_restart_replaces_every_pod },
-    Test { name: "an_image_is_set_and_rolled_back", run: an_image_is_set_and_rolled_back },
-    Test { name: "a_stateful_set_is_rolled_back_to_its_revision", run: a_stateful_set_is_rolled_back_to_its_revision },
-    Test { name: "a_rollout_is_paused_and_resumed", run: a_rollout_is_paused_and_resumed },
-    Test { name: "environment_values_are_in_the_cluster_and_nowhere_else", run: environment_values_are_in_the_cluster_and_nowhere_else },
-    Test { name: "a_cron_job_is_triggered_suspended_and_resumed", run: a_cron_job_is_triggered_suspended_and_resumed },
-    Test { name: "a_job_is_run_again", run: a_job_is_run_again },
-    Test { name: "a_budget_is_created_once", run: a_budget_is_created_once },
+pub const TESTS: &[Test] = tests![
+    scale_goes_there_and_back,
+    an_autoscaler_is_set_frozen_and_thawed,
+    a_scaled_object_is_paused_and_resumed,
+    a_pod_is_resized_in_place_and_nobody_says_so,
+    a_workload_is_resized_in_its_template,
+    a_restart_replaces_every_pod,
+    an_image_is_set_and_rolled_back,
+    a_stateful_set_is_rolled_back_to_its_revision,
+    a_rollout_is_paused_and_resumed,
+    environment_values_are_in_the_cluster_and_nowhere_else,
+    a_cron_job_is_triggered_suspended_and_resumed,
+    a_job_is_run_again,
+    a_budget_is_created_once,
 ];
-
-fn main() -> ExitCode {
-    run(TESTS)
-}
 
 const NAMESPACE: &str = "work";
 
 fn template(app: &str, image: &str) -> Value {
-    json!({"metadata": {"labels": {"app": app}}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [
-        {"name": "app", "image": image, "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}]}})
+    let mut made = stage::template(app);
+    made["spec"]["containers"][0]["image"] = image.into();
+    made["spec"]["containers"][0]["resources"]["requests"] = json!({"cpu": "100m", "memory": "64Mi"});
+    made
 }
 
 fn deployment(app: &str, replicas: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": NAMESPACE}, "spec": {"replicas": replicas,
-        "selector": {"matchLabels": {"app": app}}, "template": template(app, "registry.internal/app:1")}})
+    let mut made = stage::deployment(NAMESPACE, app, replicas);
+    made["spec"]["template"] = template(app, "registry.internal/app:1");
+    made
 }
 
 fn scale_goes_there_and_back(lab: &Lab) {
@@ -87,27 +77,10 @@ fn an_autoscaler_is_set_frozen_and_thawed(lab: &Lab) {
 }
 
 fn a_scaled_object_is_paused_and_resumed(lab: &Lab) {
-    let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "scaledobjects.keda.sh"},
-        "spec": {"group": "keda.sh", "scope": "Namespaced", "names": {"plural": "scaledobjects", "singular": "scaledobject", "kind": "ScaledObject", "shortNames": ["so"]},
-            "versions": [{"name": "v1alpha1", "served": true, "storage": true, "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]}});
-    lab.apply(CONTEXT, &crd);
-    lab.kubectl(CONTEXT, &["wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=30s"]);
+    let _definition = Definition::new(lab, "keda.sh", "v1alpha1", "ScaledObject");
     let object = json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "queue", "namespace": NAMESPACE},
         "spec": {"scaleTargetRef": {"name": "api"}}});
-    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3)]);
-    until("the kind to be served", Duration::from_secs(30), || {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), object.to_string()).unwrap();
-        let out = std::process::Command::new("kubectl")
-            .arg("--kubeconfig")
-            .arg(lab.kubeconfig())
-            .args(["--context", CONTEXT, "apply", "-f"])
-            .arg(file.path())
-            .output();
-        let out = out.unwrap();
-        if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
-    });
+    let stage = Stage::new(lab, NAMESPACE, &[deployment("api", 3), object]);
     let name = "scaledobject.keda.sh/queue";
     stage.there_and_back("keda pause scaledobject/queue --replicas 2 --no-wait", name, |now| {
         assert_eq!(now["annotations"]["autoscaling.keda.sh/paused-replicas"], "2");
@@ -122,8 +95,6 @@ fn a_scaled_object_is_paused_and_resumed(lab: &Lab) {
     stage.there_and_back("keda resume scaledobject/queue --no-wait", name, |now| {
         assert!(now["annotations"]["autoscaling.keda.sh/paused"].is_null(), "{now}");
     });
-    drop(stage);
-    lab.kubectl(CONTEXT, &["delete", "crd", "scaledobjects.keda.sh", "--wait=true", "--timeout=60s"]);
 }
 
 fn a_pod_is_resized_in_place_and_nobody_says_so(lab: &Lab) {
@@ -270,18 +241,7 @@ fn environment_values_are_in_the_cluster_and_nowhere_else(lab: &Lab) {
     // The way back that its preview names.
     let back = stage.qd("rollout undo deployment/api").done();
     assert_eq!(stage.said("deployment/api")["spec"], before["spec"]);
-    let mut kept = Vec::new();
-    let mut folders = vec![stage.room.state()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-            } else {
-                kept.push(String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned());
-            }
-        }
-    }
-    let kept = kept.concat();
+    let kept = stage.kept();
     assert!(kept.contains("\"set-env\"") && !kept.contains(&canary), "the log has the act and not the value");
     for did in [did, back] {
         let told = format!("{:?} {}", did.events, did.stderr);

@@ -1,30 +1,17 @@
-//! Drains against a real control plane: what was said before compared with what came, pods that take their time, several nodes at once.
-//!
-//! With a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions_drain`. Without `QD_LAB` every test is reported as ignored. Each
-//! has nodes and a namespace of its own.
+//! Drains: what was said before compared with what came, pods that take their time, several nodes at once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
-
-#[allow(dead_code, reason = "other suites use the rest")]
-mod support;
-
+use crate::support::lab::{Lab, until};
+use crate::support::pool::Pool;
+use crate::support::runner::{Test, tests};
+use crate::support::stage::{CONTEXT, Did, Stage};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use support::lab::{Lab, until};
-use support::pool::Pool;
-use support::runner::{Test, main as run};
-use support::stage::{CONTEXT, Did, Stage};
 
-const TESTS: &[Test] = &[
-    Test { name: "who_finds_room_and_who_does_not_is_as_it_was_said", run: who_finds_room_and_who_does_not_is_as_it_was_said },
-    Test { name: "a_pod_has_its_grace_period_to_end", run: a_pod_has_its_grace_period_to_end },
-    Test { name: "two_nodes_of_a_zone_are_drained_at_the_same_time", run: two_nodes_of_a_zone_are_drained_at_the_same_time },
+pub const TESTS: &[Test] = tests![
+    who_finds_room_and_who_does_not_is_as_it_was_said,
+    a_pod_has_its_grace_period_to_end,
+    two_nodes_of_a_zone_are_drained_at_the_same_time,
 ];
-
-fn main() -> ExitCode {
-    run(TESTS)
-}
 
 /// One that takes all of its grace period to end.
 fn slow(pool: &Pool, namespace: &str, app: &str, grace: i64, at: usize) -> Value {

@@ -1,0 +1,35 @@
+//! Every action against real control planes: what kubectl sees before, after, and after undo.
+//!
+//! `tests/lab/run` brings a lab up and runs everything; with a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test actions [FILE or NAME]`.
+//! Without `QD_LAB` every test that needs a server is reported as ignored. Each works in a namespace of its own, and leaves nothing there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
+
+mod alerts;
+mod drain;
+mod edit;
+mod every;
+mod nodes;
+mod old;
+mod runbooks;
+#[allow(dead_code, reason = "other suites use the rest")]
+#[path = "../support/mod.rs"]
+mod support;
+mod typed;
+mod work;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    support::runner::main(&[
+        every::TESTS,
+        nodes::TESTS,
+        drain::TESTS,
+        work::TESTS,
+        edit::TESTS,
+        typed::TESTS,
+        runbooks::TESTS,
+        alerts::TESTS,
+        old::TESTS,
+    ])
+}
