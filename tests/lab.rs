@@ -7,6 +7,7 @@
 
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[allow(dead_code, reason = "other suites use the rest")]
 mod support;
 
 use rustix::process::Signal;
