@@ -9,6 +9,7 @@
 mod etcd;
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[allow(dead_code, reason = "other suites use the rest")]
 mod support;
 
 use rustix::process::Signal;
@@ -32,15 +33,11 @@ const TESTS: &[Test] = tests![
     an_api_server_dies_and_comes_back,
     an_api_server_that_is_stopped_is_not_live,
     a_process_that_was_suspended_shows_the_truth,
-    rotation::a_client_certificate_that_ends_is_taken_up_anew,
-    rotation::a_token_that_ends_is_taken_up_anew,
-    rotation::a_watch_whose_past_is_compacted_begins_anew,
-    etcd::etcd_is_seen_member_by_member_and_without_its_quorum,
 ];
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

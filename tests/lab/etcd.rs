@@ -3,11 +3,14 @@
 use super::SIZE;
 use super::support::lab::{Lab, Room};
 use super::support::pty::Term;
+use super::support::runner::{Test, tests};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
 const CONTEXT: &str = "lab-1";
+
+pub const TESTS: &[Test] = tests![etcd_is_seen_member_by_member_and_without_its_quorum];
 
 /// A configuration that says where the etcd of a lab's cluster is.
 fn configured(lab: &Lab, file: &Path) -> Value {
@@ -18,7 +21,7 @@ fn configured(lab: &Lab, file: &Path) -> Value {
     etcd
 }
 
-pub fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
+fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
     let own = lab.own(1, 3);
     let room = Room::new();
     let config = room.path("qd.toml");

@@ -2,6 +2,7 @@
 
 use super::support::lab::{CONTEXTS, Lab, Room, now, until};
 use super::support::pty::Term;
+use super::support::runner::{Test, tests};
 use super::{Back, SIZE, lives, stands, state};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -10,6 +11,12 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = tests![
+    a_client_certificate_that_ends_is_taken_up_anew,
+    a_token_that_ends_is_taken_up_anew,
+    a_watch_whose_past_is_compacted_begins_anew,
+];
 
 /// How long the first credentials last: long enough to open the cockpit.
 const LIFE: i64 = 8;
@@ -76,7 +83,7 @@ fn renewed(lab: &Lab, put: impl Fn(&Path, &Value) -> Value, user: impl Fn(&str, 
     assert_eq!(term.ended(10), Vec::<String>::new());
 }
 
-pub fn a_client_certificate_that_ends_is_taken_up_anew(lab: &Lab) {
+fn a_client_certificate_that_ends_is_taken_up_anew(lab: &Lab) {
     let made = |context: &str, life: i64| {
         let ca = |what: &str| std::fs::read_to_string(lab.file(context, what)).unwrap();
         let mut issuer = rcgen::CertificateParams::default();
@@ -107,7 +114,7 @@ pub fn a_client_certificate_that_ends_is_taken_up_anew(lab: &Lab) {
     renewed(lab, put, made);
 }
 
-pub fn a_token_that_ends_is_taken_up_anew(lab: &Lab) {
+fn a_token_that_ends_is_taken_up_anew(lab: &Lab) {
     const NAME: &str = "qd-token";
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": "default"}});
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": NAME},
@@ -141,7 +148,7 @@ pub fn a_token_that_ends_is_taken_up_anew(lab: &Lab) {
 }
 
 /// 410 Gone of a real server: its etcd is compacted and it begins anew while nobody of ours listens.
-pub fn a_watch_whose_past_is_compacted_begins_anew(lab: &Lab) {
+fn a_watch_whose_past_is_compacted_begins_anew(lab: &Lab) {
     const CONTEXT: &str = CONTEXTS[1];
     const PATH: &str = "/apis/policy/v1/namespaces/faults/poddisruptionbudgets";
     let name = |what: &str| format!("qd-{what}-{}", std::process::id());
