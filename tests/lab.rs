@@ -7,6 +7,8 @@
 
 #[path = "lab/etcd.rs"]
 mod etcd;
+#[path = "lab/metrics.rs"]
+mod metrics;
 #[path = "lab/rotation.rs"]
 mod rotation;
 #[allow(dead_code, reason = "other suites use the rest")]
@@ -37,7 +39,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -7,9 +7,10 @@ use crate::config::{ClusterSettings, Config};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
-use crate::source::etcd;
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
+use crate::source::{etcd, metrics};
 use crate::store::{ClusterInfo, Store, Touched};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// A cluster with its settings.
@@ -27,6 +28,12 @@ pub fn members(targets: Vec<Target>, config: &Config) -> Vec<Member> {
     targets.into_iter().map(|target| Member { settings: config.for_cluster(&target.name), target }).collect()
 }
 
+/// The namespaces to look at: those of `--namespace`, else the configured ones; none: all.
+fn wanted(member: &Member, namespaces: &[String]) -> Option<Vec<String>> {
+    let wanted: &[String] = if namespaces.is_empty() { &member.settings.namespaces.value } else { namespaces };
+    (!wanted.is_empty()).then(|| wanted.to_vec())
+}
+
 /// Everything that is followed.
 pub struct Fleet {
     pub store: Store,
@@ -41,6 +48,10 @@ pub struct Fleet {
     handles: Vec<Handle>,
     /// Kept for as long as they are to ask.
     _etcd: Vec<etcd::Handle>,
+    metrics: Vec<metrics::Handle>,
+    /// What `--namespace` asks for.
+    namespaces: Vec<String>,
+    tx: mpsc::WeakSender<Batch>,
     deltas: mpsc::Receiver<Batch>,
     pool: ExecPool,
 }
@@ -79,14 +90,12 @@ impl Fleet {
         let (tx, deltas) = mpsc::channel(256);
         let pool = ExecPool::default();
         let handles = members.iter().enumerate().map(|(n, m)| {
-            let configured = &m.settings.namespaces.value;
-            let wanted = if namespaces.is_empty() { configured.clone() } else { namespaces.to_vec() };
             let budget = &m.settings.budget;
             let source = ClusterSource {
                 id: cluster_id(n),
                 target: m.target.clone(),
                 kinds: kinds.iter().copied().filter(|k| k.watched()).collect(),
-                namespaces: (!wanted.is_empty()).then_some(wanted),
+                namespaces: wanted(m, namespaces),
                 velero: m.settings.velero.namespace.value.clone(),
                 budget: BudgetConfig {
                     requests_per_second: budget.requests_per_second.value,
@@ -108,10 +117,42 @@ impl Fleet {
             store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
         }
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
-        let mut fleet =
-            Self { store, engine, guardrails, sightings, told: Vec::new(), read_only, members, handles, _etcd: etcd, deltas, pool };
+        let mut fleet = Self {
+            store,
+            engine,
+            guardrails,
+            sightings,
+            told: Vec::new(),
+            read_only,
+            members,
+            handles,
+            _etcd: etcd,
+            metrics: Vec::new(),
+            namespaces: namespaces.to_vec(),
+            tx: tx.downgrade(),
+            deltas,
+            pool,
+        };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
+    }
+
+    /// Begins to follow what nodes and pods use, the first look after so long. Needs a tokio runtime.
+    pub fn follow_use(&mut self, after: Duration) {
+        let Some(tx) = self.tx.upgrade() else { return };
+        for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
+            let cluster = cluster_id(n);
+            let source = metrics::MetricsSource {
+                cluster,
+                reader: handle.reader(),
+                namespaces: wanted(member, &self.namespaces),
+                fallback: member.target.namespace.clone(),
+                after,
+            };
+            self.metrics.push(metrics::spawn_metrics(source, tx.clone()));
+            let delta = Delta::Service { service: Service::Metrics, state: ServiceState::Waiting, via: Str::default() };
+            self.store.apply(Batch { cluster, generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        }
     }
 
     pub fn world(&self) -> World<'_> {

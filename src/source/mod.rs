@@ -6,3 +6,4 @@
 pub mod etcd;
 mod exposition;
 pub mod kube;
+pub mod metrics;
