@@ -55,18 +55,32 @@ impl Past {
 
     /// Whether what it did can be taken back: something was done, or may have been, and nobody has yet.
     pub fn undoable(&self) -> bool {
-        let done = |job: &Self| job.done().any(|(_, step)| step.undo.is_some());
-        self.followed_by.is_none() && self.state() != JobState::Running && self.chain().any(done)
+        self.followed_by.is_none() && self.state() != JobState::Running && self.deeds(false).any(|(.., step)| step.undo.is_some())
+    }
+
+    /// What it and the jobs that it goes on with did, or may have done: newest job first, each job's last step first. A step that a later
+    /// one did again is the later one's. `going_on`: for somebody who goes on with it, not for one who takes it back.
+    pub fn deeds(&self, going_on: bool) -> impl Iterator<Item = (&Self, usize, &Step)> {
+        self.chain().enumerate().flat_map(move |(n, job)| {
+            let again = move |step: &Step| self.chain().take(n).any(|later| later.done(false).any(|(_, s)| s.same(step)));
+            // One that was killed may have sent what nobody heard of; who went on with it found that done.
+            let killed = (n > 0 || going_on) && job.outcome.is_none();
+            job.done(killed).rev().filter(move |(_, step)| !again(step)).map(move |(at, step)| (job, at, step))
+        })
     }
 
     /// It, and the jobs that it goes on with, newest first.
-    pub fn chain(&self) -> impl Iterator<Item = &Self> {
+    fn chain(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |job| job.before.as_deref())
     }
 
-    /// The steps that were done, or may have been, by their numbers.
-    pub fn done(&self) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
-        let done = |at: &usize| matches!(self.steps.get(at), Some(StepState::Done(_) | StepState::Unknown(_)));
+    /// The steps that were done, or may have been, by their numbers; `unheard`: also those of which nothing was heard.
+    fn done(&self, unheard: bool) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
+        let done = move |at: &usize| match self.steps.get(at) {
+            Some(StepState::Done(_) | StepState::Unknown(_)) => true,
+            Some(_) => false,
+            None => unheard,
+        };
         self.plan.steps.iter().enumerate().filter(move |(at, _)| done(at))
     }
 

@@ -24,16 +24,13 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     plan.parallel = past.plan.parallel;
     let mut secret = 0;
     // What a job goes on with is one deed with it.
-    for (n, job) in past.chain().enumerate() {
-        let again = |step: &Step| past.chain().take(n).any(|later| later.plan.steps.iter().any(|s| s.text == step.text && alike(s, step)));
-        for (at, step) in job.done().rev().filter(|(_, step)| !again(step)) {
-            let Some(inverse) = &step.undo else { continue };
-            if step.sensitive && inverse.write.method != Method::Delete {
-                secret += 1;
-                continue;
-            }
-            plan.steps.push(inverted(step, inverse, job.created.get(&at), here(job, step.target.cluster, snapshot)?));
+    for (job, at, step) in past.deeds(false) {
+        let Some(inverse) = &step.undo else { continue };
+        if step.sensitive && inverse.write.method != Method::Delete {
+            secret += 1;
+            continue;
         }
+        plan.steps.push(inverted(step, inverse, job.created.get(&at), here(job, step.target.cluster, snapshot)?));
     }
     // The lanes stay as they were; within one the last stage goes first.
     let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
@@ -97,12 +94,6 @@ fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop>
         told.iter().for_each(|text| plan.note(Level::Warning, format!("left as it is: {text}")));
     }
     Ok(told.into_iter().next())
-}
-
-/// Whether two steps are about the same object; the numbers of clusters are each job's own.
-fn alike(a: &Step, b: &Step) -> bool {
-    (&a.target.resource, &a.target.namespace, &a.target.name, &a.target.uid)
-        == (&b.target.resource, &b.target.namespace, &b.target.name, &b.target.uid)
 }
 
 fn inverted(step: &Step, inverse: &Inverse, created: Option<&String>, cluster: ClusterId) -> Step {
@@ -172,7 +163,7 @@ fn drained(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     let request = Request { verb: past.plan.verb, targets, args: past.plan.args.clone(), documents: Vec::new() };
     // What the job has cordoned is its own, and an undo of the whole uncordons it.
     let mut facts = snapshot.facts.clone();
-    for (job, (_, step)) in past.chain().flat_map(|job| job.done().map(move |done| (job, done))) {
+    for (job, _, step) in past.deeds(true) {
         let mut step = step.clone();
         step.target.cluster = here(job, step.target.cluster, snapshot)?;
         facts.own(&step);
@@ -318,6 +309,13 @@ mod tests {
         assert!(second.undoable());
         let back = undo(&second, &snapshot).unwrap();
         assert_eq!(back.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["uncordon node n1"]);
+        // Killed before it could write down that it had cordoned: the same.
+        let mut unheard = second.clone();
+        let before = unheard.before.as_mut().unwrap();
+        (before.steps, before.outcome) = (BTreeMap::new(), None);
+        let killed = Past { followed_by: None, ..(**before).clone() };
+        assert_eq!(remaining(&killed, &snapshot).unwrap().notes, [], "it may have cordoned the node itself");
+        assert_eq!(undo(&unheard, &snapshot).unwrap().steps.len(), 1);
         // Who cordoned it once more takes that back, and not twice.
         let mut again = second.clone();
         again.plan.steps.push(second.before.as_ref().unwrap().plan.steps[0].clone());

@@ -256,6 +256,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether it does the same to the same object; the numbers of clusters are each job's own.
+    pub fn same(&self, other: &Self) -> bool {
+        let of = |s: &Self| (s.target.resource.clone(), s.target.namespace.clone(), s.target.name.clone(), s.target.uid.clone());
+        self.text == other.text && of(self) == of(other)
+    }
     /// A step that sends one request to its target's own path.
     pub fn write(text: impl Into<String>, target: &Target, method: Method, body: Value) -> Self {
         let write = Write { method, path: target.path(), query: String::new(), body };

@@ -214,15 +214,15 @@ impl Watch {
             _ => ServiceState::Failing { reason: reason() },
         };
         let via = self.settings.endpoints.join(", ").into();
-        self.send(Delta::Service { service: Service::Etcd, state, via }).await?;
-        if self.members.is_empty() {
-            return Ok(());
+        if !self.members.is_empty() {
+            let kind = Kind::EtcdMember;
+            self.send(Delta::ListBegin { kind, namespace: None }).await?;
+            let changes = self.members.values().map(|s| Change::Upsert(Object::EtcdMember(Arc::new(s.member.clone())))).collect();
+            self.send(Delta::Rows { kind, changes }).await?;
+            self.send(Delta::ListEnd { kind, namespace: None }).await?;
         }
-        let kind = Kind::EtcdMember;
-        self.send(Delta::ListBegin { kind, namespace: None }).await?;
-        let changes = self.members.values().map(|s| Change::Upsert(Object::EtcdMember(Arc::new(s.member.clone())))).collect();
-        self.send(Delta::Rows { kind, changes }).await?;
-        self.send(Delta::ListEnd { kind, namespace: None }).await
+        // Last: whoever waits for it to be live finds the rows there.
+        self.send(Delta::Service { service: Service::Etcd, state, via }).await
     }
 
     async fn send(&self, delta: Delta) -> Result<(), Closed> {

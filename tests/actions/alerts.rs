@@ -90,18 +90,18 @@ fn an_alert_is_waited_for_until_it_is_resolved(lab: &Lab) {
     );
     std::fs::write(&config, text).unwrap();
     let mut run = stage.begin(&format!("run calm --config {} --context {CONTEXT} -n {SPACE} -o json --yes", config.display()));
-    let blocked = |word: &'static str| {
+    let waits = |word: &'static str| {
         move |e: &Value| {
-            e["state"] == "blocked" && e["text"] == "calm: wait alert-gone PayDown" && e["why"].as_str().is_some_and(|w| w.contains(word))
+            e["state"] == "waits" && e["text"] == "calm: wait alert-gone PayDown" && e["why"].as_str().is_some_and(|w| w.contains(word))
         }
     };
-    run.until("waiting for the alert", blocked("PayDown fires, 1 alert"));
+    run.until("waiting for the alert", waits("PayDown fires, 1 alert"));
     // Another one of that name is told of, and the first one ends: it still fires. An alert of another name counts for nothing.
     all.tell(&json!({"alertname": "PayDown", "instance": "b"}), None);
-    run.until("waiting for both", blocked("2 alerts"));
+    run.until("waiting for both", waits("2 alerts"));
     all.tell(&json!({"alertname": "ShopDown"}), None);
     all.tell(&alert, Some("2020-01-01T00:00:00Z"));
-    run.until("waiting for the other one", blocked("1 alert"));
+    run.until("waiting for the other one", waits("1 alert"));
     // One of the two does not answer: the other one's word counts.
     lab.lab(&["kill", CONTEXT, "alertmanager-0"]);
     std::thread::sleep(Duration::from_secs(3));
@@ -109,10 +109,10 @@ fn an_alert_is_waited_for_until_it_is_resolved(lab: &Lab) {
     assert_eq!((&now["labels"]["owner"], &now["annotations"]), (&json!("pay"), &before["annotations"]), "what comes after waits");
     // None answers: that is not quiet.
     lab.lab(&["pause", CONTEXT, "alertmanager-1"]);
-    run.until("waiting for an Alertmanager", blocked("Alertmanager: "));
+    run.until("waiting for an Alertmanager", waits("Alertmanager: "));
     assert_eq!(stage.said("deployment/web"), now);
     lab.lab(&["resume", CONTEXT, "alertmanager-1"]);
-    run.until("waiting for the other one again", blocked("1 alert"));
+    run.until("waiting for the other one again", waits("1 alert"));
     assert_eq!(stage.said("deployment/web"), now);
     all.tell(&json!({"alertname": "PayDown", "instance": "b"}), Some("2020-01-01T00:00:00Z"));
     let did = run.end();

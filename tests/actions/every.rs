@@ -168,7 +168,7 @@ fn cases(verb: VerbId) -> Vec<Case> {
         }
         VerbId::Drain => vec![on("Node", "drain {node} --timeout 60s", node, Is("/spec/unschedulable", yes))],
         VerbId::Evict => {
-            vec![on("Pod", "evict pod/{web}", At("pod/{web}"), Gone).stays("nothing was done that could be taken back")]
+            vec![on("Pod", "evict pod/{web}", At("pod/{web}"), Gone).stays("cannot be taken back")]
         }
         VerbId::Delete => vec![
             on("ConfigMap", "delete configmap/spare --confirm lab-1", At("configmap/spare"), Gone).stays("cannot be taken back"),

@@ -62,8 +62,8 @@ impl Term {
                 let mut shown = sink.lock().unwrap();
                 shown.parser.process(&buffer[..n]);
                 shown.bytes.extend_from_slice(&buffer[..n]);
+                // Before anybody can see the frame, and type: keys come after the answer, as they do from a terminal.
                 let answers = shown.answers();
-                drop(shown);
                 let _ = back.lock().unwrap().write_all(&answers);
             }
         });

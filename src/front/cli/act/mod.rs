@@ -28,6 +28,7 @@ use crate::state::StateDir;
 use clap::ArgMatches;
 use command::Writing;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Runs the subcommand of a verb.
@@ -124,9 +125,11 @@ async fn carry_out(fleet: &mut Fleet, state: &StateDir, global: &Global, writing
     };
     let (tx, rx) = mpsc::unbounded_channel();
     let actor = acting::actor("cli", &preview);
+    // From here on they are heard: what has begun must not die of one.
+    let signals = Signals::listen()?;
     let started = acting::start(fleet, state, confirmed, wanted.resumes(), actor, tx);
     let id = started.id.clone();
-    let outcome = follow(fleet, started, rx, &preview, json).await?;
+    let outcome = follow(fleet, started, rx, signals, &preview, json).await?;
     let note = fleet.store.jobs.get(&id).map(|j| j.note.clone()).unwrap_or_default();
     show::outcome(outcome, Some(&id), &note, json)?;
     Ok(match outcome {
@@ -221,16 +224,38 @@ fn line(question: &str) -> Result<Option<String>, Failure> {
     Ok((n > 0).then(|| text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
+/// What asks us to end.
+struct Signals([(Signal, &'static str); 3]);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let on = |kind, why| signal(kind).map(|s| (s, why));
+        Ok(Self([
+            on(SignalKind::interrupt(), "interrupted by ctrl-c")?,
+            on(SignalKind::terminate(), "asked to end (SIGTERM)")?,
+            on(SignalKind::hangup(), "the terminal went away")?,
+        ]))
+    }
+    /// The next one, in words. Cancel safe.
+    async fn next(&mut self) -> &'static str {
+        let [(int, a), (term, b), (hup, c)] = &mut self.0;
+        tokio::select! {
+            _ = int.recv() => a,
+            _ = term.recv() => b,
+            _ = hup.recv() => c,
+        }
+    }
+}
+
 /// Shows what a job does until it ends. The first signal stops it safely, a second one leaves at once.
 async fn follow(
     fleet: &mut Fleet,
     mut started: Started,
     mut progress: mpsc::UnboundedReceiver<Progress>,
+    mut signals: Signals,
     preview: &Preview,
     json: bool,
 ) -> Result<Outcome, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut int, mut term, mut hup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let mut stopping = false;
     loop {
         // What is printed last must not be lost: the channel is drained before the end counts.
@@ -251,9 +276,7 @@ async fn follow(
                 }
                 return Ok(done.unwrap_or(Outcome::Failed));
             }
-            _ = int.recv() => "interrupted by ctrl-c",
-            _ = term.recv() => "asked to end (SIGTERM)",
-            _ = hup.recv() => "the terminal went away",
+            why = signals.next() => why,
             () = fleet.alongside(tokio::time::sleep(std::time::Duration::from_millis(500))) => continue,
         };
         if stopping {
