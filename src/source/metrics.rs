@@ -242,6 +242,9 @@ impl Items {
     fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), ClientError>) -> Result<(), ClientError> {
         for byte in piece {
             let before = self.depth;
+            if before == 0 && *byte != b'{' && !byte.is_ascii_whitespace() {
+                return Err(unreadable("no list"));
+            }
             match byte {
                 _ if self.escaped => self.escaped = false,
                 b'\\' if self.text => self.escaped = true,

@@ -211,7 +211,7 @@ fn cores(n: i64, out: &mut String) -> std::fmt::Result {
             out.push('-');
             cores(n.saturating_neg(), out)
         }
-        ..1000 => write!(out, "{n}m"),
+        -999..1000 => write!(out, "{n}m"),
         _ if n % 1000 == 0 => write!(out, "{}", n / 1000),
         _ => out.write_str(format!("{}.{:02}", n / 1000, n % 1000 / 10).trim_end_matches('0').trim_end_matches('.')),
     }
