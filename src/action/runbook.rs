@@ -6,7 +6,9 @@ use super::{Facts, Request, Snapshot, Stop};
 use crate::config::{Does, Runbook, RunbookStep};
 use crate::model::duration::parse_duration;
 use crate::model::verb::On;
-use crate::model::{Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Step, Sweep, Target, UndoKind, VerbId, Wait};
+use crate::model::{
+    Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Service, ServiceState, Step, Sweep, Target, UndoKind, VerbId, Wait,
+};
 use std::collections::BTreeMap;
 
 /// What a runbook is run with.
@@ -150,8 +152,10 @@ impl Making<'_> {
         };
         if matches!(wait, Wait::AlertGone { .. }) {
             for id in &self.params.clusters {
-                let info = &self.snapshot.cluster(*id)?.info;
-                if !info.alertmanager {
+                let cluster = self.snapshot.cluster(*id)?;
+                let info = &cluster.info;
+                let absent = matches!(cluster.service(Service::Alertmanager).state, ServiceState::Absent { .. });
+                if !info.alertmanager && absent {
                     let hint = format!(
                         "write where it is: [clusters.\"{}\".alertmanager] urls = [..] or service = \"NS/NAME:PORT\"",
                         info.contexts.first().unwrap_or(&info.name)

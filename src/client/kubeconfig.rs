@@ -65,14 +65,15 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// A server that no kubeconfig names.
-    pub(super) fn of(name: &str, cluster: Cluster, user: AuthInfo, proxies: &reach::ProxyEnv) -> Self {
+    /// A server that no kubeconfig names, through the environment's proxies.
+    pub fn direct(name: &str, cluster: Cluster, user: AuthInfo) -> Self {
+        let proxies = proxies(&|name| std::env::var_os(name));
         Self {
             name: name.to_owned(),
             contexts: vec![name.to_owned()],
             server: cluster.server.clone().unwrap_or_default(),
             namespace: None,
-            reach: Reach::new(cluster, user, proxies),
+            reach: Reach::new(cluster, user, &proxies),
             origin: None,
         }
     }
@@ -367,7 +368,7 @@ pub(super) fn resolved(
 }
 
 /// The proxies that the environment names.
-pub(super) fn proxies(env: Env) -> reach::ProxyEnv {
+fn proxies(env: Env) -> reach::ProxyEnv {
     let text = |names: [&str; 2]| names.iter().find_map(|name| env(name)?.into_string().ok().filter(|v| !v.is_empty())).unwrap_or_default();
     reach::ProxyEnv {
         https: text(["HTTPS_PROXY", "https_proxy"]),

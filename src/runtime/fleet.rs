@@ -2,13 +2,17 @@
 
 use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
 use crate::app::World;
-use crate::client::{Alertmanager, BudgetConfig, ExecPool, Licence, Target, WriteClient};
-use crate::config::{ClusterSettings, Config};
+use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
+use crate::config::{ClusterSettings, Config, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
+use crate::reach::{Alertmanager, Found};
+use crate::source::ServiceHandle;
+use crate::source::alertmanager::{Wanted, spawn_alertmanagers};
+use crate::source::etcd::spawn_etcd;
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
-use crate::source::{etcd, metrics};
+use crate::source::metrics;
 use crate::store::{ClusterInfo, Store, Touched};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -17,6 +21,14 @@ use tokio::sync::mpsc;
 pub struct Member {
     pub target: Target,
     pub settings: ClusterSettings,
+}
+
+impl Member {
+    /// What the cluster may be called by a label that tells clusters apart: as shown, and its contexts.
+    fn names(&self) -> Vec<String> {
+        let shown = &self.settings.name.value;
+        std::iter::once(shown).chain(self.target.contexts.iter().filter(|c| *c != shown)).cloned().collect()
+    }
 }
 
 fn cluster_id(n: usize) -> ClusterId {
@@ -47,8 +59,9 @@ pub struct Fleet {
     members: Vec<Member>,
     handles: Vec<Handle>,
     /// Kept for as long as they are to ask.
-    _etcd: Vec<etcd::Handle>,
-    metrics: Vec<metrics::Handle>,
+    services: Vec<ServiceHandle>,
+    /// The Alertmanager of each cluster that none is configured for.
+    found: Vec<Found>,
     /// What `--namespace` asks for.
     namespaces: Vec<String>,
     tx: mpsc::WeakSender<Batch>,
@@ -107,14 +120,28 @@ impl Fleet {
             };
             spawn_cluster(source, tx.clone())
         });
-        let handles = handles.collect();
-        let mut etcd = Vec::new();
-        for (n, member) in members.iter().enumerate().filter(|_| kinds.contains(&Kind::EtcdMember)) {
-            let Some(handle) = etcd::spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
-            etcd.push(handle);
-            // From the start: who looks before the first answer is not to be told that there is none.
-            let delta = Delta::Service { service: Service::Etcd, state: ServiceState::Waiting, via: Str::default() };
+        let handles: Vec<Handle> = handles.collect();
+        let asked = |service: Service| kinds.iter().any(|k| k.service() == Some(service));
+        // From the start: who looks before the first answer is not to be told that there is none.
+        let mut wait = |n: usize, service, addresses: &[String]| {
+            let delta = Delta::Service { service, state: ServiceState::Waiting, via: addresses.join(", ").into() };
             store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        };
+        let mut services = Vec::new();
+        for (n, member) in members.iter().enumerate().filter(|_| asked(Service::Etcd)) {
+            let Some(handle) = spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
+            services.push(handle);
+            wait(n, Service::Etcd, &member.settings.etcd.endpoints);
+        }
+        let found: Vec<Found> = members.iter().map(|_| Found::default()).collect();
+        if asked(Service::Alertmanager) {
+            let wanted = members.iter().enumerate().map(|(n, m)| {
+                let endpoint = m.settings.alertmanager.clone();
+                let addresses = if let Some(Reach::Urls(urls)) = &endpoint.reach.value { urls.as_slice() } else { &[] };
+                wait(n, Service::Alertmanager, addresses);
+                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found[n].clone() }
+            });
+            services.extend(spawn_alertmanagers(wanted.collect(), &tx));
         }
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
         let mut fleet = Self {
@@ -126,8 +153,8 @@ impl Fleet {
             read_only,
             members,
             handles,
-            _etcd: etcd,
-            metrics: Vec::new(),
+            services,
+            found,
             namespaces: namespaces.to_vec(),
             tx: tx.downgrade(),
             deltas,
@@ -149,7 +176,7 @@ impl Fleet {
                 fallback: member.target.namespace.clone(),
                 after,
             };
-            self.metrics.push(metrics::spawn_metrics(source, tx.clone()));
+            self.services.push(metrics::spawn_metrics(source, tx.clone()));
             let delta = Delta::Service { service: Service::Metrics, state: ServiceState::Waiting, via: Str::default() };
             self.store.apply(Batch { cluster, generation: Generation::default(), delta }, super::now(), &mut Vec::new());
         }
@@ -201,9 +228,11 @@ impl Fleet {
                 None => Licence::of(&member.settings, self.read_only),
             };
             let write = licence.map(|licence| WriteClient::new(&read, licence));
-            let s = &member.settings;
-            let names = std::iter::once(&s.name.value).chain(&member.target.contexts).cloned().collect();
-            let alerts = Alertmanager::of(&s.alertmanager, &read, names);
+            let mut endpoint = member.settings.alertmanager.clone();
+            if let (None, Some(found)) = (&endpoint.reach.value, self.found.get(n).and_then(Found::get)) {
+                endpoint.reach = Setting::default_to(Some(Reach::Service(found)));
+            }
+            let alerts = Alertmanager::of(&endpoint, &read, member.names());
             clients.add(cluster_id(n), ClusterClients { read, write, alerts });
         }
         clients

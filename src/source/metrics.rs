@@ -3,17 +3,15 @@
 //! An answer is read while it comes in, an item at a time. What it means beside requests and limits is `table`'s.
 
 use super::kube::Reader;
+use super::service::{self, Closed, Handle};
 use crate::client::{ClientError, ReadClient};
-use crate::model::{
-    Batch, ClusterId, Delta, Generation, Interner, Kind, Service, ServiceState, Str, Time, Usage, UsageList, UsageRow, quantity,
-};
+use crate::model::{Batch, ClusterId, Delta, Interner, Kind, Service, ServiceState, Str, Time, Usage, UsageList, UsageRow, quantity};
 use futures::TryStreamExt as _;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 const ROOT: &str = "/apis/metrics.k8s.io/v1beta1";
@@ -42,26 +40,14 @@ pub struct MetricsSource {
     pub after: Duration,
 }
 
-/// Metrics that are asked for until this is dropped.
-pub struct Handle(JoinHandle<()>);
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Starts to ask for a cluster's metrics. Must be called within a tokio runtime.
 pub fn spawn_metrics(source: MetricsSource, tx: mpsc::Sender<Batch>) -> Handle {
     let watch = Watch { source, tx, interner: Interner::default(), told: HashMap::new(), answered: false, failures: 0 };
-    Handle(tokio::spawn(async move {
+    Handle::of(tokio::spawn(async move {
         // The only error is that nobody takes deltas any more.
         let _ = watch.run().await;
     }))
 }
-
-/// Nobody takes deltas any more.
-struct Closed;
 
 /// A list that was asked for, and what came.
 struct Heard {
@@ -163,9 +149,9 @@ impl Watch {
                     Vec::new()
                 }
             };
-            self.send(Delta::Usage(UsageList { kind, namespace, rows })).await?;
+            service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace, rows })).await?;
         }
-        self.send(Delta::Service { service: Service::Metrics, state, via }).await
+        service::send(&self.tx, self.source.cluster, Delta::Service { service: Service::Metrics, state, via }).await
     }
 
     fn state(&mut self, heard: &[Heard]) -> ServiceState {
@@ -177,16 +163,9 @@ impl Watch {
         match heard.last().map(|h| (h.missing(), &h.answer)) {
             Some((Some(missing), _)) => ServiceState::Forbidden { missing: missing.into() },
             Some((_, Err(ClientError::NotFound { .. }))) => ServiceState::absent(Service::Metrics),
-            Some((_, Err(error))) if self.answered => ServiceState::Stale { reason: error.reason().into() },
-            Some((_, Err(error))) => ServiceState::Failing { reason: error.reason().into() },
+            Some((_, Err(error))) => service::failed(self.answered, error),
             _ => ServiceState::Waiting,
         }
-    }
-
-    async fn send(&self, delta: Delta) -> Result<(), Closed> {
-        // Services have no generations: one task tells of them, in order.
-        let batch = Batch { cluster: self.source.cluster, generation: Generation(0), delta };
-        self.tx.send(batch).await.map_err(|_| Closed)
     }
 }
 

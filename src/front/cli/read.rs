@@ -74,7 +74,15 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
         ConnectionState::Connecting | ConnectionState::Syncing { .. } => !kinds.iter().any(|k| k.watched()),
         _ => kinds.iter().filter(|k| k.watched()).all(known),
     };
-    watched && kinds.iter().filter(|k| !k.watched()).all(known)
+    // Through a cluster that is lost no service is found or reached.
+    let lost = matches!(c.state, ConnectionState::Unreachable { .. } | ConnectionState::Unauthorized { .. });
+    let told = |k: &Kind| known(k) || lost && behind(c, *k);
+    watched && kinds.iter().filter(|k| !k.watched()).all(told)
+}
+
+/// Whether a kind comes from a service that is not reached yet but through the cluster.
+fn behind(c: &Cluster, kind: Kind) -> bool {
+    kind.service().is_some_and(|s| c.service(s).via.is_empty())
 }
 
 /// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
@@ -225,13 +233,16 @@ pub fn health(fleet: &Fleet, subject: Subject) -> Code {
             match c.kind_state(*kind) {
                 KindState::Forbidden { missing } => say(format!("{}: forbidden, needs {missing}", kind.plural())),
                 KindState::Failing { reason } if c.state.live() || !watched => say(format!("{}: {reason}", kind.plural())),
+                KindState::Waiting if behind(c, *kind) && c.state.reason().is_some() => {
+                    say(format!("{}: {}: {}", kind.plural(), c.state.word(), c.state.reason().unwrap_or_default()))
+                }
                 KindState::Waiting | KindState::Listing if c.state.live() || !watched => {
                     say(format!("{}: not complete within the time limit", kind.plural()))
                 }
                 // Not an error: many clusters have none. Whoever asks for it is told why the list is empty.
                 KindState::Missing if kind.optional() => {
                     let service = kind.service().unwrap_or(Service::Velero);
-                    eprintln!("qd: {}: {}", c.info.name, service.info().hint);
+                    eprintln!("qd: {}: {}", c.info.name, c.service(service).state.reason().map_or(service.info().hint, |hint| hint));
                 }
                 _ => {}
             }
