@@ -5,7 +5,7 @@ use super::fail::{Code, Failure};
 use super::print;
 use crate::client::{LoadOptions, Target, load};
 use crate::config::Config;
-use crate::model::{ConnectionState, Kind, KindState, Selector, Service};
+use crate::model::{ConnectionState, Kind, KindState, Selector};
 use crate::runtime::{Fleet, members, now};
 use crate::state::StateDir;
 use crate::store::{Cluster, Touched};
@@ -47,7 +47,8 @@ pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: std::time::Duratio
     fleet.judge(&touched, now());
 }
 
-async fn follow(fleet: &mut Fleet, limit: std::time::Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
+/// Folds what comes until every cluster is as it should be, or the time is over.
+pub async fn follow(fleet: &mut Fleet, limit: std::time::Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
     let until = Instant::now() + limit;
     while !fleet.store.clusters().iter().all(&done) {
         match tokio::time::timeout_at(until.into(), fleet.next()).await {
@@ -75,12 +76,18 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
 }
 
 /// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
-/// needs them: where it is printed or asked for.
+/// needs them: where it is printed or asked for. Services are asked where their columns are printed.
 fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     let warnings = matches!(output, Output::Json | Output::Yaml | Output::Csv) || filter.contains("warnings");
     match subject {
         Subject::Clusters => {
-            Kind::WATCHED.iter().copied().filter(|k| !k.optional() && *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect()
+            let wanted = |k: &Kind| match k {
+                Kind::Namespace => false,
+                Kind::Event => warnings,
+                Kind::EtcdMember | Kind::Alert => warnings || output == Output::Wide,
+                k => !k.optional(),
+            };
+            Kind::ALL.into_iter().filter(wanted).collect()
         }
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
@@ -179,8 +186,9 @@ pub fn health(fleet: &Fleet, subject: Subject) -> Code {
                 }
                 // Not an error: many clusters have none. Whoever asks for it is told why the list is empty.
                 KindState::Missing if kind.optional() => {
-                    let service = kind.service().unwrap_or(Service::Velero);
-                    eprintln!("qd: {}: {}", c.info.name, service.info().hint);
+                    if let Some(service) = kind.teller() {
+                        eprintln!("qd: {}: {}", c.info.name, service.info().hint);
+                    }
                 }
                 _ => {}
             }
