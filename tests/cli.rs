@@ -360,3 +360,50 @@ fn top_tells_use_beside_requests_and_who_is_to_be_shrunk_first() {
     let (code, _, err) = qd(dir, &["top", "disks"]);
     assert!(code == 2 && err.contains("disks"), "{err}");
 }
+
+#[test]
+fn a_doctor_says_what_is_reached_and_what_to_configure() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    let (code, out, err) = qd(dir.path(), &["doctor"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(out.lines().filter(|l| l.ends_with(": reached")).count(), 2, "{out}");
+    for expected in
+        ["authentication  accepted", "token", "kinds are seen", "velero          live", "the API server", ".etcd] takes endpoints"]
+    {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let etcd = |args: &[&str]| -> (i32, Value) {
+        let (code, out, _) = qd(dir.path(), &[&["doctor", "-o", "json"][..], args].concat());
+        let all: Value = serde_json::from_str(&out).unwrap();
+        let checks = all["items"][0]["checks"].as_array().unwrap();
+        (code, checks.iter().find(|c| c["what"] == "etcd").unwrap().clone())
+    };
+    let (code, check) = etcd(&[]);
+    assert_eq!((code, &check["state"], &check["expected"], &check["ok"]), (0, &"absent".into(), &false.into(), &false.into()));
+    // Nothing listens on port 9 of loopback.
+    let config = dir.path().join("qd.toml");
+    std::fs::write(&config, "[clusters.\"*\".etcd]\nendpoints = [\"http://127.0.0.1:9\"]\n").unwrap();
+    let (code, check) = etcd(&["--config", config.to_str().unwrap()]);
+    assert_eq!((code, &check["state"], &check["expected"]), (3, &"failing".into(), &true.into()), "{check}");
+    assert_eq!((&check["via"], check["since"].is_string()), (&"http://127.0.0.1:9".into(), true));
+    assert!(check["message"].as_str().unwrap().contains("refused"), "{check}");
+    assert_eq!(qd(dir.path(), &["doctor", "-o", "csv"]).0, 2);
+}
+
+#[test]
+fn a_doctor_names_what_may_not_be_seen_and_who_is_not_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    quarterdeck::client::install_crypto_provider();
+    let mut scenario = Scenario::load("calm").unwrap();
+    scenario.resize(Some(1), Some(3), Some(12)).unwrap();
+    let _fleet = start(&Options { scenario, kubeconfig: Some(dir.path().join("kubeconfig")), viewer: true }).unwrap();
+    let (code, out, _) = qd(dir.path(), &["doctor"]);
+    assert_eq!(code, 3, "{out}");
+    assert!(out.lines().any(|l| l.starts_with("X nodes") && l.contains("forbidden") && l.ends_with("needs list nodes")), "{out}");
+    let dir = room();
+    let (code, out, err) = qd(dir.path(), &["doctor", "--timeout", "20s"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(out.contains("X api") && out.contains("unreachable") && out.contains("https://127.0.0.1:9"), "{out}");
+    assert!(!out.contains("canary-token-7f3a") && !err.contains("canary-token-7f3a"), "{out}{err}");
+}

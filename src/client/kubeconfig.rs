@@ -83,6 +83,11 @@ impl Target {
         self.reach.as_ref().err().map(String::as_str)
     }
 
+    /// How we say who we are, in words and without what is secret: `client certificate`, `exec plugin NAME`.
+    pub fn identity(&self) -> String {
+        self.reach.as_ref().map_or_else(|_| "not known".to_owned(), Reach::method)
+    }
+
     pub(super) fn reach(&self) -> Result<&Reach, &str> {
         self.reach.as_ref().map_err(String::as_str)
     }

@@ -265,6 +265,10 @@ impl Fleet {
         self.members.get(usize::from(id.0)).map(|m| &m.target)
     }
 
+    pub fn settings(&self, id: ClusterId) -> Option<&ClusterSettings> {
+        self.members.get(usize::from(id.0)).map(|m| &m.settings)
+    }
+
     /// For full objects and logs of a cluster.
     pub fn reader(&self, id: ClusterId) -> Option<Reader> {
         self.handles.get(usize::from(id.0)).map(Handle::reader)

@@ -142,6 +142,11 @@ pub enum Command {
         after_help = "Of several logs every line begins with CLUSTER/NAMESPACE/POD/CONTAINER, and they are sorted by time.\n\nExamples:\n  qd logs deployment/checkout -n pay -f\n  qd logs -l app=api --clusters 'prod-*' --since 10m -o json\n  qd logs api-0 -n shop --context prod-eu --previous"
     )]
     Logs(Logs),
+    /// What is reached of each cluster, how, since when, and what to configure for the rest
+    #[command(
+        after_help = "Of each cluster: its API server, who we are there, the kinds that we may not see, and the services beside it (etcd, Alertmanager, Prometheus, metrics, Velero).\n\nExit code 0 when all that is configured is reached and may be seen, 3 otherwise.\n\nExample:\n  qd doctor --clusters 'prod-*' -o json"
+    )]
+    Doctor,
     /// A screen of the cockpit, drawn once
     #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]
     Snapshot {

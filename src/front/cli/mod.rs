@@ -5,6 +5,7 @@
 pub mod act;
 pub mod args;
 mod cockpit;
+mod doctor;
 mod fail;
 mod logs;
 mod meta;
@@ -58,6 +59,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
         Some(Command::Get { kind, names }) => read::get(&global, &kind, &names),
         Some(Command::Describe { object, name }) => read::describe(&global, &object, name.as_deref()),
         Some(Command::Top { what, names }) => top::run(&global, &what, &names),
+        Some(Command::Doctor) => doctor::run(&global),
         Some(Command::Logs(args)) => logs::run(&global, &args),
         Some(Command::Snapshot { screen, cols, rows, format, theme }) => {
             snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())

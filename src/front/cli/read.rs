@@ -50,7 +50,8 @@ pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: Duration) {
     fleet.judge(&touched, now());
 }
 
-async fn follow(fleet: &mut Fleet, limit: Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
+/// Folds what comes until every cluster is as it should be, or the time is over.
+pub async fn follow(fleet: &mut Fleet, limit: Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
     let until = Instant::now() + limit;
     while !fleet.store.clusters().iter().all(&done) {
         match tokio::time::timeout_at(until.into(), fleet.next()).await {
@@ -86,12 +87,18 @@ fn behind(c: &Cluster, kind: Kind) -> bool {
 }
 
 /// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
-/// needs them: where it is printed or asked for.
+/// needs them: where it is printed or asked for. Services are asked where their columns are printed.
 fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     let warnings = matches!(output, Output::Json | Output::Yaml | Output::Csv) || filter.contains("warnings");
     match subject {
         Subject::Clusters => {
-            Kind::WATCHED.iter().copied().filter(|k| !k.optional() && *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect()
+            let wanted = |k: &Kind| match k {
+                Kind::Namespace => false,
+                Kind::Event => warnings,
+                Kind::EtcdMember | Kind::Alert => warnings || output == Output::Wide,
+                k => !k.optional(),
+            };
+            Kind::ALL.into_iter().filter(wanted).collect()
         }
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
@@ -241,8 +248,9 @@ pub fn health(fleet: &Fleet, subject: Subject) -> Code {
                 }
                 // Not an error: many clusters have none. Whoever asks for it is told why the list is empty.
                 KindState::Missing if kind.optional() => {
-                    let service = kind.service().unwrap_or(Service::Velero);
-                    eprintln!("qd: {}: {}", c.info.name, c.service(service).state.reason().map_or(service.info().hint, |hint| hint));
+                    if let Some(service) = kind.teller() {
+                        eprintln!("qd: {}: {}", c.info.name, c.service(service).state.reason().map_or(service.info().hint, |hint| hint));
+                    }
                 }
                 _ => {}
             }

@@ -119,6 +119,27 @@ pub(super) static COLUMNS: &[Column] = &[
     col("pdbs_zero", "PDB0", Unit::Number, |_, r| sum(r, Kind::Pdb, |c| c.pdbs_zero), "Budgets that allow nothing while they cover pods")
         .leave(7)
         .tone(some_tone),
+    col(
+        "etcd_healthy",
+        "ETCD",
+        Unit::Ratio,
+        |_, r| sum(r, Kind::EtcdMember, |c| Value::Ratio((c.etcd_members - c.etcd_bad).into(), c.etcd_members.into())),
+        "Members of etcd that answer, know a leader and have no alarm, of all; JSON has those",
+    )
+    .wide()
+    .leave(10)
+    .tone(ratio_tone),
+    col(
+        "alerts_firing",
+        "ALERTS",
+        Unit::Number,
+        |_, r| sum(r, Kind::Alert, |c| c.alerts_firing),
+        "Alerts that fire, neither silenced nor inhibited",
+    )
+    .wide()
+    .leave(11)
+    .tone(some_tone),
+    col("alerts_critical", "CRITICAL", Unit::Number, |_, r| sum(r, Kind::Alert, |c| c.alerts_critical), "Of these, critical").hidden(),
     col("workloads_short", "SHORT", Unit::Number, |_, r| short(r), "Workloads with fewer available pods than wanted, and failed Jobs")
         .leave(5)
         .tone(some_tone),
