@@ -355,7 +355,8 @@ mod json {
         pub code: i64,
         #[serde(default)]
         pub reason: String,
-        #[serde(default)]
+        /// Prometheus calls it `error`.
+        #[serde(default, alias = "error")]
         pub message: String,
         #[serde(default)]
         pub details: Details,

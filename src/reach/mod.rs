@@ -9,5 +9,5 @@ mod find;
 mod replica;
 
 pub use alertmanager::Alertmanager;
-pub use find::{Found, find_alertmanager};
+pub use find::{Found, Sought, find};
 pub use replica::{Reached, Replica, replicas, same};

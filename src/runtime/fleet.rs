@@ -3,16 +3,17 @@
 use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
 use crate::app::World;
 use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
-use crate::config::{ClusterSettings, Config, Reach, Setting};
+use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, Found};
-use crate::source::ServiceHandle;
-use crate::source::alertmanager::{Wanted, spawn_alertmanagers};
+use crate::source::alertmanager::spawn_alertmanagers;
 use crate::source::etcd::spawn_etcd;
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
+use crate::source::prometheus::spawn_prometheus;
+use crate::source::{ServiceHandle, Wanted};
 use crate::store::{ClusterInfo, Store, Touched};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -134,15 +135,19 @@ impl Fleet {
             wait(n, Service::Etcd, &member.settings.etcd.endpoints);
         }
         let found: Vec<Found> = members.iter().map(|_| Found::default()).collect();
-        if asked(Service::Alertmanager) {
-            let wanted = members.iter().enumerate().map(|(n, m)| {
-                let endpoint = m.settings.alertmanager.clone();
+        let mut beside = |service: Service, endpoint: fn(&ClusterSettings) -> &Endpoint, found: &dyn Fn(usize) -> Found| -> Vec<Wanted> {
+            let of = |(n, m): (usize, &Member)| {
+                let endpoint = endpoint(&m.settings).clone();
                 let addresses = if let Some(Reach::Urls(urls)) = &endpoint.reach.value { urls.as_slice() } else { &[] };
-                wait(n, Service::Alertmanager, addresses);
-                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found[n].clone() }
-            });
-            services.extend(spawn_alertmanagers(wanted.collect(), &tx));
-        }
+                wait(n, service, addresses);
+                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found(n) }
+            };
+            members.iter().enumerate().filter(|_| asked(service)).map(of).collect()
+        };
+        let alertmanagers = beside(Service::Alertmanager, |s| &s.alertmanager, &|n| found[n].clone());
+        services.extend(spawn_alertmanagers(alertmanagers, &tx));
+        let prometheus = beside(Service::Prometheus, |s| &s.prometheus, &|_| Found::default());
+        services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), &tx));
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
         let mut fleet = Self {
             store,

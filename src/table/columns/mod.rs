@@ -15,6 +15,7 @@ mod pdb;
 mod pods;
 mod restores;
 mod schedules;
+mod signals;
 mod silences;
 mod workloads;
 
@@ -93,6 +94,7 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Etcd => etcd::COLUMNS,
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,
+        Subject::Signals => signals::COLUMNS,
         Subject::Backups => backups::COLUMNS,
         Subject::Restores => restores::COLUMNS,
         Subject::Schedules => schedules::COLUMNS,
