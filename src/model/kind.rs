@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(Kind::parse("backups.velero.io"), Some(Kind::Backup));
         assert_eq!(Kind::parse("backups.postgresql.cnpg.io"), None, "another operator's");
         let (watched, told): (Vec<_>, Vec<_>) = Kind::ALL.into_iter().partition(|k| k.watched());
-        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 3));
+        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 4));
         assert!(Kind::Hpa.proto() && !Kind::Backup.proto() && Kind::Backup.optional() && !Kind::Hpa.optional());
         assert_eq!(Kind::Hpa.path(Some("a")), "/apis/autoscaling/v2/namespaces/a/horizontalpodautoscalers");
     }

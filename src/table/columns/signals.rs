@@ -30,6 +30,7 @@ pub(super) static COLUMNS: &[Column] = &[
     CLUSTER,
     KIND,
     NAMESPACE.wide().leave(50),
+    Column { title: "QUERY", doc: "The query's name", ..NAME }.wide().leave(53),
     col("area", "AREA", Unit::Text, |_, r| signal(r, |s| &s.area), "What it is about: the query's `area`").width(4, 12).leave(5),
     col("title", "SIGNAL", Unit::Text, |_, r| signal(r, |s| &s.title), "What is measured: the query's `title`").width(12, 34).leave(0),
     col(
@@ -67,7 +68,6 @@ pub(super) static COLUMNS: &[Column] = &[
     col("message", "WHY", Unit::Text, |_, r| signal(r, |s| s.why.as_ref()), "What is missing, or why the query was refused")
         .width(6, 60)
         .leave(4),
-    Column { title: "QUERY", doc: "The query's name", ..NAME }.wide().leave(53),
     col("measure", "UNIT", Unit::Text, |_, r| signal(r, |s| s.measure.name()), "What `value` is in: the query's `measure`").hidden(),
     col("value", "NUMBER", Unit::Json, |_, r| signal(r, |s| number(s.value)), "The number now, in the measure's unit").hidden(),
     LABELS,
