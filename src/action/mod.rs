@@ -31,7 +31,7 @@ pub use blast::scaled_object;
 pub use clients::{Clients, ClusterClients};
 pub use execute::{Executor, execute};
 pub use guard::{Ask, Confirmation, Confirmed, Gate, Guardrails, Refused, Rules, confirm};
-pub use ledger::{Ledger, Past, new_job_id};
+pub use ledger::{Ledger, Past, TERMINAL_LOST, TOLD_TO_END, new_job_id};
 pub use preflight::{Check, Finding, Preflight, Preview, preflight};
 pub use sightings::Sightings;
 pub use snapshot::{Facts, Need, Request, Snapshot, Stop};

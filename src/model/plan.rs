@@ -365,6 +365,9 @@ pub struct Placement {
     pub fits: u32,
     /// Pods that do not, and why.
     pub unplaced: Vec<(String, String)>,
+    /// Pods of which it cannot be told.
+    #[serde(default)]
+    pub unjudged: u32,
     /// What could not be judged (storage, scheduling gates of others), in words.
     pub unknown: Vec<String>,
 }

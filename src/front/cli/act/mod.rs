@@ -18,7 +18,7 @@ pub use runbook::run as run_book;
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
 use super::read;
-use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, Wanted, confirm};
+use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
 use crate::model::{Control, Kind, Outcome, Progress, VerbInfo};
@@ -232,8 +232,8 @@ impl Signals {
         let on = |kind, why| signal(kind).map(|s| (s, why));
         Ok(Self([
             on(SignalKind::interrupt(), "interrupted by ctrl-c")?,
-            on(SignalKind::terminate(), "asked to end (SIGTERM)")?,
-            on(SignalKind::hangup(), "the terminal went away")?,
+            on(SignalKind::terminate(), TOLD_TO_END)?,
+            on(SignalKind::hangup(), TERMINAL_LOST)?,
         ]))
     }
     /// The next one, in words. Cancel safe.
