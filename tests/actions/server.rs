@@ -20,7 +20,7 @@ fn of_two_objects_the_one_that_others_changed_is_left_and_named(lab: &Lab) {
     stage.qd("scale deployment/a deployment/b --replicas +1").done();
     assert_eq!(replicas(), [3, 3]);
     lab.kubectl(CONTEXT, &["scale", "deployment/b", "--replicas=5", "-n", SPACE]);
-    let left = "left as it is: deployment server-undo/b: spec.replicas is 5, it was 3";
+    let left = "left as it is: lab-1: deployment server-undo/b: spec.replicas is 5, it was 3";
     stage.typed("undo last --dry-run").is(0, left).is(0, "scale deployment server-undo/a 3 -> 2");
     let did = stage.qd("undo last").done();
     assert!(did.notes().contains(left), "{}", did.notes());
