@@ -466,7 +466,13 @@ impl App {
             return if let Place::Detail(d) = &mut self.place { d.refetch(world) } else { Vec::new() };
         }
         match self.place {
-            Place::Cockpit => self.say("this is the cockpit; ctrl-c twice quits"),
+            Place::Cockpit => match self.table_mut().filter(|tile| !tile.filter_text.is_empty()) {
+                Some(tile) => {
+                    let _ = tile.set_filter(world, "");
+                    Vec::new()
+                }
+                None => self.say("this is the cockpit; ctrl-c twice quits"),
+            },
             Place::Table(subject) => {
                 let pane = self.pane(subject);
                 if !pane.filter_text.is_empty() {
