@@ -285,3 +285,125 @@ fn followed_logs_go_on_and_take_in_pods_that_come_later() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// The items that a command prints as JSON, with its exit code and what it says on standard error.
+fn items(dir: &Path, args: &[&str]) -> (Value, i32, String) {
+    let (code, out, err) = qd(dir, &[args, &["-o", "json"]].concat());
+    let document = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{args:?}: {e}: {out}{err}"));
+    (document, code, err)
+}
+
+#[test]
+fn top_tells_use_beside_requests_and_who_is_to_be_shrunk_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = fleet(dir.path());
+    let dir = dir.path();
+    let all = |what: &str| {
+        let (document, code, err) = items(dir, &["top", what]);
+        assert_eq!((code, err.as_str()), (0, ""), "{what}");
+        document["items"].as_array().unwrap().clone()
+    };
+    let sum = |rows: &[&Value], field: &str| rows.iter().filter_map(|r| r[field].as_i64()).sum::<i64>();
+    let (pods, workloads, namespaces) = (all("pods"), all("workloads"), all("namespaces"));
+    let measured: Vec<&Value> = pods.iter().filter(|p| !p["cpu_use_m"].is_null()).collect();
+    assert!(measured.len() > 60, "{}", measured.len());
+    let percent = |p: &&&Value| p["memory_use_request_percent"].as_i64();
+    assert!(measured.iter().any(|p| percent(&p) < Some(50)) && measured.iter().any(|p| percent(&p) > Some(90)), "some below, some above");
+    for row in &measured {
+        assert_eq!(row["cpu_slack_m"].as_i64().unwrap(), row["cpu_request_m"].as_i64().unwrap_or(0) - row["cpu_use_m"].as_i64().unwrap());
+    }
+    // What pods use is what workloads and namespaces do, each pod once.
+    for (name, rows) in [("workloads", &workloads), ("namespaces", &namespaces)] {
+        let rows: Vec<&Value> = rows.iter().collect();
+        for field in ["cpu_use_m", "memory_use_bytes", "cpu_slack_m", "memory_slack_bytes"] {
+            assert_eq!(sum(&rows, field), sum(&measured, field), "{name} {field}");
+        }
+        assert_eq!(sum(&rows, "pods_measured"), i64::try_from(measured.len()).unwrap(), "{name}");
+    }
+    // Whoever wastes most stands first, weighed against what all waste.
+    let gain = |field: &str| workloads.iter().filter_map(|w| w[field].as_f64()).filter(|s| *s > 0.0).sum::<f64>();
+    let (cpu, memory) = (gain("cpu_slack_m"), gain("memory_slack_bytes"));
+    let scores: Vec<f64> =
+        workloads.iter().map(|w| w["cpu_slack_m"].as_f64().unwrap() / cpu + w["memory_slack_bytes"].as_f64().unwrap() / memory).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b) && scores.first() > scores.last(), "{scores:?}");
+
+    std::fs::write(dir.join("qd.toml"), "[clusters.prod-eu]\ngroup = \"room-a\"\n").unwrap();
+    let (nodes, ..) = items(dir, &["top", "nodes", "--config", dir.join("qd.toml").to_str().unwrap()]);
+    let groups = nodes["groups"].as_array().unwrap();
+    assert_eq!(groups.iter().map(|g| &g["group"]).collect::<Vec<_>>(), [&Value::Null, &Value::from("room-a")]);
+    for group in groups {
+        let own = |n: &&Value| (n["cluster"] == "prod-eu") == (group["group"] == "room-a");
+        let own: Vec<&Value> = nodes["items"].as_array().unwrap().iter().filter(own).collect();
+        assert_eq!((group["nodes"].as_i64(), group["nodes_measured"].as_i64()), (Some(4), Some(4)), "{group}");
+        for field in ["cpu_allocatable_m", "cpu_request_m", "cpu_use_m", "cpu_slack_m", "memory_use_bytes", "memory_slack_bytes"] {
+            assert_eq!(group[field].as_i64(), Some(sum(&own, field)), "{field}");
+        }
+        assert_eq!(group["cpu_use_percent"].as_i64(), Some(sum(&own, "cpu_use_m") * 100 / sum(&own, "cpu_allocatable_m")));
+    }
+    let (_, table, _) = qd(dir, &["top", "nodes"]);
+    assert!(table.contains("CPU-SLACK") && table.contains("GROUP"), "{table}");
+
+    // `get` has the same numbers, and rows may be asked for by them.
+    let (got, code, _) = items(dir, &["get", "pods", "--filter", "cpu_use>0"]);
+    assert_eq!((code, got["items"].as_array().unwrap().len()), (0, measured.len()));
+
+    // What is not told is null, and said.
+    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Forbidden("pods.metrics.k8s.io".into())));
+    let (left, code, err) = items(dir, &["top", "pods", "--context", "prod-eu"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(
+        err.contains("prod-eu: metrics: nothing was measured of its pods: the API server; forbidden, needs list pods.metrics.k8s.io"),
+        "{err}"
+    );
+    let left = left["items"].as_array().unwrap();
+    assert!(!left.is_empty() && left.iter().all(|p| p["cpu_use_m"].is_null() && p["memory_slack_bytes"].is_null()));
+    let (code, _, err) = qd(dir, &["top", "disks"]);
+    assert!(code == 2 && err.contains("disks"), "{err}");
+}
+
+#[test]
+fn a_doctor_says_what_is_reached_and_what_to_configure() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    let (code, out, err) = qd(dir.path(), &["doctor"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(out.lines().filter(|l| l.ends_with(": reached")).count(), 2, "{out}");
+    for expected in
+        ["authentication  accepted", "token", "kinds are seen", "velero          live", "the API server", ".etcd] takes endpoints"]
+    {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let etcd = |args: &[&str]| -> (i32, Value) {
+        let (code, out, _) = qd(dir.path(), &[&["doctor", "-o", "json"][..], args].concat());
+        let all: Value = serde_json::from_str(&out).unwrap();
+        let checks = all["items"][0]["checks"].as_array().unwrap();
+        (code, checks.iter().find(|c| c["what"] == "etcd").unwrap().clone())
+    };
+    let (code, check) = etcd(&[]);
+    assert_eq!((code, &check["state"], &check["expected"], &check["ok"]), (0, &"absent".into(), &false.into(), &false.into()));
+    // Nothing listens on port 9 of loopback.
+    let config = dir.path().join("qd.toml");
+    std::fs::write(&config, "[clusters.\"*\".etcd]\nendpoints = [\"http://127.0.0.1:9\"]\n").unwrap();
+    let (code, check) = etcd(&["--config", config.to_str().unwrap()]);
+    assert_eq!((code, &check["state"], &check["expected"]), (3, &"failing".into(), &true.into()), "{check}");
+    assert_eq!((&check["via"], check["since"].is_string()), (&"http://127.0.0.1:9".into(), true));
+    assert!(check["message"].as_str().unwrap().contains("refused"), "{check}");
+    assert_eq!(qd(dir.path(), &["doctor", "-o", "csv"]).0, 2);
+}
+
+#[test]
+fn a_doctor_names_what_may_not_be_seen_and_who_is_not_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    quarterdeck::client::install_crypto_provider();
+    let mut scenario = Scenario::load("calm").unwrap();
+    scenario.resize(Some(1), Some(3), Some(12)).unwrap();
+    let _fleet = start(&Options { scenario, kubeconfig: Some(dir.path().join("kubeconfig")), viewer: true }).unwrap();
+    let (code, out, _) = qd(dir.path(), &["doctor"]);
+    assert_eq!(code, 3, "{out}");
+    assert!(out.lines().any(|l| l.starts_with("X nodes") && l.contains("forbidden") && l.ends_with("needs list nodes")), "{out}");
+    let dir = room();
+    let (code, out, err) = qd(dir.path(), &["doctor", "--timeout", "20s"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(out.contains("X api") && out.contains("unreachable") && out.contains("https://127.0.0.1:9"), "{out}");
+    assert!(!out.contains("canary-token-7f3a") && !err.contains("canary-token-7f3a"), "{out}{err}");
+}

@@ -1,7 +1,8 @@
 //! How a plan's clusters are reached: to read, and where that is allowed to write.
 
-use crate::client::{Alertmanager, ReadClient, WriteClient};
+use crate::client::{ReadClient, WriteClient};
 use crate::model::ClusterId;
+use crate::reach::Alertmanager;
 use std::collections::BTreeMap;
 
 /// One cluster's two sides.
@@ -10,7 +11,7 @@ pub struct ClusterClients {
     pub read: ReadClient,
     /// Or why nothing may be written.
     pub write: Result<WriteClient, String>,
-    /// Where one is configured.
+    /// Where one is configured, or was found.
     pub alerts: Option<Alertmanager>,
 }
 
@@ -33,7 +34,7 @@ impl Clients {
     /// When the cluster is not connected or has no Alertmanager, in words.
     pub fn alerts(&self, id: ClusterId) -> Result<&Alertmanager, String> {
         let cluster = self.0.get(&id).ok_or("not connected")?;
-        cluster.alerts.as_ref().ok_or_else(|| "no Alertmanager is configured".to_owned())
+        cluster.alerts.as_ref().ok_or_else(|| "no Alertmanager is configured or found".to_owned())
     }
 
     /// # Errors

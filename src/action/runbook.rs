@@ -6,7 +6,9 @@ use super::{Facts, Request, Snapshot, Stop};
 use crate::config::{Does, Runbook, RunbookStep};
 use crate::model::duration::parse_duration;
 use crate::model::verb::On;
-use crate::model::{Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Step, Sweep, Target, UndoKind, VerbId, Wait};
+use crate::model::{
+    Act, Args, BlastRadius, ClusterId, Kind, Level, Plan, Service, ServiceState, Step, Sweep, Target, UndoKind, VerbId, Wait,
+};
 use std::collections::BTreeMap;
 
 /// What a runbook is run with.
@@ -150,8 +152,10 @@ impl Making<'_> {
         };
         if matches!(wait, Wait::AlertGone { .. }) {
             for id in &self.params.clusters {
-                let info = &self.snapshot.cluster(*id)?.info;
-                if !info.alertmanager {
+                let cluster = self.snapshot.cluster(*id)?;
+                let info = &cluster.info;
+                let absent = matches!(cluster.service(Service::Alertmanager).state, ServiceState::Absent { .. });
+                if !info.alertmanager && absent {
                     let hint = format!(
                         "write where it is: [clusters.\"{}\".alertmanager] urls = [..] or service = \"NS/NAME:PORT\"",
                         info.contexts.first().unwrap_or(&info.name)
@@ -361,6 +365,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_waited_for_where_there_is_an_alertmanager() {
+        use crate::model::{Batch, Delta, Generation};
         use crate::store::{ClusterInfo, Store};
         let mut f = Fixture::new();
         f.deployment("a", 1, |_| {});
@@ -377,6 +382,9 @@ mod tests {
         f.store = Store::new(vec![ClusterInfo { name: "bare".into(), contexts: vec!["bare".into()], ..ClusterInfo::default() }], NOW);
         let turned = Runbook { steps: vec![book.steps[1].clone(), book.steps[0].clone()], ..book };
         assert!(made(&mut f, &turned, &[]).unwrap_err().contains("no Alertmanager of bare is configured"));
+        let delta = Delta::Service { service: Service::Alertmanager, state: ServiceState::Live, via: "service m/am:9093".into() };
+        f.store.apply(Batch { cluster: ClusterId(0), generation: Generation(0), delta }, NOW, &mut Vec::new());
+        assert!(made(&mut f, &turned, &[]).is_ok(), "one that was found will do");
     }
 
     #[test]

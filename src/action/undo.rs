@@ -26,7 +26,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     // What a job goes on with is one deed with it.
     for (job, at, step) in past.deeds(false) {
         let Some(inverse) = &step.undo else { continue };
-        if step.sensitive && inverse.write.method != Method::Delete {
+        if step.sensitive && !matches!(&inverse.act, Act::Write(w) if w.method == Method::Delete) {
             secret += 1;
             continue;
         }
@@ -99,13 +99,15 @@ fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop>
 fn inverted(step: &Step, inverse: &Inverse, created: Option<&String>, cluster: ClusterId) -> Step {
     let mut target = inverse.target.clone().unwrap_or_else(|| step.target.clone());
     target.cluster = cluster;
-    let mut write = inverse.write.clone();
-    if let (Method::Delete, Some(uid)) = (write.method, created) {
+    let mut act = inverse.act.clone();
+    if let (Act::Write(write), Some(uid)) = (&mut act, created)
+        && write.method == Method::Delete
+    {
         // What was made since under the same name is somebody else's.
         write.body["preconditions"]["uid"] = uid.as_str().into();
         target.uid = Some(uid.clone());
     }
-    let mut undo = Step::new(inverse.text.clone(), &target, Act::Write(write)).at(usize::from(step.lane), usize::from(step.stage));
+    let mut undo = Step::new(inverse.text.clone(), &target, act).at(usize::from(step.lane), usize::from(step.stage));
     undo.changes.clone_from(&inverse.changes);
     // The way forward again is the step itself.
     if let Act::Write(write) = &step.act

@@ -4,6 +4,8 @@ use super::{TablePane, World};
 use crate::config::{Config, Setting};
 use crate::diag::Diag;
 use crate::inspect::Line;
+use crate::model::ServiceState;
+use crate::store::Store;
 use crate::table::Subject;
 use hashbrown::HashSet;
 
@@ -46,8 +48,19 @@ pub fn line_key(line: &Line) -> String {
     format!("{}/{}/{uid}", line.cluster.0, line.title)
 }
 
-const DEFAULT_ROWS: &[(u16, &[Subject])] =
-    &[(7, &[Subject::Nodes, Subject::Workloads]), (5, &[Subject::Pods, Subject::Hpa, Subject::Pdb]), (3, &[Subject::Events])];
+const DEFAULT_ROWS: &[(u16, &[Subject])] = &[
+    (7, &[Subject::Nodes, Subject::Workloads]),
+    (5, &[Subject::Pods, Subject::Hpa, Subject::Pdb]),
+    (4, &[Subject::Alerts, Subject::Etcd, Subject::Backups]),
+    (3, &[Subject::Events]),
+];
+
+/// Whether some cluster has what tells of a subject, or may have it: a service that none has takes no place on the screen.
+fn there(store: &Store, subject: Subject) -> bool {
+    let mut services = subject.kinds().iter().filter_map(|k| k.teller()).peekable();
+    services.peek().is_none()
+        || services.any(|s| store.clusters().iter().any(|c| !matches!(c.service(s).state, ServiceState::Absent { .. })))
+}
 
 impl Cockpit {
     /// The configured layout, or the built-in one; names that are no pane are told.
@@ -132,19 +145,19 @@ impl Cockpit {
         std::iter::once(&mut self.strip).chain(&mut self.tiles)
     }
 
-    /// The next part, or the one before.
-    pub fn turn(&mut self, forward: bool) {
-        let parts = self.tiles.len() + 2;
-        let at = match self.focus {
-            Focus::Burning => 0,
-            Focus::Strip => 1,
-            Focus::Tile(n) => n + 2,
-        };
-        self.focus = match (at + if forward { 1 } else { parts - 1 }) % parts {
-            0 => Focus::Burning,
-            1 => Focus::Strip,
-            n => Focus::Tile(n - 2),
-        };
+    /// The rows of tiles that have a place on the screen.
+    pub fn rows_there(&self, store: &Store) -> Vec<TileRow> {
+        let shown = |n: &usize| self.tiles.get(*n).is_some_and(|t| there(store, t.subject));
+        let row = |r: &TileRow| TileRow { height: r.height, tiles: r.tiles.iter().copied().filter(shown).collect() };
+        self.rows.iter().map(row).filter(|r| !r.tiles.is_empty()).collect()
+    }
+
+    /// The next part that is on the screen, or the one before.
+    pub fn turn(&mut self, store: &Store, forward: bool) {
+        let tiles = self.rows_there(store).into_iter().flat_map(|r| r.tiles).map(Focus::Tile);
+        let parts: Vec<Focus> = [Focus::Burning, Focus::Strip].into_iter().chain(tiles).collect();
+        let at = parts.iter().position(|p| *p == self.focus).unwrap_or(0);
+        self.focus = parts[(at + if forward { 1 } else { parts.len() - 1 }) % parts.len()];
     }
 
     /// Whether a line appeared after the person said "seen".

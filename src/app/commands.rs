@@ -56,7 +56,7 @@ impl App {
             Command::Right => self.on_table(|t| t.hscroll = (t.hscroll + 1).min(t.shown_columns().len().saturating_sub(1))),
             Command::NextTile | Command::PrevTile => {
                 if matches!(self.place, Place::Cockpit) {
-                    self.cockpit.turn(*command == Command::NextTile);
+                    self.cockpit.turn(world.store, *command == Command::NextTile);
                 }
             }
             Command::NextMatch => self.next_problem(world, 1),

@@ -7,7 +7,7 @@ use super::{
     budget::BudgetConfig,
     error::ClientError,
     exec::ExecPool,
-    kubeconfig::{Target, proxies},
+    kubeconfig::Target,
     read::ReadClient,
     stack::AGENT,
     write::{Licence, Receipt},
@@ -219,6 +219,6 @@ async fn http(url: &str, tls: &Tls) -> Result<ReadClient, ClientError> {
     let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
     let cluster = Cluster { server: Some(url.to_owned()), certificate_authority: text(&tls.ca.value), ..Cluster::default() };
     let user = AuthInfo { client_certificate: text(&tls.cert.value), client_key: text(&tls.key.value), ..AuthInfo::default() };
-    let target = Target::of("etcd", cluster, user, &proxies(&|name| std::env::var_os(name)));
+    let target = Target::direct("etcd", cluster, user);
     ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await
 }

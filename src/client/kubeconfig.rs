@@ -65,14 +65,15 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// A server that no kubeconfig names.
-    pub(super) fn of(name: &str, cluster: Cluster, user: AuthInfo, proxies: &reach::ProxyEnv) -> Self {
+    /// A server that no kubeconfig names, through the environment's proxies.
+    pub fn direct(name: &str, cluster: Cluster, user: AuthInfo) -> Self {
+        let proxies = proxies(&|name| std::env::var_os(name));
         Self {
             name: name.to_owned(),
             contexts: vec![name.to_owned()],
             server: cluster.server.clone().unwrap_or_default(),
             namespace: None,
-            reach: Reach::new(cluster, user, proxies),
+            reach: Reach::new(cluster, user, &proxies),
             origin: None,
         }
     }
@@ -80,6 +81,11 @@ impl Target {
     /// Why this cluster can never be reached as it is written, in words.
     pub fn broken(&self) -> Option<&str> {
         self.reach.as_ref().err().map(String::as_str)
+    }
+
+    /// How we say who we are, in words and without what is secret: `client certificate`, `exec plugin NAME`.
+    pub fn identity(&self) -> String {
+        self.reach.as_ref().map_or_else(|_| "not known".to_owned(), Reach::method)
     }
 
     pub(super) fn reach(&self) -> Result<&Reach, &str> {
@@ -367,7 +373,7 @@ pub(super) fn resolved(
 }
 
 /// The proxies that the environment names.
-pub(super) fn proxies(env: Env) -> reach::ProxyEnv {
+fn proxies(env: Env) -> reach::ProxyEnv {
     let text = |names: [&str; 2]| names.iter().find_map(|name| env(name)?.into_string().ok().filter(|v| !v.is_empty())).unwrap_or_default();
     reach::ProxyEnv {
         https: text(["HTTPS_PROXY", "https_proxy"]),

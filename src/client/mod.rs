@@ -7,12 +7,11 @@
 //!                           Licence ─▶ WriteClient ◀─ Receipt
 //! ```
 //!
-//! [`Alertmanager`] is read in the same way, as if its replicas were API servers.
+//! Services that speak HTTP are read in the same way, as if they were API servers ([`Target::direct`]): `reach` says where they are.
 //!
 //! What is read and when, connection state and re-listing are `source`'s. What is changed and whether it may be is `action`'s, the only
 //! user of `WriteClient`.
 
-mod alertmanager;
 mod auth;
 mod backoff;
 mod budget;
@@ -33,7 +32,6 @@ mod session;
 mod stack;
 mod write;
 
-pub use alertmanager::Alertmanager;
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
 pub use error::ClientError;

@@ -87,6 +87,35 @@ impl Reach {
         Sha256::digest(whole.to_string()).into()
     }
 
+    /// The ways in which the user says who it is, and whom it acts as, in words and without what is secret.
+    pub fn method(&self) -> String {
+        let user = &self.user;
+        let set = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.is_empty());
+        let mut ways = Vec::new();
+        if user.client_certificate_data.is_some() || user.client_certificate.is_some() {
+            ways.push("client certificate".to_owned());
+        }
+        if let Some(exec) = &self.exec {
+            ways.push(format!("exec plugin {}", exec.command));
+        }
+        if self.oidc.is_some() {
+            ways.push("OIDC".to_owned());
+        }
+        match (&user.token_file, &user.token) {
+            (Some(file), _) => ways.push(format!("token of {file}")),
+            (None, Some(_)) => ways.push("token".to_owned()),
+            _ => {}
+        }
+        if set(&user.username) {
+            ways.push(format!("password of {}", user.username.as_deref().unwrap_or_default()));
+        }
+        if ways.is_empty() {
+            ways.push("anonymous".to_owned());
+        }
+        let acting = user.impersonate.as_ref().map_or_else(String::new, |u| format!(", acting as {u}"));
+        format!("{}{acting}", ways.join(" and "))
+    }
+
     /// Reads the certificates and gives kube's configuration. Authorization is not in it: kube would run the plugins.
     pub fn material(&self, from_exec: Option<&Identity>) -> Result<Material, String> {
         let mut config = Config::new(self.uri.clone());

@@ -154,6 +154,12 @@ impl ReadClient {
         self.stream(path, accept).await?.collect().await
     }
 
+    /// A JSON answer as `T`, whole within a time and of so many bytes at most: from servers whose answers nobody bounds.
+    pub async fn get_within<T: DeserializeOwned>(&self, path: &str, most: usize, within: Duration) -> Result<T, ClientError> {
+        let read = async { decode(&self.get(path, JSON, within).await?.collect_most(most).await?.bytes) };
+        tokio::time::timeout(within, read).await.map_err(|_| ClientError::Timeout { after: within })?
+    }
+
     /// An answer piece by piece, decompressed. Lists are asked for with gzip and must keep coming; watches and followed
     /// logs (`watch=`, `follow=` in the query) are asked for as they are, take no place in the budget, and may be silent
     /// for as long as they like.
@@ -336,14 +342,23 @@ impl ByteStream {
     }
 
     /// The whole answer.
-    pub async fn collect(mut self) -> Result<Answer, ClientError> {
+    pub async fn collect(self) -> Result<Answer, ClientError> {
+        self.collect_most(usize::MAX).await
+    }
+
+    async fn collect_most(mut self, most: usize) -> Result<Answer, ClientError> {
         let content_type = self.content_type().to_owned();
         let Some(first) = self.pieces.try_next().await? else {
             return Ok(Answer { bytes: Bytes::new(), content_type });
         };
         let mut bytes = BytesMut::from(first);
-        while let Some(piece) = self.pieces.try_next().await? {
+        while bytes.len() <= most
+            && let Some(piece) = self.pieces.try_next().await?
+        {
             bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() > most {
+            return Err(ClientError::Decode { message: format!("more than {most} bytes") });
         }
         Ok(Answer { bytes: bytes.freeze(), content_type })
     }

@@ -52,7 +52,7 @@ pub(super) const ETCD: &[KeyDoc] = &[
 pub(super) const ALERTMANAGER: &[KeyDoc] = &[
     key("urls", "the addresses of the replicas, http or https"),
     key("service", "the service inside the cluster, as namespace/name:port, in place of urls"),
-    key("cluster_label", "the label that tells clusters apart"),
+    key("cluster_label", "the label that tells clusters apart; `cluster` where several share it"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),
     key("password_file", "the file with the password"),

@@ -217,7 +217,7 @@ pub enum Reach {
 pub struct Endpoint {
     /// `None`: not configured.
     pub reach: Setting<Option<Reach>>,
-    /// The label that tells clusters apart, when it serves several.
+    /// The label that tells clusters apart, when it serves several; where none is set an Alertmanager has `cluster`.
     pub cluster_label: Setting<Option<String>>,
     pub token_file: Setting<Option<PathBuf>>,
     pub username: Setting<Option<String>>,

@@ -1,7 +1,8 @@
 //! When which rule judges what, and the findings that stand.
 //!
 //! A touched row is judged by the rules of its kind. What follows from it elsewhere is judged too: a workload's burning
-//! pods and Jobs when the workload changes, a short workload when its pods turn bad or good, budgets when a node is cordoned.
+//! pods and Jobs when the workload changes, a short workload when its pods turn bad or good, budgets when a node is cordoned, the cluster when a
+//! member of its etcd or what its backups rest on changes, a schedule and the failed backups when another backup does.
 
 use super::index::Index;
 use super::{Finding, FindingId, Judge, RULES, Thresholds, Verdict};
@@ -20,8 +21,8 @@ pub(super) struct Room {
     /// The nodes with a node-not-ready finding.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
-    /// What the rows were when it was last looked at: old or proven.
-    stale: bool,
+    /// What the rows were when it was last looked at: old or proven, by who tells of them.
+    stale: [bool; 3],
 }
 
 /// What is judged: an object of a kind, or the cluster.
@@ -89,7 +90,7 @@ impl Engine {
                 Touched::Cluster(id) => {
                     let Some(cluster) = store.cluster(*id) else { continue };
                     self.judge(store, cluster, None, now);
-                    let stale = super::lines::stale(cluster);
+                    let stale = [Kind::Pod, Kind::EtcdMember, Kind::Alert].map(|kind| super::lines::stale(cluster, kind));
                     let room = &mut self.rooms[usize::from(id.0)];
                     if room.stale != stale {
                         room.stale = stale;
@@ -99,13 +100,22 @@ impl Engine {
             }
         }
         for subject in follow {
-            if let (Some(cluster), Some(kind)) = (store.cluster(subject.cluster), subject.kind)
-                && let Some((_, object)) = store.find(subject.cluster, kind, subject.uid)
-            {
-                self.judge(store, cluster, Some(object), now);
-            }
+            self.again(store, subject, now);
         }
         self.trim();
+    }
+
+    /// Judges a cluster, or an object if it is still there.
+    fn again(&mut self, store: &Store, subject: Subject, now: i64) {
+        let Some(cluster) = store.cluster(subject.cluster) else { return };
+        match subject.kind {
+            None => self.judge(store, cluster, None, now),
+            Some(kind) => {
+                if let Some((_, object)) = store.find(subject.cluster, kind, subject.uid) {
+                    self.judge(store, cluster, Some(object), now);
+                }
+            }
+        }
     }
 
     /// Judges what asked to be judged by now.
@@ -118,15 +128,7 @@ impl Engine {
             if self.asked.get(&(subject, rule)) != Some(&at) {
                 continue;
             }
-            let Some(cluster) = store.cluster(subject.cluster) else { continue };
-            match subject.kind {
-                None => self.judge(store, cluster, None, now),
-                Some(kind) => {
-                    if let Some((_, object)) = store.find(subject.cluster, kind, subject.uid) {
-                        self.judge(store, cluster, Some(object), now);
-                    }
-                }
-            }
+            self.again(store, subject, now);
         }
         self.trim();
     }
@@ -280,7 +282,7 @@ impl Engine {
                     before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
                 let shown = moved && room.lost.contains(node);
                 if moved && room.cordoned.contains(node) {
-                    again.extend(budgets(room, cluster.id));
+                    again.extend(burning(room, cluster.id, Kind::Pdb));
                 }
                 self.revision += u64::from(shown);
             }
@@ -306,8 +308,17 @@ impl Engine {
                 self.revision += u64::from(!room.lost.is_empty() && (before.is_none() || after.is_none()));
                 let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
                 if cordoned(before) != cordoned(after) {
-                    again.extend(budgets(room, cluster.id));
+                    again.extend(burning(room, cluster.id, Kind::Pdb));
                 }
+            }
+            // Of these the cluster as a whole is judged too.
+            Object::EtcdMember(_) | Object::Schedule(_) | Object::StorageLocation(_) => {
+                again.insert(Subject { cluster: cluster.id, kind: None, uid: Uid::default() });
+            }
+            Object::Backup(b) => {
+                again.insert(Subject { cluster: cluster.id, kind: None, uid: Uid::default() });
+                again.extend(burning(room, cluster.id, Kind::Backup));
+                again.extend(super::rules::velero_schedule_stale::of(cluster, b).map(subject));
             }
             _ => {}
         }
@@ -330,10 +341,8 @@ impl Engine {
     }
 }
 
-/// The budgets that burn now.
-fn budgets(room: &Room, cluster: ClusterId) -> impl Iterator<Item = Subject> {
-    let of = move |f: &Finding| {
-        f.object.as_ref().filter(|o| o.kind == Kind::Pdb).map(|o| Subject { cluster, kind: Some(Kind::Pdb), uid: o.uid })
-    };
+/// The objects of a kind that burn now.
+fn burning(room: &Room, cluster: ClusterId, kind: Kind) -> impl Iterator<Item = Subject> {
+    let of = move |f: &Finding| f.object.as_ref().filter(|o| o.kind == kind).map(|o| Subject { cluster, kind: Some(kind), uid: o.uid });
     room.findings.values().flatten().filter_map(of)
 }

@@ -1,7 +1,10 @@
 //! A store filled from JSON, and an engine over it, for the tests of rules.
 
 use super::{Engine, Finding, Line, Severity, Thresholds};
-use crate::model::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, Interner, Kind, Time, Uid, object};
+use crate::model::{
+    AlertState, Batch, Change, ClusterId, ConnectionState, Delta, EtcdMember, Generation, Interner, Kind, Object, Service, ServiceState,
+    Time, Uid, object,
+};
 use crate::store::{ClusterInfo, Store, Touched};
 use serde_json::{Value, json};
 
@@ -134,4 +137,48 @@ pub fn replicaset(name: &str, deployment: &str, revision: u32, image: &str, crea
     metadata["annotations"] = json!({"deployment.kubernetes.io/revision": revision.to_string()});
     metadata["creationTimestamp"] = json!(ago(created));
     json!({"metadata": metadata, "spec": {"replicas": desired, "template": {"spec": {"containers": [{"name": "app", "image": image}]}}}, "status": {"replicas": desired}})
+}
+
+/// A backup in that phase, begun so many seconds ago; nothing is left out, and it is in the default location.
+pub fn backup(name: &str, phase: &str, started: i64) -> Value {
+    json!({"metadata": {"name": name}, "spec": {}, "status": {"phase": phase, "startTimestamp": ago(started)}})
+}
+
+/// Voters `etcd-1`, `etcd-2`...: `u` is well, `o` takes another member for the leader, `n` knows of none, `d` is down since so many seconds.
+pub fn etcd_members(all: &[(char, i64)]) -> Vec<EtcdMember> {
+    let make = |(n, (how, secs)): (usize, &(char, i64))| {
+        let id = n as u64 + 1;
+        let mut m = crate::model::etcd::tests::member(id, &format!("etcd-{id}"), (*how != 'd').then_some(if *how == 'o' { 9 } else { 1 }));
+        if let Some(status) = m.status.as_mut().filter(|_| *how == 'n') {
+            status.leader = None;
+        }
+        m.answered = Time::from_secs(NOW - secs);
+        m
+    };
+    all.iter().enumerate().map(make).collect()
+}
+
+/// What etcd's members tell of themselves, directly.
+pub fn put_members(fleet: &mut Fleet, members: Vec<EtcdMember>) {
+    told(fleet, Service::Etcd, ServiceState::Live, members.into_iter().map(|m| Object::EtcdMember(m.into())).collect());
+}
+
+pub fn etcd(fleet: &mut Fleet, members: &[(char, i64)]) {
+    put_members(fleet, etcd_members(members));
+}
+
+/// An alert that began ten minutes ago and says "it burns".
+pub fn alert(labels: &[(&str, &str)], state: AlertState) -> Object {
+    let mut alert = crate::model::alert::tests::alert(labels, state);
+    alert.starts = Time::from_secs(NOW - 600);
+    Object::Alert(alert.into())
+}
+
+/// What a service of cluster 0 tells in one poll: rows of one kind.
+pub fn told(fleet: &mut Fleet, service: Service, state: ServiceState, rows: Vec<Object>) {
+    fleet.delta(0, Delta::Service { service, state, via: "https://10.0.0.1".into() });
+    let Some(kind) = rows.first().map(Object::kind) else { return };
+    fleet.delta(0, Delta::ListBegin { kind, namespace: None });
+    fleet.delta(0, Delta::Rows { kind, changes: rows.into_iter().map(Change::Upsert).collect() });
+    fleet.delta(0, Delta::ListEnd { kind, namespace: None });
 }

@@ -1,12 +1,15 @@
 //! The lines of BURNING: findings with one cause or one owner, folded.
 //!
 //! Pods and Jobs fold into the workload above them; pods of a dead node, and workloads that are short only because of it, into the node; most
-//! of a zone's nodes into the zone. Order: critical first, production first, then clusters, nodes, workloads with nothing available, the rest; newest
+//! of a zone's nodes into the zone. What is wrong with a cluster's etcd is one line, and alerts of one name are; failed backups fold into their
+//! schedule, and both into a location that is gone. Order: critical first, production first, then clusters, nodes, workloads with nothing available, the rest; newest
 //! first within. It does not change between two calls unless a finding did.
 
 use super::engine::Room;
-use super::{Engine, Finding, FindingId, RULES, Severity, title};
-use crate::model::{ClusterId, ConnectionState, Kind, Object, ObjectRef, Str, Time, Tri, Uid, Workload};
+use super::explain::words::joined;
+use super::rules::{alert_critical, velero_bsl_unavailable, velero_schedule_stale};
+use super::{Engine, Finding, FindingId, RULES, Severity, quorum, title};
+use crate::model::{Alert, Backup, ClusterId, ConnectionState, Kind, Object, ObjectRef, ServiceState, Str, Time, Tri, Uid, Workload};
 use crate::store::{Cluster, Store};
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
@@ -40,15 +43,26 @@ const ZONE_PERCENT: usize = 55;
 /// A new image is named beside a fault for this long after its rollout (seconds).
 const BLAME: i64 = 86_400;
 
-/// Whether a cluster's rows are unproven.
-pub(super) fn stale(cluster: &Cluster) -> bool {
-    !matches!(cluster.state, ConnectionState::Live | ConnectionState::Syncing { .. })
+/// Objects of more alerts than this on one line are named as the labels have them, and not looked up.
+const MANY_ALERTS: usize = 50;
+
+/// Whether a cluster's rows of a kind are unproven.
+pub(super) fn stale(cluster: &Cluster, kind: Kind) -> bool {
+    match kind.service() {
+        Some(service) => cluster.service(service).state != ServiceState::Live,
+        None => !matches!(cluster.state, ConnectionState::Live | ConnectionState::Syncing { .. }),
+    }
 }
 
 /// What a line is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Head<'a> {
     Cluster,
+    Etcd,
+    /// Of the cluster as a whole.
+    Backups,
+    /// Alerts of this name.
+    Alerts(&'a str),
     Zone(&'a str),
     Object(Kind, Uid),
 }
@@ -134,7 +148,7 @@ impl<'a> Fold<'a> {
     }
 
     fn head(&self, finding: &'a Finding, lost: &HashMap<&'a Str, Head<'a>>) -> Head<'a> {
-        let Some(reference) = &finding.object else { return Head::Cluster };
+        let Some(reference) = &finding.object else { return self.whole(finding) };
         let own = Head::Object(reference.kind, reference.uid);
         let Some(object) = self.get(reference.kind, reference.uid) else { return own };
         let top = || {
@@ -148,8 +162,33 @@ impl<'a> Fold<'a> {
                 self.only_lost(w, lost).unwrap_or_else(top)
             }
             Object::Workload(_) => top(),
+            Object::EtcdMember(_) => Head::Etcd,
+            Object::Alert(a) => Head::Alerts(&a.meta.name),
+            Object::Backup(b) => self
+                .location(&b.meta.namespace, &b.selection.location)
+                .unwrap_or_else(|| velero_schedule_stale::of(self.cluster, b).map_or(own, |s| Head::Object(Kind::Schedule, s.meta().uid))),
+            Object::Schedule(s) => self.location(&s.meta.namespace, &s.selection.location).unwrap_or(own),
             _ => own,
         }
+    }
+
+    /// The line of what is found of the cluster as a whole. An etcd of which no member answers is no news of its own where nothing answers.
+    fn whole(&self, finding: &Finding) -> Head<'a> {
+        let nothing = || {
+            let found = self.room.findings.get(&Uid::default());
+            found.is_some_and(|all| all.iter().any(|f| f.rule.id == "cluster-unreachable")) && quorum::silent(self.cluster)
+        };
+        match finding.rule.area {
+            "etcd" if !nothing() => Head::Etcd,
+            "backup" => Head::Backups,
+            _ => Head::Cluster,
+        }
+    }
+
+    /// The line of the location that backups go to, where that is what is wrong.
+    fn location(&self, namespace: &str, named: &str) -> Option<Head<'a>> {
+        let uid = velero_bsl_unavailable::of(self.cluster, namespace, named)?.meta().uid;
+        self.room.findings.contains_key(&uid).then_some(Head::Object(Kind::StorageLocation, uid))
     }
 
     /// The dead node's line, when every bad pod of the workload is on dead nodes and none is missing.
@@ -181,9 +220,35 @@ impl<'a> Fold<'a> {
         let mut detail = Vec::new();
         let object = if let Head::Object(kind, uid) = head { self.get(kind, uid) } else { None };
         let (mut rank, mut name) = (3, object.map(|o| title(&o.meta().namespace, &o.meta().name)));
+        // What Enter opens where no single object heads the line.
+        let mut opens = None;
         let nodes: Vec<&Finding> = findings.iter().copied().filter(|f| f.rule.id == "node-not-ready").collect();
         match (head, object) {
             (Head::Cluster, _) => (rank, name) = (0, Some("API".to_owned())),
+            (Head::Etcd, _) => {
+                rank = 0;
+                let alike = findings.iter().filter(|f| f.rule == speaker.rule && f.message == speaker.message);
+                let members: HashSet<Uid> = alike.filter_map(|f| f.object.as_ref()).map(|o| o.uid).collect();
+                name = Some(match &speaker.object {
+                    Some(one) if members.len() == 1 => format!("etcd {}", one.name),
+                    _ => "etcd".to_owned(),
+                });
+                if members.len() > 1 {
+                    message = format!("{} members: {message}", members.len());
+                }
+                let ill = |o: &&Object| matches!(o, Object::EtcdMember(m) if !m.learner && !m.healthy());
+                opens = self.cluster.objects(Kind::EtcdMember).find(ill).map(|o| o.reference(self.cluster.id));
+                opens = speaker.object.clone().or(opens);
+            }
+            (Head::Backups, _) => {
+                name = Some("backups".to_owned());
+                let newest = self.cluster.objects(Kind::Backup).max_by_key(|o| as_backup(o).map(|b| (b.good(), b.point())));
+                opens = newest.map(|o| o.reference(self.cluster.id));
+            }
+            (Head::Alerts(alert), _) => {
+                name = Some(format!("alert {alert}"));
+                (message, opens) = self.alerts(findings, message);
+            }
             (Head::Zone(zone), _) => {
                 (rank, severity, name) = (1, Severity::Critical, Some(format!("zone {zone}")));
                 message = format!("{} nodes {}", nodes.len(), speaker.message);
@@ -192,6 +257,9 @@ impl<'a> Fold<'a> {
             (_, Some(Object::Hpa(h))) => name = Some(format!("hpa {}", title(&h.meta.namespace, &h.meta.name))),
             (_, Some(Object::Pdb(p))) => name = Some(format!("pdb {}", title(&p.meta.namespace, &p.meta.name))),
             (_, Some(Object::Namespace(n))) => name = Some(format!("namespace {}", n.meta.name)),
+            (_, Some(Object::Backup(b))) => name = Some(format!("backup {}", title(&b.meta.namespace, &b.meta.name))),
+            (_, Some(Object::Schedule(s))) => name = Some(format!("schedule {}", title(&s.meta.namespace, &s.meta.name))),
+            (_, Some(Object::StorageLocation(l))) => name = Some(format!("location {}", title(&l.meta.namespace, &l.meta.name))),
             (_, Some(Object::Workload(w))) => {
                 if findings.iter().filter(|f| f.rule.id == "pod-pending" && f.severity > Severity::Info).count() > MANY_PENDING {
                     severity = Severity::Critical;
@@ -236,8 +304,12 @@ impl<'a> Fold<'a> {
             if nodes.is_empty() { (others, evidence.collect()) } else { (evidence.collect(), others) };
         let detail = first.into_iter().chain(detail).chain(last).collect::<Vec<_>>().join(", ");
         // A zone's line opens one of its nodes.
-        let subject = object.map(|o| o.reference(self.cluster.id)).or_else(|| speaker.object.clone());
-        let short = subject.as_ref().map_or_else(|| self.cluster.info.name.clone(), |s| s.name.clone());
+        let subject = object.map(|o| o.reference(self.cluster.id)).or(opens).or_else(|| speaker.object.clone());
+        let short = match (head, &name, &subject) {
+            (Head::Etcd | Head::Backups | Head::Alerts(_), Some(name), _) => name.as_str().into(),
+            (_, _, Some(s)) => s.name.clone(),
+            _ => self.cluster.info.name.clone(),
+        };
         Some(Placed {
             rank,
             line: Line {
@@ -249,10 +321,47 @@ impl<'a> Fold<'a> {
                 count,
                 since,
                 detail: format!("{short}: {detail}"),
-                stale: head != Head::Cluster && stale(self.cluster),
+                // What is said of etcd as a whole says itself when it is not reached.
+                stale: match head {
+                    Head::Cluster | Head::Etcd => false,
+                    Head::Alerts(_) => stale(self.cluster, Kind::Alert),
+                    Head::Backups | Head::Zone(_) => stale(self.cluster, Kind::Backup),
+                    Head::Object(kind, _) => stale(self.cluster, kind),
+                },
                 findings: findings.iter().map(|f| f.id()).collect(),
             },
         })
+    }
+
+    /// What alerts of one name say, and the one object that all of them name, or that is above all of these.
+    fn alerts(&self, findings: &[&Finding], says: String) -> (String, Option<ObjectRef>) {
+        let alert = |f: &&Finding| match self.get(Kind::Alert, f.object.as_ref()?.uid)? {
+            Object::Alert(a) => Some(&**a),
+            _ => None,
+        };
+        let all: Vec<&Alert> = findings.iter().filter_map(alert).collect();
+        let look = |a: &&Alert| (all.len() <= MANY_ALERTS).then(|| alert_critical::named(self.cluster, a)).flatten();
+        let named: Vec<Option<&Object>> = all.iter().map(look).collect();
+        let one = |of: &dyn Fn(&'a Object) -> &'a Object| {
+            let first = named.first().copied().flatten().map(of)?;
+            named.iter().all(|o| o.map(of).is_some_and(|o| o.meta().uid == first.meta().uid)).then(|| first.reference(self.cluster.id))
+        };
+        let above = |o: &'a Object| self.cluster.workload_of(o);
+        let place = |(a, named): (&&Alert, &Option<&'a Object>)| match named {
+            Some(o) => Some(title(&above(o).meta().namespace, &above(o).meta().name)),
+            None => a.about().next().map(|(_, namespace, name)| title(&namespace.into(), &name.into())),
+        };
+        let mut places: Vec<String> = all.iter().zip(&named).filter_map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        let on = joined(places, 2);
+        let message = match (all.len(), on.as_str()) {
+            (1, "") => says,
+            (1, on) => format!("{on}: {says}"),
+            (n, "") => format!("{n}: {says}"),
+            (n, on) => format!("{n} on {on}: {says}"),
+        };
+        (message, one(&|o| o).or_else(|| one(&above)))
     }
 
     /// What dead nodes take along: their pods that have not ended, and the workloads of these with nothing available.
@@ -301,6 +410,10 @@ impl<'a> Fold<'a> {
     }
 }
 
+fn as_backup(o: &Object) -> Option<&Backup> {
+    if let Object::Backup(b) = o { Some(b) } else { None }
+}
+
 /// The pods among the findings' objects; where there are none, all of them.
 fn affected(findings: &[&Finding]) -> usize {
     let mut objects: Vec<(bool, Uid)> = findings.iter().filter_map(|f| f.object.as_ref()).map(|o| (o.kind != Kind::Pod, o.uid)).collect();
@@ -325,7 +438,8 @@ fn speak(findings: &mut [&Finding]) {
     let worst = findings.iter().map(|f| f.severity).max();
     let place = |f: &Finding| RULES.iter().position(|r| *r == f.rule);
     let weight = |f: &Finding| {
-        let causes = f.severity > Severity::Info && matches!(f.rule.id, "node-not-ready" | "pod-crashloop" | "pod-pending");
+        let causes =
+            f.severity > Severity::Info && matches!(f.rule.id, "cluster-unreachable" | "node-not-ready" | "pod-crashloop" | "pod-pending");
         if causes { worst } else { Some(f.severity) }
     };
     let mut often: HashMap<(&str, &str), usize> = HashMap::new();

@@ -14,10 +14,20 @@ pub struct EtcdVerdict {
     pub text: String,
 }
 
+/// A cluster's members.
+pub(super) fn members(cluster: &Cluster) -> impl Iterator<Item = &EtcdMember> {
+    cluster.objects(Kind::EtcdMember).filter_map(|o| if let Object::EtcdMember(m) = o { Some(&**m) } else { None })
+}
+
+/// Whether there are members, and none of them answers: the route may be broken as well as etcd.
+pub(super) fn silent(cluster: &Cluster) -> bool {
+    let mut all = members(cluster).peekable();
+    all.peek().is_some() && all.all(|m| m.down.is_some())
+}
+
 /// Judges a cluster's etcd. None where nothing is known of it.
 pub fn verdict(cluster: &Cluster, now: i64) -> Option<EtcdVerdict> {
-    let members: Vec<&EtcdMember> =
-        cluster.objects(Kind::EtcdMember).filter_map(|o| if let Object::EtcdMember(m) = o { Some(&**m) } else { None }).collect();
+    let members: Vec<&EtcdMember> = members(cluster).collect();
     if members.is_empty() {
         return None;
     }
@@ -45,7 +55,7 @@ pub fn verdict(cluster: &Cluster, now: i64) -> Option<EtcdVerdict> {
             n => format!("{n} more may fail"),
         };
         if quorum.healthy < quorum.voters {
-            severity = severity.max(Some(Severity::Warning));
+            severity = severity.max(Some(if quorum.may_fail() == 0 { Severity::Critical } else { Severity::Warning }));
         }
         parts.insert(0, format!("{of}, {leader}, {spare}"));
     }
@@ -94,7 +104,7 @@ mod tests {
             (None, "3 of 3 voters answer, leader b, 1 more may fail".to_owned())
         );
         let (severity, text) = said(vec![up(1), up(2), down(3)], ServiceState::Live);
-        assert_eq!((severity, &*text), (Some(Severity::Warning), "2 of 3 voters answer, leader b, none may fail"));
+        assert_eq!((severity, &*text), (Some(Severity::Critical), "2 of 3 voters answer, leader b, none may fail"));
         let (severity, text) = said(vec![up(1), down(2), down(3)], ServiceState::Live);
         assert!(severity == Some(Severity::Critical) && text.starts_with("QUORUM LOST: 1 of 3"), "{text}");
         let mut full = up(1);

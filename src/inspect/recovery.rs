@@ -70,6 +70,13 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
     Some(Recovery { severity, point, text })
 }
 
+/// Whether a backup that went wrong has not been made good: it is the last of its schedule, or by hand and after the newest complete one.
+pub(super) fn stands(cluster: &Cluster, backup: &Backup) -> bool {
+    let makes_good = |b: &Backup| if backup.schedule.is_some() { b.schedule == backup.schedule } else { b.good() };
+    let later = |b: &&Backup| b.run.ended() && b.point() > backup.point();
+    !cluster.objects(Kind::Backup).filter_map(as_backup).filter(later).any(makes_good)
+}
+
 /// What has gone wrong and not been made good: of each schedule the last backup, and those by hand that came after `point`.
 fn failing<'a>(backups: &[&'a Backup], point: Option<Time>) -> Vec<&'a Backup> {
     let mut last: BTreeMap<Option<&str>, &Backup> = BTreeMap::new();
@@ -117,15 +124,11 @@ fn counted(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fleet, NOW, ago};
+    use super::super::fixture::{Fleet, NOW, ago, backup};
     use super::*;
     use crate::model::{Delta, KindState};
     use crate::store::{ClusterInfo, Store};
     use serde_json::{Value, json};
-
-    fn backup(name: &str, phase: &str, started: i64) -> Value {
-        json!({"metadata": {"name": name}, "spec": {"storageLocation": "default"}, "status": {"phase": phase, "startTimestamp": ago(started)}})
-    }
 
     fn fleet(rpo: Option<i64>, backups: &[Value]) -> Fleet {
         let mut f =

@@ -56,6 +56,11 @@ impl Act {
     pub fn evict(grace: Option<i64>) -> Self {
         Self::Evict { grace, no_wait: false, keep_capacity: false, delete: false }
     }
+
+    /// The request to the API server, where it is one.
+    pub fn request(&self) -> Option<&Write> {
+        if let Self::Write(write) = self { Some(write) } else { None }
+    }
 }
 
 /// What goes on while a lane empties a node: pods that were bound to it between the plan and the cordon are evicted too.

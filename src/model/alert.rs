@@ -1,6 +1,6 @@
 //! Alerts, as Alertmanager (or a Prometheus that has not sent them yet) tells them.
 
-use super::{Kind, Labels, Meta, Str, Time};
+use super::{Interner, Kind, Labels, Meta, Str, Time, Uid, alertmanager, time};
 
 /// How an alert stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,10 +26,10 @@ impl AlertState {
     }
 }
 
-/// An alert.
-#[derive(Clone, PartialEq, Debug)]
+/// An alert. Equality leaves `updated` out: it is sent again and again, and that changes nothing.
+#[derive(Clone, Debug)]
 pub struct Alert {
-    /// `name` is the label alertname, `namespace` the label of that name, `labels` all of them, `created` startsAt; the uid is that of
+    /// `name` is the label alertname (the fingerprint where there is none), `namespace` the label of that name, `labels` all of them, `created` startsAt; the uid is that of
     /// `alert/<fingerprint>`.
     pub meta: Meta,
     /// As Alertmanager names it, hex.
@@ -51,6 +51,21 @@ pub struct Alert {
     pub generator: Option<Str>,
 }
 
+impl PartialEq for Alert {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { meta, fingerprint, state, starts, updated: _, annotations, silenced_by, inhibited_by, receivers, generator } = self;
+        *meta == other.meta
+            && *fingerprint == other.fingerprint
+            && *state == other.state
+            && *starts == other.starts
+            && *annotations == other.annotations
+            && *silenced_by == other.silenced_by
+            && *inhibited_by == other.inhibited_by
+            && *receivers == other.receivers
+            && *generator == other.generator
+    }
+}
+
 /// Labels that name an object of a kind, the most particular first.
 const NAMED: [(&str, Kind); 9] = [
     ("pod", Kind::Pod),
@@ -65,6 +80,33 @@ const NAMED: [(&str, Kind); 9] = [
 ];
 
 impl Alert {
+    /// Projects the wire's alert; none when it has no fingerprint, which every alert has.
+    pub fn of(o: &alertmanager::Alert, i: &mut Interner) -> Option<Self> {
+        let fingerprint: Str = Some(o.fingerprint.as_str()).filter(|f| !f.is_empty())?.into();
+        let labels = i.labels(&o.labels.0);
+        let name = labels.get("alertname").filter(|n| !n.is_empty()).map_or_else(|| fingerprint.clone(), |n| i.str(n));
+        let namespace = i.str(labels.get("namespace").unwrap_or_default());
+        let texts = |list: &[String]| list.iter().map(|t| Str::from(t.as_str())).collect::<Box<[Str]>>();
+        // An alert in both hands is silenced: that is what somebody wanted.
+        let state = match &o.status {
+            s if !s.silenced_by.is_empty() => AlertState::Silenced,
+            s if !s.inhibited_by.is_empty() => AlertState::Inhibited,
+            _ => AlertState::Firing,
+        };
+        let starts = time::of(o.starts_at);
+        Some(Self {
+            meta: Meta::bare(Uid::parse(&format!("alert/{fingerprint}")), name, namespace, labels, starts),
+            fingerprint,
+            state,
+            starts,
+            updated: time::of(o.updated_at),
+            annotations: i.labels(&o.annotations.0),
+            silenced_by: texts(&o.status.silenced_by),
+            inhibited_by: texts(&o.status.inhibited_by),
+            receivers: o.receivers.iter().map(|r| i.str(&r.name)).collect(),
+            generator: i.opt(&o.generator_url),
+        })
+    }
     /// The label `severity`.
     pub fn severity(&self) -> Option<&str> {
         self.meta.labels.get("severity")
@@ -96,7 +138,6 @@ impl Alert {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::Uid;
 
     pub(crate) fn alert(labels: &[(&str, &str)], state: AlertState) -> Alert {
         let pairs: Vec<(Str, Str)> = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
@@ -115,6 +156,24 @@ pub(crate) mod tests {
             receivers: Box::default(),
             generator: None,
         }
+    }
+
+    #[test]
+    fn an_alert_is_read_as_alertmanager_writes_it() {
+        let read = |json: &str| Alert::of(&serde_json::from_str(json).unwrap(), &mut Interner::default());
+        let text = r#"{"annotations": {"summary": "slow"}, "endsAt": "2026-11-26T10:05:00.000Z", "fingerprint": "5ca1ab1e",
+            "receivers": [{"name": "pager"}], "startsAt": "2026-11-26T10:00:00.123Z", "updatedAt": "2026-11-26T10:01:00.000Z",
+            "status": {"inhibitedBy": [], "silencedBy": [], "mutedBy": null, "state": "active"}, "generatorURL": "http://p/graph",
+            "labels": {"namespace": "pay", "alertname": "Slow"}}"#;
+        let a = read(text).unwrap();
+        assert_eq!((&*a.meta.name, &*a.meta.namespace, a.state, a.summary()), ("Slow", "pay", AlertState::Firing, Some("slow")));
+        assert_eq!((a.starts, a.meta.created, a.generator.as_deref()), (Time::from_secs(1_795_687_200), a.starts, Some("http://p/graph")));
+        assert_eq!(read(&text.replace("10:01", "10:02")), Some(a.clone()), "said again");
+        let hidden = text.replace(r#""inhibitedBy": []"#, r#""inhibitedBy": ["f"]"#);
+        assert_eq!(read(&hidden).unwrap().state, AlertState::Inhibited);
+        assert_eq!(read(&hidden.replace(r#""silencedBy": []"#, r#""silencedBy": ["s"]"#)).unwrap().state, AlertState::Silenced);
+        assert_eq!(&*read(r#"{"fingerprint": "f", "labels": null}"#).unwrap().meta.name, "f");
+        assert!(read("{}").is_none(), "anything else is no alert");
     }
 
     #[test]

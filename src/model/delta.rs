@@ -139,7 +139,9 @@ impl Delta {
     pub fn of_service(&self) -> bool {
         match self {
             Self::Service { .. } | Self::Usage(_) => true,
-            Self::ListBegin { kind, .. } | Self::Rows { kind, .. } | Self::ListEnd { kind, .. } => !kind.watched(),
+            Self::KindState(kind, _) | Self::ListBegin { kind, .. } | Self::Rows { kind, .. } | Self::ListEnd { kind, .. } => {
+                !kind.watched()
+            }
             _ => false,
         }
     }

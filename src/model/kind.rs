@@ -174,6 +174,10 @@ impl Kind {
             Feed::Service(service) => Some(service),
         }
     }
+    /// The service that its rows are of, also where the API server keeps them.
+    pub fn teller(self) -> Option<Service> {
+        self.service().or(Self::VELERO.contains(&self).then_some(Service::Velero))
+    }
     /// Whether it is watched at the API server.
     pub fn watched(self) -> bool {
         self.info().feed == Feed::Api

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod act;
 pub mod alert;
+pub mod alertmanager;
 pub mod audit;
 pub mod backup;
 pub mod cron;

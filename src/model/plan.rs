@@ -222,7 +222,7 @@ pub struct FieldChange {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Inverse {
     pub text: String,
-    pub write: Write,
+    pub act: Act,
     /// In the direction of the undo: `before` is what the step left behind.
     pub changes: Vec<FieldChange>,
     /// The object that the inverse is about, where it is another one than the step's.
@@ -301,7 +301,8 @@ impl Step {
     /// Says how to take it back: the same fields the other way round.
     pub fn undone_by(mut self, text: impl Into<String>, write: Write) -> Self {
         let back = |c: &FieldChange| FieldChange { pointer: c.pointer.clone(), before: c.after.clone(), after: c.before.clone() };
-        self.undo = Some(Inverse { text: text.into(), write, changes: self.changes.iter().map(back).collect(), target: None });
+        self.undo =
+            Some(Inverse { text: text.into(), act: Act::Write(write), changes: self.changes.iter().map(back).collect(), target: None });
         self
     }
     /// What the authorizer is asked before it is sent: verb, group, resource, subresource, namespace.
@@ -539,8 +540,11 @@ impl Plan {
             let fields = step.changes.iter_mut().chain(step.undo.iter_mut().flat_map(|u| u.changes.iter_mut()));
             fields.flat_map(|c| [&mut c.before, &mut c.after]).flatten().for_each(hide);
             // What a deletion says is no secret, and it is how something that holds secrets is taken back.
-            if let Some(undo) = step.undo.as_mut().filter(|u| u.write.method != Method::Delete) {
-                hide(&mut undo.write.body);
+            if let Some(undo) = &mut step.undo
+                && let Act::Write(write) = &mut undo.act
+                && write.method != Method::Delete
+            {
+                hide(&mut write.body);
             }
         }
         if plan.steps.iter().any(|s| s.sensitive) {

@@ -10,6 +10,11 @@ pub fn whole(text: &str) -> Option<i64> {
     scaled(text, 0)
 }
 
+/// The value in billionths: CPU in nanocores, as metrics have it. None when it does not parse.
+pub fn nano(text: &str) -> Option<i64> {
+    scaled(text, 9)
+}
+
 /// `text` times 10^`extra`, rounded up (away from zero), saturating.
 fn scaled(text: &str, extra: i32) -> Option<i64> {
     let text = text.trim();
@@ -90,6 +95,9 @@ mod tests {
             (".5", 500),
         ] {
             assert_eq!(milli(text), Some(expected), "{text}");
+        }
+        for (text, expected) in [("1", 1_000_000_000), ("250m", 250_000_000), ("1734567n", 1_734_567), ("12u", 12_000)] {
+            assert_eq!(nano(text), Some(expected), "{text}");
         }
         for (text, expected) in [
             ("1Gi", 1 << 30),

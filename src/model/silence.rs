@@ -1,6 +1,7 @@
 //! Silences of an Alertmanager.
 
-use super::{Labels, Meta, Str, Time};
+use super::{Interner, Labels, Meta, Str, Time, Uid, alertmanager, time};
+use regex::Regex;
 
 /// How a silence stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,6 +46,20 @@ impl std::fmt::Display for Matcher {
     }
 }
 
+impl Matcher {
+    /// Whether it holds of this value; a label that is not there has the empty one. A pattern that is not understood here may hold.
+    pub fn takes(&self, value: &str) -> bool {
+        let alike = match self.regex {
+            false => *self.value == *value,
+            true => match Regex::new(&format!("^(?:{})$", self.value)) {
+                Ok(pattern) => pattern.is_match(value),
+                Err(_) => return true,
+            },
+        };
+        alike == self.equal
+    }
+}
+
 /// A silence: it hides every alert that all its matchers match.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Silence {
@@ -65,6 +80,33 @@ pub struct Silence {
 }
 
 impl Silence {
+    /// Projects the wire's silence, which hides nothing yet; none when it has no id, which every silence has.
+    pub fn of(o: &alertmanager::Silence, i: &mut Interner) -> Option<Self> {
+        let id: Str = Some(o.id.as_str()).filter(|id| !id.is_empty())?.into();
+        let starts = time::of(o.starts_at);
+        let matcher = |m: &alertmanager::Matcher, i: &mut Interner| Matcher {
+            name: i.str(&m.name),
+            value: i.str(&m.value),
+            regex: m.is_regex,
+            equal: m.is_equal.unwrap_or(true),
+        };
+        Some(Self {
+            meta: Meta::bare(Uid::parse(&id), id, Str::default(), Labels::default(), starts),
+            state: match o.status.state.as_str() {
+                "pending" => SilenceState::Pending,
+                "expired" => SilenceState::Expired,
+                _ => SilenceState::Active,
+            },
+            matchers: o.matchers.iter().map(|m| matcher(m, i)).collect(),
+            starts,
+            ends: time::of(o.ends_at),
+            updated: time::of(o.updated_at),
+            creator: i.str(&o.created_by),
+            comment: i.str(&o.comment),
+            annotations: i.labels(&o.annotations.0),
+            hides: 0,
+        })
+    }
     /// Seconds until it ends; none unless it is active, or when it ends never.
     pub fn left(&self, now: i64) -> Option<i64> {
         (self.state == SilenceState::Active).then(|| self.ends.map(|e| (e.secs() - now).max(0))).flatten()
@@ -74,7 +116,6 @@ impl Silence {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::Uid;
 
     pub(crate) fn silence(id: &str, state: SilenceState, ends: i64) -> Silence {
         let matcher = Matcher { name: "alertname".into(), value: "X".into(), regex: false, equal: true };
@@ -90,6 +131,30 @@ pub(crate) mod tests {
             annotations: Labels::default(),
             hides: 0,
         }
+    }
+
+    #[test]
+    fn a_silence_is_read_as_alertmanager_writes_it() {
+        let read = |json: &str| Silence::of(&serde_json::from_str(json).unwrap(), &mut Interner::default());
+        let s = read(
+            r#"{"id": "0d3f2a10-6a8f-4ad1-9d0f-8b2f6f7a9c11", "status": {"state": "pending"}, "updatedAt": "2026-11-26T09:00:00.000Z",
+            "comment": "work", "createdBy": "ada", "startsAt": "2026-11-26T10:00:00.000Z", "endsAt": "2026-11-26T12:00:00.000Z",
+            "matchers": [{"name": "a", "value": "b", "isRegex": false}, {"name": "c", "value": "d.*", "isRegex": true, "isEqual": false}]}"#,
+        )
+        .unwrap();
+        assert_eq!(s.meta.uid.to_string(), &*s.meta.name);
+        assert_eq!((s.state, &*s.creator, &*s.comment), (SilenceState::Pending, "ada", "work"));
+        assert_eq!((s.starts, s.ends), (Time::from_secs(1_795_687_200), Time::from_secs(1_795_694_400)));
+        assert_eq!(s.matchers.iter().map(ToString::to_string).collect::<Vec<_>>(), [r#"a="b""#, r#"c!~"d.*""#]);
+        assert!(read("{}").is_none());
+    }
+
+    #[test]
+    fn matchers_hold_of_whole_values() {
+        let holds = |value: &str, regex, equal, of: &str| Matcher { name: "pod".into(), value: value.into(), regex, equal }.takes(of);
+        assert!(holds("a", false, true, "a") && !holds("a", false, true, "ab") && holds("a", false, false, ""));
+        assert!(holds("a|b", true, true, "b") && !holds("a|b", true, true, "ab") && holds(".+", true, false, ""));
+        assert!(holds("(", true, true, "a"), "what is not understood may hold");
     }
 
     #[test]

@@ -5,13 +5,14 @@ use serde::Deserialize;
 
 /// Declares structs that are read from JSON, absent and `null` alike being zero.
 macro_rules! json {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* })*) => { $(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$more:meta])* $field:ident: $type:ty,)* })*) => { $(
         $(#[$doc])*
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(rename_all = "camelCase", default)]
-        pub struct $name { $(#[serde(deserialize_with = "zero")] pub $field: $type,)* }
+        pub struct $name { $($(#[$more])* #[serde(deserialize_with = "zero")] pub $field: $type,)* }
     )* };
 }
+pub(super) use json;
 
 json! {
     Backup { metadata: Option<ObjectMeta>, spec: BackupSpec, status: RunStatus, }

@@ -2,20 +2,33 @@
 
 use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
 use crate::app::World;
-use crate::client::{Alertmanager, BudgetConfig, ExecPool, Licence, Target, WriteClient};
-use crate::config::{ClusterSettings, Config};
+use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
+use crate::config::{ClusterSettings, Config, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
-use crate::source::etcd;
+use crate::reach::{Alertmanager, Found};
+use crate::source::ServiceHandle;
+use crate::source::alertmanager::{Wanted, spawn_alertmanagers};
+use crate::source::etcd::spawn_etcd;
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
+use crate::source::metrics;
 use crate::store::{ClusterInfo, Store, Touched};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// A cluster with its settings.
 pub struct Member {
     pub target: Target,
     pub settings: ClusterSettings,
+}
+
+impl Member {
+    /// What the cluster may be called by a label that tells clusters apart: as shown, and its contexts.
+    fn names(&self) -> Vec<String> {
+        let shown = &self.settings.name.value;
+        std::iter::once(shown).chain(self.target.contexts.iter().filter(|c| *c != shown)).cloned().collect()
+    }
 }
 
 fn cluster_id(n: usize) -> ClusterId {
@@ -25,6 +38,12 @@ fn cluster_id(n: usize) -> ClusterId {
 /// Gives every target its settings; `read_only` is absolute.
 pub fn members(targets: Vec<Target>, config: &Config) -> Vec<Member> {
     targets.into_iter().map(|target| Member { settings: config.for_cluster(&target.name), target }).collect()
+}
+
+/// The namespaces to look at: those of `--namespace`, else the configured ones; none: all.
+fn wanted(member: &Member, namespaces: &[String]) -> Option<Vec<String>> {
+    let wanted: &[String] = if namespaces.is_empty() { &member.settings.namespaces.value } else { namespaces };
+    (!wanted.is_empty()).then(|| wanted.to_vec())
 }
 
 /// Everything that is followed.
@@ -40,7 +59,12 @@ pub struct Fleet {
     members: Vec<Member>,
     handles: Vec<Handle>,
     /// Kept for as long as they are to ask.
-    _etcd: Vec<etcd::Handle>,
+    services: Vec<ServiceHandle>,
+    /// The Alertmanager of each cluster that none is configured for.
+    found: Vec<Found>,
+    /// What `--namespace` asks for.
+    namespaces: Vec<String>,
+    tx: mpsc::WeakSender<Batch>,
     deltas: mpsc::Receiver<Batch>,
     pool: ExecPool,
 }
@@ -79,14 +103,12 @@ impl Fleet {
         let (tx, deltas) = mpsc::channel(256);
         let pool = ExecPool::default();
         let handles = members.iter().enumerate().map(|(n, m)| {
-            let configured = &m.settings.namespaces.value;
-            let wanted = if namespaces.is_empty() { configured.clone() } else { namespaces.to_vec() };
             let budget = &m.settings.budget;
             let source = ClusterSource {
                 id: cluster_id(n),
                 target: m.target.clone(),
                 kinds: kinds.iter().copied().filter(|k| k.watched()).collect(),
-                namespaces: (!wanted.is_empty()).then_some(wanted),
+                namespaces: wanted(m, namespaces),
                 velero: m.settings.velero.namespace.value.clone(),
                 budget: BudgetConfig {
                     requests_per_second: budget.requests_per_second.value,
@@ -98,20 +120,66 @@ impl Fleet {
             };
             spawn_cluster(source, tx.clone())
         });
-        let handles = handles.collect();
-        let mut etcd = Vec::new();
-        for (n, member) in members.iter().enumerate().filter(|_| kinds.contains(&Kind::EtcdMember)) {
-            let Some(handle) = etcd::spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
-            etcd.push(handle);
-            // From the start: who looks before the first answer is not to be told that there is none.
-            let delta = Delta::Service { service: Service::Etcd, state: ServiceState::Waiting, via: Str::default() };
+        let handles: Vec<Handle> = handles.collect();
+        let asked = |service: Service| kinds.iter().any(|k| k.service() == Some(service));
+        // From the start: who looks before the first answer is not to be told that there is none.
+        let mut wait = |n: usize, service, addresses: &[String]| {
+            let delta = Delta::Service { service, state: ServiceState::Waiting, via: addresses.join(", ").into() };
             store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        };
+        let mut services = Vec::new();
+        for (n, member) in members.iter().enumerate().filter(|_| asked(Service::Etcd)) {
+            let Some(handle) = spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
+            services.push(handle);
+            wait(n, Service::Etcd, &member.settings.etcd.endpoints);
+        }
+        let found: Vec<Found> = members.iter().map(|_| Found::default()).collect();
+        if asked(Service::Alertmanager) {
+            let wanted = members.iter().enumerate().map(|(n, m)| {
+                let endpoint = m.settings.alertmanager.clone();
+                let addresses = if let Some(Reach::Urls(urls)) = &endpoint.reach.value { urls.as_slice() } else { &[] };
+                wait(n, Service::Alertmanager, addresses);
+                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found[n].clone() }
+            });
+            services.extend(spawn_alertmanagers(wanted.collect(), &tx));
         }
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
-        let mut fleet =
-            Self { store, engine, guardrails, sightings, told: Vec::new(), read_only, members, handles, _etcd: etcd, deltas, pool };
+        let mut fleet = Self {
+            store,
+            engine,
+            guardrails,
+            sightings,
+            told: Vec::new(),
+            read_only,
+            members,
+            handles,
+            services,
+            found,
+            namespaces: namespaces.to_vec(),
+            tx: tx.downgrade(),
+            deltas,
+            pool,
+        };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
+    }
+
+    /// Begins to follow what nodes and pods use, the first look after so long. Needs a tokio runtime.
+    pub fn follow_use(&mut self, after: Duration) {
+        let Some(tx) = self.tx.upgrade() else { return };
+        for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
+            let cluster = cluster_id(n);
+            let source = metrics::MetricsSource {
+                cluster,
+                reader: handle.reader(),
+                namespaces: wanted(member, &self.namespaces),
+                fallback: member.target.namespace.clone(),
+                after,
+            };
+            self.services.push(metrics::spawn_metrics(source, tx.clone()));
+            let delta = Delta::Service { service: Service::Metrics, state: ServiceState::Waiting, via: Str::default() };
+            self.store.apply(Batch { cluster, generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        }
     }
 
     pub fn world(&self) -> World<'_> {
@@ -160,9 +228,11 @@ impl Fleet {
                 None => Licence::of(&member.settings, self.read_only),
             };
             let write = licence.map(|licence| WriteClient::new(&read, licence));
-            let s = &member.settings;
-            let names = std::iter::once(&s.name.value).chain(&member.target.contexts).cloned().collect();
-            let alerts = Alertmanager::of(&s.alertmanager, &read, names);
+            let mut endpoint = member.settings.alertmanager.clone();
+            if let (None, Some(found)) = (&endpoint.reach.value, self.found.get(n).and_then(Found::get)) {
+                endpoint.reach = Setting::default_to(Some(Reach::Service(found)));
+            }
+            let alerts = Alertmanager::of(&endpoint, &read, member.names());
             clients.add(cluster_id(n), ClusterClients { read, write, alerts });
         }
         clients
@@ -193,6 +263,10 @@ impl Fleet {
 
     pub fn target(&self, id: ClusterId) -> Option<&Target> {
         self.members.get(usize::from(id.0)).map(|m| &m.target)
+    }
+
+    pub fn settings(&self, id: ClusterId) -> Option<&ClusterSettings> {
+        self.members.get(usize::from(id.0)).map(|m| &m.settings)
     }
 
     /// For full objects and logs of a cluster.

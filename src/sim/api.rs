@@ -10,7 +10,7 @@ use super::store::Obj;
 use super::table;
 use super::watch::watch;
 use super::write::{self, PatchKind};
-use super::{evict, logs, review, schema};
+use super::{evict, logs, metrics, review, schema};
 use crate::model::frame::{self, MEDIA_TYPE};
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -339,6 +339,9 @@ async fn other(cluster: &Cluster, role: Role, path: &str, request: Request<Incom
         ["api", version] => register::resource_list("", version).ok_or_else(missing)?,
         ["apis", group] => register::one_group(group).ok_or_else(missing)?,
         ["apis", group, version] => register::resource_list(group, version).ok_or_else(missing)?,
+        ["apis", metrics::GROUP, metrics::VERSION, rest @ ..] if request.method() == Method::GET => {
+            return metrics::answer(cluster, role, rest, &Query::parse(request.uri().query().unwrap_or("")), accept).await;
+        }
         ["openapi", "v3"] => register::openapi_index(),
         ["openapi", "v3", "api", version] => register::openapi("", version),
         ["openapi", "v3", "apis", group, version] => register::openapi(group, version),

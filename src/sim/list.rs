@@ -96,7 +96,7 @@ pub async fn list(cluster: &Cluster, place: &Place, query: &Query, accept: Accep
 }
 
 /// Small bodies at once; large ones from a thread that encodes, compressed when the client takes it.
-async fn send(media: &str, gzip: bool, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static) -> Reply {
+pub async fn send(media: &str, gzip: bool, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static) -> Reply {
     struct Sink {
         buffer: Vec<u8>,
         out: mpsc::Sender<std::io::Result<Bytes>>,

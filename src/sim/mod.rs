@@ -19,6 +19,7 @@ mod incident;
 mod list;
 mod logs;
 mod make;
+mod metrics;
 mod orders;
 mod patch;
 mod query;

@@ -1,5 +1,6 @@
 //! Which resources a simulated API server has, and its discovery documents.
 
+use super::metrics;
 use crate::model::Kind;
 use serde_json::{Value, json};
 
@@ -142,6 +143,7 @@ fn groups() -> Vec<(&'static str, &'static str)> {
     groups.dedup();
     groups.push(("authorization.k8s.io", "v1"));
     groups.push(("authentication.k8s.io", "v1"));
+    groups.push((metrics::GROUP, metrics::VERSION));
     groups
 }
 
@@ -182,6 +184,9 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
         resources.push(
             json!({"name": plural, "singularName": kind.to_ascii_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]}),
         );
+    }
+    for (plural, kind, namespaced) in metrics::RESOURCES.iter().filter(|_| (group, version) == (metrics::GROUP, metrics::VERSION)) {
+        resources.push(json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]}));
     }
     if (group, version) == ("autoscaling", "v1") {
         resources.push(json!({"name": "horizontalpodautoscalers", "singularName": "horizontalpodautoscaler", "namespaced": true, "kind": "HorizontalPodAutoscaler", "verbs": ["create", "get", "update"], "shortNames": ["hpa"]}));
@@ -226,6 +231,9 @@ pub fn aggregated(core: bool) -> Value {
                 .collect();
             for (_, plural, k) in REVIEWS.iter().filter(|(g, ..)| *g == group) {
                 resources.push(json!({"resource": plural, "responseKind": kind(group, version, k), "scope": "Cluster", "singularResource": k.to_ascii_lowercase(), "verbs": ["create"]}));
+            }
+            for (plural, k, namespaced) in metrics::RESOURCES.iter().filter(|_| group == metrics::GROUP) {
+                resources.push(json!({"resource": plural, "responseKind": kind(group, version, k), "scope": scope(*namespaced), "singularResource": "", "verbs": ["get", "list"]}));
             }
             json!({"metadata": {"name": group, "creationTimestamp": null}, "versions": [{"version": version, "freshness": "Current", "resources": resources}]})
         })

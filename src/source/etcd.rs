@@ -4,34 +4,24 @@
 //! and told as down for as long as nobody answers. What it all means is `inspect`'s.
 
 use super::exposition::{Buckets, samples};
+use super::service::{self, Closed, Handle, failed};
 use crate::client::{ClientError, EtcdClient};
 use crate::config::Etcd;
 use crate::model::etcd_rpc::{AlarmMember, Member, StatusResponse, alarm_name};
 use crate::model::{
-    Batch, Change, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdStatus, Generation, Kind, Labels, Meta, Object, Service, ServiceState,
-    Str, Time, Uid,
+    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdStatus, Kind, Labels, Meta, Object, Service, ServiceState, Str, Time, Uid,
 };
 use futures::future::join_all;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 /// Between two looks: a lost quorum is to be seen within 10 s, and a member that hangs takes 5 of them.
 const LOOK: Duration = Duration::from_secs(4);
 /// Metrics are read at every so manieth look.
 const METRICS: u32 = 4;
-
-/// An etcd that is asked until this is dropped.
-pub struct Handle(JoinHandle<()>);
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Starts to ask a cluster's etcd, when one is configured. Must be called within a tokio runtime.
 pub fn spawn_etcd(cluster: ClusterId, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
@@ -40,11 +30,8 @@ pub fn spawn_etcd(cluster: ClusterId, settings: &Etcd, tx: mpsc::Sender<Batch>) 
     }
     let watch =
         Watch { cluster, settings: settings.clone(), tx, clients: HashMap::new(), members: BTreeMap::new(), looks: 0, answered: false };
-    Some(Handle(tokio::spawn(watch.run())))
+    Some(Handle::of(tokio::spawn(watch.run())))
 }
-
-/// Nobody takes deltas any more.
-struct Closed;
 
 struct Watch {
     cluster: ClusterId,
@@ -204,31 +191,17 @@ impl Watch {
     async fn tell(&mut self, heard: &[Heard]) -> Result<(), Closed> {
         let answering = heard.iter().filter(|h| h.answer.is_ok()).count();
         self.answered |= answering > 0;
-        let reason = || heard.iter().find_map(|h| h.answer.as_ref().err()).map_or_else(Str::default, |e| e.reason().into());
         let state = match heard.iter().find_map(|h| h.answer.as_ref().err()) {
-            _ if answering > 0 => ServiceState::Live,
-            Some(ClientError::Forbidden { .. } | ClientError::Unauthorized { .. }) if !self.answered => {
-                ServiceState::Forbidden { missing: reason() }
-            }
-            _ if self.answered => ServiceState::Stale { reason: reason() },
-            _ => ServiceState::Failing { reason: reason() },
+            Some(error) if answering == 0 => failed(self.answered, error),
+            _ => ServiceState::Live,
         };
-        let via = self.settings.endpoints.join(", ").into();
         if !self.members.is_empty() {
-            let kind = Kind::EtcdMember;
-            self.send(Delta::ListBegin { kind, namespace: None }).await?;
-            let changes = self.members.values().map(|s| Change::Upsert(Object::EtcdMember(Arc::new(s.member.clone())))).collect();
-            self.send(Delta::Rows { kind, changes }).await?;
-            self.send(Delta::ListEnd { kind, namespace: None }).await?;
+            let rows = self.members.values().map(|s| Object::EtcdMember(Arc::new(s.member.clone())));
+            service::list(&self.tx, self.cluster, Kind::EtcdMember, rows).await?;
         }
-        // Last: whoever waits for it to be live finds the rows there.
-        self.send(Delta::Service { service: Service::Etcd, state, via }).await
-    }
-
-    async fn send(&self, delta: Delta) -> Result<(), Closed> {
-        // Services have no generations: one task tells of them, in order.
-        let batch = Batch { cluster: self.cluster, generation: Generation(0), delta };
-        self.tx.send(batch).await.map_err(|_| Closed)
+        // Last: whoever waits for it finds the rows there.
+        let via = self.settings.endpoints.join(", ").into();
+        service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state, via }).await
     }
 }
 

@@ -3,6 +3,11 @@
 //! Owns how a cluster is followed and how its connection state is known. Leaves transport and credentials to `client`,
 //! and folding to `store`.
 
+pub mod alertmanager;
 pub mod etcd;
 mod exposition;
 pub mod kube;
+pub mod metrics;
+mod service;
+
+pub use service::Handle as ServiceHandle;

@@ -1,6 +1,6 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, Table, Touched, Uses, table::Upsert};
+use super::{Counts, RowId, Series, Sums, Table, Touched, UseSum, Uses, table::Upsert};
 use crate::model::{Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Usage};
 
 /// Who a cluster is: from kubeconfig and configuration.
@@ -28,6 +28,9 @@ impl ClusterInfo {
         self.tier.as_deref() == Some("production")
     }
 }
+
+/// An owner of an owner of an owner, and not for ever.
+const OWNERS: usize = 4;
 
 #[derive(Default)]
 struct KindSlot {
@@ -134,6 +137,19 @@ impl Cluster {
         self.uses.get(kind, namespace, name)
     }
 
+    /// What all nodes use that were measured.
+    pub fn usage_of_nodes(&self) -> Usage {
+        self.uses.total()
+    }
+
+    /// What the measured pods of a workload or a namespace use together; none where none was measured.
+    pub fn usage_of_pods(&self, of: &Object) -> Option<&UseSum> {
+        match of {
+            Object::Namespace(n) => self.uses.of_namespace(&n.meta.name),
+            other => self.uses.of_owner(other.meta().uid),
+        }
+    }
+
     /// Whether what is shown of a kind is current: live, and its watch too. What a service tells hangs on that service alone.
     pub fn current(&self, kind: Kind) -> bool {
         (!kind.watched() || self.state.live()) && *self.kind_state(kind) == KindState::Live
@@ -147,13 +163,30 @@ impl Cluster {
     /// The workload that an object belongs to, through ReplicaSet and Job: itself when nobody owns it.
     pub fn workload_of<'a>(&'a self, object: &'a Object) -> &'a Object {
         let mut at = object;
-        for _ in 0..4 {
-            let Some(owner) = at.meta().owner.as_deref() else { return at };
-            let up = Kind::parse(&owner.kind).and_then(|kind| self.table(kind).get(self.table(kind).slot_of(owner.uid)?));
-            let Some(up) = up else { return at };
+        for _ in 0..OWNERS {
+            let Some(up) = self.owner_of(at) else { return at };
             at = up;
         }
         at
+    }
+
+    fn owner_of(&self, object: &Object) -> Option<&Object> {
+        let owner = object.meta().owner.as_deref()?;
+        let table = self.table(Kind::parse(&owner.kind)?);
+        table.get(table.slot_of(owner.uid)?)
+    }
+
+    /// Sums what pods use, for those that own them and for namespaces.
+    fn sum_uses(&mut self) {
+        let mut sums = Sums::default();
+        for object in self.objects(Kind::Pod) {
+            let Object::Pod(pod) = object else { continue };
+            let Some(usage) = self.usage(Kind::Pod, &pod.meta.namespace, &pod.meta.name) else { continue };
+            let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
+            let owners = chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid));
+            sums.add(&pod.meta.namespace, owners, usage, &pod.shape.requests);
+        }
+        self.uses.sums = sums;
     }
 
     pub(super) fn apply(&mut self, delta: Delta, now: i64, touched: &mut Vec<Touched>) {
@@ -195,14 +228,22 @@ impl Cluster {
                     }
                     slot.state = state;
                     touched.push(Touched::Cluster(self.id));
+                    if matches!(kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) && !self.uses.is_empty() {
+                        self.sum_uses();
+                        touched.push(Touched::Usage { cluster: self.id, kind: Kind::Pod });
+                    }
                 }
             }
             // For the one who looks now: nothing to keep.
             Delta::Told(_) => {}
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
-                touched.push(Touched::Usage { cluster: self.id, kind: list.kind });
+                let kind = list.kind;
                 self.uses.replace(list);
+                if kind == Kind::Pod {
+                    self.sum_uses();
+                }
+                touched.push(Touched::Usage { cluster: self.id, kind });
             }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),

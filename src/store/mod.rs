@@ -14,7 +14,8 @@ pub use counts::{Counts, NodeUse};
 pub use jobs::Jobs;
 pub use series::Series;
 pub use table::Table;
-use uses::Uses;
+pub use uses::UseSum;
+use uses::{Sums, Uses};
 
 use crate::model::{Batch, ClusterId, Kind, Object, ObjectRef, Uid};
 

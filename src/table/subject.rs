@@ -164,6 +164,12 @@ impl Subject {
         }
     }
 
+    /// Whether what nodes or pods use is in its cells: theirs, or that of the pods of its rows.
+    pub fn shows_use_of(self, kind: Kind) -> bool {
+        let of_pods = |k: &Kind| *k == Kind::Namespace || Kind::WORKLOADS.contains(k);
+        self.kinds().contains(&kind) || kind == Kind::Pod && self.kinds().iter().any(of_pods)
+    }
+
     /// The subject that lists this kind alone.
     pub fn of_kind(kind: Kind) -> Self {
         Self::ALL.into_iter().find(|s| s.kinds() == [kind]).unwrap_or(Self::Workloads)

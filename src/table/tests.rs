@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{
     AlertState, Batch, Change, ConnectionState, Delta, EtcdMetrics, Generation, Interner, Kind, KindState, Service, ServiceState,
-    SilenceState, object,
+    SilenceState, Usage, UsageList, UsageRow, object,
 };
 use crate::store::{ClusterInfo, Touched};
 use hashbrown::HashSet;
@@ -289,6 +289,67 @@ fn items_as_json() {
     );
     assert!(cluster.get("latency_trend").is_none());
     expect(&item(Subject::Clusters, 1), json!({"pods": null, "nodes": null, "cpu_request_m": null, "workloads_short": null}));
+}
+
+#[test]
+fn what_is_used_stands_beside_what_is_requested_and_the_unmeasured_is_null() {
+    let mut store = everything();
+    let owner = json!([{"kind": "Deployment", "name": "deployments-a", "uid": "deployments-a", "controller": true}]);
+    put(
+        &mut store,
+        0,
+        Kind::ReplicaSet,
+        &json!({"metadata": {"name": "rs", "namespace": "pay", "uid": "o", "ownerReferences": owner}, "spec": {"replicas": 2}}),
+    );
+    let check = |store: &Store, subject, n: usize, fields: serde_json::Value| {
+        let item = item_json(&Ctx { store, now: NOW }, subject, rows(store, subject)[n]);
+        for (key, value) in fields.as_object().unwrap() {
+            assert_eq!(&item[key], value, "{subject:?} {key}");
+        }
+    };
+    for subject in [Subject::Pods, Subject::Nodes, Subject::Deployments, Subject::Namespaces, Subject::Clusters] {
+        check(&store, subject, 0, json!({"cpu_use_m": null, "memory_use_bytes": null}));
+    }
+    let gib = |quarters: i64| quarters << 28;
+    let of = |namespace: &str, name: &str, cpu_m, memory| UsageRow {
+        namespace: namespace.into(),
+        name: name.into(),
+        usage: Usage { cpu_m, memory, at: crate::model::Time::from_secs(NOW - 20) },
+    };
+    let pods = vec![of("pay", "checkout-1", Some(100), Some(gib(6))), of("shop", "web-1", Some(500), None)];
+    for (kind, rows) in [(Kind::Node, vec![of("", "node-001", Some(400), Some(gib(12)))]), (Kind::Pod, pods)] {
+        apply(&mut store, 0, Delta::Usage(UsageList { kind, namespace: None, rows }));
+    }
+    check(
+        &store,
+        Subject::Pods,
+        0,
+        json!({"cpu_use_m": 100, "cpu_use_request_percent": 40, "cpu_use_limit_percent": null, "cpu_slack_m": 150, "use_age_s": 20,
+        "memory_use_bytes": gib(6), "memory_use_request_percent": 150, "memory_use_limit_percent": 75, "memory_slack_bytes": gib(-2)}),
+    );
+    check(
+        &store,
+        Subject::Pods,
+        1,
+        json!({"cpu_use_m": 500, "cpu_slack_m": -250, "memory_use_bytes": null, "memory_use_request_percent": null, "memory_slack_bytes": null}),
+    );
+    check(
+        &store,
+        Subject::Nodes,
+        0,
+        json!({"cpu_use_percent": 40, "cpu_slack_m": 100, "memory_use_percent": 75, "memory_slack_bytes": gib(-4)}),
+    );
+    // Of each resource those pods count that were measured.
+    check(
+        &store,
+        Subject::Deployments,
+        0,
+        json!({"pods_measured": 2, "cpu_use_m": 600, "pods_cpu_request_m": 500, "cpu_use_request_percent": 120, "cpu_slack_m": -100,
+        "memory_use_bytes": gib(6), "pods_memory_request_bytes": gib(4), "memory_slack_bytes": gib(-2)}),
+    );
+    check(&store, Subject::Namespaces, 0, json!({"pods_measured": 1, "cpu_use_m": 100, "cpu_slack_m": 150}));
+    check(&store, Subject::Clusters, 0, json!({"cpu_use_m": 400, "cpu_use_percent": 40, "memory_use_percent": 75}));
+    check(&store, Subject::Clusters, 1, json!({"cpu_use_m": null, "cpu_use_percent": null}));
 }
 
 #[test]

@@ -207,7 +207,11 @@ fn seconds(n: i64, out: &mut String) -> std::fmt::Result {
 /// Millicores: `250m`, `1.5`, `12`.
 fn cores(n: i64, out: &mut String) -> std::fmt::Result {
     match n {
-        ..1000 => write!(out, "{n}m"),
+        i64::MIN..=-1000 => {
+            out.push('-');
+            cores(n.saturating_neg(), out)
+        }
+        -999..1000 => write!(out, "{n}m"),
         _ if n % 1000 == 0 => write!(out, "{}", n / 1000),
         _ => out.write_str(format!("{}.{:02}", n / 1000, n % 1000 / 10).trim_end_matches('0').trim_end_matches('.')),
     }
@@ -216,7 +220,11 @@ fn cores(n: i64, out: &mut String) -> std::fmt::Result {
 /// Bytes in the largest binary unit, one decimal below a hundred.
 fn bytes(n: i64, out: &mut String) -> std::fmt::Result {
     const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    let unit = if n <= 0 { 0 } else { (n.ilog2() / 10) as usize };
+    if n < 0 {
+        out.push('-');
+        return bytes(n.saturating_neg(), out);
+    }
+    let unit = if n == 0 { 0 } else { (n.ilog2() / 10) as usize };
     let one = 1i64 << (10 * unit);
     if n % one == 0 {
         return write!(out, "{}{}", n / one, UNITS[unit]);
@@ -323,6 +331,10 @@ mod tests {
             (Value::Bytes(500_000_000), "477Mi"),
             (Value::Bytes(i64::MAX), "8Ei"),
             (Value::Bytes(-5), "-5"),
+            (Value::Bytes(-(3 << 29)), "-1.5Gi"),
+            (Value::Bytes(i64::MIN), "-8Ei"),
+            (Value::Millicores(-250), "-250m"),
+            (Value::Millicores(-1500), "-1.5"),
             (Value::Ratio(2, 3), "2/3"),
             (Value::Percent(71), "71%"),
             (Value::None, "-"),

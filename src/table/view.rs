@@ -153,7 +153,7 @@ impl View {
         // Use is told of all pods at once.
         let leans = |t: &Touched| match t {
             Touched::Row { id, .. } | Touched::Gone { id, .. } => self.subject.leans_on().contains(&id.kind),
-            Touched::Usage { kind, .. } => self.subject.kinds().contains(kind),
+            Touched::Usage { kind, .. } => self.subject.shows_use_of(*kind),
             Touched::Cluster(_) => false,
         };
         let all = match self.subject {
@@ -340,7 +340,7 @@ fn slot(key: RowKey) -> usize {
 mod tests {
     use super::super::tests::{NOW, apply, everything, fleet, node, pod, put};
     use super::*;
-    use crate::model::{Change, ConnectionState, Delta, Time, Uid};
+    use crate::model::{Change, ConnectionState, Delta, Time, Uid, Usage, UsageList, UsageRow};
     use crate::store::Store;
     use proptest::prelude::*;
     use serde_json::json;
@@ -378,6 +378,27 @@ mod tests {
         assert_eq!(names(&store, &view), ["z", "b"]);
         view.set_scope(&ctx, None, Some(["other".into()].into()));
         assert!(view.is_empty());
+    }
+
+    #[test]
+    fn whoever_uses_most_moves_up_when_use_is_told() {
+        let mut store = everything();
+        put(&mut store, 0, Kind::Namespace, &json!({"metadata": {"name": "shop", "uid": "ns-shop"}, "status": {"phase": "Active"}}));
+        let usage = |cpu_m| Usage { cpu_m: Some(cpu_m), ..Usage::default() };
+        for (subject, expected) in [(Subject::Pods, ["web-1", "checkout-1"]), (Subject::Namespaces, ["shop", "pay"])] {
+            let mut view = View::new(subject);
+            view.rebuild(&Ctx { store: &store, now: NOW });
+            let sort = Sort { column: subject.column("cpu_use_m").unwrap(), descending: true };
+            view.set_sort(&Ctx { store: &store, now: NOW }, Some(sort));
+            for (pay, shop, order) in [(5, 1, [expected[1], expected[0]]), (1, 5, expected)] {
+                let of =
+                    |namespace: &str, name: &str, cpu_m| UsageRow { namespace: namespace.into(), name: name.into(), usage: usage(cpu_m) };
+                let rows = vec![of("pay", "checkout-1", pay), of("shop", "web-1", shop)];
+                let touched = apply(&mut store, 0, Delta::Usage(UsageList { kind: Kind::Pod, namespace: None, rows }));
+                view.repair(&Ctx { store: &store, now: NOW }, &touched);
+                assert_eq!(names(&store, &view), order, "{subject:?}");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::text::{elide, width};
 use super::{Draw, panes, since, table};
 use crate::app::{Focus, Hit, HitMap, TablePane, TileRow};
 use crate::inspect::Line;
-use crate::model::{ConnectionState, Uid};
+use crate::model::{ConnectionState, Service, ServiceState, Uid};
 use crate::store::Cluster;
 use crate::table::{Row, RowKey};
 use crate::theme::Role;
@@ -69,7 +69,8 @@ fn shares(room: u16, heights: &[u16]) -> Vec<u16> {
 
 pub fn draw(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let app = &d.app.cockpit;
-    let rows = if area.height < SMALL && area.width < NARROW { pairs(&app.rows) } else { app.rows.clone() };
+    let rows = app.rows_there(d.world.store);
+    let rows = if area.height < SMALL && area.width < NARROW { pairs(&rows) } else { rows };
     let heights: Vec<u16> = rows.iter().map(|r| r.height).collect();
     let lines = u16::try_from(app.lines.len()).unwrap_or(u16::MAX);
     let clusters = u16::try_from(app.strip.view.len()).unwrap_or(u16::MAX);
@@ -86,7 +87,7 @@ pub fn draw(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
         tiles(d, &row.tiles, take(*height), buf, hits);
     }
     if parts.summary > 0 {
-        summary(d, take(parts.summary), buf, hits);
+        summary(d, rows.iter().flat_map(|r| r.tiles.iter().copied()), take(parts.summary), buf, hits);
     }
     why(d, take(parts.why), buf);
 }
@@ -133,7 +134,7 @@ fn burning(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
 
 /// In BURNING's rule: clusters that are not seen, and that no line speaks of yet. Their rules wait for a while; this does not.
 fn not_seen(d: &Draw, area: Rect, buf: &mut Buffer) {
-    let silent = |c: &&Cluster| d.world.engine.for_object(c.id, Uid::default()).is_empty();
+    let silent = |c: &&Cluster| d.world.engine.for_object(c.id, Uid::default()).iter().all(|f| f.rule.id != "cluster-unreachable");
     let names: Vec<String> = unseen(d).filter(silent).map(|c| format!("{} {}", c.info.name, c.state.word())).collect();
     if names.is_empty() {
         return;
@@ -218,8 +219,15 @@ fn strip(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     if focused {
         hits.page = usize::from(area.height.saturating_sub(1)).max(1);
     }
-    let columns = table::pane_of(&app.strip).map(|p| p.tile);
-    let look = table::Look { part: Some(Focus::Strip), focused, header: true, columns };
+    // What a service tells that no cluster has takes no column.
+    let has = |service| d.world.store.clusters().iter().any(|c| !matches!(c.service(service).state, ServiceState::Absent { .. }));
+    let wanted = |id: &&str| match *id {
+        "etcd_healthy" => has(Service::Etcd),
+        "alerts_firing" => has(Service::Alertmanager),
+        _ => true,
+    };
+    let columns: Option<Vec<&str>> = table::pane_of(&app.strip).map(|p| p.tile.iter().copied().filter(wanted).collect());
+    let look = table::Look { part: Some(Focus::Strip), focused, header: true, columns: columns.as_deref() };
     d.rule(buf, Rect { height: 1, ..area }, "", "", focused);
     table::draw(d, &app.strip, &look, area, buf, hits);
     d.put(buf, area.x + 2, area.y, 8, "CLUSTERS", if focused { Role::TitleFocus } else { Role::Title });
@@ -279,11 +287,11 @@ fn tile_title(d: &Draw, pane: &TablePane) -> String {
 }
 
 /// The tiles of a small screen, in one line.
-fn summary(d: &Draw, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
+fn summary(d: &Draw, tiles: impl Iterator<Item = usize>, area: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     d.rule(buf, area, "", "", false);
     let mut x = area.x;
-    for (n, tile) in d.app.cockpit.tiles.iter().enumerate() {
-        let Some(p) = table::pane_of(tile) else { continue };
+    for n in tiles {
+        let Some((tile, p)) = d.app.cockpit.tiles.get(n).and_then(|tile| Some((tile, table::pane_of(tile)?))) else { continue };
         let bad = bad_of(d, p, tile);
         let focused = d.app.cockpit.focus == Focus::Tile(n);
         let role = if focused {

@@ -3,7 +3,7 @@
 use super::text::{cut, elide, width};
 use super::{Draw, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState};
+use crate::model::{ConnectionState, Kind, KindState, ServiceState};
 use crate::table::{Align, Column, Row, Subject, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
@@ -168,7 +168,7 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
 
 /// What to do where there is none of a kind that a cluster need not have: configure or install its service.
 fn absence(c: &crate::store::Cluster, kind: Kind) -> Option<&str> {
-    let service = kind.service().or(Kind::VELERO.contains(&kind).then_some(Service::Velero))?;
+    let service = kind.teller()?;
     match &c.service(service).state {
         ServiceState::Absent { hint } => Some(hint),
         _ => None,

@@ -263,9 +263,9 @@ mod tests {
     #[tokio::test]
     async fn an_alert_is_gone_when_its_alertmanager_says_so() {
         use crate::action::ClusterClients;
-        use crate::client::Alertmanager;
         use crate::client::fake::{Server, connect, reply, writes};
         use crate::config::{Endpoint, Reach, Setting};
+        use crate::reach::Alertmanager;
         let server = Server::start(|request| match request.uri().query().unwrap_or("") {
             q if q.contains("Loud") => reply(200, r#"[{"labels": {"alertname": "Loud"}}]"#),
             q if q.contains("Broken") => reply(503, "no"),
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(quiet(&clients, ClusterId(0), "Quiet").await, Far::There);
         assert_eq!(quiet(&clients, ClusterId(0), "Loud").await, Far::Not("Loud fires, 1 alert".to_owned()));
         assert!(matches!(quiet(&clients, ClusterId(0), "Broken").await, Far::Not(_)), "no answer is not quiet");
-        assert_eq!(quiet(&clients, ClusterId(1), "Quiet").await, Far::Never("no Alertmanager is configured".to_owned()));
+        assert_eq!(quiet(&clients, ClusterId(1), "Quiet").await, Far::Never("no Alertmanager is configured or found".to_owned()));
     }
 
     #[test]

@@ -225,11 +225,21 @@ fn step(target: &Target, object: &Value, live: Option<&Value>, force: bool) -> O
         if live.is_some() {
             let back = inverse(&changes);
             let write = Write { method: Method::JsonPatch, path: target.path(), query: String::new(), body: operations(&back) };
-            Inverse { text: format!("put {} fields of {} back", back.len(), target.label()), write, changes: back, target: None }
+            Inverse {
+                text: format!("put {} fields of {} back", back.len(), target.label()),
+                act: Act::Write(write),
+                changes: back,
+                target: None,
+            }
         } else {
             let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
             let write = Write { method: Method::Delete, path: target.path(), query: String::new(), body: options };
-            Inverse { text: format!("delete {}", target.label()), write, changes: Vec::new(), target: Some(target.clone()) }
+            Inverse {
+                text: format!("delete {}", target.label()),
+                act: Act::Write(write),
+                changes: Vec::new(),
+                target: Some(target.clone()),
+            }
         }
     });
     step.changes = changes;
@@ -298,7 +308,7 @@ mod tests {
             ["create namespace shop", "create configmap pay/c", "create deployment pay/api"]
         );
         let undo = plan.steps[2].undo.as_ref().unwrap();
-        assert_eq!((undo.text.as_str(), undo.write.method), ("delete deployment pay/api", Method::Delete));
+        assert_eq!((undo.text.as_str(), undo.act.request().unwrap().method), ("delete deployment pay/api", Method::Delete));
         let Act::Write(write) = &plan.steps[2].act else { panic!() };
         assert_eq!(
             (write.query.as_str(), write.body["metadata"]["namespace"].as_str()),

@@ -145,7 +145,7 @@ mod tests {
             (plan.steps[0].text.as_str(), plan.notes[0].text.as_str()),
             ("create pdb pay/api for deployment pay/api: maxUnavailable 1", "1 of 3 pods may be evicted at a time")
         );
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.method, Method::Delete);
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().method, Method::Delete);
         let plan = f.plan(VerbId::CreatePdb, Kind::Deployment, &["api"], "min-available=50% name=keep").unwrap();
         let Act::Write(write) = &plan.steps[0].act else { panic!() };
         assert_eq!((&write.body["spec"]["minAvailable"], &write.body["metadata"]["name"]), (&json!("50%"), &json!("keep")));

@@ -144,7 +144,7 @@ mod tests {
         let Act::Write(write) = &plan.steps[0].act else { panic!() };
         assert_eq!(write.body, json!([{"op": "add", "path": "/spec/paused", "value": true}]));
         assert_eq!(
-            plan.steps[0].undo.as_ref().unwrap().write.body,
+            plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body,
             json!([{"op": "test", "path": "/spec/paused", "value": true}, {"op": "remove", "path": "/spec/paused"}])
         );
         edited["spec"]["replicas"] = 7.into();

@@ -286,7 +286,7 @@ mod tests {
         let mut f = cluster(|_| {});
         let plan = f.plan(VerbId::HpaSet, Kind::Hpa, &["api"], "max=3 scale-down=Disabled").unwrap();
         assert_eq!(body(&plan.steps[0]), json!({"spec": {"maxReplicas": 3, "behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}}));
-        let undo = &plan.steps[0].undo.as_ref().unwrap().write.body;
+        let undo = &plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body;
         assert_eq!(undo, &json!({"spec": {"maxReplicas": 10, "behavior": null}}), "there was no behaviour at all");
         assert_eq!(plan.verdict.words(), "degrades deployment pay/api: 5 to 3 replicas");
         assert_eq!((plan.blast[0].pods, plan.blast[0].unavailable), (2, 2));
@@ -322,7 +322,7 @@ mod tests {
             body(&plan.steps[0]),
             json!({"spec": {"minReplicas": 2, "maxReplicas": 10}, "metadata": {"annotations": {FROZEN: null}}})
         );
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body["spec"]["maxReplicas"], 5);
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body["spec"]["maxReplicas"], 5);
         assert_eq!(f.plan(VerbId::HpaFreeze, Kind::Hpa, &["api"], "").unwrap_err(), "nothing to do: hpa pay/api is frozen already");
     }
 
@@ -339,7 +339,10 @@ mod tests {
         });
         let plan = f.plan(VerbId::HpaThaw, Kind::Hpa, &["api"], "").unwrap();
         assert_eq!(body(&plan.steps[0])["spec"], json!({"behavior": null}));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body["spec"]["behavior"]["scaleDown"]["selectPolicy"], "Disabled");
+        assert_eq!(
+            plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body["spec"]["behavior"]["scaleDown"]["selectPolicy"],
+            "Disabled"
+        );
     }
 
     #[test]

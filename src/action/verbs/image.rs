@@ -128,7 +128,7 @@ mod tests {
             json!({"containers": [{"name": "app", "image": "r/app:2"}], "initContainers": [{"name": "init", "image": "r/init:2"}]});
         assert_eq!(body(&plan), wanted);
         let undo = &plan.steps[0].undo.as_ref().unwrap();
-        assert_eq!(undo.write.body.pointer("/spec/template/spec/containers/0/image"), Some(&json!("r/app:1")));
+        assert_eq!(undo.act.request().unwrap().body.pointer("/spec/template/spec/containers/0/image"), Some(&json!("r/app:1")));
         assert_eq!(undo.changes[0].pointer, "/spec/template/spec/containers/0/image");
         let all = f.plan(VerbId::SetImage, Kind::Deployment, &["api"], "*=r/x:2").unwrap();
         assert_eq!(all.steps[0].changes.len(), 3);

@@ -184,7 +184,7 @@ mod tests {
         assert!(plan.notes[0].text.contains("its policy is Forbid: this one runs beside them"));
         let undo = plan.steps[0].undo.as_ref().unwrap();
         assert_eq!(
-            (undo.write.method, undo.write.path.as_str()),
+            (undo.act.request().unwrap().method, undo.act.request().unwrap().path.as_str()),
             (Method::Delete, "/apis/batch/v1/namespaces/pay/jobs/report-manual-20260301-024730")
         );
         assert_eq!(plan.steps[1].act, Act::Wait(Wait::Ready));
@@ -204,7 +204,7 @@ mod tests {
         let plan = f.plan(VerbId::Trigger, Kind::CronJob, &["report"], "name=now").unwrap();
         let kept = plan.redacted("salt");
         assert!(plan.steps[0].sensitive && !serde_json::to_string(&kept).unwrap().contains("canary"));
-        assert_eq!(kept.steps[0].undo.as_ref().unwrap().write.body["propagationPolicy"], "Background");
+        assert_eq!(kept.steps[0].undo.as_ref().unwrap().act.request().unwrap().body["propagationPolicy"], "Background");
     }
 
     #[test]

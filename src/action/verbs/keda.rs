@@ -142,7 +142,7 @@ mod tests {
     fn it_is_paused_where_it_is_or_at_a_number() {
         let plan = wanted(&mut Fixture::new(), VerbId::KedaPause, "", Value::Null).unwrap();
         assert_eq!(body(&plan.steps[0]), json!({PAUSED: "true"}));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body["metadata"]["annotations"], json!({PAUSED: null}));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body["metadata"]["annotations"], json!({PAUSED: null}));
         assert_eq!(plan.steps[1].act, Act::Wait(Wait::Condition { condition: "Paused".into(), status: "True".into() }));
         let plan = wanted(&mut Fixture::new(), VerbId::KedaPause, "replicas=1", Value::Null).unwrap();
         assert_eq!((body(&plan.steps[0]), plan.verdict.words().as_str()), (json!({REPLICAS: "1"}), "degrades pay/api: 3 to 1 replicas"));
@@ -157,7 +157,7 @@ mod tests {
         assert!(wanted(&mut Fixture::new(), VerbId::KedaPause, "", json!({PAUSED: "false"})).is_ok());
         let plan = wanted(&mut Fixture::new(), VerbId::KedaResume, "", json!({REPLICAS: "3", "x": "y"})).unwrap();
         assert_eq!(body(&plan.steps[0]), json!({REPLICAS: null}));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body["metadata"]["annotations"], json!({REPLICAS: "3"}));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body["metadata"]["annotations"], json!({REPLICAS: "3"}));
         assert!(wanted(&mut Fixture::new(), VerbId::KedaResume, "", Value::Null).unwrap_err().contains("is not paused"));
     }
 

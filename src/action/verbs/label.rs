@@ -159,7 +159,10 @@ mod tests {
         let plan = f.plan(VerbId::Label, Kind::Deployment, &["api"], "team=pay x.io/tier-").unwrap();
         let Act::Write(write) = &plan.steps[0].act else { panic!() };
         assert_eq!(write.body, json!({"metadata": {"labels": {"team": "pay", "x.io/tier": null}}}));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body, json!({"metadata": {"labels": {"team": null, "x.io/tier": "core"}}}));
+        assert_eq!(
+            plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body,
+            json!({"metadata": {"labels": {"team": null, "x.io/tier": "core"}}})
+        );
         assert_eq!(plan.steps[0].changes[1].pointer, "/metadata/labels/x.io~1tier");
         let refused = f.plan(VerbId::Label, Kind::Deployment, &["api"], "owner=pay").unwrap_err();
         assert_eq!(refused, "deployment pay/api has owner=shop already");

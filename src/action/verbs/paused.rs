@@ -104,7 +104,7 @@ mod tests {
         let plan = f.plan(VerbId::RolloutPause, Kind::Deployment, &["api"], "").unwrap();
         assert_eq!(plan.title, "pause the rollout of deployment pay/api");
         assert_eq!(plan.notes[0].text, "the rollout of deployment pay/api stays where it is: 1 of 3 pods are new");
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body, json!({"spec": {"paused": null}}));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body, json!({"spec": {"paused": null}}));
         assert_eq!(
             f.plan(VerbId::RolloutResume, Kind::Deployment, &["api"], "").unwrap_err(),
             "nothing to do: deployment pay/api is not paused"
@@ -112,7 +112,7 @@ mod tests {
         f.deployment("held", 3, |d| d["spec"]["paused"] = true.into());
         let plan = f.plan(VerbId::RolloutResume, Kind::Deployment, &["held"], "").unwrap();
         assert!(matches!(plan.steps[1].act, Act::Wait(_)));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body, json!({"spec": {"paused": true}}));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body, json!({"spec": {"paused": true}}));
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         f.add(Kind::CronJob, cron(true));
         let plan = f.plan(VerbId::Suspend, Kind::CronJob, &["report", "off"], "").unwrap();
         assert_eq!(plan.steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>(), ["suspend cronjob pay/report"]);
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body, json!({"spec": {"suspend": false}}));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body, json!({"spec": {"suspend": false}}));
         let plan = f.plan(VerbId::Unsuspend, Kind::CronJob, &["off"], "").unwrap();
         assert_eq!(plan.notes[0].text, "cronjob pay/off has no starting deadline: a run that was missed may start at once");
     }

@@ -264,7 +264,10 @@ mod tests {
         assert_eq!(step.permission().unwrap().words(), "patch pods/resize in pay");
         let Act::Write(write) = &step.act else { panic!() };
         assert_eq!(write.body, json!({"spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "1"}}}]}}));
-        assert_eq!(step.undo.as_ref().unwrap().write.body["spec"]["containers"][0]["resources"]["requests"]["cpu"], "500m");
+        assert_eq!(
+            step.undo.as_ref().unwrap().act.request().unwrap().body["spec"]["containers"][0]["resources"]["requests"]["cpu"],
+            "500m"
+        );
         assert_eq!(
             plan.steps[1].act,
             Act::Wait(Wait::Resized { container: "app".into(), resources: vec![("/requests/cpu".into(), "1".into())] })
@@ -325,7 +328,15 @@ mod tests {
             ]
         );
         assert_eq!(
-            plan.steps[0].undo.as_ref().unwrap().write.body.pointer("/spec/template/spec/containers/0/resources/requests/cpu"),
+            plan.steps[0]
+                .undo
+                .as_ref()
+                .unwrap()
+                .act
+                .request()
+                .unwrap()
+                .body
+                .pointer("/spec/template/spec/containers/0/resources/requests/cpu"),
             Some(&Value::Null)
         );
         assert_eq!(plan.steps[1].act, Act::Wait(Wait::RolledOut));

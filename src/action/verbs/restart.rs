@@ -60,7 +60,7 @@ mod tests {
         let Act::Write(write) = &plan.steps[0].act else { panic!() };
         let annotation = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
         assert_eq!(write.body.pointer(annotation), Some(&json!("2026-03-01T02:47:30Z")));
-        assert_eq!(plan.steps[0].undo.as_ref().unwrap().write.body.pointer(annotation), Some(&json!(null)));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body.pointer(annotation), Some(&json!(null)));
         assert!(matches!(plan.steps[1].act, Act::Wait(_)));
         let blast = &plan.blast[0];
         assert_eq!(

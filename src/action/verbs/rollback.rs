@@ -226,7 +226,7 @@ mod tests {
             {"op": "add", "path": "/metadata/annotations/kubernetes.io~1change-cause", "value": "change 1"}]);
         assert_eq!(write.body, wanted);
         let undo = plan.steps[0].undo.as_ref().unwrap();
-        assert_eq!(undo.write.body[1]["value"], "registry.internal/app:1");
+        assert_eq!(undo.act.request().unwrap().body[1]["value"], "registry.internal/app:1");
         assert!(plan.notes.iter().any(|n| n.text.contains("was applied by kubectl")) && !plan.steps[0].sensitive);
         assert!(matches!(plan.steps[1].act, Act::Wait(Wait::RolledOut)));
         let same = f.plan(VerbId::Rollback, Kind::Deployment, &["api"], "2").unwrap_err();

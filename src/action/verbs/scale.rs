@@ -347,7 +347,7 @@ mod tests {
         assert_eq!((plan.title.as_str(), plan.verdict.words().as_str()), ("scale deployment pay/api 3 -> 7", "fits"));
         let step = &plan.steps[0];
         assert_eq!(step.permission().unwrap().words(), "patch deployments/scale in pay");
-        assert_eq!(step.undo.as_ref().unwrap().write.body, json!({"spec": {"replicas": 3}}));
+        assert_eq!(step.undo.as_ref().unwrap().act.request().unwrap().body, json!({"spec": {"replicas": 3}}));
         assert_eq!(step.undo.as_ref().unwrap().changes[0].before, Some(json!(7)));
         let same = f.plan(VerbId::Scale, Kind::Deployment, &["api"], "3").unwrap_err();
         assert_eq!(same, "nothing to do: deployment pay/api has 3 replicas already");

@@ -248,3 +248,16 @@ fn nothing_secret_is_in_debug() {
     let shown = format!("{:?}", files.load_file(&text));
     assert!(shown.contains("https://a") && !shown.contains("s3cret"), "{shown}");
 }
+
+#[test]
+fn how_one_says_who_one_is_is_told_without_what_is_secret() {
+    let users = [
+        ("t", "https://a:1", "{token: canary}"),
+        ("f", "https://b:1", "{tokenFile: /run/token}"),
+        ("e", "https://c:1", "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, interactiveMode: Never}, as: admin}"),
+        ("p", "https://d:1", "{username: ada, password: canary}"),
+        ("n", "https://e:1", "{}"),
+    ];
+    let said: Vec<String> = Files::new().load_file(&config(&users)).iter().map(Target::identity).collect();
+    assert_eq!(said, ["token", "token of /run/token", "exec plugin aws, acting as admin", "password of ada", "anonymous"]);
+}

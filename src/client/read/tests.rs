@@ -340,3 +340,20 @@ fn the_client_goes_between_tasks() {
     }
     let _ = check;
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_cut_off_by_its_length_or_by_the_clock() {
+    let server = Server::start(|request| match request.uri().path() {
+        "/long" => reply(200, format!("\"{}\"", "x".repeat(2000))),
+        "/flood" => flowing("\"", futures::stream::repeat(bytes::Bytes::from_static(&[b'x'; 4096]))),
+        _ => flowing("\"", futures::stream::pending()),
+    })
+    .await;
+    let client = connect(&server, "").await;
+    let get = |path: &'static str, most| client.get_within::<String>(path, most, Duration::from_secs(5));
+    assert_eq!(get("/long", 4000).await.unwrap().len(), 2000);
+    assert!(matches!(get("/long", 1000).await, Err(ClientError::Decode { .. })));
+    assert!(matches!(get("/flood", 1 << 20).await, Err(ClientError::Decode { .. })));
+    let short = Duration::from_millis(200);
+    assert_eq!(client.get_within::<String>("/silent", 1000, short).await, Err(ClientError::Timeout { after: short }));
+}

@@ -126,11 +126,27 @@ pub enum Command {
         object: String,
         name: Option<String>,
     },
+    /// What nodes, pods, workloads or namespaces use beside what they request: who is to be shrunk first
+    #[command(
+        after_help = "From metrics.k8s.io, which metrics-server gives; what was not measured is null, and exit code 3 says that something was not. Slack is what is requested and not used; who has most of it stands first, cpu and memory weighed alike. Below nodes stands each group of clusters (room) as a whole.\n\nExamples:\n  qd top workloads --clusters 'prod-*'\n  qd top nodes --filter 'cpu_use%>80' -o json\n  qd top pods -n pay -l app=checkout"
+    )]
+    Top {
+        /// nodes, pods, workloads or namespaces
+        #[arg(value_parser = Suggest(super::top::names), hide_possible_values = true)]
+        what: String,
+        /// Only these names
+        names: Vec<String>,
+    },
     /// Logs of a pod, or of all pods of an object or a selection, over the fleet
     #[command(
         after_help = "Of several logs every line begins with CLUSTER/NAMESPACE/POD/CONTAINER, and they are sorted by time.\n\nExamples:\n  qd logs deployment/checkout -n pay -f\n  qd logs -l app=api --clusters 'prod-*' --since 10m -o json\n  qd logs api-0 -n shop --context prod-eu --previous"
     )]
     Logs(Logs),
+    /// What is reached of each cluster, how, since when, and what to configure for the rest
+    #[command(
+        after_help = "Of each cluster: its API server, who we are there, the kinds that we may not see, and the services beside it (etcd, Alertmanager, Prometheus, metrics, Velero).\n\nExit code 0 when all that is configured is reached and may be seen, 3 otherwise.\n\nExample:\n  qd doctor --clusters 'prod-*' -o json"
+    )]
+    Doctor,
     /// A screen of the cockpit, drawn once
     #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]
     Snapshot {

@@ -13,6 +13,9 @@ use crate::sim;
 use crate::state::StateDir;
 use std::io::IsTerminal as _;
 
+/// Who opens the cockpit wants rows first: what they use is asked for after the first lists.
+const USE: std::time::Duration = std::time::Duration::from_secs(3);
+
 pub fn run(global: &Global, screen: Option<&str>, greeting: Option<String>) -> Result<Code, Failure> {
     check(screen)?;
     open(global, screen, greeting, Config::load(global.config.as_deref()), StateDir::open().ok())
@@ -43,7 +46,8 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
     diags.extend(mistakes.into_iter().map(|d| config.keymap.place(d)));
     let runtime = super::runtime()?;
     runtime.block_on(async {
-        let (fleet, mistakes) = Fleet::open(members(targets, &config), &Kind::ALL, &config, global.read_only, &global.namespace);
+        let (mut fleet, mistakes) = Fleet::open(members(targets, &config), &Kind::ALL, &config, global.read_only, &global.namespace);
+        fleet.follow_use(USE);
         diags.extend(mistakes);
         let saved = state.as_ref().map(|s| s.session(SESSION.0, SESSION.1).load());
         let (session, set_aside): (Option<crate::app::SessionState>, _) = saved.unwrap_or((None, None));

@@ -5,6 +5,7 @@
 pub mod act;
 pub mod args;
 mod cockpit;
+mod doctor;
 mod fail;
 mod logs;
 mod meta;
@@ -12,6 +13,7 @@ mod print;
 mod read;
 mod snapshot;
 mod suggest;
+mod top;
 
 use args::{Cli, Command, Global};
 use clap::FromArgMatches as _;
@@ -56,6 +58,8 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
         Some(Command::Fleet) => read::get(&global, "clusters", &[]),
         Some(Command::Get { kind, names }) => read::get(&global, &kind, &names),
         Some(Command::Describe { object, name }) => read::describe(&global, &object, name.as_deref()),
+        Some(Command::Top { what, names }) => top::run(&global, &what, &names),
+        Some(Command::Doctor) => doctor::run(&global),
         Some(Command::Logs(args)) => logs::run(&global, &args),
         Some(Command::Snapshot { screen, cols, rows, format, theme }) => {
             snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())

@@ -5,7 +5,7 @@ use super::fail::Failure;
 use crate::model::Object;
 use crate::runtime::{Fleet, now};
 use crate::store::{Cluster, Store};
-use crate::table::{Align, Column, Ctx, Row, RowKey, Show, Subject, item_json};
+use crate::table::{Align, Column, Ctx, Row, RowKey, Show, Subject};
 use crate::view::width;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -20,14 +20,47 @@ fn clusters(store: &Store) -> Vec<Value> {
         .collect()
 }
 
-/// Prints rows in the chosen form.
+/// Prints rows in the chosen form: the columns that are shown so.
 pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Result<(), Failure> {
+    let shown = |c: &&Column| match output {
+        Output::Table => c.show == Show::Always,
+        Output::Wide => c.show != Show::Hidden,
+        _ => true,
+    };
+    let columns: Vec<&Column> = subject.columns().iter().filter(shown).filter(|c| c.unit != crate::table::Unit::Trend).collect();
     let rows: Vec<Row> = keys.iter().filter_map(|k| Row::of(ctx.store, *k)).collect();
+    columns_of(output, ctx, subject, &columns, &rows, &[])
+}
+
+/// Something that is printed below the rows, and stands beside the items in JSON.
+pub struct Below {
+    /// The field in JSON.
+    pub id: &'static str,
+    /// Field, title and value of each cell.
+    pub rows: Vec<Vec<(&'static str, &'static str, crate::table::Value<'static>)>>,
+}
+
+/// Prints these columns of these rows in the chosen form.
+pub fn columns_of(
+    output: Output,
+    ctx: &Ctx,
+    subject: Subject,
+    columns: &[&'static Column],
+    rows: &[Row],
+    below: &[Below],
+) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match output {
         Output::Json | Output::Yaml => {
-            let items: Vec<Value> = rows.iter().map(|r| Value::Object(item_json(ctx, subject, *r))).collect();
-            let document = json!({"items": items, "clusters": clusters(ctx.store)});
+            let item = |r: &Row| columns.iter().map(|c| (c.id.to_owned(), c.value(ctx, *r).json(ctx.now))).collect();
+            let items: Vec<Value> = rows.iter().map(|r| Value::Object(item(r))).collect();
+            let mut document = json!({"items": items, "clusters": clusters(ctx.store)});
+            for part in below {
+                let cells = |row: &Vec<(&str, &str, crate::table::Value)>| {
+                    row.iter().map(|(id, _, value)| ((*id).to_owned(), value.json(ctx.now))).collect::<serde_json::Map<_, _>>()
+                };
+                document[part.id] = part.rows.iter().map(|row| Value::Object(cells(row))).collect();
+            }
             if output == Output::Json {
                 serde_json::to_writer_pretty(&mut out, &document).map_err(std::io::Error::from)?;
                 writeln!(out)?;
@@ -44,35 +77,24 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
             }
         }
         Output::Csv => {
-            let columns: Vec<&Column> = subject.columns().iter().filter(|c| c.unit != crate::table::Unit::Trend).collect();
             writeln!(out, "{}", columns.iter().map(|c| c.id).collect::<Vec<_>>().join(","))?;
             for row in rows {
-                let cells = columns.iter().map(|c| csv(&plain(&c.value(ctx, row).json(ctx.now))));
+                let cells = columns.iter().map(|c| csv(&plain(&c.value(ctx, *row).json(ctx.now))));
                 writeln!(out, "{}", cells.collect::<Vec<_>>().join(","))?;
             }
         }
         Output::Table | Output::Wide => {
-            let shown = |c: &&Column| c.show == Show::Always || (output == Output::Wide && c.show == Show::Wide);
-            let columns: Vec<&Column> = subject.columns().iter().filter(shown).filter(|c| c.unit != crate::table::Unit::Trend).collect();
+            let titles: Vec<(&str, Align)> = columns.iter().map(|c| (c.title, c.align)).collect();
             let cells: Vec<Vec<String>> =
                 rows.iter().map(|r| columns.iter().map(|c| clean(&c.value(ctx, *r).text(ctx.now))).collect()).collect();
-            let widths: Vec<usize> =
-                columns.iter().enumerate().map(|(n, c)| cells.iter().map(|r| width(&r[n])).max().unwrap_or(0).max(c.title.len())).collect();
-            let line = |texts: Vec<&str>| {
-                let mut text = String::new();
-                for (n, cell) in texts.iter().enumerate() {
-                    let pad = " ".repeat(widths[n].saturating_sub(width(cell)));
-                    let (a, b) = if columns[n].align == Align::Right { (pad.as_str(), *cell) } else { (*cell, pad.as_str()) };
-                    text.push_str(a);
-                    text.push_str(b);
-                    text.push_str("  ");
-                }
-                text.truncate(text.trim_end().len());
-                text
-            };
-            writeln!(out, "{}", line(columns.iter().map(|c| c.title).collect()))?;
-            for row in &cells {
-                writeln!(out, "{}", line(row.iter().map(String::as_str).collect()))?;
+            grid(&mut out, &titles, &cells)?;
+            for part in below.iter().filter(|part| !part.rows.is_empty()) {
+                let titles: Vec<(&str, Align)> =
+                    part.rows[0].iter().enumerate().map(|(n, cell)| (cell.1, if n == 0 { Align::Left } else { Align::Right })).collect();
+                let cells: Vec<Vec<String>> =
+                    part.rows.iter().map(|row| row.iter().map(|cell| clean(&cell.2.text(ctx.now))).collect()).collect();
+                writeln!(out)?;
+                grid(&mut out, &titles, &cells)?;
             }
             if rows.is_empty() {
                 eprintln!("qd: no {}", subject.name());
@@ -80,6 +102,29 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
         }
     }
     out.flush()?;
+    Ok(())
+}
+
+/// A table with its titles, as wide as what is in it.
+fn grid(out: &mut impl std::io::Write, titles: &[(&str, Align)], cells: &[Vec<String>]) -> std::io::Result<()> {
+    let most = |n: usize, title: &str| cells.iter().map(|r| width(&r[n])).max().unwrap_or(0).max(title.len());
+    let widths: Vec<usize> = titles.iter().enumerate().map(|(n, (title, _))| most(n, title)).collect();
+    let line = |texts: Vec<&str>| {
+        let mut text = String::new();
+        for (n, cell) in texts.iter().enumerate() {
+            let pad = " ".repeat(widths[n].saturating_sub(width(cell)));
+            let (a, b) = if titles[n].1 == Align::Right { (pad.as_str(), *cell) } else { (*cell, pad.as_str()) };
+            text.push_str(a);
+            text.push_str(b);
+            text.push_str("  ");
+        }
+        text.truncate(text.trim_end().len());
+        text
+    };
+    writeln!(out, "{}", line(titles.iter().map(|t| t.0).collect()))?;
+    for row in cells {
+        writeln!(out, "{}", line(row.iter().map(String::as_str).collect()))?;
+    }
     Ok(())
 }
 

@@ -5,12 +5,12 @@ use super::fail::{Code, Failure};
 use super::print;
 use crate::client::{LoadOptions, Target, load};
 use crate::config::Config;
-use crate::model::{ConnectionState, Kind, KindState, Selector, Service};
+use crate::model::{ConnectionState, Kind, KindState, Selector, Service, ServiceState};
 use crate::runtime::{Fleet, members, now};
 use crate::state::StateDir;
 use crate::store::{Cluster, Touched};
 use crate::table::{Ctx, Filter, Row, RowKey, Subject, View, item_json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The targets that the arguments select.
 pub fn select(global: &Global, config: &Config) -> Result<Vec<Target>, Failure> {
@@ -37,17 +37,21 @@ pub fn select(global: &Global, config: &Config) -> Result<Vec<Target>, Failure> 
 }
 
 /// A round trip is measured at once, but may come after the last list: it is worth this long.
-const LATENCY: std::time::Duration = std::time::Duration::from_millis(500);
+const LATENCY: Duration = Duration::from_millis(500);
+
+/// Rows are not kept waiting longer for what they use, where that is only one of their columns.
+pub const USE: Duration = Duration::from_secs(5);
 
 /// Follows clusters until every list that is wanted is in, or will not come.
-pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: std::time::Duration) {
+pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: Duration) {
     let mut touched: Vec<Touched> = Vec::new();
     follow(fleet, limit, &mut touched, |c| settled(c, kinds)).await;
     follow(fleet, LATENCY, &mut touched, |c| !c.state.live() || c.latency_ms.is_some()).await;
     fleet.judge(&touched, now());
 }
 
-async fn follow(fleet: &mut Fleet, limit: std::time::Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
+/// Folds what comes until every cluster is as it should be, or the time is over.
+pub async fn follow(fleet: &mut Fleet, limit: Duration, touched: &mut Vec<Touched>, done: impl Fn(&Cluster) -> bool) {
     let until = Instant::now() + limit;
     while !fleet.store.clusters().iter().all(&done) {
         match tokio::time::timeout_at(until.into(), fleet.next()).await {
@@ -71,16 +75,30 @@ fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
         ConnectionState::Connecting | ConnectionState::Syncing { .. } => !kinds.iter().any(|k| k.watched()),
         _ => kinds.iter().filter(|k| k.watched()).all(known),
     };
-    watched && kinds.iter().filter(|k| !k.watched()).all(known)
+    // Through a cluster that is lost no service is found or reached.
+    let lost = matches!(c.state, ConnectionState::Unreachable { .. } | ConnectionState::Unauthorized { .. });
+    let told = |k: &Kind| known(k) || lost && behind(c, *k);
+    watched && kinds.iter().filter(|k| !k.watched()).all(told)
+}
+
+/// Whether a kind comes from a service that is not reached yet but through the cluster.
+fn behind(c: &Cluster, kind: Kind) -> bool {
+    kind.service().is_some_and(|s| c.service(s).via.is_empty())
 }
 
 /// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
-/// needs them: where it is printed or asked for.
+/// needs them: where it is printed or asked for. Services are asked where their columns are printed.
 fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     let warnings = matches!(output, Output::Json | Output::Yaml | Output::Csv) || filter.contains("warnings");
     match subject {
         Subject::Clusters => {
-            Kind::WATCHED.iter().copied().filter(|k| !k.optional() && *k != Kind::Namespace && (*k != Kind::Event || warnings)).collect()
+            let wanted = |k: &Kind| match k {
+                Kind::Namespace => false,
+                Kind::Event => warnings,
+                Kind::EtcdMember | Kind::Alert => warnings || output == Output::Wide,
+                k => !k.optional(),
+            };
+            Kind::ALL.into_iter().filter(wanted).collect()
         }
         Subject::Nodes => vec![Kind::Node, Kind::Pod],
         Subject::Pods => vec![Kind::Node, Kind::Pod],
@@ -90,13 +108,39 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     }
 }
 
+/// Whether what nodes and pods use is among what is printed or asked for. Of workloads `qd top` tells: their pods are not listed here.
+fn shows_use(subject: Subject, output: Output, filter: &str) -> bool {
+    let listed = matches!(subject, Subject::Clusters | Subject::Nodes | Subject::Pods | Subject::Namespaces);
+    listed && (!matches!(output, Output::Table | Output::Name) || filter.contains("use"))
+}
+
 /// Opens what the arguments select and waits for its lists.
 pub async fn open(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
     open_within(global, kinds, global.timeout).await
 }
 
 /// The same with a limit of its own.
-pub async fn open_within(global: &Global, kinds: &[Kind], limit: std::time::Duration) -> Result<(Fleet, Config), Failure> {
+pub async fn open_within(global: &Global, kinds: &[Kind], limit: Duration) -> Result<(Fleet, Config), Failure> {
+    let (mut fleet, config) = begin(global, kinds)?;
+    settle(&mut fleet, kinds, limit).await;
+    Ok((fleet, config))
+}
+
+/// The same with what nodes and pods use; that is waited for no longer than `within`.
+pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {
+    let until = Instant::now() + within;
+    let (mut fleet, config) = begin(global, kinds)?;
+    fleet.follow_use(Duration::ZERO);
+    settle(&mut fleet, kinds, global.timeout).await;
+    let waits = |c: &Cluster| c.state.live() && c.service(Service::Metrics).state == ServiceState::Waiting;
+    let mut touched = Vec::new();
+    follow(&mut fleet, until.saturating_duration_since(Instant::now()), &mut touched, |c| !waits(c)).await;
+    fleet.judge(&touched, now());
+    Ok((fleet, config))
+}
+
+/// Begins to follow what the arguments select.
+fn begin(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
     let loaded = Config::load(global.config.as_deref());
     let (config, diags) = (loaded.config, loaded.diags);
     for d in &diags {
@@ -110,11 +154,10 @@ pub async fn open_within(global: &Global, kinds: &[Kind], limit: std::time::Dura
     }
     super::log(global, config.log_level.value, StateDir::open().ok().as_ref())?;
     let targets = select(global, &config)?;
-    let (mut fleet, diags) = Fleet::open(members(targets, &config), kinds, &config, global.read_only, &global.namespace);
+    let (fleet, diags) = Fleet::open(members(targets, &config), kinds, &config, global.read_only, &global.namespace);
     for d in &diags {
         eprintln!("{d}");
     }
-    settle(&mut fleet, kinds, limit).await;
     Ok((fleet, config))
 }
 
@@ -127,35 +170,58 @@ pub fn get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failur
 
 fn run_get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failure> {
     let subject = Subject::parse(kind).map_err(|e| Failure::usage(e.to_string()))?;
-    let filter = Filter::parse(subject, global.filter.as_deref().unwrap_or("")).map_err(|e| Failure::usage(e.to_string()))?;
-    let selector = global.selector.as_deref().map(Selector::parse).transpose().map_err(Failure::usage)?;
+    let wanted = Wanted::of(global, subject, names)?;
     let kinds = kinds_for(subject, global.output, global.filter.as_deref().unwrap_or_default());
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (fleet, _) = open(global, &kinds).await?;
-        let ctx = Ctx { store: &fleet.store, now: now() };
-        let mut view = View::new(subject);
-        view.set_filter(&ctx, filter);
-        view.rebuild(&ctx);
-        let wanted = |row: Row| {
-            names.is_empty()
-                && row.object().is_none_or(|o| {
-                    global.namespace.is_empty()
-                        || o.meta().namespace.is_empty()
-                        || global.namespace.iter().any(|n| **n == *o.meta().namespace)
-                })
-                || names.iter().any(|n| n == row.name())
+        let (fleet, _) = if shows_use(subject, global.output, global.filter.as_deref().unwrap_or_default()) {
+            open_with_use(global, &kinds, USE.min(global.timeout)).await?
+        } else {
+            open(global, &kinds).await?
         };
-        let labelled = |row: Row| selector.as_ref().is_none_or(|s| row.object().is_some_and(|o| s.matches(&o.meta().labels)));
-        let keys: Vec<RowKey> = (0..view.len())
-            .filter_map(|at| view.key(at))
-            .filter(|k| Row::of(&fleet.store, *k).is_some_and(|r| wanted(r) && labelled(r)))
-            .collect();
-        print::rows(global.output, &ctx, subject, &keys)?;
+        let ctx = Ctx { store: &fleet.store, now: now() };
+        print::rows(global.output, &ctx, subject, &wanted.rows(&ctx))?;
         Ok::<Code, Failure>(health(&fleet, subject))
     })?;
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// Which rows of a subject the arguments name.
+pub struct Wanted<'a> {
+    global: &'a Global,
+    subject: Subject,
+    names: &'a [String],
+    filter: Filter,
+    selector: Option<Selector>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads filter and selector.
+    ///
+    /// # Errors
+    /// When one of them means nothing.
+    pub fn of(global: &'a Global, subject: Subject, names: &'a [String]) -> Result<Self, Failure> {
+        let filter = Filter::parse(subject, global.filter.as_deref().unwrap_or("")).map_err(|e| Failure::usage(e.to_string()))?;
+        let selector = global.selector.as_deref().map(Selector::parse).transpose().map_err(Failure::usage)?;
+        Ok(Self { global, subject, names, filter, selector })
+    }
+
+    /// The rows there are, in the subject's order.
+    pub fn rows(&self, ctx: &Ctx<'_>) -> Vec<RowKey> {
+        let mut view = View::new(self.subject);
+        view.set_filter(ctx, self.filter.clone());
+        view.rebuild(ctx);
+        let within = |row: Row| {
+            row.object().is_none_or(|o| {
+                let given = &self.global.namespace;
+                given.is_empty() || o.meta().namespace.is_empty() || given.iter().any(|n| **n == *o.meta().namespace)
+            })
+        };
+        let named = |row: Row| self.names.is_empty() && within(row) || self.names.iter().any(|n| n == row.name());
+        let labelled = |row: Row| self.selector.as_ref().is_none_or(|s| row.object().is_some_and(|o| s.matches(&o.meta().labels)));
+        view.keys().filter(|k| Row::of(ctx.store, *k).is_some_and(|r| named(r) && labelled(r))).collect()
+    }
 }
 
 /// Says which clusters are missing from what was printed.
@@ -174,13 +240,17 @@ pub fn health(fleet: &Fleet, subject: Subject) -> Code {
             match c.kind_state(*kind) {
                 KindState::Forbidden { missing } => say(format!("{}: forbidden, needs {missing}", kind.plural())),
                 KindState::Failing { reason } if c.state.live() || !watched => say(format!("{}: {reason}", kind.plural())),
+                KindState::Waiting if behind(c, *kind) && c.state.reason().is_some() => {
+                    say(format!("{}: {}: {}", kind.plural(), c.state.word(), c.state.reason().unwrap_or_default()))
+                }
                 KindState::Waiting | KindState::Listing if c.state.live() || !watched => {
                     say(format!("{}: not complete within the time limit", kind.plural()))
                 }
                 // Not an error: many clusters have none. Whoever asks for it is told why the list is empty.
                 KindState::Missing if kind.optional() => {
-                    let service = kind.service().unwrap_or(Service::Velero);
-                    eprintln!("qd: {}: {}", c.info.name, service.info().hint);
+                    if let Some(service) = kind.teller() {
+                        eprintln!("qd: {}: {}", c.info.name, c.service(service).state.reason().map_or(service.info().hint, |hint| hint));
+                    }
                 }
                 _ => {}
             }

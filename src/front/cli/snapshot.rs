@@ -22,7 +22,7 @@ pub fn run(global: &Global, screen: &str, size: (u16, u16), format: Format, them
     }
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (fleet, config) = super::read::open(global, &Kind::ALL).await?;
+        let (fleet, config) = super::read::open_with_use(global, &Kind::ALL, super::read::USE.min(global.timeout)).await?;
         let (theme, diags) = Theme::load(theme.unwrap_or(&config.theme.value), config_dir().as_deref());
         for d in diags {
             eprintln!("{d}");

@@ -3,12 +3,14 @@
 //! Pure: reads the store's rows and the engine's findings. The detail screen and `qd describe` show the same sections.
 //! Leaves YAML to `doc` and drawing to `view`.
 
+mod alert;
+mod etcd;
 mod events;
 mod node;
 mod pod;
 mod scale;
 mod velero;
-mod words;
+pub(super) mod words;
 mod workload;
 
 use super::{Engine, Finding, Index, Severity};
@@ -82,6 +84,9 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         Object::Restore(r) => velero::restore(&look, object, r),
         Object::Schedule(s) => velero::schedule(&look, object, s),
         Object::StorageLocation(l) => velero::storage(&look, object, l),
+        Object::EtcdMember(m) => etcd::explain(&look, m),
+        Object::Alert(a) => alert::alert(&look, a),
+        Object::Silence(s) => alert::silence(&look, s),
         _ => plain(&look, object),
     };
     why.title = "why".to_owned();
@@ -100,7 +105,8 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
     groups.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     why.lines = groups.into_iter().flat_map(|(_, group)| group).collect();
     let findings = findings(engine.for_object(cluster.id, object.meta().uid), now);
-    if !why.wrong() && !findings.wrong() {
+    let alerts = if object.kind().watched() { alert::section(&look, object) } else { Section::default() };
+    if !why.wrong() && !findings.wrong() && !alerts.wrong() {
         let mut ok = Section::new("healthy");
         ok.say("", healthy);
         all.push(ok);
@@ -110,6 +116,7 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
     // What changed last explains more than what rules say of it.
     let at = facts.iter().position(|s| s.title == "events").unwrap_or(0);
     facts.insert(at, findings);
+    facts.insert(at, alerts);
     all.extend(facts);
     all.retain(|s| !s.lines.is_empty());
     all
@@ -142,6 +149,15 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
         (Object::Backup(b), Object::StorageLocation(l)) => b.selection.location == l.meta.name,
         (Object::Schedule(s), Object::StorageLocation(l)) => s.selection.location == l.meta.name,
         (Object::StorageLocation(l), Object::Backup(b)) => b.selection.location == l.meta.name,
+        (Object::EtcdMember(_), Object::EtcdMember(_)) => true,
+        (Object::Alert(a), Object::Silence(s)) => a.silenced_by.contains(&s.meta.name),
+        (Object::Silence(s), Object::Alert(a)) => a.silenced_by.contains(&s.meta.name),
+        (Object::Alert(a), Object::Alert(by)) => a.inhibited_by.contains(&by.fingerprint),
+        (Object::Alert(a), _) => a.about().any(|(kind, ns, name)| kind == row.kind() && *ns == *other.namespace && *name == *other.name),
+        // A workload's are those of its pods.
+        (_, Object::Alert(a)) => {
+            *a.meta.namespace == *meta.namespace || a.about().any(|(kind, _, name)| kind == object.kind() && *name == *meta.name)
+        }
         (_, Object::Hpa(_) | Object::Pdb(_)) => meta.namespace == other.namespace,
         _ => false,
     }

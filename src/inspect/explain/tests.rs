@@ -1,6 +1,6 @@
 use super::*;
 use crate::inspect::fixture::{self, Fleet, NOW, ago};
-use crate::model::ClusterId;
+use crate::model::{ClusterId, Time};
 use serde_json::{Value, json};
 
 /// `title label text`, one line each.
@@ -194,6 +194,80 @@ fn backups_say_what_they_are_good_for() {
     fleet.put(Kind::StorageLocation, [json!({"metadata": {"name": "default"}, "spec": {"objectStorage": {"bucket": "b"}}, "status": {"phase": "Unavailable", "message": "no such host"}})]);
     has(&said(&fleet, Kind::Backup, "b1"), "why|location|default is unavailable: no such host");
     has(&said(&fleet, Kind::StorageLocation, "default"), "why|unavailable|nothing can be backed up to it");
+}
+
+/// The same for a row that a service tells.
+fn told_of(fleet: &Fleet, kind: Kind, name: &str) -> Vec<String> {
+    let cluster = &fleet.store.clusters()[0];
+    let object = cluster.objects(kind).find(|o| &*o.meta().name == name).unwrap();
+    let sections = explain(&fleet.engine, cluster, object, NOW);
+    sections.iter().flat_map(|s| s.lines.iter().map(move |l| format!("{}|{}|{}", s.title, l.label, l.text))).collect()
+}
+
+#[test]
+fn a_member_of_etcd_says_how_it_is_and_what_the_others_are() {
+    let mut fleet = Fleet::default();
+    let mut members = fixture::etcd_members(&[('u', 3), ('u', 3), ('d', 65)]);
+    members[1].alarms = ["NOSPACE".into()].into();
+    members[1].status.as_mut().unwrap().db_size = 1945 << 20;
+    members[0].metrics = Some(crate::model::EtcdMetrics { fsync_p99_us: Some(612_345), leader_changes: Some(2), ..Default::default() });
+    fixture::put_members(&mut fleet, members);
+    let well = told_of(&fleet, Kind::EtcdMember, "etcd-1");
+    assert_eq!(well[0], "healthy||it leads", "{well:#?}");
+    has(
+        &well,
+        "etcd of this cluster||2 of 3 voters answer, leader etcd-1, none may fail; alarm: etcd-2 NOSPACE; etcd-2 at 94% of its quota",
+    );
+    has(&well, "etcd of this cluster|etcd-3|down: connection refused");
+    has(&well, "since the last look|log to disk, p99|612.3 ms");
+    has(&well, "database|in use|40Mi; a defragmentation would free 60%");
+    has(&well, "member|raft|term 4, index 1000, applied 990");
+    let alarmed = told_of(&fleet, Kind::EtcdMember, "etcd-2");
+    assert!(alarmed[0].starts_with("why|alarm NOSPACE|its database is at the quota: writes are refused"), "{alarmed:#?}");
+    has(&alarmed, "findings|etcd-alarm|alarm NOSPACE: writes are refused");
+    let down = told_of(&fleet, Kind::EtcdMember, "etcd-3");
+    assert_eq!(&down[..2], ["why|down|connection refused", "why||it answered last 65s ago"], "{down:#?}");
+}
+
+#[test]
+fn an_alert_says_what_it_is_about_and_who_hides_it_and_its_object_says_the_alert() {
+    let mut fleet = checkout();
+    let labels = [("alertname", "PodCrashLooping"), ("namespace", "pay"), ("pod", "checkout-2-a"), ("severity", "critical")];
+    let mut alert = crate::model::alert::tests::alert(&labels, crate::model::AlertState::Firing);
+    let text = |k: &str, v: &str| (crate::model::Str::from(k), crate::model::Str::from(v));
+    alert.annotations =
+        vec![text("description", "5 restarts in 10m"), text("runbook_url", "https://run/book"), text("summary", "it burns")].into();
+    alert.starts = Time::from_secs(NOW - 600);
+    let put = |fleet: &mut Fleet, a: &crate::model::Alert| {
+        fixture::told(fleet, crate::model::Service::Alertmanager, crate::model::ServiceState::Live, vec![Object::Alert(a.clone().into())]);
+    };
+    put(&mut fleet, &alert);
+    let lines = told_of(&fleet, Kind::Alert, "PodCrashLooping");
+    assert_eq!(&lines[..2], ["why|firing|it burns", "why||5 restarts in 10m"], "{lines:#?}");
+    has(&lines, "next|runbook|https://run/book");
+    has(&lines, "about|Pod|pay/checkout-2-a, of pay/checkout: CrashLoopBackOff");
+    has(&lines, "labels|severity|critical");
+    has(&lines, "annotations|description|5 restarts in 10m");
+    for (kind, name) in [(Kind::Pod, "checkout-2-a"), (Kind::Deployment, "checkout")] {
+        has(&said(&fleet, kind, name), "alerts|PodCrashLooping|firing since 10m ago: it burns");
+    }
+    assert!(!said(&fleet, Kind::Pod, "checkout-2-b").iter().any(|l| l.starts_with("alerts|")));
+    // A silence hides it.
+    (alert.state, alert.silenced_by) = (crate::model::AlertState::Silenced, ["s1".into()].into());
+    put(&mut fleet, &alert);
+    let mut silence = crate::model::silence::tests::silence("s1", crate::model::SilenceState::Active, NOW + 1200);
+    silence.hides = 1;
+    fixture::told(&mut fleet, crate::model::Service::Alertmanager, crate::model::ServiceState::Live, vec![Object::Silence(silence.into())]);
+    let lines = told_of(&fleet, Kind::Alert, "PodCrashLooping");
+    assert_eq!(lines[0], "healthy||a silence hides it", "{lines:#?}");
+    has(&lines, "worth knowing|silenced|by ada until 2026-01-05T12:20:00Z (in 20m): node work");
+    let lines = told_of(&fleet, Kind::Silence, "s1");
+    assert_eq!(lines[0], "why|ends soon|in 20m: then 1 alert is heard, 1 of them critical", "{lines:#?}");
+    has(&lines, "hides|critical|PodCrashLooping: Pod pay/checkout-2-a, since 10m ago");
+    has(&lines, "silence|matches|alertname=\"X\"");
+    alert.silenced_by = Box::default();
+    put(&mut fleet, &alert);
+    has(&told_of(&fleet, Kind::Silence, "s1"), "worth knowing|hides nothing|no alert matches it now");
 }
 
 #[test]

@@ -48,12 +48,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let severity = if word == "STALE" || classified_lower { Severity::Warning } else { Severity::Critical };
     let last = last.or(Time::from_secs(cluster.alive));
     // Whole minutes: the line is repainted once a minute, not every second.
-    let (rows, repaint) = match last.map(|t| t.age(judge.now)) {
-        Some(secs) if secs < 60 => ("rows <1m old".to_owned(), judge.now + 60 - secs),
-        Some(secs) if secs < 7200 => (format!("rows {}m old", secs / 60), judge.now + 60 - secs % 60),
-        Some(secs) => (format!("rows {} old", age(secs)), judge.now + 3600 - secs % 3600),
-        None => ("never seen".to_owned(), judge.now + 3600),
+    let old = last.map(|t| t.age(judge.now));
+    let rows = match old {
+        Some(..60) => "rows <1m old".to_owned(),
+        Some(secs @ 60..7200) => format!("rows {}m old", secs / 60),
+        Some(secs) => format!("rows {} old", age(secs)),
+        None => "never seen".to_owned(),
     };
+    let repaint = old.map_or(judge.now + 3600, |secs| super::repaint(secs, judge.now));
     let others = judge.store.clusters().iter().filter(|c| c.id != cluster.id);
     let down = others.clone().filter(|c| c.state.reason().is_some()).count();
     let reason = reason.trim();

@@ -1,7 +1,12 @@
 //! The register of rules, one file each, and what several of them ask.
 
+pub(super) mod alert_critical;
+mod backup_overdue;
 mod cluster_unreachable;
 mod container_oomkilled;
+mod etcd_alarm;
+mod etcd_db_quota;
+mod etcd_quorum_risk;
 mod hpa_at_max;
 mod job_failed;
 mod node_not_ready;
@@ -12,6 +17,9 @@ mod pod_pending;
 mod replicas_unavailable;
 mod rollout_stuck;
 mod stuck_terminating;
+mod velero_backup_failed;
+pub(super) mod velero_bsl_unavailable;
+pub(super) mod velero_schedule_stale;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
 use crate::model::{ContainerSpec, ContainerStatus, Object, Pod, Time, Tri, Workload};
@@ -19,6 +27,9 @@ use crate::model::{ContainerSpec, ContainerStatus, Object, Pod, Time, Tri, Workl
 /// Every rule. Of two findings of equal weight on one line, the earlier rule speaks.
 pub static RULES: &[&RuleInfo] = &[
     &cluster_unreachable::RULE,
+    &etcd_quorum_risk::RULE,
+    &etcd_alarm::RULE,
+    &etcd_db_quota::RULE,
     &node_not_ready::RULE,
     &node_pressure::RULE,
     &pod_crashloop::RULE,
@@ -30,6 +41,11 @@ pub static RULES: &[&RuleInfo] = &[
     &job_failed::RULE,
     &pdb_blocks_drain::RULE,
     &stuck_terminating::RULE,
+    &alert_critical::RULE,
+    &velero_bsl_unavailable::RULE,
+    &velero_schedule_stale::RULE,
+    &velero_backup_failed::RULE,
+    &backup_overdue::RULE,
 ];
 
 /// Burning once the hold is over, fine until then.
@@ -38,6 +54,25 @@ fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
         Ok(()) => Verdict::Burning(finding()),
         Err(at) => Verdict::FineUntil(at),
     }
+}
+
+/// The same for what says something else by the clock: the finding, and when it must be made anew.
+fn until(held: Result<(), i64>, finding: impl FnOnce() -> (Finding, Option<i64>)) -> Verdict {
+    match held.map(|()| finding()) {
+        Ok((finding, Some(at))) => Verdict::BurningUntil(finding, at),
+        Ok((finding, None)) => Verdict::Burning(finding),
+        Err(at) => Verdict::FineUntil(at),
+    }
+}
+
+/// When the words of an age change (unix seconds): on the minute, later on the hour and the day.
+fn repaint(age: i64, now: i64) -> i64 {
+    let unit = match age {
+        ..7200 => 60,
+        7200..172_800 => 3600,
+        _ => 86_400,
+    };
+    now + unit - age.rem_euclid(unit)
 }
 
 /// Every container's status, init containers first.

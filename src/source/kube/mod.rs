@@ -11,7 +11,7 @@ pub mod resources;
 mod watcher;
 
 #[cfg(test)]
-mod mock;
+pub(super) mod mock;
 
 pub use cluster::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 pub use logs::{LogEnd, LogEvent, LogLine, LogRequest};

@@ -28,6 +28,11 @@ fn both<'a>(r: Row<'a>, f: impl FnOnce(&'a Counts) -> Value<'a>) -> Value<'a> {
     }
 }
 
+/// What the nodes use that were measured.
+fn of_nodes<'a>(r: Row<'a>, f: impl FnOnce(Usage, &'a Counts) -> Option<Value<'a>>) -> Value<'a> {
+    info(r, |c| f(c.usage_of_nodes(), &c.counts))
+}
+
 /// Short of pods: when any of the kinds that can be is seen.
 fn short<'a>(r: Row<'a>) -> Value<'a> {
     let kinds = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job];
@@ -114,6 +119,27 @@ pub(super) static COLUMNS: &[Column] = &[
     col("pdbs_zero", "PDB0", Unit::Number, |_, r| sum(r, Kind::Pdb, |c| c.pdbs_zero), "Budgets that allow nothing while they cover pods")
         .leave(7)
         .tone(some_tone),
+    col(
+        "etcd_healthy",
+        "ETCD",
+        Unit::Ratio,
+        |_, r| sum(r, Kind::EtcdMember, |c| Value::Ratio((c.etcd_members - c.etcd_bad).into(), c.etcd_members.into())),
+        "Members of etcd that answer, know a leader and have no alarm, of all; JSON has those",
+    )
+    .wide()
+    .leave(10)
+    .tone(ratio_tone),
+    col(
+        "alerts_firing",
+        "ALERTS",
+        Unit::Number,
+        |_, r| sum(r, Kind::Alert, |c| c.alerts_firing),
+        "Alerts that fire, neither silenced nor inhibited",
+    )
+    .wide()
+    .leave(11)
+    .tone(some_tone),
+    col("alerts_critical", "CRITICAL", Unit::Number, |_, r| sum(r, Kind::Alert, |c| c.alerts_critical), "Of these, critical").hidden(),
     col("workloads_short", "SHORT", Unit::Number, |_, r| short(r), "Workloads with fewer available pods than wanted, and failed Jobs")
         .leave(5)
         .tone(some_tone),
@@ -171,6 +197,44 @@ pub(super) static COLUMNS: &[Column] = &[
     )
     .wide()
     .leave(49),
+    col(
+        "cpu_use_percent",
+        "CPU-USE%",
+        Unit::Percent,
+        |_, r| of_nodes(r, |u, c| u.cpu_m.map(|cpu| percent(cpu, c.cpu_allocatable_m))),
+        "CPU that its nodes use, of allocatable, rounded down",
+    )
+    .wide()
+    .leave(43)
+    .tone(full_tone),
+    col(
+        "cpu_use_m",
+        "CPU-USE",
+        Unit::Millicores,
+        |_, r| of_nodes(r, |u, _| u.cpu_m.map(Value::Millicores)),
+        "CPU that its nodes use, as far as it was measured: metrics.k8s.io",
+    )
+    .wide()
+    .leave(51),
+    col(
+        "memory_use_percent",
+        "MEM-USE%",
+        Unit::Percent,
+        |_, r| of_nodes(r, |u, c| u.memory.map(|memory| percent(memory, c.memory_allocatable))),
+        "Memory that its nodes use, of allocatable, rounded down",
+    )
+    .wide()
+    .leave(43)
+    .tone(full_tone),
+    col(
+        "memory_use_bytes",
+        "MEM-USE",
+        Unit::Bytes,
+        |_, r| of_nodes(r, |u, _| u.memory.map(Value::Bytes)),
+        "Memory that its nodes use, as far as it was measured: metrics.k8s.io",
+    )
+    .wide()
+    .leave(52),
     col("restarts", "RESTARTS", Unit::Number, |_, r| sum(r, Kind::Pod, |c| c.restarts), "Restarts of all containers of the pods there are")
         .hidden(),
     col(

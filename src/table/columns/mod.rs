@@ -37,8 +37,8 @@ pub use workloads::status as status_of;
 
 use super::column::{Column, Unit, col};
 use super::{Ctx, Row, Subject, Tone, Value, bad, stale};
-use crate::model::{Condition, Kind, Labels, Object, Str};
-use crate::store::Cluster;
+use crate::model::{Condition, Kind, Labels, Object, Str, Usage};
+use crate::store::{Cluster, UseSum};
 use std::borrow::Cow;
 
 /// Short names that filters and `--sort` take besides ids and titles; the first that the subject has wins.
@@ -52,6 +52,14 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("mem_limit", "memory_limit_bytes"),
     ("cpu%", "cpu_request_percent"),
     ("mem%", "memory_request_percent"),
+    ("cpu_use", "cpu_use_m"),
+    ("cpu_use%", "cpu_use_percent"),
+    ("cpu_use%", "cpu_use_request_percent"),
+    ("mem_use%", "memory_use_percent"),
+    ("mem_use%", "memory_use_request_percent"),
+    ("mem_use", "memory_use_bytes"),
+    ("cpu_slack", "cpu_slack_m"),
+    ("mem_slack", "memory_slack_bytes"),
     ("label", "labels"),
     ("image", "images"),
     ("taint", "taints"),
@@ -191,9 +199,103 @@ fn known(c: &Cluster, kind: Kind) -> bool {
     *c.kind_state(kind) == crate::model::KindState::Live || !c.table(kind).is_empty()
 }
 
-fn percent<'a>(part: i64, whole: i64) -> Value<'a> {
+/// So much of the whole, rounded down; none of nothing.
+pub fn percent<'a>(part: i64, whole: i64) -> Value<'a> {
     if whole > 0 { Value::Percent(i64::try_from(i128::from(part) * 100 / i128::from(whole)).unwrap_or(i64::MAX)) } else { Value::None }
 }
+
+/// What a node or a pod uses; none where it was not measured.
+fn used_now<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&Usage) -> V) -> Value<'a> {
+    match r {
+        Row::Object(c, o) => c.usage(o.kind(), &o.meta().namespace, &o.meta().name).map(f).into(),
+        Row::Cluster(_) => Value::None,
+    }
+}
+
+/// What the measured pods of a workload or a namespace use and request; none where none was measured.
+fn pods_use<'a>(r: Row<'a>, f: impl FnOnce(&UseSum) -> Option<Value<'a>>) -> Value<'a> {
+    match r {
+        Row::Object(c, o) => c.usage_of_pods(o).and_then(f).into(),
+        Row::Cluster(_) => Value::None,
+    }
+}
+
+const PODS_MEASURED: Column = col(
+    "pods_measured",
+    "MEASURED",
+    Unit::Number,
+    |_, r| pods_use(r, |u| Some(u.pods.into())),
+    "Its pods whose use was measured: metrics.k8s.io",
+)
+.hidden();
+const PODS_CPU: Column = col(
+    "cpu_use_m",
+    "CPU-USE",
+    Unit::Millicores,
+    |_, r| pods_use(r, |u| u.cpu_m.map(Value::Millicores)),
+    "CPU that its measured pods use: metrics.k8s.io, `containers[].usage.cpu`, summed",
+)
+.wide()
+.leave(42);
+const PODS_CPU_REQUEST: Column = col(
+    "pods_cpu_request_m",
+    "CPU-REQ",
+    Unit::Millicores,
+    |_, r| pods_use(r, |u| u.cpu_m.map(|_| Value::Millicores(u.cpu_request_m))),
+    "CPU that its measured pods request",
+)
+.hidden();
+const PODS_CPU_PERCENT: Column = col(
+    "cpu_use_request_percent",
+    "CPU-USE%",
+    Unit::Percent,
+    |_, r| pods_use(r, |u| u.cpu_m.map(|cpu| percent(cpu, u.cpu_request_m))),
+    "CPU that its measured pods use, of what they request, rounded down",
+)
+.wide()
+.leave(43);
+const PODS_CPU_SLACK: Column = col(
+    "cpu_slack_m",
+    "CPU-SLACK",
+    Unit::Millicores,
+    |_, r| pods_use(r, |u| u.cpu_m.map(|cpu| Value::Millicores(u.cpu_request_m - cpu))),
+    "CPU that its measured pods request and do not use; negative: they use more",
+)
+.hidden();
+const PODS_MEMORY: Column = col(
+    "memory_use_bytes",
+    "MEM-USE",
+    Unit::Bytes,
+    |_, r| pods_use(r, |u| u.memory.map(Value::Bytes)),
+    "Memory that its measured pods use: metrics.k8s.io, `containers[].usage.memory` (the working set), summed",
+)
+.wide()
+.leave(42);
+const PODS_MEMORY_REQUEST: Column = col(
+    "pods_memory_request_bytes",
+    "MEM-REQ",
+    Unit::Bytes,
+    |_, r| pods_use(r, |u| u.memory.map(|_| Value::Bytes(u.memory_request))),
+    "Memory that its measured pods request",
+)
+.hidden();
+const PODS_MEMORY_PERCENT: Column = col(
+    "memory_use_request_percent",
+    "MEM-USE%",
+    Unit::Percent,
+    |_, r| pods_use(r, |u| u.memory.map(|memory| percent(memory, u.memory_request))),
+    "Memory that its measured pods use, of what they request, rounded down",
+)
+.wide()
+.leave(43);
+const PODS_MEMORY_SLACK: Column = col(
+    "memory_slack_bytes",
+    "MEM-SLACK",
+    Unit::Bytes,
+    |_, r| pods_use(r, |u| u.memory.map(|memory| Value::Bytes(u.memory_request - memory))),
+    "Memory that its measured pods request and do not use; negative: they use more",
+)
+.hidden();
 
 /// The row's own badness, for the cell that says it.
 fn row_tone(ctx: &Ctx<'_>, row: Row<'_>, _: &Value<'_>) -> Tone {

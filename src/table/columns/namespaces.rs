@@ -15,6 +15,15 @@ pub(super) static COLUMNS: &[Column] = &[
         .leave(1)
         .tone(row_tone),
     AGE,
+    PODS_CPU,
+    PODS_CPU_PERCENT,
+    PODS_MEMORY,
+    PODS_MEMORY_PERCENT,
+    PODS_CPU_REQUEST,
+    PODS_CPU_SLACK,
+    PODS_MEMORY_REQUEST,
+    PODS_MEMORY_SLACK,
+    PODS_MEASURED,
     LABELS.wide().leave(50),
     col(
         "message",

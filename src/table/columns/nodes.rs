@@ -14,6 +14,16 @@ fn used<'a>(r: Row<'a>, f: impl FnOnce(&'a Node, NodeUse) -> Value<'a>) -> Value
     }
 }
 
+/// What it uses, of what is allocatable.
+fn share<'a>(r: Row<'a>, used: fn(&Usage) -> Option<i64>, of: fn(&Node) -> i64) -> Value<'a> {
+    node(r, |n| used_now(r, |u| used(u).map(|used| percent(used, of(n)))))
+}
+
+/// What its pods request and nobody uses.
+fn slack<'a>(r: Row<'a>, used_of: fn(&Usage) -> Option<i64>, of: fn(NodeUse) -> i64, value: fn(i64) -> Value<'a>) -> Value<'a> {
+    used(r, |_, asked| used_now(r, |u| used_of(u).map(|used| value(of(asked) - used))))
+}
+
 fn status(n: &Node) -> &str {
     let ready = crate::model::meta::condition(&n.conditions, "Ready").map(|c| c.status == Tri::True);
     match (ready, n.unschedulable) {
@@ -158,6 +168,68 @@ pub(super) static COLUMNS: &[Column] = &[
         Unit::Bytes,
         |_, r| used(r, |_, u| Value::Bytes(u.memory_limit)),
         "Memory limits of its pods, summed",
+    )
+    .hidden(),
+    col(
+        "cpu_use_percent",
+        "CPU-USE%",
+        Unit::Percent,
+        |_, r| share(r, |u| u.cpu_m, |n| n.cpu_allocatable_m),
+        "CPU that it uses, of allocatable, rounded down",
+    )
+    .wide()
+    .leave(42)
+    .tone(full_tone),
+    col(
+        "cpu_use_m",
+        "CPU-USE",
+        Unit::Millicores,
+        |_, r| used_now(r, |u| u.cpu_m.map(Value::Millicores)),
+        "CPU that it uses, with all that is no pod: metrics.k8s.io, `usage.cpu`, rounded up",
+    )
+    .wide()
+    .leave(52),
+    col(
+        "cpu_slack_m",
+        "CPU-SLACK",
+        Unit::Millicores,
+        |_, r| slack(r, |u| u.cpu_m, |asked| asked.cpu_request_m, Value::Millicores),
+        "CPU that its pods request and that is not used; negative: more is used",
+    )
+    .hidden(),
+    col(
+        "memory_use_percent",
+        "MEM-USE%",
+        Unit::Percent,
+        |_, r| share(r, |u| u.memory, |n| n.memory_allocatable),
+        "Memory that it uses, of allocatable, rounded down",
+    )
+    .wide()
+    .leave(42)
+    .tone(full_tone),
+    col(
+        "memory_use_bytes",
+        "MEM-USE",
+        Unit::Bytes,
+        |_, r| used_now(r, |u| u.memory.map(Value::Bytes)),
+        "Memory that it uses, with all that is no pod: metrics.k8s.io, `usage.memory` (the working set)",
+    )
+    .wide()
+    .leave(53),
+    col(
+        "memory_slack_bytes",
+        "MEM-SLACK",
+        Unit::Bytes,
+        |_, r| slack(r, |u| u.memory, |asked| asked.memory_request, Value::Bytes),
+        "Memory that its pods request and that is not used; negative: more is used",
+    )
+    .hidden(),
+    col(
+        "use_age_s",
+        "MEASURED",
+        Unit::Seconds,
+        |_, r| used_now(r, |u| u.at.map(Value::Age)),
+        "Since its use was measured: now less metrics.k8s.io's `timestamp`",
     )
     .hidden(),
     col("zone", "ZONE", Unit::Text, |_, r| node(r, Node::zone), "Label `topology.kubernetes.io/zone`").width(4, 20).leave(35),

@@ -1,6 +1,7 @@
 //! Pods.
 
 use super::*;
+use crate::model::pod::Resources;
 use crate::model::{Pod, Str};
 
 reader!(pod: Pod);
@@ -36,6 +37,26 @@ fn ready_tone(ctx: &Ctx<'_>, r: Row<'_>, value: &Value<'_>) -> Tone {
     }
 }
 
+/// What it uses, of what `of` gives of its requests and limits.
+fn share<'a>(r: Row<'a>, used: fn(&Usage) -> Option<i64>, of: fn(&Resources) -> Option<i64>) -> Value<'a> {
+    pod(r, |p| Some(used_now(r, |u| used(u).zip(of(&p.shape.requests)).map(|(used, of)| percent(used, of)))))
+}
+
+/// What it requests and does not use.
+fn slack(r: Row<'_>, used: fn(&Usage) -> Option<i64>, of: fn(&Resources) -> Option<i64>) -> Option<i64> {
+    let Row::Object(c, Object::Pod(p)) = r else { return None };
+    let used = used(c.usage(Kind::Pod, &p.meta.namespace, &p.meta.name)?)?;
+    Some(of(&p.shape.requests).unwrap_or(0) - used)
+}
+
+/// Nearer to its limit than this, a container's next growth may be its end.
+fn limit_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
+    match value {
+        Value::Percent(90..) => Tone::Warning,
+        _ => Tone::Plain,
+    }
+}
+
 const REQUESTED: &str =
     "KEP-753: containers and sidecars summed, the largest init container, pod-level `spec.resources`, and `spec.overhead`";
 
@@ -55,6 +76,15 @@ pub(super) static COLUMNS: &[Column] = &[
     col("cpu_limit_m", "CPU-LIM", Unit::Millicores, |_, r| pod(r, |p| p.shape.requests.cpu_limit_m.map(Value::Millicores)), "CPU limit of the pod, summed as requests are: `resources.limits.cpu`").wide().leave(52),
     col("memory_request_bytes", "MEM", Unit::Bytes, |_, r| pod(r, |p| p.shape.requests.memory_request.map(Value::Bytes)), "Memory request of the pod, summed as CPU's: `resources.requests.memory`").leave(41),
     col("memory_limit_bytes", "MEM-LIM", Unit::Bytes, |_, r| pod(r, |p| p.shape.requests.memory_limit.map(Value::Bytes)), "Memory limit of the pod, summed as requests are: `resources.limits.memory`").wide().leave(53),
+    col("cpu_use_m", "CPU-USE", Unit::Millicores, |_, r| used_now(r, |u| u.cpu_m.map(Value::Millicores)), "CPU that it uses: metrics.k8s.io, `containers[].usage.cpu`, summed and rounded up").wide().leave(42),
+    col("cpu_use_request_percent", "CPU-USE%", Unit::Percent, |_, r| share(r, |u| u.cpu_m, |s| s.cpu_request_m), "CPU that it uses, of what it requests, rounded down").wide().leave(43),
+    col("cpu_use_limit_percent", "CPU-LIM%", Unit::Percent, |_, r| share(r, |u| u.cpu_m, |s| s.cpu_limit_m), "CPU that it uses, of its limit, rounded down").hidden(),
+    col("cpu_slack_m", "CPU-SLACK", Unit::Millicores, |_, r| slack(r, |u| u.cpu_m, |s| s.cpu_request_m).map(Value::Millicores).into(), "CPU that it requests and does not use; negative: it uses more").hidden(),
+    col("memory_use_bytes", "MEM-USE", Unit::Bytes, |_, r| used_now(r, |u| u.memory.map(Value::Bytes)), "Memory that it uses: metrics.k8s.io, `containers[].usage.memory` (the working set), summed").wide().leave(42),
+    col("memory_use_request_percent", "MEM-USE%", Unit::Percent, |_, r| share(r, |u| u.memory, |s| s.memory_request), "Memory that it uses, of what it requests, rounded down").wide().leave(43),
+    col("memory_use_limit_percent", "MEM-LIM%", Unit::Percent, |_, r| share(r, |u| u.memory, |s| s.memory_limit), "Memory that it uses, of its limit, rounded down").wide().leave(44).tone(limit_tone),
+    col("memory_slack_bytes", "MEM-SLACK", Unit::Bytes, |_, r| slack(r, |u| u.memory, |s| s.memory_request).map(Value::Bytes).into(), "Memory that it requests and does not use; negative: it uses more").hidden(),
+    col("use_age_s", "MEASURED", Unit::Seconds, |_, r| used_now(r, |u| u.at.map(Value::Age)), "Since its use was measured: now less metrics.k8s.io's `timestamp`").hidden(),
     col("qos", "QOS", Unit::Text, |_, r| pod(r, |p| p.qos.as_str()), "Who is evicted first: `status.qosClass`").width(4, 10).wide().leave(54),
     col("node", "NODE", Unit::Text, |_, r| pod(r, |p| p.node.as_ref()), "Node: `spec.nodeName`").width(8, 30).leave(20),
     col("ip", "IP", Unit::Text, |_, r| pod(r, |p| p.ip.as_deref()), "Address: `status.podIP`").width(7, 39).wide().leave(55),

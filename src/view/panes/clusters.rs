@@ -14,6 +14,8 @@ pub static PANE: Pane = Pane {
         "pods_pending",
         "hpas_at_max",
         "pdbs_zero",
+        "etcd_healthy",
+        "alerts_firing",
         "cpu_request_percent",
         "memory_request_percent",
         "latency_ms",

@@ -38,7 +38,7 @@ fn fixture(burning: bool) -> Fixture {
             c,
             Kind::StorageLocation,
             json!({"metadata": {"name": "default", "namespace": "velero", "uid": format!("l-{c}"), "creationTimestamp": at(90_000)}, "spec": {"provider": "aws", "default": true, "objectStorage": {"bucket": "backups"}},
-            "status": {"phase": phase, "message": if c == 0 && burning { "dial tcp 10.0.0.9:443: connection refused" } else { "" }, "lastValidationTime": at(1), "lastSyncedTime": at(1)}}),
+            "status": {"phase": phase, "message": if c == 0 && burning { "dial tcp 10.0.0.9:443: connection refused" } else { "" }, "lastValidationTime": at(1), "lastSyncedTime": at(if phase == "Available" { 1 } else { 10 })}}),
         );
         for id in 1..4u64 {
             let mut m = crate::model::etcd::tests::member(id, &format!("etcd-{id}"), (!(burning && c == 1 && id > 1)).then_some(1));
@@ -83,6 +83,53 @@ fn fixture(burning: bool) -> Fixture {
     }
     f.judge();
     f
+}
+
+/// Whether a line of BURNING has a text.
+fn burns(frame: &str, text: &str) -> bool {
+    let mut lines = frame.lines().skip_while(|l| !l.starts_with("BURNING")).take_while(|l| !l.contains("CLUSTERS"));
+    lines.any(|l| l.contains(text))
+}
+
+#[test]
+fn the_cockpit_with_services_and_what_burns_in_them() {
+    for (mood, f) in [("calm", fixture(false)), ("burning", fixture(true))] {
+        for size in SIZES {
+            let mut app = f.app_on("cockpit", size);
+            let frame = dump(&f.frame(&mut app, size));
+            let burning = mood == "burning";
+            for text in ["etcd QUORUM LOST: 1 of 3", "alert PodCrashLooping", "schedule velero/hourly late", "unavailable: dial tcp"] {
+                assert_eq!(burns(&frame, text), burning, "{text}: {frame}");
+            }
+            for text in if size.1 < 28 { ["ETCD ", "ALERTS ", "BACKUPS "] } else { ["ETCD", "ALERTS 2", "BACKUPS 8"] } {
+                assert!(burning || frame.contains(text), "{text}: {frame}");
+            }
+            insta::assert_snapshot!(format!("cockpit-services-{mood}-{}x{}", size.0, size.1), frame);
+        }
+    }
+}
+
+#[test]
+fn a_service_that_no_cluster_has_takes_no_place() {
+    let mut f = Fixture::calm();
+    for c in 0..3 {
+        f.delta(c, Delta::KindState(Kind::Backup, KindState::Missing));
+    }
+    for size in SIZES {
+        let mut app = f.app_on("cockpit", size);
+        let frame = dump(&f.frame(&mut app, size));
+        assert!(!["ALERTS", "ETCD", "BACKUPS"].iter().any(|t| frame.contains(t)), "{frame}");
+        // Round and back to the first part, over what is there.
+        f.keys(&mut app, &"\t".repeat(8));
+        assert_eq!(app.cockpit.focus, crate::app::Focus::Burning);
+    }
+    told(&mut f, 1, Service::Etcd, Object::EtcdMember(crate::model::etcd::tests::member(1, "etcd-1", Some(1)).into()));
+    let size = (120, 40);
+    let mut app = f.app_on("cockpit", size);
+    let frame = dump(&f.frame(&mut app, size));
+    assert!(frame.contains("ETCD 1") && frame.contains("─ETCD─") && !frame.contains("ALERTS"), "{frame}");
+    f.keys(&mut app, &"\t".repeat(7));
+    assert_eq!(app.table().map(|t| t.subject), Some(crate::table::Subject::Etcd));
 }
 
 const PANES: [&str; 7] = ["etcd", "alerts", "silences", "backups", "restores", "schedules", "locations"];
@@ -150,6 +197,9 @@ fn etcd_is_seen_while_the_api_server_is_gone() {
     let frame = dump(&f.frame(&mut f.app_on("etcd", size), size));
     assert!(frame.contains("X prod-us: QUORUM LOST: 1 of 3 voters answer, 2 are needed"), "{frame}");
     assert!(!frame.contains("dial timeout") && !frame.contains("prod-us?"), "{frame}");
+    f.engine.tick(&f.store, NOW);
+    let frame = dump(&f.frame(&mut f.app_on("cockpit", size), size));
+    assert!(burns(&frame, "etcd QUORUM LOST: 1 of 3 voters answer") && burns(&frame, "API DOWN dial timeout"), "{frame}");
 }
 
 #[test]

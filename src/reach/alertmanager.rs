@@ -1,19 +1,11 @@
-//! A cluster's Alertmanager, to read: which alerts fire. Its replicas are asked directly, or the service through the API server's proxy.
+//! A cluster's Alertmanager for whoever acts: whether an alert still fires.
 
-use super::{
-    budget::BudgetConfig,
-    error::ClientError,
-    exec::ExecPool,
-    kubeconfig::{Target, proxies},
-    read::ReadClient,
-};
-use crate::config::{Endpoint, Reach};
-use kube::config::{AuthInfo, Cluster};
-use secrecy::SecretString;
+use super::replica::{Replica, replicas};
+use crate::client::{ClientError, ReadClient};
+use crate::config::Endpoint;
+use futures::future::join_all;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long one replica may take.
@@ -26,26 +18,20 @@ struct Alert {
 }
 
 /// Where a cluster's alerts are.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Alertmanager {
-    endpoint: Endpoint,
-    /// The cluster's own client, for a service.
-    through: ReadClient,
-    /// What the cluster may be called by the label that tells clusters apart.
+    replicas: Vec<Replica>,
+    /// The label that tells clusters apart.
+    label: Option<String>,
+    /// What the cluster may be called by that label.
     names: Vec<String>,
 }
 
-impl fmt::Debug for Alertmanager {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alertmanager").field("reach", &self.endpoint.reach.value).finish_non_exhaustive()
-    }
-}
-
 impl Alertmanager {
-    /// None where none is configured. `names` are the cluster's: as shown, and its contexts.
+    /// None where none is configured. `through`: the cluster's own client, for a service; `names`: the cluster's, as shown and its contexts.
     pub fn of(endpoint: &Endpoint, through: &ReadClient, names: Vec<String>) -> Option<Self> {
-        endpoint.reach.value.as_ref()?;
-        Some(Self { endpoint: endpoint.clone(), through: through.clone(), names })
+        let replicas = replicas(endpoint, Some(through));
+        (!replicas.is_empty()).then(|| Self { replicas, label: endpoint.cluster_label.value.clone(), names })
     }
 
     /// How many alerts of this name fire in the cluster, silenced and inhibited ones too. Replicas may lag behind each other: the most
@@ -55,28 +41,14 @@ impl Alertmanager {
     /// When no replica answers: what the last one did.
     pub async fn firing(&self, alert: &str) -> Result<usize, ClientError> {
         let quoted = alert.replace('\\', "\\\\").replace('"', "\\\"");
-        let query = format!("/api/v2/alerts?filter={}", escaped(&format!("alertname=\"{quoted}\"")));
+        let path = format!("/api/v2/alerts?filter={}", escaped(&format!("alertname=\"{quoted}\"")));
+        let asked = self.replicas.iter().cloned().map(|mut replica| {
+            let path = &path;
+            async move { replica.reach().await?.get::<Vec<Alert>>(path, LIMIT).await }
+        });
         let mut said: Result<usize, ClientError> = Err(ClientError::Config { reason: "no Alertmanager is configured".to_owned() });
-        let clients = match &self.endpoint.reach.value {
-            None => Vec::new(),
-            Some(Reach::Service(s)) => {
-                let path = format!("/api/v1/namespaces/{}/services/{}:{}/proxy{query}", s.namespace, s.name, s.port);
-                vec![(Ok(self.through.clone()), path)]
-            }
-            Some(Reach::Urls(urls)) => {
-                let mut clients = Vec::new();
-                for url in urls {
-                    clients.push((self.connect(url).await, query.clone()));
-                }
-                clients
-            }
-        };
-        for (client, path) in clients {
-            let asked = async { client?.get_typed::<Vec<Alert>>(&path).await };
-            let answer = match tokio::time::timeout(LIMIT, asked).await {
-                Ok(answer) => answer.map(|alerts| alerts.iter().filter(|a| self.ours(a)).count()),
-                Err(_) => Err(ClientError::Timeout { after: LIMIT }),
-            };
+        for answer in join_all(asked).await {
+            let answer = answer.map(|alerts| alerts.iter().filter(|a| self.ours(a)).count());
             said = match (said, answer) {
                 (Ok(a), Ok(b)) => Ok(a.max(b)),
                 (Ok(a), Err(_)) | (Err(_), Ok(a)) => Ok(a),
@@ -88,35 +60,8 @@ impl Alertmanager {
 
     /// An alert without the label may be ours.
     fn ours(&self, alert: &Alert) -> bool {
-        let label = self.endpoint.cluster_label.value.as_ref().and_then(|l| alert.labels.get(l));
+        let label = self.label.as_ref().and_then(|l| alert.labels.get(l));
         label.is_none_or(|l| self.names.contains(l))
-    }
-
-    /// A replica as if it were an API server: the same TLS, proxies, limits and errors in words. Files are read anew.
-    async fn connect(&self, url: &str) -> Result<ReadClient, ClientError> {
-        let e = &self.endpoint;
-        let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
-        let cluster = Cluster {
-            server: Some(url.trim_end_matches('/').to_owned()),
-            certificate_authority: text(&e.tls.ca.value),
-            ..Cluster::default()
-        };
-        let password = match &e.password_file.value {
-            None => None,
-            Some(path) => Some(
-                std::fs::read_to_string(path).map_err(|why| ClientError::Unauthorized { reason: format!("{}: {why}", path.display()) })?,
-            ),
-        };
-        let user = AuthInfo {
-            username: e.username.value.clone(),
-            password: password.map(|p| SecretString::from(p.trim_end_matches(['\r', '\n']))),
-            token_file: text(&e.token_file.value),
-            client_certificate: text(&e.tls.cert.value),
-            client_key: text(&e.tls.key.value),
-            ..AuthInfo::default()
-        };
-        let target = Target::of("alertmanager", cluster, user, &proxies(&|name| std::env::var_os(name)));
-        ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await
     }
 }
 
@@ -132,10 +77,10 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Server, connect, reply};
     use super::*;
+    use crate::client::fake::{Server, connect, reply};
     use crate::client::install_crypto_provider;
-    use crate::config::{Service, Setting};
+    use crate::config::{Reach, Service, Setting};
 
     fn alerts(clusters: &[&str]) -> String {
         let all: Vec<_> = clusters.iter().map(|c| serde_json::json!({"labels": {"alertname": "NodeDown", "cluster": c}})).collect();

@@ -1,0 +1,177 @@
+//! An etcd that has lost its quorum, or whose next loss would.
+//!
+//! Judged from the members themselves, so that it is said while the API server is gone with the quorum. A member that is down is dated by its last
+//! answer; one that never answered counts as old. Where no member answers at all the quorum cannot be told from here: that is critical only when
+//! the API server is gone too. Left out: failures of single messages between peers (need two looks at their counters).
+
+use crate::inspect::quorum::members;
+use crate::inspect::{Finding, Judge, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::{EtcdMember, Quorum, Time};
+
+const LOST: Threshold = Threshold { name: "lost-after", default: "5s", doc: "how long too few members must answer for a quorum" };
+const AFTER: Threshold =
+    Threshold { name: "after", default: "30s", doc: "how long none may fail any more, no member must answer, or members must disagree" };
+const DOWN: Threshold = Threshold { name: "down-after", default: "2m", doc: "how long a member must be down while others may still fail" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "etcd-quorum-risk",
+    area: "etcd",
+    severity: Severity::Critical,
+    scope: "etcd of a cluster",
+    summary: "Too few members answer for a quorum, or one more loss would stop all writes",
+    why: "Without a majority nothing in the cluster can be written: no scheduling, no leases, soon NotReady nodes.",
+    kinds: &[],
+    thresholds: &[LOST, AFTER, DOWN],
+    judge,
+};
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let voters: Vec<&EtcdMember> = members(judge.cluster).filter(|m| !m.learner && !m.second_hand).collect();
+    let quorum = Quorum::of(voters.iter().copied());
+    let mut down: Vec<i64> = voters.iter().filter(|m| m.down.is_some()).map(|m| m.answered.map_or(0, Time::secs)).collect();
+    down.sort_unstable();
+    let answering = voters.len() - down.len();
+    let (needed, of) = (quorum.needed, voters.len());
+    if quorum.healthy == of {
+        return disagree(judge, &voters);
+    }
+    // With the loss of this many the quorum went.
+    let fatal = of - needed;
+    let (severity, began, threshold, message, next) = if answering == 0 {
+        let reason = voters.iter().find_map(|m| m.down.as_deref()).unwrap_or_default();
+        let severity = if judge.cluster.state.live() { Severity::Warning } else { Severity::Critical };
+        let next = "Check the route to etcd and its certificates (`qd doctor`), and on the members' hosts whether etcd runs";
+        (severity, down.last().copied(), &AFTER, format!("no member answers: {reason}"), next)
+    } else if answering < needed {
+        let message = format!("QUORUM LOST: {answering} of {of} voters answer, {needed} are needed");
+        (Severity::Critical, down.get(fatal).copied(), &LOST, message, RESTORE)
+    } else if quorum.healthy < needed {
+        let message = format!("QUORUM LOST: {answering} of {of} voters answer, {} know a leader", quorum.healthy);
+        (Severity::Critical, None, &LOST, message, RESTORE)
+    } else if quorum.healthy == needed {
+        let message = format!("{} of {of} voters are well: one more lost stops all writes", quorum.healthy);
+        let began = down.get(fatal.saturating_sub(1)).copied().filter(|_| down.len() == of - quorum.healthy);
+        (Severity::Critical, began, &AFTER, message, "Bring the members back that are down, before anything else is restarted or drained")
+    } else {
+        let began = down.first().copied().filter(|_| down.len() == of - quorum.healthy);
+        let message = format!("{} of {of} voters are well, {} more may fail", quorum.healthy, quorum.may_fail());
+        (Severity::Warning, began, &DOWN, message, "Look at the host and the log of the member that is down")
+    };
+    let hold = judge.value(threshold);
+    let held = match began {
+        Some(began) => judge.held(began, hold),
+        None => judge.held_since_seen(hold),
+    };
+    let since = began.filter(|at| *at > 0).and_then(Time::from_secs);
+    super::after(held, || tell(judge.finding(severity, since, message), &voters, since).then(next))
+}
+
+const RESTORE: &str =
+    "Start etcd on the members that are down; what cannot come back is replaced from the newest snapshot (etcdutl snapshot restore)";
+
+/// All are well, and do not take the same member for the leader.
+fn disagree(judge: &Judge<'_>, voters: &[&EtcdMember]) -> Verdict {
+    let mut leaders: Vec<u64> = voters.iter().filter_map(|m| m.status.as_ref()?.leader).collect();
+    leaders.sort_unstable();
+    leaders.dedup();
+    if leaders.len() < 2 {
+        return Verdict::Fine;
+    }
+    super::after(judge.held_since_seen(judge.value(&AFTER)), || {
+        let finding = judge.finding(Severity::Critical, None, format!("members take {} different ones for the leader", leaders.len()));
+        tell(finding, voters, None).then("Look at the network between the members: those who answer are not one cluster")
+    })
+}
+
+fn tell(mut finding: Finding, voters: &[&EtcdMember], since: Option<Time>) -> Finding {
+    for m in voters.iter().filter(|m| !m.healthy()) {
+        let why = m.down.as_deref().unwrap_or("it knows of no leader");
+        finding = finding.with(&m.meta.name, why, m.answered.or(since));
+    }
+    let well: Vec<&str> = voters.iter().filter(|m| m.healthy()).map(|m| &*m.meta.name).collect();
+    finding.with("well", well.join(", "), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, NOW, etcd};
+    use crate::model::{ClusterId, ConnectionState, Delta, Uid};
+
+    /// `u` up, `n` up without a leader, otherwise down since so many seconds.
+    fn fleet(members: &[(char, i64)]) -> Fleet {
+        let mut fleet = Fleet::default();
+        etcd(&mut fleet, members);
+        fleet
+    }
+
+    fn found(fleet: &Fleet) -> Option<(Severity, &str)> {
+        let found = fleet.engine.for_object(ClusterId(0), Uid::default()).iter().find(|f| f.rule.id == RULE.id);
+        found.map(|f| (f.severity, f.message.as_str()))
+    }
+
+    #[test]
+    fn a_lost_quorum_is_said_five_seconds_after_the_last_answer() {
+        let all = |two: i64, three: i64| fleet(&[('u', 0), ('d', two), ('d', three)]);
+        assert_eq!(found(&fleet(&[('u', 0), ('u', 0), ('u', 0)])), None);
+        assert_eq!(found(&all(900, 4)), None, "the second loss counts");
+        assert_eq!(found(&all(900, 5)), Some((Severity::Critical, "QUORUM LOST: 1 of 3 voters answer, 2 are needed")));
+        let fleet = all(900, 5);
+        assert_eq!(fleet.engine.for_object(ClusterId(0), Uid::default())[0].since, Time::from_secs(NOW - 5));
+        assert_eq!(found(&self::fleet(&[('d', 5)])).map(|f| f.0), None, "the only one: not to be told from a broken route");
+    }
+
+    #[test]
+    fn no_more_may_fail_after_thirty_seconds_and_a_loss_that_is_borne_after_two_minutes() {
+        assert_eq!(found(&fleet(&[('u', 0), ('u', 0), ('d', 29)])), None);
+        assert_eq!(
+            found(&fleet(&[('u', 0), ('u', 0), ('d', 30)])),
+            Some((Severity::Critical, "2 of 3 voters are well: one more lost stops all writes"))
+        );
+        let five = |secs| fleet(&[('u', 0), ('u', 0), ('u', 0), ('u', 0), ('d', secs)]);
+        assert_eq!(found(&five(119)), None);
+        assert_eq!(found(&five(120)), Some((Severity::Warning, "4 of 5 voters are well, 1 more may fail")));
+    }
+
+    #[test]
+    fn an_election_is_no_loss_and_one_that_does_not_end_is() {
+        let mut fleet = fleet(&[('n', 0), ('n', 0), ('n', 0)]);
+        assert_eq!(found(fleet.wait(4)), None);
+        assert_eq!(found(fleet.wait(1)), Some((Severity::Critical, "QUORUM LOST: 3 of 3 voters answer, 0 know a leader")));
+        etcd(&mut fleet, &[('u', 0), ('u', 0), ('u', 0)]);
+        assert_eq!(found(&fleet), None, "judged again when members change");
+    }
+
+    #[test]
+    fn members_that_disagree_on_the_leader() {
+        let mut fleet = Fleet::default();
+        etcd(&mut fleet, &[('u', 0), ('o', 0), ('u', 0)]);
+        assert_eq!(found(fleet.wait(29)), None);
+        assert_eq!(found(fleet.wait(1)), Some((Severity::Critical, "members take 2 different ones for the leader")));
+    }
+
+    #[test]
+    fn where_none_answers_the_api_server_decides_and_both_are_one_line() {
+        let mut fleet = fleet(&[('d', 40), ('d', 40), ('d', 40)]);
+        assert_eq!(found(&fleet), Some((Severity::Warning, "no member answers: connection refused")));
+        let shown = |f: &Fleet| f.lines().into_iter().map(|l| (l.severity, l.title, l.message)).collect::<Vec<_>>();
+        assert_eq!(shown(&fleet), [(Severity::Warning, "etcd".to_owned(), "no member answers: connection refused".to_owned())]);
+        fleet.delta(0, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW), reason: "dial timeout".into() }));
+        fleet.wait(15);
+        etcd(&mut fleet, &[('d', 41), ('d', 41), ('d', 41)]);
+        assert_eq!(shown(&fleet), [(Severity::Critical, "API".to_owned(), "DOWN dial timeout, rows <1m old".to_owned())]);
+        assert!(fleet.lines()[0].detail.contains("no member answers"), "{}", fleet.lines()[0].detail);
+    }
+
+    #[test]
+    fn a_lost_quorum_is_on_top_and_current_while_the_api_server_is_gone() {
+        let mut fleet = fleet(&[('u', 0), ('d', 60), ('d', 60)]);
+        fleet.delta(0, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW), reason: "dial timeout".into() }));
+        fleet.wait(15);
+        let lines = fleet.lines();
+        let etcd = lines.iter().find(|l| l.title == "etcd").unwrap();
+        assert!(etcd.message.starts_with("QUORUM LOST") && !etcd.stale && lines.len() == 2, "{lines:#?}");
+        assert_eq!(etcd.subject.as_ref().map(|s| &*s.name), Some("etcd-2"), "the first that is down");
+        assert!(etcd.detail.contains("etcd-2 connection refused"), "{}", etcd.detail);
+    }
+}

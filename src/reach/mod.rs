@@ -1,0 +1,13 @@
+//! Where the services beside the API server are, and how one gets there.
+//!
+//! A service is configured by its addresses (a replica each) or as a service of the cluster, or it is found where the usual installations
+//! put it. Either way each [`Replica`] is met as if it were an API server: the same TLS, proxies, limits and errors in words. What is asked
+//! there and what the answers mean is `source`'s and `action`'s.
+
+mod alertmanager;
+mod find;
+mod replica;
+
+pub use alertmanager::Alertmanager;
+pub use find::{Found, find_alertmanager};
+pub use replica::{Reached, Replica, replicas, same};

@@ -1,0 +1,317 @@
+//! What a cluster's nodes and pods use, as metrics.k8s.io tells it: asked now and then, over the cluster's own connection and budget.
+//!
+//! An answer is read while it comes in, an item at a time. What it means beside requests and limits is `table`'s.
+
+use super::kube::Reader;
+use super::service::{self, Closed, Handle};
+use crate::client::{ClientError, ReadClient};
+use crate::model::{Batch, ClusterId, Delta, Interner, Kind, Service, ServiceState, Str, Time, Usage, UsageList, UsageRow, quantity};
+use futures::TryStreamExt as _;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+const ROOT: &str = "/apis/metrics.k8s.io/v1beta1";
+/// Between two looks. The server measures every 15 s at the most; of many pods it is asked less often.
+const LOOK: Duration = Duration::from_secs(30);
+const LOOK_AT_MANY: Duration = Duration::from_secs(60);
+const MANY: usize = 2000;
+/// Looks that fail, or find nothing to ask, get rarer up to this.
+const RARE: Duration = Duration::from_secs(300);
+/// A whole list takes no longer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// What was measured before is not what is used now: no longer told after this.
+const KEEP: Duration = Duration::from_secs(300);
+/// The longest item, bytes.
+const ITEM: usize = 1 << 20;
+
+/// A cluster whose use is to be told.
+pub struct MetricsSource {
+    pub cluster: ClusterId,
+    /// Its client, as soon as there is one.
+    pub reader: Reader,
+    /// Only pods of these; none: of all, and where that is forbidden of `fallback`.
+    pub namespaces: Option<Vec<String>>,
+    pub fallback: Option<String>,
+    /// The first look waits so long: the first lists go before.
+    pub after: Duration,
+}
+
+/// Starts to ask for a cluster's metrics. Must be called within a tokio runtime.
+pub fn spawn_metrics(source: MetricsSource, tx: mpsc::Sender<Batch>) -> Handle {
+    let watch = Watch { source, tx, interner: Interner::default(), told: HashMap::new(), answered: false, failures: 0 };
+    Handle::of(tokio::spawn(async move {
+        // The only error is that nobody takes deltas any more.
+        let _ = watch.run().await;
+    }))
+}
+
+/// A list that was asked for, and what came.
+struct Heard {
+    kind: Kind,
+    namespace: Option<Str>,
+    answer: Result<Vec<UsageRow>, ClientError>,
+}
+
+impl Heard {
+    /// The permission that a 403 misses.
+    fn missing(&self) -> Option<String> {
+        let place = self.namespace.as_ref().map(|n| format!(" in {n}")).unwrap_or_default();
+        matches!(self.answer, Err(ClientError::Forbidden { .. })).then(|| format!("list {}.metrics.k8s.io{place}", self.kind.plural()))
+    }
+}
+
+struct Watch {
+    source: MetricsSource,
+    tx: mpsc::Sender<Batch>,
+    interner: Interner,
+    /// When a list was told last, unless it was taken back.
+    told: HashMap<(Kind, Option<Str>), Instant>,
+    /// Something has, once.
+    answered: bool,
+    /// Looks in a row without any answer.
+    failures: u32,
+}
+
+impl Watch {
+    async fn run(mut self) -> Result<(), Closed> {
+        let Some(client) = self.source.reader.wait().await else { return Ok(()) };
+        sleep(self.source.after).await;
+        loop {
+            let heard = self.look(&client).await;
+            let pause = self.pause(&heard);
+            self.tell(heard).await?;
+            tokio::select! {
+                () = sleep(pause.mul_f64(0.9 + 0.2 * fastrand::f64())) => {}
+                () = self.tx.closed() => return Err(Closed),
+            }
+        }
+    }
+
+    async fn look(&mut self, client: &ReadClient) -> Vec<Heard> {
+        let mut heard = vec![self.ask(client, Kind::Node, None).await];
+        let Some(list) = self.source.namespaces.clone() else {
+            let all = self.ask(client, Kind::Pod, None).await;
+            let own = self.source.fallback.clone().filter(|n| all.missing().is_some() && !n.is_empty());
+            let Some(own) = own else {
+                heard.push(all);
+                return heard;
+            };
+            self.source.namespaces = Some(vec![own.clone()]);
+            heard.push(self.ask(client, Kind::Pod, Some(&own)).await);
+            return heard;
+        };
+        for namespace in &list {
+            heard.push(self.ask(client, Kind::Pod, Some(namespace)).await);
+        }
+        heard
+    }
+
+    async fn ask(&mut self, client: &ReadClient, kind: Kind, namespace: Option<&str>) -> Heard {
+        let path = match namespace {
+            Some(namespace) => format!("{ROOT}/namespaces/{namespace}/{}", kind.plural()),
+            None => format!("{ROOT}/{}", kind.plural()),
+        };
+        let answer = timeout(ANSWER, rows(client, &path, &mut self.interner)).await;
+        Heard { kind, namespace: namespace.map(Str::from), answer: answer.unwrap_or(Err(ClientError::Timeout { after: ANSWER })) }
+    }
+
+    /// How long until the next look.
+    fn pause(&mut self, heard: &[Heard]) -> Duration {
+        let rows: usize = heard.iter().filter_map(|h| h.answer.as_ref().ok()).map(Vec::len).sum();
+        if heard.iter().any(|h| h.answer.is_ok()) {
+            self.failures = 0;
+            return if rows > MANY { LOOK_AT_MANY } else { LOOK };
+        }
+        self.failures += 1;
+        let asked = heard.iter().filter_map(|h| h.answer.as_ref().err()?.retry_after()).max().unwrap_or_default();
+        LOOK.saturating_mul(1 << (self.failures - 1).min(8)).min(RARE).max(asked)
+    }
+
+    async fn tell(&mut self, heard: Vec<Heard>) -> Result<(), Closed> {
+        let (state, via) = (self.state(&heard), via(&heard));
+        for Heard { kind, namespace, answer } in heard {
+            let place = (kind, namespace.clone());
+            let rows = match answer {
+                Ok(rows) => {
+                    self.told.insert(place, Instant::now());
+                    rows
+                }
+                Err(error) => {
+                    let gone = matches!(error, ClientError::NotFound { .. } | ClientError::Forbidden { .. });
+                    if !self.told.get(&place).is_some_and(|at| gone || at.elapsed() > KEEP) {
+                        continue;
+                    }
+                    self.told.remove(&place);
+                    Vec::new()
+                }
+            };
+            service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace, rows })).await?;
+        }
+        service::send(&self.tx, self.source.cluster, Delta::Service { service: Service::Metrics, state, via }).await
+    }
+
+    fn state(&mut self, heard: &[Heard]) -> ServiceState {
+        if heard.iter().any(|h| h.answer.is_ok()) {
+            self.answered = true;
+            return ServiceState::Live;
+        }
+        // Pods are what most is made of: their answer is last.
+        match heard.last().map(|h| (h.missing(), &h.answer)) {
+            Some((Some(missing), _)) => ServiceState::Forbidden { missing: missing.into() },
+            Some((_, Err(ClientError::NotFound { .. }))) => ServiceState::absent(Service::Metrics),
+            Some((_, Err(error))) => service::failed(self.answered, error),
+            _ => ServiceState::Waiting,
+        }
+    }
+}
+
+/// How it is reached, with what is left out although the rest answers; empty when nothing does.
+fn via(heard: &[Heard]) -> Str {
+    if !heard.iter().any(|h| h.answer.is_ok()) {
+        return Str::default();
+    }
+    let mut words = "the API server".to_owned();
+    for h in heard {
+        match (h.missing(), &h.answer) {
+            (Some(missing), _) => words.push_str(&format!("; forbidden, needs {missing}")),
+            (None, Err(error)) => words.push_str(&format!("; {}: {}", h.kind.plural(), error.reason())),
+            (None, Ok(_)) => {}
+        }
+    }
+    words.into()
+}
+
+/// Reads a list of measurements while it comes in.
+async fn rows(client: &ReadClient, path: &str, interner: &mut Interner) -> Result<Vec<UsageRow>, ClientError> {
+    let mut stream = client.stream(path, "application/json").await?;
+    let (mut items, mut rows) = (Items::default(), Vec::new());
+    while let Some(piece) = stream.try_next().await? {
+        items.feed(&piece, |item| {
+            rows.push(row(item, interner)?);
+            Ok(())
+        })?;
+    }
+    items.end()?;
+    Ok(rows)
+}
+
+fn unreadable(message: &str) -> ClientError {
+    ClientError::Decode { message: message.to_owned() }
+}
+
+/// Cuts the items out of a list in JSON that comes in pieces; holds one item at most.
+#[derive(Default)]
+struct Items {
+    /// Open brackets.
+    depth: usize,
+    /// Inside the array that is the list's own.
+    listed: bool,
+    /// Inside a string, and behind its backslash.
+    text: bool,
+    escaped: bool,
+    item: Vec<u8>,
+    whole: bool,
+}
+
+impl Items {
+    fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), ClientError>) -> Result<(), ClientError> {
+        for byte in piece {
+            let before = self.depth;
+            if before == 0 && *byte != b'{' && !byte.is_ascii_whitespace() {
+                return Err(unreadable("no list"));
+            }
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.text => self.escaped = true,
+                b'"' => self.text = !self.text,
+                _ if self.text => {}
+                b'[' | b'{' => self.depth += 1,
+                b']' | b'}' => self.depth = before.checked_sub(1).ok_or_else(|| unreadable("no list"))?,
+                _ => {}
+            }
+            match (before, self.depth) {
+                (1, 2) => self.listed = *byte == b'[',
+                (2, 1) => self.listed = false,
+                (1, 0) => self.whole = true,
+                _ => {}
+            }
+            if !self.listed || before.max(self.depth) < 3 {
+                continue;
+            }
+            self.item.push(*byte);
+            if self.depth < 3 {
+                take(&self.item)?;
+                self.item.clear();
+            } else if self.item.len() > ITEM {
+                return Err(unreadable("an item without end"));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), ClientError> {
+        if self.whole { Ok(()) } else { Err(unreadable("the list ends before its end")) }
+    }
+}
+
+#[derive(Deserialize)]
+struct Measured<'a> {
+    #[serde(borrow)]
+    metadata: Named<'a>,
+    #[serde(borrow, default)]
+    timestamp: Option<Cow<'a, str>>,
+    /// Of a node.
+    #[serde(borrow, default)]
+    usage: Option<Amounts<'a>>,
+    /// Of a pod.
+    #[serde(borrow, default)]
+    containers: Option<Vec<Container<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Container<'a> {
+    #[serde(borrow, default)]
+    usage: Option<Amounts<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Amounts<'a> {
+    #[serde(borrow, default)]
+    cpu: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    memory: Option<Cow<'a, str>>,
+}
+
+/// One item: of a pod the sum of its containers, none where one of them was not measured.
+fn row(item: &[u8], interner: &mut Interner) -> Result<UsageRow, ClientError> {
+    let measured: Measured = serde_json::from_slice(item).map_err(|_| unreadable("no measurement"))?;
+    let containers = measured.containers.iter().flatten().map(|c| c.usage.as_ref());
+    let parts: Vec<Option<&Amounts>> = measured.usage.as_ref().map(Some).into_iter().chain(containers).collect();
+    let sum = |amount: fn(&Amounts) -> Option<i64>| {
+        parts.iter().map(|part| part.and_then(amount)).reduce(|a, b| Some(a?.saturating_add(b?))).flatten()
+    };
+    // Rounded up when summed, as kubectl does: a pod of many idle containers does not use a millicore each.
+    let cpu = sum(|a| quantity::nano(a.cpu.as_deref()?)).map(|nano| nano / 1_000_000 + i64::from(nano % 1_000_000 > 0));
+    let at = measured.timestamp.and_then(|t| t.parse::<jiff::Timestamp>().ok()).and_then(|t| Time::from_secs(t.as_second()));
+    Ok(UsageRow {
+        namespace: interner.str(&measured.metadata.namespace),
+        name: (&*measured.metadata.name).into(),
+        usage: Usage { cpu_m: cpu, memory: sum(|a| quantity::whole(a.memory.as_deref()?)), at },
+    })
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

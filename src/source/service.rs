@@ -1,0 +1,51 @@
+//! What the tasks that ask services have in common: their handle, their way to the store, and how a failure is said.
+
+use crate::client::ClientError;
+use crate::model::{Batch, Change, ClusterId, Delta, Generation, Kind, Object, ServiceState};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// A service that is asked until this is dropped.
+pub struct Handle(JoinHandle<()>);
+
+impl Handle {
+    pub(super) fn of(task: JoinHandle<()>) -> Self {
+        Self(task)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Nobody takes deltas any more.
+pub(super) struct Closed;
+
+/// Tells of one cluster. Services have no generations: one task tells of them, in order.
+pub(super) async fn send(tx: &mpsc::Sender<Batch>, cluster: ClusterId, delta: Delta) -> Result<(), Closed> {
+    tx.send(Batch { cluster, generation: Generation(0), delta }).await.map_err(|_| Closed)
+}
+
+/// All rows of a kind: what is not among them is gone.
+pub(super) async fn list(
+    tx: &mpsc::Sender<Batch>,
+    cluster: ClusterId,
+    kind: Kind,
+    rows: impl Iterator<Item = Object>,
+) -> Result<(), Closed> {
+    send(tx, cluster, Delta::ListBegin { kind, namespace: None }).await?;
+    send(tx, cluster, Delta::Rows { kind, changes: rows.map(Change::Upsert).collect() }).await?;
+    send(tx, cluster, Delta::ListEnd { kind, namespace: None }).await
+}
+
+/// How a service stands that does not answer as it should. `answered`: it did so once.
+pub(super) fn failed(answered: bool, error: &ClientError) -> ServiceState {
+    let reason = error.reason().into();
+    match error {
+        _ if answered => ServiceState::Stale { reason },
+        ClientError::Forbidden { .. } | ClientError::Unauthorized { .. } => ServiceState::Forbidden { missing: reason },
+        _ => ServiceState::Failing { reason },
+    }
+}

@@ -1,0 +1,102 @@
+//! What pods and nodes use, as metrics-server tells it: beside what kubectl says, and where there is none.
+
+use super::support::amount::whole;
+use super::support::lab::{Lab, Room, until};
+use super::support::runner::{Test, tests};
+use serde_json::Value;
+use std::time::Duration;
+
+pub const TESTS: &[Test] = tests![top_tells_what_kubectl_does, without_metrics_nothing_is_zero];
+
+/// Millicores, rounded up, of quantities that are summed first.
+fn millicores(amounts: &[&str]) -> i128 {
+    let nano = |text: &str| match text.strip_suffix('n') {
+        Some(n) => n.parse::<i128>().unwrap(),
+        None => match text.strip_suffix('u') {
+            Some(u) => u.parse::<i128>().unwrap() * 1000,
+            None => super::support::amount::milli(text) * 1_000_000,
+        },
+    };
+    let sum: i128 = amounts.iter().map(|t| nano(t)).sum();
+    (sum + 999_999) / 1_000_000
+}
+
+/// Namespace and name (nodes: the name alone) with the item.
+fn measured(lab: &Lab, what: &str) -> Vec<(String, Value)> {
+    let text = lab.kubectl("lab-1", &["get", "--raw", &format!("/apis/metrics.k8s.io/v1beta1/{what}")]);
+    let list: Value = serde_json::from_str(&text).unwrap();
+    let place =
+        |i: &Value| format!("{}/{}", i["metadata"]["namespace"].as_str().unwrap_or_default(), i["metadata"]["name"].as_str().unwrap());
+    list["items"].as_array().unwrap().iter().map(|i| (place(i), i.clone())).collect()
+}
+
+fn top_tells_what_kubectl_does(lab: &Lab) {
+    let room = Room::new();
+    for what in ["pods", "nodes"] {
+        until(&format!("the same use of {what} as kubectl's"), Duration::from_secs(90), || {
+            let before = measured(lab, what);
+            let mut args = vec!["top", what, "--no-headers"];
+            args.extend((what == "pods").then_some("-A"));
+            let printed = lab.kubectl("lab-1", &args);
+            let (ours, code, said) = room.json(&lab.kubeconfig(), &["top", what, "--context", "lab-1", "-o", "json"]);
+            let after = measured(lab, what);
+            if code != 0 {
+                return Err(format!("code {code}: {said}"));
+            }
+            let ours = ours["items"].as_array().unwrap();
+            let mut compared = 0;
+            // Those of which nothing else was measured meanwhile.
+            let stayed = |b: &&(String, Value)| {
+                let amounts = |i: &Value| (i["usage"].clone(), i["containers"].clone());
+                after.iter().any(|(place, item)| *place == b.0 && amounts(item) == amounts(&b.1))
+            };
+            for (place, item) in before.iter().filter(stayed) {
+                let same =
+                    |o: &&Value| format!("{}/{}", o["namespace"].as_str().unwrap_or_default(), o["name"].as_str().unwrap()) == *place;
+                let Some(own) = ours.iter().find(same) else { continue };
+                let parts: Vec<&Value> = match item["containers"].as_array() {
+                    Some(all) => all.iter().map(|c| &c["usage"]).collect(),
+                    None => vec![&item["usage"]],
+                };
+                let cpu = millicores(&parts.iter().map(|u| u["cpu"].as_str().unwrap()).collect::<Vec<_>>());
+                let memory: i128 = parts.iter().map(|u| whole(u["memory"].as_str().unwrap())).sum();
+                let told = (own["cpu_use_m"].as_i64().map(i128::from), own["memory_use_bytes"].as_i64().map(i128::from));
+                if told != (Some(cpu), Some(memory)) {
+                    return Err(format!("{place}: qd has {told:?}, the server {cpu} and {memory}"));
+                }
+                let name = place.trim_start_matches('/').replace('/', " ");
+                let line = printed
+                    .lines()
+                    .map(|l| l.split_whitespace().collect::<Vec<_>>())
+                    .find(|l| l.join(" ").starts_with(&format!("{name} ")));
+                let line = line.ok_or_else(|| format!("{place}: not printed by kubectl"))?;
+                let at = name.split(' ').count();
+                if line[at] != format!("{cpu}m") {
+                    return Err(format!("{place}: kubectl prints {line:?}, the server has {cpu}m"));
+                }
+                compared += 1;
+            }
+            let enough = if what == "pods" { 50 } else { 5 };
+            if compared < enough { Err(format!("{compared} of {} were the same before and after", before.len())) } else { Ok(()) }
+        });
+    }
+}
+
+fn without_metrics_nothing_is_zero(lab: &Lab) {
+    let room = Room::new();
+    for what in ["pods", "nodes", "workloads", "namespaces"] {
+        let (got, code, said) = room.json(&lab.kubeconfig(), &["top", what, "--context", "lab-2", "-o", "json"]);
+        assert_eq!(code, 3, "{what}: {said}");
+        assert!(said.contains("lab-2: metrics: ") && said.contains("metrics-server"), "{said}");
+        let rows = got["items"].as_array().unwrap();
+        assert!(!rows.is_empty(), "{what}");
+        for row in rows {
+            assert!(row["cpu_use_m"].is_null() && row["memory_use_bytes"].is_null() && row["cpu_slack_m"].is_null(), "{row}");
+        }
+    }
+    // One cluster without metrics takes nothing from the other.
+    let (got, code, said) = room.json(&lab.kubeconfig(), &["top", "namespaces", "-o", "json"]);
+    assert_eq!(code, 3, "{said}");
+    assert!(!said.contains("lab-1: metrics"), "{said}");
+    assert!(got["items"].as_array().unwrap().iter().any(|n| n["cluster"] == "lab-1" && n["cpu_use_m"].is_i64()));
+}
