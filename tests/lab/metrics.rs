@@ -72,7 +72,7 @@ fn top_tells_what_kubectl_does(lab: &Lab) {
                 }
                 compared += 1;
             }
-            let enough = if what == "pods" { 100 } else { 10 };
+            let enough = if what == "pods" { 50 } else { 5 };
             if compared < enough { Err(format!("{compared} of {} were the same before and after", before.len())) } else { Ok(()) }
         });
     }
