@@ -245,7 +245,7 @@ async fn tried(verb: VerbId) -> Result<(), String> {
 
 #[test]
 fn every_verb_of_the_register_can_be_tried_and_taken_back() {
-    let verbs: Vec<VerbId> = VERBS.iter().map(|v| v.id).collect();
+    let verbs: Vec<VerbId> = VERBS.iter().map(|v| v.id).filter(|v| !ELSEWHERE.contains(v)).collect();
     // Two at a time: most of it is waiting.
     let halves = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
@@ -256,7 +256,7 @@ fn every_verb_of_the_register_can_be_tried_and_taken_back() {
             .collect();
         workers.into_iter().flat_map(|w| w.join().unwrap()).collect::<Vec<_>>()
     });
-    assert_eq!(halves.len(), VERBS.len());
+    assert_eq!(halves.len(), verbs.len());
     let wrong: Vec<String> = halves.into_iter().filter_map(|(v, r)| r.err().map(|e| format!("{v}: {e}"))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -37,7 +37,14 @@ pub fn whole() -> Command {
     for command in super::rollout::commands() {
         root = root.mut_subcommand("rollout", |g| g.subcommand(command));
     }
-    root
+    root.mut_subcommand("silence", |g| g.subcommand(silences()))
+}
+
+/// `qd silence list`, which is `qd get silences`.
+fn silences() -> Command {
+    let ids = Arg::new("words").value_name("ID").num_args(0..).help("Only these silences");
+    let example = "HIDES is how many alerts each hides now; WHY says which hide nothing and which are about to end.\n\nExample:\n  qd silence list --context lab-1 --filter status=active";
+    Command::new("list").about("Silences: what each hides, and when it ends").after_help(example).arg(ids)
 }
 
 fn about(group: &str) -> &'static str {
