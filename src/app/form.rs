@@ -5,7 +5,7 @@ use super::{App, Effect, Overlay, World};
 use crate::action::runbook::Params;
 use crate::action::{Request, Wanted};
 use crate::config::{Glob, Runbook};
-use crate::model::verb::{Param, ParamKind};
+use crate::model::verb::{Param, ParamKind, quoted};
 use crate::model::{Args, ClusterId, Object, Target, Uid, VerbId};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_textarea::{CursorMove, TextArea};
@@ -81,7 +81,7 @@ impl Field {
     fn values(&self) -> Vec<String> {
         match (self.text().trim(), self.kind) {
             ("", _) => Vec::new(),
-            (text, ParamKind::Pairs) => crate::model::verb::split(text),
+            (text, kind) if kind.several() => crate::model::verb::split(text),
             (text, _) => vec![text.to_owned()],
         }
     }
@@ -100,8 +100,7 @@ impl Form {
     /// The form of a verb with what is known already. What is proposed stands where nothing is.
     pub fn new(verb: VerbId, targets: Vec<Target>, args: &Args, proposals: &[(&str, String)]) -> Self {
         let field = |param: &'static Param| {
-            let given: Vec<String> =
-                args.all(param.name).map(|v| if v.contains(' ') { format!("\"{v}\"") } else { v.to_owned() }).collect();
+            let given: Vec<String> = args.all(param.name).map(|v| if param.kind.several() { quoted(v) } else { v.to_owned() }).collect();
             let proposed = || proposals.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
             let mut field = Field::of(param, &if args.is_empty() { proposed() } else { given.join(" ") });
             field.proposed = args.is_empty() && matches!(param.kind, ParamKind::Replicas | ParamKind::Count);

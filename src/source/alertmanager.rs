@@ -74,12 +74,14 @@ fn grouped(clusters: Vec<Wanted>) -> Vec<Vec<Wanted>> {
     groups
 }
 
+/// The label that tells clusters apart at an endpoint: the configured one, else the usual one where it serves several; none: all is its own.
+pub fn label(endpoint: &Endpoint, several: bool) -> Option<String> {
+    endpoint.cluster_label.value.clone().or(several.then(|| LABEL.to_owned()))
+}
+
 fn spawn(group: Vec<Wanted>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
     let several = group.len() > 1;
-    let member = |w: &Wanted| {
-        let configured = w.endpoint.cluster_label.value.clone();
-        Member { id: w.id, label: configured.or(several.then(|| LABEL.to_owned())), names: w.names.clone() }
-    };
+    let member = |w: &Wanted| Member { id: w.id, label: label(&w.endpoint, several), names: w.names.clone() };
     let members = group.iter().map(member).collect();
     let way = group.into_iter().next();
     Handle::of(tokio::spawn(async move {

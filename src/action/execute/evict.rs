@@ -259,6 +259,7 @@ mod tests {
             control,
             requests: Semaphore::new(8),
             alone: tokio::sync::Mutex::new(()),
+            who: "ada@bastion".into(),
             pending: BTreeMap::new(),
             ended: Mutex::new(BTreeMap::new()),
             added: Mutex::new(Vec::new()),
