@@ -280,7 +280,18 @@ fn merge(into: &mut BlastRadius, from: BlastRadius) {
     into.budgets.sort();
     into.budgets.dedup();
     into.blockers.extend(from.blockers);
-    into.placement = from.placement.or(into.placement.take());
+    into.placement = match (into.placement.take(), from.placement) {
+        (Some(mut all), Some(more)) => {
+            all.fits = all.fits.max(more.fits);
+            all.unjudged = all.unjudged.max(more.unjudged);
+            let (fresh, told) = (more.unplaced.into_iter(), all.unplaced.clone());
+            all.unplaced.extend(fresh.filter(|(pod, _)| !told.iter().any(|(there, _)| there == pod)));
+            let (fresh, told) = (more.unknown.into_iter(), all.unknown.clone());
+            all.unknown.extend(fresh.filter(|why| !told.contains(why)));
+            Some(all)
+        }
+        (is, more) => more.or(is),
+    };
     into.undone_by.extend(from.undone_by);
     into.undone_by.sort();
     into.undone_by.dedup();

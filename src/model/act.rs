@@ -1,6 +1,7 @@
 //! What a step of a plan does: a request, an eviction, a wait.
 
 use super::plan::{Target, Write};
+use super::silencing::SilenceWrite;
 use serde::{Deserialize, Serialize};
 
 /// What is waited for. Reads only.
@@ -49,6 +50,8 @@ pub enum Act {
         delete: bool,
     },
     Wait(Wait),
+    /// A change at the cluster's Alertmanager.
+    Silence(SilenceWrite),
 }
 
 impl Act {

@@ -8,6 +8,6 @@ mod alertmanager;
 mod find;
 mod replica;
 
-pub use alertmanager::Alertmanager;
+pub use alertmanager::{Alertmanager, Silencer};
 pub use find::{Found, Sought, find};
 pub use replica::{Reached, Replica, replicas, same};

@@ -7,13 +7,13 @@ use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
-use crate::reach::{Alertmanager, Found};
+use crate::reach::{Alertmanager, Found, same};
 use crate::source::alertmanager::spawn_alertmanagers;
 use crate::source::etcd::spawn_etcd;
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
 use crate::source::prometheus::spawn_prometheus;
-use crate::source::{ServiceHandle, Wanted};
+use crate::source::{ServiceHandle, Wanted, label};
 use crate::store::{ClusterInfo, Store, Touched};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -74,8 +74,10 @@ impl Fleet {
     /// Begins to follow these clusters. Needs a tokio runtime.
     pub fn open(members: Vec<Member>, kinds: &[Kind], config: &Config, read_only: bool, namespaces: &[String]) -> (Self, Vec<Diag>) {
         let (thresholds, mut diags) = thresholds(config);
-        let info = |m: &Member| {
+        let info = |(n, m): (usize, &Member)| {
             let s = &m.settings;
+            let shares = |(other, o): &(usize, &Member)| *other != n && same(&o.settings.alertmanager, &s.alertmanager);
+            let alert_peers: Vec<ClusterId> = members.iter().enumerate().filter(shares).map(|(n, _)| cluster_id(n)).collect();
             let locked = s.read_only_because.clone().or(s.read_only.value.then(|| "read_only is set".to_owned()));
             ClusterInfo {
                 name: s.name.value.as_str().into(),
@@ -84,11 +86,13 @@ impl Fleet {
                 tier: s.tier.value.map(|t| t.name().into()),
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
+                alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
+                alert_peers,
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
         };
-        let mut infos: Vec<ClusterInfo> = members.iter().map(info).collect();
+        let mut infos: Vec<ClusterInfo> = members.iter().enumerate().map(info).collect();
         let known = infos
             .iter()
             .zip(&members)

@@ -13,4 +13,4 @@ mod service;
 mod shared;
 
 pub use service::Handle as ServiceHandle;
-pub use shared::Wanted;
+pub use shared::{Wanted, label};

@@ -45,13 +45,15 @@ pub(super) struct Member {
     pub names: Vec<String>,
 }
 
+/// The label that tells clusters apart at an endpoint: the configured one, else the usual one where it serves several; none: all is its own.
+pub fn label(endpoint: &Endpoint, several: bool) -> Option<String> {
+    endpoint.cluster_label.value.clone().or(several.then(|| LABEL.to_owned()))
+}
+
 /// The clusters of a group, as the endpoint tells them apart.
 pub(super) fn members(group: &[Wanted]) -> Vec<Member> {
     let several = group.len() > 1;
-    let member = |w: &Wanted| {
-        let configured = w.endpoint.cluster_label.value.clone();
-        Member { id: w.id, label: configured.or(several.then(|| LABEL.to_owned())), names: w.names.clone() }
-    };
+    let member = |w: &Wanted| Member { id: w.id, label: label(&w.endpoint, several), names: w.names.clone() };
     group.iter().map(member).collect()
 }
 

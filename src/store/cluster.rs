@@ -18,6 +18,10 @@ pub struct ClusterInfo {
     pub read_only: Option<Str>,
     /// Where its Alertmanager is, is configured.
     pub alertmanager: bool,
+    /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
+    pub alert_label: Option<Str>,
+    /// The other clusters of the same Alertmanager.
+    pub alert_peers: Vec<ClusterId>,
     /// How old the newest backup may be, in seconds; none: nobody has said.
     pub rpo: Option<i64>,
 }
@@ -26,6 +30,10 @@ impl ClusterInfo {
     /// Production clusters are marked and ask for the typed name.
     pub fn production(&self) -> bool {
         self.tier.as_deref() == Some("production")
+    }
+    /// What it may be called by a label that tells clusters apart: as shown, and its contexts.
+    pub fn names(&self) -> impl Iterator<Item = &Str> {
+        std::iter::once(&self.name).chain(self.contexts.iter().filter(|c| **c != self.name))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runbooks that wait until an alert is gone, with the lab's real Alertmanagers.
 
+use crate::every::{Scene, definitions};
 use crate::support::alerts::{Alertmanagers, PROGRAMS};
 use crate::support::lab::Lab;
 use crate::support::runner::{Test, test};
@@ -7,9 +8,21 @@ use crate::support::stage::{CONTEXT, Stage, deployment};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-pub const TESTS: &[Test] = &[test!(an_alert_is_waited_for_until_it_is_resolved).needs(PROGRAMS)];
+pub const TESTS: &[Test] = &[
+    test!(an_alert_is_waited_for_until_it_is_resolved).needs(PROGRAMS),
+    test!(each_verb_of_silences_is_done_and_taken_back).needs(PROGRAMS),
+];
 
 const SPACE: &str = "book-alert";
+
+fn each_verb_of_silences_is_done_and_taken_back(lab: &Lab) {
+    let all = Alertmanagers::new(lab, CONTEXT);
+    let _definitions = definitions(lab);
+    let scene = Scene::new(lab, "every-mute").with(&all);
+    all.tell(&json!({"alertname": "EveryDown", "namespace": "every-mute"}), None);
+    assert_eq!(scene.wrong_silences(), Vec::<&str>::new(), "what is wrong with each stands above");
+    all.tell(&json!({"alertname": "EveryDown", "namespace": "every-mute"}), Some("2020-01-01T00:00:00Z"));
+}
 
 fn an_alert_is_waited_for_until_it_is_resolved(lab: &Lab) {
     let all = Alertmanagers::new(lab, CONTEXT);

@@ -12,6 +12,8 @@ mod every;
 mod nodes;
 mod old;
 mod runbooks;
+mod server;
+mod storage;
 #[allow(dead_code, reason = "other suites use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         typed::TESTS,
         runbooks::TESTS,
         alerts::TESTS,
+        storage::TESTS,
+        server::TESTS,
         old::TESTS,
     ])
 }

@@ -42,6 +42,26 @@ impl<'a> Alertmanagers<'a> {
             }
         }
     }
+    /// What one of them answers to a GET, as JSON.
+    pub fn get(&self, at: usize, path: &str) -> Value {
+        let answer = ask(&self.urls[at], "GET", path, "").unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"))
+    }
+    /// The silences that have not ended, by their ids; all of them know of the same.
+    pub fn silences(&self) -> Vec<Value> {
+        let known = |at: usize| {
+            let all: Vec<Value> = serde_json::from_value(self.get(at, "/api/v2/silences")).unwrap();
+            let mut there: Vec<Value> = all.into_iter().filter(|s| s["status"]["state"] != "expired").collect();
+            there.sort_by_key(|s| s["id"].to_string());
+            there
+        };
+        until("the Alertmanagers to know of the same silences", Duration::from_secs(20), || {
+            let (one, other) = (known(0), known(1));
+            let ids = |all: &[Value]| all.iter().map(|s| (s["id"].clone(), s["endsAt"].clone())).collect::<Vec<_>>();
+            if ids(&one) == ids(&other) { Ok(one) } else { Err(json!([one, other]).to_string()) }
+        })
+    }
     /// Silences, at the first of them and for an hour, the alerts that have this label; the silence's id.
     pub fn silence(&self, name: &str, value: &str) -> String {
         let at = |secs: i64| jiff::Timestamp::from_second(now() + secs).unwrap().to_string();

@@ -2,6 +2,18 @@
 //!
 //! A column's doc names the fields of the API object that its value is derived from: a test compares with kubectl.
 
+/// A function that reads a row of one kind; of another's there is nothing to read.
+macro_rules! reader {
+    ($name:ident: $kind:ident) => {
+        fn $name<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a $kind) -> V) -> Value<'a> {
+            match r.object() {
+                Some(Object::$kind(o)) => f(o).into(),
+                _ => Value::None,
+            }
+        }
+    };
+}
+
 mod alerts;
 mod backups;
 mod clusters;

@@ -42,7 +42,11 @@ fn measured(f: &mut Fixture, burning: bool) {
         for signal in [
             Signal::of(&latency, labels(&[("verb", "LIST")]), slow, course),
             Signal::of(&query("cpu-throttled"), labels(&pod), hot, [0.01, hot].into()),
-            Signal::without(&lost, crate::model::SignalState::NoData, Some("there is no coredns_dns_request_duration_seconds_bucket".into())),
+            Signal::without(
+                &lost,
+                crate::model::SignalState::NoData,
+                Some("there is no coredns_dns_request_duration_seconds_bucket".into()),
+            ),
         ] {
             told(f, c, Service::Prometheus, Object::Signal(signal.into()));
         }

@@ -18,10 +18,10 @@ pub use runbook::run as run_book;
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
 use super::read;
-use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, Wanted, confirm};
+use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
-use crate::model::{Control, Kind, Outcome, Progress, VerbInfo};
+use crate::model::{Control, Kind, Outcome, Progress, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
 use crate::runtime::{Fleet, now};
 use crate::state::StateDir;
@@ -37,7 +37,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     let mut args = command::args(info, matches)?;
     let (names, pairs) = objects::split(info, command::words(matches))?;
     for pair in &pairs {
-        if let Some(param) = info.params.iter().find(|p| p.kind == crate::model::verb::ParamKind::Pairs) {
+        if let Some(param) = info.params.iter().find(|p| objects::among(p)) {
             args.set(info, param.name, pair).map_err(command::wrong)?;
         }
     }
@@ -53,7 +53,8 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    with_fleet(&global, async |fleet, state| {
+    let kinds = if silences(info.id) { SILENCES } else { &[] };
+    with_fleet(&global, kinds, async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
         editing::documents(fleet, &mut request).await?;
@@ -62,8 +63,19 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     })
 }
 
-/// Follows the chosen clusters, and with several of them only those that were named.
-fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
+/// What has to be seen of services for a verb of silences.
+const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
+
+fn silences(verb: VerbId) -> bool {
+    matches!(verb, VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire)
+}
+
+/// Follows the chosen clusters, and with several of them only those that were named. `more`: what is seen of them beside their API server.
+fn with_fleet(
+    global: &Global,
+    more: &[Kind],
+    work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
+) -> Result<Code, Failure> {
     install_crypto_provider();
     let loaded = Config::load(global.config.as_deref());
     let targets = read::select(global, &loaded.config)?;
@@ -76,7 +88,7 @@ fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> 
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (mut fleet, _) = read::open(global, &Kind::WATCHED).await?;
+        let (mut fleet, _) = read::open(global, &[&Kind::WATCHED, more].concat()).await?;
         let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !c.state.live()).map(words).collect();
         if let Some(first) = dead.first() {
             return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });
@@ -232,8 +244,8 @@ impl Signals {
         let on = |kind, why| signal(kind).map(|s| (s, why));
         Ok(Self([
             on(SignalKind::interrupt(), "interrupted by ctrl-c")?,
-            on(SignalKind::terminate(), "asked to end (SIGTERM)")?,
-            on(SignalKind::hangup(), "the terminal went away")?,
+            on(SignalKind::terminate(), TOLD_TO_END)?,
+            on(SignalKind::hangup(), TERMINAL_LOST)?,
         ]))
     }
     /// The next one, in words. Cancel safe.
