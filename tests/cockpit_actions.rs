@@ -147,8 +147,8 @@ fn quitting_asks_and_a_lost_terminal_stops_the_job_safely() {
     let job = bridge.jobs()[0].clone();
     assert_eq!((&job["state"], &job["why"]), (&"cancelled".into(), &"the terminal went away".into()), "{job}");
     // The next cockpit can go on with it.
-    let mut term = bridge.open("staging");
-    term.line(10, &["interrupted: scale deployment auth/session"]);
+    let mut term = bridge.open_on("[clusters.prod-eu]\ntier = \"staging\"\n");
+    term.line(20, &["interrupted: scale deployment auth/session"]);
     term.keys("J");
     term.line(10, &["cancelled", "scale deployment auth/session 3 -> 6"]);
     term.keys("R");

@@ -88,7 +88,9 @@ impl Past {
     fn done(&self, unheard: bool) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
         let done = move |at: &usize| match self.steps.get(at) {
             Some(StepState::Done(_) | StepState::Unknown(_)) => true,
-            Some(_) => false,
+            Some(StepState::Failed(_) | StepState::Skipped(_)) => false,
+            // Begun when the process was killed.
+            Some(_) => unheard || self.outcome.is_none(),
             None => unheard,
         };
         self.plan.steps.iter().enumerate().filter(move |(at, _)| done(at))

@@ -342,6 +342,12 @@ mod tests {
         let killed = Past { followed_by: None, ..(**before).clone() };
         assert_eq!(remaining(&killed, &snapshot).unwrap().notes, [], "it may have cordoned the node itself");
         assert_eq!(undo(&unheard, &snapshot).unwrap().steps.len(), 1);
+        // Killed while it cordoned: the same, and also where nobody goes on with it.
+        unheard.before.as_mut().unwrap().steps.insert(0, StepState::Running);
+        assert!(unheard.undoable());
+        assert_eq!(undo(&unheard, &snapshot).unwrap().steps.len(), 1);
+        let begun = Past { steps: BTreeMap::from([(0, StepState::Running)]), ..killed };
+        assert_eq!(undo(&begun, &snapshot).unwrap().steps.len(), 1);
         // Who cordoned it once more takes that back, and not twice.
         let mut again = second.clone();
         again.plan.steps.push(second.before.as_ref().unwrap().plan.steps[0].clone());
