@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use quarterdeck::client::{BudgetConfig, ClientError, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load};
+use quarterdeck::client::{
+    BudgetConfig, ClientError, EtcdClient, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load,
+};
+use quarterdeck::config::{Endpoint, Reach, Setting, Tls};
+use quarterdeck::model::etcd_rpc::{self as rpc, Method};
 use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
-use quarterdeck::sim::{Fault, Options, Running, Scenario, start};
+use quarterdeck::reach::{Alertmanager, find_alertmanager};
+use quarterdeck::sim::{Fault, Moment, Options, Running, Scenario, start};
 use quarterdeck::source::kube::{ClusterSource, Handle, Timing, spawn_cluster};
 use quarterdeck::store::{ClusterInfo, Store};
+use serde_json::{Value, json};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -295,9 +302,13 @@ async fn a_viewer_is_told_what_is_missing() {
 #[test]
 fn the_kubeconfig_is_private_and_goes_with_the_fleet() {
     use std::os::unix::fs::PermissionsExt as _;
-    let running = fleet("calm", false);
+    let mut running = fleet("calm", false);
     let path = running.kubeconfig.clone();
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let settings = running.write_settings("x = 1\n").unwrap();
+    assert!(settings.parent() == path.parent() && std::fs::read_to_string(&settings).unwrap().ends_with("\nx = 1\n"));
+    for path in [&path, &settings] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
     drop(running);
     assert!(!path.exists() && !path.parent().unwrap().exists());
 }
@@ -354,4 +365,168 @@ fn kubectl_works_on_it() {
     std::fs::remove_file(&file).unwrap();
     assert!(refused.contains("disruption budget"), "{refused}");
     let _ = std::fs::remove_dir_all(running.kubeconfig.parent().unwrap().join("home"));
+}
+
+/// What a member answers to a call.
+async fn asked<Q, A>(url: &str, method: Method<Q, A>, request: Q) -> Result<A, tonic::Status>
+where
+    Q: prost::Message + Default + Send + Sync + 'static,
+    A: prost::Message + Default + Send + Sync + 'static,
+{
+    let mut grpc = ready(url).await;
+    let codec = tonic_prost::ProstCodec::<Q, A>::default();
+    let path = http::uri::PathAndQuery::from_static(method.path);
+    grpc.unary(tonic::Request::new(request), path, codec).await.map(tonic::Response::into_inner)
+}
+
+async fn ready(url: &str) -> tonic::client::Grpc<tonic::transport::Channel> {
+    let channel = tonic::transport::Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy();
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    grpc
+}
+
+async fn members(running: &Running) -> Vec<EtcdClient> {
+    let mut all = Vec::new();
+    for url in running.fleet.etcd("prod-eu") {
+        all.push(EtcdClient::connect(&url, &Tls::default()).await.unwrap());
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_answers_as_etcd_does() {
+    let running = fleet("calm", false);
+    let all = members(&running).await;
+    assert_eq!(all.len(), 3);
+    let listed = all[0].members(true).await.unwrap();
+    let mut leaders = Vec::new();
+    for (client, member) in all.iter().zip(&listed) {
+        let status = client.status().await.unwrap();
+        assert_eq!((status.header.unwrap().member_id, &*member.client_urls[0]), (member.id, client.url()));
+        assert!(status.raft_applied_index <= status.raft_index && status.db_size_in_use < status.db_size && status.errors.is_empty());
+        leaders.push(status.leader);
+        let text = String::from_utf8(client.metrics().await.unwrap().to_vec()).unwrap();
+        assert!(text.contains("etcd_network_peer_round_trip_time_seconds_bucket{To=\""), "{text}");
+    }
+    assert!(leaders.iter().all(|l| *l == leaders[0] && listed.iter().any(|m| m.id == *l)), "{leaders:?}");
+    assert!(all[1].alarms().await.unwrap().is_empty());
+    let revision = all[0].status().await.unwrap().header.unwrap().revision;
+    let hashes = [all[0].hash(revision).await.unwrap(), all[2].hash(revision).await.unwrap()];
+    assert_eq!((hashes[0].hash, hashes[0].compact_revision), (hashes[1].hash, hashes[1].compact_revision));
+    let future = all[0].hash(revision + 1_000_000_000).await;
+    assert!(matches!(&future, Err(ClientError::Invalid { message }) if message.contains("future revision")), "{future:?}");
+
+    // One is down, then two: who is left knows of no leader, and what needs a quorum is not answered.
+    let trouble = |begins: bool| {
+        let all = [("etcd-2", Fault::Refuse), ("etcd-3", Fault::Hang)];
+        assert!(all.iter().all(|(member, fault)| running.fleet.member("prod-eu", member, fault, begins)));
+    };
+    trouble(true);
+    let refused = all[1].status().await;
+    assert!(matches!(refused, Err(ClientError::Unreachable { .. })), "{refused:?}");
+    assert!(all[2].status().await.is_err());
+    let status = all[0].status().await.unwrap();
+    assert_eq!((status.leader, status.errors), (0, vec!["etcdserver: no leader".to_owned()]));
+    assert!(all[0].members(true).await.is_err());
+    assert_eq!(all[0].members(false).await.unwrap().len(), 3);
+    trouble(false);
+    assert_ne!(all[0].status().await.unwrap().leader, 0);
+    let end = Instant::now() + Duration::from_secs(30);
+    while all[1].status().await.is_err() || all[2].status().await.is_err() {
+        assert!(Instant::now() < end, "they do not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_etcd_refuses_writes_until_it_is_mended_and_its_snapshot_is_whole() {
+    let mut scenario = Scenario::load("etcd-full").unwrap();
+    scenario.resize(Some(1), Some(4), Some(60)).unwrap();
+    scenario.incidents[0].at = Moment(-600);
+    install_crypto_provider();
+    let running = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
+    let (urls, all) = (running.fleet.etcd("prod-eu"), members(&running).await);
+    for member in &all {
+        assert!(member.status().await.unwrap().db_size >= 512 << 20);
+    }
+    let alarms = all[0].alarms().await.unwrap();
+    assert_eq!(alarms.len(), 3);
+    let map = json!({"metadata": {"generateName": "x-"}});
+    let write = || raw(&running, "POST", "/api/v1/namespaces/default/configmaps", &map);
+    let (code, said) = write().await;
+    assert!(code == 500 && said["message"].as_str().unwrap().contains("database space exceeded"), "{said}");
+    let revision = all[0].status().await.unwrap().header.unwrap().revision;
+    asked(&urls[0], rpc::COMPACT, rpc::CompactionRequest { revision, physical: true }).await.unwrap();
+    for url in &urls {
+        asked(url, rpc::DEFRAGMENT, rpc::Nothing {}).await.unwrap();
+    }
+    for a in alarms {
+        asked(&urls[0], rpc::ALARM, rpc::AlarmRequest { action: 2, member: a.member, alarm: a.alarm }).await.unwrap();
+    }
+    assert!(all[0].alarms().await.unwrap().is_empty());
+    assert_eq!(write().await.0, 201);
+
+    let codec = tonic_prost::ProstCodec::<rpc::Nothing, rpc::SnapshotResponse>::default();
+    let path = http::uri::PathAndQuery::from_static(rpc::SNAPSHOT.path);
+    let mut stream = ready(&urls[1]).await.server_streaming(tonic::Request::new(rpc::Nothing {}), path, codec).await.unwrap().into_inner();
+    let (mut bytes, mut left) = (Vec::new(), u64::MAX);
+    while let Some(piece) = stream.message().await.unwrap() {
+        assert!(piece.remaining_bytes <= left);
+        left = piece.remaining_bytes;
+        bytes.extend_from_slice(&piece.blob);
+    }
+    let size = usize::try_from(all[1].status().await.unwrap().db_size).unwrap();
+    assert_eq!((left, bytes.len()), (0, size + 32));
+    let hash: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&bytes[..size]).into();
+    assert_eq!(bytes[size..], hash);
+    assert_eq!(bytes[16..24], [0xED, 0xDA, 0x0C, 0xED, 2, 0, 0, 0], "a bolt database");
+}
+
+/// What the API server answers to a request: code and body.
+async fn raw(running: &Running, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let config = kube::config::Kubeconfig::read_from(&running.kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    let client = kube::Client::try_from(config).unwrap();
+    let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let answer = client.send(request.body(kube::client::Body::from(body)).unwrap()).await.unwrap();
+    let code = answer.status().as_u16();
+    let bytes = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+    (code, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_alertmanager_is_found_and_silences_are_kept_there() {
+    let running = fleet("calm", false);
+    let client = client(&running).await;
+    let found = find_alertmanager(&client).await.unwrap();
+    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["monitoring/alertmanager-operated:9093"]);
+    let endpoint = Endpoint { reach: Setting::default_to(Some(Reach::Service(found[0].clone()))), ..Endpoint::default() };
+    let am = Alertmanager::of(&endpoint, &client, vec!["prod-eu".into()]).unwrap();
+    assert_eq!((am.firing("Watchdog").await, am.firing("KubeNodeNotReady").await), (Ok(1), Ok(0)));
+
+    let base = "/api/v1/namespaces/monitoring/services/alertmanager-operated:9093/proxy";
+    let silence = json!({"matchers": [{"name": "alertname", "value": "Watchdog", "isRegex": false, "isEqual": true}],
+        "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2999-01-01T00:00:00.000Z", "createdBy": "ada", "comment": "x"});
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = seen.clone();
+    running.fleet.witness("prod-eu", Some(Arc::new(move |w| told.lock().unwrap().push(format!("{} {}", w.method, w.path)))));
+    let (code, said) = raw(&running, "POST", &format!("{base}/api/v2/silences"), &silence).await;
+    assert_eq!(code, 200, "{said}");
+    let alerts = client.get_json(&format!("{base}/api/v2/alerts")).await.unwrap();
+    assert_eq!(alerts[0]["status"], json!({"inhibitedBy": [], "mutedBy": [], "silencedBy": [said["silenceID"]], "state": "suppressed"}));
+    let one = format!("{base}/api/v2/silence/{}", said["silenceID"].as_str().unwrap());
+    assert_eq!(raw(&running, "DELETE", &one, &Value::Null).await.0, 200);
+    let alerts = client.get_json(&format!("{base}/api/v2/alerts")).await.unwrap();
+    assert_eq!(alerts[0]["status"]["state"], "active");
+    assert_eq!(*seen.lock().unwrap(), [format!("POST {base}/api/v2/silences"), format!("DELETE {one}")]);
+
+    // Behind others there is nobody, and who may only look changes nothing.
+    let refused = client.get_json(&base.replace("alertmanager-operated:9093", "grafana:80")).await;
+    assert!(matches!(refused, Err(ClientError::Server { code: 503, .. })), "{refused:?}");
+    assert!(matches!(client.get_json(&base.replace("operated", "none")).await, Err(ClientError::NotFound { .. })));
+    let viewed = fleet("calm", true);
+    assert_eq!(raw(&viewed, "GET", &format!("{base}/api/v2/alerts"), &Value::Null).await.0, 200);
+    assert_eq!(raw(&viewed, "POST", &format!("{base}/api/v2/silences"), &silence).await.0, 403);
 }

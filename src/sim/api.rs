@@ -10,7 +10,7 @@ use super::store::Obj;
 use super::table;
 use super::watch::watch;
 use super::write::{self, PatchKind};
-use super::{evict, logs, metrics, review, schema};
+use super::{evict, logs, metrics, proxy, review, schema};
 use crate::model::frame::{self, MEDIA_TYPE};
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -40,6 +40,32 @@ impl Role {
     pub fn may(self, verb: &str, resource: &str) -> bool {
         let plural = resource.split('/').next().unwrap_or("");
         self == Self::Admin || (matches!(verb, "get" | "list" | "watch") && !matches!(plural, "nodes" | "secrets"))
+    }
+}
+
+impl Trouble {
+    /// What is wrong before the change is made.
+    pub async fn before(&self, cluster: &Cluster, conflict: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+        match self {
+            Self::Conflict => Err(conflict()),
+            Self::Broken => Err(Refusal::new(500, "InternalError", "Internal error occurred: etcdserver: leader changed")),
+            Self::Webhook(words) => Err(Refusal::new(429, "TooManyRequests", words.clone())),
+            Self::Stalled => {
+                let mut healed = cluster.switch.subscribe();
+                // Whoever heals it may be gone with the fleet.
+                let _ = healed.changed().await;
+                Err(Refusal::cut())
+            }
+            Self::None | Self::Cut | Self::Late => Ok(()),
+        }
+    }
+    /// What is wrong once it is made.
+    pub fn after(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Cut => Err(Refusal::cut()),
+            Self::Late => Err(Refusal::new(504, "Timeout", "Timeout: request did not complete within the allotted timeout")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -96,6 +122,9 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
     let mut query = Query::parse(request.uri().query().unwrap_or(""));
     let agent = request.headers().get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
     query.manager = query.get("fieldManager").unwrap_or_else(|| agent.split('/').next().unwrap_or("unknown")).to_owned();
+    if let Some(to) = proxy::to(&path) {
+        return proxy::answer(cluster, role, &to, &query, request).await;
+    }
     let Some(place) = place(&path) else { return other(cluster, role, &path, request, accept).await };
     let method = request.method().clone();
     let resource = &REGISTER[place.res];
@@ -124,7 +153,7 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
     }
 }
 
-fn forbidden(role: Role, verb: &str, resource: &str, place: &Place) -> Refusal {
+pub fn forbidden(role: Role, verb: &str, resource: &str, place: &Place) -> Refusal {
     let r = &REGISTER[place.res];
     let name = place.name.as_deref().map(|n| format!(" \"{n}\"")).unwrap_or_default();
     let scope = place.namespace.as_deref().map_or_else(|| "at the cluster scope".to_owned(), |n| format!("in the namespace \"{n}\""));
@@ -247,24 +276,13 @@ async fn change(
         return Err(Refusal::new(404, "NotFound", "the server could not find the requested resource"));
     }
     let trouble = if dry_run { Trouble::None } else { cluster.switch.trouble(named(place, &sent)) };
-    match &trouble {
-        Trouble::Conflict => return Err(Refusal::conflict(&REGISTER[place.res], place.name.as_deref().unwrap_or(""))),
-        Trouble::Broken => return Err(Refusal::new(500, "InternalError", "Internal error occurred: etcdserver: leader changed")),
-        Trouble::Webhook(words) => return Err(Refusal::new(429, "TooManyRequests", words.clone())),
-        Trouble::Stalled => {
-            let mut healed = cluster.switch.subscribe();
-            // Whoever heals it may be gone with the fleet.
-            let _ = healed.changed().await;
-            return Err(Refusal::cut());
-        }
-        Trouble::None | Trouble::Cut | Trouble::Late => {}
+    trouble.before(cluster, || Refusal::conflict(&REGISTER[place.res], place.name.as_deref().unwrap_or(""))).await?;
+    if !dry_run && *method != Method::DELETE && cluster.etcd(|s| s.etcd.full()) {
+        let text = "rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded";
+        return Err(Refusal::new(500, "InternalError", format!("Internal error occurred: {text}")));
     }
     let done = carry_out(cluster, place, query, method, &content, sent);
-    match trouble {
-        Trouble::Cut => return Err(Refusal::cut()),
-        Trouble::Late => return Err(Refusal::new(504, "Timeout", "Timeout: request did not complete within the allotted timeout")),
-        _ => {}
-    }
+    trouble.after()?;
     let (code, mut value) = done?;
     if place.old {
         query::to_v1(&mut value);

@@ -138,10 +138,12 @@ pub type Plan = Vec<(i64, Res, Value)>;
 /// Makes one cluster's state as it is at `start` (unix seconds).
 pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: i64) -> State {
     let mut s = State::new(name, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(make::fnv(name)));
+    s.etcd = super::etcd::Etcd::new(name, seed, start);
     let mut plan: Plan = Vec::new();
     let mut rng = s.rng.fork();
     apps(&mut plan, scenario, &mut rng);
     super::velero::plan(&mut plan, start);
+    plan.push((25 * DAY, SERVICES, super::alertmanager::service()));
     let namespaces: std::collections::BTreeSet<String> =
         plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {

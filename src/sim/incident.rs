@@ -36,6 +36,11 @@ fn fault(incident: &Incident) -> Option<Fault> {
     })
 }
 
+/// What is wrong with the socket of a member of etcd meanwhile.
+fn member_fault(incident: &Incident) -> Fault {
+    if incident.what == What::EtcdMemberDown { Fault::Refuse } else { Fault::Hang }
+}
+
 /// Lets it happen, now.
 pub fn begin(s: &mut State, n: usize) {
     let Some(incident) = s.world.incidents.get(n).cloned() else { return };
@@ -89,6 +94,16 @@ pub fn begin(s: &mut State, n: usize) {
         }
         What::BackupFails => super::velero::fail(s, &key, incident.amount.unwrap_or(3)),
         What::ScheduleLate => super::velero::forget(s, &key, incident.amount.unwrap_or(50 * 3600)),
+        What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), true)),
+        What::EtcdFills => {
+            let now = s.now();
+            s.etcd.fill(now, incident.amount.unwrap_or(120));
+        }
+        What::AlertStorm => s.alerting.storm = Some((s.now(), incident.amount.unwrap_or(2000))),
+        What::Silence => {
+            let lasts = incident.lasts.map_or(8 * 3600, |m| m.0);
+            s.silenced(&incident.target, lasts, incident.message.as_deref().unwrap_or("known, being worked on"));
+        }
         What::StuckTerminating => {
             let sets = s.at(DEPLOYMENTS, &key).map(|d| s.owned(&d.uid, REPLICASETS)).unwrap_or_default();
             let Some(pod) = sets.iter().flat_map(|r| s.owned(&r.uid, PODS)).find(|p| !p.deleting) else { return };
@@ -163,6 +178,12 @@ pub fn end(s: &mut State, n: usize) {
             }
         }
         What::ScheduleLate => super::velero::remember(s, &key),
-        What::PdbBlocks | What::JobFails | What::BackupFails => {}
+        What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), false)),
+        What::EtcdFills => {
+            let now = s.now();
+            s.etcd.stop(now);
+        }
+        What::AlertStorm => s.alerting.storm = None,
+        What::Silence | What::PdbBlocks | What::JobFails | What::BackupFails => {}
     }
 }

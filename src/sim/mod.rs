@@ -3,14 +3,19 @@
 //! ```text
 //! scenario ─▶ generate ─▶ store ◀─ control, workloads, incident
 //!                           ▲
-//! socket ─▶ serve ─▶ api ───┴─▶ list, watch, table
+//! socket ─▶ serve ─▶ api ───┼─▶ list, watch, table
+//!             │             └─▶ proxy ─▶ alertmanager ─▶ alerts
+//!             └────▶ etcd
 //! ```
 //!
 //! It serves the demo, drills and tests; nothing of it is in the way of a real cluster, and clients reach it as they reach any.
 
+mod alertmanager;
+mod alerts;
 mod api;
 mod budgets;
 mod control;
+mod etcd;
 mod evict;
 mod fault;
 mod fields;
@@ -22,6 +27,7 @@ mod make;
 mod metrics;
 mod orders;
 mod patch;
+mod proxy;
 mod query;
 mod register;
 mod reply;
@@ -41,7 +47,7 @@ mod workloads;
 mod write;
 
 pub use fault::Fault;
-pub use scenario::{BUILT_IN, Scenario};
+pub use scenario::{BUILT_IN, Moment, Scenario};
 pub use serve::{Witness, Written};
 
 use rustls::pki_types::PrivateKeyDer;
@@ -65,13 +71,16 @@ pub struct Options {
 pub enum Error {
     #[error("{path} is there already; it is not overwritten", path = .0.display())]
     Exists(PathBuf),
-    #[error("cannot write the kubeconfig {path}: {1}", path = .0.display())]
-    Kubeconfig(PathBuf, io::Error),
+    #[error("cannot write {path}: {1}", path = .0.display())]
+    Write(PathBuf, io::Error),
     #[error("no certificate: {0}")]
     Certificate(String),
     #[error("no socket: {0}")]
     Socket(#[from] io::Error),
 }
+
+/// Fleets larger than this have an etcd to be asked in so many of their clusters only: each costs three sockets, and what polls them.
+const ETCDS: usize = 16;
 
 /// The clusters, to be troubled.
 #[derive(Clone)]
@@ -93,6 +102,16 @@ impl Fleet {
     /// The token that is good when the administrator's has expired.
     pub fn renewed_token(&self, cluster: &str) -> Option<String> {
         self.0.iter().find(|c| c.name == cluster).map(|c| c.renewed())
+    }
+    /// Where a cluster's members of etcd answer, gRPC and metrics; empty where nobody does.
+    pub fn etcd(&self, cluster: &str) -> Vec<String> {
+        let found = self.0.iter().find(|c| c.name == cluster);
+        found.map(|c| c.read().etcd.members.iter().filter_map(|m| m.client.clone()).collect()).unwrap_or_default()
+    }
+    /// Lets a fault of connections hold for a member of etcd (`etcd-1`), or end; false when there is no such member.
+    pub fn member(&self, cluster: &str, member: &str, fault: &Fault, begins: bool) -> bool {
+        let found = self.0.iter().find(|c| c.name == cluster);
+        found.is_some_and(|c| c.etcd(|s| s.member(member, fault, begins)))
     }
     /// An object as it is, by its path in the API: a look past sockets and faults.
     pub fn object(&self, cluster: &str, path: &str) -> Option<serde_json::Value> {
@@ -133,12 +152,32 @@ pub struct Running {
     /// Its own threads: nothing of it delays the one that draws.
     runtime: Option<tokio::runtime::Runtime>,
     dir: Option<PathBuf>,
+    /// Beside the kubeconfig, if it was written.
+    settings: Option<PathBuf>,
+}
+
+impl Running {
+    /// Writes settings for those who use the kubeconfig, in a file beside it that goes with the fleet.
+    ///
+    /// # Errors
+    /// When there is a file that is not ours, or it cannot be written.
+    pub fn write_settings(&mut self, text: &str) -> Result<PathBuf, Error> {
+        let mut path = self.kubeconfig.clone().into_os_string();
+        path.push(".qd.toml");
+        let path = PathBuf::from(path);
+        write_own(&path, &format!("{MARK}{text}"))?;
+        self.settings = Some(path.clone());
+        Ok(path)
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Files that are gone already are as they should be.
         let _ = std::fs::remove_file(&self.kubeconfig);
+        if let Some(settings) = &self.settings {
+            let _ = std::fs::remove_file(settings);
+        }
         if let Some(dir) = &self.dir {
             let _ = std::fs::remove_dir(dir);
         }
@@ -194,6 +233,11 @@ pub fn start(options: &Options) -> Result<Running, Error> {
             .with_single_cert(vec![server.der().clone()], key)
             .map_err(|e| Error::Certificate(e.to_string()))?;
         let cluster = Cluster::new(state, secret()?, secret()?);
+        // First: its time begins with the API server.
+        if clusters.len() < ETCDS {
+            let _inside = runtime.enter();
+            etcd::rpc::listen(&cluster)?;
+        }
         let address = serve::listen(&runtime, cluster.clone(), Arc::new(tls))?;
         clusters.push((cluster, address));
     }
@@ -201,13 +245,13 @@ pub fn start(options: &Options) -> Result<Running, Error> {
         Some(path) => (path.clone(), None),
         None => {
             let dir = std::env::temp_dir().join(format!("qd-demo-{}", &secret()?[..12]));
-            std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| Error::Kubeconfig(dir.clone(), e))?;
+            std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| Error::Write(dir.clone(), e))?;
             (dir.join("kubeconfig"), Some(dir))
         }
     };
-    write_kubeconfig(&kubeconfig, &config_text(&clusters, &ca_pem, options.viewer))?;
+    write_own(&kubeconfig, &config_text(&clusters, &ca_pem, options.viewer))?;
     let fleet = Fleet(clusters.into_iter().map(|(c, _)| c).collect());
-    Ok(Running { kubeconfig, fleet, runtime: Some(runtime), dir })
+    Ok(Running { kubeconfig, fleet, runtime: Some(runtime), dir, settings: None })
 }
 
 /// Files that begin so are ours, and may be left from before.
@@ -228,8 +272,8 @@ fn config_text(clusters: &[(Arc<Cluster>, std::net::SocketAddr)], ca: &str, view
     format!("{MARK}apiVersion: v1\nkind: Config\ncurrent-context: {current}\ncontexts:\n{contexts}clusters:\n{servers}users:\n{users}")
 }
 
-fn write_kubeconfig(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |e: io::Error| Error::Kubeconfig(path.to_owned(), e);
+fn write_own(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |e: io::Error| Error::Write(path.to_owned(), e);
     match std::fs::read_to_string(path) {
         Ok(old) if old.starts_with(MARK) => std::fs::remove_file(path).map_err(failed)?,
         Ok(_) => return Err(Error::Exists(path.to_owned())),
@@ -249,10 +293,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config");
         std::fs::write(&path, "apiVersion: v1\n").unwrap();
-        assert!(matches!(write_kubeconfig(&path, MARK), Err(Error::Exists(_))));
+        assert!(matches!(write_own(&path, MARK), Err(Error::Exists(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "apiVersion: v1\n");
         std::fs::write(&path, format!("{MARK}old")).unwrap();
-        write_kubeconfig(&path, MARK).unwrap();
+        write_own(&path, MARK).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), MARK);
     }
 }

@@ -111,6 +111,10 @@ impl Query {
     pub fn get(&self, key: &str) -> Option<&str> {
         self.pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
+    /// Every value.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
     pub fn flag(&self, key: &str) -> bool {
         self.pairs.iter().any(|(k, v)| k == key && matches!(v.as_str(), "true" | "1" | ""))
     }

@@ -38,7 +38,7 @@ pub struct Incident {
     pub at: Moment,
     /// How long; for ever when left out.
     pub lasts: Option<Moment>,
-    /// `namespace/name`, a node, or a zone's letter.
+    /// `namespace/name`, a node, a zone's letter, a member of etcd, or a silence's matchers.
     #[serde(default)]
     pub target: String,
     /// What a kubelet or a log says.
@@ -70,6 +70,16 @@ pub enum What {
     BackupFails,
     /// A schedule makes no more backups; the last was `amount` seconds before.
     ScheduleLate,
+    /// A member of etcd (`etcd-2`) refuses connections.
+    EtcdMemberDown,
+    /// A member of etcd takes connections and answers nothing.
+    EtcdMemberHangs,
+    /// etcd's database grows, and is at its quota after `amount` seconds.
+    EtcdFills,
+    /// `amount` alerts, within a minute.
+    AlertStorm,
+    /// Somebody has silenced `target` (`alertname=KubeHpaMaxedOut,namespace=pay`), with `message` as the comment.
+    Silence,
 }
 
 /// Seconds, as `-9m`, `20s`, `1h`.
@@ -94,11 +104,14 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// The scenarios that come with qd: name and text.
-pub static BUILT_IN: [(&str, &str); 5] = [
+pub static BUILT_IN: [(&str, &str); 8] = [
     ("calm", include_str!("../../assets/scenarios/calm.toml")),
     ("on-call-night", include_str!("../../assets/scenarios/on-call-night.toml")),
     ("node-lost", include_str!("../../assets/scenarios/node-lost.toml")),
     ("region-down", include_str!("../../assets/scenarios/region-down.toml")),
+    ("etcd-quorum", include_str!("../../assets/scenarios/etcd-quorum.toml")),
+    ("etcd-full", include_str!("../../assets/scenarios/etcd-full.toml")),
+    ("alert-storm", include_str!("../../assets/scenarios/alert-storm.toml")),
     ("huge", include_str!("../../assets/scenarios/huge.toml")),
 ];
 

@@ -1,16 +1,18 @@
 //! Sockets, TLS and connections of one simulated API server, the faults on that way, and the task that moves its time.
 
-use super::fault::{Fault, Switch};
+use super::fault::{Fault, Faults, Switch};
 use super::store::State;
 use super::{api, control};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// One simulated cluster.
@@ -23,6 +25,21 @@ pub struct Cluster {
     /// Timers or work may be new.
     poke: Notify,
     witness: Mutex<Option<Witness>>,
+    /// The sockets of etcd's members, by their ids.
+    members: Mutex<HashMap<u64, Switch>>,
+}
+
+/// What begins at sockets, and what ends: the API server's, and those of etcd's members.
+#[derive(Default)]
+struct Outages {
+    api: Vec<(Fault, bool)>,
+    members: Vec<(u64, Fault, bool)>,
+}
+
+impl Outages {
+    fn of(s: &mut State) -> Self {
+        Self { api: std::mem::take(&mut s.world.outages), members: std::mem::take(&mut s.etcd.troubles) }
+    }
 }
 
 /// A request that would change something, as it came in.
@@ -52,6 +69,7 @@ impl Cluster {
             state: Mutex::new(state),
             poke: Notify::new(),
             witness: Mutex::default(),
+            members: Mutex::default(),
         })
     }
 
@@ -72,11 +90,30 @@ impl Cluster {
             s.clock = s.clock.max(millis());
             let out = f(&mut s);
             control::settle(&mut s);
-            (out, std::mem::take(&mut s.world.outages))
+            (out, Outages::of(&mut s))
         };
         self.troubled(&outages);
         self.poke.notify_one();
         out
+    }
+
+    /// Asks or changes etcd, at today's clock. Nothing else follows from it.
+    pub fn etcd<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let (out, outages) = {
+            let mut s = self.read();
+            s.clock = s.clock.max(millis());
+            let now = s.now();
+            s.etcd.advance(now);
+            (f(&mut s), Outages::of(&mut s))
+        };
+        self.troubled(&outages);
+        out
+    }
+
+    /// The faults of a member's socket, which is new.
+    pub fn member(&self, id: u64) -> watch::Receiver<Faults> {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.entry(id).or_default().subscribe()
     }
 
     /// Who is told of changes from now on.
@@ -93,9 +130,14 @@ impl Cluster {
     }
 
     /// Lets faults begin and end.
-    fn troubled(&self, outages: &[(Fault, bool)]) {
-        for (fault, begins) in outages {
+    fn troubled(&self, outages: &Outages) {
+        for (fault, begins) in &outages.api {
             if *begins { self.fault(fault) } else { self.switch.end(fault) }
+        }
+        for (id, fault, begins) in &outages.members {
+            if let Some(switch) = self.members.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+                if *begins { switch.set(fault) } else { switch.end(fault) }
+            }
         }
     }
 
@@ -123,7 +165,7 @@ impl Cluster {
             let next = {
                 let mut s = self.read();
                 control::run(&mut s, millis());
-                let outages = std::mem::take(&mut s.world.outages);
+                let outages = Outages::of(&mut s);
                 let next = s.timers.peek().map(|t| t.0.0);
                 drop(s);
                 self.troubled(&outages);
@@ -151,12 +193,20 @@ pub fn listen(runtime: &tokio::runtime::Runtime, cluster: Arc<Cluster>, tls: Arc
     runtime.spawn(cluster.clone().live());
     let warm = cluster.clone();
     runtime.spawn_blocking(move || warm.encode());
-    runtime.spawn(accept(cluster, listener, address, TlsAcceptor::from(tls)));
+    let (faults, tls) = (cluster.switch.subscribe(), TlsAcceptor::from(tls));
+    runtime.spawn(accept(faults, listener, address, move |stream| connection(cluster.clone(), stream, tls.clone())));
     Ok(address)
 }
 
-async fn accept(cluster: Arc<Cluster>, first: TcpListener, address: SocketAddr, tls: TlsAcceptor) {
-    let mut faults = cluster.switch.subscribe();
+/// Takes connections and serves each by `serve`, as the faults let it; until nobody can change these any more.
+pub async fn accept<F>(
+    mut faults: watch::Receiver<Faults>,
+    first: TcpListener,
+    address: SocketAddr,
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut listener = Some(first);
     loop {
         if faults.borrow_and_update().refuse {
@@ -176,7 +226,7 @@ async fn accept(cluster: Arc<Cluster>, first: TcpListener, address: SocketAddr, 
         tokio::select! {
             accepted = open.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    tokio::spawn(connection(cluster.clone(), stream, tls.clone()));
+                    tokio::spawn(held(faults.clone(), serve(stream)));
                 }
             }
             changed = faults.changed() => if changed.is_err() { return },
@@ -185,20 +235,8 @@ async fn accept(cluster: Arc<Cluster>, first: TcpListener, address: SocketAddr, 
 }
 
 /// Serves one connection; stops for as long as the server hangs, ends when it is cut.
-async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) {
-    let mut faults = cluster.switch.subscribe();
+async fn held(mut faults: watch::Receiver<Faults>, serve: impl Future<Output = ()>) {
     let born = faults.borrow().cut;
-    let serve = async {
-        // Small answers go at once.
-        let _ = stream.set_nodelay(true);
-        let Ok(stream) = tls.accept(stream).await else { return };
-        let service = service_fn(|request| {
-            let cluster = cluster.clone();
-            async move { api::handle(cluster, request).await }
-        });
-        // A client that goes away is no error of ours.
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-    };
     tokio::pin!(serve);
     loop {
         let (hang, cut) = {
@@ -213,6 +251,18 @@ async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) 
             changed = faults.changed() => if changed.is_err() { return },
         }
     }
+}
+
+async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) {
+    // Small answers go at once.
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = tls.accept(stream).await else { return };
+    let service = service_fn(|request| {
+        let cluster = cluster.clone();
+        async move { api::handle(cluster, request).await }
+    });
+    // A client that goes away is no error of ours.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Unix seconds.

@@ -116,6 +116,8 @@ pub struct State {
     /// Nobody watches before.
     pub serving: bool,
     pub world: super::control::Conditions,
+    pub etcd: super::etcd::Etcd,
+    pub alerting: super::alertmanager::Alerting,
     event_order: VecDeque<Key>,
 }
 
@@ -148,6 +150,8 @@ impl State {
             clock: 0,
             serving: false,
             world: super::control::Conditions::default(),
+            etcd: super::etcd::Etcd::new(name, seed, 0),
+            alerting: super::alertmanager::Alerting::default(),
             event_order: VecDeque::new(),
         }
     }

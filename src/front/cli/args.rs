@@ -103,7 +103,7 @@ pub enum Format {
 pub enum Command {
     /// The cockpit on a simulated fleet, without any cluster
     #[command(
-        after_help = "Here --clusters N says how many there are, and --kubeconfig FILE names one that is written, for kubectl and others; it is there while the demo runs.\n\nA fault is made while it runs by an annotation of namespace kube-system of its cluster, and ends by itself (after a minute, if not said).\n\nFaults of every request: hang, slow MILLISECONDS, drop, refuse, unauthorized, forbidden RESOURCE, gone, too-many SECONDS, broken, truncated BYTES, throttled SECONDS.\n\nFaults of changes: conflicts EVERY, flaky EVERY, fails NAME, webhook WORDS, warns WORDS, cut CHANGES, late CHANGES, stalled CHANGES, denied VERB RESOURCE, expires CHANGES.\n\nExamples:\n  qd demo --scenario on-call-night --clusters 2\n  qd demo --serve --kubeconfig demo.kubeconfig\n  kubectl --kubeconfig demo.kubeconfig --context prod-us annotate --overwrite namespace kube-system demo.quarterdeck/fault='slow 300 for 30s'"
+        after_help = "Here --clusters N says how many there are, and --kubeconfig FILE names one that is written, for kubectl and others; it is there while the demo runs, and with --serve FILE.qd.toml beside it, which says where each etcd is.\n\nA fault is made while it runs by an annotation of namespace kube-system of its cluster, and ends by itself (after a minute, if not said).\n\nFaults of every request: hang, slow MILLISECONDS, drop, refuse, unauthorized, forbidden RESOURCE, gone, too-many SECONDS, broken, truncated BYTES, throttled SECONDS.\n\nFaults of changes: conflicts EVERY, flaky EVERY, fails NAME, webhook WORDS, warns WORDS, cut CHANGES, late CHANGES, stalled CHANGES, denied VERB RESOURCE, expires CHANGES.\n\nExamples:\n  qd demo --scenario on-call-night --clusters 2\n  qd demo --serve --kubeconfig demo.kubeconfig\n  kubectl --kubeconfig demo.kubeconfig --context prod-us annotate --overwrite namespace kube-system demo.quarterdeck/fault='slow 300 for 30s'"
     )]
     Demo(Demo),
     /// One line a cluster: state, nodes, bad pods, requests, latency
@@ -275,7 +275,7 @@ pub struct Logs {
 /// The simulated fleet's options.
 #[derive(Args, Debug, Clone)]
 pub struct Demo {
-    /// calm, on-call-night, node-lost, region-down, huge, or a file that ends in .toml
+    /// calm, on-call-night, node-lost, region-down, etcd-quorum, etcd-full, alert-storm, huge, or a file that ends in .toml
     #[arg(long, value_name = "NAME", default_value = "on-call-night", value_parser = Suggest(suggest::scenarios), hide_possible_values = true)]
     pub scenario: String,
     /// Nodes a cluster

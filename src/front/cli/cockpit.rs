@@ -112,10 +112,12 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
         eprintln!("qd: making {} clusters with {pods} pods; this takes a while", scenario.clusters);
     }
     let kubeconfig = global.kubeconfig.clone();
-    let running =
+    let mut running =
         sim::start(&sim::Options { scenario, kubeconfig, viewer: demo.viewer }).map_err(|e| Failure::failed("demo", e.to_string()))?;
     if demo.serve {
-        let line = format!("serving {} clusters; KUBECONFIG={}", running.fleet.names().count(), running.kubeconfig.display());
+        let settings = running.write_settings(&clusters_config(&running.fleet)).map_err(|e| Failure::failed("demo", e.to_string()))?;
+        let (many, kubeconfig) = (running.fleet.names().count(), running.kubeconfig.display());
+        let line = format!("serving {many} clusters; KUBECONFIG={kubeconfig}; qd --config {}", settings.display());
         super::runtime()?.block_on(until_asked_to_end(&line))?;
         return Ok(Code::Done);
     }
@@ -126,7 +128,7 @@ pub fn demo(global: &Global, screen: Option<&str>, demo: &Demo) -> Result<Code, 
     let loaded = if global.config.is_some() {
         own
     } else {
-        Config::parse(&demo_config(&own.config, running.fleet.names()), std::path::Path::new("demo.toml"))
+        Config::parse(&demo_config(&own.config, &running.fleet), std::path::Path::new("demo.toml"))
     };
     // The person's own session is not touched.
     let state = StateDir::open().ok().and_then(|s| StateDir::at(&s.path("demo")).ok());
@@ -146,10 +148,15 @@ async fn until_asked_to_end(line: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The fleet's tiers and rooms; theme and keys as the person has them.
-fn demo_config<'a>(own: &Config, names: impl Iterator<Item = &'a str>) -> String {
-    let mut text = format!("theme = {:?}\nkeymap = {:?}\n", own.theme.value, own.keymap.value);
-    for name in names {
+/// The fleet's clusters; theme and keys as the person has them.
+fn demo_config(own: &Config, fleet: &sim::Fleet) -> String {
+    format!("theme = {:?}\nkeymap = {:?}\n{}", own.theme.value, own.keymap.value, clusters_config(fleet))
+}
+
+/// The fleet's tiers and rooms, and where each etcd is: nothing in a cluster tells.
+fn clusters_config(fleet: &sim::Fleet) -> String {
+    let mut text = String::new();
+    for name in fleet.names() {
         let tier = if name.starts_with("prod") {
             "production"
         } else if name == "staging" {
@@ -160,6 +167,10 @@ fn demo_config<'a>(own: &Config, names: impl Iterator<Item = &'a str>) -> String
         let group =
             name.split('-').nth(1).filter(|_| name.starts_with("prod")).map_or_else(|| "lab".to_owned(), |region| format!("room-{region}"));
         text.push_str(&format!("[clusters.\"{name}\"]\ntier = \"{tier}\"\ngroup = \"{group}\"\n"));
+        let members = fleet.etcd(name);
+        if !members.is_empty() {
+            text.push_str(&format!("etcd.endpoints = {members:?}\n"));
+        }
     }
     text
 }
