@@ -18,6 +18,8 @@ pub enum Of {
     Elsewhere(Kind),
     /// Whatever the arguments name.
     Named,
+    /// Requests to Velero of that kind, by its plural, beside the object.
+    Velero(&'static str),
 }
 
 /// A permission that a verb needs.
@@ -59,6 +61,10 @@ impl VerbId {
             Self::Delete => const { &[access("delete", Of::Target)] },
             Self::Trigger | Self::RetryJob => const { &[access("create", Of::Beside(Kind::Job))] },
             Self::CreatePdb => const { &[access("create", Of::Beside(Kind::Pdb))] },
+            Self::Backup => const { &[access("create", Of::Elsewhere(Kind::Backup))] },
+            Self::Restore => const { &[access("create", Of::Beside(Kind::Restore))] },
+            Self::BackupDelete => const { &[access("create", Of::Velero("deletebackuprequests"))] },
+            Self::BackupLogs => const { &[access("create", Of::Velero("downloadrequests"))] },
             Self::Apply => const { &[access("patch", Of::Named), access("create", Of::Named)] },
             _ => PATCH,
         }
@@ -75,6 +81,7 @@ impl VerbId {
                 Of::TargetUnless(kind) => own(on, |k| k != kind),
                 Of::Beside(kind) | Of::Elsewhere(kind) => kind.plural().to_owned(),
                 Of::Named => "the objects that are named".to_owned(),
+                Of::Velero(plural) => plural.to_owned(),
             };
             let what = match a.subresource {
                 Some(sub) if matches!(a.of, Of::Target) && !matches!(on, On::Kinds(_)) => format!("{what}'s {sub} subresource"),
@@ -98,7 +105,7 @@ impl VerbId {
 /// The kinds that a verb is for, by their plurals.
 fn own(on: On, which: impl Fn(Kind) -> bool) -> String {
     match on {
-        On::Kinds(kinds) => {
+        On::Kinds(kinds) | On::Either(kinds) => {
             let names: Vec<&str> = kinds.iter().filter(|k| which(**k)).map(|k| k.plural()).collect();
             match names.split_last() {
                 Some((last, [])) => (*last).to_owned(),

@@ -66,6 +66,14 @@ impl From<&ObjectRef> for Target {
 }
 
 impl Target {
+    /// All of a cluster: every namespace.
+    pub fn all_of(cluster: ClusterId) -> Self {
+        Self { cluster, resource: Kind::Namespace.into(), namespace: String::new(), name: "*".to_owned(), uid: None }
+    }
+    /// Whether it is all of a cluster.
+    pub fn is_all(&self) -> bool {
+        self.name == "*" && self.resource.known() == Some(Kind::Namespace)
+    }
     /// The object's own path in the API.
     pub fn path(&self) -> String {
         format!("{}/{}", self.resource.path(&self.namespace), self.name)
@@ -141,10 +149,13 @@ pub struct Note {
     pub text: String,
 }
 
-/// Another act that serves the purpose better: offered with the preview.
+/// Another act that serves the purpose better, or that is better done before: offered with the preview.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Offer {
     pub text: String,
+    /// Not in place of the plan: before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     pub verb: VerbId,
     pub args: Args,
     pub target: Target,
@@ -322,7 +333,7 @@ impl Step {
             }
             Act::Evict { delete: true, .. } => Some(of("delete", None)),
             Act::Evict { .. } => Some(of("create", Some("eviction"))),
-            Act::Wait(_) => None,
+            Act::Wait(_) | Act::Fetch { .. } => None,
         }
     }
 }

@@ -5,9 +5,11 @@
 //! there and what the answers mean is `source`'s and `action`'s.
 
 mod alertmanager;
+mod download;
 mod find;
 mod replica;
 
 pub use alertmanager::Alertmanager;
+pub use download::download;
 pub use find::{Found, find_alertmanager};
 pub use replica::{Reached, Replica, replicas, same};

@@ -77,11 +77,10 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
     }
     lines.extend(checks(preview));
     for (n, offer) in plan.offers.iter().enumerate().take(9) {
+        let when = if offer.before { "before" } else { "instead" };
         let text = match reader {
-            Reader::Keys => format!("{} instead: {}", n + 1, offer.text),
-            Reader::Shell => {
-                format!("instead: {} ({})", offer.text, command(plan, offer))
-            }
+            Reader::Keys => format!("{} {when}: {}", n + 1, offer.text),
+            Reader::Shell => format!("{when}: {} ({})", offer.text, command(plan, offer)),
         };
         lines.push(Line::new(0, text, Role::Key));
     }

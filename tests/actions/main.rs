@@ -16,6 +16,7 @@ mod runbooks;
 #[path = "../support/mod.rs"]
 mod support;
 mod typed;
+mod velero;
 mod work;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         typed::TESTS,
         runbooks::TESTS,
         alerts::TESTS,
+        velero::TESTS,
         old::TESTS,
     ])
 }
