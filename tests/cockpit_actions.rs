@@ -225,7 +225,10 @@ fn marks_over_two_clusters_are_one_preview_and_each_outcome_is_told() {
     let [first, second] = names.as_slice() else { panic!("{names:?}") };
     let mut term = two(&bridge, "[clusters.\"*\"]\ntier = \"production\"\n");
     // A range: from the first row to the last.
-    term.keys(" V");
+    term.keys(" ");
+    term.line(5, &["WORKLOADS 2", "1 marked"]);
+    term.keys("V");
+    term.line(5, &["WORKLOADS 2", "2 marked"]);
     term.keys("r");
     term.line(10, &["restart 2 Deployments", "PREVIEW"]);
     term.line(5, &[&format!("{first} [P]: ")]);

@@ -354,6 +354,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_waited_for_where_there_is_an_alertmanager() {
+        use crate::model::{Batch, Delta, Generation};
         use crate::store::{ClusterInfo, Store};
         let mut f = Fixture::new();
         f.deployment("a", 1, |_| {});
@@ -370,6 +371,9 @@ mod tests {
         f.store = Store::new(vec![ClusterInfo { name: "bare".into(), contexts: vec!["bare".into()], ..ClusterInfo::default() }], NOW);
         let turned = Runbook { steps: vec![book.steps[1].clone(), book.steps[0].clone()], ..book };
         assert!(made(&mut f, &turned, &[]).unwrap_err().contains("no Alertmanager of bare is configured"));
+        let delta = Delta::Service { service: Service::Alertmanager, state: ServiceState::Live, via: "service m/am:9093".into() };
+        f.store.apply(Batch { cluster: ClusterId(0), generation: Generation(0), delta }, NOW, &mut Vec::new());
+        assert!(made(&mut f, &turned, &[]).is_ok(), "one that was found will do");
     }
 
     #[test]

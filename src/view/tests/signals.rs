@@ -127,7 +127,7 @@ fn a_service_that_no_cluster_has_takes_no_place() {
     let size = (120, 40);
     let mut app = f.app_on("cockpit", size);
     let frame = dump(&f.frame(&mut app, size));
-    assert!(frame.contains("ETCD 1") && frame.contains(" ETCD ") && !frame.contains("ALERTS"), "{frame}");
+    assert!(frame.contains("ETCD 1") && frame.contains("─ETCD─") && !frame.contains("ALERTS"), "{frame}");
     f.keys(&mut app, &"\t".repeat(7));
     assert_eq!(app.table().map(|t| t.subject), Some(crate::table::Subject::Etcd));
 }
