@@ -8,7 +8,7 @@ use quarterdeck::client::{
 use quarterdeck::config::{Endpoint, Reach, Setting, Tls};
 use quarterdeck::model::etcd_rpc::{self as rpc, Method};
 use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
-use quarterdeck::reach::{Alertmanager, find_alertmanager};
+use quarterdeck::reach::{Alertmanager, Sought, find};
 use quarterdeck::sim::{Fault, Moment, Options, Running, Scenario, start};
 use quarterdeck::source::kube::{ClusterSource, Handle, Timing, spawn_cluster};
 use quarterdeck::store::{ClusterInfo, Store};
@@ -500,7 +500,7 @@ async fn raw(running: &Running, method: &str, path: &str, body: &Value) -> (u16,
 async fn the_alertmanager_is_found_and_silences_are_kept_there() {
     let running = fleet("calm", false);
     let client = client(&running).await;
-    let found = find_alertmanager(&client).await.unwrap();
+    let found = find(&client, &Sought::ALERTMANAGER).await.unwrap();
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["monitoring/alertmanager-operated:9093"]);
     let endpoint = Endpoint { reach: Setting::default_to(Some(Reach::Service(found[0].clone()))), ..Endpoint::default() };
     let am = Alertmanager::of(&endpoint, &client, vec!["prod-eu".into()]).unwrap();

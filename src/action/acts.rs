@@ -5,7 +5,7 @@
 use super::preflight::{Finding, allowed};
 use super::{Clients, Guardrails};
 use crate::model::access::{Access, Of};
-use crate::model::{ClusterId, Permission, Target, VerbId};
+use crate::model::{ClusterId, Kind, Permission, Resource, Target, VerbId};
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub fn needs(verb: VerbId, target: &Target) -> Vec<Permission> {
             Of::TargetIf(k) if kind == Some(k) => target.resource.clone(),
             Of::TargetUnless(k) if kind != Some(k) => target.resource.clone(),
             Of::Beside(kind) => kind.into(),
+            Of::Velero(plural) => Resource { plural: plural.to_owned(), ..Kind::Backup.into() },
             Of::TargetIf(_) | Of::TargetUnless(_) | Of::Elsewhere(_) | Of::Named | Of::Silences => return None,
         };
         Some(Permission {
@@ -72,7 +73,6 @@ pub async fn refused(verbs: Vec<VerbId>, targets: &[Target], rails: &Guardrails,
 mod tests {
     use super::super::verbs::fixture::Fixture;
     use super::*;
-    use crate::model::Kind;
 
     /// The short list is no list of its own: each is among what the plan asks for.
     #[test]

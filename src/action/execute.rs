@@ -2,9 +2,10 @@
 //! outcome last.
 //!
 //! A job can be paused and stopped; what is in flight is waited for. How one request is sent is `write`'s, one eviction `evict`'s, what is
-//! waited for `wait`'s, what comes to a node while it is emptied `sweep`'s.
+//! waited for `wait`'s, what is fetched `fetch`'s, what comes to a node while it is emptied `sweep`'s.
 
 mod evict;
+mod fetch;
 mod silence;
 mod sweep;
 pub(super) mod wait;
@@ -58,6 +59,7 @@ type Ended = Result<String, (Why, String)>;
 struct Run {
     plan: Plan,
     id: JobId,
+    state: StateDir,
     journal: Journal,
     receipt: Receipt,
     clients: Clients,
@@ -114,6 +116,7 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
     let run = Arc::new(Run {
         plan,
         id: id.clone(),
+        state: state.clone(),
         journal,
         receipt,
         clients,
@@ -299,6 +302,7 @@ impl Run {
             Act::Evict { .. } => self.evict(at, step).await,
             Act::Wait(wait) => self.wait(at, step, wait).await,
             Act::Silence(write) => self.silence(at, step, write).await,
+            Act::Fetch { file } => self.fetch(at, step, file).await,
         }
     }
 

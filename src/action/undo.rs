@@ -38,6 +38,10 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
         }
         plan.steps.push(step);
     }
+    // To wait for what nobody does takes nothing back.
+    if plan.steps.iter().all(|s| matches!(s.act, Act::Wait(_))) {
+        plan.steps.clear();
+    }
     // The lanes stay as they were; within one the last stage goes first.
     let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
     plan.steps.iter_mut().for_each(|s| s.stage = last - s.stage);

@@ -198,7 +198,6 @@ impl App {
             Command::Verb(verb, text) => return self.verb(world, *verb, text.as_deref()),
             Command::Run(text) => return self.run_book(world, text.as_deref()),
             Command::Shell(_) => return self.say("a shell in a pod comes in a later version; until then kubectl exec -it"),
-            Command::Backup(_) => return self.say("backups with Velero come in a later version"),
             Command::Undo(job) => return vec![Effect::Remember(Remember::Undo(job.clone()))],
             Command::Resume(job) => return vec![Effect::Remember(Remember::Resume(job.clone()))],
             Command::JobPause => return self.control_job(world, false),

@@ -3,11 +3,13 @@
 //! A write key only ever opens a preview. What is typed counts once the preview is certain to be on the screen; Enter alone never
 //! confirms.
 
-use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, World};
+use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, TablePane, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
 use crate::app::form::{propose, silent};
-use crate::model::{Args, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
+use crate::model::verb::On;
+use crate::model::{Args, ClusterId, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
+use crate::table::RowKey;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
 
@@ -187,7 +189,31 @@ impl App {
         }
         match self.acted_on(world) {
             Ok(objects) => self.verb_on(world, verb, text, objects),
-            Err(why) => self.say(why),
+            Err(why) => match (verb.info().on, self.table().and_then(TablePane::current)) {
+                (On::OrCluster(_), Some(RowKey::Cluster(cluster))) => self.verb_on_all(world, verb, text.unwrap_or_default(), cluster),
+                _ => self.say(why),
+            },
+        }
+    }
+
+    /// A verb on all of a cluster.
+    fn verb_on_all(&mut self, world: &World, verb: VerbId, text: &str, cluster: ClusterId) -> Vec<Effect> {
+        let Some(c) = world.store.cluster(cluster) else { return Vec::new() };
+        if let Some(why) = &c.info.read_only {
+            self.notice = Some(Notice::error(format!("{} is read-only: {why}", c.info.name)));
+            return Vec::new();
+        }
+        match Args::parse(verb.info(), text) {
+            Ok(args) => self.wish(Wanted::Act(Request {
+                verb,
+                targets: vec![Target::of_cluster(cluster, &c.info.name)],
+                args,
+                documents: Vec::new(),
+            })),
+            Err(e) => {
+                self.notice = Some(Notice::error(format!("{e}; {}", e.hint)));
+                Vec::new()
+            }
         }
     }
 
@@ -486,13 +512,13 @@ impl App {
         };
         let locked = locked(world, &objects);
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-        for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
+        for v in VERBS.iter().filter(|v| v.on != On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));
             let not_kept = (keda(v.id) && objects.iter().any(|o| scaled(world, o).is_none())).then(|| NO_KEDA.to_owned());
             let why = odd.map(|_| format!("only for {}", v.on.words())).or(not_kept).or_else(|| locked.clone());
             match why {
                 None => {
-                    can.push((v.on == crate::model::verb::On::Any && !keda(v.id), Item::new(v.name, v.doc, Choice::Act(v.id))));
+                    can.push((v.on == On::Any && !keda(v.id), Item::new(v.name, v.doc, Choice::Act(v.id))));
                     // Of another object than the one that is shown; its preview asks.
                     if !keda(v.id) {
                         asked.push(v.id);

@@ -168,7 +168,6 @@ register! {
         Acts "acts" ["actions"] Act [] "What may be done here, and why the rest may not";
         Fix "fix" [] Act [] "The remedy of the finding";
         Shell(container: Option<String>) "shell" ["exec" "sh"] Act [opt("CONTAINER", "a container's name")] "A shell in the pod";
-        Backup(name: Option<String>) "backup" [] Act [opt("NAME", "the backup's name")] "Back up with Velero";
         Run(text: Option<String>) "run" ["runbook" "runbooks"] Act
             [opt("NAME", "a runbook's name, then cluster=... and its parameters as name=value; without it, choose one")]
             "Run a runbook: its parameters, one preview, one job";

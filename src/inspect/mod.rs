@@ -18,6 +18,7 @@ pub use lines::Line;
 pub use rules::RULES;
 pub use threshold::{Threshold, ThresholdError, Thresholds};
 
+use crate::model::duration::age;
 use crate::model::{ClusterId, Kind, Object, ObjectRef, Str, Time, Uid};
 use crate::store::{Cluster, Store};
 use hashbrown::HashSet;
@@ -197,16 +198,6 @@ fn core(object: &Object) -> bool {
 /// `ns/name`, or the name alone.
 fn title(namespace: &Str, name: &Str) -> String {
     if namespace.is_empty() { name.to_string() } else { format!("{namespace}/{name}") }
-}
-
-/// An age in one unit: `40s` below two minutes, then `5m`, `3h`, `2d`.
-fn age(secs: i64) -> String {
-    match secs {
-        ..120 => format!("{secs}s"),
-        120..7200 => format!("{}m", secs / 60),
-        7200..172_800 => format!("{}h", secs / 3600),
-        _ => format!("{}d", secs / 86_400),
-    }
 }
 
 /// `02:39Z`.

@@ -20,6 +20,8 @@ pub enum Of {
     Named,
     /// Silences at the cluster's Alertmanager, which no authorizer is asked about.
     Silences,
+    /// Requests to Velero of that kind, by its plural, beside the object.
+    Velero(&'static str),
 }
 
 /// A permission that a verb needs.
@@ -64,6 +66,10 @@ impl VerbId {
             Self::Silence => const { &[access("create", Of::Silences)] },
             Self::SilenceExtend => const { &[access("update", Of::Silences)] },
             Self::SilenceExpire => const { &[access("delete", Of::Silences)] },
+            Self::Backup => const { &[access("create", Of::Elsewhere(Kind::Backup))] },
+            Self::Restore => const { &[access("create", Of::Beside(Kind::Restore))] },
+            Self::BackupDelete => const { &[access("create", Of::Velero("deletebackuprequests"))] },
+            Self::BackupLogs => const { &[access("create", Of::Velero("downloadrequests"))] },
             Self::Apply => const { &[access("patch", Of::Named), access("create", Of::Named)] },
             _ => PATCH,
         }
@@ -81,6 +87,7 @@ impl VerbId {
                 Of::Beside(kind) | Of::Elsewhere(kind) => kind.plural().to_owned(),
                 Of::Named => "the objects that are named".to_owned(),
                 Of::Silences => "silences at the Alertmanager".to_owned(),
+                Of::Velero(plural) => plural.to_owned(),
             };
             let what = match a.subresource {
                 Some(sub) if matches!(a.of, Of::Target) && !matches!(on, On::Kinds(_)) => format!("{what}'s {sub} subresource"),
@@ -104,7 +111,7 @@ impl VerbId {
 /// The kinds that a verb is for, by their plurals.
 fn own(on: On, which: impl Fn(Kind) -> bool) -> String {
     match on {
-        On::Kinds(kinds) => {
+        On::Kinds(kinds) | On::OrCluster(kinds) => {
             let names: Vec<&str> = kinds.iter().filter(|k| which(**k)).map(|k| k.plural()).collect();
             match names.split_last() {
                 Some((last, [])) => (*last).to_owned(),

@@ -24,6 +24,12 @@ pub enum Wait {
     NoPending,
     /// No alert of that name fires in the cluster; needs an Alertmanager.
     AlertGone { alert: String },
+    /// A backup or a restore of Velero has come to its good end.
+    Completed,
+    /// A request to Velero has been carried out: it is gone, or processed without an error.
+    Processed,
+    /// A storage location can be read and written.
+    Available,
     /// A pause of that many seconds.
     Seconds { seconds: u64 },
     /// Looks once: it is so, or the step fails.
@@ -52,6 +58,11 @@ pub enum Act {
     Wait(Wait),
     /// A change at the cluster's Alertmanager.
     Silence(SilenceWrite),
+    /// Fetches what the target, a DownloadRequest of Velero, comes to give the address of, and keeps it as a private file.
+    Fetch {
+        /// The file's name in the state directory.
+        file: String,
+    },
 }
 
 impl Act {

@@ -76,6 +76,22 @@ impl Run {
     pub fn why(&self) -> Option<&str> {
         self.failure.as_deref().or(self.invalid.first().map(|t| &**t))
     }
+    /// How far it is, or how it went: `InProgress, 12 of 120 items`, `PartiallyFailed, 40 items, 1 error: ...`.
+    pub fn words(&self) -> String {
+        let mut words = vec![if self.phase.is_empty() { "New".to_owned() } else { self.phase.to_string() }];
+        match self.items {
+            Some((done, all)) if self.ended() && done == all => words.push(format!("{all} items")),
+            Some((done, all)) => words.push(format!("{done} of {all} items")),
+            None => {}
+        }
+        for (n, word) in [(self.errors, "error"), (self.warnings, "warning")] {
+            if n > 0 {
+                words.push(format!("{n} {word}{}", if n == 1 { "" } else { "s" }));
+            }
+        }
+        let why = self.why().map_or_else(String::new, |w| format!(": {w}"));
+        format!("{}{why}", words.join(", "))
+    }
     /// Seconds that it took, or has taken by `now`.
     pub fn took(&self, now: i64) -> Option<i64> {
         let end = self.completed.map(Time::secs).or((!self.ended()).then_some(now))?;
@@ -132,6 +148,14 @@ impl Selection {
         let named =
             |list: &[Str]| list.iter().any(|n| &**n == namespace || n.strip_suffix('*').is_some_and(|head| namespace.starts_with(head)));
         (self.namespaces.is_empty() || named(&self.namespaces)) && !named(&self.without_namespaces)
+    }
+
+    /// Whether nothing of a namespace is left out.
+    pub fn whole(&self, namespace: &str) -> bool {
+        self.takes(namespace)
+            && self.selectors.is_empty()
+            && self.resources.iter().all(|r| &**r == "*")
+            && self.without_resources.is_empty()
     }
 }
 

@@ -38,6 +38,16 @@ pub fn format_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// An age, in seconds, in one unit: `40s` below two minutes, then `5m`, `3h`, `2d`.
+pub fn age(secs: i64) -> String {
+    match secs {
+        ..120 => format!("{secs}s"),
+        120..7200 => format!("{}m", secs / 60),
+        7200..172_800 => format!("{}h", secs / 3600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

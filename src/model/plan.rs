@@ -152,10 +152,13 @@ pub struct Note {
     pub text: String,
 }
 
-/// Another act that serves the purpose better: offered with the preview.
+/// Another act that serves the purpose better, or that is better done before: offered with the preview.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Offer {
     pub text: String,
+    /// Not in place of the plan: before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     pub verb: VerbId,
     pub args: Args,
     pub target: Target,
@@ -338,7 +341,7 @@ impl Step {
             }
             Act::Evict { delete: true, .. } => Some(of("delete", None)),
             Act::Evict { .. } => Some(of("create", Some("eviction"))),
-            Act::Wait(_) | Act::Silence(_) => None,
+            Act::Wait(_) | Act::Silence(_) | Act::Fetch { .. } => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Label selectors, as workloads and budgets carry them.
 
 use super::{Interner, Labels, Str, wire};
+use serde_json::{Value, json};
 
 /// A label selector. Empty selects everything; an absent one (an `Option` around it) nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -82,6 +83,26 @@ impl Selector {
         Ok(Self { labels: Labels::from(labels), expressions: expressions.into() })
     }
 
+    /// As the API has it.
+    pub fn json(&self) -> Value {
+        let expression = |e: &Requirement| {
+            let mut out = json!({"key": &*e.key, "operator": e.operator.name()});
+            if !e.values.is_empty() {
+                out["values"] = e.values.iter().map(|v| Value::from(&**v)).collect();
+            }
+            out
+        };
+        let mut out = json!({});
+        let labels: serde_json::Map<String, Value> = self.labels.iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
+        if !labels.is_empty() {
+            out["matchLabels"] = labels.into();
+        }
+        if !self.expressions.is_empty() {
+            out["matchExpressions"] = self.expressions.iter().map(expression).collect();
+        }
+        out
+    }
+
     /// Whether these labels are selected.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.labels.iter().all(|(k, v)| labels.get(k) == Some(v)) && self.expressions.iter().all(|e| e.takes(labels))
@@ -117,6 +138,19 @@ impl Operator {
             "Gt" => Self::Gt,
             "Lt" => Self::Lt,
             _ => Self::Other,
+        }
+    }
+
+    /// The same; empty where it is not known.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In => "In",
+            Self::NotIn => "NotIn",
+            Self::Exists => "Exists",
+            Self::DoesNotExist => "DoesNotExist",
+            Self::Gt => "Gt",
+            Self::Lt => "Lt",
+            Self::Other => "",
         }
     }
 }

@@ -218,6 +218,26 @@ const DRAIN: &[Param] = &[
     flag("keep-capacity", "stop evicting while pods are pending for want of room"),
 ];
 
+const BACKUP: &[Param] = &[
+    pos("name", "NAME", ParamKind::Text, "the backup's name; without it, made from what it is of and the time"),
+    opt("labels", "LABELS", ParamKind::Selector, "only objects with these labels"),
+    opt("exclude-namespaces", "NS,NS", ParamKind::Text, "all namespaces but these; of all of a cluster only"),
+    opt("include-resources", "KIND,KIND", ParamKind::Text, "only these kinds, as Velero spells them: deployments.apps"),
+    opt("exclude-resources", "KIND,KIND", ParamKind::Text, "all kinds but these"),
+    opt("snapshot-volumes", "true|false", ParamKind::OneOf(&["true", "false"]), "snapshots of volumes; as the server says"),
+    opt("ttl", "DURATION", ParamKind::Duration, "how long it is kept; as the server says, 30d where it says nothing"),
+    opt("location", "NAME", ParamKind::Text, "where it is kept; the default location"),
+];
+const RESTORE: &[Param] = &[
+    pos("name", "NAME", ParamKind::Text, "the restore's name; without it, made from the backup's and the time"),
+    opt("namespaces", "NS,NS", ParamKind::Text, "only these namespaces of the backup"),
+    opt("namespace-mapping", "OLD:NEW,..", ParamKind::Text, "restore a namespace under another name"),
+    opt("labels", "LABELS", ParamKind::Selector, "only objects with these labels"),
+    opt("include-resources", "KIND,KIND", ParamKind::Text, "only these kinds, as Velero spells them: deployments.apps"),
+    opt("exclude-resources", "KIND,KIND", ParamKind::Text, "all kinds but these"),
+    opt("existing", "none|update", ParamKind::OneOf(&["none", "update"]), "what becomes of what is there already; none: it stays as it is"),
+];
+
 macro_rules! verbs {
     ($($id:ident $name:literal [$($alias:literal)*] [$($cli:literal),+] $on:expr, $params:expr, $undo:ident $($irreversible:ident)?, $doc:literal, $example:literal;)*) => {
         /// Which verb.
@@ -337,6 +357,20 @@ verbs! {
         must(opt("filename", "FILE", ParamKind::File, "manifests to apply on the server's side; - is standard input")),
         flag("force-conflicts", "take over fields that others own; they are named first"),
     ], Exact, "Apply manifests, with a diff and conflicts before anything is sent", "apply -f app.yaml --context lab-1";
+    Backup "backup" [] ["backup", "create"] On::OrCluster(&[Kind::Namespace, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Schedule]), BACKUP,
+        Compensating, "Back up with Velero, now: a namespace, a workload, what a schedule takes, or all of a cluster",
+        "backup create b1 --include-namespace pay --context lab-1";
+    BackupDelete "backup-delete" [] ["backup", "delete"] On::Kinds(&[Kind::Backup]), &[], None irreversible,
+        "Delete a backup with all that is kept of it", "backup delete b1 --context lab-1";
+    BackupLogs "backup-logs" [] ["backup", "logs"] On::Kinds(&[Kind::Backup, Kind::Restore]), &[
+        opt("what", "log|results", ParamKind::OneOf(&["log", "results"]), "its log, or its errors and warnings alone; log"),
+    ], None, "Fetch what Velero wrote of a backup or a restore", "backup logs b1 --context lab-1";
+    Restore "restore" [] ["restore", "create"] On::Kinds(&[Kind::Backup, Kind::Schedule]), RESTORE, None,
+        "Restore a backup with Velero; what is there already stays as it is", "restore create --from-backup b1 --context lab-1";
+    SchedulePause "schedule-pause" ["pause-schedule"] ["schedule", "pause"] On::Kinds(&[Kind::Schedule]), &[], Exact,
+        "Keep a schedule from making backups", "schedule pause nightly --context lab-1";
+    ScheduleResume "schedule-resume" ["resume-schedule"] ["schedule", "resume"] On::Kinds(&[Kind::Schedule]), &[], Exact,
+        "Let a paused schedule make backups again", "schedule resume nightly --context lab-1";
 }
 
 impl VerbId {

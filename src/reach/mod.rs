@@ -5,9 +5,11 @@
 //! there and what the answers mean is `source`'s and `action`'s.
 
 mod alertmanager;
+mod download;
 mod find;
 mod replica;
 
 pub use alertmanager::{Alertmanager, Silencer};
+pub use download::download;
 pub use find::{Found, Sought, find};
 pub use replica::{Reached, Replica, replicas, same};

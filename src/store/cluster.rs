@@ -1,7 +1,9 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
 use super::{Counts, RowId, Series, Sums, Table, Touched, UseSum, Uses, table::Upsert};
-use crate::model::{Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Usage};
+use crate::model::{
+    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Usage,
+};
 
 /// Who a cluster is: from kubeconfig and configuration.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +130,20 @@ impl Cluster {
     /// The object of that name.
     pub fn named(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
         self.objects(kind).find(|o| &*o.meta().name == name && &*o.meta().namespace == namespace)
+    }
+
+    /// The namespace that Velero works in: that of its default storage location, else of anything of its kinds.
+    pub fn velero(&self) -> Option<Str> {
+        let default = |o: &&Object| matches!(o, Object::StorageLocation(l) if l.default);
+        let location = self.objects(Kind::StorageLocation).find(default);
+        let any = || [Kind::StorageLocation, Kind::Schedule, Kind::Backup].into_iter().find_map(|k| self.objects(k).next());
+        location.or_else(any).map(|o| o.meta().namespace.clone())
+    }
+
+    /// The newest completed backup that has all of a namespace.
+    pub fn backup_of(&self, namespace: &str) -> Option<&Backup> {
+        let good = self.objects(Kind::Backup).filter_map(|o| if let Object::Backup(b) = o { Some(&**b) } else { None });
+        good.filter(|b| b.good() && b.selection.whole(namespace)).max_by_key(|b| b.point())
     }
 
     /// Seconds since the last proof of life; none before the first.

@@ -77,11 +77,12 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
     }
     lines.extend(checks(preview));
     for (n, offer) in plan.offers.iter().enumerate().take(9) {
+        let when = if offer.before { "before" } else { "instead" };
         let place = plan.clusters.iter().find(|c| plan.clusters.len() > 1 && c.id == offer.target.cluster);
         let what = place.map_or(offer.text.clone(), |c| format!("{} on {}", offer.text, c.name));
         let text = match reader {
-            Reader::Keys => format!("{} instead: {what}", n + 1),
-            Reader::Shell => format!("instead: {what} ({})", command(plan, offer)),
+            Reader::Keys => format!("{} {when}: {what}", n + 1),
+            Reader::Shell => format!("{when}: {what} ({})", command(plan, offer)),
         };
         lines.push(Line::new(0, text, Role::Key));
     }

@@ -4,10 +4,10 @@
 use crate::support::alerts::Alertmanagers;
 use crate::support::lab::{Lab, until};
 use crate::support::pool::Pool;
-use crate::support::runner::{Test, test};
+use crate::support::runner::{NO_VELERO, Test, test};
 use crate::support::stage::{self, CONTEXT, Definition, Did, Stage, manifests};
 use quarterdeck::model::verb::On;
-use quarterdeck::model::{VERBS, VerbId};
+use quarterdeck::model::{VERBS, VerbId, VerbInfo};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +27,10 @@ enum Look {
     Names(&'static str),
     /// The silences at the Alertmanagers that have not ended.
     Silences,
+    /// One object beside Velero.
+    Kept(&'static str),
+    /// The names of a kind's objects there that begin as the namespace does.
+    KeptNames(&'static str),
 }
 
 /// What is there after it that was not before.
@@ -44,7 +48,7 @@ enum Then {
     Less(usize),
 }
 
-/// One try of a verb. In its lines `{web}` is a pod of the Deployment `web`, `{node}` a node with pods of it, `FILE` the file that comes
+/// One try of a verb. In its lines `{space}` is the namespace, `{web}` a pod of the Deployment `web`, `{node}` a node with pods of it, `FILE` the file that comes
 /// with it; a name in a pool of nodes is the test's own.
 struct Case {
     kind: &'static str,
@@ -89,7 +93,7 @@ fn first() -> Value {
 }
 
 fn cases(verb: VerbId) -> Vec<Case> {
-    use Look::{At, Names, Silences};
+    use Look::{At, Kept, KeptNames, Names, Silences};
     use Then::{Gone, Is, Less, More, Other};
     let (web, db, agent, lone) = (At("deployment/web"), At("statefulset/db"), At("daemonset/agent"), At("replicaset/lone"));
     let (hpa, keda, cron, node) = (At("hpa/elastic"), At("scaledobject.keda.sh/queue"), At("cronjob/report"), At("node/{node}"));
@@ -250,8 +254,51 @@ fn cases(verb: VerbId) -> Vec<Case> {
             on("changed", "apply -f FILE --force-conflicts", At("configmap/applied"), Is("/data/a", || json!("2")))
                 .with(|_| map("applied", "2")),
         ],
+        VerbId::Backup => vec![
+            on("Namespace", "backup create {space}-ns --include-namespace {space}", KeptNames("backups"), More(1)),
+            on("Deployment", "backup create {space}-web deployment/web", KeptNames("backups"), More(1)),
+            on("StatefulSet", "backup create {space}-db statefulset/db --ttl 2h", KeptNames("backups"), More(1)),
+            on("DaemonSet", "backup create {space}-agent daemonset/agent", KeptNames("backups"), More(1)),
+            on("Schedule", "backup create --from-schedule {space}-daily", KeptNames("backups"), More(1)),
+        ],
+        VerbId::BackupDelete => vec![
+            on("Backup", "backup delete {space}-gone --confirm lab-1", Kept("backup/{space}-gone"), Gone)
+                .first(&["backup create {space}-gone --include-namespace {space} --include-resources configmaps"])
+                .stays("cannot be taken back"),
+        ],
+        VerbId::BackupLogs => vec![
+            on("Backup", "backup logs {space}-log", KeptNames("downloadrequests"), More(1))
+                .first(&["backup create {space}-log --include-namespace {space} --include-resources configmaps"])
+                .stays("cannot be taken back"),
+            on("Restore", "backup logs restore/{space}-log2", KeptNames("downloadrequests"), More(1))
+                .first(&[
+                    "backup create {space}-log2 --include-namespace {space} --include-resources configmaps",
+                    "restore create {space}-log2 --from-backup {space}-log2",
+                ])
+                .stays("cannot be taken back"),
+        ],
+        VerbId::Restore => vec![
+            on("Backup", "restore create {space}-again --from-backup {space}-full", KeptNames("restores"), More(1))
+                .first(&["backup create {space}-full --include-namespace {space} --include-resources configmaps"])
+                .stays("cannot be taken back"),
+            on("Schedule", "restore create {space}-late --from-schedule {space}-daily", KeptNames("restores"), More(1))
+                .first(&["backup create {space}-daily-1 --from-schedule {space}-daily"])
+                .stays("cannot be taken back"),
+        ],
+        VerbId::SchedulePause => {
+            vec![on("Schedule", "schedule pause {space}-daily", Kept("schedule/{space}-daily"), Is("/spec/paused", yes))]
+        }
+        VerbId::ScheduleResume => {
+            let resume =
+                on("Schedule", "schedule resume {space}-daily", Kept("schedule/{space}-daily"), Is("/spec/paused", || json!(false)));
+            vec![resume.first(&["schedule pause {space}-daily"])]
+        }
     }
 }
+
+/// The verbs that need Velero.
+const BESIDE_VELERO: [VerbId; 6] =
+    [VerbId::Backup, VerbId::BackupDelete, VerbId::BackupLogs, VerbId::Restore, VerbId::SchedulePause, VerbId::ScheduleResume];
 
 fn map(name: &str, a: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: '{a}'}}\n")
@@ -290,6 +337,33 @@ pub struct Scene<'a> {
     pub stage: Stage<'a>,
     pool: Pool<'a>,
     alerts: Option<&'a Alertmanagers<'a>>,
+    space: &'static str,
+    /// A schedule beside Velero, where it is there.
+    _schedule: Option<Schedule<'a>>,
+}
+
+/// A schedule of the namespace's ConfigMaps, and whatever Velero has of it: they go when the test ends.
+struct Schedule<'a> {
+    lab: &'a Lab,
+    space: &'static str,
+}
+
+impl<'a> Schedule<'a> {
+    fn new(lab: &'a Lab, space: &'static str) -> Self {
+        let template = json!({"includedNamespaces": [space], "includedResources": ["configmaps"], "ttl": "1h"});
+        let name = format!("{space}-daily");
+        let schedule = json!({"apiVersion": "velero.io/v1", "kind": "Schedule", "metadata": {"name": name, "namespace": "velero"},
+            "spec": {"schedule": "0 0 1 1 *", "template": template}});
+        lab.apply(CONTEXT, &schedule);
+        Self { lab, space }
+    }
+}
+
+impl Drop for Schedule<'_> {
+    fn drop(&mut self) {
+        let name = format!("{}-daily", self.space);
+        self.lab.kubectl(CONTEXT, &["delete", "-n", "velero", "schedules.velero.io", &name, "--ignore-not-found"]);
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -366,7 +440,8 @@ impl<'a> Scene<'a> {
         let given = json!({"status": {"containerStatuses": [{"name": "app", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}});
         let patch = given.to_string();
         lab.kubectl(CONTEXT, &["patch", "pod/bare", "-n", space, "--subresource=status", "--type=strategic", "-p", &patch]);
-        Self { stage, pool, alerts: None }
+        let schedule = lab.has_velero().then(|| Schedule::new(lab, space));
+        Self { stage, pool, alerts: None, space, _schedule: schedule }
     }
 
     /// The same with these Alertmanagers.
@@ -384,7 +459,7 @@ impl<'a> Scene<'a> {
 
     /// A line with its names filled in, and what they were.
     fn fill(&self, line: &str, web: &str) -> String {
-        let line = line.replace("{web}", web).replace("{node}", self.pool.node(0));
+        let line = line.replace("{web}", web).replace("{node}", self.pool.node(0)).replace("{space}", self.space);
         match line.contains("{silence}") {
             true => line.replace("{silence}", self.silences()[0]["id"].as_str().unwrap()),
             false => line,
@@ -399,6 +474,11 @@ impl<'a> Scene<'a> {
             Look::Silences => {
                 let said = |s: &Value| json!({"matchers": s["matchers"], "endsAt": s["endsAt"], "comment": s["comment"], "createdBy": s["createdBy"]});
                 self.silences().iter().map(said).collect()
+            }
+            Look::Kept(object) => self.stage.said_in("velero", &self.fill(object, web)),
+            Look::KeptNames(resource) => {
+                let names = self.stage.names_in("velero", &format!("{resource}.velero.io"));
+                names.as_array().unwrap().iter().filter(|n| n.as_str().unwrap().contains(&format!("/{}-", self.space))).cloned().collect()
             }
         }
     }
@@ -449,9 +529,13 @@ impl<'a> Scene<'a> {
         let job = |did: &Did| did.events.last().unwrap()["job"].as_str().unwrap().to_owned();
         if let Some(why) = case.stays {
             let then = self.see(case.look, &web);
-            let refused = self.stage.qd(&format!("undo {}", job(&done[0].1)));
+            let refused = self.stage.qd(&format!("undo {}", job(&done.last().unwrap().1)));
             assert!(refused.code != 0 && refused.stderr.contains(why), "{}: {} {}", case.line, refused.code, refused.stderr);
             assert_eq!(self.see(case.look, &web), then, "an undo of {} that is refused changes nothing", case.line);
+            // What was made for it is in nobody's way, whatever becomes of its undo.
+            for (_, did) in done.iter().rev().skip(1) {
+                self.stage.qd(&format!("undo {}", job(did)));
+            }
             return;
         }
         for (before, did) in done.iter().rev() {
@@ -468,12 +552,17 @@ pub fn definitions(lab: &Lab) -> [Definition<'_>; 2] {
 
 fn each_verb_is_done_and_taken_back(lab: &Lab) {
     let _definitions = definitions(lab);
+    let velero = lab.has_velero();
+    if !velero {
+        println!("skipped: {} verbs: {NO_VELERO}", BESIDE_VELERO.len());
+    }
     // Several at a time: most of it is waiting.
     let spaces = ["every-a", "every-b", "every-c"];
     let wrong = std::thread::scope(|scope| {
         let work = |at: usize, space: &'static str| {
             let scene = Scene::new(lab, space);
-            let mine = VERBS.iter().skip(at).step_by(spaces.len()).flat_map(|v| cases(v.id));
+            let here = |v: &&VerbInfo| velero || !BESIDE_VELERO.contains(&v.id);
+            let mine = VERBS.iter().skip(at).step_by(spaces.len()).filter(here).flat_map(|v| cases(v.id));
             scene.wrong(mine.filter(|c| !matches!(c.look, Look::Silences)))
         };
         let workers: Vec<_> = spaces.into_iter().enumerate().map(|(at, space)| scope.spawn(move || work(at, space))).collect();

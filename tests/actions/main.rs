@@ -18,6 +18,7 @@ mod storage;
 #[path = "../support/mod.rs"]
 mod support;
 mod typed;
+mod velero;
 mod work;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         alerts::TESTS,
         storage::TESTS,
         server::TESTS,
+        velero::TESTS,
         old::TESTS,
     ])
 }

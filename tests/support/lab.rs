@@ -132,6 +132,10 @@ impl Lab {
             String::from_utf8_lossy(&out.stderr)
         );
     }
+    /// Whether `lab velero` was done.
+    pub fn has_velero(&self) -> bool {
+        self.file(CONTEXTS[0], "velero.pid").is_file()
+    }
     /// `kubectl`, whatever comes of it.
     pub fn try_kubectl<S: AsRef<OsStr>>(&self, context: &str, args: &[S]) -> Output {
         Command::new("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", context]).args(args).output().unwrap()

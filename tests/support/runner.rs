@@ -11,7 +11,12 @@ pub struct Test {
     run: Run,
     /// Programs that must be there, each named as its Debian package.
     needs: &'static [&'static str],
+    /// The lab must have Velero.
+    velero: bool,
 }
+
+/// Why what needs Velero is skipped.
+pub const NO_VELERO: &str = "the lab has no Velero: tests/lab/lab velero lab-1";
 
 enum Run {
     Lab(fn(&Lab)),
@@ -20,15 +25,20 @@ enum Run {
 
 impl Test {
     pub const fn new(path: &'static str, run: fn(&Lab)) -> Self {
-        Self { path, run: Run::Lab(run), needs: &[] }
+        Self { path, run: Run::Lab(run), needs: &[], velero: false }
     }
     /// One that needs no lab.
     pub const fn alone(path: &'static str, run: fn()) -> Self {
-        Self { path, run: Run::Alone(run), needs: &[] }
+        Self { path, run: Run::Alone(run), needs: &[], velero: false }
     }
     /// Is skipped where one of these programs is missing, each named as its Debian package.
     pub const fn needs(self, programs: &'static [&'static str]) -> Self {
         Self { needs: programs, ..self }
+    }
+
+    /// Is skipped where the lab has no Velero.
+    pub const fn velero(self) -> Self {
+        Self { velero: true, ..self }
     }
 
     /// As libtest names it: the path inside the suite.
@@ -40,6 +50,9 @@ impl Test {
     fn skipped(&self, lab: Option<&Lab>) -> Option<String> {
         if matches!(self.run, Run::Lab(_)) && lab.is_none() {
             return Some("needs real control planes: tests/lab/run".to_owned());
+        }
+        if self.velero && !lab.is_some_and(Lab::has_velero) {
+            return Some(NO_VELERO.to_owned());
         }
         let missing: Vec<&str> = self.needs.iter().copied().filter(|p| !installed(p)).collect();
         (!missing.is_empty()).then(|| format!("not installed here: {} (Debian's packages of that name)", missing.join(", ")))

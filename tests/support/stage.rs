@@ -214,7 +214,11 @@ impl<'a> Stage<'a> {
     }
     /// What a person has a say in: spec, data, labels, and of annotations and taints those that no controller writes. Null when it is gone.
     pub fn said(&self, object: &str) -> Value {
-        let text = self.lab.kubectl(self.context, &["get", "-n", self.namespace, object, "--ignore-not-found", "-o", "json"]);
+        self.said_in(self.namespace, object)
+    }
+    /// The same of an object in another namespace.
+    pub fn said_in(&self, namespace: &str, object: &str) -> Value {
+        let text = self.lab.kubectl(self.context, &["get", "-n", namespace, object, "--ignore-not-found", "-o", "json"]);
         if text.trim().is_empty() {
             return Value::Null;
         }
@@ -235,7 +239,11 @@ impl<'a> Stage<'a> {
     }
     /// The names of a kind's objects.
     pub fn names(&self, resource: &str) -> Value {
-        let list = self.lab.kubectl(self.context, &["get", "-n", self.namespace, resource, "-o", "name"]);
+        self.names_in(self.namespace, resource)
+    }
+    /// The same in another namespace.
+    pub fn names_in(&self, namespace: &str, resource: &str) -> Value {
+        let list = self.lab.kubectl(self.context, &["get", "-n", namespace, resource, "-o", "name"]);
         let mut names: Vec<&str> = list.lines().collect();
         names.sort_unstable();
         json!(names)

@@ -246,11 +246,13 @@ mod tests {
             plan.steps.push(Step::new(format!("evict {name}"), &target, act));
         }
         let dir = tempfile::tempdir().unwrap();
-        let journal = crate::state::StateDir::at(dir.path()).unwrap().journal();
+        let state = crate::state::StateDir::at(dir.path()).unwrap();
+        let journal = state.journal();
         let ((progress, told), (lead, control)) = (mpsc::unbounded_channel(), watch::channel(Control::Run));
         let run = Run {
             plan,
             id: JobId("j".into()),
+            state,
             journal,
             receipt,
             clients,

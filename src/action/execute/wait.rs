@@ -3,7 +3,7 @@
 use super::super::Clients;
 use super::{Ended, Run, Why};
 use crate::client::ClientError;
-use crate::model::{ClusterId, Step, StepState, Wait};
+use crate::model::{ClusterId, Interner, Kind, Object, Run as VeleroRun, RunState, Step, StepState, Wait, decode_json};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Run {
             return Ok(format!("{seconds} s"));
         }
         let client = self.clients.read(step.target.cluster).map_err(|why| (Why::Failed, why))?;
-        let (mut said, mut silent) = (String::new(), 0);
+        let (mut said, mut silent, mut so) = (String::new(), 0, "so it is".to_owned());
         loop {
             let far = match wait {
                 Wait::NoPending => match self.sightings.pending_in(step.target.cluster) {
@@ -50,15 +50,23 @@ impl Run {
                 | Wait::Ready
                 | Wait::Condition { .. }
                 | Wait::Resized { .. }
+                | Wait::Completed
+                | Wait::Processed
+                | Wait::Available
                 | Wait::Seconds { .. } => match client.get_json(&step.target.path()).await {
-                    Ok(live) => looked(wait, step, &live),
-                    Err(ClientError::NotFound { .. }) if *wait == Wait::Gone => Far::There,
+                    Ok(live) => {
+                        if let (Wait::Completed, Some(run)) = (wait, run(&live)) {
+                            so = run.words();
+                        }
+                        looked(wait, step, &live)
+                    }
+                    Err(ClientError::NotFound { .. }) if matches!(wait, Wait::Gone | Wait::Processed) => Far::There,
                     Err(ClientError::NotFound { .. }) => Far::Never("it is gone".to_owned()),
                     Err(e) => Far::Not(e.reason()),
                 },
             };
             match far {
-                Far::There => return Ok("so it is".to_owned()),
+                Far::There => return Ok(so),
                 Far::Never(why) => return Err((Why::Failed, why)),
                 Far::Not(why) | Far::Silent(why) if once => return Err((Why::Failed, why)),
                 Far::Silent(why) if silent >= SILENCE => return Err((Why::Unknown, why)),
@@ -107,11 +115,61 @@ fn looked(wait: &Wait, step: &Step, live: &Value) -> Far {
         Wait::RolledOut => rolled_out(live),
         Wait::Condition { condition, status } => conditioned(live, condition, status),
         Wait::Resized { container, resources } => resized(live, container, resources),
+        Wait::Completed => completed(live),
+        Wait::Processed => processed(live),
+        Wait::Available => available(live),
         Wait::Scaled { replicas } => match live.pointer("/spec/replicas").and_then(Value::as_i64) {
             Some(is) if is != *replicas => Far::Never(format!("overridden: {} set {is} replicas", last_manager(live, "f:replicas"))),
             _ => rolled_out(live),
         },
         _ => ready(live),
+    }
+}
+
+/// How a backup or a restore of Velero goes.
+fn run(live: &Value) -> Option<VeleroRun> {
+    let kind = if live["kind"] == "Restore" { Kind::Restore } else { Kind::Backup };
+    match decode_json(kind, live.to_string().as_bytes(), &mut Interner::default()).ok()? {
+        Object::Backup(b) => Some(b.run.clone()),
+        Object::Restore(r) => Some(r.run.clone()),
+        _ => None,
+    }
+}
+
+/// Whether a backup or a restore is Completed: every other end is none that is good.
+fn completed(live: &Value) -> Far {
+    let Some(run) = run(live) else { return Far::Never("it is neither a backup nor a restore".to_owned()) };
+    let queue =
+        live["status"]["queuePosition"].as_i64().filter(|n| *n > 0).map_or_else(String::new, |n| format!(", place {n} in the queue"));
+    match run.state() {
+        RunState::Completed => Far::There,
+        RunState::Partly | RunState::Failed => Far::Never(run.words()),
+        RunState::Deleting => Far::Never("it is being deleted".to_owned()),
+        RunState::Waiting if run.phase.is_empty() => Far::Silent("Velero has not taken it up".to_owned()),
+        RunState::Waiting | RunState::Running => Far::Not(format!("{}{queue}", run.words())),
+    }
+}
+
+/// Whether Velero has done what a request asks for. What it has done well it deletes.
+fn processed(live: &Value) -> Far {
+    let errors: Vec<&str> = live["status"]["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    match live["status"]["phase"].as_str().unwrap_or("") {
+        "Processed" if errors.is_empty() => Far::There,
+        "Processed" => Far::Never(format!("Velero: {}", errors.join("; "))),
+        "" | "New" => Far::Silent("Velero has not taken it up".to_owned()),
+        phase => Far::Not(phase.to_owned()),
+    }
+}
+
+/// Whether a storage location can be used.
+fn available(live: &Value) -> Far {
+    match live["status"]["phase"].as_str().unwrap_or("") {
+        "Available" => Far::There,
+        phase => {
+            let message =
+                live["status"]["message"].as_str().filter(|m| !m.is_empty()).map_or_else(String::new, |m| format!(": {}", m.trim()));
+            Far::Not(format!("it is {}{message}", if phase.is_empty() { "not looked at yet" } else { phase }))
+        }
     }
 }
 
@@ -339,6 +397,35 @@ mod tests {
         assert_eq!(keda("True"), Far::There);
         assert_eq!(keda("False"), Far::Silent("its condition Paused is False".to_owned()));
         assert!(matches!(conditioned(&json!({}), "Paused", "True"), Far::Silent(_)));
+    }
+
+    #[test]
+    fn of_the_ends_of_a_backup_only_one_is_good() {
+        let at = |kind: &str, status: Value| completed(&json!({"kind": kind, "metadata": {"name": "b"}, "status": status}));
+        assert_eq!(at("Backup", json!({"phase": "Completed"})), Far::There);
+        let running = json!({"phase": "InProgress", "progress": {"totalItems": 120, "itemsBackedUp": 12}});
+        assert_eq!(at("Backup", running), Far::Not("InProgress, 12 of 120 items".to_owned()));
+        let restored = json!({"phase": "InProgress", "progress": {"totalItems": 9, "itemsRestored": 3}});
+        assert_eq!(at("Restore", restored), Far::Not("InProgress, 3 of 9 items".to_owned()));
+        assert_eq!(at("Backup", json!({"phase": "Queued", "queuePosition": 2})), Far::Not("Queued, place 2 in the queue".to_owned()));
+        let partly = json!({"phase": "PartiallyFailed", "errors": 1, "progress": {"totalItems": 5, "itemsBackedUp": 5}});
+        assert_eq!(at("Backup", partly), Far::Never("PartiallyFailed, 5 items, 1 error".to_owned()));
+        let invalid = json!({"phase": "FailedValidation", "validationErrors": ["no such location"]});
+        assert_eq!(at("Backup", invalid), Far::Never("FailedValidation: no such location".to_owned()));
+        assert!(matches!(at("Backup", json!({})), Far::Silent(_)), "nobody has taken it up");
+        assert!(matches!(at("Backup", json!({"phase": "Deleting"})), Far::Never(_)));
+    }
+
+    #[test]
+    fn a_request_that_was_turned_down_says_why() {
+        let at = |status: Value| processed(&json!({"status": status}));
+        assert_eq!(at(json!({"phase": "Processed"})), Far::There);
+        let refused = json!({"phase": "Processed", "errors": ["backup is still in progress"]});
+        assert_eq!(at(refused), Far::Never("Velero: backup is still in progress".to_owned()));
+        assert!(matches!((at(json!({})), at(json!({"phase": "InProgress"}))), (Far::Silent(_), Far::Not(_))));
+        let location = |status: Value| available(&json!({"status": status}));
+        assert_eq!(location(json!({"phase": "Available"})), Far::There);
+        assert_eq!(location(json!({"phase": "Unavailable", "message": "refused\n"})), Far::Not("it is Unavailable: refused".to_owned()));
     }
 
     #[test]

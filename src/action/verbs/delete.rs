@@ -2,7 +2,9 @@
 
 use super::super::blast::owned_by;
 use super::{Request, Snapshot, Stop, subject};
-use crate::model::{Act, Kind, Level, Method, Object, Plan, Step, Target, Tri, Uid, Verdict, Wait};
+use crate::model::duration::age;
+use crate::model::plan::Offer;
+use crate::model::{Act, Args, Kind, Level, Method, Object, Plan, Step, Target, Tri, Uid, VerbId, Verdict, Wait};
 use crate::store::Cluster;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,10 +64,16 @@ fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str,
             plan.note(Level::Danger, format!("{} is a system namespace: the cluster does not work without it", target.name));
         }
         let inside = in_namespace(cluster, &target.name);
+        kept(plan, cluster, target, snapshot.now);
         count(plan, cluster, &inside);
         plan.note(Level::Danger, format!("everything in it goes too, also kinds that qd does not watch: {}", words(&inside)));
         plan.judge(Verdict::Degrades(format!("namespace {} to nothing", target.name)));
         return Ok(());
+    }
+    if kind == Some(Kind::Backup) {
+        plan.note(Level::Danger, "what is kept of it stays, and Velero makes the object anew from that within a minute");
+        let text = format!("delete {} with all that is kept of it", target.label());
+        plan.offers.push(Offer { text, before: false, verb: VerbId::BackupDelete, args: Args::default(), target: target.clone() });
     }
     if kind == Some(Kind::Node) {
         plan.note(Level::Warning, "its pods are deleted with it; the kubelet, if it runs, registers the node anew");
@@ -104,6 +112,21 @@ fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str,
         _ => {}
     }
     Ok(())
+}
+
+/// Whether a namespace could be restored, and the offer of a backup before, where there is Velero.
+fn kept(plan: &mut Plan, cluster: &Cluster, target: &Target, now: i64) {
+    if cluster.velero().is_none() {
+        return;
+    }
+    let last = cluster.backup_of(&target.name).and_then(|b| Some((&b.meta.name, b.point()?)));
+    let text = match last {
+        Some((name, at)) => format!("the newest completed backup of it is {} old ({name})", age(at.age(now))),
+        None => "no completed backup has it".to_owned(),
+    };
+    plan.note(if last.is_some() { Level::Info } else { Level::Danger }, text);
+    let text = format!("back up {}", target.label());
+    plan.offers.push(Offer { text, before: true, verb: VerbId::Backup, args: Args::default(), target: target.clone() });
 }
 
 /// Everything that belongs to an object, at any depth, by kind.
@@ -209,6 +232,22 @@ mod tests {
         assert!(forced.notes[0].text.starts_with("force: "));
         let crate::model::Act::Write(write) = &forced.steps[0].act else { panic!() };
         assert_eq!(write.body["gracePeriodSeconds"], 0);
+    }
+
+    #[test]
+    fn before_a_namespace_goes_a_backup_of_it_is_offered() {
+        let mut f = Fixture::new();
+        f.velero();
+        let plan = f.plan(VerbId::Delete, Kind::Namespace, &["pay"], "").unwrap();
+        assert_eq!((plan.notes[0].level, plan.notes[0].text.as_str()), (crate::model::Level::Danger, "no completed backup has it"));
+        let offer = &plan.offers[0];
+        assert_eq!((offer.verb, offer.before, offer.text.as_str()), (VerbId::Backup, true, "back up namespace pay"));
+        f.backup("b0", "Completed", 7200, |_| {});
+        f.backup("b1", "Completed", 60, |b| b["spec"]["labelSelector"] = json!({"matchLabels": {"app": "api"}}));
+        let plan = f.plan(VerbId::Delete, Kind::Namespace, &["pay"], "").unwrap();
+        assert_eq!(plan.notes[0].text, "the newest completed backup of it is 2h old (b0)", "b1 has a part of it");
+        let object = f.plan(VerbId::Delete, Kind::Backup, &["b0"], "").unwrap();
+        assert_eq!((object.offers[0].verb, object.offers[0].before), (VerbId::BackupDelete, false));
     }
 
     #[test]

@@ -116,6 +116,31 @@ impl Fixture {
         self.add(Kind::Pod, pod)
     }
 
+    /// Velero at work: its default location, looked at half a minute ago, and the namespaces `pay` and `shop`.
+    pub fn velero(&mut self) {
+        self.location(|_| {});
+        for name in ["pay", "shop"] {
+            self.add(Kind::Namespace, json!({"metadata": {"name": name}, "status": {"phase": "Active"}}));
+        }
+    }
+
+    /// The location `default`.
+    pub fn location(&mut self, more: impl FnOnce(&mut Value)) -> Target {
+        let mut location = json!({"metadata": {"name": "default", "namespace": "velero", "uid": "00000000-0000-4000-8000-0000000000b5"},
+            "spec": {"provider": "aws", "default": true, "objectStorage": {"bucket": "backups"}},
+            "status": {"phase": "Available", "lastValidationTime": at(NOW - 30)}});
+        more(&mut location);
+        self.add(Kind::StorageLocation, location)
+    }
+
+    /// A backup of the namespace `pay` that began `ago` seconds before now.
+    pub fn backup(&mut self, name: &str, phase: &str, ago: i64, more: impl FnOnce(&mut Value)) -> Target {
+        let mut backup = json!({"metadata": {"name": name, "namespace": "velero"}, "spec": {"includedNamespaces": ["pay"], "storageLocation": "default"},
+            "status": {"phase": phase, "startTimestamp": at(NOW - ago), "expiration": at(NOW - ago + 30 * 86_400)}});
+        more(&mut backup);
+        self.add(Kind::Backup, backup)
+    }
+
     /// The whole object, as it was added last.
     pub fn object(&self, target: &Target) -> Value {
         self.objects.iter().rfind(|(_, o)| target_of(target.resource.known().unwrap(), o) == *target).unwrap().1.clone()
@@ -149,6 +174,11 @@ impl Fixture {
             }
         }
     }
+}
+
+/// A moment as the API writes it.
+pub fn at(secs: i64) -> String {
+    jiff::Timestamp::from_second(secs).unwrap().to_string()
 }
 
 fn target_of(kind: Kind, value: &Value) -> Target {

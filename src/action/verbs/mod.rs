@@ -1,6 +1,9 @@
 //! The verbs: one file each, pure, from a snapshot to a plan.
 
 mod apply;
+mod backup;
+mod backup_delete;
+mod backup_logs;
 mod cordon;
 mod create_pdb;
 mod delete;
@@ -16,11 +19,13 @@ mod label;
 mod paused;
 mod resize;
 mod restart;
+mod restore;
 mod rollback;
 mod scale;
 mod silence;
 mod taint;
 mod template;
+mod velero;
 
 use super::{Request, Snapshot, Stop};
 use crate::model::{Plan, VerbId};
@@ -61,6 +66,12 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::SilenceExtend, silence::extend),
     (VerbId::SilenceExpire, silence::expire),
     (VerbId::Apply, apply::plan),
+    (VerbId::Backup, backup::plan),
+    (VerbId::BackupDelete, backup_delete::plan),
+    (VerbId::BackupLogs, backup_logs::plan),
+    (VerbId::Restore, restore::plan),
+    (VerbId::SchedulePause, paused::pause_schedule),
+    (VerbId::ScheduleResume, paused::resume_schedule),
 ];
 
 /// The planner of a verb.

@@ -1,30 +1,51 @@
-//! `rollout-pause`, `rollout-resume`, `suspend-cronjob`, `resume-cronjob`: one switch in the spec, on or off.
+//! `rollout-pause`, `rollout-resume`, `suspend-cronjob`, `resume-cronjob`, `schedule-pause`, `schedule-resume`: one switch in the spec, on or off.
 
 use super::template::{aimed, owners, rolls};
 use super::{Request, Snapshot, Stop, nothing, subject};
-use crate::model::{Act, Level, Method, Plan, Step, Target, Wait, Write};
+use crate::model::duration::age;
+use crate::model::{Act, Level, Method, Object, Plan, Step, Target, Wait, Write};
 use serde_json::{Value, json};
 
+/// Whose switch it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Rollout,
+    CronJob,
+    Schedule,
+}
+
 pub fn pause(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
-    plan(snapshot, request, "paused", true)
+    plan(snapshot, request, Of::Rollout, true)
 }
 
 pub fn resume(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
-    plan(snapshot, request, "paused", false)
+    plan(snapshot, request, Of::Rollout, false)
 }
 
 pub fn suspend(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
-    plan(snapshot, request, "suspend", true)
+    plan(snapshot, request, Of::CronJob, true)
 }
 
 pub fn unsuspend(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
-    plan(snapshot, request, "suspend", false)
+    plan(snapshot, request, Of::CronJob, false)
 }
 
-fn plan(snapshot: &Snapshot, request: &Request, field: &str, on: bool) -> Result<Plan, Stop> {
-    let word = |on: bool| match (field, on) {
-        ("paused", true) => "pause the rollout of",
-        ("suspend", true) => "suspend",
+pub fn pause_schedule(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    plan(snapshot, request, Of::Schedule, true)
+}
+
+pub fn resume_schedule(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
+    plan(snapshot, request, Of::Schedule, false)
+}
+
+fn plan(snapshot: &Snapshot, request: &Request, of: Of, on: bool) -> Result<Plan, Stop> {
+    let field = if of == Of::CronJob { "suspend" } else { "paused" };
+    // Custom resources take no strategic patch.
+    let method = if of == Of::Schedule { Method::MergePatch } else { Method::StrategicPatch };
+    let word = |on: bool| match (of, on) {
+        (Of::Rollout, true) => "pause the rollout of",
+        (Of::CronJob, true) => "suspend",
+        (Of::Schedule, true) => "pause",
         _ => "resume",
     };
     let mut plan = Plan::new(request.verb, &request.args, format!("{} {}", word(on), subject(request)));
@@ -41,23 +62,24 @@ fn plan(snapshot: &Snapshot, request: &Request, field: &str, on: bool) -> Result
             continue;
         }
         let target = aimed(target, object);
-        let after = if on || field == "suspend" { json!(on) } else { Value::Null };
+        let after = if on || of != Of::Rollout { json!(on) } else { Value::Null };
         let body = |value: &Value| json!({"spec": {field: value}});
-        let back = Write { method: Method::StrategicPatch, path: target.path(), query: String::new(), body: body(&was) };
+        let back = Write { method, path: target.path(), query: String::new(), body: body(&was) };
         let some = |v: &Value| Some(v.clone()).filter(|v| !v.is_null());
-        let step = Step::write(format!("{} {}", word(on), target.label()), &target, Method::StrategicPatch, body(&after))
+        let step = Step::write(format!("{} {}", word(on), target.label()), &target, method, body(&after))
             .changing(format!("/spec/{field}"), some(&was), some(&after))
             .undone_by(format!("{} {}", word(!on), target.label()), back);
         plan.steps.push(step.at(lane, 0));
-        match (field, on) {
-            ("paused", true) => held(&mut plan, &target, object),
-            ("paused", false) => {
+        match (of, on) {
+            (Of::Rollout, true) => held(&mut plan, &target, object),
+            (Of::Rollout, false) => {
                 let mut resumed = object.clone();
                 resumed["spec"]["paused"] = Value::Null;
                 rolls(snapshot, &mut plan, &target, &resumed);
                 plan.steps.push(Step::new(format!("wait for {}", target.label()), &target, Act::Wait(Wait::RolledOut)).at(lane, 1));
             }
-            (_, on) => scheduled(&mut plan, &target, object, on),
+            (Of::CronJob, on) => scheduled(&mut plan, &target, object, on),
+            (Of::Schedule, on) => made(snapshot, &mut plan, &target, object, on),
         }
     }
     if plan.steps.is_empty() {
@@ -91,6 +113,26 @@ fn scheduled(plan: &mut Plan, target: &Target, object: &Value, on: bool) {
     }
 }
 
+/// What a schedule of Velero would have made meanwhile, or makes at once.
+fn made(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, on: bool) {
+    owners(plan, target, object, "the spec");
+    let Some(Object::Schedule(schedule)) = snapshot.row(target) else { return };
+    if on {
+        let next = schedule.due().filter(|at| *at > snapshot.now);
+        let next = next.map_or_else(String::new, |at| format!(": the next one, in {}, is not made", age(at - snapshot.now)));
+        plan.note(Level::Warning, format!("no backup of {} is made until it is resumed{next}", target.label()));
+        return;
+    }
+    let resumed = crate::model::Schedule { paused: false, ..(**schedule).clone() };
+    match resumed.due() {
+        Some(at) if at <= snapshot.now => {
+            plan.note(Level::Info, format!("a run of {} ago was missed: a backup may be made at once", age(snapshot.now - at)));
+        }
+        Some(at) => plan.note(Level::Info, format!("the next backup is made in {}", age(at - snapshot.now))),
+        None => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture::Fixture;
@@ -113,6 +155,27 @@ mod tests {
         let plan = f.plan(VerbId::RolloutResume, Kind::Deployment, &["held"], "").unwrap();
         assert!(matches!(plan.steps[1].act, Act::Wait(_)));
         assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body, json!({"spec": {"paused": true}}));
+    }
+
+    #[test]
+    fn a_schedule_is_paused_and_what_is_not_made_is_said() {
+        let mut f = Fixture::new();
+        let schedule = |paused: bool| {
+            json!({"metadata": {"name": if paused { "held" } else { "nightly" }, "namespace": "velero"},
+            "spec": {"schedule": "0 3 * * *", "paused": paused}, "status": {"phase": "Enabled", "lastBackup": "2026-02-27T03:00:10Z"}})
+        };
+        f.add(Kind::Schedule, schedule(false));
+        f.add(Kind::Schedule, schedule(true));
+        let plan = f.plan(VerbId::SchedulePause, Kind::Schedule, &["nightly"], "").unwrap();
+        assert_eq!(plan.steps[0].text, "pause schedule velero/nightly");
+        let write = plan.steps[0].act.request().unwrap();
+        assert_eq!((write.method, &write.body), (crate::model::Method::MergePatch, &json!({"spec": {"paused": true}})));
+        assert_eq!(plan.steps[0].undo.as_ref().unwrap().act.request().unwrap().body, json!({"spec": {"paused": false}}));
+        assert!(plan.notes[0].text.starts_with("no backup of schedule velero/nightly is made until it is resumed"));
+        let plan = f.plan(VerbId::ScheduleResume, Kind::Schedule, &["held"], "").unwrap();
+        assert_eq!(plan.notes[0].text, "a run of 23h ago was missed: a backup may be made at once");
+        let again = f.plan(VerbId::ScheduleResume, Kind::Schedule, &["nightly"], "").unwrap_err();
+        assert_eq!(again, "nothing to do: schedule velero/nightly is not paused");
     }
 
     #[test]

@@ -218,6 +218,7 @@ fn said(snapshot: &Snapshot, plan: &mut Plan, request: &Request, target: &Target
             let named = args.set(VerbId::Resize.info(), "container", c.name);
             if named.is_ok() {
                 plan.offers.push(Offer {
+                    before: false,
                     text: format!("resize the template of {}", owner.label()),
                     verb: VerbId::Resize,
                     args,

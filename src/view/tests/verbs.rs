@@ -73,6 +73,21 @@ fn queue(f: &mut Lab, verb: VerbId, annotations: Value) -> Plan {
     f.request(&Request { verb, targets: vec![target], args: Args::default(), documents: Vec::new() }).unwrap()
 }
 
+/// Velero with a backup of the namespace, a schedule and one that is paused.
+fn kept(f: &mut Lab) {
+    f.velero();
+    f.backup("b1", "Completed", 7200, |b| b["status"]["progress"] = json!({"totalItems": 42, "itemsBackedUp": 42}));
+    for (name, paused) in [("nightly", false), ("held", true)] {
+        f.add(
+            Kind::Schedule,
+            json!({"metadata": {"name": name, "namespace": "velero"}, "spec": {"schedule": "0 2 * * *", "paused": paused, "template": {"includedNamespaces": ["pay"]}},
+                "status": {"phase": "Enabled", "lastBackup": fixture::at(fixture::NOW - 30 * 3600)}}),
+        );
+    }
+    let claim = json!({"metadata": {"name": "data", "namespace": "pay"}, "spec": {"resources": {"requests": {"storage": "20Gi"}}}});
+    f.fact("/api/v1/namespaces/pay/persistentvolumeclaims", json!({"items": [claim]}));
+}
+
 /// A plan of each verb for one object.
 fn planned(verb: VerbId) -> (Lab, Plan) {
     let mut f = lab();
@@ -165,6 +180,22 @@ fn planned(verb: VerbId) -> (Lab, Plan) {
             let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: pay}, data: {level: debug}}";
             f.request(&Request { verb, targets: vec![into], args, documents: vec![("app.yaml".into(), text.into())] })
         }
+        VerbId::Backup => {
+            kept(&mut f);
+            f.plan(verb, Kind::Namespace, &["pay"], "b2")
+        }
+        VerbId::Restore | VerbId::BackupDelete | VerbId::BackupLogs => {
+            kept(&mut f);
+            f.plan(verb, Kind::Backup, &["b1"], "")
+        }
+        VerbId::SchedulePause => {
+            kept(&mut f);
+            f.plan(verb, Kind::Schedule, &["nightly"], "")
+        }
+        VerbId::ScheduleResume => {
+            kept(&mut f);
+            f.plan(verb, Kind::Schedule, &["held"], "")
+        }
     };
     let plan = plan.unwrap_or_else(|why| panic!("{verb}: {why}"));
     (f, plan)
@@ -203,6 +234,25 @@ fn the_preview_of_every_verb_fits_80x24() {
         }
     }
     assert_eq!(long, Vec::<&str>::new(), "these scroll for a single object");
+}
+
+#[test]
+fn before_a_namespace_goes_the_offer_of_a_backup_is_in_sight() {
+    let mut f = lab();
+    kept(&mut f);
+    let plan = f.plan(VerbId::Delete, Kind::Namespace, &["pay"], "").unwrap();
+    let (frame, _) = framed(f, plan, (80, 24));
+    assert!(frame.contains("1 before: back up namespace pay"), "{frame}");
+    insta::assert_snapshot!("preview-delete-namespace-80x24", frame);
+}
+
+#[test]
+fn a_backup_that_cannot_be_kept_says_so_first() {
+    let mut f = lab();
+    kept(&mut f);
+    f.location(|l| l["status"] = json!({"phase": "Unavailable", "message": "dial tcp 10.0.0.9:443: connection refused"}));
+    let plan = f.plan(VerbId::Backup, Kind::Namespace, &["pay"], "b2").unwrap();
+    insta::assert_snapshot!("preview-backup-blocked-80x24", framed(f, plan, (80, 24)).0);
 }
 
 #[test]

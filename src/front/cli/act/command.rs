@@ -4,7 +4,7 @@ use super::super::args::Cli;
 use super::super::fail::Failure;
 use super::super::suggest::{self, Suggest};
 use crate::model::verb::{ArgError, On, ParamKind};
-use crate::model::{Args, Kind, VERBS, VerbInfo};
+use crate::model::{Args, Kind, VERBS, VerbId, VerbInfo};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _};
 
@@ -37,6 +37,9 @@ pub fn whole() -> Command {
     for command in super::rollout::commands() {
         root = root.mut_subcommand("rollout", |g| g.subcommand(command));
     }
+    for (group, command) in super::velero::commands() {
+        root = root.mut_subcommand(group, |g| g.subcommand(command));
+    }
     root.mut_subcommand("silence", |g| g.subcommand(silences()))
 }
 
@@ -56,6 +59,9 @@ fn about(group: &str) -> &'static str {
         "cronjob" => "CronJobs: trigger, suspend and resume",
         "job" => "Kubernetes Jobs: run one again",
         "silence" => "Silences: set, list, extend and end",
+        "backup" => "Velero's backups: create, list, describe, logs, delete",
+        "restore" => "Velero's restores: create, list, describe",
+        "schedule" => "Velero's schedules: list, pause and resume",
         _ => "",
     }
 }
@@ -70,15 +76,19 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
         let help = match pairs {
             Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
             None if info.params.iter().any(super::objects::among) => "Silences by id; then how much longer, or until when".to_owned(),
-            None if bare_kind(info) == Some(Kind::Silence) => "Silences by id".to_owned(),
-            None if bare(info) => "Nodes by name".to_owned(),
+            None if own(info).is_some() => format!("{}: names, or KIND/NAME", capital(&info.on.words())),
             None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
         };
         command = command.arg(Arg::new("words").value_name("OBJECT").num_args(0..).help(help));
-        if !bare(info) {
+        if own(info) != Some(Kind::Node) {
             let offered = Suggest(move || suggest::of_verb(info));
             command = command.mut_arg("words", |a| a.value_parser(offered).hide_possible_values(true));
         }
+    }
+    for (_, option, kind, help) in NAMING.iter().filter(|n| n.0 == info.id) {
+        let value = if *kind == Kind::Namespace { "NS" } else { "NAME" };
+        let arg = Arg::new(*option).long(*option).value_name(value).action(ArgAction::Append).value_delimiter(',');
+        command = command.arg(arg.help(*help).help_heading("What"));
     }
     for p in info.params.iter().filter(|p| p.kind != ParamKind::Pairs && p.name != "timeout") {
         let mut arg = Arg::new(format!("p-{}", p.name)).long(p.name).help(capital(p.doc)).help_heading("What");
@@ -113,14 +123,33 @@ pub fn writing(command: Command) -> Command {
         .arg(flag("no_wait", "no-wait", "Do not wait for what controllers make of it").overrides_with("wait"))
 }
 
-/// Verbs of nodes or silences alone take names without a kind.
-pub fn bare(info: &VerbInfo) -> bool {
-    bare_kind(info).is_some()
+/// Options that name the objects, as velero's own command has them: of which verb, of which kind.
+const NAMING: &[(VerbId, &str, Kind, &str)] = &[
+    (VerbId::Backup, "include-namespace", Kind::Namespace, "All of this namespace; may be given several times"),
+    (VerbId::Backup, "from-schedule", Kind::Schedule, "What this schedule takes in"),
+    (VerbId::Restore, "from-backup", Kind::Backup, "This backup"),
+    (VerbId::Restore, "from-schedule", Kind::Schedule, "The newest completed backup of this schedule"),
+];
+
+/// The objects that are named by options, as `KIND/NAME`.
+pub fn named(info: &VerbInfo, matches: &ArgMatches) -> Vec<String> {
+    let of = |(_, option, kind, _): &(VerbId, &str, Kind, &str)| {
+        let names = matches.get_many::<String>(option).into_iter().flatten();
+        names.map(|n| format!("{}/{n}", kind.plural())).collect::<Vec<_>>()
+    };
+    NAMING.iter().filter(|n| n.0 == info.id).flat_map(of).collect()
 }
 
-/// The kind whose names are enough.
-pub fn bare_kind(info: &VerbInfo) -> Option<Kind> {
-    [Kind::Node, Kind::Silence].into_iter().find(|kind| matches!(info.on, On::Kinds([one]) if one == kind))
+/// The kind whose names a verb takes without it: that of verbs for nodes or silences alone, and the first of those for Velero's kinds alone.
+pub fn own(info: &VerbInfo) -> Option<Kind> {
+    let On::Kinds(kinds) = info.on else { return None };
+    let alone = matches!(kinds, [Kind::Node | Kind::Silence]) || kinds.iter().all(|k| Kind::VELERO.contains(k)) && title(info).is_none();
+    kinds.first().copied().filter(|_| alone)
+}
+
+/// The parameter that is the name of what is made: a word that is no object.
+pub fn title(info: &VerbInfo) -> Option<&'static str> {
+    info.params.iter().find(|p| p.positional && p.kind == ParamKind::Text).map(|p| p.name)
 }
 
 fn capital(text: &str) -> String {
@@ -208,6 +237,26 @@ mod tests {
             assert_eq!(found.id, info.id);
             args(info, inner).unwrap_or_else(|e| panic!("{}: {}", info.example, e.message));
         }
+    }
+
+    #[test]
+    fn options_name_the_objects_as_veleros_own_command_has_them() {
+        let of = |line: &str| {
+            let matches = whole().try_get_matches_from(line.split(' ')).unwrap();
+            let (info, inner) = chosen(&matches).unwrap();
+            (words(inner), named(info, inner))
+        };
+        let (free, named) = of("qd backup create b1 --include-namespace pay,shop --include-namespace auth");
+        assert_eq!(
+            (free, named.as_slice()),
+            (vec!["b1".to_owned()], ["namespaces/pay", "namespaces/shop", "namespaces/auth"].map(str::to_owned).as_slice())
+        );
+        assert_eq!(of("qd restore create --from-backup b1").1, ["backups/b1"]);
+        assert_eq!(of("qd restore create --from-schedule nightly").1, ["schedules/nightly"]);
+        assert_eq!(
+            (title(VerbId::Backup.info()), own(VerbId::Restore.info()), own(VerbId::BackupLogs.info())),
+            (Some("name"), None, Some(Kind::Backup))
+        );
     }
 
     #[test]

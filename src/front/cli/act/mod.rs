@@ -11,6 +11,7 @@ mod objects;
 pub mod rollout;
 mod runbook;
 mod show;
+pub mod velero;
 
 pub use jobs::{Which, audit, jobs, resume, undo};
 pub use runbook::run as run_book;
@@ -35,7 +36,17 @@ use tokio::sync::mpsc;
 pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Result<Code, Failure> {
     let writing = Writing::of(matches);
     let mut args = command::args(info, matches)?;
-    let (names, pairs) = objects::split(info, command::words(matches))?;
+    let mut words = command::words(matches);
+    if let Some(param) = command::title(info)
+        && words.first().is_some_and(|w| !w.contains('/') && Kind::parse(w).is_none())
+    {
+        args.set(info, param, &words.remove(0)).map_err(command::wrong)?;
+    }
+    words.extend(command::named(info, matches));
+    let (names, pairs) = objects::split(info, words)?;
+    if let (Some(labels), true) = (&global.selector, info.param("labels").is_some()) {
+        args.set(info, "labels", labels).map_err(command::wrong)?;
+    }
     for pair in &pairs {
         if let Some(param) = info.params.iter().find(|p| objects::among(p)) {
             args.set(info, param.name, pair).map_err(command::wrong)?;
@@ -144,6 +155,9 @@ async fn carry_out(fleet: &mut Fleet, state: &StateDir, global: &Global, writing
     let outcome = follow(fleet, started, rx, signals, &preview, json).await?;
     let note = fleet.store.jobs.get(&id).map(|j| j.note.clone()).unwrap_or_default();
     show::outcome(outcome, Some(&id), &note, json)?;
+    if outcome == Outcome::Done && !json {
+        show::fetched(state, &preview.plan)?;
+    }
     Ok(match outcome {
         Outcome::Done => Code::Done,
         Outcome::Partial => Code::Partial,

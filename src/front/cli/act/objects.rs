@@ -2,7 +2,7 @@
 
 use super::super::args::Global;
 use super::super::fail::{Code, Failure};
-use super::command::{bare, bare_kind};
+use super::command::own;
 use crate::model::verb::{On, Param, ParamKind};
 use crate::model::{Kind, Resource, Selector, Target, Until, VerbInfo};
 use crate::runtime::Fleet;
@@ -27,18 +27,18 @@ pub fn among(param: &Param) -> bool {
 pub fn split(info: &VerbInfo, words: Vec<String>) -> Result<(Vec<Named>, Vec<String>), Failure> {
     let takes_pairs = info.params.iter().any(|p| p.kind == ParamKind::Pairs);
     // An end stands alone only where objects need no kind: `extend ID +30m`.
-    let ends = bare(info) && info.params.iter().any(|p| p.kind == ParamKind::Until);
+    let ends = own(info).is_some() && info.params.iter().any(|p| p.kind == ParamKind::Until);
     let (mut names, mut pairs) = (Vec::new(), Vec::new());
     let mut kind: Option<String> = None;
     for word in words {
         let slashed = word.split_once('/').filter(|(k, n)| !n.is_empty() && !k.contains(['=', ':', '.']) || is_kind(k));
         let pair = ends && Until::parse(&word).is_some()
-            || takes_pairs && (word.contains('=') || word.ends_with('-') || (bare(info) && word.contains(':')));
+            || takes_pairs && (word.contains('=') || word.ends_with('-') || (own(info) == Some(Kind::Node) && word.contains(':')));
         if pair {
             pairs.push(word);
         } else if let Some((k, n)) = slashed.filter(|(k, _)| is_kind(k) || names.is_empty()) {
             names.push(Named { kind: Some(k.to_owned()), name: Some(n.to_owned()) });
-        } else if bare(info) && Kind::parse(&word) != bare_kind(info) {
+        } else if own(info).is_some_and(|k| Kind::parse(&word) != Some(k)) {
             names.push(Named { kind: None, name: Some(word) });
         } else if kind.is_none() && names.is_empty() {
             kind = Some(word);
@@ -56,7 +56,10 @@ pub fn split(info: &VerbInfo, words: Vec<String>) -> Result<(Vec<Named>, Vec<Str
         names.push(Named { kind: Some(kind), name: None });
     }
     if names.is_empty() && !info.on.alone() {
-        let wanted = if let Some(kind) = bare_kind(info) { format!("a {}", kind.name().to_lowercase()) } else { info.on.words() };
+        let wanted = match own(info) {
+            Some(kind @ (Kind::Node | Kind::Silence)) => format!("a {}", kind.name().to_lowercase()),
+            _ => info.on.words(),
+        };
         return Err(Failure::usage(format!("{} needs {wanted}", info.cli.join(" "))).hint(format!("qd {}", info.example)));
     }
     Ok((names, pairs))
@@ -86,11 +89,12 @@ pub async fn resolve(fleet: &Fleet, global: &Global, info: &VerbInfo, names: &[N
     if names.is_empty() && info.on.alone() {
         return Ok(fleet.store.clusters().iter().map(|c| Target::of_cluster(c.id, &c.info.name)).collect());
     }
+    let own = own(info).unwrap_or(Kind::Node);
     let mut targets = Vec::new();
     for cluster in fleet.store.clusters() {
         let mut resources = None;
         for named in names {
-            let resource = resource(fleet, cluster, info, named, &mut resources).await?;
+            let resource = resource(fleet, cluster, (info, own), named, &mut resources).await?;
             let namespace = namespace(fleet, global, cluster, &resource);
             let target = |name: &str, uid: Option<String>| Target {
                 cluster: cluster.id,
@@ -148,11 +152,11 @@ fn missing(cluster: &Cluster, kind: Kind, namespace: &str, name: &str) -> Failur
 async fn resource(
     fleet: &Fleet,
     cluster: &Cluster,
-    info: &VerbInfo,
+    (info, own): (&VerbInfo, Kind),
     named: &Named,
     known: &mut Option<Resources>,
 ) -> Result<Resource, Failure> {
-    let Some(word) = &named.kind else { return Ok(bare_kind(info).unwrap_or(Kind::Node).into()) };
+    let Some(word) = &named.kind else { return Ok(own.into()) };
     if let Some(kind) = Kind::parse(word).filter(|k| k.watched() || info.on.takes(*k)) {
         return Ok(kind.into());
     }
@@ -168,10 +172,17 @@ async fn resource(
     })
 }
 
-/// The namespace that was named, else the context's own, else `default`, as kubectl has it.
+/// The namespace that was named, else the context's own, else `default`, as kubectl has it. Velero's objects are where Velero is.
 fn namespace(fleet: &Fleet, global: &Global, cluster: &Cluster, resource: &Resource) -> String {
     if !resource.namespaced {
         return String::new();
+    }
+    let velero = |ns: &String| cluster.objects(Kind::StorageLocation).any(|o| *o.meta().namespace == **ns);
+    if resource.group == Kind::Backup.info().group
+        && !global.namespace.first().is_some_and(velero)
+        && let Some(home) = cluster.velero()
+    {
+        return home.to_string();
     }
     let own = || fleet.target(cluster.id).and_then(|t| t.namespace.clone());
     global.namespace.first().cloned().or_else(own).unwrap_or_else(|| "default".to_owned())
@@ -201,6 +212,17 @@ mod tests {
         fine(VerbId::Restart, "deployments", &["deployments/*"], &[]);
         assert!(words(VerbId::Scale, "deployment/a stray").is_err());
         assert_eq!(split(VerbId::Drain.info(), vec![]).unwrap_err().message, "drain needs a node");
+    }
+
+    #[test]
+    fn of_veleros_kinds_the_name_is_enough() {
+        fine(VerbId::BackupDelete, "b1 b2", &["-/b1", "-/b2"], &[]);
+        fine(VerbId::BackupDelete, "backup b1", &["-/b1"], &[]);
+        fine(VerbId::BackupLogs, "restore/r1", &["restore/r1"], &[]);
+        fine(VerbId::SchedulePause, "nightly", &["-/nightly"], &[]);
+        fine(VerbId::Backup, "namespaces/pay schedules/nightly", &["namespaces/pay", "schedules/nightly"], &[]);
+        assert_eq!(split(VerbId::Backup.info(), vec![]).unwrap().0, [], "all of a cluster");
+        assert!(split(VerbId::Restore.info(), vec![]).is_err());
     }
 
     #[test]

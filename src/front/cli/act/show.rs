@@ -2,8 +2,9 @@
 
 use super::super::fail::Failure;
 use crate::action::{Ask, Check, Finding, Preview};
-use crate::model::{ClusterId, JobId, Level, Outcome, Plan, Progress, Step, StepState};
+use crate::model::{Act, ClusterId, JobId, Level, Outcome, Plan, Progress, Step, StepState};
 use crate::runtime::Fleet;
+use crate::state::StateDir;
 use crate::view::telling;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -124,6 +125,17 @@ pub fn progress(fleet: &Fleet, told: &Progress, preview: &Preview, as_json: bool
         let place = if preview.plan.clusters.len() > 1 { format!("{cluster} ") } else { String::new() };
         let why = if state.why().is_empty() || state.why() == "done" { String::new() } else { format!(": {}", state.why()) };
         writeln!(out, "{:<8} {place}{text}{why}", state.word())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints what was fetched, from the files it is kept in.
+pub fn fetched(state: &StateDir, plan: &Plan) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for step in &plan.steps {
+        if let Act::Fetch { file } = &step.act {
+            out.write_all(&std::fs::read(state.path(file))?)?;
+        }
     }
     Ok(out.flush()?)
 }
