@@ -262,7 +262,7 @@ fn remember(fleet: &mut Fleet, app: &mut App, state: Option<&StateDir>) {
     let Some(state) = state else { return };
     match Ledger::read(state) {
         Ok(ledger) => {
-            let interrupted: Vec<String> = ledger.interrupted().map(|j| format!("{} ({})", j.plan.title, j.id)).collect();
+            let interrupted: Vec<String> = ledger.interrupted().map(|j| j.plan.title.clone()).collect();
             fleet.store.jobs.remember(ledger.jobs.iter().map(crate::action::Past::job));
             if let Some(first) = interrupted.first() {
                 let more = if interrupted.len() > 1 { format!(" and {} more", interrupted.len() - 1) } else { String::new() };
