@@ -5,6 +5,8 @@
 //! waited for `wait`'s, what comes to a node while it is emptied `sweep`'s.
 
 mod evict;
+#[cfg(test)]
+mod fixture;
 mod silence;
 mod sweep;
 pub(super) mod wait;

@@ -8,6 +8,6 @@ mod alertmanager;
 mod find;
 mod replica;
 
-pub use alertmanager::{Alertmanager, Silencer};
+pub use alertmanager::{Alertmanager, silence_path};
 pub use find::{Found, find_alertmanager};
 pub use replica::{Reached, Replica, replicas, same};
