@@ -165,6 +165,7 @@ fn changes_pass_through_one_door() {
     for (path, text) in &files() {
         for (name, doors) in [
             ("WriteClient", ["client", "action", "runtime/fleet.rs"].as_slice()),
+            ("ServiceWriter", ["client"].as_slice()),
             ("Receipt", ["client", "action/execute.rs"].as_slice()),
             ("Licence", ["client", "runtime/fleet.rs"].as_slice()),
         ] {

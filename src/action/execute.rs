@@ -6,6 +6,8 @@
 
 mod evict;
 mod fetch;
+#[cfg(test)]
+mod fixture;
 mod silence;
 mod sweep;
 pub(super) mod wait;

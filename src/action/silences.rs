@@ -1,7 +1,7 @@
 //! What a silence would hide: matchers that an object proposes, the alerts that they match now, and whether that is more than anybody
 //! meant. Pure, for plans and for whoever types matchers.
 
-use crate::model::{Alert, AlertState, ClusterId, Kind, Matcher, Object, Target};
+use crate::model::{Alert, AlertState, ClusterId, Kind, Matcher, Object, Sieve, Target};
 use crate::store::{Cluster, Store};
 use std::collections::BTreeSet;
 
@@ -75,7 +75,7 @@ fn alert<'a>(cluster: &'a Cluster, target: &Target) -> Option<&'a Alert> {
 }
 
 /// What tells the cluster's alerts from those of others, where something does.
-pub fn of_cluster(cluster: &Cluster) -> Option<Matcher> {
+fn of_cluster(cluster: &Cluster) -> Option<Matcher> {
     let label = cluster.info.alert_label.as_ref()?;
     let said: BTreeSet<&str> = alerts(cluster).filter_map(|a| a.meta.labels.get(label)).collect();
     let mut names: Vec<&str> = cluster.info.names().map(|n| &**n).filter(|n| said.contains(n)).collect();
@@ -88,8 +88,17 @@ pub fn of_cluster(cluster: &Cluster) -> Option<Matcher> {
     })
 }
 
+/// Matchers that stay within the target's cluster, and what was added to them for that: where its Alertmanager tells clusters apart by a
+/// label and none of them is about it. An alert that does not say whose it is would be missed by that.
+pub fn within(store: &Store, target: &Target, mut matchers: Vec<Matcher>) -> (Vec<Matcher>, Option<Matcher>) {
+    let own = store.cluster(target.cluster).and_then(of_cluster);
+    let added = own.filter(|own| !matchers.iter().any(|m| m.name == own.name) && !unsaid(store, target));
+    matchers.extend(added.clone());
+    (matchers, added)
+}
+
 /// Whether an alert does not say whose it is, though others do.
-pub fn unsaid(store: &Store, target: &Target) -> bool {
+fn unsaid(store: &Store, target: &Target) -> bool {
     let Some(cluster) = store.cluster(target.cluster).filter(|_| target.resource.known() == Some(Kind::Alert)) else { return false };
     let label = cluster.info.alert_label.as_deref();
     label.zip(alert(cluster, target)).is_some_and(|(label, alert)| alert.meta.labels.get(label).is_none())
@@ -99,7 +108,7 @@ pub fn unsaid(store: &Store, target: &Target) -> bool {
 fn of_node(cluster: &Cluster, name: &str) -> Matcher {
     let ported = format!("{}(:[0-9]+)?", literal(name));
     let of = |label: &str| if label == "instance" { Matcher::like(label, &ported) } else { Matcher::is(label, name) };
-    let hits = |m: &Matcher| alerts(cluster).filter(|a| matches(a, std::slice::from_ref(m))).count();
+    let hits = |m: &Matcher| hits(cluster, std::slice::from_ref(m));
     let best = NODES.iter().rev().map(|l| of(l)).max_by_key(hits);
     best.unwrap_or_else(|| Matcher::is("node", name))
 }
@@ -117,7 +126,7 @@ fn of_workload(cluster: &Cluster, kind: Kind, target: &Target) -> Matcher {
     };
     let (pods, itself) = (Matcher::like("pod", &format!("{name}-{pods}")), Matcher::is(label, &target.name));
     let namespace = Matcher::is("namespace", &target.namespace);
-    let hits = |m: &Matcher| alerts(cluster).filter(|a| matches(a, &[namespace.clone(), m.clone()])).count();
+    let hits = |m: &Matcher| hits(cluster, &[namespace.clone(), m.clone()]);
     if hits(&itself) > hits(&pods) { itself } else { pods }
 }
 
@@ -130,16 +139,19 @@ fn alerts(cluster: &Cluster) -> impl Iterator<Item = &Alert> {
     cluster.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(&**a) } else { None })
 }
 
-/// Whether all matchers match an alert.
-pub fn matches(alert: &Alert, matchers: &[Matcher]) -> bool {
-    matchers.iter().all(|m| m.takes(alert.meta.labels.get(&m.name).unwrap_or("")))
+/// How many alerts of a cluster all matchers match.
+fn hits(cluster: &Cluster, matchers: &[Matcher]) -> usize {
+    let sieve = Sieve::of(matchers);
+    alerts(cluster).filter(|a| sieve.takes(&a.meta.labels)).count()
 }
 
 /// The alerts of a cluster, and of those that share its Alertmanager, that these matchers would silence now.
 pub fn hidden<'a>(store: &'a Store, cluster: ClusterId, matchers: &[Matcher]) -> Vec<(&'a Cluster, &'a Alert)> {
     let Some(own) = store.cluster(cluster) else { return Vec::new() };
     let all = std::iter::once(own).chain(own.info.alert_peers.iter().filter_map(|id| store.cluster(*id)));
-    let mut hidden: Vec<(&Cluster, &Alert)> = all.flat_map(|c| alerts(c).filter(|a| matches(a, matchers)).map(move |a| (c, a))).collect();
+    let sieve = Sieve::of(matchers);
+    let mut hidden: Vec<(&Cluster, &Alert)> = all.flat_map(|c| alerts(c).map(move |a| (c, a))).collect();
+    hidden.retain(|(_, a)| sieve.takes(&a.meta.labels));
     hidden
         .sort_by(|(c, a), (d, b)| (c.id, a.state, &a.meta.name, &a.meta.namespace).cmp(&(d.id, b.state, &b.meta.name, &b.meta.namespace)));
     hidden

@@ -224,7 +224,7 @@ fn here(past: &Past, id: ClusterId, snapshot: &Snapshot) -> Result<ClusterId, St
 mod tests {
     use super::super::verbs::fixture::{Fixture, NOW};
     use super::*;
-    use crate::model::{Actor, JobId, Kind, Outcome};
+    use crate::model::{Actor, JobId, Kind, Outcome, SilenceState};
 
     fn past(plan: Plan, steps: &[StepState]) -> Past {
         Past {
@@ -357,6 +357,30 @@ mod tests {
         again.plan.steps.push(second.before.as_ref().unwrap().plan.steps[0].clone());
         again.steps.insert(1, StepState::Done("done".into()));
         assert_eq!(undo(&again, &snapshot).unwrap().steps.len(), 1);
+    }
+
+    #[test]
+    fn a_silence_is_ended_by_its_id_and_one_that_was_ended_comes_back_while_it_would_last() {
+        let mut f = Fixture::new();
+        f.alerts();
+        f.silence("s1", SilenceState::Active, NOW + 600);
+        f.pod("web-1", "web", "n1", |_| {});
+        let done = [StepState::Done("done".into())];
+        let mut job = past(f.plan(VerbId::Silence, Kind::Pod, &["web-1"], "2h comment=x").unwrap(), &done);
+        job.created = BTreeMap::from([(0, "s7".to_owned())]);
+        let at = |now| Snapshot { store: &f.store, facts: &f.facts, now };
+        let back = undo(&job, &at(NOW)).unwrap();
+        assert_eq!(back.steps[0].text, r#"end the silence namespace="pay" pod="web-1""#);
+        assert!(matches!(&back.steps[0].act, Act::Silence(SilenceWrite::Expire { id, .. }) if id == "s7"));
+        assert!(matches!(&back.steps[0].undo.as_ref().unwrap().act, Act::Silence(SilenceWrite::Add { .. })));
+        let mut f = f;
+        let job = past(f.plan(VerbId::SilenceExpire, Kind::Silence, &["s1"], "").unwrap(), &done);
+        let at = |now| Snapshot { store: &f.store, facts: &f.facts, now };
+        assert_eq!(undo(&job, &at(NOW)).unwrap().steps[0].text, r#"silence alertname="X" again"#);
+        match undo(&job, &at(NOW + 700)) {
+            Err(Stop::Refuse { message, .. }) => assert!(message.ends_with("it would have ended by now"), "{message}"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

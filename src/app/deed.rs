@@ -187,6 +187,11 @@ impl App {
         if verb == VerbId::Apply {
             return self.apply(world, text.unwrap_or_default());
         }
+        if verb == VerbId::Silence
+            && let Some(effects) = self.mute_clusters(world, text)
+        {
+            return effects;
+        }
         match self.acted_on(world) {
             Ok(objects) => self.verb_on(world, verb, text, objects),
             Err(why) => match (verb.info().on, self.table().and_then(TablePane::current)) {
@@ -268,6 +273,9 @@ impl App {
         } else {
             objects.iter().map(Target::from).collect()
         };
+        if verb == VerbId::Silence {
+            return self.mute(world, targets, text);
+        }
         let text = text.unwrap_or_default();
         if verb == VerbId::Edit {
             return if text.is_empty() {

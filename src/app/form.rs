@@ -108,7 +108,8 @@ impl Form {
         };
         // A file is read by the command line.
         let fields: Vec<Field> = verb.info().params.iter().filter(|p| p.kind != ParamKind::File).map(field).collect();
-        let mut form = Self { of: Of::Verb(verb, targets), fields, clusters: Vec::new(), at: 0, error: None };
+        let at = fields.iter().position(|f| f.required && f.text().is_empty()).unwrap_or(0);
+        let mut form = Self { of: Of::Verb(verb, targets), fields, clusters: Vec::new(), at, error: None };
         form.look();
         form
     }
@@ -264,6 +265,9 @@ pub(super) fn silent(verb: VerbId) -> bool {
 
 /// What is proposed where arguments are missing.
 pub(super) fn propose(world: &World, verb: VerbId, targets: &[Target]) -> Vec<(&'static str, String)> {
+    if verb == VerbId::Silence {
+        return super::muting::proposals(world, targets);
+    }
     let [one] = targets else { return Vec::new() };
     let row = one.resource.known().zip(one.uid.as_deref()).and_then(|(kind, uid)| world.store.find(one.cluster, kind, Uid::parse(uid)));
     let Some((_, object)) = row else { return Vec::new() };

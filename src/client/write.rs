@@ -120,9 +120,9 @@ impl WriteClient {
         Self(client.session())
     }
 
-    /// For what is beside the API server: who may write there may write here.
-    pub fn licence(&self) -> Licence {
-        Licence(())
+    /// The writing side of a client for what is beside the API server: who may write there may write here.
+    pub fn beside(&self, client: &ReadClient) -> ServiceWriter {
+        ServiceWriter(client.session())
     }
 
     /// Asks the server to go through it all and store nothing.
@@ -169,16 +169,11 @@ impl WriteClient {
 }
 
 /// Writes to a service that a cluster has beside its API server. Shares connection and credential with the [`ReadClient`] that it was made
-/// from.
+/// from; there is none without a [`WriteClient`], and so none of a read-only cluster.
 #[derive(Clone)]
 pub struct ServiceWriter(Arc<Session>);
 
 impl ServiceWriter {
-    /// The writing side of a client.
-    pub fn new(client: &ReadClient, _: Licence) -> Self {
-        Self(client.session())
-    }
-
     /// Sends it to an absolute path, once.
     ///
     /// # Errors

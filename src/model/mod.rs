@@ -72,7 +72,7 @@ pub use schedule::Schedule;
 pub use selector::Selector;
 pub use service::{Service, ServiceState};
 pub use signal::{Signal, SignalState};
-pub use silence::{Matcher, Silence, SilenceState};
+pub use silence::{Matcher, Sieve, Silence, SilenceState};
 pub use silencing::{SilenceBody, SilenceWrite};
 pub use time::Time;
 pub use until::Until;

@@ -129,14 +129,34 @@ impl Matcher {
 
     /// Whether it holds of this value; a label that is not there has the empty one. A pattern that is not understood here may hold.
     pub fn takes(&self, value: &str) -> bool {
-        let alike = match self.regex {
-            false => *self.value == *value,
-            true => match anchored(&self.value) {
-                Ok(pattern) => pattern.is_match(value),
-                Err(_) => return true,
-            },
-        };
-        alike == self.equal
+        self.holds(self.pattern().as_ref(), value)
+    }
+
+    /// Its pattern, where it is one that is understood.
+    fn pattern(&self) -> Option<Regex> {
+        self.regex.then(|| anchored(&self.value).ok()).flatten()
+    }
+
+    fn holds(&self, pattern: Option<&Regex>, value: &str) -> bool {
+        match (self.regex, pattern) {
+            (true, None) => true,
+            (true, Some(pattern)) => pattern.is_match(value) == self.equal,
+            (false, _) => (*self.value == *value) == self.equal,
+        }
+    }
+}
+
+/// Matchers that many alerts are held against.
+pub struct Sieve<'a>(Vec<(&'a Matcher, Option<Regex>)>);
+
+impl<'a> Sieve<'a> {
+    pub fn of(matchers: &'a [Matcher]) -> Self {
+        Self(matchers.iter().map(|m| (m, m.pattern())).collect())
+    }
+
+    /// Whether all of them hold of these labels.
+    pub fn takes(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|(m, pattern)| m.holds(pattern.as_ref(), labels.get(&m.name).unwrap_or("")))
     }
 }
 

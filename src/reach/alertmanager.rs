@@ -1,10 +1,9 @@
 //! A cluster's Alertmanager for whoever acts: whether an alert still fires, and its silences, each replica on its own.
 
-use super::replica::{Replica, replicas};
-use crate::client::{ClientError, Licence, ReadClient, Receipt, ServiceWriter, WriteAnswer};
+use super::replica::{Reached, Replica, replicas};
+use crate::client::{ClientError, ReadClient};
 use crate::config::Endpoint;
 use crate::model::alertmanager::{Peers, Silence, Status};
-use crate::model::{Method, Time, time};
 use futures::future::join_all;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -31,13 +30,6 @@ pub struct Alertmanager {
     limit: Duration,
 }
 
-/// The writing side.
-#[derive(Clone, Debug)]
-pub struct Silencer {
-    at: Alertmanager,
-    licence: Licence,
-}
-
 impl Alertmanager {
     /// None where none is configured. `through`: the cluster's own client, for a service; `names`: the cluster's, as shown and its contexts.
     pub fn of(endpoint: &Endpoint, through: &ReadClient, names: Vec<String>) -> Option<Self> {
@@ -50,9 +42,18 @@ impl Alertmanager {
         Self { limit, ..self }
     }
 
-    /// The writing side.
-    pub fn silencer(&self, licence: Licence) -> Silencer {
-        Silencer { at: self.clone(), licence }
+    /// How long one replica may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The connection to a replica.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not what it should be.
+    pub async fn reached(&self, replica: usize) -> Result<Reached, ClientError> {
+        let found = self.replicas.get(replica).cloned();
+        found.ok_or_else(|| ClientError::Config { reason: "no such replica".to_owned() })?.reach().await
     }
 
     /// The replicas, in words.
@@ -61,13 +62,9 @@ impl Alertmanager {
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, replica: usize, path: &str) -> Result<T, ClientError> {
-        let asked = async { self.replica(replica)?.reach().await?.get(path, self.limit).await };
+        let asked = async { self.reached(replica).await?.get(path, self.limit).await };
         // A proxy may send the head of an answer and then nothing.
         tokio::time::timeout(self.limit * 2, asked).await.unwrap_or(Err(ClientError::Timeout { after: self.limit }))
-    }
-
-    fn replica(&self, n: usize) -> Result<Replica, ClientError> {
-        self.replicas.get(n).cloned().ok_or_else(|| ClientError::Config { reason: "no such replica".to_owned() })
     }
 
     /// The silences that a replica knows, ended ones too.
@@ -83,7 +80,7 @@ impl Alertmanager {
     /// # Errors
     /// When it does not answer, or refuses.
     pub async fn silence(&self, replica: usize, id: &str) -> Result<Option<Silence>, ClientError> {
-        match self.get(replica, &format!("/api/v2/silence/{}", escaped(id))).await {
+        match self.get(replica, &silence_path(id)).await {
             Ok(silence) => Ok(Some(silence)),
             Err(ClientError::NotFound { .. }) => Ok(None),
             Err(e) => Err(e),
@@ -135,62 +132,9 @@ impl Alertmanager {
     }
 }
 
-impl Silencer {
-    /// The reading side.
-    pub fn reader(&self) -> &Alertmanager {
-        &self.at
-    }
-
-    /// Sets a silence at one replica; its id is the answer's `silenceID`. Sent once.
-    ///
-    /// # Errors
-    /// When there is no answer. A refusal is an answer.
-    pub async fn set(&self, replica: usize, body: &serde_json::Value, receipt: &Receipt) -> Result<WriteAnswer, ClientError> {
-        self.send(replica, Method::Post, "/api/v2/silences", Some(body), receipt).await
-    }
-
-    /// Gives a silence another end (unix seconds), all else as `silence` has it.
-    ///
-    /// # Errors
-    /// As [`Silencer::set`].
-    pub async fn end(&self, replica: usize, silence: &Silence, ends: i64, receipt: &Receipt) -> Result<WriteAnswer, ClientError> {
-        self.set(replica, &whole(silence, ends), receipt).await
-    }
-
-    /// Ends a silence now.
-    ///
-    /// # Errors
-    /// As [`Silencer::set`].
-    pub async fn expire(&self, replica: usize, id: &str, receipt: &Receipt) -> Result<WriteAnswer, ClientError> {
-        self.send(replica, Method::Delete, &format!("/api/v2/silence/{}", escaped(id)), None, receipt).await
-    }
-
-    async fn send(
-        &self,
-        replica: usize,
-        method: Method,
-        path: &str,
-        body: Option<&serde_json::Value>,
-        receipt: &Receipt,
-    ) -> Result<WriteAnswer, ClientError> {
-        let reached = self.at.replica(replica)?.reach().await?;
-        let writer = ServiceWriter::new(&reached.client, self.licence.clone());
-        writer.send(method, &reached.path(path), body, self.at.limit, receipt).await
-    }
-}
-
-/// A silence as it is written back. Its beginning stays to the second, or it would be another one.
-fn whole(s: &Silence, ends: i64) -> serde_json::Value {
-    let starts = time::of(s.starts_at).map(Time::rfc3339);
-    let matchers: Vec<_> = s.matchers.iter().map(crate::model::Matcher::from).collect();
-    let mut body = serde_json::json!({
-        "id": s.id, "matchers": matchers, "startsAt": starts, "endsAt": Time::from_secs(ends).map(Time::rfc3339), "createdBy": s.created_by,
-        "comment": s.comment,
-    });
-    if !s.annotations.0.is_empty() {
-        body["annotations"] = s.annotations.0.iter().map(|p| (p.key.clone(), serde_json::Value::from(p.value.as_str()))).collect();
-    }
-    body
+/// The path of a silence.
+pub fn silence_path(id: &str) -> String {
+    format!("/api/v2/silence/{}", escaped(id))
 }
 
 /// A query's value: all that is neither letter, digit nor one of `-._~` as %XX.

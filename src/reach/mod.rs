@@ -9,7 +9,7 @@ mod download;
 mod find;
 mod replica;
 
-pub use alertmanager::{Alertmanager, Silencer};
+pub use alertmanager::{Alertmanager, silence_path};
 pub use download::download;
 pub use find::{Found, Sought, find};
 pub use replica::{Reached, Replica, replicas, same};

@@ -33,7 +33,7 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
         Row::Object(_, Object::Namespace(n)) => namespace(n),
         Row::Object(_, Object::EtcdMember(m)) => etcd(m),
         Row::Object(_, Object::Alert(a)) => alert(a),
-        Row::Object(_, Object::Silence(s)) => silence(s),
+        Row::Object(_, Object::Silence(s)) => silence(s, ctx.now),
         Row::Object(_, Object::Signal(s)) => signal(s),
         Row::Object(_, Object::Backup(b)) => run(b.run.state()),
         Row::Object(_, Object::Restore(r)) => run(r.run.state()),
@@ -136,10 +136,11 @@ fn alert(a: &Alert) -> Tone {
     }
 }
 
-/// A silence that hides nothing is worth a look.
-fn silence(s: &Silence) -> Tone {
+/// A silence that hides nothing is worth a look, and more so one that is about to give back what it hides.
+fn silence(s: &Silence, now: i64) -> Tone {
     match s.state {
         SilenceState::Active if s.hides == 0 => Tone::Info,
+        SilenceState::Active if s.left(now).is_some_and(|left| left < super::columns::SOON) => Tone::Warning,
         SilenceState::Active => Tone::Ok,
         SilenceState::Pending | SilenceState::Expired => Tone::Dim,
     }

@@ -2,11 +2,15 @@
 
 use super::Draw;
 use super::text::{cut, width};
-use crate::app::{Chooser, Field, Form, Hit, HitMap, Of, Overlay, Prompt};
+use crate::app::{Chooser, Field, Form, Hit, HitMap, Of, Overlay, Prompt, muted};
+use crate::model::Level;
 use crate::model::verb::ParamKind;
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+
+/// Lines of what a silence would hide.
+const TOLD: usize = 10;
 
 pub fn draw(d: &Draw, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     match &d.app.overlay {
@@ -146,7 +150,9 @@ fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
         Of::Run(book) => format!("runbook {}: {}", book.name, book.doc),
     };
     let title = super::pieces::clean(&title).into_owned();
-    let area = frame(d, body, &cut(&title, usize::from(columns) - 6, d.glyphs.ellipsis), f.fields.len() + 3, columns, buf);
+    let room = usize::from(body.height).saturating_sub(f.fields.len() + 6);
+    let told = muted(&d.world, f, room.min(TOLD)).unwrap_or_default();
+    let area = frame(d, body, &cut(&title, usize::from(columns) - 6, d.glyphs.ellipsis), f.fields.len() + told.len() + 3, columns, buf);
     let label = |p: &Field| format!("{}{}", p.name, if p.required { " *" } else { "" });
     let longest = f.fields.iter().map(|l| width(&label(l))).max().unwrap_or(0) as u16;
     for (n, field) in f.fields.iter().enumerate() {
@@ -171,8 +177,17 @@ fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
             hits.cursor = Some((x + (width(&before) - skip) as u16, y));
         }
     }
-    let y = area.bottom() - 3;
     let room = usize::from(area.width) - 2;
+    for (n, (level, text)) in told.iter().enumerate() {
+        let role = match level {
+            Level::Danger => Role::SeverityCritical,
+            Level::Warning => Role::SeverityWarning,
+            Level::Info => Role::Text,
+        };
+        let y = area.y + (f.fields.len() + n) as u16;
+        d.put(buf, area.x + 1, y, area.width - 2, &cut(&super::pieces::clean(text), room, d.glyphs.ellipsis), role);
+    }
+    let y = area.bottom() - 3;
     if let Some(field) = f.fields.get(f.at) {
         let words = match field.kind {
             ParamKind::Flag => "Space: ".to_owned(),

@@ -11,7 +11,69 @@ use std::time::Duration;
 const CONTEXT: &str = "lab-1";
 const ALERT: &str = "QdDiskFull";
 
-pub const TESTS: &[Test] = &[test!(an_alert_is_seen_while_it_fires_and_as_silenced).needs(PROGRAMS)];
+pub const TESTS: &[Test] = &[
+    test!(an_alert_is_seen_while_it_fires_and_as_silenced).needs(PROGRAMS),
+    test!(an_alert_is_muted_from_the_pod_that_it_names_and_heard_again).needs(PROGRAMS),
+];
+
+/// From the pod to the form, the preview and the job; Alertmanager's own word is what counts.
+fn an_alert_is_muted_from_the_pod_that_it_names_and_heard_again(lab: &Lab) {
+    let all = Alertmanagers::new(lab, CONTEXT);
+    let room = Room::new();
+    let config = room.path("qd.toml");
+    std::fs::write(&config, format!("[clusters.{CONTEXT}.alertmanager]\nurls = {}\n", json!(all.urls))).unwrap();
+    let pods: Value = serde_json::from_str(&lab.kubectl(CONTEXT, &["get", "pods", "-A", "-o", "json"])).unwrap();
+    let pod = &pods["items"][0]["metadata"];
+    let (namespace, name) = (pod["namespace"].as_str().unwrap(), pod["name"].as_str().unwrap());
+    let labels = json!({"alertname": "QdPodSlow", "namespace": namespace, "pod": name, "severity": "warning", "cluster": CONTEXT});
+    all.tell(&labels, None);
+    // What Alertmanager itself says of it, at each replica.
+    let stands = |silenced: bool| {
+        until(&format!("it to be silenced: {silenced}"), Duration::from_secs(30), || {
+            let of = |at: usize| {
+                let alerts = all.get(at, "/api/v2/alerts?filter=alertname%3DQdPodSlow");
+                alerts[0]["status"]["silencedBy"]
+                    .as_array()
+                    .map(|by| by.iter().map(|id| id.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+            };
+            let both = [of(0), of(1)];
+            if both.iter().all(|by| by.as_ref().is_some_and(|by| by.is_empty() != silenced)) {
+                Ok(both[0].clone())
+            } else {
+                Err(format!("{both:?}"))
+            }
+        })
+    };
+    stands(false);
+    let args = ["--screen", "pods", "--context", CONTEXT, "--config", config.to_str().unwrap()];
+    let mut term = Term::open(&args, room.env(&lab.kubeconfig()), 80, 24);
+    term.keys(&format!("/name:{name}\r"));
+    term.wait("one row", 20, |lines| lines.iter().any(|l| l.starts_with("PODS 1─")).then_some(()));
+    // Until its alert is known, the form says that it matches nothing.
+    term.keys("m");
+    term.line(20, &["silences now 1 alert in", CONTEXT]);
+    term.line(5, &["QdPodSlow pod", name]);
+    term.line(5, &["match", &format!("namespace={namespace} pod={name}")]);
+    term.keys("image is pulled\r");
+    term.line(20, &["PREVIEW"]);
+    term.line(20, &["hides 1 alert in", CONTEXT]);
+    term.wait("the question", 20, |lines| lines.iter().any(|l| l.contains("y does it")).then_some(()));
+    term.keys("y");
+    let id = stands(true).unwrap().remove(0);
+    let silence = all.silences().into_iter().find(|s| s["id"] == *id).unwrap();
+    assert_eq!(silence["comment"], "image is pulled");
+    assert!(silence["createdBy"].as_str().unwrap().contains('@'), "{silence}");
+    term.keys(":silences\r");
+    term.line(30, &["active", "pod=", "1"]);
+    term.keys(":silence-expire\r");
+    term.line(20, &["end silence", &id[..8]]);
+    term.wait("the question", 20, |lines| lines.iter().any(|l| l.contains("y does it")).then_some(()));
+    term.keys("y");
+    stands(false);
+    all.tell(&labels, Some("2020-01-01T00:00:00Z"));
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(15), Vec::<String>::new());
+}
 
 fn an_alert_is_seen_while_it_fires_and_as_silenced(lab: &Lab) {
     let all = Alertmanagers::new(lab, CONTEXT);

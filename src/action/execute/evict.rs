@@ -205,13 +205,12 @@ fn request(step: &Step, grace: Option<i64>, delete: bool) -> Write {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Clients, ClusterClients, Sightings};
+    use super::super::fixture::{Bench, bench};
     use super::*;
-    use crate::client::fake::{Reply, Server, connect, reply, writes};
-    use crate::model::{Args, ClusterId, Control, JobId, Kind, Method, Plan, Progress, Target, VerbId};
-    use std::collections::BTreeMap;
+    use crate::client::fake::{Reply, Server, reply};
+    use crate::model::{ClusterId, Control, Kind, Method, Plan, Progress, Target, VerbId};
     use std::sync::{Arc, Mutex};
-    use tokio::sync::{Semaphore, mpsc, watch};
+    use tokio::sync::{mpsc, watch};
 
     fn status(code: u16, message: &str, cause: &str) -> Reply {
         let causes = json!([{"reason": cause, "message": message}]);
@@ -229,12 +228,7 @@ mod tests {
             answer(path.rsplit('/').next().unwrap_or(""), request.method() == "POST")
         })
         .await;
-        let read = connect(&server, "token: t").await;
-        let (write, receipt) = writes(&read);
-        let mut clients = Clients::default();
-        clients.add(ClusterId(0), ClusterClients { read, write: Ok(write), alerts: None });
-        let mut plan = Plan::new(VerbId::Evict, &Args::parse(VerbId::Evict.info(), "").unwrap(), "evict");
-        for name in pods {
+        let steps = pods.iter().map(|name| {
             let target = Target {
                 cluster: ClusterId(0),
                 resource: Kind::Pod.into(),
@@ -243,29 +237,9 @@ mod tests {
                 uid: Some((*name).into()),
             };
             let act = Act::Evict { grace: None, no_wait: false, keep_capacity, delete: false };
-            plan.steps.push(Step::new(format!("evict {name}"), &target, act));
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let state = crate::state::StateDir::at(dir.path()).unwrap();
-        let journal = state.journal();
-        let ((progress, told), (lead, control)) = (mpsc::unbounded_channel(), watch::channel(Control::Run));
-        let run = Run {
-            plan,
-            id: JobId("j".into()),
-            state,
-            journal,
-            receipt,
-            clients,
-            sightings: Sightings::default(),
-            progress,
-            control,
-            requests: Semaphore::new(8),
-            alone: tokio::sync::Mutex::new(()),
-            who: "ada@bastion".into(),
-            pending: BTreeMap::new(),
-            ended: Mutex::new(BTreeMap::new()),
-            added: Mutex::new(Vec::new()),
-        };
+            Step::new(format!("evict {name}"), &target, act)
+        });
+        let Bench { dir, run, lead, told } = bench(&server, steps.collect(), |_| None).await;
         (dir, run, lead, told)
     }
 

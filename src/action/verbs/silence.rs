@@ -1,7 +1,7 @@
 //! `silence`, `silence-extend`, `silence-expire`: what the cluster's Alertmanager keeps quiet. Planned from the alerts and silences that are
 //! known; what it knows itself is looked at by the preflight and before each request.
 
-use super::super::silences::{Width, count, hidden, of_cluster, propose, unsaid, width, words};
+use super::super::silences::{Width, count, hidden, propose, width, within, words};
 use super::{Request, Snapshot, Stop, nothing, subject};
 use crate::model::until::clock;
 use crate::model::{
@@ -25,12 +25,11 @@ pub fn add(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let mut plan = Plan::new(request.verb, args, format!("silence {} until {}", subject(request), clock(ends, snapshot.now)));
     for target in &request.targets {
         let cluster = served(snapshot, target)?;
-        let mut matchers = if given.is_empty() { propose(snapshot.store, target).map_err(usage)? } else { given.clone() };
-        if let Some(own) = of_cluster(cluster).filter(|own| !matchers.iter().any(|m| m.name == own.name) && !unsaid(snapshot.store, target))
-        {
+        let matchers = if given.is_empty() { propose(snapshot.store, target).map_err(usage)? } else { given.clone() };
+        let (matchers, added) = within(snapshot.store, target, matchers);
+        if let Some(own) = added {
             let several = if cluster.info.alert_peers.is_empty() { "" } else { ": its Alertmanager serves other clusters too" };
             plan.note(Level::Info, format!("{own} is added{several}"));
-            matchers.push(own);
         }
         if !silences.iter().any(|(t, m)| *m == matchers && (t.cluster == target.cluster || cluster.info.alert_peers.contains(&t.cluster))) {
             silences.push((target.clone(), matchers));

@@ -34,6 +34,7 @@ mod workloads;
 pub(super) use etcd::status as etcd_status;
 pub(super) use hpa::status as hpa_status;
 pub(super) use schedules::status as schedule_status;
+pub(super) use silences::SOON;
 pub use workloads::status as status_of;
 
 use super::column::{Column, Unit, col};

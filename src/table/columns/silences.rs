@@ -5,10 +5,13 @@ use crate::model::{Silence, SilenceState};
 
 reader!(silence: Silence);
 
+/// One with less left is about to end, in seconds.
+pub(in crate::table) const SOON: i64 = 900;
+
 /// A silence that is about to end brings its alerts back.
 fn ends_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
     match value {
-        Value::Seconds(..900) => Tone::Warning,
+        Value::Seconds(left) if *left < SOON => Tone::Warning,
         Value::None => Tone::Dim,
         _ => Tone::Plain,
     }
@@ -21,8 +24,12 @@ fn hides_tone(_: &Ctx<'_>, row: Row<'_>, value: &Value<'_>) -> Tone {
     }
 }
 
-fn message(s: &Silence) -> Option<&str> {
-    (s.state == SilenceState::Active && s.hides == 0).then_some("it hides nothing now")
+fn message(s: &Silence, now: i64) -> Option<&'static str> {
+    match s.state {
+        SilenceState::Active if s.hides == 0 => Some("hides nothing now"),
+        SilenceState::Active if s.left(now).is_some_and(|left| left < SOON) => Some("is about to end"),
+        _ => None,
+    }
 }
 
 pub(super) static COLUMNS: &[Column] = &[
@@ -67,6 +74,15 @@ pub(super) static COLUMNS: &[Column] = &[
     col("ends_at", "ENDS", Unit::Moment, |_, r| silence(r, |s| s.ends.map(Value::Moment)), "`endsAt`").wide().leave(52),
     col("updated_age_s", "UPDATED", Unit::Seconds, |_, r| silence(r, |s| s.updated.map(Value::Age)), "Since it was changed: `updatedAt`")
         .hidden(),
-    col("message", "WHY", Unit::Text, |_, r| silence(r, message), "What is odd about it").width(8, 40).wide().leave(53),
+    col(
+        "message",
+        "WHY",
+        Unit::Text,
+        |ctx, r| silence(r, |s| message(s, ctx.now)),
+        "What is odd about it: it hides nothing, or is about to end",
+    )
+    .width(8, 17)
+    .leave(4)
+    .tone(row_tone),
     col("annotations", "ANNOTATIONS", Unit::Json, |_, r| silence(r, |s| labels(&s.annotations)), "`annotations`").hidden(),
 ];

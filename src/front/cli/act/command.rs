@@ -75,8 +75,12 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
         let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
         let help = match pairs {
             Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
-            None if info.params.iter().any(super::objects::among) => "Silences by id; then how much longer, or until when".to_owned(),
+            None if own(info) == Some(Kind::Silence) => match info.params.first() {
+                Some(p) => format!("Silences by id; then {}: {}", p.value, p.doc),
+                None => "Silences by id".to_owned(),
+            },
             None if own(info).is_some() => format!("{}: names, or KIND/NAME", capital(&info.on.words())),
+            None if info.on.alone() => format!("{}: KIND/NAME, or KIND and then names; none: the cluster", capital(&info.on.words())),
             None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
         };
         command = command.arg(Arg::new("words").value_name("OBJECT").num_args(0..).help(help));

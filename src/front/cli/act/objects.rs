@@ -20,7 +20,7 @@ pub struct Named {
 
 /// Whether the values of a parameter stand among the objects.
 pub fn among(param: &Param) -> bool {
-    param.kind == ParamKind::Pairs || param.kind == ParamKind::Until && param.positional && param.name == "for"
+    matches!(param.kind, ParamKind::Pairs | ParamKind::Until)
 }
 
 /// Splits words into objects and `key=value` pairs.
