@@ -2,9 +2,11 @@
 //! outcome last.
 //!
 //! A job can be paused and stopped; what is in flight is waited for. How one request is sent is `write`'s, one eviction `evict`'s, what is
-//! waited for `wait`'s, what comes to a node while it is emptied `sweep`'s.
+//! done to etcd `etcd`'s and `snapshot`'s, what is waited for `wait`'s, what comes to a node while it is emptied `sweep`'s.
 
+mod etcd;
 mod evict;
+mod snapshot;
 mod sweep;
 pub(super) mod wait;
 mod write;
@@ -293,6 +295,7 @@ impl Run {
             Act::Write(write) => self.write(at, step, write).await,
             Act::Evict { .. } => self.evict(at, step).await,
             Act::Wait(wait) => self.wait(at, step, wait).await,
+            Act::Etcd(call) => self.etcd(at, step, call).await,
         }
     }
 

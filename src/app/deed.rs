@@ -3,11 +3,13 @@
 //! A write key only ever opens a preview. What is typed counts once the preview is certain to be on the screen; Enter alone never
 //! confirms.
 
-use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, World};
+use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, TablePane, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
 use crate::app::form::{propose, silent};
+use crate::model::verb::On;
 use crate::model::{Args, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
+use crate::table::RowKey;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
 
@@ -178,8 +180,20 @@ impl App {
         }
         match self.acted_on(world) {
             Ok(objects) => self.verb_on(world, verb, text, objects),
-            Err(why) => self.say(why),
+            Err(why) if verb.info().on != On::Etcd => self.say(why),
+            Err(why) => match self.members_meant(world) {
+                Ok(members) => self.verb_on(world, verb, text, members),
+                Err(none) => self.say(none.unwrap_or(why)),
+            },
         }
+    }
+
+    /// The members of etcd that a highlighted cluster stands for; why there are none, if it is one.
+    fn members_meant(&self, world: &World) -> Result<Vec<ObjectRef>, Option<String>> {
+        let Some(RowKey::Cluster(id)) = self.table().and_then(TablePane::current) else { return Err(None) };
+        let cluster = world.store.cluster(id).ok_or(None)?;
+        let members: Vec<ObjectRef> = cluster.objects(Kind::EtcdMember).map(|o| o.reference(id)).collect();
+        if members.is_empty() { Err(Some(format!("{}: etcd is not reached", cluster.info.name))) } else { Ok(members) }
     }
 
     /// Manifests go to the cluster and the namespace of what is highlighted, where they name none themselves.
@@ -471,19 +485,22 @@ impl App {
 
     /// a: what may be done here, and why the rest may not.
     pub(super) fn acts(&mut self, world: &World) -> Vec<Effect> {
-        let objects = match self.acted_on(world) {
-            Ok(objects) => objects,
-            Err(why) => return self.say(why),
+        let (objects, whole) = match self.acted_on(world) {
+            Ok(objects) => (objects, false),
+            Err(why) => match self.members_meant(world) {
+                Ok(members) => (members, true),
+                Err(_) => return self.say(why),
+            },
         };
         let locked = locked(world, &objects);
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-        for v in VERBS.iter().filter(|v| v.on != crate::model::verb::On::Nothing) {
+        for v in VERBS.iter().filter(|v| v.on != On::Nothing) {
             let odd = objects.iter().find(|o| !v.on.takes(o.kind));
             let not_kept = (keda(v.id) && objects.iter().any(|o| scaled(world, o).is_none())).then(|| NO_KEDA.to_owned());
             let why = odd.map(|_| format!("only for {}", v.on.words())).or(not_kept).or_else(|| locked.clone());
             match why {
                 None => {
-                    can.push((v.on == crate::model::verb::On::Any && !keda(v.id), Item::new(v.name, v.doc, Choice::Act(v.id))));
+                    can.push((v.on == On::Any && !keda(v.id), Item::new(v.name, v.doc, Choice::Act(v.id))));
                     // Of another object than the one that is shown; its preview asks.
                     if !keda(v.id) {
                         asked.push(v.id);
@@ -496,6 +513,9 @@ impl App {
         can.sort_by_key(|(any, _)| *any);
         let items: Vec<Item> = can.into_iter().map(|(_, item)| item).chain(cannot).collect();
         let title = match objects.as_slice() {
+            [one, ..] if whole => {
+                format!("Acts on etcd of {}", world.store.cluster(one.cluster).map_or("", |c| &*c.info.name))
+            }
             [one] => format!("Acts on {} {}", one.kind.name(), one.name),
             all => format!("Acts on {} marked objects", all.len()),
         };

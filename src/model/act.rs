@@ -1,5 +1,6 @@
-//! What a step of a plan does: a request, an eviction, a wait.
+//! What a step of a plan does: a request, an eviction, a call to etcd, a wait.
 
+use super::etcd_act::EtcdCall;
 use super::plan::{Target, Write};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,7 @@ pub enum Act {
         delete: bool,
     },
     Wait(Wait),
+    Etcd(EtcdCall),
 }
 
 impl Act {

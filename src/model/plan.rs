@@ -40,9 +40,9 @@ impl Resource {
             false => format!("{root}/{}", self.plural),
         }
     }
-    /// The watched kind that it is, if it is one.
+    /// The kind that it is, if it is one of ours.
     pub fn known(&self) -> Option<Kind> {
-        Kind::WATCHED.into_iter().find(|k| (k.info().group, k.plural()) == (self.group.as_str(), self.plural.as_str()))
+        Kind::ALL.into_iter().find(|k| (k.info().group, k.plural()) == (self.group.as_str(), self.plural.as_str()))
     }
 }
 
@@ -322,7 +322,7 @@ impl Step {
             }
             Act::Evict { delete: true, .. } => Some(of("delete", None)),
             Act::Evict { .. } => Some(of("create", Some("eviction"))),
-            Act::Wait(_) => None,
+            Act::Wait(_) | Act::Etcd(_) => None,
         }
     }
 }
@@ -385,6 +385,8 @@ pub struct BlastRadius {
     pub placement: Option<Placement>,
     /// Who would undo it: `hpa pay/api`, `Argo CD application pay`.
     pub undone_by: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<super::EtcdBlast>,
 }
 
 /// What a verb made of a snapshot and its arguments.

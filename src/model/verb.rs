@@ -39,6 +39,8 @@ pub enum On {
     Kinds(&'static [Kind]),
     /// Whatever has `/scale`: these, and custom resources by name on the command line.
     Scalable,
+    /// Members of a cluster's etcd; a cluster alone means all of its.
+    Etcd,
     /// Any object.
     Any,
     /// No object: what it touches is in its arguments.
@@ -51,6 +53,7 @@ impl On {
         match self {
             Self::Kinds(kinds) => kinds.contains(&kind),
             Self::Scalable => matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet),
+            Self::Etcd => kind == Kind::EtcdMember,
             Self::Any => kind.watched(),
             Self::Nothing => false,
         }
@@ -68,6 +71,7 @@ impl On {
                 }
             }
             Self::Scalable => "anything with /scale".to_owned(),
+            Self::Etcd => "etcd's members".to_owned(),
             Self::Any => "any object".to_owned(),
             Self::Nothing => "no object".to_owned(),
         }
@@ -292,6 +296,34 @@ verbs! {
         must(opt("filename", "FILE", ParamKind::File, "manifests to apply on the server's side; - is standard input")),
         flag("force-conflicts", "take over fields that others own; they are named first"),
     ], Exact, "Apply manifests, with a diff and conflicts before anything is sent", "apply -f app.yaml --context lab-1";
+    EtcdSnapshot "etcd-snapshot" ["snapshot-etcd"] ["etcd", "snapshot"] On::Etcd, &[
+        opt("out", "FILE", ParamKind::Text, "the file; without it, one named after cluster and time in the directory that is configured"),
+        opt("keep", "N", ParamKind::Count, "then delete all but so many of the newest that qd named in that directory"),
+        opt("move-to", "DIR", ParamKind::Text, "in the end move it to this directory"),
+        flag("no-hash", "do not compare the members' data first"),
+    ], None, "Take a snapshot of a cluster's etcd from a follower, and verify it", "etcd snapshot --context lab-1 --out lab-1.db";
+    EtcdDefrag "etcd-defrag" ["defrag" "defragment"] ["etcd", "defrag"] On::Etcd, &[
+        flag("even-small", "also members with little to give back"),
+        flag("keep-leader", "do not move the leadership away before it is the leader's turn"),
+        opt("timeout", "DURATION", ParamKind::Duration, "how long one member may take; 10m"),
+    ], None, "Defragment etcd's members one by one, the leader last", "etcd defrag --context lab-1";
+    EtcdMoveLeader "etcd-move-leader" ["move-leader"] ["etcd", "move-leader"] On::Etcd, &[], Compensating,
+        "Make another member etcd's leader: the one that is named, else who is furthest", "etcd move-leader etcd-1 --context lab-1";
+    EtcdDisarm "etcd-disarm" ["disarm"] ["etcd", "alarm", "disarm"] On::Etcd, &[
+        flag("corrupt", "also the alarm CORRUPT, of one member that is named"),
+        flag("force", "although it would be raised again at once"),
+    ], None, "Disarm etcd's alarms once what raised them is over", "etcd alarm disarm --context lab-1";
+    EtcdCompact "etcd-compact" ["compact"] ["etcd", "compact"] On::Etcd, &[
+        opt("revision", "N", ParamKind::Text, "up to this revision; without it, up to the newest"),
+    ], None, "Forget etcd's old revisions, so that a defragmentation can give their space back", "etcd compact --context lab-1";
+    EtcdMemberAdd "etcd-member-add" [] ["etcd", "member", "add"] On::Etcd, &[
+        must(opt("peer-url", "URL", ParamKind::Text, "where the new member talks to the others: https://10.0.0.4:2380")),
+    ], Compensating, "Add a member to etcd as a learner", "etcd member add --peer-url https://10.0.0.4:2380 --context lab-1";
+    EtcdPromote "etcd-promote" ["etcd-member-promote"] ["etcd", "member", "promote"] On::Etcd, &[
+        opt("timeout", "DURATION", ParamKind::Duration, "how long it may take to catch up; 5m"),
+    ], None, "Give a learner of etcd a vote, once it has caught up", "etcd member promote etcd-3 --context lab-1";
+    EtcdMemberRemove "etcd-member-remove" [] ["etcd", "member", "remove"] On::Etcd, &[], None irreversible,
+        "Remove a member from etcd, never below its quorum", "etcd member remove etcd-2 --context lab-1";
 }
 
 impl VerbId {

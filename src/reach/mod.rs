@@ -5,9 +5,11 @@
 //! there and what the answers mean is `source`'s and `action`'s.
 
 mod alertmanager;
+mod etcd;
 mod find;
 mod replica;
 
 pub use alertmanager::Alertmanager;
+pub use etcd::{EtcdReach, Heard, Look};
 pub use find::{Found, find_alertmanager};
 pub use replica::{Reached, Replica, replicas, same};

@@ -1,13 +1,13 @@
 //! The clusters that are followed, what is known of them, and what burns: the same for the cockpit and the command line.
 
-use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
+use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Sightings};
 use crate::app::World;
 use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
-use crate::reach::{Alertmanager, Found};
+use crate::reach::{Alertmanager, EtcdReach, Found};
 use crate::source::ServiceHandle;
 use crate::source::alertmanager::{Wanted, spawn_alertmanagers};
 use crate::source::etcd::spawn_etcd;
@@ -83,6 +83,7 @@ impl Fleet {
                 tier: s.tier.value.map(|t| t.name().into()),
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
+                snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
@@ -221,12 +222,15 @@ impl Fleet {
     pub fn clients(&self) -> Clients {
         let mut clients = Clients::default();
         for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
-            let Some(read) = handle.reader().client() else { continue };
             let locked = self.guardrails.get(cluster_id(n)).and_then(|r| r.read_only.clone());
             let licence = match locked {
                 Some(why) => Err(why),
                 None => Licence::of(&member.settings, self.read_only),
             };
+            if let Some(reach) = EtcdReach::of(&member.settings.etcd) {
+                clients.add_etcd(cluster_id(n), EtcdSides { reach, licence: licence.clone() });
+            }
+            let Some(read) = handle.reader().client() else { continue };
             let write = licence.map(|licence| WriteClient::new(&read, licence));
             let mut endpoint = member.settings.alertmanager.clone();
             if let (None, Some(found)) = (&endpoint.reach.value, self.found.get(n).and_then(Found::get)) {

@@ -18,6 +18,8 @@ pub struct ClusterInfo {
     pub read_only: Option<Str>,
     /// Where its Alertmanager is, is configured.
     pub alertmanager: bool,
+    /// The directory for snapshots of its etcd; none: not configured.
+    pub snapshots: Option<Str>,
     /// How old the newest backup may be, in seconds; none: nobody has said.
     pub rpo: Option<i64>,
 }

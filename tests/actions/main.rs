@@ -8,6 +8,7 @@
 mod alerts;
 mod drain;
 mod edit;
+mod etcd;
 mod every;
 mod nodes;
 mod old;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         typed::TESTS,
         runbooks::TESTS,
         alerts::TESTS,
+        etcd::TESTS,
         old::TESTS,
     ])
 }

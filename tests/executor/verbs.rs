@@ -5,7 +5,7 @@ use super::*;
 use quarterdeck::action::runbook::Params;
 use quarterdeck::config::runbooks;
 use quarterdeck::model::plan::Resource;
-use quarterdeck::model::verb::VERBS;
+use quarterdeck::model::verb::{On, VERBS};
 use serde_json::Value;
 
 /// Where a verb's effect is seen.
@@ -90,6 +90,14 @@ fn case(verb: VerbId) -> Case {
         ),
         VerbId::Edit => case(LEDGER, "", Look::At(LEDGER_AT, "/spec/minReadySeconds")),
         VerbId::Apply => case(("", "", ""), "filename=map.yaml", Look::At("/api/v1/namespaces/shop/configmaps/tried", "/data")),
+        VerbId::EtcdSnapshot
+        | VerbId::EtcdDefrag
+        | VerbId::EtcdMoveLeader
+        | VerbId::EtcdDisarm
+        | VerbId::EtcdCompact
+        | VerbId::EtcdMemberAdd
+        | VerbId::EtcdPromote
+        | VerbId::EtcdMemberRemove => panic!("the simulated fleet has no etcd: `tests/actions/etcd.rs` tries {verb} on a real one"),
     }
 }
 
@@ -241,7 +249,7 @@ async fn tried(verb: VerbId) -> Result<(), String> {
 
 #[test]
 fn every_verb_of_the_register_can_be_tried_and_taken_back() {
-    let verbs: Vec<VerbId> = VERBS.iter().map(|v| v.id).collect();
+    let verbs: Vec<VerbId> = VERBS.iter().filter(|v| v.on != On::Etcd).map(|v| v.id).collect();
     // Two at a time: most of it is waiting.
     let halves = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
@@ -252,7 +260,7 @@ fn every_verb_of_the_register_can_be_tried_and_taken_back() {
             .collect();
         workers.into_iter().flat_map(|w| w.join().unwrap()).collect::<Vec<_>>()
     });
-    assert_eq!(halves.len(), VERBS.len());
+    assert_eq!(halves.len(), verbs.len());
     let wrong: Vec<String> = halves.into_iter().filter_map(|(v, r)| r.err().map(|e| format!("{v}: {e}"))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -7,6 +7,9 @@ mod delete;
 pub(super) mod drain;
 mod edit;
 mod env;
+mod etcd;
+mod etcd_members;
+mod etcd_snapshot;
 mod fields;
 mod hpa;
 mod image;
@@ -57,6 +60,14 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Annotate, label::annotate),
     (VerbId::Edit, edit::plan),
     (VerbId::Apply, apply::plan),
+    (VerbId::EtcdSnapshot, etcd_snapshot::plan),
+    (VerbId::EtcdDefrag, etcd::defrag),
+    (VerbId::EtcdMoveLeader, etcd::move_leader),
+    (VerbId::EtcdDisarm, etcd::disarm),
+    (VerbId::EtcdCompact, etcd::compact),
+    (VerbId::EtcdMemberAdd, etcd_members::add),
+    (VerbId::EtcdPromote, etcd_members::promote),
+    (VerbId::EtcdMemberRemove, etcd_members::remove),
 ];
 
 /// The planner of a verb.

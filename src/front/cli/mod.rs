@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     let output = global.output;
     let done = match act::command::chosen(&matches) {
         Some((verb, inner)) => act::run(&global, verb, inner),
-        None => match act::rollout::chosen(&global, &matches) {
+        None => match act::rollout::chosen(&global, &matches).or_else(|| act::etcd::chosen(&global, &matches)) {
             Some(done) => done,
             None => match Cli::from_arg_matches(&matches) {
                 Ok(cli) => run(cli, &matches),

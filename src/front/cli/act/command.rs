@@ -14,30 +14,28 @@ const HEADING: &str = "Writing";
 pub fn whole() -> Command {
     let mut root = Cli::command();
     for info in VERBS {
-        match info.cli {
-            [one] => root = root.subcommand(verb(info, one)),
-            [group, word] => {
-                let (group, word) = (*group, *word);
-                root = if root.find_subcommand(group).is_some() {
-                    root.mut_subcommand(group, |g| g.subcommand(verb(info, word)))
-                } else {
-                    let about = about(group);
-                    root.subcommand(
-                        Command::new(group)
-                            .about(about)
-                            .subcommand_required(true)
-                            .arg_required_else_help(true)
-                            .subcommand(verb(info, word)),
-                    )
-                };
-            }
-            _ => {}
-        }
+        root = below(root, info, info.cli);
     }
     for command in super::rollout::commands() {
         root = root.mut_subcommand("rollout", |g| g.subcommand(command));
     }
+    for command in super::etcd::commands() {
+        root = root.mut_subcommand("etcd", |g| g.subcommand(command));
+    }
     root
+}
+
+/// Puts a verb below the groups that its words name.
+fn below(parent: Command, info: &'static VerbInfo, words: &[&'static str]) -> Command {
+    match words {
+        [] => parent,
+        [word] => parent.subcommand(verb(info, word)),
+        [group, rest @ ..] if parent.find_subcommand(group).is_some() => parent.mut_subcommand(group, |g| below(g, info, rest)),
+        [group, rest @ ..] => {
+            let new = Command::new(*group).about(about(group)).subcommand_required(true).arg_required_else_help(true);
+            parent.subcommand(below(new, info, rest))
+        }
+    }
 }
 
 fn about(group: &str) -> &'static str {
@@ -48,6 +46,9 @@ fn about(group: &str) -> &'static str {
         "set" => "Images and environment variables",
         "cronjob" => "CronJobs: trigger, suspend and resume",
         "job" => "Kubernetes Jobs: run one again",
+        "etcd" => "etcd: how it stands, snapshots, space, leader and members",
+        "alarm" => "etcd's alarms: disarm",
+        "member" => "etcd's members: add, promote, remove",
         _ => "",
     }
 }
@@ -61,6 +62,7 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
         let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
         let help = match pairs {
             Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
+            None if info.on == On::Etcd => "etcd's members by name; without one, all of the cluster".to_owned(),
             None if bare(info) => "Nodes by name".to_owned(),
             None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
         };
@@ -102,9 +104,9 @@ pub fn writing(command: Command) -> Command {
         .arg(flag("no_wait", "no-wait", "Do not wait for what controllers make of it").overrides_with("wait"))
 }
 
-/// Verbs of nodes alone take names without a kind.
+/// Verbs of nodes or of etcd's members alone take names without a kind.
 pub fn bare(info: &VerbInfo) -> bool {
-    info.on == On::Kinds(&[crate::model::Kind::Node])
+    matches!(info.on, On::Etcd | On::Kinds(&[crate::model::Kind::Node]))
 }
 
 fn capital(text: &str) -> String {
@@ -114,12 +116,12 @@ fn capital(text: &str) -> String {
 
 /// The verb that was typed, with its own matches.
 pub fn chosen(matches: &ArgMatches) -> Option<(&'static VerbInfo, &ArgMatches)> {
-    let (first, inner) = matches.subcommand()?;
-    if let Some(info) = VERBS.iter().find(|v| v.cli == [first]) {
-        return Some((info, inner));
+    let (mut words, mut at) = (Vec::new(), matches);
+    while let Some((word, inner)) = at.subcommand() {
+        words.push(word);
+        at = inner;
     }
-    let (second, inner) = inner.subcommand()?;
-    VERBS.iter().find(|v| v.cli == [first, second]).map(|info| (info, inner))
+    VERBS.iter().find(|v| v.cli == words).map(|info| (info, at))
 }
 
 /// The parameters that were given.

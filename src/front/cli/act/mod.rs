@@ -6,6 +6,7 @@
 
 pub mod command;
 mod editing;
+pub mod etcd;
 mod jobs;
 mod objects;
 pub mod rollout;
@@ -21,6 +22,7 @@ use super::read;
 use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
+use crate::model::verb::On;
 use crate::model::{Control, Kind, Outcome, Progress, VerbInfo};
 use crate::runtime::acting::{self, Started};
 use crate::runtime::{Fleet, now};
@@ -53,7 +55,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    with_fleet(&global, async |fleet, state| {
+    following(&global, info.on == On::Etcd, async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
         editing::documents(fleet, &mut request).await?;
@@ -64,6 +66,11 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
 
 /// Follows the chosen clusters, and with several of them only those that were named.
 fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
+    following(global, false, work)
+}
+
+/// The same; `etcd`: only their etcd, which is reached whether the API server is or not.
+fn following(global: &Global, etcd: bool, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
     install_crypto_provider();
     let loaded = Config::load(global.config.as_deref());
     let targets = read::select(global, &loaded.config)?;
@@ -76,8 +83,9 @@ fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> 
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (mut fleet, _) = read::open(global, &Kind::WATCHED).await?;
-        let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !c.state.live()).map(words).collect();
+        let kinds: &[Kind] = if etcd { &[Kind::EtcdMember] } else { &Kind::WATCHED };
+        let (mut fleet, _) = read::open(global, kinds).await?;
+        let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live()).map(words).collect();
         if let Some(first) = dead.first() {
             return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });
         }
@@ -152,7 +160,7 @@ fn refused_plan(stop: Stop, json: bool) -> Result<Code, Failure> {
     }
     let code = match kind {
         "usage" | "flags" => Code::Usage,
-        "forbidden" => Code::Refused,
+        "forbidden" | "quorum" => Code::Refused,
         "conflict" => Code::Blocked,
         _ => Code::Failed,
     };
