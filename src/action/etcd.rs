@@ -86,7 +86,9 @@ pub(super) async fn hashed(reach: &EtcdReach, look: &Look) -> Result<Hashes, Str
         let answer = answers.iter().find(|(id, _)| *id == m.id).map(|(_, a)| a.clone());
         Hash { id: m.id, name: name_of(reach, m.id), answer: answer.unwrap_or_else(|| Err("it does not answer".to_owned())) }
     });
-    Ok(Hashes { revision, members: members.collect() })
+    let mut members: Vec<Hash> = members.collect();
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Hashes { revision, members })
 }
 
 /// Why nobody answers.

@@ -2,6 +2,7 @@
 
 use super::etcd::Quorum;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A member's id, written in hex as etcdctl does.
@@ -111,6 +112,14 @@ impl EtcdBlast {
         }
         lines
     }
+}
+
+/// What was done to a cluster's etcd and ended well, as far as is known: times in unix seconds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EtcdPast {
+    pub snapshot: Option<i64>,
+    /// By member.
+    pub defragmented: BTreeMap<u64, i64>,
 }
 
 /// What our snapshots end with.

@@ -49,7 +49,7 @@ pub use backup::{Backup, Restore, Run, RunState, Selection};
 pub use cron::Cron;
 pub use delta::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, KindState};
 pub use etcd::{EtcdMember, EtcdMetrics, EtcdStatus, Quorum};
-pub use etcd_act::{EtcdBlast, EtcdCall, EtcdId, SnapshotTo};
+pub use etcd_act::{EtcdBlast, EtcdCall, EtcdId, EtcdPast, SnapshotTo};
 pub use event::Event;
 pub use hpa::{Hpa, HpaMetric};
 pub use intern::Interner;

@@ -1,21 +1,21 @@
 //! The clusters that are followed, what is known of them, and what burns: the same for the cockpit and the command line.
 
-use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Sightings};
+use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Ledger, Sightings};
 use crate::app::World;
 use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
-use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
+use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, EtcdReach, Found};
 use crate::source::ServiceHandle;
 use crate::source::alertmanager::{Wanted, spawn_alertmanagers};
-use crate::source::etcd::spawn_etcd;
+use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
 use crate::store::{ClusterInfo, Store, Touched};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A cluster with its settings.
 pub struct Member {
@@ -62,6 +62,8 @@ pub struct Fleet {
     services: Vec<ServiceHandle>,
     /// The Alertmanager of each cluster that none is configured for.
     found: Vec<Found>,
+    /// What was done to the etcd of each cluster before, for who asks it.
+    pasts: Vec<watch::Sender<EtcdPast>>,
     /// What `--namespace` asks for.
     namespaces: Vec<String>,
     tx: mpsc::WeakSender<Batch>,
@@ -129,8 +131,10 @@ impl Fleet {
             store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
         };
         let mut services = Vec::new();
+        let pasts: Vec<_> = members.iter().map(|_| watch::channel(EtcdPast::default()).0).collect();
         for (n, member) in members.iter().enumerate().filter(|_| asked(Service::Etcd)) {
-            let Some(handle) = spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
+            let source = EtcdSource { cluster: cluster_id(n), name: &member.settings.name.value, past: pasts[n].subscribe() };
+            let Some(handle) = spawn_etcd(source, &member.settings.etcd, tx.clone()) else { continue };
             services.push(handle);
             wait(n, Service::Etcd, &member.settings.etcd.endpoints);
         }
@@ -156,6 +160,7 @@ impl Fleet {
             handles,
             services,
             found,
+            pasts,
             namespaces: namespaces.to_vec(),
             tx: tx.downgrade(),
             deltas,
@@ -180,6 +185,14 @@ impl Fleet {
             self.services.push(metrics::spawn_metrics(source, tx.clone()));
             let delta = Delta::Service { service: Service::Metrics, state: ServiceState::Waiting, via: Str::default() };
             self.store.apply(Batch { cluster, generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        }
+    }
+
+    /// Tells whoever asks etcd what the audit log has of it.
+    pub fn remember(&self, ledger: &Ledger) {
+        for (past, cluster) in self.pasts.iter().zip(self.store.clusters()) {
+            let new = ledger.etcd(&cluster.info.server, &cluster.info.contexts);
+            past.send_if_modified(|old| std::mem::replace(old, new.clone()) != new);
         }
     }
 

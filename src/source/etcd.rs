@@ -7,16 +7,19 @@ use super::exposition::{Buckets, samples};
 use super::service::{self, Closed, Handle, failed};
 use crate::client::ClientError;
 use crate::config::Etcd;
+use crate::model::etcd_act::snapshot_time;
 use crate::model::etcd_rpc::{AlarmMember, StatusResponse, alarm_name};
 use crate::model::{
-    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdStatus, Kind, Labels, Meta, Object, Service, ServiceState, Str, Time, Uid,
+    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdPast, EtcdStatus, Kind, Labels, Meta, Object, Service, ServiceState, Str, Time,
+    Uid,
 };
 use crate::reach::{EtcdReach, Heard};
 use futures::future::join_all;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// Between two looks: a lost quorum is to be seen within 10 s, and a member that hangs takes 5 of them.
@@ -24,10 +27,21 @@ const LOOK: Duration = Duration::from_secs(4);
 /// Metrics are read at every so manieth look.
 const METRICS: u32 = 4;
 
+/// Whose etcd it is.
+pub struct EtcdSource<'a> {
+    pub cluster: ClusterId,
+    /// As shown: our snapshots are named after it.
+    pub name: &'a str,
+    /// What was done to it, by the audit log.
+    pub past: watch::Receiver<EtcdPast>,
+}
+
 /// Starts to ask a cluster's etcd, when one is configured. Must be called within a tokio runtime.
-pub fn spawn_etcd(cluster: ClusterId, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
+pub fn spawn_etcd(source: EtcdSource, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
     let reach = EtcdReach::of(settings)?;
-    let watch = Watch { cluster, reach, tx, members: BTreeMap::new(), looks: 0, answered: false };
+    let kept = settings.snapshots.value.clone().map(|dir| (dir, source.name.to_owned()));
+    let (cluster, past) = (source.cluster, source.past);
+    let watch = Watch { cluster, reach, tx, past, kept, snapshot: None, members: BTreeMap::new(), looks: 0, answered: false };
     Some(Handle::of(tokio::spawn(watch.run())))
 }
 
@@ -35,6 +49,11 @@ struct Watch {
     cluster: ClusterId,
     reach: EtcdReach,
     tx: mpsc::Sender<Batch>,
+    past: watch::Receiver<EtcdPast>,
+    /// The directory of snapshots, and what the cluster is called there.
+    kept: Option<(PathBuf, String)>,
+    /// When the newest of these was taken, in unix seconds.
+    snapshot: Option<i64>,
     members: BTreeMap<u64, Seen>,
     looks: u32,
     /// Somebody has, once.
@@ -75,7 +94,9 @@ impl Watch {
         self.judge(&look.heard, look.alarms.as_deref());
         if self.looks.is_multiple_of(METRICS) {
             self.measure().await;
+            self.browse().await;
         }
+        self.date();
         self.looks += 1;
         self.tell(&look.heard).await
     }
@@ -136,6 +157,27 @@ impl Watch {
             seen.quota =
                 text.as_deref().and_then(|text| samples(text).find(|s| s.name == QUOTA)).map(|s| s.value as i64).filter(|q| *q > 0);
             seen.member.metrics = text.map(|text| measured(&text, &mut seen.histograms));
+        }
+    }
+
+    /// Looks for snapshots that are kept. A directory that cannot be read says nothing.
+    async fn browse(&mut self) {
+        let Some((dir, name)) = self.kept.clone() else { return };
+        let newest = move || {
+            let names = std::fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
+            names.filter_map(|file| snapshot_time(&name, &file)).max()
+        };
+        self.snapshot = tokio::task::spawn_blocking(newest).await.unwrap_or_default();
+    }
+
+    /// Takes in what was done to them, as far as is known.
+    fn date(&mut self) {
+        let past = self.past.borrow();
+        let time = |at: Option<i64>| at.and_then(Time::from_secs);
+        for (id, seen) in &mut self.members {
+            // Each has the same data: a snapshot of one is one of all.
+            seen.member.snapshot = time(past.snapshot.max(self.snapshot));
+            seen.member.defragmented = time(past.defragmented.get(id).copied());
         }
     }
 

@@ -188,6 +188,8 @@ fn saved(etcd: &Etcd) {
     etcd.done(&format!("etcd snapshot --move-to {}", etcd.room.path("there").display()));
     assert_eq!((kept(), std::fs::read_dir(etcd.room.path("there")).unwrap().count()), (1, 1));
 
+    assert!(etcd.members().iter().all(|m| m["snapshot_age_s"].as_i64().is_some_and(|s| s < 600)), "its age is in the pane");
+
     let (code, said) = etcd.qd("etcd hash");
     assert_eq!(code, 0, "{said}");
     let (code, said) = etcd.qd(&format!("etcd restore-plan {file}"));
@@ -217,6 +219,7 @@ fn emptied(etcd: &Etcd) {
     let plan: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     let steps: Vec<&str> = plan["steps"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
     assert!(steps.len() == 4 && steps[2].starts_with("move the leadership"), "{steps:?}");
+    assert!(etcd.members().iter().all(|m| m["defrag_age_s"].as_i64().is_some_and(|s| s < 600)), "{:?}", etcd.members());
     let after = size(&etcd.members());
     assert!(after * 4 < before, "{before} -> {after}");
     etcd.done("etcd alarm disarm");

@@ -83,6 +83,9 @@ impl Run {
         if !look_answers(&live.look) {
             return Err((Why::Blocked, silent(&live.look)));
         }
+        if Self::late() {
+            return Err((Why::Blocked, "not within the time limit: it was not begun".to_owned()));
+        }
         match call {
             EtcdCall::Snapshot(to) => self.snapshot(at, &mut live, to).await,
             EtcdCall::Defragment { member } => self.defragment(at, &mut live, member.0).await,

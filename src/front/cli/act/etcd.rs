@@ -10,6 +10,7 @@ use crate::model::{EtcdId, Kind, Object};
 use crate::runtime::Fleet;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Revisions that are left out after a restore, so that no watch goes on from one that was handed out after the snapshot.
@@ -83,7 +84,13 @@ fn compare(global: &Global) -> Result<Code, Failure> {
                         "revision": found.revision, "hash": hash, "compact_revision": compacted, "message": why}));
                 } else {
                     let said = why.cloned().unwrap_or_else(|| format!("compacted to {}", compacted.copied().unwrap_or(0)));
-                    println!("{cluster}  {}  {}  at revision {}, {said}", m.name, hash.as_deref().unwrap_or("-"), found.revision);
+                    writeln!(
+                        std::io::stdout(),
+                        "{cluster}  {}  {}  at revision {}, {said}",
+                        m.name,
+                        hash.as_deref().unwrap_or("-"),
+                        found.revision
+                    )?;
                 }
             }
             if let Some(why) = found.differ() {
@@ -92,7 +99,7 @@ fn compare(global: &Global) -> Result<Code, Failure> {
             }
         }
         if json {
-            println!("{}", json!({"items": items}));
+            writeln!(std::io::stdout(), "{}", json!({"items": items}))?;
         }
         Ok(code)
     })
@@ -106,13 +113,15 @@ fn whole(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
     let file = named(matches);
     let found = verify(Path::new(file)).map_err(|e| Failure::failed("damaged", format!("{file}: {e}")))?;
     if global.output == Output::Json {
-        println!(
+        writeln!(
+            std::io::stdout(),
             "{}",
             json!({"file": file, "size_bytes": found.size, "sha256": found.sha256, "page_size_bytes": found.page_size, "transaction": found.transaction})
-        );
+        )?;
     } else {
-        println!("{file}: whole, {} bytes, transaction {}, page size {}", found.size, found.transaction, found.page_size);
-        println!("sha256 {}", found.sha256);
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{file}: whole, {} bytes, transaction {}, page size {}", found.size, found.transaction, found.page_size)?;
+        writeln!(out, "sha256 {}", found.sha256)?;
     }
     Ok(Code::Done)
 }
@@ -131,7 +140,9 @@ fn known(fleet: &Fleet) -> Vec<(String, String)> {
         Object::EtcdMember(m) if !m.learner => Some((m.meta.name.to_string(), m.peers.first()?.to_string())),
         _ => None,
     });
-    members.collect()
+    let mut members: Vec<_> = members.collect();
+    members.sort();
+    members
 }
 
 fn restore(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
@@ -146,19 +157,20 @@ fn restore(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
         .collect::<Result<_, _>>()?;
     let checked = verify(Path::new(&file));
     let tell = |members: &[(String, String)]| {
-        let lines = steps(&file, &data, members);
+        let (lines, mut out) = (steps(&file, &data, members), std::io::stdout().lock());
         if global.output == Output::Json {
             let whole = checked.as_ref().map(|w| w.sha256.clone()).map_err(ToString::to_string);
-            println!("{}", json!({"file": file, "sha256": whole.as_ref().ok(), "damage": whole.as_ref().err(), "steps": lines}));
+            let step = |(about, commands): &(String, Vec<String>)| json!({"about": about, "commands": commands});
+            let steps: Vec<_> = lines.iter().map(step).collect();
+            writeln!(out, "{}", json!({"file": file, "sha256": whole.as_ref().ok(), "damage": whole.as_ref().err(), "steps": steps}))?;
         } else {
             match &checked {
-                Ok(found) => println!("# {file} is whole: {} bytes, transaction {}", found.size, found.transaction),
-                Err(e) => println!("# NOT CHECKED: {file}: {e}"),
+                Ok(found) => writeln!(out, "# {file} is whole: {} bytes, transaction {}", found.size, found.transaction)?,
+                Err(e) => writeln!(out, "# NOT CHECKED: {file}: {e}")?,
             }
-            lines.iter().for_each(|(about, commands)| {
-                println!("\n# {about}");
-                commands.iter().for_each(|c| println!("{c}"));
-            });
+            for (about, commands) in &lines {
+                writeln!(out, "\n# {about}\n{}", commands.join("\n"))?;
+            }
         }
         Ok(if checked.is_ok() { Code::Done } else { Code::Failed })
     };
