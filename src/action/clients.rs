@@ -1,6 +1,6 @@
 //! How a plan's clusters are reached: to read, and where that is allowed to write.
 
-use crate::client::{Licence, ReadClient, WriteClient};
+use crate::client::{EtcdPermit, ReadClient, WriteClient};
 use crate::model::ClusterId;
 use crate::reach::{Alertmanager, EtcdReach};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct ClusterClients {
 pub struct EtcdSides {
     pub reach: EtcdReach,
     /// Or why nothing may be written.
-    pub licence: Result<Licence, String>,
+    pub permit: Result<EtcdPermit, String>,
 }
 
 /// The clusters of a plan.
@@ -44,9 +44,9 @@ impl Clients {
 
     /// # Errors
     /// As [`Self::etcd`]; when the cluster is read-only.
-    pub fn etcd_licence(&self, id: ClusterId) -> Result<Licence, String> {
+    pub fn etcd_permit(&self, id: ClusterId) -> Result<EtcdPermit, String> {
         let sides = self.1.get(&id).ok_or("no address of its etcd is configured")?;
-        sides.licence.clone().map_err(|why| format!("read-only: {why}"))
+        sides.permit.clone().map_err(|why| format!("read-only: {why}"))
     }
 
     /// # Errors

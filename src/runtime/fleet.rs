@@ -2,7 +2,7 @@
 
 use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Ledger, Sightings};
 use crate::app::World;
-use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
+use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
@@ -241,7 +241,7 @@ impl Fleet {
                 None => Licence::of(&member.settings, self.read_only),
             };
             if let Some(reach) = EtcdReach::of(&member.settings.etcd) {
-                clients.add_etcd(cluster_id(n), EtcdSides { reach, licence: licence.clone() });
+                clients.add_etcd(cluster_id(n), EtcdSides { reach, permit: licence.clone().map(EtcdPermit::new) });
             }
             let Some(read) = handle.reader().client() else { continue };
             let write = licence.map(|licence| WriteClient::new(&read, licence));

@@ -3,7 +3,7 @@
 
 use super::super::etcd::{name_of, silent, words};
 use super::{Ended, Run, Why, deadline};
-use crate::client::{ClientError, EtcdClient, EtcdWriter, Licence};
+use crate::client::{ClientError, EtcdClient, EtcdPermit, EtcdWriter};
 use crate::model::etcd_rpc::{
     ALARM, AlarmRequest, COMPACT, CompactionRequest, DEFRAGMENT, MEMBER_ADD, MEMBER_PROMOTE, MEMBER_REMOVE, MOVE_LEADER, Member,
     MemberAddRequest, MemberId, MoveLeaderRequest, Nothing, alarm_name,
@@ -33,7 +33,7 @@ const DISARM: i32 = 2;
 pub(super) struct Live {
     pub cluster: ClusterId,
     pub reach: EtcdReach,
-    pub licence: Licence,
+    pub permit: EtcdPermit,
     pub look: Look,
 }
 
@@ -50,7 +50,7 @@ impl Live {
     }
     pub fn writer(&self, id: u64) -> Result<EtcdWriter, (Why, String)> {
         let client = self.client(id).map_err(|why| (Why::Failed, why))?;
-        Ok(EtcdWriter::new(client, self.licence.clone()))
+        Ok(self.permit.writer(client))
     }
     /// The leader, else anybody who answers, but not this one.
     fn through(&self, not: Option<u64>) -> Result<EtcdWriter, (Why, String)> {
@@ -76,10 +76,10 @@ impl Run {
     pub(super) async fn etcd(&self, at: usize, step: &Step, call: &EtcdCall) -> Ended {
         let cluster = step.target.cluster;
         let failed = |why| (Why::Failed, why);
-        let licence = self.clients.etcd_licence(cluster).map_err(failed)?;
+        let permit = self.clients.etcd_permit(cluster).map_err(failed)?;
         let mut reach = self.clients.etcd(cluster).map_err(failed)?;
         let look = reach.look().await;
-        let mut live = Live { cluster, reach, licence, look };
+        let mut live = Live { cluster, reach, permit, look };
         if !look_answers(&live.look) {
             return Err((Why::Blocked, silent(&live.look)));
         }
