@@ -148,6 +148,7 @@ fn quitting_asks_and_a_lost_terminal_stops_the_job_safely() {
     assert_eq!((&job["state"], &job["why"]), (&"cancelled".into(), &"the terminal went away".into()), "{job}");
     // The next cockpit can go on with it.
     let mut term = bridge.open("staging");
+    term.line(10, &["interrupted: scale deployment auth/session"]);
     term.keys("J");
     term.line(10, &["cancelled", "scale deployment auth/session 3 -> 6"]);
     term.keys("R");
@@ -225,7 +226,10 @@ fn marks_over_two_clusters_are_one_preview_and_each_outcome_is_told() {
     let [first, second] = names.as_slice() else { panic!("{names:?}") };
     let mut term = two(&bridge, "[clusters.\"*\"]\ntier = \"production\"\n");
     // A range: from the first row to the last.
-    term.keys(" V");
+    term.keys(" ");
+    term.line(5, &["WORKLOADS 2", "1 marked"]);
+    term.keys("V");
+    term.line(5, &["WORKLOADS 2", "2 marked"]);
     term.keys("r");
     term.line(10, &["restart 2 Deployments", "PREVIEW"]);
     term.line(5, &[&format!("{first} [P]: ")]);

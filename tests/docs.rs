@@ -114,6 +114,8 @@ fn kind_of(p: &Param) -> &'static str {
         ParamKind::Resources => "quantities",
         ParamKind::Pairs => "several",
         ParamKind::Selector => "label selector",
+        ParamKind::Matchers => "matchers, several",
+        ParamKind::Until => "duration, or until when",
         ParamKind::File => "file",
         ParamKind::OneOf(_) => "one of these",
     }

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
 
+#[path = "lab/alerts.rs"]
+mod alerts;
 #[path = "lab/etcd.rs"]
 mod etcd;
 #[path = "lab/metrics.rs"]
@@ -39,7 +41,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -24,7 +24,7 @@ pub fn needs(verb: VerbId, target: &Target) -> Vec<Permission> {
             Of::TargetIf(k) if kind == Some(k) => target.resource.clone(),
             Of::TargetUnless(k) if kind != Some(k) => target.resource.clone(),
             Of::Beside(kind) => kind.into(),
-            Of::TargetIf(_) | Of::TargetUnless(_) | Of::Elsewhere(_) | Of::Named => return None,
+            Of::TargetIf(_) | Of::TargetUnless(_) | Of::Elsewhere(_) | Of::Named | Of::Silences => return None,
         };
         Some(Permission {
             verb: a.verb.to_owned(),

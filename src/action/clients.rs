@@ -2,7 +2,7 @@
 
 use crate::client::{EtcdPermit, ReadClient, WriteClient};
 use crate::model::ClusterId;
-use crate::reach::{Alertmanager, EtcdReach};
+use crate::reach::{Alertmanager, EtcdReach, Silencer};
 use std::collections::BTreeMap;
 
 /// One cluster's two sides.
@@ -60,6 +60,14 @@ impl Clients {
     pub fn alerts(&self, id: ClusterId) -> Result<&Alertmanager, String> {
         let cluster = self.0.get(&id).ok_or("not connected")?;
         cluster.alerts.as_ref().ok_or_else(|| "no Alertmanager is configured or found".to_owned())
+    }
+
+    /// The writing side of the cluster's Alertmanager.
+    ///
+    /// # Errors
+    /// When the cluster is not connected or read-only, or has no Alertmanager, in words.
+    pub fn silencer(&self, id: ClusterId) -> Result<Silencer, String> {
+        Ok(self.alerts(id)?.silencer(self.write(id)?.licence()))
     }
 
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod etcd;
 mod evict;
+mod silence;
 mod snapshot;
 mod sweep;
 pub(super) mod wait;
@@ -68,6 +69,8 @@ struct Run {
     requests: Semaphore,
     /// One eviction at a time, where capacity is kept.
     alone: tokio::sync::Mutex<()>,
+    /// `user@host`, where others are told who did it.
+    who: String,
     /// Pods that waited for room when it began, by cluster.
     pending: BTreeMap<crate::model::ClusterId, u32>,
     ended: Mutex<BTreeMap<usize, Ended>>,
@@ -98,6 +101,7 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
         Err(e) => return refused(format!("no lock: {e}")),
     };
     let journal = state.journal();
+    let who = format!("{}@{}", actor.user, actor.host);
     let intent = intent(&confirmed, &id, resumes.clone(), actor);
     let receipt = {
         let journal = journal.clone();
@@ -120,6 +124,7 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
         control,
         requests: Semaphore::new(REQUESTS),
         alone: tokio::sync::Mutex::new(()),
+        who,
         pending,
         ended: Mutex::new(BTreeMap::new()),
         added: Mutex::new(Vec::new()),
@@ -296,6 +301,7 @@ impl Run {
             Act::Evict { .. } => self.evict(at, step).await,
             Act::Wait(wait) => self.wait(at, step, wait).await,
             Act::Etcd(call) => self.etcd(at, step, call).await,
+            Act::Silence(write) => self.silence(at, step, write).await,
         }
     }
 
@@ -350,14 +356,17 @@ impl Run {
             }
         };
         let sensitive = self.plan.steps.get(at).is_some_and(|s| s.sensitive);
-        let created = answer.filter(|a| a.code == 201 && a.body["metadata"]["uid"].is_string());
+        let created = answer.and_then(|a| {
+            let uid = if a.code == 201 { &a.body["metadata"]["uid"] } else { &a.body["silenceID"] };
+            uid.as_str().map(str::to_owned)
+        });
         let event = AuditEvent::Step {
             step: at,
             text,
             state,
             audit_id: answer.and_then(|a| a.audit_id.clone()),
-            uid: created.and_then(|a| a.body["metadata"]["uid"].as_str()).map(str::to_owned),
-            http: answer.map(|a| a.code),
+            uid: created,
+            http: answer.map(|a| a.code).filter(|code| *code > 0),
             // A webhook may quote what it was shown.
             warnings: answer.filter(|_| !sensitive).map(|a| a.warnings.clone()).unwrap_or_default(),
         };

@@ -19,6 +19,10 @@ pub(super) fn lock_name(job: &JobId) -> String {
     format!("job-{job}.lock")
 }
 
+/// Why a job stopped whose terminal went away, or whose process was told to end.
+pub const TERMINAL_LOST: &str = "the terminal went away";
+pub const TOLD_TO_END: &str = "asked to end (SIGTERM)";
+
 /// One job of the log.
 #[derive(Clone, Debug)]
 pub struct Past {
@@ -54,6 +58,12 @@ impl Past {
             None if self.locked => JobState::Running,
             None => JobState::Interrupted,
         }
+    }
+
+    /// Whether it was stopped because its process was to end, and not by somebody who wanted it stopped.
+    fn lost(&self) -> bool {
+        let lost = |why: &str| why.starts_with(TERMINAL_LOST) || why.starts_with(TOLD_TO_END);
+        matches!(&self.outcome, Some((_, Outcome::Cancelled, why)) if lost(why))
     }
 
     /// Whether what it did can be taken back: something was done, or may have been, and nobody has yet.
@@ -223,9 +233,9 @@ impl Ledger {
         found.ok_or_else(|| crate::diag::unknown("job", name, self.jobs.iter().map(|j| j.id.0.as_str())))
     }
 
-    /// Jobs whose process ended before they did, and that nobody went on with.
+    /// Jobs whose process or terminal ended before they did, and that nobody went on with.
     pub fn interrupted(&self) -> impl Iterator<Item = &Past> {
-        self.jobs.iter().filter(|j| j.state() == JobState::Interrupted && j.followed_by.is_none())
+        self.jobs.iter().filter(|j| (j.state() == JobState::Interrupted || j.lost()) && j.followed_by.is_none())
     }
 }
 
@@ -263,6 +273,19 @@ mod tests {
         assert_eq!(ledger.interrupted().count(), 0);
         assert_eq!(ledger.jobs[0].followed_by, Some(JobId("b".into())));
         assert_eq!(ledger.jobs[1].state(), JobState::Ended(Outcome::Done));
+    }
+
+    #[test]
+    fn one_that_lost_its_terminal_is_named_and_one_that_somebody_stopped_is_not() {
+        let ended = |outcome, why: &str| AuditEvent::Outcome { outcome, done: 1, failed: 0, left: 1, why: why.into() };
+        let named = |events: Vec<AuditEvent>| {
+            let ledger = Ledger::of(std::iter::once(intent("a", None)).chain(events.into_iter().map(|e| record("a", e))).collect());
+            ledger.interrupted().count()
+        };
+        assert_eq!(named(vec![ended(Outcome::Cancelled, TERMINAL_LOST)]), 1);
+        assert_eq!(named(vec![ended(Outcome::Cancelled, TOLD_TO_END)]), 1);
+        assert_eq!(named(vec![ended(Outcome::Cancelled, "interrupted by ctrl-c")]), 0);
+        assert_eq!(named(vec![ended(Outcome::Done, "")]), 0);
     }
 
     #[test]

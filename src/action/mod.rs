@@ -22,6 +22,8 @@ mod preflight;
 pub mod rollout;
 pub mod runbook;
 mod sightings;
+pub mod silences;
+mod silencing;
 pub mod snapfile;
 mod snapshot;
 mod undo;
@@ -33,7 +35,7 @@ pub use blast::scaled_object;
 pub use clients::{Clients, ClusterClients, EtcdSides};
 pub use execute::{Executor, execute};
 pub use guard::{Ask, Confirmation, Confirmed, Gate, Guardrails, Refused, Rules, confirm};
-pub use ledger::{Ledger, Past, new_job_id};
+pub use ledger::{Ledger, Past, TERMINAL_LOST, TOLD_TO_END, new_job_id};
 pub use preflight::{Check, Finding, Preflight, Preview, preflight};
 pub use sightings::Sightings;
 pub use snapshot::{Facts, Need, Request, Snapshot, Stop};
@@ -49,14 +51,14 @@ use crate::model::{Plan, PlanCluster};
 pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let info = request.verb.info();
     request.args.complete(info).map_err(|e| Stop::refuse("usage", e.message).with_hint(e.hint))?;
-    if request.targets.is_empty() && info.on != crate::model::verb::On::Nothing {
+    if request.targets.is_empty() && !info.on.alone() {
         return Err(Stop::refuse("usage", format!("{} needs an object: {}", info.name, info.on.words())));
     }
     for target in &request.targets {
         let fits = match target.resource.known() {
             _ if info.on == crate::model::verb::On::Nothing => true,
             Some(kind) => info.on.takes(kind),
-            None => !matches!(info.on, crate::model::verb::On::Kinds(_)),
+            None => info.on.takes_other(&target.resource),
         };
         if !fits {
             return Err(Stop::refuse("usage", format!("{} is for {}, not for a {}", info.name, info.on.words(), target.resource.kind)));

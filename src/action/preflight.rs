@@ -115,6 +115,7 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
         }
         checks.push(check);
     }
+    checks.extend(super::silencing::checks(plan, clients).await);
     if skipped > 0
         && let Some(step) = plan.steps.first()
     {

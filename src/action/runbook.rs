@@ -280,7 +280,18 @@ fn merge(into: &mut BlastRadius, from: BlastRadius) {
     into.budgets.sort();
     into.budgets.dedup();
     into.blockers.extend(from.blockers);
-    into.placement = from.placement.or(into.placement.take());
+    into.placement = match (into.placement.take(), from.placement) {
+        (Some(mut all), Some(more)) => {
+            all.fits = all.fits.max(more.fits);
+            all.unjudged = all.unjudged.max(more.unjudged);
+            let (fresh, told) = (more.unplaced.into_iter(), all.unplaced.clone());
+            all.unplaced.extend(fresh.filter(|(pod, _)| !told.iter().any(|(there, _)| there == pod)));
+            let (fresh, told) = (more.unknown.into_iter(), all.unknown.clone());
+            all.unknown.extend(fresh.filter(|why| !told.contains(why)));
+            Some(all)
+        }
+        (is, more) => more.or(is),
+    };
     into.undone_by.extend(from.undone_by);
     into.undone_by.sort();
     into.undone_by.dedup();
@@ -354,6 +365,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_waited_for_where_there_is_an_alertmanager() {
+        use crate::model::{Batch, Delta, Generation};
         use crate::store::{ClusterInfo, Store};
         let mut f = Fixture::new();
         f.deployment("a", 1, |_| {});
@@ -370,6 +382,9 @@ mod tests {
         f.store = Store::new(vec![ClusterInfo { name: "bare".into(), contexts: vec!["bare".into()], ..ClusterInfo::default() }], NOW);
         let turned = Runbook { steps: vec![book.steps[1].clone(), book.steps[0].clone()], ..book };
         assert!(made(&mut f, &turned, &[]).unwrap_err().contains("no Alertmanager of bare is configured"));
+        let delta = Delta::Service { service: Service::Alertmanager, state: ServiceState::Live, via: "service m/am:9093".into() };
+        f.store.apply(Batch { cluster: ClusterId(0), generation: Generation(0), delta }, NOW, &mut Vec::new());
+        assert!(made(&mut f, &turned, &[]).is_ok(), "one that was found will do");
     }
 
     #[test]

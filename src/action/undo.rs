@@ -3,7 +3,7 @@
 use super::preflight::drift;
 use super::snapshot::{NoFact, gather};
 use super::{Past, Request, Snapshot, Stop};
-use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, Step, StepState, Target, UndoKind, VerbId};
+use crate::model::{Act, ClusterId, Inverse, Level, Method, Plan, SilenceWrite, Step, StepState, Target, UndoKind, VerbId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     // Taking back is a change like any other, and can itself be taken back.
     (plan.undo, plan.irreversible) = (info.undo, false);
     plan.parallel = past.plan.parallel;
-    let mut secret = 0;
+    let (mut secret, mut over) = (0, None);
     // What a job goes on with is one deed with it.
     for (job, at, step) in past.deeds(false) {
         let Some(inverse) = &step.undo else { continue };
@@ -30,7 +30,13 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
             secret += 1;
             continue;
         }
-        plan.steps.push(inverted(step, inverse, job.created.get(&at), here(job, step.target.cluster, snapshot)?));
+        let step = inverted(step, inverse, job.created.get(&at), here(job, step.target.cluster, snapshot)?);
+        if let Some(why) = past_its_end(&step, snapshot.now) {
+            over = over.or(Some(why.clone()));
+            plan.note(Level::Warning, why);
+            continue;
+        }
+        plan.steps.push(step);
     }
     // The lanes stay as they were; within one the last stage goes first.
     let last = plan.steps.iter().map(|s| s.stage).max().unwrap_or(0);
@@ -47,7 +53,7 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
             format!("{secret} steps held secrets, of which only a hash was kept: they cannot be taken back from the log"),
         );
     }
-    let moved = settled(&mut plan, snapshot)?;
+    let moved = settled(&mut plan, snapshot)?.or(over);
     if let (true, Some(why)) = (plan.steps.is_empty(), moved) {
         return Err(Stop::refuse("conflict", why).with_hint("what is no longer as the job left it is somebody else's by now"));
     }
@@ -96,6 +102,17 @@ fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop>
     Ok(told.into_iter().next())
 }
 
+/// Why a silence does not come back: it would have ended by now.
+fn past_its_end(step: &Step, now: i64) -> Option<String> {
+    match &step.act {
+        Act::Silence(SilenceWrite::Add { body }) if body.ends <= now => Some(format!("{}: it would have ended by now", step.text)),
+        Act::Silence(SilenceWrite::End { ends, .. }) if *ends <= now => {
+            Some(format!("{}: that is past; silence-expire ends it now", step.text))
+        }
+        _ => None,
+    }
+}
+
 fn inverted(step: &Step, inverse: &Inverse, created: Option<&String>, cluster: ClusterId) -> Step {
     let mut target = inverse.target.clone().unwrap_or_else(|| step.target.clone());
     target.cluster = cluster;
@@ -107,8 +124,15 @@ fn inverted(step: &Step, inverse: &Inverse, created: Option<&String>, cluster: C
         write.body["preconditions"]["uid"] = uid.as_str().into();
         target.uid = Some(uid.clone());
     }
+    if let (Act::Silence(write), Some(id)) = (&mut act, created) {
+        *write = write.clone().of(id);
+    }
     let mut undo = Step::new(inverse.text.clone(), &target, act).at(usize::from(step.lane), usize::from(step.stage));
     undo.changes.clone_from(&inverse.changes);
+    if let Act::Silence(write) = &undo.act {
+        let again = Act::Silence(write.back());
+        undo = undo.taken_back_by(step.text.clone(), again);
+    }
     // The way forward again is the step itself.
     if let Act::Write(write) = &step.act
         && write.method != Method::Post

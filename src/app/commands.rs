@@ -199,7 +199,6 @@ impl App {
             Command::Run(text) => return self.run_book(world, text.as_deref()),
             Command::Shell(_) => return self.say("a shell in a pod comes in a later version; until then kubectl exec -it"),
             Command::Backup(_) => return self.say("backups with Velero come in a later version"),
-            Command::Mute(_) => return self.say("silencing alerts comes in a later version: no Alertmanager is read yet"),
             Command::Undo(job) => return vec![Effect::Remember(Remember::Undo(job.clone()))],
             Command::Resume(job) => return vec![Effect::Remember(Remember::Resume(job.clone()))],
             Command::JobPause => return self.control_job(world, false),
@@ -466,7 +465,13 @@ impl App {
             return if let Place::Detail(d) = &mut self.place { d.refetch(world) } else { Vec::new() };
         }
         match self.place {
-            Place::Cockpit => self.say("this is the cockpit; ctrl-c twice quits"),
+            Place::Cockpit => match self.table_mut().filter(|tile| !tile.filter_text.is_empty()) {
+                Some(tile) => {
+                    let _ = tile.set_filter(world, "");
+                    Vec::new()
+                }
+                None => self.say("this is the cockpit; ctrl-c twice quits"),
+            },
             Place::Table(subject) => {
                 let pane = self.pane(subject);
                 if !pane.filter_text.is_empty() {

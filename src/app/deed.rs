@@ -63,6 +63,15 @@ impl PreviewPane {
         }
     }
 
+    /// Whether it could be asked for with other arguments.
+    pub fn takes_arguments(&self) -> bool {
+        match &self.wanted {
+            Wanted::Act(request) => request.verb != VerbId::Edit && !request.verb.info().params.is_empty(),
+            Wanted::Run(_) => true,
+            Wanted::Undo(_) | Wanted::Resume(_) => false,
+        }
+    }
+
     /// One that is on the screen.
     #[cfg(test)]
     pub fn showing(preview: Preview) -> Self {

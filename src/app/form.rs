@@ -5,7 +5,7 @@ use super::{App, Effect, Overlay, World};
 use crate::action::runbook::Params;
 use crate::action::{Request, Wanted};
 use crate::config::{Glob, Runbook};
-use crate::model::verb::{Param, ParamKind};
+use crate::model::verb::{Param, ParamKind, quoted};
 use crate::model::{Args, ClusterId, Object, Target, Uid, VerbId};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_textarea::{CursorMove, TextArea};
@@ -27,6 +27,7 @@ pub struct Field {
     pub kind: ParamKind,
     pub required: bool,
     pub doc: String,
+    proposed: bool,
     area: TextArea<'static>,
 }
 
@@ -54,17 +55,21 @@ const NAMESPACE: &str = "namespace";
 
 impl Field {
     fn of(param: &Param, text: &str) -> Self {
-        let (name, value, doc) = (param.name.to_owned(), param.value.to_owned(), param.doc.to_owned());
-        Self { name, value, kind: param.kind, required: param.required, doc, area: area(text) }
+        Self { kind: param.kind, ..Self::named(param.name, param.value, param.required, param.doc, text) }
     }
 
     fn named(name: &str, value: &str, required: bool, doc: &str, text: &str) -> Self {
         let (name, value, doc) = (name.to_owned(), value.to_owned(), doc.to_owned());
-        Self { name, value, kind: ParamKind::Text, required, doc, area: area(text) }
+        Self { name, value, kind: ParamKind::Text, required, doc, proposed: false, area: area(text) }
     }
 
     pub fn text(&self) -> &str {
         self.area.lines().first().map_or("", String::as_str)
+    }
+
+    /// Whether it is a number that was only proposed: the first key of a text takes its place.
+    pub fn proposed(&self) -> bool {
+        self.proposed && !self.text().is_empty()
     }
 
     /// The cursor, in characters from the start.
@@ -76,7 +81,7 @@ impl Field {
     fn values(&self) -> Vec<String> {
         match (self.text().trim(), self.kind) {
             ("", _) => Vec::new(),
-            (text, ParamKind::Pairs) => crate::model::verb::split(text),
+            (text, kind) if kind.several() => crate::model::verb::split(text),
             (text, _) => vec![text.to_owned()],
         }
     }
@@ -95,10 +100,11 @@ impl Form {
     /// The form of a verb with what is known already. What is proposed stands where nothing is.
     pub fn new(verb: VerbId, targets: Vec<Target>, args: &Args, proposals: &[(&str, String)]) -> Self {
         let field = |param: &'static Param| {
-            let given: Vec<String> =
-                args.all(param.name).map(|v| if v.contains(' ') { format!("\"{v}\"") } else { v.to_owned() }).collect();
+            let given: Vec<String> = args.all(param.name).map(|v| if param.kind.several() { quoted(v) } else { v.to_owned() }).collect();
             let proposed = || proposals.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
-            Field::of(param, &if args.is_empty() { proposed() } else { given.join(" ") })
+            let mut field = Field::of(param, &if args.is_empty() { proposed() } else { given.join(" ") });
+            field.proposed = args.is_empty() && matches!(param.kind, ParamKind::Replicas | ParamKind::Count);
+            field
         };
         // A file is read by the command line.
         let fields: Vec<Field> = verb.info().params.iter().filter(|p| p.kind != ParamKind::File).map(field).collect();
@@ -199,9 +205,13 @@ impl Form {
         self.at = at.rem_euclid(n).unsigned_abs();
     }
 
-    /// A key that is text. Space goes through the words where there are no others.
+    /// A key that is text. The first one stands for a number that was only proposed. Space goes through the words where there are no others.
     pub(super) fn key(&mut self, key: KeyEvent) {
         let Some(field) = self.fields.get_mut(self.at) else { return };
+        let text = matches!(key.code, KeyCode::Char(_)) && key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
+        if std::mem::take(&mut field.proposed) && text {
+            field.area = area("");
+        }
         match (key.code, field.words()) {
             (KeyCode::Char(' '), Some(words)) => {
                 let here = words.iter().position(|w| *w == field.text().trim()).map_or(0, |n| n + 1);
@@ -217,6 +227,9 @@ impl Form {
 
     pub(super) fn paste(&mut self, text: &str) {
         if let Some(field) = self.fields.get_mut(self.at) {
+            if std::mem::take(&mut field.proposed) {
+                field.area = area("");
+            }
             field.area.insert_str(text.replace(['\n', '\r'], " ").trim());
         }
         self.look();
@@ -295,6 +308,7 @@ mod tests {
     fn ctrl_u_deletes_to_the_start_as_in_a_shell() {
         let mut f = form(VerbId::Scale, Kind::Deployment, "");
         press(&mut f, "50");
+        assert_eq!(f.fields[0].text(), "50", "not 350: what was proposed makes way");
         f.key(KeyEvent::new(KeyCode::Left, KeyModifiers::NONE));
         f.key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL));
         assert_eq!((f.fields[0].text(), f.fields[0].cursor()), ("0", 0));
@@ -312,6 +326,8 @@ mod tests {
     fn a_form_has_a_line_for_each_parameter_and_says_what_is_wrong_while_typing() {
         let mut f = form(VerbId::Scale, Kind::Deployment, "");
         assert_eq!((f.fields[0].text(), &f.error), ("3", &None));
+        assert!(f.fields[0].proposed());
+        f.key(KeyEvent::new(KeyCode::Right, KeyModifiers::NONE));
         press(&mut f, "x");
         assert_eq!(f.error, Some((Some(0), "replicas: `3x` is not a number of replicas: write 5, +2, -1 or 150%".into())));
         f.key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE));

@@ -138,6 +138,13 @@ fn escape_goes_back_and_never_quits_and_ctrl_c_twice_does() {
     assert_eq!(b.here(&app), "cockpit");
     assert!(b.press(&mut app, "\x03").is_empty() && !app.quitting());
     assert_eq!(b.press(&mut app, "\x03").last(), Some(&Effect::Quit));
+    let (b, mut app) = Bench::new();
+    app.run(&b.world(), &Command::NextTile);
+    app.run(&b.world(), &Command::Filter(Some("ns:shop".into())));
+    let filter = |app: &App| app.table().map(|t| t.filter_text.clone());
+    assert_eq!(filter(&app).as_deref(), Some("ns:shop"));
+    b.press(&mut app, "\x1b");
+    assert_eq!(filter(&app).as_deref(), Some(""), "a tile's filter goes as its pane's does");
 }
 
 #[test]

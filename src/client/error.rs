@@ -14,6 +14,9 @@ use serde::Deserialize;
 
 use super::auth::Another;
 
+/// Reasons of [`ClientError::Unreachable`] that only making a connection has.
+const NO_CONNECTION: [&str; 3] = ["connection refused", "dial timeout", "no such host"];
+
 /// Why a request failed. Cheap to clone; carries no credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
@@ -104,6 +107,11 @@ impl ClientError {
     /// Whether this is about who we are rather than about the server.
     pub fn is_auth(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::NeedsPrompt { .. } | Self::Exec { .. })
+    }
+
+    /// Whether it is certain that the server has not had the request: there was no connection.
+    pub fn never_sent(&self) -> bool {
+        matches!(self, Self::Unreachable { reason } if NO_CONNECTION.contains(&reason.as_str()))
     }
 
     /// The same of a refusal, with how long nobody is asked for another credential.
@@ -355,7 +363,8 @@ mod json {
         pub code: i64,
         #[serde(default)]
         pub reason: String,
-        #[serde(default)]
+        /// Prometheus calls it `error`.
+        #[serde(default, alias = "error")]
         pub message: String,
         #[serde(default)]
         pub details: Details,

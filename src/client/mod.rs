@@ -40,4 +40,4 @@ pub use exec::{ExecPool, login_command, login_hint};
 pub use kubeconfig::{KubeconfigError, LoadOptions, Target, load};
 pub use limits::{install_crypto_provider, raise_nofile_limit};
 pub use read::{Access, Answer, Ask, ByteStream, ReadClient, ResourceRule, Version};
-pub use write::{FIELD_MANAGER, Licence, Receipt, WriteAnswer, WriteClient};
+pub use write::{FIELD_MANAGER, Licence, Receipt, ServiceWriter, WriteAnswer, WriteClient};

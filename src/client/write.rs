@@ -82,7 +82,8 @@ impl WriteAnswer {
     }
     /// The server's words on one line, at most 300 columns.
     pub fn message(&self) -> String {
-        match self.body["message"].as_str().filter(|m| !m.is_empty()) {
+        // Alertmanager answers with a bare text.
+        match self.body["message"].as_str().or(self.body.as_str()).filter(|m| !m.is_empty()) {
             Some(text) => shorten(&printable(&unquoted(text)), 300),
             None => format!("HTTP {}", self.code),
         }
@@ -117,6 +118,11 @@ impl WriteClient {
     /// The writing side of a client.
     pub fn new(client: &ReadClient, _: Licence) -> Self {
         Self(client.session())
+    }
+
+    /// For what is beside the API server: who may write there may write here.
+    pub fn licence(&self) -> Licence {
+        Licence(())
     }
 
     /// Asks the server to go through it all and store nothing.
@@ -158,25 +164,57 @@ impl WriteClient {
         if !uri.starts_with('/') {
             return Err(ClientError::Invalid { message: format!("{uri:?} is not an absolute path") });
         }
-        let audit_id = audit_id();
-        let request = || {
-            let request = Request::builder().method(write.method.http()).uri(&uri).header(ACCEPT, "application/json");
-            let request = request.header(CONTENT_TYPE, write.method.content_type()).header("Audit-ID", &audit_id);
-            request.body(Body::from(body.to_string().into_bytes())).map_err(|e| ClientError::Invalid { message: e.to_string() })
-        };
-        let (code, headers, bytes) = self.0.exchange(request, ANSWER).await?;
-        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let seconds = text("Retry-After").and_then(|t| t.parse().ok()).or_else(|| body["details"]["retryAfterSeconds"].as_u64());
-        Ok(WriteAnswer {
-            code,
-            warnings: warnings(&headers),
-            audit_id: Some(text("Audit-ID").unwrap_or(audit_id)),
-            retry_after: seconds.filter(|s| *s > 0).map(Duration::from_secs),
-            throttled: code == 429 && (headers.contains_key("X-Kubernetes-PF-FlowSchema-UID") || body.is_null()),
-            body,
-        })
+        ask(&self.0, write.method, &uri, Some(&body), ANSWER).await
     }
+}
+
+/// Writes to a service that a cluster has beside its API server. Shares connection and credential with the [`ReadClient`] that it was made
+/// from.
+#[derive(Clone)]
+pub struct ServiceWriter(Arc<Session>);
+
+impl ServiceWriter {
+    /// The writing side of a client.
+    pub fn new(client: &ReadClient, _: Licence) -> Self {
+        Self(client.session())
+    }
+
+    /// Sends it to an absolute path, once.
+    ///
+    /// # Errors
+    /// When there is no answer within that time: unless it was [`ClientError::never_sent`], whether it was done is then not known.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        within: Duration,
+        _: &Receipt,
+    ) -> Result<WriteAnswer, ClientError> {
+        ask(&self.0, method, path, body, within).await
+    }
+}
+
+async fn ask(session: &Session, method: Method, uri: &str, body: Option<&Value>, within: Duration) -> Result<WriteAnswer, ClientError> {
+    let audit_id = audit_id();
+    let text = body.map(Value::to_string).unwrap_or_default();
+    let request = || {
+        let request = Request::builder().method(method.http()).uri(uri).header(ACCEPT, "application/json").header("Audit-ID", &audit_id);
+        let request = if body.is_some() { request.header(CONTENT_TYPE, method.content_type()) } else { request };
+        request.body(Body::from(text.clone().into_bytes())).map_err(|e| ClientError::Invalid { message: e.to_string() })
+    };
+    let (code, headers, bytes) = session.exchange(request, within).await?;
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let seconds = text("Retry-After").and_then(|t| t.parse().ok()).or_else(|| body["details"]["retryAfterSeconds"].as_u64());
+    Ok(WriteAnswer {
+        code,
+        warnings: warnings(&headers),
+        audit_id: Some(text("Audit-ID").unwrap_or(audit_id)),
+        retry_after: seconds.filter(|s| *s > 0).map(Duration::from_secs),
+        throttled: code == 429 && (headers.contains_key("X-Kubernetes-PF-FlowSchema-UID") || body.is_null()),
+        body,
+    })
 }
 
 /// A refused patch comes back with the whole object in it, secrets and all: only what is said of it is kept.

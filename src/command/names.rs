@@ -69,6 +69,7 @@ named! {
         Restores "restores" [] "Velero's restores";
         Schedules "schedules" [] "Velero's schedules: when they run next, and which are late";
         Locations "locations" ["location" "bsl" "backupstoragelocations" "backupstoragelocation"] "Where Velero keeps its backups";
+        Signals "signals" ["signal" "prometheus" "metrics"] "What Prometheus measures: throttling, latencies, volumes, targets";
     }
 }
 

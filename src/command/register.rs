@@ -169,7 +169,6 @@ register! {
         Fix "fix" [] Act [] "The remedy of the finding";
         Shell(container: Option<String>) "shell" ["exec" "sh"] Act [opt("CONTAINER", "a container's name")] "A shell in the pod";
         Backup(name: Option<String>) "backup" [] Act [opt("NAME", "the backup's name")] "Back up with Velero";
-        Mute(duration: Option<String>) "mute" ["silence"] Act [opt("DURATION", "such as 2h")] "Silence the alert or finding for a while";
         Run(text: Option<String>) "run" ["runbook" "runbooks"] Act
             [opt("NAME", "a runbook's name, then cluster=... and its parameters as name=value; without it, choose one")]
             "Run a runbook: its parameters, one preview, one job";

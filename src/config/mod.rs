@@ -8,6 +8,7 @@
 //! file that cannot be read or parsed all of them.
 
 mod glob;
+mod query;
 mod runbook;
 mod schema;
 mod settings;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use crate::model::Query;
 pub use crate::model::duration::{format_duration, parse_duration};
 pub use glob::Glob;
 pub use runbook::{Does, Runbook, RunbookStep, named, parse as parse_runbooks, runbooks};
@@ -54,6 +56,8 @@ pub struct Config {
     pub thresholds: Vec<Threshold>,
     /// Of this file only; [`runbooks`] has all.
     pub runbooks: Vec<Runbook>,
+    /// What Prometheus is asked for: those that come with qd, as this file changes them.
+    pub queries: Vec<Query>,
     groups: Vec<Group>,
     /// The keys of the cluster tables, in which the tables are found again in `text`.
     clusters: Vec<Setting<Glob>>,
@@ -100,6 +104,7 @@ impl Default for Config {
             columns: Vec::new(),
             thresholds: Vec::new(),
             runbooks: Vec::new(),
+            queries: query::embedded(),
             groups: Vec::new(),
             clusters: Vec::new(),
             locked: None,

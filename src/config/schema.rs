@@ -27,6 +27,7 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("columns", "the columns of a pane, in order"),
     key("thresholds", "numbers of the inspection rules, a table for each rule"),
     key("runbook", "runbooks, as in a file of the directory runbooks"),
+    key("query", "what Prometheus is asked for: changes of what comes with qd, and queries of your own"),
     key("log", "the log file"),
 ];
 pub(super) const CLUSTER: &[KeyDoc] = &[
@@ -98,6 +99,7 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
     ("layouts.NAME.rows[]", ROW),
     ("runbook[]", super::runbook::RUNBOOK),
     ("runbook[].step[]", super::runbook::STEP),
+    ("query[]", super::query::QUERY),
     ("log", LOG),
 ];
 
@@ -134,6 +136,7 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
         config.columns.extend(names.map(|names| Columns { pane: named(walk, pane), names }));
     }
     super::runbook::read(walk, entries, &mut config.runbooks);
+    super::query::read(walk, entries, &mut config.queries);
     for (rule, value) in members(walk, entries, "thresholds") {
         for (key, value) in walk.table(value).into_iter().flatten() {
             let (rule, key) = (named(walk, rule), named(walk, key));

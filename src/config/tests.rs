@@ -359,6 +359,11 @@ fn the_register_of_keys_is_documented_and_each_key_is_read() {
                     let other = if key.name == "name" { "" } else { "name = 'n'" };
                     format!("[[runbook]]\n{entry}\n{other}")
                 }
+                "query[]" => {
+                    let other = if key.name == "name" { "" } else { "name = 'n'" };
+                    let known = if ["name", "off"].contains(&key.name) { "" } else { "[[query]]\nname = 'n'\nexpr = 'up'" };
+                    format!("{known}\n[[query]]\n{entry}\n{other}")
+                }
                 "runbook[].step[]" => {
                     let other = if ["run", "wait", "check"].contains(&key.name) { "" } else { "run = 'drain'" };
                     format!("[[runbook]]\nname = 'n'\n[[runbook.step]]\n{entry}\n{other}")

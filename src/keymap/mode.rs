@@ -48,6 +48,7 @@ modes! {
     Restores "restores" "As clusters, for Velero's restores";
     Schedules "schedules" "As clusters, for Velero's schedules";
     Locations "locations" "As clusters, for Velero's storage locations";
+    Signals "signals" "As clusters, for what Prometheus measures";
     Detail "detail" "An object's detail and YAML: over its pane's table, `text`, `object`, `global`";
     Logs "logs" "Logs: over `text` and `global`";
     Jobs "jobs" "The jobs of this session and earlier ones: over `text` and `global`";
@@ -93,6 +94,7 @@ impl From<PaneName> for Mode {
             PaneName::Restores => Self::Restores,
             PaneName::Schedules => Self::Schedules,
             PaneName::Locations => Self::Locations,
+            PaneName::Signals => Self::Signals,
         }
     }
 }

@@ -68,7 +68,7 @@ fn the_default_keys_are_the_documented_ones() {
         ("P", "freeze"), (".", "seen"), ("M", "mouse"),
         ("ctrl-l", "redraw"), ("ctrl-r", "reconnect"), ("ctrl-z", "suspend"), ("J", "jobs"), ("L", "audit"),
         ("a", "acts"), ("F", "fix"), ("c", "copy"), ("R", "rollback"), ("i", "set-image"), ("e", "edit"), ("t", "trigger"),
-        ("m", "mute"), ("b", "backup"), ("ctrl-d", "delete"), ("ctrl-k", "evict"), ("U", "undo"), ("s", "shell"),
+        ("m", "silence"), ("b", "backup"), ("ctrl-d", "delete"), ("ctrl-k", "evict"), ("U", "undo"), ("s", "shell"),
         ("r", "none"), ("u", "none"),
     ] {
         assert_eq!(typed(&keymap, PODS, keys), command, "{keys}");

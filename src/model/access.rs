@@ -18,6 +18,8 @@ pub enum Of {
     Elsewhere(Kind),
     /// Whatever the arguments name.
     Named,
+    /// Silences at the cluster's Alertmanager, which no authorizer is asked about.
+    Silences,
 }
 
 /// A permission that a verb needs.
@@ -59,6 +61,9 @@ impl VerbId {
             Self::Delete => const { &[access("delete", Of::Target)] },
             Self::Trigger | Self::RetryJob => const { &[access("create", Of::Beside(Kind::Job))] },
             Self::CreatePdb => const { &[access("create", Of::Beside(Kind::Pdb))] },
+            Self::Silence => const { &[access("create", Of::Silences)] },
+            Self::SilenceExtend => const { &[access("update", Of::Silences)] },
+            Self::SilenceExpire => const { &[access("delete", Of::Silences)] },
             _ if self.info().on == On::Etcd => &[],
             Self::Apply => const { &[access("patch", Of::Named), access("create", Of::Named)] },
             _ => PATCH,
@@ -79,6 +84,7 @@ impl VerbId {
                 Of::TargetUnless(kind) => own(on, |k| k != kind),
                 Of::Beside(kind) | Of::Elsewhere(kind) => kind.plural().to_owned(),
                 Of::Named => "the objects that are named".to_owned(),
+                Of::Silences => "silences at the Alertmanager".to_owned(),
             };
             let what = match a.subresource {
                 Some(sub) if matches!(a.of, Of::Target) && !matches!(on, On::Kinds(_)) => format!("{what}'s {sub} subresource"),

@@ -2,6 +2,7 @@
 
 use super::etcd_act::EtcdCall;
 use super::plan::{Target, Write};
+use super::silencing::SilenceWrite;
 use serde::{Deserialize, Serialize};
 
 /// What is waited for. Reads only.
@@ -51,6 +52,8 @@ pub enum Act {
     },
     Wait(Wait),
     Etcd(EtcdCall),
+    /// A change at the cluster's Alertmanager.
+    Silence(SilenceWrite),
 }
 
 impl Act {

@@ -125,14 +125,18 @@ impl Alert {
     }
     /// The objects that its labels name, the most particular first: kind, namespace (empty for what is cluster-wide), name.
     pub fn about(&self) -> impl Iterator<Item = (Kind, &str, &str)> {
-        let labels = &self.meta.labels;
-        let named = NAMED.iter().filter_map(move |(label, kind)| {
-            let name = labels.get(label).filter(|n| !n.is_empty())?;
-            let namespace = if kind.info().namespaced { labels.get("namespace")? } else { "" };
-            Some((*kind, namespace, name))
-        });
-        named.chain(labels.get("namespace").filter(|n| !n.is_empty()).map(|ns| (Kind::Namespace, "", ns)))
+        about(&self.meta.labels)
     }
+}
+
+/// The objects that labels name, the most particular first: kind, namespace (empty for what is cluster-wide), name.
+pub(super) fn about(labels: &Labels) -> impl Iterator<Item = (Kind, &str, &str)> {
+    let named = NAMED.iter().filter_map(move |(label, kind)| {
+        let name = labels.get(label).filter(|n| !n.is_empty())?;
+        let namespace = if kind.info().namespaced { labels.get("namespace")? } else { "" };
+        Some((*kind, namespace, name))
+    });
+    named.chain(labels.get("namespace").filter(|n| !n.is_empty()).map(|ns| (Kind::Namespace, "", ns)))
 }
 
 #[cfg(test)]

@@ -17,5 +17,9 @@ json! {
         created_by: String, comment: String, annotations: Mapping,
     }
     SilenceStatus { state: String, }
+    Status { cluster: Peers, }
+    Peers { status: String, peers: Vec<Peer>, }
+    Peer { name: String, address: String, }
+
     Matcher { name: String, value: String, is_regex: bool, is_equal: Option<bool>, }
 }

@@ -24,6 +24,7 @@ pub enum Kind {
     EtcdMember,
     Alert,
     Silence,
+    Signal,
 }
 
 /// Who tells of a kind's rows.
@@ -77,7 +78,7 @@ const fn told(
 
 const VELERO: &str = "velero.io";
 
-static KINDS: [KindInfo; 19] = [
+static KINDS: [KindInfo; 20] = [
     info(Kind::Node, "Node", "nodes", &["node", "no"], "", "v1", false),
     info(Kind::Pod, "Pod", "pods", &["pod", "po"], "", "v1", true),
     info(Kind::Deployment, "Deployment", "deployments", &["deployment", "deploy"], "apps", "v1", true),
@@ -113,6 +114,7 @@ static KINDS: [KindInfo; 19] = [
     told(Kind::EtcdMember, "EtcdMember", "etcdmembers", &["etcdmember", "etcd"], Service::Etcd, false),
     told(Kind::Alert, "Alert", "alerts", &["alert"], Service::Alertmanager, true),
     told(Kind::Silence, "Silence", "silences", &["silence"], Service::Alertmanager, false),
+    told(Kind::Signal, "Signal", "signals", &["signal"], Service::Prometheus, true),
 ];
 
 /// The first of all: those that services tell of come last.
@@ -127,7 +129,7 @@ const fn watched() -> [Kind; 16] {
 
 impl Kind {
     /// Every kind, in the order of the panes.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Node,
         Kind::Pod,
         Kind::Deployment,
@@ -147,6 +149,7 @@ impl Kind {
         Kind::EtcdMember,
         Kind::Alert,
         Kind::Silence,
+        Kind::Signal,
     ];
     /// The kinds that are watched at the API server.
     pub const WATCHED: [Kind; 16] = watched();
@@ -239,7 +242,7 @@ mod tests {
         assert_eq!(Kind::parse("backups.velero.io"), Some(Kind::Backup));
         assert_eq!(Kind::parse("backups.postgresql.cnpg.io"), None, "another operator's");
         let (watched, told): (Vec<_>, Vec<_>) = Kind::ALL.into_iter().partition(|k| k.watched());
-        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 3));
+        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 4));
         assert!(Kind::Hpa.proto() && !Kind::Backup.proto() && Kind::Backup.optional() && !Kind::Hpa.optional());
         assert_eq!(Kind::Hpa.path(Some("a")), "/apis/autoscaling/v2/namespaces/a/horizontalpodautoscalers");
     }

@@ -1,7 +1,7 @@
 //! Any projected object, and reading one from either encoding.
 
 use super::{
-    Alert, Backup, ClusterId, EtcdMember, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore, Schedule, Silence,
+    Alert, Backup, ClusterId, EtcdMember, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore, Schedule, Signal, Silence,
     StorageLocation, Str, Uid, Workload, velero, wire,
 };
 use prost::Message as _;
@@ -24,6 +24,7 @@ pub enum Object {
     EtcdMember(Arc<EtcdMember>),
     Alert(Arc<Alert>),
     Silence(Arc<Silence>),
+    Signal(Arc<Signal>),
 }
 
 /// Which object: enough to find, show and fetch it.
@@ -61,6 +62,7 @@ impl Object {
             Self::EtcdMember(_) => Kind::EtcdMember,
             Self::Alert(_) => Kind::Alert,
             Self::Silence(_) => Kind::Silence,
+            Self::Signal(_) => Kind::Signal,
         }
     }
     pub fn meta(&self) -> &Meta {
@@ -79,6 +81,7 @@ impl Object {
             Self::EtcdMember(o) => &o.meta,
             Self::Alert(o) => &o.meta,
             Self::Silence(o) => &o.meta,
+            Self::Signal(o) => &o.meta,
         }
     }
     pub fn reference(&self, cluster: ClusterId) -> ObjectRef {

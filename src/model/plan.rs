@@ -40,7 +40,14 @@ impl Resource {
             false => format!("{root}/{}", self.plural),
         }
     }
-    /// The kind that it is, if it is one of ours.
+    /// A whole cluster, as if it were an object.
+    pub fn cluster() -> Self {
+        Self { group: String::new(), version: String::new(), plural: "clusters".into(), kind: "Cluster".into(), namespaced: false }
+    }
+    pub fn is_cluster(&self) -> bool {
+        self.kind == "Cluster" && self.version.is_empty()
+    }
+    /// The kind of rows that it is, if it is one.
     pub fn known(&self) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| (k.info().group, k.plural()) == (self.group.as_str(), self.plural.as_str()))
     }
@@ -66,6 +73,10 @@ impl From<&ObjectRef> for Target {
 }
 
 impl Target {
+    /// A whole cluster, by what it is called.
+    pub fn of_cluster(cluster: ClusterId, name: &str) -> Self {
+        Self { cluster, resource: Resource::cluster(), namespace: String::new(), name: name.to_owned(), uid: None }
+    }
     /// The object's own path in the API.
     pub fn path(&self) -> String {
         format!("{}/{}", self.resource.path(&self.namespace), self.name)
@@ -305,6 +316,11 @@ impl Step {
             Some(Inverse { text: text.into(), act: Act::Write(write), changes: self.changes.iter().map(back).collect(), target: None });
         self
     }
+    /// Says how to take it back by an act of its own.
+    pub fn taken_back_by(mut self, text: impl Into<String>, act: Act) -> Self {
+        self.undo = Some(Inverse { text: text.into(), act, changes: Vec::new(), target: None });
+        self
+    }
     /// What the authorizer is asked before it is sent: verb, group, resource, subresource, namespace.
     pub fn permission(&self) -> Option<Permission> {
         let r = &self.target.resource;
@@ -322,7 +338,7 @@ impl Step {
             }
             Act::Evict { delete: true, .. } => Some(of("delete", None)),
             Act::Evict { .. } => Some(of("create", Some("eviction"))),
-            Act::Wait(_) | Act::Etcd(_) => None,
+            Act::Wait(_) | Act::Silence(_) | Act::Etcd(_) => None,
         }
     }
 }
@@ -366,6 +382,9 @@ pub struct Placement {
     pub fits: u32,
     /// Pods that do not, and why.
     pub unplaced: Vec<(String, String)>,
+    /// Pods of which it cannot be told.
+    #[serde(default)]
+    pub unjudged: u32,
     /// What could not be judged (storage, scheduling gates of others), in words.
     pub unknown: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use super::{Interner, Labels, Meta, Str, Time, Uid, alertmanager, time};
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 /// How a silence stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,7 +24,8 @@ impl SilenceState {
 }
 
 /// One condition on a label.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Matcher {
     pub name: Str,
     pub value: Str,
@@ -33,31 +35,130 @@ pub struct Matcher {
     pub equal: bool,
 }
 
+/// The same as Alertmanager has it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    name: String,
+    value: String,
+    is_regex: bool,
+    is_equal: bool,
+}
+
+impl From<&alertmanager::Matcher> for Matcher {
+    fn from(m: &alertmanager::Matcher) -> Self {
+        Self { name: m.name.as_str().into(), value: m.value.as_str().into(), regex: m.is_regex, equal: m.is_equal.unwrap_or(true) }
+    }
+}
+
+impl From<Written> for Matcher {
+    fn from(w: Written) -> Self {
+        Self { name: w.name.into(), value: w.value.into(), regex: w.is_regex, equal: w.is_equal }
+    }
+}
+
+impl From<Matcher> for Written {
+    fn from(m: Matcher) -> Self {
+        Self { name: m.name.to_string(), value: m.value.to_string(), is_regex: m.regex, is_equal: m.equal }
+    }
+}
+
 impl std::fmt::Display for Matcher {
     /// As amtool writes it: `alertname="X"`, `pod=~"a.*"`, `node!="n1"`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let op = match (self.equal, self.regex) {
-            (true, false) => "=",
-            (true, true) => "=~",
-            (false, false) => "!=",
-            (false, true) => "!~",
-        };
-        write!(f, "{}{op}{:?}", self.name, self.value)
+        write!(f, "{}{}{:?}", self.name, self.op(), self.value)
     }
 }
 
 impl Matcher {
+    /// `name="value"`.
+    pub fn is(name: &str, value: &str) -> Self {
+        Self { name: name.into(), value: value.into(), regex: false, equal: true }
+    }
+
+    /// `name=~"value"`.
+    pub fn like(name: &str, value: &str) -> Self {
+        Self { regex: true, ..Self::is(name, value) }
+    }
+
+    /// Reads `alertname=X`, `pod=~"web-.*"`, `node!="n1"`, `severity!~info|none`: as amtool, the quotes may be left out.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| Err(format!("`{text}` is no matcher: {why}"));
+        let Some(at) = text.find(['=', '!']) else { return wrong("write LABEL=VALUE, with =, !=, =~ or !~") };
+        let (name, rest) = (text[..at].trim(), &text[at..]);
+        let ops = [("=~", true, true), ("!~", true, false), ("!=", false, false), ("=", false, true)];
+        let Some((op, regex, equal)) = ops.into_iter().find(|(op, ..)| rest.starts_with(op)) else {
+            return wrong("write LABEL=VALUE, with =, !=, =~ or !~");
+        };
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || "\"{},~".contains(c)) {
+            return wrong("it begins with the name of a label");
+        }
+        let value = rest[op.len()..].trim();
+        let value = match value.strip_prefix('"').map(|v| v.strip_suffix('"')) {
+            Some(Some(inner)) => unescaped(inner),
+            Some(None) => return wrong("a quote is left open"),
+            None => value.to_owned(),
+        };
+        if regex && let Err(e) = anchored(&value) {
+            let why = e.to_string();
+            return wrong(&format!("{}: not a regular expression", why.lines().last().unwrap_or_default().trim()));
+        }
+        Ok(Self { name: name.into(), value: value.into(), regex, equal })
+    }
+
+    /// As a person would type it among others: quotes only where there are spaces or quotes in the value.
+    pub fn typed(&self) -> String {
+        let op = self.op();
+        match self.value.contains(|c: char| c.is_whitespace() || c == '"') {
+            true => format!("{}{op}\"{}\"", self.name, self.value.replace('"', "\\\"")),
+            false => format!("{}{op}{}", self.name, self.value),
+        }
+    }
+
+    fn op(&self) -> &'static str {
+        match (self.equal, self.regex) {
+            (true, false) => "=",
+            (true, true) => "=~",
+            (false, false) => "!=",
+            (false, true) => "!~",
+        }
+    }
+
     /// Whether it holds of this value; a label that is not there has the empty one. A pattern that is not understood here may hold.
     pub fn takes(&self, value: &str) -> bool {
         let alike = match self.regex {
             false => *self.value == *value,
-            true => match Regex::new(&format!("^(?:{})$", self.value)) {
+            true => match anchored(&self.value) {
                 Ok(pattern) => pattern.is_match(value),
                 Err(_) => return true,
             },
         };
         alike == self.equal
     }
+}
+
+fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("^(?:{pattern})$"))
+}
+
+/// What stands between quotes.
+fn unescaped(text: &str) -> String {
+    let (mut out, mut chars) = (String::new(), text.chars());
+    while let Some(c) = chars.next() {
+        match (c, chars.clone().next()) {
+            ('\\', Some('n')) => out.push('\n'),
+            ('\\', Some(next @ ('"' | '\\'))) => out.push(next),
+            _ => {
+                out.push(c);
+                continue;
+            }
+        }
+        chars.next();
+    }
+    out
 }
 
 /// A silence: it hides every alert that all its matchers match.
@@ -155,6 +256,29 @@ pub(crate) mod tests {
         assert!(holds("a", false, true, "a") && !holds("a", false, true, "ab") && holds("a", false, false, ""));
         assert!(holds("a|b", true, true, "b") && !holds("a|b", true, true, "ab") && holds(".+", true, false, ""));
         assert!(holds("(", true, true, "a"), "what is not understood may hold");
+    }
+
+    #[test]
+    fn matchers_are_read_as_amtool_reads_them() {
+        let read = |text: &str| Matcher::parse(text).map(|m| m.to_string());
+        for (text, same) in [
+            ("alertname=LabPod", r#"alertname="LabPod""#),
+            (r#"pod=~"web-.*""#, r#"pod=~"web-.*""#),
+            ("node != n1", r#"node!="n1""#),
+            ("severity!~info|none", r#"severity!~"info|none""#),
+            (r#"x="a \"b\" c""#, r#"x="a \"b\" c""#),
+            ("x=", r#"x="""#),
+            ("x=a=b", r#"x="a=b""#),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(same));
+        }
+        for text in ["alertname", "=x", "a b=c", "x=~(", r#"x="a"#, "x!y"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let m = Matcher::parse("pod!~a|b").unwrap();
+        let json = serde_json::to_string(&m).unwrap();
+        assert_eq!(json, r#"{"name":"pod","value":"a|b","isRegex":true,"isEqual":false}"#);
+        assert_eq!(serde_json::from_str::<Matcher>(&json).unwrap(), m);
     }
 
     #[test]

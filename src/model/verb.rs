@@ -4,7 +4,7 @@
 //! line each. How a verb plans is `action::verbs`'s; nothing here can change anything.
 
 use super::duration::parse_duration;
-use super::{Kind, quantity};
+use super::{Kind, Matcher, Resource, Until, quantity};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub enum On {
     Etcd,
     /// Any object.
     Any,
+    /// Objects of these kinds, or a whole cluster.
+    OrCluster(&'static [Kind]),
     /// No object: what it touches is in its arguments.
     Nothing,
 }
@@ -51,12 +53,26 @@ impl On {
     /// Whether an object of that kind is one of them.
     pub fn takes(self, kind: Kind) -> bool {
         match self {
-            Self::Kinds(kinds) => kinds.contains(&kind),
+            Self::Kinds(kinds) | Self::OrCluster(kinds) => kinds.contains(&kind),
             Self::Scalable => matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet),
             Self::Etcd => kind == Kind::EtcdMember,
             Self::Any => kind.watched(),
             Self::Nothing => false,
         }
+    }
+
+    /// Whether such an object, of no kind that is known here, is one of them.
+    pub fn takes_other(self, resource: &Resource) -> bool {
+        match self {
+            Self::Kinds(_) => false,
+            Self::OrCluster(_) | Self::Etcd => resource.is_cluster(),
+            Self::Scalable | Self::Any | Self::Nothing => !resource.is_cluster(),
+        }
+    }
+
+    /// Whether it can be done without naming an object.
+    pub fn alone(self) -> bool {
+        matches!(self, Self::Nothing | Self::OrCluster(_))
     }
 
     /// In words: `a Deployment, StatefulSet or DaemonSet`.
@@ -69,6 +85,10 @@ impl On {
                     Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
                     None => String::new(),
                 }
+            }
+            Self::OrCluster(kinds) => {
+                let names: Vec<&str> = kinds.iter().map(|k| k.name()).collect();
+                format!("{} or a whole cluster", names.join(", "))
             }
             Self::Scalable => "anything with /scale".to_owned(),
             Self::Etcd => "etcd's members".to_owned(),
@@ -96,10 +116,21 @@ pub enum ParamKind {
     Pairs,
     /// A label selector.
     Selector,
+    /// `label=value`, as Alertmanager matches: `=`, `!=`, `=~`, `!~`. May be given several times.
+    Matchers,
+    /// `2h`, `+30m`, `until 08:00` (UTC).
+    Until,
     /// A file's path; `-` is standard input.
     File,
     /// One of these words.
     OneOf(&'static [&'static str]),
+}
+
+impl ParamKind {
+    /// Whether each value given is one more.
+    pub fn several(self) -> bool {
+        matches!(self, Self::Pairs | Self::Matchers)
+    }
 }
 
 /// A parameter of a verb.
@@ -292,6 +323,20 @@ verbs! {
     Edit "edit" [] ["edit"] On::Any, &[
         opt("file", "FILE", ParamKind::File, "the edited object; without it, an editor opens"),
     ], Exact, "Edit an object, with a diff and the owners of its fields before anything is sent", "edit deployment/app-0001 --context lab-1 -n team-01";
+    Silence "silence" ["mute"] ["silence", "add"] On::OrCluster(&[
+        Kind::Alert, Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job, Kind::CronJob, Kind::Node, Kind::Namespace,
+    ]), &[
+        must(pos("for", "DURATION", ParamKind::Until, "how long: 2h, or until 08:00 (UTC)")),
+        must(opt("comment", "TEXT", ParamKind::Text, "why, for whoever finds it")),
+        opt("match", "LABEL=VALUE", ParamKind::Matchers, "what is silenced, in place of what the object proposes; =, !=, =~ or !~; several must all match"),
+        opt("creator", "NAME", ParamKind::Text, "who; without it, you at this machine"),
+    ], Exact, "Silence alerts: of an object, or those that match",
+        "silence add --context lab-1 --match alertname=LabPod --for 2h --comment work";
+    SilenceExtend "silence-extend" [] ["silence", "extend"] On::Kinds(&[Kind::Silence]), &[
+        must(pos("for", "DURATION", ParamKind::Until, "+30m later than it would end, 2h from now, or until 08:00 (UTC)")),
+    ], Exact, "Give a silence another end", "silence extend 0d3f2a10-6a8f-4ad1-9d0f-8b2f6f7a9c11 +30m --context lab-1";
+    SilenceExpire "silence-expire" ["unsilence" "unmute"] ["silence", "expire"] On::Kinds(&[Kind::Silence]), &[], Compensating,
+        "End a silence now: what it hides is sent again", "silence expire 0d3f2a10-6a8f-4ad1-9d0f-8b2f6f7a9c11 --context lab-1";
     Apply "apply" [] ["apply"] On::Nothing, &[
         must(opt("filename", "FILE", ParamKind::File, "manifests to apply on the server's side; - is standard input")),
         flag("force-conflicts", "take over fields that others own; they are named first"),
@@ -422,7 +467,7 @@ impl Args {
         let Some(param) = info.param(name) else { return Err(unknown(info, name)) };
         check(param, value).map_err(|why| wrong(info, format!("{name}: {why}")))?;
         let values = self.0.entry(param.name.to_owned()).or_default();
-        if param.kind != ParamKind::Pairs {
+        if !param.kind.several() {
             values.clear();
         }
         values.push(value.to_owned());
@@ -480,8 +525,7 @@ impl fmt::Display for Args {
         let mut first = true;
         for (name, values) in self.iter() {
             for value in values {
-                let quote = value.is_empty() || value.contains(char::is_whitespace);
-                let value = if quote { format!("\"{value}\"") } else { value.clone() };
+                let value = quoted(value);
                 write!(f, "{}{name}={value}", if first { "" } else { " " })?;
                 first = false;
             }
@@ -490,11 +534,21 @@ impl fmt::Display for Args {
     }
 }
 
-/// Words, of which those in double quotes may have spaces.
+/// A word as [`split`] gives it back.
+pub fn quoted(word: &str) -> String {
+    match word.is_empty() || word.contains(|c: char| c.is_whitespace() || c == '"') {
+        true => format!("\"{}\"", word.replace('"', "\\\"")),
+        false => word.to_owned(),
+    }
+}
+
+/// Words, of which those in double quotes may have spaces; `\"` there is a quote itself.
 pub fn split(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
+            '\\' if quoted && chars.peek() == Some(&'"') => word.extend(chars.next()),
             '"' => (quoted, any) = (!quoted, true),
             c if c.is_whitespace() && !quoted => {
                 if any {
@@ -532,6 +586,8 @@ fn check(param: &Param, value: &str) -> Result<(), String> {
         ParamKind::Duration => fine(parse_duration(value).is_some(), "a duration: write 30s, 5m or 2h"),
         ParamKind::Resources => resources(value).map(drop),
         ParamKind::Selector => super::Selector::parse(value).map(drop),
+        ParamKind::Matchers => Matcher::parse(value).map(drop),
+        ParamKind::Until => fine(Until::parse(value).is_some(), "an end: write 2h, +30m or until 08:00 (UTC)"),
         ParamKind::Text | ParamKind::File | ParamKind::Pairs => fine(!value.trim().is_empty(), "a value"),
         ParamKind::OneOf(words) if words.contains(&value) => Ok(()),
         ParamKind::OneOf(words) => Err(crate::diag::unknown("value", value, words.iter().copied())),
@@ -589,55 +645,4 @@ impl Replicas {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_catalogue_is_in_order_unique_and_documented() {
-        let mut names = std::collections::BTreeSet::new();
-        let mut lines = std::collections::BTreeSet::new();
-        for (n, verb) in VERBS.iter().enumerate() {
-            assert_eq!(verb.id as usize, n);
-            for name in std::iter::once(&verb.name).chain(verb.aliases) {
-                assert!(names.insert(*name), "{name} is there twice");
-                assert_eq!(VerbId::find(name), Some(verb.id));
-            }
-            assert!(lines.insert(verb.cli), "{:?} is there twice", verb.cli);
-            assert!(!verb.doc.is_empty() && !verb.doc.ends_with('.'), "{}", verb.name);
-            assert!(verb.example.starts_with(&verb.cli.join(" ")), "{}: {}", verb.name, verb.example);
-            assert!(verb.params.iter().all(|p| !p.doc.is_empty() && (p.kind == ParamKind::Flag) == p.value.is_empty()), "{}", verb.name);
-        }
-        assert!(VerbId::Delete.info().irreversible && !VerbId::Scale.info().irreversible);
-    }
-
-    #[test]
-    fn arguments_are_typed_with_and_without_names() {
-        let parse = |verb: VerbId, text| Args::parse(verb.info(), text).map(|a| a.to_string()).map_err(|e| e.to_string());
-        assert_eq!(parse(VerbId::Scale, "7").unwrap(), "replicas=7");
-        assert_eq!(parse(VerbId::Scale, "replicas=+2 current-replicas=5").unwrap(), "current-replicas=5 replicas=+2");
-        assert_eq!(parse(VerbId::Drain, "force --timeout 2m --grace-period=0").unwrap(), "force=true grace-period=0 timeout=2m");
-        assert_eq!(parse(VerbId::Label, "a=b c- overwrite").unwrap(), "labels=a=b labels=c- overwrite=true");
-        assert_eq!(parse(VerbId::SetEnv, "A=\"b c\"").unwrap(), "env=\"A=b c\"");
-        assert_eq!(parse(VerbId::Scale, "").unwrap_err(), "scale needs REPLICAS");
-        assert_eq!(parse(VerbId::Scale, "many").unwrap_err(), "replicas: `many` is not a number of replicas: write 5, +2, -1 or 150%");
-        assert_eq!(parse(VerbId::Scale, "5 6").unwrap_err(), "`6` is one argument too many");
-        assert_eq!(parse(VerbId::Drain, "--timout 2m").unwrap_err(), "unknown argument `timout`; did you mean `timeout`?");
-        assert!(parse(VerbId::Resize, "cpu=500m,memory=1Gi limits=cpu=1").is_ok());
-        assert!(parse(VerbId::Resize, "gpu=1").is_err());
-    }
-
-    #[test]
-    fn replicas_in_every_form() {
-        let of = |text: &str, now| Replicas::parse(text).map(|r| r.of(now));
-        assert_eq!([of("5", 3), of("+2", 3), of("-5", 3), of("150%", 3), of("0", 3)], [Some(5), Some(5), Some(0), Some(5), Some(0)]);
-        assert_eq!([of("", 3), of("+", 3), of("5x", 3), of("99999999", 3)], [None; 4]);
-    }
-
-    #[test]
-    fn a_verb_and_its_arguments_survive_the_journal() {
-        let args = Args::parse(VerbId::Label.info(), "a=b c-").unwrap();
-        let text = serde_json::to_string(&(VerbId::Label, &args)).unwrap();
-        assert_eq!(serde_json::from_str::<(VerbId, Args)>(&text).unwrap(), (VerbId::Label, args));
-        assert!(serde_json::from_str::<VerbId>("\"explode\"").is_err());
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
-//! A cluster's Alertmanager for whoever acts: whether an alert still fires.
+//! A cluster's Alertmanager for whoever acts: whether an alert still fires, and its silences, each replica on its own.
 
 use super::replica::{Replica, replicas};
-use crate::client::{ClientError, ReadClient};
+use crate::client::{ClientError, Licence, ReadClient, Receipt, ServiceWriter, WriteAnswer};
 use crate::config::Endpoint;
+use crate::model::alertmanager::{Peers, Silence, Status};
+use crate::model::{Method, Time, time};
 use futures::future::join_all;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,13 +27,81 @@ pub struct Alertmanager {
     label: Option<String>,
     /// What the cluster may be called by that label.
     names: Vec<String>,
+    /// How long one replica may take.
+    limit: Duration,
+}
+
+/// The writing side.
+#[derive(Clone, Debug)]
+pub struct Silencer {
+    at: Alertmanager,
+    licence: Licence,
 }
 
 impl Alertmanager {
     /// None where none is configured. `through`: the cluster's own client, for a service; `names`: the cluster's, as shown and its contexts.
     pub fn of(endpoint: &Endpoint, through: &ReadClient, names: Vec<String>) -> Option<Self> {
         let replicas = replicas(endpoint, Some(through));
-        (!replicas.is_empty()).then(|| Self { replicas, label: endpoint.cluster_label.value.clone(), names })
+        (!replicas.is_empty()).then(|| Self { replicas, label: endpoint.cluster_label.value.clone(), names, limit: LIMIT })
+    }
+
+    /// With another limit than 10 s for each answer.
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The writing side.
+    pub fn silencer(&self, licence: Licence) -> Silencer {
+        Silencer { at: self.clone(), licence }
+    }
+
+    /// The replicas, in words.
+    pub fn replicas(&self) -> impl ExactSizeIterator<Item = String> {
+        self.replicas.iter().map(ToString::to_string)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, replica: usize, path: &str) -> Result<T, ClientError> {
+        let asked = async { self.replica(replica)?.reach().await?.get(path, self.limit).await };
+        // A proxy may send the head of an answer and then nothing.
+        tokio::time::timeout(self.limit * 2, asked).await.unwrap_or(Err(ClientError::Timeout { after: self.limit }))
+    }
+
+    fn replica(&self, n: usize) -> Result<Replica, ClientError> {
+        self.replicas.get(n).cloned().ok_or_else(|| ClientError::Config { reason: "no such replica".to_owned() })
+    }
+
+    /// The silences that a replica knows, ended ones too.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses; some fail where a silence has several sets of matchers.
+    pub async fn silences(&self, replica: usize) -> Result<Vec<Silence>, ClientError> {
+        self.get(replica, "/api/v2/silences").await
+    }
+
+    /// A silence as a replica knows it; none where it has not heard of it.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn silence(&self, replica: usize, id: &str) -> Result<Option<Silence>, ClientError> {
+        match self.get(replica, &format!("/api/v2/silence/{}", escaped(id))).await {
+            Ok(silence) => Ok(Some(silence)),
+            Err(ClientError::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What keeps a replica from telling its peers, in words; none where nothing does.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn apart(&self, replica: usize) -> Result<Option<String>, ClientError> {
+        let Status { cluster: Peers { status, peers } } = self.get(replica, "/api/v2/status").await?;
+        Ok(match status.as_str() {
+            _ if self.replicas.len() < 2 => None,
+            "ready" if peers.len() > 1 => None,
+            "ready" => Some("it sees no peer".to_owned()),
+            other => Some(format!("its cluster is {other}")),
+        })
     }
 
     /// How many alerts of this name fire in the cluster, silenced and inhibited ones too. Replicas may lag behind each other: the most
@@ -63,6 +133,64 @@ impl Alertmanager {
         let label = self.label.as_ref().and_then(|l| alert.labels.get(l));
         label.is_none_or(|l| self.names.contains(l))
     }
+}
+
+impl Silencer {
+    /// The reading side.
+    pub fn reader(&self) -> &Alertmanager {
+        &self.at
+    }
+
+    /// Sets a silence at one replica; its id is the answer's `silenceID`. Sent once.
+    ///
+    /// # Errors
+    /// When there is no answer. A refusal is an answer.
+    pub async fn set(&self, replica: usize, body: &serde_json::Value, receipt: &Receipt) -> Result<WriteAnswer, ClientError> {
+        self.send(replica, Method::Post, "/api/v2/silences", Some(body), receipt).await
+    }
+
+    /// Gives a silence another end (unix seconds), all else as `silence` has it.
+    ///
+    /// # Errors
+    /// As [`Silencer::set`].
+    pub async fn end(&self, replica: usize, silence: &Silence, ends: i64, receipt: &Receipt) -> Result<WriteAnswer, ClientError> {
+        self.set(replica, &whole(silence, ends), receipt).await
+    }
+
+    /// Ends a silence now.
+    ///
+    /// # Errors
+    /// As [`Silencer::set`].
+    pub async fn expire(&self, replica: usize, id: &str, receipt: &Receipt) -> Result<WriteAnswer, ClientError> {
+        self.send(replica, Method::Delete, &format!("/api/v2/silence/{}", escaped(id)), None, receipt).await
+    }
+
+    async fn send(
+        &self,
+        replica: usize,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+        receipt: &Receipt,
+    ) -> Result<WriteAnswer, ClientError> {
+        let reached = self.at.replica(replica)?.reach().await?;
+        let writer = ServiceWriter::new(&reached.client, self.licence.clone());
+        writer.send(method, &reached.path(path), body, self.at.limit, receipt).await
+    }
+}
+
+/// A silence as it is written back. Its beginning stays to the second, or it would be another one.
+fn whole(s: &Silence, ends: i64) -> serde_json::Value {
+    let starts = time::of(s.starts_at).map(Time::rfc3339);
+    let matchers: Vec<_> = s.matchers.iter().map(crate::model::Matcher::from).collect();
+    let mut body = serde_json::json!({
+        "id": s.id, "matchers": matchers, "startsAt": starts, "endsAt": Time::from_secs(ends).map(Time::rfc3339), "createdBy": s.created_by,
+        "comment": s.comment,
+    });
+    if !s.annotations.0.is_empty() {
+        body["annotations"] = s.annotations.0.iter().map(|p| (p.key.clone(), serde_json::Value::from(p.value.as_str()))).collect();
+    }
+    body
 }
 
 /// A query's value: all that is neither letter, digit nor one of `-._~` as %XX.

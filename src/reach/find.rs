@@ -1,4 +1,4 @@
-//! Finding the Alertmanager of a cluster that none is configured for, where the usual installations put it.
+//! Finding the Alertmanager or Prometheus of a cluster that none is configured for, where the usual installations put it.
 
 use crate::client::{ClientError, ReadClient};
 use crate::config::Service;
@@ -11,12 +11,46 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// As much of a list as is read, in bytes.
 const MOST: usize = 4 << 20;
 
-/// The service that the Prometheus operator makes for each Alertmanager; the ones of kube-prometheus, of the charts of prometheus-community,
-/// and of the VictoriaMetrics operator. Selectors of several keys cannot be joined by "or".
-const SELECTORS: [&str; 2] = ["operated-alertmanager=true", "app.kubernetes.io/name%20in%20(alertmanager,vmalertmanager)"];
-/// The port's usual names, the likeliest first; else it is its usual number.
-const PORTS: [&str; 3] = ["web", "http-web", "http"];
-const NUMBER: u16 = 9093;
+/// What is looked for, and how one knows it.
+pub struct Sought {
+    /// For the service itself: what a state and a hint are of.
+    pub service: crate::model::Service,
+    /// What people call it.
+    pub name: &'static str,
+    /// The setting that would say where it is.
+    pub setting: &'static str,
+    /// Selectors of several keys cannot be joined by "or".
+    selectors: [&'static str; 2],
+    /// Services of these names go before others.
+    likely: [&'static str; 2],
+    /// The port's usual names, the likeliest first; else it is its usual number.
+    ports: &'static [&'static str],
+    number: u16,
+}
+
+impl Sought {
+    /// The service that the Prometheus operator makes for each Alertmanager; the ones of kube-prometheus, of the charts of prometheus-community,
+    /// and of the VictoriaMetrics operator.
+    pub const ALERTMANAGER: Self = Self {
+        service: crate::model::Service::Alertmanager,
+        name: "Alertmanager",
+        setting: "[clusters.CONTEXT.alertmanager] takes urls or service",
+        selectors: ["operated-alertmanager=true", "app.kubernetes.io/name%20in%20(alertmanager,vmalertmanager)"],
+        likely: ["alertmanager-operated", "alertmanager-main"],
+        ports: &["web", "http-web", "http"],
+        number: 9093,
+    };
+    /// The same for Prometheus, and the single VictoriaMetrics.
+    pub const PROMETHEUS: Self = Self {
+        service: crate::model::Service::Prometheus,
+        name: "Prometheus",
+        setting: "[clusters.CONTEXT.prometheus] takes url or service",
+        selectors: ["operated-prometheus=true", "app.kubernetes.io/name%20in%20(prometheus,vmsingle)"],
+        likely: ["prometheus-operated", "prometheus-k8s"],
+        ports: &["web", "http-web", "http"],
+        number: 9090,
+    };
+}
 
 /// What was found of a cluster: written by whoever looks, read by whoever acts.
 #[derive(Clone, Default, Debug)]
@@ -66,24 +100,20 @@ struct Port {
     port: u16,
 }
 
-/// The services that are an Alertmanager, one a namespace, the likeliest first.
+/// The services that are one, one a namespace, the likeliest first.
 ///
 /// # Errors
 /// When the services of all namespaces cannot be listed.
-pub async fn find_alertmanager(client: &ReadClient) -> Result<Vec<Service>, ClientError> {
-    let [operated, named] = SELECTORS.map(|selector| {
+pub async fn find(client: &ReadClient, sought: &Sought) -> Result<Vec<Service>, ClientError> {
+    let [operated, named] = sought.selectors.map(|selector| {
         let path = format!("/api/v1/services?labelSelector={selector}");
         async move { client.get_within::<List>(&path, MOST, LIMIT).await }
     });
     let (operated, named) = futures::future::try_join(operated, named).await?;
-    let mut found: Vec<(bool, String, u8, Service)> = Vec::new();
+    let mut found: Vec<(bool, String, usize, Service)> = Vec::new();
     for Item { metadata: Metadata { name, namespace }, spec } in operated.items.into_iter().chain(named.items) {
-        let Some(port) = port(&spec.ports) else { continue };
-        let rank = match name.as_str() {
-            "alertmanager-operated" => 0,
-            "alertmanager-main" => 1,
-            _ => 2,
-        };
+        let Some(port) = port(&spec.ports, sought) else { continue };
+        let rank = sought.likely.iter().position(|l| *l == name).unwrap_or(sought.likely.len());
         found.push((namespace != "monitoring", namespace.clone(), rank, Service { namespace, name, port: port.to_string() }));
     }
     found.sort_by(|a, b| (a.0, &a.1, a.2, &a.3.name).cmp(&(b.0, &b.1, b.2, &b.3.name)));
@@ -91,10 +121,10 @@ pub async fn find_alertmanager(client: &ReadClient) -> Result<Vec<Service>, Clie
     Ok(found.into_iter().map(|(.., service)| service).collect())
 }
 
-fn port(ports: &[Port]) -> Option<u16> {
+fn port(ports: &[Port], sought: &Sought) -> Option<u16> {
     let tcp = || ports.iter().filter(|p| matches!(p.protocol.as_str(), "TCP" | ""));
-    let named = PORTS.iter().find_map(|name| tcp().find(|p| p.name == *name));
-    named.or_else(|| tcp().find(|p| p.port == NUMBER)).map(|p| p.port)
+    let named = sought.ports.iter().find_map(|name| tcp().find(|p| p.name == *name));
+    named.or_else(|| tcp().find(|p| p.port == sought.number)).map(|p| p.port)
 }
 
 #[cfg(test)]
@@ -125,7 +155,7 @@ mod tests {
         })
         .await;
         let client = connect(&server, "").await;
-        let found: Vec<String> = find_alertmanager(&client).await.unwrap().iter().map(Service::to_string).collect();
+        let found: Vec<String> = find(&client, &Sought::ALERTMANAGER).await.unwrap().iter().map(Service::to_string).collect();
         assert_eq!(found, ["monitoring/alertmanager-operated:9095", "am/vmalertmanager-vm:9093"]);
         let seen = server.seen.lock().unwrap();
         assert!(seen.iter().all(|r| r.uri().path() == "/api/v1/services"));
@@ -135,6 +165,6 @@ mod tests {
     async fn what_may_not_be_listed_is_not_said_to_be_absent() {
         let server = Server::start(|_| reply(403, "{}")).await;
         let client = connect(&server, "").await;
-        assert!(matches!(find_alertmanager(&client).await, Err(ClientError::Forbidden { .. })));
+        assert!(matches!(find(&client, &Sought::ALERTMANAGER).await, Err(ClientError::Forbidden { .. })));
     }
 }

@@ -9,7 +9,7 @@ mod etcd;
 mod find;
 mod replica;
 
-pub use alertmanager::Alertmanager;
+pub use alertmanager::{Alertmanager, Silencer};
 pub use etcd::{EtcdReach, Heard, Look};
-pub use find::{Found, find_alertmanager};
+pub use find::{Found, Sought, find};
 pub use replica::{Reached, Replica, replicas, same};

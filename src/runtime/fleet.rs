@@ -3,16 +3,17 @@
 use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Ledger, Sightings};
 use crate::app::World;
 use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
-use crate::config::{ClusterSettings, Config, Reach, Setting};
+use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Service, ServiceState, Str};
-use crate::reach::{Alertmanager, EtcdReach, Found};
-use crate::source::ServiceHandle;
-use crate::source::alertmanager::{Wanted, spawn_alertmanagers};
+use crate::reach::{Alertmanager, EtcdReach, Found, same};
+use crate::source::alertmanager::spawn_alertmanagers;
 use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
+use crate::source::prometheus::spawn_prometheus;
+use crate::source::{ServiceHandle, Wanted, label};
 use crate::store::{ClusterInfo, Store, Touched};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -75,8 +76,10 @@ impl Fleet {
     /// Begins to follow these clusters. Needs a tokio runtime.
     pub fn open(members: Vec<Member>, kinds: &[Kind], config: &Config, read_only: bool, namespaces: &[String]) -> (Self, Vec<Diag>) {
         let (thresholds, mut diags) = thresholds(config);
-        let info = |m: &Member| {
+        let info = |(n, m): (usize, &Member)| {
             let s = &m.settings;
+            let shares = |(other, o): &(usize, &Member)| *other != n && same(&o.settings.alertmanager, &s.alertmanager);
+            let alert_peers: Vec<ClusterId> = members.iter().enumerate().filter(shares).map(|(n, _)| cluster_id(n)).collect();
             let locked = s.read_only_because.clone().or(s.read_only.value.then(|| "read_only is set".to_owned()));
             ClusterInfo {
                 name: s.name.value.as_str().into(),
@@ -86,11 +89,13 @@ impl Fleet {
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
                 snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
+                alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
+                alert_peers,
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
         };
-        let mut infos: Vec<ClusterInfo> = members.iter().map(info).collect();
+        let mut infos: Vec<ClusterInfo> = members.iter().enumerate().map(info).collect();
         let known = infos
             .iter()
             .zip(&members)
@@ -139,15 +144,19 @@ impl Fleet {
             wait(n, Service::Etcd, &member.settings.etcd.endpoints);
         }
         let found: Vec<Found> = members.iter().map(|_| Found::default()).collect();
-        if asked(Service::Alertmanager) {
-            let wanted = members.iter().enumerate().map(|(n, m)| {
-                let endpoint = m.settings.alertmanager.clone();
+        let mut beside = |service: Service, endpoint: fn(&ClusterSettings) -> &Endpoint, found: &dyn Fn(usize) -> Found| -> Vec<Wanted> {
+            let of = |(n, m): (usize, &Member)| {
+                let endpoint = endpoint(&m.settings).clone();
                 let addresses = if let Some(Reach::Urls(urls)) = &endpoint.reach.value { urls.as_slice() } else { &[] };
-                wait(n, Service::Alertmanager, addresses);
-                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found[n].clone() }
-            });
-            services.extend(spawn_alertmanagers(wanted.collect(), &tx));
-        }
+                wait(n, service, addresses);
+                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found(n) }
+            };
+            members.iter().enumerate().filter(|_| asked(service)).map(of).collect()
+        };
+        let alertmanagers = beside(Service::Alertmanager, |s| &s.alertmanager, &|n| found[n].clone());
+        services.extend(spawn_alertmanagers(alertmanagers, &tx));
+        let prometheus = beside(Service::Prometheus, |s| &s.prometheus, &|_| Found::default());
+        services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), &tx));
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
         let mut fleet = Self {
             store,

@@ -12,7 +12,7 @@ mod outside;
 
 pub use fleet::{Fleet, Member, members, thresholds};
 
-use crate::action::Ledger;
+use crate::action::{Ledger, TERMINAL_LOST};
 use crate::app::{App, Effect, Event, HitMap, Notice, World};
 use crate::model::verb::On;
 use crate::model::{Batch, ClusterId, Delta, JobId, KindState, VerbId};
@@ -125,7 +125,7 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
                 FromScreen::Redraw => screen.want(Cause::Person),
                 FromScreen::Closed => {
                     save(&app, state);
-                    deeds.stop_all("the terminal went away", &mut fleet).await;
+                    deeds.stop_all(TERMINAL_LOST, &mut fleet).await;
                     return Ok(());
                 }
             },

@@ -4,13 +4,12 @@
 //! one by one, and what several say is one row; one that does not answer is left alone for a while and costs the others nothing. Where none
 //! is configured the cluster is looked through for the usual installations.
 
-use super::kube::Reader;
 use super::service::{self, Closed, Handle, failed};
+use super::shared::{self, Member, Not, Owner, Wanted, grouped};
 use crate::client::{Backoff, ClientError};
-use crate::config::{Endpoint, Reach, Setting};
 use crate::model::alertmanager as wire;
-use crate::model::{Alert, Batch, ClusterId, Delta, Interner, Kind, KindState, Labels, Object, Service, ServiceState, Silence, Str};
-use crate::reach::{Found, Replica, find_alertmanager, replicas, same};
+use crate::model::{Alert, Batch, Delta, Interner, Kind, KindState, Object, Service, ServiceState, Silence, Str};
+use crate::reach::{Replica, Sought, replicas};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +17,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// What tells the clusters of a shared Alertmanager apart where no label is configured: most Prometheuses send it.
-const LABEL: &str = "cluster";
 /// Who refuses us is not asked again at once.
 const REFUSED: Duration = Duration::from_secs(30);
 
@@ -43,44 +40,14 @@ const PACE: Pace = Pace {
     absent: Duration::from_secs(300),
 };
 
-/// A cluster whose alerts are wanted.
-pub struct Wanted {
-    pub id: ClusterId,
-    /// What it may be called by the label that tells clusters apart: as shown, and its contexts.
-    pub names: Vec<String>,
-    /// Where it is configured, if it is.
-    pub endpoint: Endpoint,
-    /// The cluster's own client, for its services.
-    pub reader: Reader,
-    /// Is told what was found where none is configured.
-    pub found: Found,
-}
-
 /// Starts to ask for the alerts of these clusters, each endpoint by a task of its own. Deltas go to `tx`, which waits while it is full. Must be
 /// called within a tokio runtime.
 pub fn spawn_alertmanagers(clusters: Vec<Wanted>, tx: &mpsc::Sender<Batch>) -> Vec<Handle> {
     grouped(clusters).into_iter().map(|group| spawn(group, tx.clone(), PACE)).collect()
 }
 
-/// Those that share their Alertmanagers together; no group is empty.
-fn grouped(clusters: Vec<Wanted>) -> Vec<Vec<Wanted>> {
-    let mut groups: Vec<Vec<Wanted>> = Vec::new();
-    for cluster in clusters {
-        match groups.iter_mut().find(|group| same(&group[0].endpoint, &cluster.endpoint)) {
-            Some(group) => group.push(cluster),
-            None => groups.push(vec![cluster]),
-        }
-    }
-    groups
-}
-
 fn spawn(group: Vec<Wanted>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
-    let several = group.len() > 1;
-    let member = |w: &Wanted| {
-        let configured = w.endpoint.cluster_label.value.clone();
-        Member { id: w.id, label: configured.or(several.then(|| LABEL.to_owned())), names: w.names.clone() }
-    };
-    let members = group.iter().map(member).collect();
+    let members = shared::members(&group);
     let way = group.into_iter().next();
     Handle::of(tokio::spawn(async move {
         let Some(way) = way else { return };
@@ -88,7 +55,7 @@ fn spawn(group: Vec<Wanted>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
             pace,
             tx,
             members,
-            peers: peers(&way.endpoint, None),
+            peers: replicas(&way.endpoint, None).into_iter().map(Peer::of).collect(),
             way,
             interner: Interner::default(),
             backoff: Backoff::default(),
@@ -100,39 +67,10 @@ fn spawn(group: Vec<Wanted>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
     }))
 }
 
-fn peers(endpoint: &Endpoint, through: Option<&crate::client::ReadClient>) -> Vec<Peer> {
-    let peer = |replica| Peer {
-        replica,
-        backoff: Backoff::default(),
-        due: Instant::now(),
-        heard: Err(ClientError::Unreachable { reason: "not asked yet".to_owned() }),
-    };
-    replicas(endpoint, through).into_iter().map(peer).collect()
-}
-
-/// A cluster of the endpoint.
-struct Member {
-    id: ClusterId,
-    /// None: all is its own.
-    label: Option<String>,
-    names: Vec<String>,
-}
-
-impl Member {
-    /// Whether a silence can hide something of this cluster: one that says nothing of clusters hides in all of them.
-    fn concerns(&self, silence: &Silence) -> bool {
-        let Some(label) = &self.label else { return true };
-        silence.matchers.iter().filter(|m| *m.name == **label).all(|m| self.names.iter().any(|name| m.takes(name)))
-    }
-}
-
-/// Whose an alert is.
-enum Owner {
-    Member(usize),
-    /// It does not say.
-    Unsaid,
-    /// A cluster's that is not followed here.
-    Other,
+/// Whether a silence can hide something of this cluster: one that says nothing of clusters hides in all of them.
+fn concerns(member: &Member, silence: &Silence) -> bool {
+    let Some(label) = &member.label else { return true };
+    silence.matchers.iter().filter(|m| *m.name == **label).all(|m| member.names.iter().any(|name| m.takes(name)))
 }
 
 /// A replica, and how it answered last.
@@ -151,6 +89,11 @@ struct Answer {
 }
 
 impl Peer {
+    fn of(replica: Replica) -> Self {
+        let heard = Err(ClientError::Unreachable { reason: "not asked yet".to_owned() });
+        Self { replica, backoff: Backoff::default(), due: Instant::now(), heard }
+    }
+
     async fn ask(&mut self, pace: Pace) {
         let replica = &mut self.replica;
         let asked = async {
@@ -230,48 +173,25 @@ impl Watch {
 
     /// Where it is, through the cluster; how long to wait where that is not known.
     async fn find(&mut self) -> Result<Duration, Closed> {
-        let client = match timeout(self.pace.client, self.way.reader.wait()).await {
-            Ok(Some(client)) => client,
-            // The cluster is no longer followed.
-            Ok(None) => return Err(Closed),
-            Err(_) => {
-                let error = ClientError::Unreachable { reason: "the cluster is not connected".to_owned() };
-                self.stand(&failed(self.answered, &error), Str::default()).await?;
-                return Ok(Duration::ZERO);
-            }
-        };
-        if self.way.endpoint.reach.value.is_some() {
-            self.peers = peers(&self.way.endpoint, Some(&client));
-            return Ok(Duration::ZERO);
-        }
-        let found = match find_alertmanager(&client).await {
-            Ok(found) => found,
-            Err(ClientError::NotFound { .. }) => Vec::new(),
-            Err(ClientError::Forbidden { .. }) => {
-                let hint = "no Alertmanager is configured, and services may not be listed to find one; \
-                            [clusters.CONTEXT.alertmanager] takes urls or service";
-                self.stand(&ServiceState::Absent { hint: hint.into() }, Str::default()).await?;
-                return Ok(self.pace.absent);
-            }
-            Err(error) => {
-                self.stand(&failed(self.answered, &error), Str::default()).await?;
+        let (there, found) = match shared::way(&mut self.way, &Sought::ALERTMANAGER, self.pace.client, self.answered).await? {
+            Ok(there) => there,
+            Err(Not::Yet(state)) => {
+                self.stand(&state, Str::default()).await?;
                 return Ok(self.backoff.next_delay());
             }
-        };
-        let Some(first) = found.first() else {
-            self.backoff.reset();
-            self.clear().await?;
-            self.stand(&ServiceState::absent(Service::Alertmanager), Str::default()).await?;
-            return Ok(self.pace.absent);
+            Err(Not::There(state)) => {
+                self.backoff.reset();
+                self.clear().await?;
+                self.stand(&state, Str::default()).await?;
+                return Ok(self.pace.absent);
+            }
         };
         if found.len() > 1 {
             let all: Vec<String> = found.iter().map(ToString::to_string).collect();
             let words = format!("{}: Alertmanagers in {} namespaces, {}: the first one is read", self.name(0), all.len(), all.join(", "));
             self.say(2, words).await?;
         }
-        self.way.found.set(Some(first.clone()));
-        let endpoint = Endpoint { reach: Setting::default_to(Some(Reach::Service(first.clone()))), ..self.way.endpoint.clone() };
-        self.peers = peers(&endpoint, Some(&client));
+        self.peers = there.into_iter().map(Peer::of).collect();
         Ok(Duration::ZERO)
     }
 
@@ -291,7 +211,7 @@ impl Watch {
         let mut owned: Vec<Vec<Alert>> = self.members.iter().map(|_| Vec::new()).collect();
         let (mut unsaid, mut others) = (0, 0);
         for alert in alerts {
-            match self.owner(&alert.meta.labels) {
+            match shared::owner(&self.members, |label| alert.meta.labels.get(label)) {
                 Owner::Member(n) => owned[n].push(alert),
                 Owner::Unsaid => {
                     unsaid += 1;
@@ -311,7 +231,7 @@ impl Watch {
         }
         for (member, alerts) in self.members.iter().zip(owned) {
             if let Ok(silences) = &silences {
-                let hiding = silences.iter().filter(|s| member.concerns(s)).map(|silence| {
+                let hiding = silences.iter().filter(|s| concerns(member, s)).map(|silence| {
                     let hides = alerts.iter().filter(|a| a.silenced_by.contains(&silence.meta.name)).count();
                     Object::Silence(Arc::new(Silence { hides: u32::try_from(hides).unwrap_or(u32::MAX), ..silence.clone() }))
                 });
@@ -368,19 +288,6 @@ impl Watch {
             }
         }
         said.map(|()| all.into_values().collect())
-    }
-
-    fn owner(&self, labels: &Labels) -> Owner {
-        let mut said = false;
-        for (n, member) in self.members.iter().enumerate() {
-            let Some(label) = &member.label else { return Owner::Member(n) };
-            match labels.get(label).filter(|value| !value.is_empty()) {
-                Some(value) if member.names.iter().any(|name| name == value) => return Owner::Member(n),
-                Some(_) => said = true,
-                None => {}
-            }
-        }
-        if said { Owner::Other } else { Owner::Unsaid }
     }
 
     /// Those that answer, then those that do not and why; all of them while none does.

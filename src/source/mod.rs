@@ -8,6 +8,9 @@ pub mod etcd;
 mod exposition;
 pub mod kube;
 pub mod metrics;
+pub mod prometheus;
 mod service;
+mod shared;
 
 pub use service::Handle as ServiceHandle;
+pub use shared::{Wanted, label};

@@ -23,6 +23,10 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
+    pub alert_label: Option<Str>,
+    /// The other clusters of the same Alertmanager.
+    pub alert_peers: Vec<ClusterId>,
     /// How old the newest backup may be, in seconds; none: nobody has said.
     pub rpo: Option<i64>,
 }
@@ -31,6 +35,10 @@ impl ClusterInfo {
     /// Production clusters are marked and ask for the typed name.
     pub fn production(&self) -> bool {
         self.tier.as_deref() == Some("production")
+    }
+    /// What it may be called by a label that tells clusters apart: as shown, and its contexts.
+    pub fn names(&self) -> impl Iterator<Item = &Str> {
+        std::iter::once(&self.name).chain(self.contexts.iter().filter(|c| **c != self.name))
     }
 }
 

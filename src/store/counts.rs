@@ -1,6 +1,6 @@
 //! Sums over a cluster's rows, kept by adding and taking away single rows.
 
-use crate::model::{AlertState, Object, Phase, Pod, RunState, SilenceState, Str, Tri};
+use crate::model::{AlertState, Object, Phase, Pod, RunState, SignalState, SilenceState, Str, Tri};
 use hashbrown::HashMap;
 
 /// What the pods of one node reserve.
@@ -47,6 +47,8 @@ pub struct Counts {
     pub alerts_firing: u32,
     pub alerts_critical: u32,
     pub silences_active: u32,
+    /// Signals at or above a limit of their query.
+    pub signals_bad: u32,
     pub backups: u32,
     /// Backups and restores that ended with errors.
     pub backups_failed: u32,
@@ -94,6 +96,7 @@ impl Counts {
                 n(&mut self.alerts_firing, firing);
                 n(&mut self.alerts_critical, firing && a.critical());
             }
+            Object::Signal(s) => n(&mut self.signals_bad, matches!(s.state, SignalState::Warning | SignalState::Critical)),
             Object::Silence(s) => n(&mut self.silences_active, s.state == SilenceState::Active),
             Object::Backup(b) => {
                 n(&mut self.backups, true);

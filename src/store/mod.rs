@@ -55,6 +55,12 @@ impl Store {
         Self { clusters: clusters.into_iter().enumerate().map(cluster).collect(), jobs: Jobs::default() }
     }
 
+    /// As if that label told this cluster's alerts from others'.
+    #[cfg(test)]
+    pub fn share_alerts(&mut self, id: ClusterId, label: &str) {
+        self.clusters[usize::from(id.0)].info.alert_label = Some(label.into());
+    }
+
     /// All clusters in fleet order.
     pub fn clusters(&self) -> &[Cluster] {
         &self.clusters

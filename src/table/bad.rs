@@ -5,8 +5,8 @@
 
 use super::{Ctx, Row, Tone};
 use crate::model::{
-    Alert, AlertState, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState, Silence,
-    SilenceState, StorageLocation, Tri, Workload, meta,
+    Alert, AlertState, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState, Signal,
+    SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
 };
 
 /// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
@@ -34,6 +34,7 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
         Row::Object(_, Object::EtcdMember(m)) => etcd(m),
         Row::Object(_, Object::Alert(a)) => alert(a),
         Row::Object(_, Object::Silence(s)) => silence(s),
+        Row::Object(_, Object::Signal(s)) => signal(s),
         Row::Object(_, Object::Backup(b)) => run(b.run.state()),
         Row::Object(_, Object::Restore(r)) => run(r.run.state()),
         Row::Object(_, Object::Schedule(s)) => match super::columns::schedule_status(s, ctx.now) {
@@ -141,6 +142,15 @@ fn silence(s: &Silence) -> Tone {
         SilenceState::Active if s.hides == 0 => Tone::Info,
         SilenceState::Active => Tone::Ok,
         SilenceState::Pending | SilenceState::Expired => Tone::Dim,
+    }
+}
+
+fn signal(s: &Signal) -> Tone {
+    match s.state {
+        SignalState::Ok => Tone::Ok,
+        SignalState::Warning | SignalState::Failing => Tone::Warning,
+        SignalState::Critical => Tone::Critical,
+        SignalState::Nothing | SignalState::NoData => Tone::Dim,
     }
 }
 

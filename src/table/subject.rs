@@ -30,6 +30,7 @@ pub enum Subject {
     Restores,
     Schedules,
     Locations,
+    Signals,
 }
 
 /// A name that is not in a register, worded with the nearest that is.
@@ -50,7 +51,7 @@ impl Unknown {
 
 impl Subject {
     /// The register, in the order of the panes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Clusters,
         Self::Nodes,
         Self::Pods,
@@ -72,6 +73,7 @@ impl Subject {
         Self::Restores,
         Self::Schedules,
         Self::Locations,
+        Self::Signals,
     ];
 
     /// As commands and screens call it.
@@ -98,6 +100,7 @@ impl Subject {
             Self::Restores => "restores",
             Self::Schedules => "schedules",
             Self::Locations => "locations",
+            Self::Signals => "signals",
         }
     }
 
@@ -125,6 +128,7 @@ impl Subject {
             Self::Restores => "RESTORES",
             Self::Schedules => "SCHEDULES",
             Self::Locations => "LOCATIONS",
+            Self::Signals => "SIGNALS",
         }
     }
 
@@ -152,6 +156,7 @@ impl Subject {
             Self::Restores => &[Kind::Restore],
             Self::Schedules => &[Kind::Schedule],
             Self::Locations => &[Kind::StorageLocation],
+            Self::Signals => &[Kind::Signal],
         }
     }
 

@@ -163,10 +163,14 @@ fn signals(s: &mut Store) {
     let labels = [("alertname", "PodDown"), ("namespace", "pay"), ("pod", "checkout-1"), ("severity", "critical")];
     let alert = crate::model::alert::tests::alert(&labels, AlertState::Firing);
     let silence = crate::model::silence::tests::silence("s-1", SilenceState::Active, NOW + 600);
+    let throttled = crate::model::signal::tests::query("cpu-throttled");
+    let labels = crate::model::signal::tests::labels(&[("container", "app"), ("namespace", "pay"), ("pod", "checkout-1")]);
+    let signal = crate::model::Signal::of(&throttled, labels, 0.3, [0.1, 0.2, 0.3].into());
     for (service, object) in [
         (Service::Etcd, Object::EtcdMember(member.into())),
         (Service::Alertmanager, Object::Alert(alert.into())),
         (Service::Alertmanager, Object::Silence(silence.into())),
+        (Service::Prometheus, Object::Signal(signal.into())),
     ] {
         apply(s, 0, Delta::Service { service, state: ServiceState::Live, via: "https://10.0.0.1".into() });
         apply(s, 0, Delta::Rows { kind: object.kind(), changes: vec![Change::Upsert(object)] });

@@ -177,6 +177,7 @@ fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
         let words = match field.kind {
             ParamKind::Flag => "Space: ".to_owned(),
             ParamKind::OneOf(words) => format!("Space, {}: ", words.join(" ")),
+            _ if field.proposed() => "type over it: ".to_owned(),
             _ => String::new(),
         };
         d.put(buf, area.x + 1, y, area.width - 2, &cut(&format!("{words}{}", field.doc), room, d.glyphs.ellipsis), Role::Hint);

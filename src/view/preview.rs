@@ -68,7 +68,7 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
 fn asked(pane: &PreviewPane) -> Vec<Line> {
     let keys = |text: &str| Line(0, text.to_owned(), Role::Hint);
     let Some(preview) = pane.ready() else {
-        let more = if matches!(pane.stage, Stage::Refused(_)) { "   o other arguments" } else { "" };
+        let more = if matches!(pane.stage, Stage::Refused(_)) && pane.takes_arguments() { "   o other arguments" } else { "" };
         return vec![keys(&format!("Esc closes{more}"))];
     };
     if let Some(why) = blocked(preview) {

@@ -4,7 +4,7 @@ use super::text::{cut, elide, width};
 use super::{Draw, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
 use crate::model::{ConnectionState, Kind, KindState, ServiceState};
-use crate::table::{Align, Column, Row, Tone, Value, bad, stale};
+use crate::table::{Align, Column, Row, Subject, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -184,7 +184,9 @@ fn last_told(d: &Draw, c: &crate::store::Cluster, kind: Kind) -> String {
 /// Why there is nothing to show.
 fn empty(d: &Draw, pane: &TablePane) -> String {
     let kinds: &[Kind] = pane.subject.kinds();
-    let all: usize = d.world.store.clusters().iter().flat_map(|c| kinds.iter().map(|k| c.table(*k).len())).sum();
+    let clusters = d.world.store.clusters();
+    let rows: usize = clusters.iter().flat_map(|c| kinds.iter().map(|k| c.table(*k).len())).sum();
+    let all = if pane.subject == Subject::Clusters { clusters.len() } else { rows };
     let what = pane.subject.name();
     if all > 0 && !pane.filter_text.is_empty() {
         return format!("no {what} match the filter; it hides {all} (Esc clears it)");

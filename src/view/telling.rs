@@ -77,11 +77,11 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
     }
     lines.extend(checks(preview));
     for (n, offer) in plan.offers.iter().enumerate().take(9) {
+        let place = plan.clusters.iter().find(|c| plan.clusters.len() > 1 && c.id == offer.target.cluster);
+        let what = place.map_or(offer.text.clone(), |c| format!("{} on {}", offer.text, c.name));
         let text = match reader {
-            Reader::Keys => format!("{} instead: {}", n + 1, offer.text),
-            Reader::Shell => {
-                format!("instead: {} ({})", offer.text, command(plan, offer))
-            }
+            Reader::Keys => format!("{} instead: {what}", n + 1),
+            Reader::Shell => format!("instead: {what} ({})", command(plan, offer)),
         };
         lines.push(Line::new(0, text, Role::Key));
     }
@@ -138,7 +138,11 @@ fn count(n: usize, what: &str) -> String {
 }
 
 fn verdict(plan: &Plan) -> Line {
+    let unjudged = plan.blast.iter().filter_map(|b| b.placement.as_ref()).any(|p| p.unjudged > 0);
     let (sign, role, text) = match &plan.verdict {
+        Verdict::Fits if unjudged => {
+            (SIGN_WARNING, Role::SeverityWarning, "fits as far as can be told, which is not for all of it".to_owned())
+        }
         Verdict::Fits => (SIGN_INFO, Role::SeverityOk, "fits, nothing stands in its way".to_owned()),
         Verdict::Degrades(_) => (SIGN_WARNING, Role::SeverityWarning, plan.verdict.words()),
         Verdict::Blocks(_) => (SIGN_CRITICAL, Role::SeverityCritical, plan.verdict.words()),
@@ -214,10 +218,13 @@ fn blast(b: &BlastRadius) -> Vec<Line> {
         parts.push(format!("{} not serving meanwhile", b.unavailable));
     }
     if let Some(p) = &b.placement {
-        parts.push(match (p.fits, p.unplaced.len()) {
-            (1, 0) => "it finds room".to_owned(),
-            (n, 0) => format!("all {n} find room"),
-            (n, missing) => format!("{n} find room, {missing} do not"),
+        parts.push(match (p.fits, p.unplaced.len(), p.unjudged) {
+            (1, 0, 0) => "it finds room".to_owned(),
+            (n, 0, 0) => format!("all {n} find room"),
+            (n, missing, 0) => format!("{n} find room, {missing} do not"),
+            (0, 0, unknown) => format!("whether {unknown} find room is not known"),
+            (n, 0, unknown) => format!("{n} find room, of {unknown} it is not known"),
+            (n, missing, unknown) => format!("{n} find room, {missing} do not, of {unknown} it is not known"),
         });
     }
     if !parts.is_empty() {
@@ -233,7 +240,7 @@ fn blast(b: &BlastRadius) -> Vec<Line> {
         if p.unplaced.len() > 10 {
             lines.push(Line::new(2, format!("and {} more without room", p.unplaced.len() - 10), Role::SeverityWarning));
         }
-        lines.extend(p.unknown.iter().map(|u| Line::new(2, format!("not judged: {u}"), Role::TextDim)));
+        lines.extend(p.unknown.iter().map(|u| Line::new(2, format!("not judged: {u}"), Role::SeverityWarning)));
     }
     if !b.undone_by.is_empty() {
         lines.push(Line::new(2, format!("would be undone by {}", b.undone_by.join(", ")), Role::SeverityWarning));

@@ -346,6 +346,15 @@ fn what_may_not_be_seen_is_not_said_to_be_absent() {
 }
 
 #[test]
+fn clusters_that_a_filter_hides_are_not_said_to_be_absent() {
+    let f = Fixture::new();
+    let mut app = f.app_on("clusters", (120, 40));
+    f.keys(&mut app, "/nosuch\r");
+    let frame = dump(&f.frame(&mut app, (120, 40)));
+    assert!(frame.contains("no clusters match the filter; it hides 3 (Esc clears it)"), "{frame}");
+}
+
+#[test]
 fn a_tiles_count_of_bad_rows_is_of_what_it_is_limited_to() {
     let mut f = Fixture::burning();
     f.judge();

@@ -1,78 +1,31 @@
 //! Runbooks that wait until an alert is gone, with the lab's real Alertmanagers.
 
-use crate::support::lab::{Lab, until};
+use crate::every::{Scene, definitions};
+use crate::support::alerts::{Alertmanagers, PROGRAMS};
+use crate::support::lab::Lab;
 use crate::support::runner::{Test, test};
 use crate::support::stage::{CONTEXT, Stage, deployment};
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
-const PROGRAMS: &[&str] = &["prometheus", "prometheus-alertmanager"];
-
-pub const TESTS: &[Test] = &[test!(an_alert_is_waited_for_until_it_is_resolved).needs(PROGRAMS)];
+pub const TESTS: &[Test] = &[
+    test!(an_alert_is_waited_for_until_it_is_resolved).needs(PROGRAMS),
+    test!(each_verb_of_silences_is_done_and_taken_back).needs(PROGRAMS),
+];
 
 const SPACE: &str = "book-alert";
 
-/// The Alertmanagers of `lab alerts`, which end with the test.
-struct Alertmanagers<'a> {
-    lab: &'a Lab,
-    urls: Vec<String>,
-}
-
-impl<'a> Alertmanagers<'a> {
-    fn new(lab: &'a Lab) -> Self {
-        lab.lab(&["alerts", CONTEXT]);
-        let services: Value = serde_json::from_str(&std::fs::read_to_string(lab.file(CONTEXT, "services.json")).unwrap()).unwrap();
-        let urls = services["alertmanagers"].as_array().unwrap().iter().map(|u| u.as_str().unwrap().to_owned()).collect();
-        let all = Self { lab, urls };
-        for url in &all.urls {
-            until("an Alertmanager to be ready", Duration::from_secs(30), || match ask(url, "GET", "/-/ready", "") {
-                Ok(answer) if answer.contains(" 200 OK") => Ok(()),
-                Ok(answer) | Err(answer) => Err(answer),
-            });
-        }
-        all
-    }
-    /// Tells those that there are of an alert, as Prometheus does: it fires until its end.
-    fn tell(&self, labels: &Value, end: Option<&str>) {
-        let mut alert = json!({"labels": labels});
-        if let Some(end) = end {
-            alert["endsAt"] = end.into();
-        }
-        for url in &self.urls {
-            if let Ok(answer) = ask(url, "POST", "/api/v2/alerts", &json!([alert]).to_string()) {
-                assert!(answer.contains(" 200 "), "{answer}");
-            }
-        }
-    }
-}
-
-impl Drop for Alertmanagers<'_> {
-    fn drop(&mut self) {
-        for process in ["prometheus", "alertmanager-0", "alertmanager-1"] {
-            self.lab.try_lab(&["kill", CONTEXT, process]);
-        }
-    }
-}
-
-/// One request to one of them, and all that it answers.
-fn ask(url: &str, method: &str, path: &str, body: &str) -> Result<String, String> {
-    let host = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(host).map_err(|e| e.to_string())?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).map_err(|e| e.to_string())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
-    Ok(answer)
+fn each_verb_of_silences_is_done_and_taken_back(lab: &Lab) {
+    let all = Alertmanagers::new(lab, CONTEXT);
+    let _definitions = definitions(lab);
+    let scene = Scene::new(lab, "every-mute").with(&all);
+    all.tell(&json!({"alertname": "EveryDown", "namespace": "every-mute"}), None);
+    assert_eq!(scene.wrong_silences(), Vec::<&str>::new(), "what is wrong with each stands above");
+    all.tell(&json!({"alertname": "EveryDown", "namespace": "every-mute"}), Some("2020-01-01T00:00:00Z"));
 }
 
 fn an_alert_is_waited_for_until_it_is_resolved(lab: &Lab) {
-    let all = Alertmanagers::new(lab);
+    let all = Alertmanagers::new(lab, CONTEXT);
     let stage = Stage::at(lab, CONTEXT, SPACE, &[deployment(SPACE, "web", 1)]);
     stage.ready("deployment/web", 1);
     let before = stage.said("deployment/web");

@@ -1,6 +1,7 @@
 //! Each verb of the register on each kind that it takes: what kubectl sees before, after, and after undo; where there is no way back, that
 //! it is refused in words. A verb without a case does not compile, a kind without one fails without a lab too.
 
+use crate::support::alerts::Alertmanagers;
 use crate::support::lab::{Lab, until};
 use crate::support::pool::Pool;
 use crate::support::runner::{Test, test};
@@ -24,6 +25,8 @@ enum Look {
     At(&'static str),
     /// The names of a kind's objects.
     Names(&'static str),
+    /// The silences at the Alertmanagers that have not ended.
+    Silences,
 }
 
 /// What is there after it that was not before.
@@ -35,8 +38,10 @@ enum Then {
     Other(&'static str),
     /// The object is gone.
     Gone,
-    /// So many more names.
+    /// So many more names, or silences.
     More(usize),
+    /// So many less.
+    Less(usize),
 }
 
 /// One try of a verb. In its lines `{web}` is a pod of the Deployment `web`, `{node}` a node with pods of it, `FILE` the file that comes
@@ -84,8 +89,8 @@ fn first() -> Value {
 }
 
 fn cases(verb: VerbId) -> Vec<Case> {
-    use Look::{At, Names};
-    use Then::{Gone, Is, More, Other};
+    use Look::{At, Names, Silences};
+    use Then::{Gone, Is, Less, More, Other};
     let (web, db, agent, lone) = (At("deployment/web"), At("statefulset/db"), At("daemonset/agent"), At("replicaset/lone"));
     let (hpa, keda, cron, node) = (At("hpa/elastic"), At("scaledobject.keda.sh/queue"), At("cronjob/report"), At("node/{node}"));
     let yes = || json!(true);
@@ -218,6 +223,28 @@ fn cases(verb: VerbId) -> Vec<Case> {
             on("Gauge", "edit gauge/one --file FILE", At(GAUGE), Is("/spec/unit", || json!("bar")))
                 .with(|s| edited(s, GAUGE, "/spec", "unit", json!("bar"))),
         ],
+        VerbId::Silence => [
+            ("Alert", "alert/EveryDown"),
+            ("Pod", "pod/{web}"),
+            ("Deployment", "deployment/web"),
+            ("StatefulSet", "statefulset/db"),
+            ("DaemonSet", "daemonset/agent"),
+            ("ReplicaSet", "replicaset/lone"),
+            ("Job", "job/once"),
+            ("CronJob", "cronjob/report"),
+            ("Node", "node/{node}"),
+            ("Namespace", "namespace/every-mute"),
+            ("Cluster", "--match alertname=EveryDown"),
+        ]
+        .map(|(kind, object)| on(kind, format!("silence add {object} --for 2h --comment work").leak(), Silences, More(1)))
+        .into(),
+        VerbId::SilenceExtend => {
+            let extend = on("Silence", "silence extend {silence} +30m", Silences, Other("/0/endsAt"));
+            vec![extend.first(&["silence add pod/{web} --for 2h --comment work"])]
+        }
+        VerbId::SilenceExpire => {
+            vec![on("Silence", "silence expire {silence}", Silences, Less(1)).first(&["silence add pod/{web} --for 2h --comment work"])]
+        }
         VerbId::Apply => vec![
             on("new", "apply -f FILE", Names("configmaps"), More(2)).with(|_| format!("{}---\n{}", map("new", "1"), map("newer", "1"))),
             on("changed", "apply -f FILE --force-conflicts", At("configmap/applied"), Is("/data/a", || json!("2")))
@@ -254,6 +281,7 @@ fn no_kind_that_a_verb_takes_is_without_a_case() {
             On::Kinds(kinds) => kinds.iter().map(|k| k.name()).collect(),
             // A kind that qd knows nothing of counts as well.
             On::Scalable => vec!["Deployment", "StatefulSet", "ReplicaSet", "Gauge"],
+            On::OrCluster(kinds) => kinds.iter().map(|k| k.name()).chain(["Cluster"]).collect(),
             On::Any | On::Nothing | On::Etcd => Vec::new(),
         };
         missing.extend(wanted.into_iter().filter(|k| !tried.contains(k)).map(|k| format!("{} of a {k}", verb.name)));
@@ -267,13 +295,14 @@ fn no_kind_that_a_verb_takes_is_without_a_case() {
 }
 
 /// Objects of every kind that a verb takes, in a namespace and on nodes of their own.
-struct Scene<'a> {
-    stage: Stage<'a>,
+pub struct Scene<'a> {
+    pub stage: Stage<'a>,
     pool: Pool<'a>,
+    alerts: Option<&'a Alertmanagers<'a>>,
 }
 
 impl<'a> Scene<'a> {
-    fn new(lab: &'a Lab, space: &'static str) -> Self {
+    pub fn new(lab: &'a Lab, space: &'static str) -> Self {
         let pool = Pool::new(lab, CONTEXT, space, &[("a", "4"), ("a", "4")]);
         let pods = |app: &str| {
             let mut pods = stage::template(app);
@@ -346,18 +375,40 @@ impl<'a> Scene<'a> {
         let given = json!({"status": {"containerStatuses": [{"name": "app", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}]}});
         let patch = given.to_string();
         lab.kubectl(CONTEXT, &["patch", "pod/bare", "-n", space, "--subresource=status", "--type=strategic", "-p", &patch]);
-        Self { stage, pool }
+        Self { stage, pool, alerts: None }
+    }
+
+    /// The same with these Alertmanagers.
+    pub fn with(self, alerts: &'a Alertmanagers<'a>) -> Self {
+        let config = self.stage.room.path("config/qd");
+        std::fs::create_dir_all(&config).unwrap();
+        let text = format!("[clusters.{CONTEXT}.alertmanager]\nurls = {}\n", json!(alerts.urls));
+        std::fs::write(config.join("config.toml"), text).unwrap();
+        Self { alerts: Some(alerts), ..self }
+    }
+
+    fn silences(&self) -> Vec<Value> {
+        self.alerts.map(Alertmanagers::silences).unwrap_or_default()
     }
 
     /// A line with its names filled in, and what they were.
     fn fill(&self, line: &str, web: &str) -> String {
-        line.replace("{web}", web).replace("{node}", self.pool.node(0))
+        let line = line.replace("{web}", web).replace("{node}", self.pool.node(0));
+        match line.contains("{silence}") {
+            true => line.replace("{silence}", self.silences()[0]["id"].as_str().unwrap()),
+            false => line,
+        }
     }
 
     fn see(&self, look: Look, web: &str) -> Value {
         match look {
             Look::At(object) => self.stage.said(&self.fill(object, web)),
             Look::Names(resource) => self.stage.names(resource),
+            // One that is set again has another id, and begins anew.
+            Look::Silences => {
+                let said = |s: &Value| json!({"matchers": s["matchers"], "endsAt": s["endsAt"], "comment": s["comment"], "createdBy": s["createdBy"]});
+                self.silences().iter().map(said).collect()
+            }
         }
     }
 
@@ -367,6 +418,16 @@ impl<'a> Scene<'a> {
             let now = self.see(look, web);
             if so(&now) { Ok(()) } else { Err(now.to_string()) }
         });
+    }
+
+    /// The lines of those that do not do what they should.
+    fn wrong(&self, cases: impl Iterator<Item = Case>) -> Vec<&'static str> {
+        cases.filter(|c| catch_unwind(AssertUnwindSafe(|| self.try_it(c))).is_err()).map(|c| c.line).collect()
+    }
+
+    /// The same of the verbs of silences, in a scene with Alertmanagers.
+    pub fn wrong_silences(&self) -> Vec<&'static str> {
+        self.wrong(VERBS.iter().flat_map(|v| cases(v.id)).filter(|c| matches!(c.look, Look::Silences)))
     }
 
     fn try_it(&self, case: &Case) {
@@ -392,6 +453,7 @@ impl<'a> Scene<'a> {
             Then::Other(at) => field(now, at) != field(&before, at),
             Then::Gone => now.is_null() && !before.is_null(),
             Then::More(n) => now.as_array().unwrap().len() == before.as_array().unwrap().len() + n,
+            Then::Less(n) => now.as_array().unwrap().len() + n == before.as_array().unwrap().len(),
         });
         let job = |did: &Did| did.events.last().unwrap()["job"].as_str().unwrap().to_owned();
         if let Some(why) = case.stays {
@@ -408,17 +470,20 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// What the objects of a scene are defined by; they go with the test.
+pub fn definitions(lab: &Lab) -> [Definition<'_>; 2] {
+    [Definition::new(lab, "every.quarterdeck.io", "v1", "Gauge"), Definition::new(lab, "keda.sh", "v1alpha1", "ScaledObject")]
+}
+
 fn each_verb_is_done_and_taken_back(lab: &Lab) {
-    let _definitions =
-        [Definition::new(lab, "every.quarterdeck.io", "v1", "Gauge"), Definition::new(lab, "keda.sh", "v1alpha1", "ScaledObject")];
+    let _definitions = definitions(lab);
     // Several at a time: most of it is waiting.
     let spaces = ["every-a", "every-b", "every-c"];
     let wrong = std::thread::scope(|scope| {
         let work = |at: usize, space: &'static str| {
             let scene = Scene::new(lab, space);
-            let mine = VERBS.iter().skip(at).step_by(spaces.len());
-            let wrong = mine.flat_map(|v| cases(v.id)).filter(|c| catch_unwind(AssertUnwindSafe(|| scene.try_it(c))).is_err());
-            wrong.map(|c| c.line).collect::<Vec<_>>()
+            let mine = VERBS.iter().skip(at).step_by(spaces.len()).flat_map(|v| cases(v.id));
+            scene.wrong(mine.filter(|c| !matches!(c.look, Look::Silences)))
         };
         let workers: Vec<_> = spaces.into_iter().enumerate().map(|(at, space)| scope.spawn(move || work(at, space))).collect();
         workers.into_iter().flat_map(|w| w.join().unwrap()).collect::<Vec<_>>()

@@ -13,6 +13,8 @@ mod every;
 mod nodes;
 mod old;
 mod runbooks;
+mod server;
+mod storage;
 #[allow(dead_code, reason = "other suites use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         runbooks::TESTS,
         alerts::TESTS,
         etcd::TESTS,
+        storage::TESTS,
+        server::TESTS,
         old::TESTS,
     ])
 }

@@ -192,6 +192,9 @@ fn a_drain_that_was_killed_is_seen_and_gone_on_with(lab: &Lab) {
     assert_eq!(stage.jobs()[0]["resumable"], false, "once is enough");
     let again = stage.qd(&format!("resume {}", job["job"].as_str().unwrap()));
     assert_ne!(again.code, 0);
+    assert_eq!(node.get()["spec"]["unschedulable"], true, "the job that was killed had cordoned it");
+    stage.qd("undo last").done();
+    assert_eq!(node.get()["spec"]["unschedulable"], Value::Null, "both are taken back as one deed");
 }
 
 fn a_drain_whose_terminal_went_away_stops_safely(lab: &Lab) {

@@ -45,8 +45,12 @@ fn top_tells_what_kubectl_does(lab: &Lab) {
             }
             let ours = ours["items"].as_array().unwrap();
             let mut compared = 0;
-            // Those that were not measured anew meanwhile.
-            for (place, item) in before.iter().filter(|b| after.contains(b)) {
+            // Those of which nothing else was measured meanwhile.
+            let stayed = |b: &&(String, Value)| {
+                let amounts = |i: &Value| (i["usage"].clone(), i["containers"].clone());
+                after.iter().any(|(place, item)| *place == b.0 && amounts(item) == amounts(&b.1))
+            };
+            for (place, item) in before.iter().filter(stayed) {
                 let same =
                     |o: &&Value| format!("{}/{}", o["namespace"].as_str().unwrap_or_default(), o["name"].as_str().unwrap()) == *place;
                 let Some(own) = ours.iter().find(same) else { continue };
@@ -72,7 +76,7 @@ fn top_tells_what_kubectl_does(lab: &Lab) {
                 }
                 compared += 1;
             }
-            let enough = if what == "pods" { 100 } else { 10 };
+            let enough = if what == "pods" { 50 } else { 5 };
             if compared < enough { Err(format!("{compared} of {} were the same before and after", before.len())) } else { Ok(()) }
         });
     }

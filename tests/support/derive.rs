@@ -109,6 +109,10 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
     if USE.contains(&field) {
         return Some(Expected::Sane(|v| v.is_null() || v.is_i64(), "a whole number, or null where nothing was measured"));
     }
+    // Told by services of their own, which have tests of their own: the API server knows nothing of them.
+    if ["etcd_healthy", "alerts_firing", "alerts_critical"].contains(&field) {
+        return Some(Value::Null.into());
+    }
     let own = match subject {
         "clusters" => return cluster(field, w),
         "nodes" => node(field, o, w),

@@ -276,6 +276,35 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// Objects of no namespace, which go when the test ends.
+pub struct Made<'a> {
+    lab: &'a Lab,
+    objects: Vec<String>,
+}
+
+impl<'a> Made<'a> {
+    /// Waits until those of an earlier run are gone.
+    pub fn new(lab: &'a Lab, objects: &[Value]) -> Self {
+        let name = |o: &Value| format!("{}/{}", o["kind"].as_str().unwrap(), o["metadata"]["name"].as_str().unwrap());
+        let made = Self { lab, objects: objects.iter().map(name).collect() };
+        until("the objects of an earlier run to be gone", Duration::from_secs(60), || {
+            let left = lab.kubectl(CONTEXT, &[&["get", "--ignore-not-found", "-o", "name"], made.names().as_slice()].concat());
+            if left.trim().is_empty() { Ok(()) } else { Err(left) }
+        });
+        lab.apply(CONTEXT, &json!({"apiVersion": "v1", "kind": "List", "items": objects}));
+        made
+    }
+    fn names(&self) -> Vec<&str> {
+        self.objects.iter().map(String::as_str).collect()
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        self.lab.kubectl(CONTEXT, &[&["delete", "--ignore-not-found", "--wait=false"], self.names().as_slice()].concat());
+    }
+}
+
 /// A kind of the test's own with `/scale`, in version v1; it goes when the test ends.
 pub struct Definition<'a> {
     lab: &'a Lab,
@@ -284,12 +313,16 @@ pub struct Definition<'a> {
 
 impl<'a> Definition<'a> {
     pub fn new(lab: &'a Lab, group: &str, version: &str, kind: &str) -> Self {
+        Self::at(lab, group, version, kind, "replicas")
+    }
+    /// One whose number is in that field of its spec.
+    pub fn at(lab: &'a Lab, group: &str, version: &str, kind: &str, field: &str) -> Self {
         let singular = kind.to_lowercase();
         let plural = format!("{singular}s");
         let made = Self { lab, name: format!("{plural}.{group}") };
-        let scale = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});
+        let scale = json!({"specReplicasPath": format!(".spec.{field}"), "statusReplicasPath": ".status.replicas"});
         let fields = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"spec": {"type": "object",
-            "x-kubernetes-preserve-unknown-fields": true, "properties": {"replicas": {"type": "integer"}}}}});
+            "x-kubernetes-preserve-unknown-fields": true, "properties": {field: {"type": "integer"}}}}});
         lab.apply(
             CONTEXT,
             &json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": made.name},

@@ -11,8 +11,26 @@ pub struct Budgets {
     /// Over these pods, `pay/db`.
     pub names: Vec<String>,
     pub blockers: Vec<Blocker>,
-    /// Budgets that let them go only some at a time: name, pods, allowed now.
-    pub waves: Vec<(String, usize, i32)>,
+    pub waves: Vec<Wave>,
+}
+
+/// A budget that lets its pods go only some at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wave {
+    /// `pay/db`.
+    pub name: String,
+    /// Those that have to go, `pay/db-0`.
+    pub pods: Vec<String>,
+    /// At a time, as things are; at least one.
+    pub allowed: usize,
+}
+
+impl Budgets {
+    /// The pods that do not all go at the same time: how many do, and which they are. What blocks for ever lets none go.
+    pub fn together(&self) -> impl Iterator<Item = (usize, &[String])> {
+        let waves = self.waves.iter().map(|w| (w.allowed, w.pods.as_slice()));
+        waves.chain(self.blockers.iter().map(|b| (usize::from(!b.never), b.pods.as_slice())))
+    }
 }
 
 /// Whether the API server asks budgets at all about a pod.
@@ -57,7 +75,8 @@ pub fn budgets(cluster: &Cluster, pods: &[&Pod]) -> Budgets {
     for (name, (pdb, pods)) in covered {
         let need: Vec<&&Pod> = pods.iter().filter(|p| !free(p, pdb)).collect();
         found.names.push(name.clone());
-        let names = || need.iter().map(|p| format!("{}/{}", p.meta.namespace, p.meta.name)).collect();
+        let names = || need.iter().map(|p| format!("{}/{}", p.meta.namespace, p.meta.name)).collect::<Vec<_>>();
+        let allowed = usize::try_from(pdb.allowed).unwrap_or(0);
         let failed = pdb.conditions.iter().find(|c| &*c.kind == "DisruptionAllowed" && c.reason.as_deref() == Some("SyncFailed"));
         if let Some(failed) = failed.filter(|_| !need.is_empty()) {
             let why = failed.message.as_deref().unwrap_or("its controller cannot tell").to_owned();
@@ -74,8 +93,8 @@ pub fn budgets(cluster: &Cluster, pods: &[&Pod]) -> Budgets {
             let never = pdb.desired >= pdb.expected;
             let why = format!("allows 0 of {} now: {} healthy, {} needed", pdb.expected, pdb.healthy, pdb.desired);
             found.blockers.push(Blocker { what: format!("pdb {name}"), pods: names(), why, never });
-        } else if need.len() > usize::try_from(pdb.allowed).unwrap_or(0) {
-            found.waves.push((name, need.len(), pdb.allowed));
+        } else if need.len() > allowed {
+            found.waves.push(Wave { name, pods: names(), allowed });
         }
     }
     found.names.sort();
@@ -125,7 +144,8 @@ mod tests {
         three(&mut f);
         pdb(&mut f, "db", 1, |_| {});
         let found = ask(&f);
-        assert_eq!((found.names, found.blockers.len(), found.waves), (vec!["pay/db".to_owned()], 0, vec![("pay/db".to_owned(), 3, 1)]));
+        let wave = Wave { name: "pay/db".into(), pods: (0..3).map(|n| format!("pay/db-{n}")).collect(), allowed: 1 };
+        assert_eq!((found.names, found.blockers.len(), found.waves), (vec!["pay/db".to_owned()], 0, vec![wave]));
         let mut f = Fixture::new();
         three(&mut f);
         pdb(&mut f, "db", 0, |p| p["status"]["desiredHealthy"] = 3.into());

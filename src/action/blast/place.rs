@@ -68,11 +68,9 @@ pub fn place(cluster: &Cluster, newcomers: &[Newcomer], without: &[&str], leavin
     // The large ones first, as one would pack a car.
     order.sort_by_key(|p| std::cmp::Reverse((p.shape.requests.cpu_request_m.unwrap_or(0), p.shape.requests.memory_request.unwrap_or(0))));
     let mut placement = Placement::default();
-    let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
+    let mut unknown: BTreeMap<String, u32> = BTreeMap::new();
     for pod in order {
-        if let Some(why) = storage.unknown(pod.namespace, pod.claims) {
-            *unknown.entry(why).or_default() += 1;
-        }
+        let blind = storage.unknown(pod.namespace, pod.claims);
         match find(pod, &rooms, &nodes, &mut others, storage) {
             Ok(at) => {
                 let (requests, room) = (&pod.shape.requests, &mut rooms[at]);
@@ -80,15 +78,19 @@ pub fn place(cluster: &Cluster, newcomers: &[Newcomer], without: &[&str], leavin
                 room.memory -= requests.memory_request.unwrap_or(0);
                 room.pods -= 1;
                 others.placed(pod, rooms[at].node);
-                placement.fits += 1;
+                match blind {
+                    None => placement.fits += 1,
+                    Some(why) => *unknown.entry(why).or_default() += 1,
+                }
             }
             Err(why) => placement.unplaced.push((format!("{}/{}", pod.namespace, pod.name), why)),
         }
     }
-    let words = |(why, n): (String, usize)| {
+    let words = |(why, n): (String, u32)| {
         let pods = if n == 1 { "1 pod".to_owned() } else { format!("{n} pods") };
         format!("where the storage of {pods} can go is not known: {why}")
     };
+    placement.unjudged = unknown.values().sum();
     placement.unknown = unknown.into_iter().map(words).collect();
     if others.blind(newcomers) {
         placement.unknown.push("affinity to pods of namespaces by their labels: namespaces are not seen".to_owned());

@@ -103,7 +103,7 @@ impl Run {
     }
 
     /// Looks until all is well: as many voters answer as before, the quorum holds, all have the same leader, and `caught_up` of a member.
-    async fn settled(&self, at: usize, live: &mut Live, before: Quorum, caught_up: Option<(u64, u64)>) -> Result<(), (Why, String)> {
+    async fn whole_again(&self, at: usize, live: &mut Live, before: Quorum, caught_up: Option<(u64, u64)>) -> Result<(), (Why, String)> {
         let until = Instant::now() + SETTLE;
         let mut said = String::new();
         loop {
@@ -143,7 +143,7 @@ impl Run {
         }
         // What the others have had until now it must have too.
         let goal = live.reach.look().await.answers().map(|s| s.raft_index).max().unwrap_or(0);
-        self.settled(at, live, before, Some((id, goal))).await?;
+        self.whole_again(at, live, before, Some((id, goal))).await?;
         let is = size(live).unwrap_or(was);
         let text = format!("{} KiB -> {} KiB in {:.1} s", was >> 10, is >> 10, begun.elapsed().as_secs_f32());
         match lost {
@@ -200,7 +200,7 @@ impl Run {
             }
             None => return Err((Why::Blocked, format!("there is no leader: {}", before.words()))),
         }
-        self.settled(at, live, before, None).await?;
+        self.whole_again(at, live, before, None).await?;
         match live.look.leader() {
             Some(leader) if leader == to => Ok(format!("{name} leads")),
             other => Err((Why::Failed, format!("{} leads, not {name}", other.map_or("nobody".to_owned(), |id| live.name(id))))),
@@ -295,7 +295,7 @@ impl Run {
             (Err(e), true) => return Err((unfinished(&e), words(&e))),
             (Ok(_), _) | (Err(_), false) => {}
         }
-        self.settled(at, live, after, None).await?;
+        self.whole_again(at, live, after, None).await?;
         Ok(live.quorum().words())
     }
 }

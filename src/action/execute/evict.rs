@@ -66,7 +66,11 @@ impl Run {
                     _ => {}
                 },
                 Ok(a) if a.code == 429 => {
-                    let causes: Vec<&str> = a.causes().filter(|(kind, ..)| *kind == "DisruptionBudget").map(|(.., text)| text).collect();
+                    let causes: Vec<&str> = a
+                        .causes()
+                        .filter(|(kind, ..)| *kind == "DisruptionBudget")
+                        .map(|(.., text)| text.strip_prefix("The disruption ").unwrap_or(text))
+                        .collect();
                     if !causes.is_empty() {
                         why = causes.join("; ");
                     } else if a.throttled {
@@ -255,6 +259,7 @@ mod tests {
             control,
             requests: Semaphore::new(8),
             alone: tokio::sync::Mutex::new(()),
+            who: "ada@bastion".into(),
             pending: BTreeMap::new(),
             ended: Mutex::new(BTreeMap::new()),
             added: Mutex::new(Vec::new()),
@@ -303,14 +308,14 @@ mod tests {
         };
         let (db, web) = tokio::join!(ended(&run, 0), others);
         assert_eq!(web.expect("it is not held up"), Ok("gone".to_owned()));
-        assert!(matches!(db, Err((Why::Stopped, why)) if why.starts_with("enough; it was blocked: The disruption budget db")));
+        assert!(matches!(db, Err((Why::Stopped, why)) if why.starts_with("enough; it was blocked: budget db")));
         let mut blocked = Vec::new();
         while let Ok(told) = told.try_recv() {
             if let Progress::Step { step, state: StepState::Blocked(why), .. } = told {
                 blocked.push((step, why));
             }
         }
-        assert_eq!(blocked, [(0, "The disruption budget db needs 1 healthy pods and has 1 currently".to_owned())]);
+        assert_eq!(blocked, [(0, "budget db needs 1 healthy pods and has 1 currently".to_owned())]);
     }
 
     /// In what order two nodes are cordoned and lose their pod, each node's work being a lane.

@@ -142,7 +142,7 @@ enum Seen {
 }
 
 /// 1 s, doubling to 16 s, with jitter.
-fn pause(tries: u32) -> Duration {
+pub(super) fn pause(tries: u32) -> Duration {
     Duration::from_millis((1000u64 << tries.saturating_sub(1).min(4)) * (75 + fastrand::u64(..50)) / 100)
 }
 

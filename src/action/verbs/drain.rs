@@ -33,6 +33,9 @@ enum Fate {
     Needs(&'static str, String),
 }
 
+/// Ready pods by what they are under: the number of a budget, or none.
+type Away = BTreeMap<Option<usize>, usize>;
+
 /// A pod as the API server has it, and the claims of its volumes, which are in no row.
 #[derive(Clone)]
 struct Found {
@@ -317,22 +320,26 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, cluster: ClusterId, pods: &[Found
     let wanted = back().flat_map(|p| p.claims.iter().map(|claim| Claim::from((p.pod.meta.namespace.to_string(), claim.clone()))));
     let storage = Storage::of(snapshot, cluster, wanted.collect())?;
     let placement = place(c, &newcomers, without, &going, &storage);
-    let mut workloads: BTreeMap<String, (usize, i32)> = BTreeMap::new();
+    // Ready pods that are away at the same time: of those under one budget no more than it lets go.
+    let together: Vec<(usize, &[String])> = found.together().collect();
+    let group: BTreeMap<&str, usize> = together.iter().enumerate().flat_map(|(n, (_, pods))| pods.iter().map(move |p| (&**p, n))).collect();
+    let (mut workloads, mut all) = (BTreeMap::<String, (Away, i32)>::new(), Away::default());
     for Found { pod, .. } in pods {
         let object = Object::Pod(pod.clone());
-        let top = c.workload_of(&object);
-        if let Object::Workload(w) = top {
-            let entry = workloads.entry(format!("{}/{}", w.meta.namespace, w.meta.name)).or_insert((0, w.available));
-            entry.0 += usize::from(pod.ready == Tri::True);
+        let (ready, under) = (usize::from(pod.ready == Tri::True), group.get(&*title(pod)).copied());
+        *all.entry(under).or_default() += ready;
+        if let Object::Workload(w) = c.workload_of(&object) {
+            let entry = workloads.entry(format!("{}/{}", w.meta.namespace, w.meta.name)).or_insert_with(|| (Away::new(), w.available));
+            *entry.0.entry(under).or_default() += ready;
         }
     }
-    let emptied: Vec<&str> = workloads
-        .iter()
-        .filter(|(_, (gone, available))| *gone > 0 && i32::try_from(*gone).unwrap_or(i32::MAX) >= *available)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    for (name, need, allowed) in &found.waves {
-        plan.note(Level::Info, format!("pdb {name} lets {allowed} of {need} go at a time"));
+    let most = |away: &Away| -> usize { away.iter().map(|(under, n)| under.map_or(*n, |at| together[at].0.min(*n))).sum() };
+    let to_nothing = |gone: usize, available: i32| gone > 0 && i32::try_from(gone).unwrap_or(i32::MAX) >= available;
+    let emptied: Vec<&str> =
+        workloads.iter().filter(|(_, (away, available))| to_nothing(most(away), *available)).map(|(name, _)| name.as_str()).collect();
+    let unavailable = u32::try_from(most(&all)).unwrap_or(u32::MAX);
+    for wave in &found.waves {
+        plan.note(Level::Info, format!("pdb {} lets {} of {} go at a time", wave.name, wave.allowed, wave.pods.len()));
     }
     if let Some(seconds) = plan.timeout {
         let slow: BTreeSet<u32> = going.iter().map(|p| p.shape.grace).filter(|g| u64::from(*g) > seconds).collect();
@@ -355,11 +362,10 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, cluster: ClusterId, pods: &[Found
         Verdict::Fits
     };
     plan.judge(verdict);
-    let ready = going.iter().filter(|p| p.ready == Tri::True).count();
     let blast = plan.blast_in(cluster);
     blast.pods += u32::try_from(pods.len()).unwrap_or(u32::MAX);
     blast.workloads += u32::try_from(workloads.len()).unwrap_or(u32::MAX);
-    blast.unavailable += u32::try_from(ready).unwrap_or(u32::MAX);
+    blast.unavailable += unavailable;
     blast.budgets = found.names;
     blast.blockers = found.blockers;
     blast.placement = Some(placement);
@@ -464,6 +470,29 @@ mod tests {
     }
 
     #[test]
+    fn of_pods_under_a_budget_no_more_are_away_than_it_lets_go() {
+        let pods: Pods = &[("a", |_| {}), ("b", |_| {}), ("c", |_| {})];
+        let planned = |allowed: i64| {
+            let mut f = lab(pods);
+            let replicas = json!({"replicas": 3, "readyReplicas": 3, "availableReplicas": 3});
+            f.add(
+                Kind::ReplicaSet,
+                json!({"metadata": {"name": "app-1", "namespace": "pay", "uid": "rs-app"}, "spec": {"replicas": 3}, "status": replicas}),
+            );
+            f.add(
+                Kind::Pdb,
+                json!({"metadata": {"name": "app", "namespace": "pay", "generation": 1}, "spec": {"selector": {"matchLabels": {"app": "app"}}},
+                "status": {"observedGeneration": 1, "disruptionsAllowed": allowed, "currentHealthy": 3, "desiredHealthy": 3 - allowed, "expectedPods": 3}}),
+            );
+            let plan = f.plan(VerbId::Drain, Kind::Node, &["n1"], "").unwrap();
+            (plan.verdict.words(), plan.blast[0].unavailable)
+        };
+        assert_eq!(planned(1), ("fits".to_owned(), 1), "two of them serve at any time");
+        assert_eq!(planned(3), ("degrades pay/app-1 to nothing for a while".to_owned(), 3));
+        assert_eq!(planned(0), ("blocks on pdb pay/app".to_owned(), 0), "they stay where they are");
+    }
+
+    #[test]
     fn a_pod_goes_only_where_its_storage_is() {
         let zoned = |zone: &'static str| move |n: &mut Value| n["metadata"]["labels"]["zone"] = zone.into();
         let planned = |volume: Option<Value>| {
@@ -490,7 +519,7 @@ mod tests {
         assert_eq!(placement.unplaced, [("pay/db-0".to_owned(), "0 of 1 nodes: 1 not where claim data-db-0 is".to_owned())]);
         assert_eq!(planned(in_zone("b")).1.fits, 1);
         let (verdict, placement) = planned(None);
-        assert_eq!((verdict.as_str(), placement.fits), ("fits", 1));
+        assert_eq!((verdict.as_str(), placement.fits, placement.unjudged), ("fits", 0, 1), "it is not guessed");
         assert_eq!(placement.unknown, ["where the storage of 1 pod can go is not known: volume pv-1 is not there"]);
     }
 

@@ -99,8 +99,9 @@ fn one<'a>(snapshot: &Snapshot<'a>, id: ClusterId, targets: &[&Target]) -> Resul
         let why = slot.state.reason().map_or_else(|| slot.state.word().to_owned(), ToString::to_string);
         return Err(Stop::refuse("unreachable", format!("{place}etcd is not reached: {why}")).with_hint("qd doctor says what to configure"));
     }
-    let mut named = Vec::new();
-    for target in targets {
+    let whole = targets.iter().any(|t| t.resource.is_cluster());
+    let mut named = if whole { members.clone() } else { Vec::new() };
+    for target in targets.iter().filter(|_| !whole) {
         let uid = target.uid.as_deref().map(crate::model::Uid::parse);
         let is = |m: &&&EtcdMember| uid.map_or(*m.meta.name == *target.name, |uid| m.meta.uid == uid);
         let found = members.iter().find(is);

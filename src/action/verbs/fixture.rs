@@ -2,8 +2,8 @@
 
 use super::super::{Facts, Need, Request, Snapshot, Stop, snapshot::NoFact};
 use crate::model::{
-    Args, Batch, Change, ClusterId, ConnectionState, Delta, EtcdMember, Generation, Interner, Kind, KindState, Object, Plan, Target,
-    VerbId, object,
+    AlertState, Args, Batch, Change, ClusterId, ConnectionState, Delta, EtcdMember, Generation, Interner, Kind, KindState, Object, Plan,
+    Service, ServiceState, SilenceState, Target, VerbId, object,
 };
 use crate::store::{ClusterInfo, Store};
 use serde_json::{Value, json};
@@ -46,6 +46,31 @@ impl Fixture {
         let rows = members.into_iter().map(|m| Change::Upsert(Object::EtcdMember(Arc::new(m)))).collect();
         self.delta(Delta::Rows { kind, changes: rows });
         self.delta(Delta::ListEnd { kind, namespace });
+    }
+
+    /// Its Alertmanager is read.
+    pub fn alerts(&mut self) {
+        self.delta(Delta::Service { service: Service::Alertmanager, state: ServiceState::Live, via: "http://am".into() });
+    }
+
+    /// Its Alertmanager tells clusters apart by that label.
+    pub fn shares_alerts(&mut self, label: &str) {
+        self.store.share_alerts(ClusterId(0), label);
+    }
+
+    /// An alert that fires.
+    pub fn alert(&mut self, labels: &[(&str, &str)]) {
+        let alert = crate::model::alert::tests::alert(labels, AlertState::Firing);
+        let (namespace, name, uid) = (alert.meta.namespace.to_string(), alert.meta.name.to_string(), alert.meta.uid.to_string());
+        self.objects.push((Kind::Alert, json!({"metadata": {"name": name, "namespace": namespace, "uid": uid}})));
+        self.delta(Delta::Rows { kind: Kind::Alert, changes: vec![Change::Upsert(Object::Alert(alert.into()))] });
+    }
+
+    /// A silence of `alertname="X"`; its end in unix seconds.
+    pub fn silence(&mut self, id: &str, state: SilenceState, ends: i64) {
+        let silence = crate::model::silence::tests::silence(id, state, ends);
+        self.objects.push((Kind::Silence, json!({"metadata": {"name": id, "uid": silence.meta.uid.to_string()}})));
+        self.delta(Delta::Rows { kind: Kind::Silence, changes: vec![Change::Upsert(Object::Silence(silence.into()))] });
     }
 
     /// As if that kind might not be read.

@@ -21,6 +21,7 @@ mod resize;
 mod restart;
 mod rollback;
 mod scale;
+mod silence;
 mod taint;
 mod template;
 
@@ -59,6 +60,9 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Label, label::label),
     (VerbId::Annotate, label::annotate),
     (VerbId::Edit, edit::plan),
+    (VerbId::Silence, silence::add),
+    (VerbId::SilenceExtend, silence::extend),
+    (VerbId::SilenceExpire, silence::expire),
     (VerbId::Apply, apply::plan),
     (VerbId::EtcdSnapshot, etcd_snapshot::plan),
     (VerbId::EtcdDefrag, etcd::defrag),

@@ -16,19 +16,25 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let wanted = wanted.ok_or_else(|| Stop::refuse("usage", "scale needs a number of replicas"))?;
     let known = gather(request.targets.iter().map(|t| now(snapshot, t)))?;
     // What serves nothing any more is only of interest where nothing is left.
-    let ends = |(t, (_, is)): (&Target, &(&Value, i64))| (wanted.of(*is) == 0).then(|| services(snapshot, t));
+    let ends = |(t, number): (&Target, &Number)| (wanted.of(number.is) == 0).then(|| services(snapshot, t));
     gather(request.targets.iter().zip(&known).filter_map(ends))?;
     let mut plan = Plan::new(request.verb, &request.args, format!("scale {}", subject(request)));
-    for (lane, (target, (object, is))) in request.targets.iter().zip(known).enumerate() {
-        if let Some(expected) = request.args.count("current-replicas").filter(|n| *n != is) {
-            return Err(Stop::refuse("conflict", format!("{} has {is} replicas, not {expected}", target.label())));
+    for (lane, (target, number)) in request.targets.iter().zip(known).enumerate() {
+        let (object, is, was) = (number.object, number.is, number.word());
+        if number.set.is_none() && !matches!(wanted, Replicas::To(_)) {
+            let why = format!("{} has no number of its own: its controller fills it in", target.label());
+            return Err(Stop::refuse("usage", why).with_hint("say the number itself"));
+        }
+        if request.args.count("current-replicas").is_some_and(|n| number.set != Some(n)) {
+            let expected = request.args.get("current-replicas").unwrap_or("");
+            return Err(Stop::refuse("conflict", format!("{} has {was} replicas, not {expected}", target.label())));
         }
         let to = wanted.of(is);
-        let title = format!("scale {} {is} -> {to}", target.label());
+        let title = format!("scale {} {was} -> {to}", target.label());
         if request.targets.len() == 1 {
             plan.title.clone_from(&title);
         }
-        if to == is {
+        if number.set == Some(to) {
             plan.note(Level::Info, format!("{} has {is} replicas already", target.label()));
             continue;
         }
@@ -40,9 +46,21 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
             query: String::new(),
             body: json!({"spec": {"replicas": n}}),
         };
-        let step = Step::new(title, &target, Act::Write(write(to)))
-            .changing("/spec/replicas", Some(json!(is)), Some(json!(to)))
-            .undone_by(format!("scale {} {to} -> {is}", target.label()), write(is));
+        let mut step = Step::new(title, &target, Act::Write(write(to)));
+        let back = match (number.set, &number.field) {
+            (None, Some(field)) => Some(unset(&target, field)),
+            (set, _) => set.map(write),
+        };
+        match number.field {
+            Some(field) => step = step.changing(field, number.set.map(Value::from), Some(json!(to))),
+            None => plan.note(
+                Level::Warning,
+                format!("where {} keeps its number cannot be read: a change by others before it begins goes unnoticed", target.label()),
+            ),
+        }
+        if let Some(back) = back {
+            step = step.undone_by(format!("scale {} {to} -> {was}", target.label()), back);
+        }
         plan.steps.push(step.at(lane, 0));
         plan.steps.push(Step::new(format!("wait for {}", target.label()), &target, Act::Wait(Wait::Scaled { replicas: to })).at(lane, 1));
     }
@@ -54,19 +72,70 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     Ok(plan)
 }
 
-/// The object and how many replicas it has.
-fn now<'a>(snapshot: &Snapshot<'a>, target: &Target) -> Result<(&'a Value, i64), Stop> {
+/// Where an object keeps the number of its replicas.
+struct Number<'a> {
+    object: &'a Value,
+    /// None: it is unset, which is for its controller to fill in.
+    set: Option<i64>,
+    /// How many there are.
+    is: i64,
+    /// The field, as a pointer. None: the definition of its kind cannot be read.
+    field: Option<String>,
+}
+
+impl Number<'_> {
+    fn word(&self) -> String {
+        self.set.map_or_else(|| "unset".to_owned(), |n| n.to_string())
+    }
+}
+
+/// The number that an object has now.
+fn now<'a>(snapshot: &Snapshot<'a>, target: &Target) -> Result<Number<'a>, Stop> {
     let scale = snapshot.fact(target.cluster, format!("{}/scale", target.path()));
-    gather([snapshot.object(target).map(drop), scale.clone().map(drop), scalers(snapshot, target).map(drop)].into_iter())?;
-    let object = snapshot.object(target)?;
-    let replicas = match scale? {
-        Ok(scale) => scale["spec"]["replicas"].as_i64().unwrap_or(0),
+    let field = field(snapshot, target);
+    let known = [snapshot.object(target).map(drop), scale.clone().map(drop), scalers(snapshot, target).map(drop), field.clone().map(drop)];
+    gather(known.into_iter())?;
+    let (object, field) = (snapshot.object(target)?, field?);
+    // What an earlier step of the same plan sets is in the object.
+    let written = |field: &Option<String>| field.as_ref().and_then(|f| object.pointer(f)).and_then(Value::as_i64);
+    let set = match scale? {
+        Ok(scale) => written(&field).or_else(|| scale["spec"]["replicas"].as_i64()),
         // A custom resource whose replicas are unset answers with an error, and can be scaled all the same.
-        Err(NoFact::Other(_)) if target.resource.known().is_none() => object["spec"]["replicas"].as_i64().unwrap_or(0),
+        Err(NoFact::Other(_)) if field.is_some() && target.resource.known().is_none() => written(&field),
         Err(NoFact::NotFound) => return Err(Stop::refuse("usage", format!("{} cannot be scaled: it has no /scale", target.label()))),
         Err(NoFact::Forbidden(why) | NoFact::Other(why)) => return Err(Stop::refuse("forbidden", format!("{}: {why}", target.label()))),
     };
-    Ok((object, replicas))
+    let is = set.or_else(|| object["status"]["replicas"].as_i64()).unwrap_or(0);
+    Ok(Number { object, set, is, field })
+}
+
+/// Where objects of a target's kind keep the number: a custom one's definition says.
+fn field(snapshot: &Snapshot, target: &Target) -> Result<Option<String>, Stop> {
+    let usual = || Some("/spec/replicas".to_owned());
+    let kind = &target.resource;
+    if kind.known().is_some() {
+        return Ok(usual());
+    }
+    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}.{}", kind.plural, kind.group);
+    Ok(match snapshot.fact(target.cluster, path)? {
+        Ok(definition) => {
+            let mut versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+            let version = versions.find(|v| v["name"] == kind.version.as_str());
+            let path = version.and_then(|v| v["subresources"]["scale"]["specReplicasPath"].as_str());
+            path.map_or_else(usual, |path| Some(path.replace('.', "/")))
+        }
+        Err(NoFact::NotFound) => usual(),
+        Err(_) => match snapshot.fact(target.cluster, target.path())? {
+            Ok(object) if object["spec"]["replicas"].is_i64() => usual(),
+            _ => None,
+        },
+    })
+}
+
+/// The write that takes the number away again.
+fn unset(target: &Target, field: &str) -> Write {
+    let body = field.rsplit('/').filter(|part| !part.is_empty()).fold(Value::Null, |inner, part| json!({part: inner}));
+    Write { method: Method::MergePatch, path: target.path(), query: String::new(), body }
 }
 
 /// What it means: who scales it otherwise, what is left, who would put it back.
@@ -193,6 +262,7 @@ fn room(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, (
     let all = plan.blast_in(target.cluster).placement.get_or_insert_default();
     all.fits += placement.fits;
     all.unplaced.extend(placement.unplaced);
+    all.unjudged += placement.unjudged;
     all.unknown.extend(placement.unknown);
     Ok(())
 }

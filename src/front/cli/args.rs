@@ -118,6 +118,12 @@ pub enum Command {
         /// Only these names
         names: Vec<String>,
     },
+    /// Alerts of every cluster: firing, silenced, inhibited; the same as get alerts
+    #[command(after_help = "Example:\n  qd alerts --filter 'status=firing severity=critical'")]
+    Alerts {
+        /// Only alerts of these names
+        names: Vec<String>,
+    },
     /// Why an object is as it is, and its YAML
     #[command(after_help = "Example:\n  qd describe deployment/checkout -n pay --context prod-eu")]
     Describe {

@@ -33,7 +33,10 @@ pub fn main() -> ExitCode {
     let output = global.output;
     let done = match act::command::chosen(&matches) {
         Some((verb, inner)) => act::run(&global, verb, inner),
-        None => match act::rollout::chosen(&global, &matches).or_else(|| act::etcd::chosen(&global, &matches)) {
+        None => match act::rollout::chosen(&global, &matches)
+            .or_else(|| act::etcd::chosen(&global, &matches))
+            .or_else(|| listed(&global, &matches))
+        {
             Some(done) => done,
             None => match Cli::from_arg_matches(&matches) {
                 Ok(cli) => run(cli, &matches),
@@ -50,12 +53,24 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// `qd silence list`, if that was typed.
+fn listed(global: &Global, matches: &clap::ArgMatches) -> Option<Result<Code, Failure>> {
+    match matches.subcommand()? {
+        ("silence", inner) => match inner.subcommand()? {
+            ("list", inner) => Some(read::get(global, "silences", &act::command::words(inner))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
     let Cli { global, screen, command } = cli;
     match command {
         None => cockpit::run(&global, screen.as_deref(), None),
         Some(Command::Demo(demo)) => cockpit::demo(&global, screen.as_deref(), &demo),
         Some(Command::Fleet) => read::get(&global, "clusters", &[]),
+        Some(Command::Alerts { names }) => read::get(&global, "alerts", &names),
         Some(Command::Get { kind, names }) => read::get(&global, &kind, &names),
         Some(Command::Describe { object, name }) => read::describe(&global, &object, name.as_deref()),
         Some(Command::Top { what, names }) => top::run(&global, &what, &names),

@@ -81,7 +81,7 @@ pub fn alert(look: &Look, a: &Alert) -> Parts {
     (why, said.to_owned(), vec![next, about, facts, pairs("labels", &a.meta.labels), pairs("annotations", &a.annotations)])
 }
 
-fn pairs(heading: &str, labels: &Labels) -> Section {
+pub(super) fn pairs(heading: &str, labels: &Labels) -> Section {
     let mut out = Section::new(heading);
     for (name, value) in labels.iter() {
         out.say(name, value);

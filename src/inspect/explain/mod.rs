@@ -9,6 +9,7 @@ mod events;
 mod node;
 mod pod;
 mod scale;
+mod signal;
 mod velero;
 pub(super) mod words;
 mod workload;
@@ -87,6 +88,7 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         Object::EtcdMember(m) => etcd::explain(&look, m),
         Object::Alert(a) => alert::alert(&look, a),
         Object::Silence(s) => alert::silence(&look, s),
+        Object::Signal(s) => signal::explain(&look, s),
         _ => plain(&look, object),
     };
     why.title = "why".to_owned();

@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::{Alert, AlertState};
 
-fn alert<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Alert) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Alert(a)) => f(a).into(),
-        _ => Value::None,
-    }
-}
+reader!(alert: Alert);
 
 fn label<'a>(r: Row<'a>, names: &[&str]) -> Value<'a> {
     alert(r, |a| names.iter().find_map(|n| a.meta.labels.get(n)))

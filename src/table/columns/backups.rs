@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::{Backup, Run, RunState};
 
-fn backup<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Backup) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Backup(b)) => f(b).into(),
-        _ => Value::None,
-    }
-}
+reader!(backup: Backup);
 
 /// The run of a backup or a restore.
 pub(super) fn run<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Run) -> V) -> Value<'a> {
@@ -48,6 +43,10 @@ pub(super) const STATUS: Column = col(
 .width(6, 26)
 .leave(1)
 .tone(row_tone);
+/// How many items are through, of all; what they are is in the doc.
+pub(super) const fn items(doc: &'static str) -> Column {
+    col("items_done", "ITEMS", Unit::Ratio, |_, r| run(r, |x| x.items.map(|(done, all)| Value::Ratio(done, all))), doc).leave(6)
+}
 pub(super) const ITEMS_TOTAL: Column =
     col("items_total", "ITEMS-ALL", Unit::Number, |_, r| run(r, |x| x.items.map(|(_, all)| all)), "`status.progress.totalItems`").hidden();
 pub(super) const ERRORS: Column =
@@ -63,6 +62,8 @@ pub(super) const STARTED: Column = col(
     "Since it began: now less `status.startTimestamp`",
 )
 .leave(2);
+pub(super) const STARTED_AT: Column =
+    col("started_at", "STARTED-AT", Unit::Moment, |_, r| run(r, |x| x.started.map(Value::Moment)), "`status.startTimestamp`").hidden();
 pub(super) const TOOK: Column = col(
     "duration_s",
     "TOOK",
@@ -87,14 +88,7 @@ pub(super) static COLUMNS: &[Column] = &[
     NAMESPACE.wide().leave(50),
     NAME,
     STATUS,
-    col(
-        "items_done",
-        "ITEMS",
-        Unit::Ratio,
-        |_, r| run(r, |x| x.items.map(|(done, all)| Value::Ratio(done, all))),
-        "Items that are backed up: `status.progress.itemsBackedUp` of `totalItems`, best effort; JSON has the first",
-    )
-    .leave(6),
+    items("Items that are backed up: `status.progress.itemsBackedUp` of `totalItems`, best effort; JSON has the first"),
     ITEMS_TOTAL,
     ERRORS,
     WARNINGS,
@@ -170,7 +164,7 @@ pub(super) static COLUMNS: &[Column] = &[
     )
     .hidden(),
     col("expires_at", "EXPIRES-AT", Unit::Moment, |_, r| backup(r, |b| b.expires.map(Value::Moment)), "`status.expiration`").hidden(),
-    col("started_at", "STARTED-AT", Unit::Moment, |_, r| run(r, |x| x.started.map(Value::Moment)), "`status.startTimestamp`").hidden(),
+    STARTED_AT,
     AGE.hidden(),
     LABELS,
     DELETED,

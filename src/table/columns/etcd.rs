@@ -4,12 +4,7 @@ use super::*;
 use crate::model::{EtcdMember, EtcdMetrics, EtcdStatus};
 use crate::store::{EtcdTrends, Series};
 
-fn member<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a EtcdMember) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::EtcdMember(m)) => f(m).into(),
-        _ => Value::None,
-    }
-}
+reader!(member: EtcdMember);
 
 /// What it said of itself last; none before the first answer.
 fn said<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a EtcdStatus) -> V) -> Value<'a> {

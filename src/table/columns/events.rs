@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::Event;
 
-fn event<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Event) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Event(e)) => f(e).into(),
-        _ => Value::None,
-    }
-}
+reader!(event: Event);
 
 pub(super) static COLUMNS: &[Column] = &[
     CLUSTER,

@@ -4,12 +4,7 @@ use super::super::bad::is_true;
 use super::*;
 use crate::model::{Hpa, HpaMetric, Tri, meta};
 
-fn hpa<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Hpa) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Hpa(h)) => f(h).into(),
-        _ => Value::None,
-    }
-}
+reader!(hpa: Hpa);
 
 /// `Unable` to scale, `Blind` (no metric), `Off` (scaled to nothing), `AtMax`, `Scaling`, `Steady`.
 pub fn status(h: &Hpa) -> &str {

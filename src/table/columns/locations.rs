@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::StorageLocation;
 
-fn location<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a StorageLocation) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::StorageLocation(l)) => f(l).into(),
-        _ => Value::None,
-    }
-}
+reader!(location: StorageLocation);
 
 /// Backups that are kept there.
 fn backups<'a>(r: Row<'a>) -> Value<'a> {

@@ -2,6 +2,18 @@
 //!
 //! A column's doc names the fields of the API object that its value is derived from: a test compares with kubectl.
 
+/// A function that reads a row of one kind; of another's there is nothing to read.
+macro_rules! reader {
+    ($name:ident: $kind:ident) => {
+        fn $name<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a $kind) -> V) -> Value<'a> {
+            match r.object() {
+                Some(Object::$kind(o)) => f(o).into(),
+                _ => Value::None,
+            }
+        }
+    };
+}
+
 mod alerts;
 mod backups;
 mod clusters;
@@ -15,6 +27,7 @@ mod pdb;
 mod pods;
 mod restores;
 mod schedules;
+mod signals;
 mod silences;
 mod workloads;
 
@@ -93,6 +106,7 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Etcd => etcd::COLUMNS,
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,
+        Subject::Signals => signals::COLUMNS,
         Subject::Backups => backups::COLUMNS,
         Subject::Restores => restores::COLUMNS,
         Subject::Schedules => schedules::COLUMNS,

@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::{Namespace, Tri};
 
-fn namespace<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Namespace) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Namespace(n)) => f(n).into(),
-        _ => Value::None,
-    }
-}
+reader!(namespace: Namespace);
 
 pub(super) static COLUMNS: &[Column] = &[
     CLUSTER,

@@ -4,12 +4,7 @@ use super::*;
 use crate::model::{Node, Tri};
 use crate::store::NodeUse;
 
-fn node<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Node) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Node(n)) => f(n).into(),
-        _ => Value::None,
-    }
-}
+reader!(node: Node);
 
 /// What the node's pods take; none where pods are not seen.
 fn used<'a>(r: Row<'a>, f: impl FnOnce(&'a Node, NodeUse) -> Value<'a>) -> Value<'a> {

@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::{Amount, Pdb, Tri, meta};
 
-fn pdb<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Pdb) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Pdb(p)) => f(p).into(),
-        _ => Value::None,
-    }
-}
+reader!(pdb: Pdb);
 
 fn amount<'a>(amount: Option<Amount>) -> Value<'a> {
     match amount {

@@ -4,12 +4,7 @@ use super::*;
 use crate::model::pod::Resources;
 use crate::model::{Pod, Str};
 
-fn pod<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Pod) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Pod(p)) => f(p).into(),
-        _ => Value::None,
-    }
-}
+reader!(pod: Pod);
 
 /// What keeps it from running, in the words of the API.
 fn message(p: &Pod) -> Option<&str> {

@@ -1,15 +1,10 @@
 //! Velero's restores.
 
-use super::backups::{ERRORS, ITEMS_TOTAL, MESSAGE, STARTED, STATUS, TOOK, WARNINGS, run};
+use super::backups::{ERRORS, ITEMS_TOTAL, MESSAGE, STARTED, STARTED_AT, STATUS, TOOK, WARNINGS, items};
 use super::*;
 use crate::model::Restore;
 
-fn restore<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Restore) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Restore(x)) => f(x).into(),
-        _ => Value::None,
-    }
-}
+reader!(restore: Restore);
 
 pub(super) static COLUMNS: &[Column] = &[
     CLUSTER,
@@ -20,14 +15,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("backup", "BACKUP", Unit::Text, |_, r| restore(r, |x| x.backup.as_ref()), "What is restored: `spec.backupName`")
         .width(8, 40)
         .leave(3),
-    col(
-        "items_done",
-        "ITEMS",
-        Unit::Ratio,
-        |_, r| run(r, |x| x.items.map(|(done, all)| Value::Ratio(done, all))),
-        "Items that are restored: `status.progress.itemsRestored` of `totalItems`, best effort; JSON has the first",
-    )
-    .leave(6),
+    items("Items that are restored: `status.progress.itemsRestored` of `totalItems`, best effort; JSON has the first"),
     ITEMS_TOTAL,
     ERRORS,
     WARNINGS,
@@ -64,7 +52,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("schedule", "SCHEDULE", Unit::Text, |_, r| restore(r, |x| x.schedule.as_ref()), "`spec.scheduleName`: its newest completed backup")
         .wide()
         .leave(52),
-    col("started_at", "STARTED-AT", Unit::Moment, |_, r| run(r, |x| x.started.map(Value::Moment)), "`status.startTimestamp`").hidden(),
+    STARTED_AT,
     AGE.hidden(),
     LABELS,
     DELETED,

@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::Schedule;
 
-fn schedule<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Schedule) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Schedule(s)) => f(s).into(),
-        _ => Value::None,
-    }
-}
+reader!(schedule: Schedule);
 
 /// What a schedule is now, in one word.
 pub fn status(s: &Schedule, now: i64) -> &'static str {

@@ -3,12 +3,7 @@
 use super::*;
 use crate::model::{Silence, SilenceState};
 
-fn silence<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Silence) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Silence(s)) => f(s).into(),
-        _ => Value::None,
-    }
-}
+reader!(silence: Silence);
 
 /// A silence that is about to end brings its alerts back.
 fn ends_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {

@@ -5,12 +5,7 @@ use super::super::column::Show;
 use super::*;
 use crate::model::{Tri, Workload, WorkloadDetail as Detail, meta};
 
-fn workload<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Workload) -> V) -> Value<'a> {
-    match r.object() {
-        Some(Object::Workload(w)) => f(w).into(),
-        _ => Value::None,
-    }
-}
+reader!(workload: Workload);
 
 /// How a workload does, in one plain word.
 ///

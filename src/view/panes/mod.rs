@@ -15,6 +15,7 @@ mod pdb;
 mod pods;
 mod restores;
 mod schedules;
+mod signals;
 mod silences;
 mod workloads;
 
@@ -65,6 +66,7 @@ pub static PANES: &[&Pane] = &[
     &restores::PANE,
     &schedules::PANE,
     &locations::PANE,
+    &signals::PANE,
 ];
 
 #[cfg(test)]

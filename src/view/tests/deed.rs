@@ -134,7 +134,7 @@ fn jobs_under_way_and_ended() {
         }))
     };
     let done = || StepState::Done("gone".into());
-    let blocked = StepState::Blocked("The disruption budget db needs 3 healthy pods and has 3 currently".into());
+    let blocked = StepState::Blocked("budget db needs 3 healthy pods and has 3 currently".into());
     let steps = vec![
         step("cordon node node-000", StepState::Done("done".into())),
         step("evict pod shop/api-0", done()),

@@ -20,6 +20,39 @@ fn told(f: &mut Fixture, c: u16, service: Service, object: Object) {
     f.delta(c, Delta::Rows { kind: object.kind(), changes: vec![Change::Upsert(object)] });
 }
 
+/// What Prometheus measures of the first two clusters: a course, a highest one, what is not there.
+fn measured(f: &mut Fixture, burning: bool) {
+    use crate::model::signal::tests::{labels, query};
+    use crate::model::{Measure, Query, Signal};
+    for c in 0..2u16 {
+        let latency = Query {
+            area: "api".into(),
+            title: "API latency p99".into(),
+            measure: Measure::Seconds,
+            warning: Some(1.0),
+            critical: Some(5.0),
+            top: None,
+            ..query("api-latency")
+        };
+        let slow = if burning && c == 1 { 6.5 } else { 0.04 };
+        let course: Box<[f64]> = (0..30).map(|n| if n < 20 { 0.04 } else { slow }).collect();
+        let hot = if burning { 0.61 } else { 0.02 };
+        let pod = [("container", "app"), ("namespace", "pay"), ("pod", "checkout-7d4b9-00001")];
+        let lost = Query { area: "dns".into(), title: "DNS latency p99".into(), ..query("dns-latency") };
+        for signal in [
+            Signal::of(&latency, labels(&[("verb", "LIST")]), slow, course),
+            Signal::of(&query("cpu-throttled"), labels(&pod), hot, [0.01, hot].into()),
+            Signal::without(
+                &lost,
+                crate::model::SignalState::NoData,
+                Some("there is no coredns_dns_request_duration_seconds_bucket".into()),
+            ),
+        ] {
+            told(f, c, Service::Prometheus, Object::Signal(signal.into()));
+        }
+    }
+}
+
 fn fixture(burning: bool) -> Fixture {
     let mut f = Fixture::new();
     for c in 0..2u16 {
@@ -55,6 +88,7 @@ fn fixture(burning: bool) -> Fixture {
         let watchdog = crate::model::alert::tests::alert(&[("alertname", "Watchdog"), ("severity", "none")], AlertState::Firing);
         told(&mut f, c, Service::Alertmanager, Object::Alert(watchdog.into()));
     }
+    measured(&mut f, burning);
     f.delta(2, Delta::KindState(Kind::Backup, KindState::Missing));
     for kind in [Kind::Restore, Kind::Schedule, Kind::StorageLocation] {
         f.delta(2, Delta::KindState(kind, KindState::Missing));
@@ -127,12 +161,12 @@ fn a_service_that_no_cluster_has_takes_no_place() {
     let size = (120, 40);
     let mut app = f.app_on("cockpit", size);
     let frame = dump(&f.frame(&mut app, size));
-    assert!(frame.contains("ETCD 1") && frame.contains(" ETCD ") && !frame.contains("ALERTS"), "{frame}");
+    assert!(frame.contains("ETCD 1") && frame.contains("─ETCD─") && !frame.contains("ALERTS"), "{frame}");
     f.keys(&mut app, &"\t".repeat(7));
     assert_eq!(app.table().map(|t| t.subject), Some(crate::table::Subject::Etcd));
 }
 
-const PANES: [&str; 7] = ["etcd", "alerts", "silences", "backups", "restores", "schedules", "locations"];
+const PANES: [&str; 8] = ["signals", "etcd", "alerts", "silences", "backups", "restores", "schedules", "locations"];
 
 #[test]
 fn frames_of_the_services_panes() {

@@ -7,7 +7,7 @@ use crate::action::verbs::fixture::{self, Fixture as Lab};
 use crate::action::{Check, Finding, Guardrails, Preflight, Preview, Request, Snapshot, Stop};
 use crate::app::{Place, PreviewPane};
 use crate::config::{Tier, parse_runbooks};
-use crate::model::{Args, EtcdMember, Plan, Resource, Target, VERBS, VerbId};
+use crate::model::{Args, EtcdMember, Plan, Resource, SilenceState, Target, VERBS, VerbId};
 use std::path::Path;
 
 /// What there is: two nodes, a Deployment with its revisions, pods, an autoscaler, a budget and a Service's worth of the rest.
@@ -155,6 +155,18 @@ fn planned(verb: VerbId) -> (Lab, Plan) {
             edited["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.internal/app:2".into();
             let documents = vec![("the editor".to_owned(), edited.to_string()), ("base".to_owned(), base.to_string())];
             f.request(&Request { verb, targets: vec![target], args: Args::default(), documents })
+        }
+        VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire => {
+            f.alerts();
+            for (name, pod) in [("KubePodCrashLooping", "api-1"), ("KubePodCrashLooping", "api-2"), ("TargetDown", "api-1")] {
+                f.alert(&[("alertname", name), ("namespace", "pay"), ("pod", pod), ("severity", "warning")]);
+            }
+            f.silence("0d3f2a10-6a8f-4ad1-9d0f-8b2f6f7a9c11", SilenceState::Active, fixture::NOW + 1800);
+            match verb {
+                VerbId::Silence => f.plan(verb, Kind::Pod, &["api-1"], "2h comment=\"image 1.9 is pulled\""),
+                VerbId::SilenceExtend => f.plan(verb, Kind::Silence, &["0d3f2a10-6a8f-4ad1-9d0f-8b2f6f7a9c11"], "+30m"),
+                _ => f.plan(verb, Kind::Silence, &["0d3f2a10-6a8f-4ad1-9d0f-8b2f6f7a9c11"], ""),
+            }
         }
         VerbId::Apply => {
             let into =

@@ -4,7 +4,7 @@ use super::super::args::Cli;
 use super::super::fail::Failure;
 use super::super::suggest::{self, Suggest};
 use crate::model::verb::{ArgError, On, ParamKind};
-use crate::model::{Args, VERBS, VerbInfo};
+use crate::model::{Args, Kind, VERBS, VerbInfo};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _};
 
@@ -22,7 +22,14 @@ pub fn whole() -> Command {
     for command in super::etcd::commands() {
         root = root.mut_subcommand("etcd", |g| g.subcommand(command));
     }
-    root
+    root.mut_subcommand("silence", |g| g.subcommand(silences()))
+}
+
+/// `qd silence list`, which is `qd get silences`.
+fn silences() -> Command {
+    let ids = Arg::new("words").value_name("ID").num_args(0..).help("Only these silences");
+    let example = "HIDES is how many alerts each hides now; WHY says which hide nothing and which are about to end.\n\nExample:\n  qd silence list --context lab-1 --filter status=active";
+    Command::new("list").about("Silences: what each hides, and when it ends").after_help(example).arg(ids)
 }
 
 /// Puts a verb below the groups that its words name.
@@ -49,6 +56,7 @@ fn about(group: &str) -> &'static str {
         "etcd" => "etcd: how it stands, snapshots, space, leader and members",
         "alarm" => "etcd's alarms: disarm",
         "member" => "etcd's members: add, promote, remove",
+        "silence" => "Silences: set, list, extend and end",
         _ => "",
     }
 }
@@ -63,6 +71,8 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
         let help = match pairs {
             Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
             None if info.on == On::Etcd => "etcd's members by name; without one, all of the cluster".to_owned(),
+            None if info.params.iter().any(super::objects::among) => "Silences by id; then how much longer, or until when".to_owned(),
+            None if bare_kind(info) == Some(Kind::Silence) => "Silences by id".to_owned(),
             None if bare(info) => "Nodes by name".to_owned(),
             None => format!("{}: KIND/NAME, or KIND and then names", capital(&info.on.words())),
         };
@@ -80,6 +90,7 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
         arg = match p.kind {
             ParamKind::Flag => arg.action(ArgAction::SetTrue),
             ParamKind::OneOf(words) => arg.value_name(p.value).value_parser(clap::builder::PossibleValuesParser::new(words)),
+            ParamKind::Matchers => arg.value_name(p.value).action(ArgAction::Append),
             ParamKind::Replicas => arg.value_name(p.value).allow_hyphen_values(true),
             _ => arg.value_name(p.value),
         };
@@ -104,9 +115,17 @@ pub fn writing(command: Command) -> Command {
         .arg(flag("no_wait", "no-wait", "Do not wait for what controllers make of it").overrides_with("wait"))
 }
 
-/// Verbs of nodes or of etcd's members alone take names without a kind.
+/// Verbs of nodes, silences or etcd's members alone take names without a kind.
 pub fn bare(info: &VerbInfo) -> bool {
-    matches!(info.on, On::Etcd | On::Kinds(&[crate::model::Kind::Node]))
+    bare_kind(info).is_some()
+}
+
+/// The kind whose names are enough.
+pub fn bare_kind(info: &VerbInfo) -> Option<Kind> {
+    if info.on == On::Etcd {
+        return Some(Kind::EtcdMember);
+    }
+    [Kind::Node, Kind::Silence].into_iter().find(|kind| matches!(info.on, On::Kinds([one]) if one == kind))
 }
 
 fn capital(text: &str) -> String {
@@ -133,8 +152,10 @@ pub fn args(info: &VerbInfo, matches: &ArgMatches) -> Result<Args, Failure> {
             if matches.get_flag(&id) {
                 args.set(info, p.name, "true").map_err(wrong)?;
             }
-        } else if let Some(value) = matches.get_one::<String>(&id) {
-            args.set(info, p.name, value).map_err(wrong)?;
+        } else {
+            for value in matches.get_many::<String>(&id).into_iter().flatten() {
+                args.set(info, p.name, value).map_err(wrong)?;
+            }
         }
     }
     Ok(args)

@@ -3,7 +3,7 @@
 use super::super::args::{Global, Output};
 use super::super::fail::{Code, Failure};
 use super::super::read;
-use super::following;
+use super::{Seen, following};
 use crate::action::etcd::hashes;
 use crate::action::snapfile::verify;
 use crate::model::{EtcdId, Kind, Object};
@@ -58,7 +58,7 @@ pub fn chosen(global: &Global, matches: &ArgMatches) -> Option<Result<Code, Fail
 
 fn compare(global: &Global) -> Result<Code, Failure> {
     let json = global.output == Output::Json;
-    following(global, true, async |fleet, _| {
+    following(global, Seen::Etcd, async |fleet, _| {
         let (mut code, mut items) = (Code::Done, Vec::new());
         let clusters: Vec<_> = fleet.store.clusters().iter().map(|c| (c.id, c.info.name.clone())).collect();
         for (id, cluster) in clusters {
@@ -177,7 +177,7 @@ fn restore(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
     if !given.is_empty() {
         return tell(&given);
     }
-    following(global, true, async |fleet, _| {
+    following(global, Seen::Etcd, async |fleet, _| {
         let members = known(fleet);
         if members.is_empty() {
             return Err(Failure::failed("unreachable", "no member of etcd is reached").hint("--member NAME=PEER-URL, once for each"));

@@ -3,9 +3,9 @@
 use super::super::args::{Global, Output};
 use super::super::fail::{Code, Failure};
 use super::command::Writing;
-use super::{carry_out, with_fleet};
+use super::{SILENCES, carry_out, with_fleet};
 use crate::action::{Ledger, Past, Wanted};
-use crate::model::{AuditEvent, JobId, StepState, VERBS, VerbId};
+use crate::model::{Act, AuditEvent, JobId, Kind, Plan, StepState, VERBS, VerbId};
 use crate::state::StateDir;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,6 +63,11 @@ fn scoped(global: &Global, past: &Past) -> Global {
     global
 }
 
+/// What has to be seen of services.
+fn seen(plan: &Plan) -> &'static [Kind] {
+    if plan.steps.iter().any(|s| matches!(s.act, Act::Silence(_))) { SILENCES } else { &[] }
+}
+
 /// Goes on with a job.
 pub fn resume(global: &Global, job: &str, writing: &Writing) -> Result<Code, Failure> {
     let (_, ledger) = ledger()?;
@@ -71,7 +76,7 @@ pub fn resume(global: &Global, job: &str, writing: &Writing) -> Result<Code, Fai
         return Err(Failure::failed("resume", format!("job {} is {}", past.id, past.state().word())));
     }
     let wanted = Wanted::Resume(Box::new(past.clone()));
-    with_fleet(&scoped(global, &past), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
+    with_fleet(&scoped(global, &past), seen(&past.plan), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
 }
 
 /// Takes a job back.
@@ -79,7 +84,7 @@ pub fn undo(global: &Global, job: &str, writing: &Writing) -> Result<Code, Failu
     let (_, ledger) = ledger()?;
     let past = ledger.find(job).map_err(|e| Failure::usage(e).hint("qd jobs lists them"))?.clone();
     let wanted = Wanted::Undo(Box::new(past.clone()));
-    with_fleet(&scoped(global, &past), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
+    with_fleet(&scoped(global, &past), seen(&past.plan), async |fleet, state| carry_out(fleet, state, global, writing, &wanted).await)
 }
 
 /// Which records are wanted.

@@ -19,11 +19,11 @@ pub use runbook::run as run_book;
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
 use super::read;
-use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, Wanted, confirm};
+use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
 use crate::model::verb::On;
-use crate::model::{Control, Kind, Outcome, Progress, VerbInfo};
+use crate::model::{Control, Kind, Outcome, Progress, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
 use crate::runtime::{Fleet, now};
 use crate::state::StateDir;
@@ -39,7 +39,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     let mut args = command::args(info, matches)?;
     let (names, pairs) = objects::split(info, command::words(matches))?;
     for pair in &pairs {
-        if let Some(param) = info.params.iter().find(|p| p.kind == crate::model::verb::ParamKind::Pairs) {
+        if let Some(param) = info.params.iter().find(|p| objects::among(p)) {
             args.set(info, param.name, pair).map_err(command::wrong)?;
         }
     }
@@ -55,7 +55,8 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    following(&global, info.on == On::Etcd, async |fleet, state| {
+    let seen = if info.on == On::Etcd { Seen::Etcd } else { Seen::And(if silences(info.id) { SILENCES } else { &[] }) };
+    following(&global, seen, async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
         editing::documents(fleet, &mut request).await?;
@@ -64,13 +65,31 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     })
 }
 
-/// Follows the chosen clusters, and with several of them only those that were named.
-fn with_fleet(global: &Global, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
-    following(global, false, work)
+/// What has to be seen of services for a verb of silences.
+const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
+
+fn silences(verb: VerbId) -> bool {
+    matches!(verb, VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire)
 }
 
-/// The same; `etcd`: only their etcd, which is reached whether the API server is or not.
-fn following(global: &Global, etcd: bool, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
+/// What is seen of the clusters.
+enum Seen {
+    /// All that their API servers have, and this beside it.
+    And(&'static [Kind]),
+    /// Their etcd alone, which is reached whether the API server is or not.
+    Etcd,
+}
+
+/// Follows the chosen clusters, and with several of them only those that were named. `more`: what is seen of them beside their API server.
+fn with_fleet(
+    global: &Global,
+    more: &'static [Kind],
+    work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
+) -> Result<Code, Failure> {
+    following(global, Seen::And(more), work)
+}
+
+fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
     install_crypto_provider();
     let loaded = Config::load(global.config.as_deref());
     let targets = read::select(global, &loaded.config)?;
@@ -83,8 +102,11 @@ fn following(global: &Global, etcd: bool, work: impl AsyncFnOnce(&mut Fleet, &St
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let kinds: &[Kind] = if etcd { &[Kind::EtcdMember] } else { &Kind::WATCHED };
-        let (mut fleet, _) = read::open(global, kinds).await?;
+        let (kinds, etcd) = match seen {
+            Seen::And(more) => ([&Kind::WATCHED, more].concat(), false),
+            Seen::Etcd => (vec![Kind::EtcdMember], true),
+        };
+        let (mut fleet, _) = read::open(global, &kinds).await?;
         let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live()).map(words).collect();
         if let Some(first) = dead.first() {
             return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });
@@ -240,8 +262,8 @@ impl Signals {
         let on = |kind, why| signal(kind).map(|s| (s, why));
         Ok(Self([
             on(SignalKind::interrupt(), "interrupted by ctrl-c")?,
-            on(SignalKind::terminate(), "asked to end (SIGTERM)")?,
-            on(SignalKind::hangup(), "the terminal went away")?,
+            on(SignalKind::terminate(), TOLD_TO_END)?,
+            on(SignalKind::hangup(), TERMINAL_LOST)?,
         ]))
     }
     /// The next one, in words. Cancel safe.

@@ -2,9 +2,9 @@
 
 use super::super::args::Global;
 use super::super::fail::{Code, Failure};
-use super::command::bare;
-use crate::model::verb::{On, ParamKind};
-use crate::model::{Kind, Resource, Selector, Service, Target, VerbInfo};
+use super::command::{bare, bare_kind};
+use crate::model::verb::{On, Param, ParamKind};
+use crate::model::{Kind, Resource, Selector, Service, Target, Until, VerbInfo};
 use crate::runtime::Fleet;
 use crate::source::kube::resources::Resources;
 use crate::store::Cluster;
@@ -18,19 +18,27 @@ pub struct Named {
     pub name: Option<String>,
 }
 
+/// Whether the values of a parameter stand among the objects.
+pub fn among(param: &Param) -> bool {
+    param.kind == ParamKind::Pairs || param.kind == ParamKind::Until && param.positional && param.name == "for"
+}
+
 /// Splits words into objects and `key=value` pairs.
 pub fn split(info: &VerbInfo, words: Vec<String>) -> Result<(Vec<Named>, Vec<String>), Failure> {
     let takes_pairs = info.params.iter().any(|p| p.kind == ParamKind::Pairs);
+    // An end stands alone only where objects need no kind: `extend ID +30m`.
+    let ends = bare(info) && info.params.iter().any(|p| p.kind == ParamKind::Until);
     let (mut names, mut pairs) = (Vec::new(), Vec::new());
     let mut kind: Option<String> = None;
     for word in words {
         let slashed = word.split_once('/').filter(|(k, n)| !n.is_empty() && !k.contains(['=', ':', '.']) || is_kind(k));
-        let pair = takes_pairs && (word.contains('=') || word.ends_with('-') || (bare(info) && word.contains(':')));
+        let pair = ends && Until::parse(&word).is_some()
+            || takes_pairs && (word.contains('=') || word.ends_with('-') || (bare(info) && word.contains(':')));
         if pair {
             pairs.push(word);
         } else if let Some((k, n)) = slashed.filter(|(k, _)| is_kind(k) || names.is_empty()) {
             names.push(Named { kind: Some(k.to_owned()), name: Some(n.to_owned()) });
-        } else if bare(info) && !is_node(&word) {
+        } else if bare(info) && Kind::parse(&word) != bare_kind(info) {
             names.push(Named { kind: None, name: Some(word) });
         } else if kind.is_none() && names.is_empty() {
             kind = Some(word);
@@ -47,8 +55,8 @@ pub fn split(info: &VerbInfo, words: Vec<String>) -> Result<(Vec<Named>, Vec<Str
     {
         names.push(Named { kind: Some(kind), name: None });
     }
-    if names.is_empty() && !matches!(info.on, On::Nothing | On::Etcd) {
-        let wanted = if bare(info) { "a node".to_owned() } else { info.on.words() };
+    if names.is_empty() && !info.on.alone() && info.on != On::Etcd {
+        let wanted = if let Some(kind) = bare_kind(info) { format!("a {}", kind.name().to_lowercase()) } else { info.on.words() };
         return Err(Failure::usage(format!("{} needs {wanted}", info.cli.join(" "))).hint(format!("qd {}", info.example)));
     }
     Ok((names, pairs))
@@ -56,9 +64,6 @@ pub fn split(info: &VerbInfo, words: Vec<String>) -> Result<(Vec<Named>, Vec<Str
 
 fn is_kind(word: &str) -> bool {
     Kind::parse(word).is_some()
-}
-fn is_node(word: &str) -> bool {
-    Kind::parse(word) == Some(Kind::Node)
 }
 
 /// The objects, in every cluster that is open.
@@ -81,11 +86,14 @@ pub async fn resolve(fleet: &Fleet, global: &Global, info: &VerbInfo, names: &[N
     if info.on == On::Etcd {
         return fleet.store.clusters().iter().map(|c| members(c, names)).collect::<Result<Vec<_>, _>>().map(|all| all.concat());
     }
+    if names.is_empty() && info.on.alone() {
+        return Ok(fleet.store.clusters().iter().map(|c| Target::of_cluster(c.id, &c.info.name)).collect());
+    }
     let mut targets = Vec::new();
     for cluster in fleet.store.clusters() {
         let mut resources = None;
         for named in names {
-            let resource = resource(fleet, cluster, named, &mut resources).await?;
+            let resource = resource(fleet, cluster, info, named, &mut resources).await?;
             let namespace = namespace(fleet, global, cluster, &resource);
             let target = |name: &str, uid: Option<String>| Target {
                 cluster: cluster.id,
@@ -160,9 +168,15 @@ fn missing(cluster: &Cluster, kind: Kind, namespace: &str, name: &str) -> Failur
     }
 }
 
-async fn resource(fleet: &Fleet, cluster: &Cluster, named: &Named, known: &mut Option<Resources>) -> Result<Resource, Failure> {
-    let Some(word) = &named.kind else { return Ok(Kind::Node.into()) };
-    if let Some(kind) = Kind::parse(word).filter(|k| k.watched()) {
+async fn resource(
+    fleet: &Fleet,
+    cluster: &Cluster,
+    info: &VerbInfo,
+    named: &Named,
+    known: &mut Option<Resources>,
+) -> Result<Resource, Failure> {
+    let Some(word) = &named.kind else { return Ok(bare_kind(info).unwrap_or(Kind::Node).into()) };
+    if let Some(kind) = Kind::parse(word).filter(|k| k.watched() || info.on.takes(*k)) {
         return Ok(kind.into());
     }
     if known.is_none() {

@@ -62,7 +62,7 @@ fn tell(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
     let once = matches.get_flag("no_wait");
     let limit = command::time_limit(matches).map(|_| global.timeout);
     let until = limit.map(|l| Instant::now() + l);
-    with_fleet(global, async |fleet, _| {
+    with_fleet(global, &[], async |fleet, _| {
         let targets = targets(fleet, global, matches).await?;
         let mut said: Vec<Option<Far>> = vec![None; targets.len()];
         loop {
@@ -123,7 +123,7 @@ async fn look(fleet: &mut Fleet, target: &Target) -> Result<Far, Failure> {
 
 fn history(global: &Global, matches: &ArgMatches) -> Result<Code, Failure> {
     let wanted = matches.get_one::<i64>("revision").copied();
-    with_fleet(global, async |fleet, _| {
+    with_fleet(global, &[], async |fleet, _| {
         let targets = targets(fleet, global, matches).await?;
         let all = match acting::known(fleet, |s| histories(s, &targets)).await {
             Ok(all) => all,

@@ -3,10 +3,10 @@
 use super::super::args::{Global, Output};
 use super::super::fail::{Code, Failure};
 use super::command::Writing;
-use super::{carry_out, with_fleet};
+use super::{SILENCES, carry_out, silences, with_fleet};
 use crate::action::Wanted;
 use crate::action::runbook::Params;
-use crate::config::{Config, Runbook, runbooks};
+use crate::config::{Config, Does, Runbook, runbooks};
 use serde_json::json;
 use std::io::Write as _;
 
@@ -31,7 +31,9 @@ pub fn run(global: &Global, name: Option<&str>, given: &[String], writing: &Writ
     if let (true, Some(namespace)) = (book.params.contains_key("namespace"), &params.namespace) {
         params.values.entry("namespace".to_owned()).or_insert_with(|| namespace.clone());
     }
-    with_fleet(global, async |fleet, state| {
+    let muted = |does: &Does| matches!(does, Does::Verb { verb, .. } if silences(*verb));
+    let kinds = if book.steps.iter().any(|s| muted(&s.does)) { SILENCES } else { &[] };
+    with_fleet(global, kinds, async |fleet, state| {
         params.clusters = fleet.store.clusters().iter().map(|c| c.id).collect();
         carry_out(fleet, state, global, writing, &Wanted::Run(Box::new((book.clone(), params)))).await
     })

@@ -1,0 +1,328 @@
+//! Prometheus, or VictoriaMetrics, as deltas: what it measures of each cluster, by the queries of the configuration.
+//!
+//! One task an endpoint: clusters that share it share the requests, and a label tells what belongs to which. Queries go one after the other, all of
+//! them once a minute. A query that is refused costs only itself; one that finds nothing says whether there is nothing of the kind or no metric.
+
+use super::service::{self, Closed, Handle, failed};
+use super::shared::{self, Member, Not, Owner, Wanted, grouped};
+use crate::client::{Backoff, ClientError};
+use crate::model::prometheus::{Answer, Series};
+use crate::model::query::fill;
+use crate::model::{Batch, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
+use crate::reach::{Reached, Replica, Sought, replicas};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// How long until what. Scaled down in tests.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Between two rounds.
+    round: Duration,
+    /// How long one answer may take.
+    answer: Duration,
+    /// How long the cluster may take to have a client.
+    client: Duration,
+    /// Between two looks for a Prometheus where there is none.
+    absent: Duration,
+    /// How long it holds whether a metric is there.
+    known: Duration,
+}
+
+const PACE: Pace = Pace {
+    round: Duration::from_secs(60),
+    answer: Duration::from_secs(10),
+    client: Duration::from_secs(10),
+    absent: Duration::from_secs(300),
+    known: Duration::from_secs(600),
+};
+/// Between two points of a course, seconds.
+const STEP: u64 = 60;
+/// Points of a course.
+const POINTS: usize = 30;
+/// Rows of a query and cluster at the most.
+const ROWS: usize = 50;
+
+/// Starts to ask for the signals of these clusters, each endpoint by a task of its own. Deltas go to `tx`, which waits while it is full. Must be called
+/// within a tokio runtime.
+pub fn spawn_prometheus(clusters: Vec<Wanted>, queries: &Arc<[Query]>, tx: &mpsc::Sender<Batch>) -> Vec<Handle> {
+    grouped(clusters).into_iter().map(|group| spawn(group, queries.clone(), tx.clone(), PACE)).collect()
+}
+
+fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
+    let members = shared::members(&group);
+    let way = group.into_iter().next();
+    Handle::of(tokio::spawn(async move {
+        let Some(way) = way else { return };
+        let watch = Watch {
+            pace,
+            tx,
+            queries,
+            replica: replicas(&way.endpoint, None).into_iter().next(),
+            members,
+            way,
+            interner: Interner::default(),
+            backoff: Backoff::default(),
+            answered: false,
+            courses: HashMap::new(),
+            there: HashMap::new(),
+        };
+        // The only error is that nobody takes deltas any more.
+        let _ = watch.run().await;
+    }))
+}
+
+struct Watch {
+    pace: Pace,
+    tx: mpsc::Sender<Batch>,
+    queries: Arc<[Query]>,
+    /// Never empty.
+    members: Vec<Member>,
+    /// None while it is not known where it is.
+    replica: Option<Replica>,
+    /// The first member's way there.
+    way: Wanted,
+    interner: Interner,
+    backoff: Backoff,
+    /// It has, once.
+    answered: bool,
+    /// What was heard before of the rows of queries for the highest, by member: such a query has no course of its own.
+    courses: HashMap<(usize, Uid), VecDeque<f64>>,
+    /// In which members a query's metric is, and when that was asked.
+    there: HashMap<Str, (Instant, Vec<bool>)>,
+}
+
+/// The rows of each member.
+type Rows = Vec<Vec<Signal>>;
+
+impl Watch {
+    async fn run(mut self) -> Result<(), Closed> {
+        loop {
+            let began = Instant::now();
+            let wait = match self.replica.clone() {
+                None => self.find().await?,
+                Some(replica) => match self.round(replica).await {
+                    Ok(rows) => {
+                        self.answered = true;
+                        self.backoff.reset();
+                        self.tell(rows).await?;
+                        self.pace.round.mul_f64(0.95 + 0.1 * fastrand::f64()).saturating_sub(began.elapsed())
+                    }
+                    Err(error) => self.lost(&error).await?,
+                },
+            };
+            tokio::select! {
+                () = sleep_until(Instant::now() + wait) => {}
+                () = self.tx.closed() => return Err(Closed),
+            }
+        }
+    }
+
+    async fn find(&mut self) -> Result<Duration, Closed> {
+        match shared::way(&mut self.way, &Sought::PROMETHEUS, self.pace.client, self.answered).await? {
+            Ok((there, _)) => {
+                self.replica = there.into_iter().next();
+                Ok(Duration::ZERO)
+            }
+            Err(Not::Yet(state)) => {
+                self.stand(&state, Str::default()).await?;
+                Ok(self.backoff.next_delay())
+            }
+            Err(Not::There(state)) => {
+                self.backoff.reset();
+                if self.answered {
+                    self.list(self.members.iter().map(|_| Vec::new()).collect()).await?;
+                }
+                self.stand(&state, Str::default()).await?;
+                Ok(self.pace.absent)
+            }
+        }
+    }
+
+    /// It does not answer as it should: says so, and how long to wait.
+    async fn lost(&mut self, error: &ClientError) -> Result<Duration, Closed> {
+        let via = self.replica.as_ref().map_or_else(Str::default, |r| r.to_string().into());
+        match (&mut self.replica, error) {
+            // What was found by itself is looked for anew once it is gone.
+            (replica, ClientError::NotFound { .. }) if self.way.endpoint.reach.value.is_none() => {
+                *replica = None;
+                self.way.found.set(None);
+            }
+            (Some(replica), _) => replica.forget(),
+            (None, _) => {}
+        }
+        self.stand(&failed(self.answered, error), via).await?;
+        Ok(self.backoff.next_delay().max(error.retry_after().unwrap_or_default()))
+    }
+
+    /// Every query once. An error is the endpoint's, not a query's.
+    async fn round(&mut self, mut replica: Replica) -> Result<Rows, ClientError> {
+        let at = replica.reach().await?;
+        // Kept, so that the next round has the connection.
+        self.replica = Some(replica);
+        let mut rows: Rows = self.members.iter().map(|_| Vec::new()).collect();
+        for query in self.queries.clone().iter() {
+            match self.ask(&at, query).await {
+                Ok(answer) => {
+                    let missing = self.fold(query, answer, &mut rows);
+                    if missing {
+                        self.without(&at, query, &mut rows).await?;
+                    }
+                }
+                Err(ClientError::Invalid { message }) => {
+                    let row = Signal::without(query, SignalState::Failing, Some(message.into()));
+                    rows.iter_mut().for_each(|r| r.push(row.clone()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // What was not told again is over.
+        let told: std::collections::HashSet<(usize, Uid)> =
+            rows.iter().enumerate().flat_map(|(n, rows)| rows.iter().map(move |s| (n, s.meta.uid))).collect();
+        self.courses.retain(|key, _| told.contains(key));
+        self.interner.sweep(told.len());
+        Ok(rows)
+    }
+
+    async fn ask(&self, at: &Reached, query: &Query) -> Result<Answer, ClientError> {
+        let expr = self.filled(&query.expr);
+        let path = match query.top {
+            Some(top) => {
+                let by = self.filled("by ($by)");
+                format!("/api/v1/query?query={}", encoded(&format!("topk {by} ({top}, {expr})")))
+            }
+            None => {
+                let end = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0) / STEP * STEP;
+                let start = end.saturating_sub(STEP * (POINTS as u64 - 1));
+                format!("/api/v1/query_range?start={start}&end={end}&step={STEP}&query={}", encoded(&expr))
+            }
+        };
+        let answer: Answer = at.get(&path, self.pace.answer).await?;
+        match answer.status.as_str() {
+            "success" => Ok(answer),
+            "error" => Err(ClientError::Invalid { message: answer.error }),
+            _ => Err(ClientError::Decode { message: "it is no answer of a Prometheus".to_owned() }),
+        }
+    }
+
+    fn filled(&self, expr: &str) -> String {
+        let names: Vec<String> = self.members.iter().flat_map(|m| m.names.iter().cloned()).collect();
+        fill(expr, self.members[0].label.as_deref(), &names)
+    }
+
+    /// Puts the series where they belong, the highest first; whether some member has none.
+    fn fold(&mut self, query: &Query, answer: Answer, rows: &mut Rows) -> bool {
+        let mut own: Vec<Vec<Signal>> = self.members.iter().map(|_| Vec::new()).collect();
+        for series in answer.data.result {
+            let Owner::Member(n) = shared::owner(&self.members, |label| series.metric.get(label).map(String::as_str)) else { continue };
+            own[n].extend(self.signal(query, n, &series));
+        }
+        let mut missing = false;
+        for (mut own, rows) in own.into_iter().zip(rows) {
+            own.sort_by(|a, b| b.value.partial_cmp(&a.value).unwrap_or(std::cmp::Ordering::Equal));
+            own.truncate(query.top.map_or(ROWS, |top| top as usize));
+            missing |= own.is_empty();
+            rows.append(&mut own);
+        }
+        missing
+    }
+
+    fn signal(&mut self, query: &Query, member: usize, series: &Series) -> Option<Signal> {
+        let cluster = self.members[member].label.as_deref();
+        let pairs = series.metric.iter().filter(|(name, _)| Some(name.as_str()) != cluster && *name != "__name__");
+        let labels = Labels::from(pairs.map(|(name, value)| (self.interner.str(name), self.interner.str(value))).collect::<Vec<_>>());
+        let Some(sample) = &series.value else {
+            let course: Box<[f64]> = series.values.iter().filter_map(crate::model::prometheus::Sample::number).collect();
+            // A series that has ended is not what is so now.
+            let now = jiff::Timestamp::now().as_second();
+            let last = series.values.last().filter(|s| s.0 + 3.0 * STEP as f64 >= now as f64)?.number()?;
+            return Some(Signal::of(query, labels, last, course));
+        };
+        let value = sample.number()?;
+        let course = self.courses.entry((member, Signal::uid(query, &labels))).or_default();
+        course.push_back(value);
+        if course.len() > POINTS {
+            course.pop_front();
+        }
+        let course = course.iter().copied().collect();
+        Some(Signal::of(query, labels, value, course))
+    }
+
+    /// A row for each member of which the query told nothing: whether there is nothing of the kind, or no metric.
+    async fn without(&mut self, at: &Reached, query: &Query, rows: &mut Rows) -> Result<(), ClientError> {
+        let there = match self.there.get(&query.name) {
+            Some((asked, there)) if asked.elapsed() < self.pace.known => there.clone(),
+            _ if query.needs.is_empty() => self.members.iter().map(|_| true).collect(),
+            _ => {
+                let expr = self.filled(&format!("count by ($by) ({}{{$match}})", query.needs));
+                let path = format!("/api/v1/query?query={}", encoded(&expr));
+                let answer: Answer = match at.get(&path, self.pace.answer).await {
+                    Err(ClientError::Invalid { .. }) => Answer::default(),
+                    other => other?,
+                };
+                let has = |n: usize| {
+                    let of = |s: &Series| shared::owner(&self.members, |label| s.metric.get(label).map(String::as_str));
+                    answer.data.result.iter().any(|s| matches!(of(s), Owner::Member(m) if m == n))
+                };
+                let there: Vec<bool> = (0..self.members.len()).map(has).collect();
+                self.there.insert(query.name.clone(), (Instant::now(), there.clone()));
+                there
+            }
+        };
+        for (there, rows) in there.into_iter().zip(rows) {
+            if rows.iter().any(|s| s.meta.name == query.name) {
+                continue;
+            }
+            rows.push(match there {
+                true => Signal::without(query, SignalState::Nothing, None),
+                false => Signal::without(query, SignalState::NoData, Some(format!("there is no {}", query.needs).into())),
+            });
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, rows: Rows) -> Result<(), Closed> {
+        self.list(rows).await?;
+        let via = self.replica.as_ref().map_or_else(Str::default, |r| r.to_string().into());
+        // Last: whoever waits for it finds the rows there.
+        self.stand(&ServiceState::Live, via).await
+    }
+
+    async fn list(&self, rows: Rows) -> Result<(), Closed> {
+        for (member, rows) in self.members.iter().zip(rows) {
+            // Of two with the same name and labels there can be one row.
+            let rows: BTreeMap<Uid, Signal> = rows.into_iter().map(|s| (s.meta.uid, s)).collect();
+            service::list(&self.tx, member.id, Kind::Signal, rows.into_values().map(|s| Object::Signal(Arc::new(s)))).await?;
+        }
+        Ok(())
+    }
+
+    async fn stand(&self, state: &ServiceState, via: Str) -> Result<(), Closed> {
+        for member in &self.members {
+            let delta = Delta::Service { service: Service::Prometheus, state: state.clone(), via: via.clone() };
+            service::send(&self.tx, member.id, delta).await?;
+        }
+        Ok(())
+    }
+}
+
+/// For a query string: all but letters, digits, `-`, `.`, `_` and `~` by their bytes.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "prometheus_tests.rs"]
+mod tests;

@@ -1,0 +1,200 @@
+use super::*;
+use crate::client::fake::{Reply, Server, connect, reply};
+use crate::client::install_crypto_provider;
+use crate::config::{Endpoint, Reach, Setting};
+use crate::model::{Change, ClusterId, Measure};
+use crate::reach::Found;
+use crate::source::kube::Reader;
+use http::Request;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+const QUICK: Pace = Pace {
+    round: Duration::from_millis(20),
+    answer: Duration::from_secs(1),
+    client: Duration::from_secs(5),
+    absent: Duration::from_millis(50),
+    known: Duration::from_secs(600),
+};
+
+fn query(name: &str, expr: &str, top: Option<u32>) -> Query {
+    Query {
+        name: name.into(),
+        area: "pods".into(),
+        title: name.into(),
+        expr: expr.to_owned(),
+        measure: Measure::Ratio,
+        warning: Some(0.5),
+        critical: None,
+        top,
+        needs: format!("{name}_total"),
+    }
+}
+
+fn urls(server: &Server) -> Endpoint {
+    Endpoint { reach: Setting::default_to(Some(Reach::Urls(vec![server.url()]))), ..Endpoint::default() }
+}
+
+fn wanted(n: u16, name: &str, endpoint: Endpoint, reader: Reader) -> Wanted {
+    Wanted { id: ClusterId(n), names: vec![name.to_owned()], endpoint, reader, found: Found::default() }
+}
+
+fn vector(series: &Value) -> Reply {
+    reply(200, json!({"status": "success", "data": {"resultType": "vector", "result": series}}).to_string())
+}
+
+fn asked(request: &Request<()>) -> String {
+    let query = request.uri().query().unwrap_or_default();
+    let expr = query.split('&').find_map(|p| p.strip_prefix("query=")).unwrap_or_default();
+    let mut out = Vec::new();
+    let mut bytes = expr.bytes();
+    while let Some(b) = bytes.next() {
+        out.push(match b {
+            b'%' => u8::from_str_radix(&String::from_utf8(vec![bytes.next().unwrap(), bytes.next().unwrap()]).unwrap(), 16).unwrap(),
+            b => b,
+        });
+    }
+    String::from_utf8(out).unwrap()
+}
+
+/// What was told, until the service of every one of so many clusters is as `word`, so many times.
+async fn heard(rx: &mut mpsc::Receiver<Batch>, clusters: usize, word: &str, times: usize) -> (Vec<Vec<Signal>>, ServiceState) {
+    let (mut rows, mut seen) = (vec![Vec::new(); clusters], vec![0; clusters]);
+    loop {
+        let Ok(Some(Batch { cluster, delta, .. })) = timeout(Duration::from_secs(20), rx.recv()).await else {
+            panic!("never {word}: {rows:?}")
+        };
+        let n = usize::from(cluster.0);
+        match delta {
+            Delta::Rows { changes, .. } => {
+                rows[n] = changes
+                    .into_iter()
+                    .map(|c| if let Change::Upsert(Object::Signal(s)) = c { (*s).clone() } else { panic!("{c:?}") })
+                    .collect();
+                rows[n].sort_by(|a, b| (&a.meta.name, b.value.map(|v| v.to_bits())).cmp(&(&b.meta.name, a.value.map(|v| v.to_bits()))));
+            }
+            Delta::Service { state, .. } if state.word() == word => {
+                seen[n] += 1;
+                if seen.iter().all(|s| *s >= times) {
+                    return (rows, state);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_clusters_share_the_requests_and_each_has_its_own() {
+    install_crypto_provider();
+    let server = Server::start(|request| {
+        let expr = asked(request);
+        if expr.contains("lost_total") {
+            return vector(&json!([]));
+        }
+        if expr.starts_with("count by (cluster,) (") {
+            return vector(&json!([{"metric": {"cluster": "eu"}, "value": [1, "7"]}]));
+        }
+        let of =
+            |cluster: &str, pod: &str, v: &str| json!({"metric": {"cluster": cluster, "namespace": "pay", "pod": pod}, "value": [1, v]});
+        vector(&json!([of("eu", "a", "0.4"), of("eu", "b", "0.9"), of("other", "c", "1"), {"metric": {"pod": "x"}, "value": [1, "1"]}]))
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let queries: Arc<[Query]> =
+        vec![query("hot", "hot{$match}", Some(3)), query("lost", "sum by ($by pod)(lost_total{$match})", Some(3))].into();
+    let (tx, mut rx) = mpsc::channel(64);
+    let clusters = vec![wanted(0, "eu", urls(&server), reader.clone()), wanted(1, "us", urls(&server), reader)];
+    let handles: Vec<Handle> = grouped(clusters).into_iter().map(|g| spawn(g, queries.clone(), tx.clone(), QUICK)).collect();
+    assert_eq!(handles.len(), 1, "one task for both");
+    let (rows, _) = heard(&mut rx, 2, "live", 3).await;
+    let of = |n: usize| -> Vec<(String, String, &'static str)> {
+        rows[n].iter().map(|s| (s.meta.name.to_string(), s.of_what(), s.state.word())).collect()
+    };
+    let row = |name: &str, what: &str, word: &'static str| (name.to_owned(), what.to_owned(), word);
+    assert_eq!(of(0), [row("hot", "pay/b", "warning"), row("hot", "pay/a", "ok"), row("lost", "", "no-data")]);
+    assert_eq!(of(1), [row("hot", "", "no-data"), row("lost", "", "no-data")], "what other clusters have is not its own");
+    assert!(rows[0][0].course.len() >= 3 && rows[0][2].why.as_deref() == Some("there is no lost_total"), "{:?}", rows[0]);
+    let exprs: Vec<String> = server.seen.lock().unwrap().iter().map(asked).collect();
+    assert!(exprs.contains(&"topk by (cluster,) (3, hot{cluster=~\"eu|us\",})".to_owned()), "{exprs:?}");
+    assert_eq!(
+        exprs.iter().filter(|e| e.contains("lost_total{")).count()
+            - exprs.iter().filter(|e| e.starts_with("topk by (cluster,) (3, sum")).count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_query_without_top_has_the_course_of_the_last_half_hour() {
+    install_crypto_provider();
+    let server = Server::start(|request| {
+        let now = jiff::Timestamp::now().as_second() / 60 * 60;
+        assert!(request.uri().path().ends_with("/api/v1/query_range"), "{}", request.uri());
+        let values: Vec<Value> = (0..3).map(|n| json!([now - 120 + n * 60, format!("0.{n}")])).collect();
+        let old = json!([[now - 1800, "9"]]);
+        let result = json!([{"metric": {"verb": "GET"}, "values": values}, {"metric": {"verb": "PUT"}, "values": old}]);
+        reply(200, json!({"status": "success", "data": {"resultType": "matrix", "result": result}}).to_string())
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let (tx, mut rx) = mpsc::channel(64);
+    let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], vec![query("lat", "lat", None)].into(), tx, QUICK);
+    let (rows, _) = heard(&mut rx, 1, "live", 1).await;
+    assert_eq!((rows[0].len(), &*rows[0][0].course, rows[0][0].value), (1, &[0.0, 0.1, 0.2][..], Some(0.2)), "what has ended is not now");
+}
+
+#[tokio::test]
+async fn a_refused_query_costs_only_itself_and_a_dead_server_says_why() {
+    install_crypto_provider();
+    let dead = Arc::new(std::sync::atomic::AtomicU16::new(0));
+    let code = dead.clone();
+    let server = Server::start(move |request| match code.load(std::sync::atomic::Ordering::Relaxed) {
+        0 if asked(request).contains("bad") => {
+            reply(400, json!({"status": "error", "errorType": "bad_data", "error": "parse error: unexpected end"}).to_string())
+        }
+        0 => vector(&json!([{"metric": {}, "value": [1, "0.1"]}])),
+        code => reply(code, "{}"),
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let (tx, mut rx) = mpsc::channel(64);
+    let queries = vec![query("bad", "bad(", Some(1)), query("good", "good", Some(1))];
+    let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries.into(), tx, QUICK);
+    let (rows, _) = heard(&mut rx, 1, "live", 1).await;
+    assert_eq!(rows[0].iter().map(|s| s.state.word()).collect::<Vec<_>>(), ["failing", "ok"]);
+    assert!(rows[0][0].why.as_deref().unwrap().contains("unexpected end"), "{:?}", rows[0][0].why);
+    dead.store(503, std::sync::atomic::Ordering::Relaxed);
+    let (_, state) = heard(&mut rx, 1, "stale", 1).await;
+    assert!(state.reason().unwrap().contains("503"), "{state:?}");
+    dead.store(0, std::sync::atomic::Ordering::Relaxed);
+    heard(&mut rx, 1, "live", 1).await;
+}
+
+#[tokio::test]
+async fn it_is_found_in_the_cluster_and_absent_is_no_failure() {
+    install_crypto_provider();
+    let there = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is = there.clone();
+    let server = Server::start(move |request| {
+        let path = request.uri().path().to_owned();
+        if path.ends_with("/services") {
+            let items = match is.load(std::sync::atomic::Ordering::Relaxed) {
+                true => json!([{"metadata": {"name": "prometheus-k8s", "namespace": "monitoring"}, "spec": {"ports": [{"name": "web", "port": 9090}]}}]),
+                false => json!([]),
+            };
+            return reply(200, json!({"items": items}).to_string());
+        }
+        assert!(path.starts_with("/api/v1/namespaces/monitoring/services/prometheus-k8s:9090/proxy/api/v1/query"), "{path}");
+        vector(&json!([{"metric": {}, "value": [1, "0.7"]}]))
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let (tx, mut rx) = mpsc::channel(64);
+    let one = wanted(0, "eu", Endpoint::default(), reader);
+    let _handle = spawn(vec![one], vec![query("q", "q", Some(1))].into(), tx, QUICK);
+    let (_, state) = heard(&mut rx, 1, "absent", 1).await;
+    assert!(state.reason().unwrap().contains("[clusters.CONTEXT.prometheus]"));
+    there.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (rows, _) = heard(&mut rx, 1, "live", 1).await;
+    assert_eq!(rows[0][0].state, SignalState::Warning);
+}

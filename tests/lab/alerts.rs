@@ -1,0 +1,63 @@
+//! Alerts and silences of a real pair of Alertmanagers.
+
+use super::SIZE;
+use super::support::alerts::{Alertmanagers, PROGRAMS};
+use super::support::lab::{Lab, Room, until};
+use super::support::pty::Term;
+use super::support::runner::{Test, test};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const CONTEXT: &str = "lab-1";
+const ALERT: &str = "QdDiskFull";
+
+pub const TESTS: &[Test] = &[test!(an_alert_is_seen_while_it_fires_and_as_silenced).needs(PROGRAMS)];
+
+fn an_alert_is_seen_while_it_fires_and_as_silenced(lab: &Lab) {
+    let all = Alertmanagers::new(lab, CONTEXT);
+    let room = Room::new();
+    let config = room.path("qd.toml");
+    std::fs::write(&config, format!("[clusters.{CONTEXT}.alertmanager]\nurls = {}\n", json!(all.urls))).unwrap();
+    let config = config.to_str().unwrap();
+    let got = |kind: &str| {
+        let (got, code, said) = room.json(&lab.kubeconfig(), &["get", kind, "--context", CONTEXT, "--config", config, "-o", "json"]);
+        assert_eq!(code, 0, "{said}");
+        got["items"].as_array().unwrap().clone()
+    };
+    // As `status`, while there is one row of it.
+    let stands = |status: Option<&str>| {
+        until(&format!("{ALERT} to be {status:?}"), Duration::from_secs(20), || {
+            let items: Vec<Value> = got("alerts").into_iter().filter(|i| i["name"] == ALERT).collect();
+            let are: Vec<&str> = items.iter().map(|i| i["status"].as_str().unwrap()).collect();
+            if are == Vec::from_iter(status) { Ok(items.into_iter().next()) } else { Err(json!(items).to_string()) }
+        })
+    };
+    let mut term =
+        Term::open(&["--screen", "alerts", "--context", CONTEXT, "--config", config], room.env(&lab.kubeconfig()), SIZE.0, SIZE.1);
+    let labels = json!({"alertname": ALERT, "namespace": "faults", "severity": "critical", "cluster": CONTEXT});
+    stands(None);
+    all.tell(&labels, None);
+    let alert = stands(Some("firing")).unwrap();
+    assert_eq!((&alert["cluster"], &alert["namespace"], &alert["labels"]), (&json!(CONTEXT), &json!("faults"), &labels));
+    term.line(25, &[CONTEXT, ALERT, "firing"]);
+
+    let id = all.silence("alertname", ALERT);
+    let alert = stands(Some("silenced")).unwrap();
+    assert_eq!(alert["silenced_by"], json!([id]));
+    term.line(25, &[CONTEXT, ALERT, "silenced"]);
+    let silence = got("silences").into_iter().find(|s| s["name"] == *id).unwrap();
+    assert_eq!(
+        (&silence["status"], &silence["hides"], &silence["created_by"], &silence["matchers"]),
+        (&json!("active"), &json!(1), &json!("lab"), &json!([format!("alertname=\"{ALERT}\"")]))
+    );
+
+    // One of the two does not answer: the other one's word is shown.
+    lab.lab(&["pause", CONTEXT, "alertmanager-0"]);
+    stands(Some("silenced"));
+    lab.lab(&["resume", CONTEXT, "alertmanager-0"]);
+    all.tell(&labels, Some("2020-01-01T00:00:00Z"));
+    stands(None);
+    term.wait("the alert to be gone", 45, |lines| (!lines.iter().any(|l| l.contains(ALERT))).then_some(()));
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+}
