@@ -166,6 +166,8 @@ fn changes_pass_through_one_door() {
         for (name, doors) in [
             ("WriteClient", ["client", "action", "runtime/fleet.rs"].as_slice()),
             ("ServiceWriter", ["client"].as_slice()),
+            ("EtcdWriter", ["client", "action/execute"].as_slice()),
+            ("EtcdPermit", ["client", "action", "runtime/fleet.rs"].as_slice()),
             ("Receipt", ["client", "action/execute.rs"].as_slice()),
             ("Licence", ["client", "runtime/fleet.rs"].as_slice()),
         ] {

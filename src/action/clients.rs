@@ -1,8 +1,8 @@
 //! How a plan's clusters are reached: to read, and where that is allowed to write.
 
-use crate::client::{ReadClient, WriteClient};
+use crate::client::{EtcdPermit, ReadClient, WriteClient};
 use crate::model::ClusterId;
-use crate::reach::Alertmanager;
+use crate::reach::{Alertmanager, EtcdReach};
 use std::collections::BTreeMap;
 
 /// One cluster's two sides.
@@ -15,13 +15,38 @@ pub struct ClusterClients {
     pub alerts: Option<Alertmanager>,
 }
 
+/// A cluster's etcd. It is reached whether its API server is or not.
+#[derive(Clone, Debug)]
+pub struct EtcdSides {
+    pub reach: EtcdReach,
+    /// Or why nothing may be written.
+    pub permit: Result<EtcdPermit, String>,
+}
+
 /// The clusters of a plan.
 #[derive(Clone, Debug, Default)]
-pub struct Clients(BTreeMap<ClusterId, ClusterClients>);
+pub struct Clients(BTreeMap<ClusterId, ClusterClients>, BTreeMap<ClusterId, EtcdSides>);
 
 impl Clients {
     pub fn add(&mut self, id: ClusterId, clients: ClusterClients) {
         self.0.insert(id, clients);
+    }
+
+    pub fn add_etcd(&mut self, id: ClusterId, sides: EtcdSides) {
+        self.1.insert(id, sides);
+    }
+
+    /// # Errors
+    /// When no address of its etcd is configured, in words.
+    pub fn etcd(&self, id: ClusterId) -> Result<EtcdReach, String> {
+        self.1.get(&id).map(|e| e.reach.clone()).ok_or_else(|| "no address of its etcd is configured".to_owned())
+    }
+
+    /// # Errors
+    /// As [`Self::etcd`]; when the cluster is read-only.
+    pub fn etcd_permit(&self, id: ClusterId) -> Result<EtcdPermit, String> {
+        let sides = self.1.get(&id).ok_or("no address of its etcd is configured")?;
+        sides.permit.clone().map_err(|why| format!("read-only: {why}"))
     }
 
     /// # Errors

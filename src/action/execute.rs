@@ -2,13 +2,15 @@
 //! outcome last.
 //!
 //! A job can be paused and stopped; what is in flight is waited for. How one request is sent is `write`'s, one eviction `evict`'s, what is
-//! waited for `wait`'s, what is fetched `fetch`'s, what comes to a node while it is emptied `sweep`'s.
+//! done to etcd `etcd`'s and `snapshot`'s, waited for `wait`'s, what is fetched `fetch`'s, what comes to a node while it is emptied `sweep`'s.
 
+mod etcd;
 mod evict;
 mod fetch;
 #[cfg(test)]
 mod fixture;
 mod silence;
+mod snapshot;
 mod sweep;
 pub(super) mod wait;
 mod write;
@@ -303,6 +305,7 @@ impl Run {
             Act::Write(write) => self.write(at, step, write).await,
             Act::Evict { .. } => self.evict(at, step).await,
             Act::Wait(wait) => self.wait(at, step, wait).await,
+            Act::Etcd(call) => self.etcd(at, step, call).await,
             Act::Silence(write) => self.silence(at, step, write).await,
             Act::Fetch { file } => self.fetch(at, step, file).await,
         }

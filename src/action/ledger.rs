@@ -1,6 +1,9 @@
 //! The jobs that the audit log tells of: what was wanted, what was done, and which never came to an end.
 
-use crate::model::{Actor, AuditEvent, AuditRecord, Job, JobId, JobState, JobStep, Outcome, Plan, Step, StepState};
+use crate::model::{
+    Act, Actor, AuditEvent, AuditRecord, ClusterId, EtcdCall, EtcdPast, Job, JobId, JobState, JobStep, Outcome, Plan, PlanCluster, Step,
+    StepState, Str,
+};
 use crate::state::StateDir;
 use std::collections::BTreeMap;
 use std::io;
@@ -104,7 +107,7 @@ impl Past {
             text: s.text.clone(),
             cluster: s.target.cluster,
             part: s.part.clone(),
-            waits: matches!(s.act, crate::model::Act::Wait(_)),
+            waits: matches!(s.act, Act::Wait(_)),
             state: self.steps.get(&at).cloned().unwrap_or(StepState::Waiting),
             since: began,
         };
@@ -198,6 +201,28 @@ impl Ledger {
         Self { jobs, bad: Vec::new() }
     }
 
+    /// What was done to the etcd of a cluster, which is known by its server or one of its contexts.
+    pub fn etcd(&self, server: &str, contexts: &[Str]) -> EtcdPast {
+        let mut past = EtcdPast::default();
+        for job in &self.jobs {
+            let same = |c: &&PlanCluster| c.server == server || contexts.iter().any(|x| **x == *c.context);
+            let here: Vec<ClusterId> = job.plan.clusters.iter().filter(same).map(|c| c.id).collect();
+            // Each step has its time in the log, of which the job's end is near enough.
+            let at = job.outcome.as_ref().map_or(&job.began, |(at, ..)| at).parse::<jiff::Timestamp>().map_or(0, |t| t.as_second());
+            for (n, step) in job.plan.steps.iter().enumerate().filter(|(_, s)| here.contains(&s.target.cluster)) {
+                match (&step.act, job.steps.get(&n)) {
+                    (Act::Etcd(EtcdCall::Snapshot(_)), Some(StepState::Done(_))) => past.snapshot = past.snapshot.max(Some(at)),
+                    (Act::Etcd(EtcdCall::Defragment { member }), Some(StepState::Done(_))) => {
+                        let known = past.defragmented.entry(member.0).or_insert(at);
+                        *known = at.max(*known);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        past
+    }
+
     /// The job of that name; `last` is the newest that can be taken back.
     ///
     /// # Errors
@@ -274,6 +299,40 @@ mod tests {
         assert_eq!(Ledger::read(&state).unwrap().jobs[0].state(), JobState::Running);
         drop(lock);
         assert_eq!(Ledger::read(&state).unwrap().jobs[0].state(), JobState::Interrupted);
+    }
+
+    #[test]
+    fn what_was_done_to_an_etcd_is_known_by_its_cluster_and_only_where_it_ended_well() {
+        let member = |n| crate::model::EtcdId(n);
+        let to = crate::model::SnapshotTo { member: member(1), file: "f".into(), keep: None, move_to: None, unhashed: false };
+        let calls = [EtcdCall::Snapshot(to), EtcdCall::Defragment { member: member(2) }, EtcdCall::Defragment { member: member(3) }];
+        let target = |cluster| crate::model::Target {
+            cluster: ClusterId(cluster),
+            resource: crate::model::Kind::EtcdMember.into(),
+            namespace: String::new(),
+            name: "m".into(),
+            uid: None,
+        };
+        let mut start = intent("a", None);
+        let AuditEvent::Intent { plan, .. } = &mut start.event else { panic!() };
+        let cluster = |id, server: &str| PlanCluster {
+            id: ClusterId(id),
+            name: "c".into(),
+            context: server.into(),
+            server: server.into(),
+            uid: None,
+        };
+        plan.clusters = vec![cluster(0, "https://other"), cluster(1, "https://prod")];
+        plan.steps = calls.into_iter().map(|c| Step::new("x", &target(1), Act::Etcd(c))).collect();
+        let step = |step, state| {
+            record("a", AuditEvent::Step { step, text: String::new(), state, audit_id: None, uid: None, http: None, warnings: vec![] })
+        };
+        let done = || StepState::Done("done".into());
+        let ledger = Ledger::of(vec![start, step(0, done()), step(1, done()), step(2, StepState::Unknown("?".into()))]);
+        let past = ledger.etcd("https://prod", &[]);
+        assert_eq!((past.snapshot, past.defragmented.into_iter().collect::<Vec<_>>()), (Some(1_772_333_250), vec![(2, 1_772_333_250)]));
+        assert_eq!(ledger.etcd("https://other", &[]), EtcdPast::default());
+        assert_eq!(ledger.etcd("https://moved", &["https://prod".into()]).snapshot, Some(1_772_333_250), "by its context");
     }
 
     #[test]

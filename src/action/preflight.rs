@@ -122,6 +122,7 @@ pub async fn preflight(plan: &Plan, clients: &Clients) -> Preflight {
         let finding = Finding::Unknown(format!("{DRY_RUNS} were tried; {skipped} more are sent without"));
         checks.push(Check { cluster: step.target.cluster, text: "dry runs".to_owned(), finding, warnings: Vec::new() });
     }
+    checks.extend(super::etcd::checked(plan, clients).await);
     let mut users = Vec::new();
     for cluster in &plan.clusters {
         if let Ok(client) = clients.read(cluster.id)

@@ -196,6 +196,10 @@ impl App {
             Ok(objects) => self.verb_on(world, verb, text, objects),
             Err(why) => match (verb.info().on, self.table().and_then(TablePane::current)) {
                 (On::OrCluster(_), Some(RowKey::Cluster(cluster))) => self.verb_on_all(world, verb, text.unwrap_or_default(), cluster),
+                (On::Etcd, _) => match self.members_meant(world) {
+                    Ok(members) => self.verb_on(world, verb, text, members),
+                    Err(none) => self.say(none.unwrap_or(why)),
+                },
                 _ => self.say(why),
             },
         }
@@ -220,6 +224,14 @@ impl App {
                 Vec::new()
             }
         }
+    }
+
+    /// The members of etcd that a highlighted cluster stands for; why there are none, if it is one.
+    fn members_meant(&self, world: &World) -> Result<Vec<ObjectRef>, Option<String>> {
+        let Some(RowKey::Cluster(id)) = self.table().and_then(TablePane::current) else { return Err(None) };
+        let cluster = world.store.cluster(id).ok_or(None)?;
+        let members: Vec<ObjectRef> = cluster.objects(Kind::EtcdMember).map(|o| o.reference(id)).collect();
+        if members.is_empty() { Err(Some(format!("{}: etcd is not reached", cluster.info.name))) } else { Ok(members) }
     }
 
     /// Manifests go to the cluster and the namespace of what is highlighted, where they name none themselves.
@@ -514,9 +526,12 @@ impl App {
 
     /// a: what may be done here, and why the rest may not.
     pub(super) fn acts(&mut self, world: &World) -> Vec<Effect> {
-        let objects = match self.acted_on(world) {
-            Ok(objects) => objects,
-            Err(why) => return self.say(why),
+        let (objects, whole) = match self.acted_on(world) {
+            Ok(objects) => (objects, false),
+            Err(why) => match self.members_meant(world) {
+                Ok(members) => (members, true),
+                Err(_) => return self.say(why),
+            },
         };
         let locked = locked(world, &objects);
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
@@ -539,6 +554,9 @@ impl App {
         can.sort_by_key(|(any, _)| *any);
         let items: Vec<Item> = can.into_iter().map(|(_, item)| item).chain(cannot).collect();
         let title = match objects.as_slice() {
+            [one, ..] if whole => {
+                format!("Acts on etcd of {}", world.store.cluster(one.cluster).map_or("", |c| &*c.info.name))
+            }
             [one] => format!("Acts on {} {}", one.kind.name(), one.name),
             all => format!("Acts on {} marked objects", all.len()),
         };

@@ -140,13 +140,28 @@ impl EtcdClient {
     }
 }
 
+/// The permission to write to every member of a cluster's etcd.
+#[derive(Clone, Debug)]
+pub struct EtcdPermit(Licence);
+
+impl EtcdPermit {
+    pub fn new(licence: Licence) -> Self {
+        Self(licence)
+    }
+
+    /// The writing side of a member.
+    pub fn writer(&self, client: &EtcdClient) -> EtcdWriter {
+        EtcdWriter::new(client, self.0.clone())
+    }
+}
+
 /// Changes one member or, through it, the cluster.
 #[derive(Clone, Debug)]
 pub struct EtcdWriter(EtcdClient);
 
 impl EtcdWriter {
     /// The writing side of a client.
-    pub fn new(client: &EtcdClient, _: Licence) -> Self {
+    fn new(client: &EtcdClient, _: Licence) -> Self {
         Self(client.clone())
     }
 

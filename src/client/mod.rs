@@ -35,7 +35,7 @@ mod write;
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
 pub use error::ClientError;
-pub use etcd::{EtcdClient, EtcdWriter};
+pub use etcd::{EtcdClient, EtcdPermit, EtcdWriter};
 pub use exec::{ExecPool, login_command, login_hint};
 pub use kubeconfig::{KubeconfigError, LoadOptions, Target, load};
 pub use limits::{install_crypto_provider, raise_nofile_limit};

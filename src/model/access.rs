@@ -70,6 +70,7 @@ impl VerbId {
             Self::Restore => const { &[access("create", Of::Beside(Kind::Restore))] },
             Self::BackupDelete => const { &[access("create", Of::Velero("deletebackuprequests"))] },
             Self::BackupLogs => const { &[access("create", Of::Velero("downloadrequests"))] },
+            _ if self.info().on == On::Etcd => &[],
             Self::Apply => const { &[access("patch", Of::Named), access("create", Of::Named)] },
             _ => PATCH,
         }
@@ -78,6 +79,9 @@ impl VerbId {
     /// The same in words: `patch nodes, create pods/eviction; with disable-eviction delete pods`.
     pub fn needs(self) -> String {
         let on = self.info().on;
+        if on == On::Etcd {
+            return "a client certificate of etcd".to_owned();
+        }
         let mut text = String::new();
         for a in self.accesses() {
             let what = match a.of {
@@ -134,7 +138,7 @@ mod tests {
         assert_eq!(VerbId::Resize.needs(), "patch pods/resize, patch deployments, statefulsets or daemonsets");
         assert_eq!(VerbId::Scale.needs(), "patch the object's scale subresource");
         for verb in VERBS {
-            assert!(!verb.id.accesses().is_empty() && !verb.id.needs().contains("  "), "{}", verb.name);
+            assert!(verb.id.accesses().is_empty() == (verb.on == On::Etcd) && !verb.id.needs().contains("  "), "{}", verb.name);
             let with = verb.id.accesses().iter().map(|a| a.with).filter(|w| !w.is_empty());
             with.for_each(|w| assert!(verb.param(w).is_some(), "{} has no {w}", verb.name));
         }

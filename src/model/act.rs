@@ -1,5 +1,6 @@
-//! What a step of a plan does: a request, an eviction, a wait.
+//! What a step of a plan does: a request, an eviction, a call to etcd, a wait.
 
+use super::etcd_act::EtcdCall;
 use super::plan::{Target, Write};
 use super::silencing::SilenceWrite;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,7 @@ pub enum Act {
         delete: bool,
     },
     Wait(Wait),
+    Etcd(EtcdCall),
     /// A change at the cluster's Alertmanager.
     Silence(SilenceWrite),
     /// Fetches what the target, a DownloadRequest of Velero, comes to give the address of, and keeps it as a private file.

@@ -1,6 +1,7 @@
 //! etcd's members: what each says of itself, and what that means for the quorum.
 
 use super::{Meta, Str, Time};
+use serde::{Deserialize, Serialize};
 
 /// A member of a cluster's etcd. A member that no longer answers keeps what it said last.
 #[derive(Clone, PartialEq, Debug)]
@@ -101,7 +102,7 @@ impl EtcdStatus {
 }
 
 /// How the members stand together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Quorum {
     pub voters: usize,
     pub healthy: usize,
@@ -113,7 +114,34 @@ impl Quorum {
     /// Counted over the voters; learners have no vote.
     pub fn of<'a>(members: impl IntoIterator<Item = &'a EtcdMember>) -> Self {
         let voters: Vec<&EtcdMember> = members.into_iter().filter(|m| !m.learner && !m.second_hand).collect();
-        Self { voters: voters.len(), healthy: voters.iter().filter(|m| m.healthy()).count(), needed: voters.len() / 2 + 1 }
+        Self::sum(voters.len(), voters.iter().filter(|m| m.healthy()).count())
+    }
+    /// Of so many voters, of whom so many answer.
+    pub fn sum(voters: usize, healthy: usize) -> Self {
+        Self { voters, healthy, needed: voters / 2 + 1 }
+    }
+    /// The same without one voter that answers, or does not.
+    pub fn without(self, healthy: bool) -> Self {
+        Self::sum(self.voters.saturating_sub(1), self.healthy.saturating_sub(usize::from(healthy)))
+    }
+    /// The same with one more voter that answers.
+    pub fn with_one(self) -> Self {
+        Self::sum(self.voters + 1, self.healthy + 1)
+    }
+    /// The same while one that answers does not.
+    pub fn while_away(self) -> Self {
+        Self::sum(self.voters, self.healthy.saturating_sub(1))
+    }
+    /// Whether every voter answers.
+    pub fn whole(self) -> bool {
+        self.healthy == self.voters
+    }
+    /// `3 of 3 voters answer, 2 are needed`.
+    pub fn words(self) -> String {
+        let answer = if self.healthy == 1 { "answers" } else { "answer" };
+        let s = if self.voters == 1 { "" } else { "s" };
+        let are = if self.needed == 1 { "is" } else { "are" };
+        format!("{} of {} voter{s} {answer}, {} {are} needed", self.healthy, self.voters, self.needed)
     }
     /// Whether writes are possible.
     pub fn holds(self) -> bool {

@@ -341,7 +341,7 @@ impl Step {
             }
             Act::Evict { delete: true, .. } => Some(of("delete", None)),
             Act::Evict { .. } => Some(of("create", Some("eviction"))),
-            Act::Wait(_) | Act::Silence(_) | Act::Fetch { .. } => None,
+            Act::Wait(_) | Act::Silence(_) | Act::Etcd(_) | Act::Fetch { .. } => None,
         }
     }
 }
@@ -407,6 +407,8 @@ pub struct BlastRadius {
     pub placement: Option<Placement>,
     /// Who would undo it: `hpa pay/api`, `Argo CD application pay`.
     pub undone_by: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<super::EtcdBlast>,
 }
 
 /// What a verb made of a snapshot and its arguments.

@@ -39,6 +39,8 @@ pub enum On {
     Kinds(&'static [Kind]),
     /// Whatever has `/scale`: these, and custom resources by name on the command line.
     Scalable,
+    /// Members of a cluster's etcd; a cluster alone means all of its.
+    Etcd,
     /// Any object.
     Any,
     /// Objects of these kinds, or a whole cluster.
@@ -53,6 +55,7 @@ impl On {
         match self {
             Self::Kinds(kinds) | Self::OrCluster(kinds) => kinds.contains(&kind),
             Self::Scalable => matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet),
+            Self::Etcd => kind == Kind::EtcdMember,
             Self::Any => kind.watched(),
             Self::Nothing => false,
         }
@@ -62,7 +65,7 @@ impl On {
     pub fn takes_other(self, resource: &Resource) -> bool {
         match self {
             Self::Kinds(_) => false,
-            Self::OrCluster(_) => resource.is_cluster(),
+            Self::OrCluster(_) | Self::Etcd => resource.is_cluster(),
             Self::Scalable | Self::Any | Self::Nothing => !resource.is_cluster(),
         }
     }
@@ -88,6 +91,7 @@ impl On {
                 format!("{} or a whole cluster", names.join(", "))
             }
             Self::Scalable => "anything with /scale".to_owned(),
+            Self::Etcd => "etcd's members".to_owned(),
             Self::Any => "any object".to_owned(),
             Self::Nothing => "no object".to_owned(),
         }
@@ -371,6 +375,34 @@ verbs! {
         "Keep a schedule from making backups", "schedule pause nightly --context lab-1";
     ScheduleResume "schedule-resume" ["resume-schedule"] ["schedule", "resume"] On::Kinds(&[Kind::Schedule]), &[], Exact,
         "Let a paused schedule make backups again", "schedule resume nightly --context lab-1";
+    EtcdSnapshot "etcd-snapshot" ["snapshot-etcd"] ["etcd", "snapshot"] On::Etcd, &[
+        opt("out", "FILE", ParamKind::Text, "the file; without it, one named after cluster and time in the directory that is configured"),
+        opt("keep", "N", ParamKind::Count, "then delete all but so many of the newest that qd named in that directory"),
+        opt("move-to", "DIR", ParamKind::Text, "in the end move it to this directory"),
+        flag("no-hash", "do not compare the members' data first"),
+    ], None, "Take a snapshot of a cluster's etcd from a follower, and verify it", "etcd snapshot --context lab-1 --out lab-1.db";
+    EtcdDefrag "etcd-defrag" ["defrag" "defragment"] ["etcd", "defrag"] On::Etcd, &[
+        flag("even-small", "also members with little to give back"),
+        flag("keep-leader", "do not move the leadership away before it is the leader's turn"),
+        opt("timeout", "DURATION", ParamKind::Duration, "how long one member may take; 10m"),
+    ], None, "Defragment etcd's members one by one, the leader last", "etcd defrag --context lab-1";
+    EtcdMoveLeader "etcd-move-leader" ["move-leader"] ["etcd", "move-leader"] On::Etcd, &[], Compensating,
+        "Make another member etcd's leader: the one that is named, else who is furthest", "etcd move-leader etcd-1 --context lab-1";
+    EtcdDisarm "etcd-disarm" ["disarm"] ["etcd", "alarm", "disarm"] On::Etcd, &[
+        flag("corrupt", "also the alarm CORRUPT, of one member that is named"),
+        flag("force", "although it would be raised again at once"),
+    ], None, "Disarm etcd's alarms once what raised them is over", "etcd alarm disarm --context lab-1";
+    EtcdCompact "etcd-compact" ["compact"] ["etcd", "compact"] On::Etcd, &[
+        opt("revision", "N", ParamKind::Text, "up to this revision; without it, up to the newest"),
+    ], None, "Forget etcd's old revisions, so that a defragmentation can give their space back", "etcd compact --context lab-1";
+    EtcdMemberAdd "etcd-member-add" [] ["etcd", "member", "add"] On::Etcd, &[
+        must(opt("peer-url", "URL", ParamKind::Text, "where the new member talks to the others: https://10.0.0.4:2380")),
+    ], Compensating, "Add a member to etcd as a learner", "etcd member add --peer-url https://10.0.0.4:2380 --context lab-1";
+    EtcdPromote "etcd-promote" ["etcd-member-promote"] ["etcd", "member", "promote"] On::Etcd, &[
+        opt("timeout", "DURATION", ParamKind::Duration, "how long it may take to catch up; 5m"),
+    ], None, "Give a learner of etcd a vote, once it has caught up", "etcd member promote etcd-3 --context lab-1";
+    EtcdMemberRemove "etcd-member-remove" [] ["etcd", "member", "remove"] On::Etcd, &[], None irreversible,
+        "Remove a member from etcd, never below its quorum", "etcd member remove etcd-2 --context lab-1";
 }
 
 impl VerbId {
@@ -647,65 +679,4 @@ impl Replicas {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_catalogue_is_in_order_unique_and_documented() {
-        let mut names = std::collections::BTreeSet::new();
-        let mut lines = std::collections::BTreeSet::new();
-        for (n, verb) in VERBS.iter().enumerate() {
-            assert_eq!(verb.id as usize, n);
-            for name in std::iter::once(&verb.name).chain(verb.aliases) {
-                assert!(names.insert(*name), "{name} is there twice");
-                assert_eq!(VerbId::find(name), Some(verb.id));
-            }
-            assert!(lines.insert(verb.cli), "{:?} is there twice", verb.cli);
-            assert!(!verb.doc.is_empty() && !verb.doc.ends_with('.'), "{}", verb.name);
-            assert!(verb.example.starts_with(&verb.cli.join(" ")), "{}: {}", verb.name, verb.example);
-            assert!(verb.params.iter().all(|p| !p.doc.is_empty() && (p.kind == ParamKind::Flag) == p.value.is_empty()), "{}", verb.name);
-        }
-        assert!(VerbId::Delete.info().irreversible && !VerbId::Scale.info().irreversible);
-    }
-
-    #[test]
-    fn arguments_are_typed_with_and_without_names() {
-        let parse = |verb: VerbId, text| Args::parse(verb.info(), text).map(|a| a.to_string()).map_err(|e| e.to_string());
-        assert_eq!(parse(VerbId::Scale, "7").unwrap(), "replicas=7");
-        assert_eq!(parse(VerbId::Scale, "replicas=+2 current-replicas=5").unwrap(), "current-replicas=5 replicas=+2");
-        assert_eq!(parse(VerbId::Drain, "force --timeout 2m --grace-period=0").unwrap(), "force=true grace-period=0 timeout=2m");
-        assert_eq!(parse(VerbId::Label, "a=b c- overwrite").unwrap(), "labels=a=b labels=c- overwrite=true");
-        assert_eq!(parse(VerbId::SetEnv, "A=\"b c\"").unwrap(), "env=\"A=b c\"");
-        let muted = "comment=\"node work\" for=\"until 08:00\" match=pod=~a.* match=\"x=say \\\"hi\\\"\"";
-        assert_eq!(parse(VerbId::Silence, muted).unwrap(), muted);
-        assert_eq!(
-            parse(VerbId::Silence, "2h comment=x match=a").unwrap_err(),
-            "match: `a` is no matcher: write LABEL=VALUE, with =, !=, =~ or !~"
-        );
-        assert_eq!(
-            parse(VerbId::Silence, "later comment=x").unwrap_err(),
-            "for: `later` is not an end: write 2h, +30m or until 08:00 (UTC)"
-        );
-        assert_eq!(parse(VerbId::Scale, "").unwrap_err(), "scale needs REPLICAS");
-        assert_eq!(parse(VerbId::Scale, "many").unwrap_err(), "replicas: `many` is not a number of replicas: write 5, +2, -1 or 150%");
-        assert_eq!(parse(VerbId::Scale, "5 6").unwrap_err(), "`6` is one argument too many");
-        assert_eq!(parse(VerbId::Drain, "--timout 2m").unwrap_err(), "unknown argument `timout`; did you mean `timeout`?");
-        assert!(parse(VerbId::Resize, "cpu=500m,memory=1Gi limits=cpu=1").is_ok());
-        assert!(parse(VerbId::Resize, "gpu=1").is_err());
-    }
-
-    #[test]
-    fn replicas_in_every_form() {
-        let of = |text: &str, now| Replicas::parse(text).map(|r| r.of(now));
-        assert_eq!([of("5", 3), of("+2", 3), of("-5", 3), of("150%", 3), of("0", 3)], [Some(5), Some(5), Some(0), Some(5), Some(0)]);
-        assert_eq!([of("", 3), of("+", 3), of("5x", 3), of("99999999", 3)], [None; 4]);
-    }
-
-    #[test]
-    fn a_verb_and_its_arguments_survive_the_journal() {
-        let args = Args::parse(VerbId::Label.info(), "a=b c-").unwrap();
-        let text = serde_json::to_string(&(VerbId::Label, &args)).unwrap();
-        assert_eq!(serde_json::from_str::<(VerbId, Args)>(&text).unwrap(), (VerbId::Label, args));
-        assert!(serde_json::from_str::<VerbId>("\"explode\"").is_err());
-    }
-}
+mod tests;

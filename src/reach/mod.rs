@@ -6,10 +6,12 @@
 
 mod alertmanager;
 mod download;
+mod etcd;
 mod find;
 mod replica;
 
 pub use alertmanager::{Alertmanager, silence_path};
 pub use download::download;
+pub use etcd::{EtcdReach, Heard, Look};
 pub use find::{Found, Sought, find};
 pub use replica::{Reached, Replica, replicas, same};

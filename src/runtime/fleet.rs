@@ -1,22 +1,22 @@
 //! The clusters that are followed, what is known of them, and what burns: the same for the cockpit and the command line.
 
-use crate::action::{Clients, ClusterClients, Guardrails, Sightings};
+use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Ledger, Sightings};
 use crate::app::World;
-use crate::client::{BudgetConfig, ExecPool, Licence, Target, WriteClient};
+use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
-use crate::model::{Batch, ClusterId, Delta, Generation, Kind, Service, ServiceState, Str};
-use crate::reach::{Alertmanager, Found, same};
+use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Service, ServiceState, Str};
+use crate::reach::{Alertmanager, EtcdReach, Found, same};
 use crate::source::alertmanager::spawn_alertmanagers;
-use crate::source::etcd::spawn_etcd;
+use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
 use crate::source::prometheus::spawn_prometheus;
 use crate::source::{ServiceHandle, Wanted, label};
 use crate::store::{ClusterInfo, Store, Touched};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A cluster with its settings.
 pub struct Member {
@@ -63,6 +63,8 @@ pub struct Fleet {
     services: Vec<ServiceHandle>,
     /// The Alertmanager of each cluster that none is configured for.
     found: Vec<Found>,
+    /// What was done to the etcd of each cluster before, for who asks it.
+    pasts: Vec<watch::Sender<EtcdPast>>,
     /// What `--namespace` asks for.
     namespaces: Vec<String>,
     tx: mpsc::WeakSender<Batch>,
@@ -86,6 +88,7 @@ impl Fleet {
                 tier: s.tier.value.map(|t| t.name().into()),
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
+                snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
@@ -133,8 +136,10 @@ impl Fleet {
             store.apply(Batch { cluster: cluster_id(n), generation: Generation::default(), delta }, super::now(), &mut Vec::new());
         };
         let mut services = Vec::new();
+        let pasts: Vec<_> = members.iter().map(|_| watch::channel(EtcdPast::default()).0).collect();
         for (n, member) in members.iter().enumerate().filter(|_| asked(Service::Etcd)) {
-            let Some(handle) = spawn_etcd(cluster_id(n), &member.settings.etcd, tx.clone()) else { continue };
+            let source = EtcdSource { cluster: cluster_id(n), name: &member.settings.name.value, past: pasts[n].subscribe() };
+            let Some(handle) = spawn_etcd(source, &member.settings.etcd, tx.clone()) else { continue };
             services.push(handle);
             wait(n, Service::Etcd, &member.settings.etcd.endpoints);
         }
@@ -164,6 +169,7 @@ impl Fleet {
             handles,
             services,
             found,
+            pasts,
             namespaces: namespaces.to_vec(),
             tx: tx.downgrade(),
             deltas,
@@ -188,6 +194,14 @@ impl Fleet {
             self.services.push(metrics::spawn_metrics(source, tx.clone()));
             let delta = Delta::Service { service: Service::Metrics, state: ServiceState::Waiting, via: Str::default() };
             self.store.apply(Batch { cluster, generation: Generation::default(), delta }, super::now(), &mut Vec::new());
+        }
+    }
+
+    /// Tells whoever asks etcd what the audit log has of it.
+    pub fn remember(&self, ledger: &Ledger) {
+        for (past, cluster) in self.pasts.iter().zip(self.store.clusters()) {
+            let new = ledger.etcd(&cluster.info.server, &cluster.info.contexts);
+            past.send_if_modified(|old| std::mem::replace(old, new.clone()) != new);
         }
     }
 
@@ -230,12 +244,15 @@ impl Fleet {
     pub fn clients(&self) -> Clients {
         let mut clients = Clients::default();
         for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
-            let Some(read) = handle.reader().client() else { continue };
             let locked = self.guardrails.get(cluster_id(n)).and_then(|r| r.read_only.clone());
             let licence = match locked {
                 Some(why) => Err(why),
                 None => Licence::of(&member.settings, self.read_only),
             };
+            if let Some(reach) = EtcdReach::of(&member.settings.etcd) {
+                clients.add_etcd(cluster_id(n), EtcdSides { reach, permit: licence.clone().map(EtcdPermit::new) });
+            }
+            let Some(read) = handle.reader().client() else { continue };
             let write = licence.map(|licence| WriteClient::new(&read, licence));
             let mut endpoint = member.settings.alertmanager.clone();
             if let (None, Some(found)) = (&endpoint.reach.value, self.found.get(n).and_then(Found::get)) {

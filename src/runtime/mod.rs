@@ -14,7 +14,8 @@ pub use fleet::{Fleet, Member, members, thresholds};
 
 use crate::action::{Ledger, TERMINAL_LOST};
 use crate::app::{App, Effect, Event, HitMap, Notice, World};
-use crate::model::{Batch, ClusterId, Delta, KindState};
+use crate::model::verb::On;
+use crate::model::{Batch, ClusterId, Delta, JobId, KindState, VerbId};
 use crate::state::{Session, StateDir};
 use crate::store::Touched;
 use deeds::Deeds;
@@ -151,6 +152,9 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
             come = deeds.next() => {
                 screen.want(Cause::Data);
                 if let Some(event) = deeds.take(come, &mut fleet) {
+                    if let (Event::JobEnded(job, _), Some(state)) = (&event, state) {
+                        dated(&fleet, job, state);
+                    }
                     done.extend(app.update(&fleet.world(), event));
                 }
             },
@@ -251,10 +255,19 @@ fn act(effect: Effect, fleet: &Fleet, deeds: &mut Deeds, state: Option<&StateDir
         Effect::Remember(why) => {
             let ledger =
                 state.ok_or_else(|| "there is no state directory".to_owned()).and_then(|s| Ledger::read(s).map_err(|e| e.to_string()));
+            ledger.iter().for_each(|ledger| fleet.remember(ledger));
             Some(Event::Remembered(why, ledger.map(Box::new)))
         }
         other => return Acted::Not(other),
     })
+}
+
+/// A job has ended: what it did to an etcd is part of its past. A log that cannot be read leaves that as it was.
+fn dated(fleet: &Fleet, job: &JobId, state: &StateDir) {
+    let etcd = fleet.store.jobs.get(job).and_then(|j| VerbId::find(&j.what)).is_some_and(|v| v.info().on == On::Etcd);
+    if let Some(Ok(ledger)) = etcd.then(|| Ledger::read(state)) {
+        fleet.remember(&ledger);
+    }
 }
 
 /// Jobs of earlier runs; those that never came to an end are named.
@@ -263,6 +276,7 @@ fn remember(fleet: &mut Fleet, app: &mut App, state: Option<&StateDir>) {
     match Ledger::read(state) {
         Ok(ledger) => {
             let interrupted: Vec<String> = ledger.interrupted().map(|j| j.plan.title.clone()).collect();
+            fleet.remember(&ledger);
             fleet.store.jobs.remember(ledger.jobs.iter().map(crate::action::Past::job));
             if let Some(first) = interrupted.first() {
                 let more = if interrupted.len() > 1 { format!(" and {} more", interrupted.len() - 1) } else { String::new() };

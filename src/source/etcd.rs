@@ -5,17 +5,21 @@
 
 use super::exposition::{Buckets, samples};
 use super::service::{self, Closed, Handle, failed};
-use crate::client::{ClientError, EtcdClient};
+use crate::client::ClientError;
 use crate::config::Etcd;
-use crate::model::etcd_rpc::{AlarmMember, Member, StatusResponse, alarm_name};
+use crate::model::etcd_act::snapshot_time;
+use crate::model::etcd_rpc::{AlarmMember, StatusResponse, alarm_name};
 use crate::model::{
-    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdStatus, Kind, Labels, Meta, Object, Service, ServiceState, Str, Time, Uid,
+    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdPast, EtcdStatus, Kind, Labels, Meta, Object, Service, ServiceState, Str, Time,
+    Uid,
 };
+use crate::reach::{EtcdReach, Heard};
 use futures::future::join_all;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// Between two looks: a lost quorum is to be seen within 10 s, and a member that hangs takes 5 of them.
@@ -23,21 +27,33 @@ const LOOK: Duration = Duration::from_secs(4);
 /// Metrics are read at every so manieth look.
 const METRICS: u32 = 4;
 
+/// Whose etcd it is.
+pub struct EtcdSource<'a> {
+    pub cluster: ClusterId,
+    /// As shown: our snapshots are named after it.
+    pub name: &'a str,
+    /// What was done to it, by the audit log.
+    pub past: watch::Receiver<EtcdPast>,
+}
+
 /// Starts to ask a cluster's etcd, when one is configured. Must be called within a tokio runtime.
-pub fn spawn_etcd(cluster: ClusterId, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
-    if settings.endpoints.is_empty() {
-        return None;
-    }
-    let watch =
-        Watch { cluster, settings: settings.clone(), tx, clients: HashMap::new(), members: BTreeMap::new(), looks: 0, answered: false };
+pub fn spawn_etcd(source: EtcdSource, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
+    let reach = EtcdReach::of(settings)?;
+    let kept = settings.snapshots.value.clone().map(|dir| (dir, source.name.to_owned()));
+    let (cluster, past) = (source.cluster, source.past);
+    let watch = Watch { cluster, reach, tx, past, kept, snapshot: None, members: BTreeMap::new(), looks: 0, answered: false };
     Some(Handle::of(tokio::spawn(watch.run())))
 }
 
 struct Watch {
     cluster: ClusterId,
-    settings: Etcd,
+    reach: EtcdReach,
     tx: mpsc::Sender<Batch>,
-    clients: HashMap<String, EtcdClient>,
+    past: watch::Receiver<EtcdPast>,
+    /// The directory of snapshots, and what the cluster is called there.
+    kept: Option<(PathBuf, String)>,
+    /// When the newest of these was taken, in unix seconds.
+    snapshot: Option<i64>,
     members: BTreeMap<u64, Seen>,
     looks: u32,
     /// Somebody has, once.
@@ -53,12 +69,6 @@ struct Seen {
     quota: Option<i64>,
     /// At the last look, by name and peer.
     histograms: BTreeMap<String, Buckets>,
-}
-
-/// What was heard at one address.
-struct Heard {
-    url: String,
-    answer: Result<StatusResponse, ClientError>,
 }
 
 impl Watch {
@@ -77,61 +87,23 @@ impl Watch {
     }
 
     async fn look(&mut self) -> Result<(), Closed> {
-        let heard = self.ask(self.settings.endpoints.value.clone()).await;
-        let live = |heard: &[Heard]| heard.iter().find(|h| h.answer.is_ok()).map(|h| h.url.clone());
-        let (mut listed, mut alarms) = (None, None);
-        if let Some(client) = live(&heard).and_then(|url| self.clients.get(&url).cloned()) {
-            let (members, raised) = futures::join!(client.members(false), client.alarms());
-            (listed, alarms) = (members.ok(), raised.ok());
+        let look = self.reach.look().await;
+        if look.listed {
+            self.remember();
         }
-        if let Some(listed) = &listed {
-            self.remember(listed);
-        }
-        // Members that no configured address leads to are asked where they say that they are.
-        let known: Vec<u64> = heard.iter().filter_map(|h| Some(h.answer.as_ref().ok()?.header.as_ref()?.member_id)).collect();
-        let elsewhere =
-            self.members.iter().filter(|(id, _)| !known.contains(id)).flat_map(|(_, s)| s.member.clients.iter().map(|c| c.to_string()));
-        let elsewhere: Vec<String> = elsewhere.filter(|url| !self.settings.endpoints.contains(url)).collect();
-        let mut all = heard;
-        all.extend(self.ask(elsewhere).await);
-        self.judge(&all, alarms.as_deref());
+        self.judge(&look.heard, look.alarms.as_deref());
         if self.looks.is_multiple_of(METRICS) {
             self.measure().await;
+            self.browse().await;
         }
+        self.date();
         self.looks += 1;
-        self.tell(&all).await
-    }
-
-    /// Asks the members at these addresses how they stand, all at once.
-    async fn ask(&mut self, urls: Vec<String>) -> Vec<Heard> {
-        let mut asked = Vec::new();
-        for url in urls {
-            let client = match self.clients.get(&url) {
-                Some(client) => Ok(client.clone()),
-                None => EtcdClient::connect(&url, &self.settings.tls).await,
-            };
-            asked.push(async move {
-                let answer = match &client {
-                    Ok(client) => client.status().await,
-                    Err(error) => Err(error.clone()),
-                };
-                (url, client.ok(), answer)
-            });
-        }
-        let answers = join_all(asked).await;
-        let heard = answers.into_iter().map(|(url, client, answer)| {
-            match client {
-                // Whoever fails is met anew next time, with what is in the files then.
-                Some(client) if answer.is_ok() => drop(self.clients.insert(url.clone(), client)),
-                _ => drop(self.clients.remove(&url)),
-            }
-            Heard { url, answer }
-        });
-        heard.collect()
+        self.tell(&look.heard).await
     }
 
     /// Takes in who the members are; who is none any more is forgotten.
-    fn remember(&mut self, listed: &[Member]) {
+    fn remember(&mut self) {
+        let listed = self.reach.members();
         self.members.retain(|id, _| listed.iter().any(|m| m.id == *id));
         for m in listed {
             let texts = |list: &[String]| list.iter().map(|t| Str::from(&**t)).collect::<Box<[Str]>>();
@@ -176,7 +148,7 @@ impl Watch {
     /// Reads the metrics of those who answer.
     async fn measure(&mut self) {
         let asked = self.members.iter().filter(|(_, s)| s.member.down.is_none()).filter_map(|(id, s)| {
-            let client = self.clients.get(s.url.as_ref()?)?.clone();
+            let client = self.reach.client(s.url.as_ref()?)?.clone();
             Some(async move { (*id, client.metrics().await) })
         });
         for (id, answer) in join_all(asked.collect::<Vec<_>>()).await {
@@ -185,6 +157,27 @@ impl Watch {
             seen.quota =
                 text.as_deref().and_then(|text| samples(text).find(|s| s.name == QUOTA)).map(|s| s.value as i64).filter(|q| *q > 0);
             seen.member.metrics = text.map(|text| measured(&text, &mut seen.histograms));
+        }
+    }
+
+    /// Looks for snapshots that are kept. A directory that cannot be read says nothing.
+    async fn browse(&mut self) {
+        let Some((dir, name)) = self.kept.clone() else { return };
+        let newest = move || {
+            let names = std::fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
+            names.filter_map(|file| snapshot_time(&name, &file)).max()
+        };
+        self.snapshot = tokio::task::spawn_blocking(newest).await.unwrap_or_default();
+    }
+
+    /// Takes in what was done to them, as far as is known.
+    fn date(&mut self) {
+        let past = self.past.borrow();
+        let time = |at: Option<i64>| at.and_then(Time::from_secs);
+        for (id, seen) in &mut self.members {
+            // Each has the same data: a snapshot of one is one of all.
+            seen.member.snapshot = time(past.snapshot.max(self.snapshot));
+            seen.member.defragmented = time(past.defragmented.get(id).copied());
         }
     }
 
@@ -200,7 +193,7 @@ impl Watch {
             service::list(&self.tx, self.cluster, Kind::EtcdMember, rows).await?;
         }
         // Last: whoever waits for it finds the rows there.
-        let via = self.settings.endpoints.join(", ").into();
+        let via = self.reach.endpoints().join(", ").into();
         service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state, via }).await
     }
 }

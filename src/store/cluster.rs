@@ -2,8 +2,9 @@
 
 use super::{Counts, RowId, Series, Sums, Table, Touched, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Usage,
+    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Uid, Usage,
 };
+use hashbrown::HashMap;
 
 /// Who a cluster is: from kubeconfig and configuration.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,8 @@ pub struct ClusterInfo {
     pub read_only: Option<Str>,
     /// Where its Alertmanager is, is configured.
     pub alertmanager: bool,
+    /// The directory for snapshots of its etcd; none: not configured.
+    pub snapshots: Option<Str>,
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
     pub alert_label: Option<Str>,
     /// The other clusters of the same Alertmanager.
@@ -46,6 +49,15 @@ const OWNERS: usize = 4;
 struct KindSlot {
     state: KindState,
     table: Table,
+}
+
+/// What a member of etcd was like over the last half hour.
+#[derive(Clone, Debug, Default)]
+pub struct EtcdTrends {
+    /// KiB of the database file.
+    pub size: Series,
+    /// Microseconds, of the 99th percentile.
+    pub fsync: Series,
 }
 
 /// How a service of a cluster stands.
@@ -76,6 +88,8 @@ pub struct Cluster {
     pub latency: Series,
     pub pending: Series,
     pub restarts: Series,
+    /// Of each member of its etcd.
+    pub etcd: HashMap<Uid, EtcdTrends>,
     pub requests: u64,
     pub waiting: u32,
     pub counts: Counts,
@@ -103,6 +117,7 @@ impl Cluster {
             latency: Series::default(),
             pending: Series::default(),
             restarts: Series::default(),
+            etcd: HashMap::new(),
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
@@ -282,7 +297,10 @@ impl Cluster {
                 self.heard(kind, now);
                 for change in changes {
                     match change {
-                        Change::Upsert(object) => self.upsert(kind, object, touched),
+                        Change::Upsert(object) => {
+                            self.trend(&object, now);
+                            self.upsert(kind, object, touched);
+                        }
                         Change::Delete(uid) => self.remove(kind, uid, touched),
                     }
                 }
@@ -317,6 +335,19 @@ impl Cluster {
         touched.push(Touched::Cluster(self.id));
     }
 
+    /// Notes what a member of etcd is like now.
+    fn trend(&mut self, object: &Object, now: i64) {
+        let Object::EtcdMember(m) = object else { return };
+        let trends = self.etcd.entry(m.meta.uid).or_default();
+        let small = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+        if let Some(status) = m.status.as_ref().filter(|_| m.down.is_none()) {
+            trends.size.record(now, small(status.db_size >> 10));
+        }
+        if let Some(fsync) = m.metrics.as_ref().and_then(|x| x.fsync_p99_us) {
+            trends.fsync.record(now, small(fsync));
+        }
+    }
+
     fn record(&mut self, now: i64) {
         self.pending.record(now, self.counts.pods_pending);
         self.restarts.record(now, self.counts.restarts);
@@ -339,8 +370,9 @@ impl Cluster {
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
     }
 
-    fn remove(&mut self, kind: Kind, uid: crate::model::Uid, touched: &mut Vec<Touched>) {
+    fn remove(&mut self, kind: Kind, uid: Uid, touched: &mut Vec<Touched>) {
         let cluster = self.id;
+        self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
             self.counts.count(&before, -1);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });

@@ -9,7 +9,7 @@ mod series;
 mod table;
 mod uses;
 
-pub use cluster::{Cluster, ClusterInfo, ServiceSlot};
+pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 pub use jobs::Jobs;
 pub use series::Series;

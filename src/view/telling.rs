@@ -231,6 +231,7 @@ fn blast(b: &BlastRadius) -> Vec<Line> {
     if !parts.is_empty() {
         lines.push(Line::new(2, format!("touches {}", parts.join(", ")), Role::TextStrong));
     }
+    lines.extend(b.etcd.iter().flat_map(|e| e.lines()).map(|text| Line::new(2, text, Role::TextStrong)));
     if !b.budgets.is_empty() {
         lines.push(Line::new(2, format!("budgets: {}", b.budgets.join(", ")), Role::TextDim));
     }

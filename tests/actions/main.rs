@@ -8,6 +8,7 @@
 mod alerts;
 mod drain;
 mod edit;
+mod etcd;
 mod every;
 mod nodes;
 mod old;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         typed::TESTS,
         runbooks::TESTS,
         alerts::TESTS,
+        etcd::TESTS,
         storage::TESTS,
         server::TESTS,
         velero::TESTS,

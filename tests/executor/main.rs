@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
 
+mod etcd;
 mod faults;
 mod promise;
 mod verbs;

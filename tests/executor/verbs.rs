@@ -5,7 +5,7 @@ use super::*;
 use quarterdeck::action::runbook::Params;
 use quarterdeck::config::runbooks;
 use quarterdeck::model::plan::Resource;
-use quarterdeck::model::verb::VERBS;
+use quarterdeck::model::verb::{On, VERBS};
 use serde_json::Value;
 
 /// Where a verb's effect is seen.
@@ -106,6 +106,14 @@ fn case(verb: VerbId) -> Case {
         VerbId::SchedulePause => case(SCHEDULE, "", Look::At(SCHEDULE_AT, "/spec/paused")),
         VerbId::ScheduleResume => after((VerbId::SchedulePause, ""), SCHEDULE, "", Look::At(SCHEDULE_AT, "/spec/paused")),
         VerbId::Apply => case(("", "", ""), "filename=map.yaml", Look::At("/api/v1/namespaces/shop/configmaps/tried", "/data")),
+        VerbId::EtcdSnapshot
+        | VerbId::EtcdDefrag
+        | VerbId::EtcdMoveLeader
+        | VerbId::EtcdDisarm
+        | VerbId::EtcdCompact
+        | VerbId::EtcdMemberAdd
+        | VerbId::EtcdPromote
+        | VerbId::EtcdMemberRemove => panic!("the simulated fleet has no etcd: `tests/actions/etcd.rs` tries {verb} on a real one"),
     }
 }
 
@@ -264,7 +272,7 @@ async fn tried(verb: VerbId) -> Result<(), String> {
 
 #[test]
 fn every_verb_of_the_register_can_be_tried_and_taken_back() {
-    let verbs: Vec<VerbId> = VERBS.iter().map(|v| v.id).filter(|v| !ELSEWHERE.contains(v)).collect();
+    let verbs: Vec<VerbId> = VERBS.iter().filter(|v| v.on != On::Etcd && !ELSEWHERE.contains(&v.id)).map(|v| v.id).collect();
     // Two at a time: most of it is waiting.
     let halves = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)

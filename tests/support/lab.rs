@@ -95,13 +95,17 @@ impl Lab {
     }
     /// Brings up a cluster of a test's own, its context `lab-1`, with this many nodes and members of etcd.
     pub fn own(&self, nodes: usize, etcd: usize) -> Own {
+        self.own_with(nodes, etcd, &[])
+    }
+    /// The same with more arguments of `lab up`.
+    pub fn own_with(&self, nodes: usize, etcd: usize, more: &[&str]) -> Own {
         // Beside this one: a temporary directory elsewhere may be too small for an etcd.
         let dir = tempfile::tempdir_in(self.home.parent().unwrap()).unwrap();
         let own = Own { lab: Self { home: dir.path().to_owned(), bin: self.bin.clone() }, _dir: dir };
         let port: u16 = std::fs::read_to_string(self.home.join("port")).unwrap().trim().parse().unwrap();
         // This lab's clusters have the hundreds after its port.
         std::fs::write(own.home.join("port"), (port + 500).to_string()).unwrap();
-        own.lab(&["up", "-n", "1", "--etcd", &etcd.to_string()]);
+        own.lab(&[&["up", "-n", "1", "--etcd", &etcd.to_string()], more].concat());
         own.lab(&["fill", "lab-1", "--nodes", &nodes.to_string(), "--pods", "0"]);
         own
     }

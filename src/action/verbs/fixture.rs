@@ -2,11 +2,12 @@
 
 use super::super::{Facts, Need, Request, Snapshot, Stop, snapshot::NoFact};
 use crate::model::{
-    AlertState, Args, Batch, Change, ClusterId, ConnectionState, Delta, Generation, Interner, Kind, KindState, Object, Plan, Service,
-    ServiceState, SilenceState, Target, VerbId, object,
+    AlertState, Args, Batch, Change, ClusterId, ConnectionState, Delta, EtcdMember, Generation, Interner, Kind, KindState, Object, Plan,
+    Service, ServiceState, SilenceState, Target, VerbId, object,
 };
 use crate::store::{ClusterInfo, Store};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 pub const NOW: i64 = 1_772_333_250;
 
@@ -36,6 +37,15 @@ impl Fixture {
 
     fn delta(&mut self, delta: Delta) {
         self.store.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta }, NOW, &mut Vec::new());
+    }
+
+    /// The members of its etcd.
+    pub fn etcd(&mut self, members: Vec<EtcdMember>) {
+        let (kind, namespace) = (Kind::EtcdMember, None);
+        self.delta(Delta::ListBegin { kind, namespace: namespace.clone() });
+        let rows = members.into_iter().map(|m| Change::Upsert(Object::EtcdMember(Arc::new(m)))).collect();
+        self.delta(Delta::Rows { kind, changes: rows });
+        self.delta(Delta::ListEnd { kind, namespace });
     }
 
     /// Its Alertmanager is read.

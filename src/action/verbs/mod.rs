@@ -10,6 +10,9 @@ mod delete;
 pub(super) mod drain;
 mod edit;
 mod env;
+mod etcd;
+mod etcd_members;
+mod etcd_snapshot;
 mod fields;
 mod hpa;
 mod image;
@@ -72,6 +75,14 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Restore, restore::plan),
     (VerbId::SchedulePause, paused::pause_schedule),
     (VerbId::ScheduleResume, paused::resume_schedule),
+    (VerbId::EtcdSnapshot, etcd_snapshot::plan),
+    (VerbId::EtcdDefrag, etcd::defrag),
+    (VerbId::EtcdMoveLeader, etcd::move_leader),
+    (VerbId::EtcdDisarm, etcd::disarm),
+    (VerbId::EtcdCompact, etcd::compact),
+    (VerbId::EtcdMemberAdd, etcd_members::add),
+    (VerbId::EtcdPromote, etcd_members::promote),
+    (VerbId::EtcdMemberRemove, etcd_members::remove),
 ];
 
 /// The planner of a verb.

@@ -34,6 +34,7 @@ pub fn main() -> ExitCode {
     let done = match act::command::chosen(&matches) {
         Some((verb, inner)) => act::run(&global, verb, inner),
         None => match act::rollout::chosen(&global, &matches)
+            .or_else(|| act::etcd::chosen(&global, &matches))
             .or_else(|| listed(&global, &matches))
             .or_else(|| act::velero::chosen(&global, &matches))
         {

@@ -3,6 +3,7 @@
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
 use super::print;
+use crate::action::Ledger;
 use crate::client::{LoadOptions, Target, load};
 use crate::config::Config;
 use crate::model::{ConnectionState, Kind, KindState, Selector, Service, ServiceState};
@@ -157,6 +158,12 @@ fn begin(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
     let (fleet, diags) = Fleet::open(members(targets, &config), kinds, &config, global.read_only, &global.namespace);
     for d in &diags {
         eprintln!("{d}");
+    }
+    // A log that cannot be read leaves unknown what was done.
+    if kinds.contains(&Kind::EtcdMember)
+        && let Ok(ledger) = StateDir::open().and_then(|state| Ledger::read(&state))
+    {
+        fleet.remember(&ledger);
     }
     Ok((fleet, config))
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{EtcdMember, EtcdMetrics, EtcdStatus};
+use crate::store::{EtcdTrends, Series};
 
 reader!(member: EtcdMember);
 
@@ -12,6 +13,13 @@ fn said<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a EtcdStatus) -> V)
 
 fn measured<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a EtcdMetrics) -> Option<V>) -> Value<'a> {
     member(r, |m| m.metrics.as_ref().and_then(f))
+}
+
+/// Nothing before there are two minutes to compare.
+fn trend<'a>(r: Row<'a>, f: impl FnOnce(&'a EtcdTrends) -> &'a Series) -> Value<'a> {
+    let Row::Object(c, o) = r else { return Value::None };
+    let values = c.etcd.get(&o.meta().uid).map(|t| f(t).values()).filter(|v| v.len() > 1);
+    values.map_or(Value::None, Value::Trend)
 }
 
 /// Microseconds as milliseconds, rounded up: what is known is not 0.
@@ -145,6 +153,17 @@ pub(super) static COLUMNS: &[Column] = &[
     )
     .leave(6)
     .tone(slow_tone),
+    col(
+        "fsync_trend",
+        "FSYNCS",
+        Unit::Trend,
+        |_, r| trend(r, |t| &t.fsync),
+        "fsync's 99th percentile over the last half hour, the slowest of each minute",
+    )
+    .leave(22),
+    col("db_trend", "GROWTH", Unit::Trend, |_, r| trend(r, |t| &t.size), "Size of the database file over the last half hour")
+        .wide()
+        .leave(58),
     col(
         "commit_ms",
         "COMMIT",

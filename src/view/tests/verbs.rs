@@ -7,7 +7,7 @@ use crate::action::verbs::fixture::{self, Fixture as Lab};
 use crate::action::{Check, Finding, Guardrails, Preflight, Preview, Request, Snapshot, Stop};
 use crate::app::{Place, PreviewPane};
 use crate::config::{Tier, parse_runbooks};
-use crate::model::{Args, Plan, Resource, SilenceState, Target, VERBS, VerbId};
+use crate::model::{Args, EtcdMember, Plan, Resource, SilenceState, Target, VERBS, VerbId};
 use std::path::Path;
 
 /// What there is: two nodes, a Deployment with its revisions, pods, an autoscaler, a budget and a Service's worth of the rest.
@@ -45,11 +45,21 @@ fn lab() -> Lab {
         Kind::CronJob,
         json!({"metadata": {"name": "report", "namespace": "pay"}, "spec": {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "r/app:1"}]}}}}}}),
     );
+    f.etcd(etcd(|_| {}));
     f.add(
         Kind::Job,
         json!({"metadata": {"name": "migrate", "namespace": "pay"}, "spec": {"template": {"spec": {"containers": [{"name": "app"}]}}}, "status": {"failed": 1, "conditions": [{"type": "Failed", "status": "True"}]}}),
     );
     f
+}
+
+const ETCD: &[&str] = &["etcd-1", "etcd-2", "etcd-3"];
+
+/// Three members, the first of which leads.
+fn etcd(more: impl FnOnce(&mut [EtcdMember])) -> Vec<EtcdMember> {
+    let mut all: Vec<_> = ETCD.iter().zip(1..).map(|(name, id)| crate::model::etcd::tests::member(id, name, Some(1))).collect();
+    more(&mut all);
+    all
 }
 
 fn hpa(f: &mut Lab, more: impl FnOnce(&mut Value)) {
@@ -196,6 +206,18 @@ fn planned(verb: VerbId) -> (Lab, Plan) {
             kept(&mut f);
             f.plan(verb, Kind::Schedule, &["held"], "")
         }
+        VerbId::EtcdSnapshot => f.plan(verb, Kind::EtcdMember, ETCD, "out=/var/backups/lab.db move-to=/mnt/backups"),
+        VerbId::EtcdDefrag | VerbId::EtcdMoveLeader | VerbId::EtcdCompact => f.plan(verb, Kind::EtcdMember, ETCD, ""),
+        VerbId::EtcdDisarm => {
+            f.etcd(etcd(|m| m[1].alarms = ["NOSPACE".into()].into()));
+            f.plan(verb, Kind::EtcdMember, ETCD, "")
+        }
+        VerbId::EtcdMemberAdd => f.plan(verb, Kind::EtcdMember, ETCD, "peer-url=https://10.0.0.4:2380"),
+        VerbId::EtcdPromote => {
+            f.etcd(etcd(|m| m[2].learner = true));
+            f.plan(verb, Kind::EtcdMember, &["etcd-3"], "")
+        }
+        VerbId::EtcdMemberRemove => f.plan(verb, Kind::EtcdMember, &["etcd-1"], ""),
     };
     let plan = plan.unwrap_or_else(|why| panic!("{verb}: {why}"));
     (f, plan)

@@ -14,31 +14,16 @@ const HEADING: &str = "Writing";
 pub fn whole() -> Command {
     let mut root = Cli::command();
     for info in VERBS {
-        match info.cli {
-            [one] => root = root.subcommand(verb(info, one)),
-            [group, word] => {
-                let (group, word) = (*group, *word);
-                root = if root.find_subcommand(group).is_some() {
-                    root.mut_subcommand(group, |g| g.subcommand(verb(info, word)))
-                } else {
-                    let about = about(group);
-                    root.subcommand(
-                        Command::new(group)
-                            .about(about)
-                            .subcommand_required(true)
-                            .arg_required_else_help(true)
-                            .subcommand(verb(info, word)),
-                    )
-                };
-            }
-            _ => {}
-        }
+        root = below(root, info, info.cli);
     }
     for command in super::rollout::commands() {
         root = root.mut_subcommand("rollout", |g| g.subcommand(command));
     }
     for (group, command) in super::velero::commands() {
         root = root.mut_subcommand(group, |g| g.subcommand(command));
+    }
+    for command in super::etcd::commands() {
+        root = root.mut_subcommand("etcd", |g| g.subcommand(command));
     }
     root.mut_subcommand("silence", |g| g.subcommand(silences()))
 }
@@ -50,6 +35,19 @@ fn silences() -> Command {
     Command::new("list").about("Silences: what each hides, and when it ends").after_help(example).arg(ids)
 }
 
+/// Puts a verb below the groups that its words name.
+fn below(parent: Command, info: &'static VerbInfo, words: &[&'static str]) -> Command {
+    match words {
+        [] => parent,
+        [word] => parent.subcommand(verb(info, word)),
+        [group, rest @ ..] if parent.find_subcommand(group).is_some() => parent.mut_subcommand(group, |g| below(g, info, rest)),
+        [group, rest @ ..] => {
+            let new = Command::new(*group).about(about(group)).subcommand_required(true).arg_required_else_help(true);
+            parent.subcommand(below(new, info, rest))
+        }
+    }
+}
+
 fn about(group: &str) -> &'static str {
     match group {
         "hpa" => "Horizontal pod autoscalers: bounds, freeze and thaw",
@@ -58,6 +56,9 @@ fn about(group: &str) -> &'static str {
         "set" => "Images and environment variables",
         "cronjob" => "CronJobs: trigger, suspend and resume",
         "job" => "Kubernetes Jobs: run one again",
+        "etcd" => "etcd: how it stands, snapshots, space, leader and members",
+        "alarm" => "etcd's alarms: disarm",
+        "member" => "etcd's members: add, promote, remove",
         "silence" => "Silences: set, list, extend and end",
         "backup" => "Velero's backups: create, list, describe, logs, delete",
         "restore" => "Velero's restores: create, list, describe",
@@ -75,6 +76,7 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
         let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
         let help = match pairs {
             Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
+            None if info.on == On::Etcd => "etcd's members by name; without one, all of the cluster".to_owned(),
             None if own(info) == Some(Kind::Silence) => match info.params.first() {
                 Some(p) => format!("Silences by id; then {}: {}", p.value, p.doc),
                 None => "Silences by id".to_owned(),
@@ -144,8 +146,11 @@ pub fn named(info: &VerbInfo, matches: &ArgMatches) -> Vec<String> {
     NAMING.iter().filter(|n| n.0 == info.id).flat_map(of).collect()
 }
 
-/// The kind whose names a verb takes without it: that of verbs for nodes or silences alone, and the first of those for Velero's kinds alone.
+/// The kind whose names a verb takes without it: that of verbs for nodes, silences or etcd's members alone, and the first of those for Velero's kinds alone.
 pub fn own(info: &VerbInfo) -> Option<Kind> {
+    if info.on == On::Etcd {
+        return Some(Kind::EtcdMember);
+    }
     let On::Kinds(kinds) = info.on else { return None };
     let alone = matches!(kinds, [Kind::Node | Kind::Silence]) || kinds.iter().all(|k| Kind::VELERO.contains(k)) && title(info).is_none();
     kinds.first().copied().filter(|_| alone)
@@ -163,12 +168,12 @@ fn capital(text: &str) -> String {
 
 /// The verb that was typed, with its own matches.
 pub fn chosen(matches: &ArgMatches) -> Option<(&'static VerbInfo, &ArgMatches)> {
-    let (first, inner) = matches.subcommand()?;
-    if let Some(info) = VERBS.iter().find(|v| v.cli == [first]) {
-        return Some((info, inner));
+    let (mut words, mut at) = (Vec::new(), matches);
+    while let Some((word, inner)) = at.subcommand() {
+        words.push(word);
+        at = inner;
     }
-    let (second, inner) = inner.subcommand()?;
-    VERBS.iter().find(|v| v.cli == [first, second]).map(|info| (info, inner))
+    VERBS.iter().find(|v| v.cli == words).map(|info| (info, at))
 }
 
 /// The parameters that were given.

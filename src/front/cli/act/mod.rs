@@ -6,6 +6,7 @@
 
 pub mod command;
 mod editing;
+pub mod etcd;
 mod jobs;
 mod objects;
 pub mod rollout;
@@ -22,6 +23,7 @@ use super::read;
 use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
+use crate::model::verb::On;
 use crate::model::{Control, Kind, Outcome, Progress, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
 use crate::runtime::{Fleet, now};
@@ -64,8 +66,8 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    let kinds = if silences(info.id) { SILENCES } else { &[] };
-    with_fleet(&global, kinds, async |fleet, state| {
+    let seen = if info.on == On::Etcd { Seen::Etcd } else { Seen::And(if silences(info.id) { SILENCES } else { &[] }) };
+    following(&global, seen, async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
         editing::documents(fleet, &mut request).await?;
@@ -81,12 +83,24 @@ fn silences(verb: VerbId) -> bool {
     matches!(verb, VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire)
 }
 
+/// What is seen of the clusters.
+enum Seen {
+    /// All that their API servers have, and this beside it.
+    And(&'static [Kind]),
+    /// Their etcd alone, which is reached whether the API server is or not.
+    Etcd,
+}
+
 /// Follows the chosen clusters, and with several of them only those that were named. `more`: what is seen of them beside their API server.
 fn with_fleet(
     global: &Global,
-    more: &[Kind],
+    more: &'static [Kind],
     work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
 ) -> Result<Code, Failure> {
+    following(global, Seen::And(more), work)
+}
+
+fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
     install_crypto_provider();
     let loaded = Config::load(global.config.as_deref());
     let targets = read::select(global, &loaded.config)?;
@@ -99,8 +113,12 @@ fn with_fleet(
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (mut fleet, _) = read::open(global, &[&Kind::WATCHED, more].concat()).await?;
-        let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !c.state.live()).map(words).collect();
+        let (kinds, etcd) = match seen {
+            Seen::And(more) => ([&Kind::WATCHED, more].concat(), false),
+            Seen::Etcd => (vec![Kind::EtcdMember], true),
+        };
+        let (mut fleet, _) = read::open(global, &kinds).await?;
+        let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live()).map(words).collect();
         if let Some(first) = dead.first() {
             return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });
         }
@@ -178,7 +196,7 @@ fn refused_plan(stop: Stop, json: bool) -> Result<Code, Failure> {
     }
     let code = match kind {
         "usage" | "flags" => Code::Usage,
-        "forbidden" => Code::Refused,
+        "forbidden" | "quorum" => Code::Refused,
         "conflict" => Code::Blocked,
         _ => Code::Failed,
     };

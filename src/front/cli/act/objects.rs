@@ -4,7 +4,7 @@ use super::super::args::Global;
 use super::super::fail::{Code, Failure};
 use super::command::own;
 use crate::model::verb::{On, Param, ParamKind};
-use crate::model::{Kind, Resource, Selector, Target, Until, VerbInfo};
+use crate::model::{Kind, Resource, Selector, Service, Target, Until, VerbInfo};
 use crate::runtime::Fleet;
 use crate::source::kube::resources::Resources;
 use crate::store::Cluster;
@@ -55,7 +55,7 @@ pub fn split(info: &VerbInfo, words: Vec<String>) -> Result<(Vec<Named>, Vec<Str
     {
         names.push(Named { kind: Some(kind), name: None });
     }
-    if names.is_empty() && !info.on.alone() {
+    if names.is_empty() && !info.on.alone() && info.on != On::Etcd {
         let wanted = match own(info) {
             Some(kind @ (Kind::Node | Kind::Silence)) => format!("a {}", kind.name().to_lowercase()),
             _ => info.on.words(),
@@ -85,6 +85,9 @@ pub async fn resolve(fleet: &Fleet, global: &Global, info: &VerbInfo, names: &[N
             uid: None,
         };
         return Ok(fleet.store.clusters().iter().map(into).collect());
+    }
+    if info.on == On::Etcd {
+        return fleet.store.clusters().iter().map(|c| members(c, names)).collect::<Result<Vec<_>, _>>().map(|all| all.concat());
     }
     if names.is_empty() && info.on.alone() {
         return Ok(fleet.store.clusters().iter().map(|c| Target::of_cluster(c.id, &c.info.name)).collect());
@@ -133,6 +136,26 @@ pub async fn resolve(fleet: &Fleet, global: &Global, info: &VerbInfo, names: &[N
         return Err(Failure::failed("not-found", "no object has these labels"));
     }
     Ok(targets)
+}
+
+/// The members of a cluster's etcd that were named; all of them where none was.
+fn members(cluster: &Cluster, names: &[Named]) -> Result<Vec<Target>, Failure> {
+    let all = || cluster.objects(Kind::EtcdMember).map(|o| (o.meta(), Target::from(&o.reference(cluster.id))));
+    if all().next().is_none() {
+        let slot = cluster.service(Service::Etcd);
+        let why = slot.state.reason().map_or_else(|| slot.state.word().to_owned(), ToString::to_string);
+        let failure = Failure::failed("unreachable", format!("{}: etcd is not reached: {why}", cluster.info.name));
+        return Err(failure.hint("qd doctor says what to configure"));
+    }
+    if names.is_empty() {
+        return Ok(all().map(|(_, target)| target).collect());
+    }
+    let named = names.iter().filter_map(|n| n.name.as_deref());
+    let found = named.map(|name| {
+        let target = all().find(|(meta, _)| *meta.name == *name).map(|(_, target)| target);
+        target.ok_or_else(|| missing(cluster, Kind::EtcdMember, "", name))
+    });
+    found.collect()
 }
 
 fn missing(cluster: &Cluster, kind: Kind, namespace: &str, name: &str) -> Failure {

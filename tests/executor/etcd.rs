@@ -1,0 +1,283 @@
+//! etcd's calls against members that answer late, not at all, or with something else: what is not known is said to be, nothing is sent
+//! twice, and no file is left that is not whole.
+
+use super::*;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message as _;
+use quarterdeck::action::snapfile::verify;
+use quarterdeck::model::etcd_rpc::{
+    AlarmResponse, Done, HashKvResponse, Member, MemberListResponse, ResponseHeader, SnapshotResponse, StatusResponse,
+};
+use sha2::{Digest as _, Sha256};
+use std::convert::Infallible;
+
+/// How a member takes what changes it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Takes {
+    Well,
+    /// It does it and does not say so.
+    Mute,
+    /// It neither does it nor says anything.
+    Lost,
+    /// It does it and is behind from then on.
+    Behind,
+    /// Its snapshot has a byte that is another one.
+    Flipped,
+    /// Its snapshot ends before its end.
+    Cut,
+    /// Its data is another one.
+    Other,
+}
+
+struct State {
+    takes: Takes,
+    /// Bytes of the file.
+    size: i64,
+    behind: bool,
+    /// What was sent to it, reads apart.
+    heard: Vec<String>,
+}
+
+/// A member behind a real socket: 1 leads.
+struct Peer {
+    id: u64,
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+fn framed(message: Vec<u8>) -> Frame<Bytes> {
+    let mut out = BytesMut::with_capacity(message.len() + 5);
+    out.put_u8(0);
+    out.put_u32(u32::try_from(message.len()).unwrap());
+    out.put_slice(&message);
+    Frame::data(out.freeze())
+}
+
+fn answer(messages: Vec<Vec<u8>>, status: &str) -> http::Response<Body> {
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", status.parse().unwrap());
+    let frames: Vec<_> = messages.into_iter().map(framed).chain([Frame::trailers(trailers)]).map(Ok).collect();
+    let body = StreamBody::new(futures::stream::iter(frames));
+    http::Response::builder().header("content-type", "application/grpc").body(UnsyncBoxBody::new(body)).unwrap()
+}
+
+fn plain(text: &'static str) -> http::Response<Body> {
+    http::Response::new(UnsyncBoxBody::new(http_body_util::Full::new(Bytes::from_static(text.as_bytes()))))
+}
+
+/// What a member would send: two meta pages of a database of four, and their hash.
+fn database() -> Vec<u8> {
+    let mut bytes = vec![7; 4 * 4096];
+    for n in 0..2_usize {
+        let mut meta = Vec::new();
+        [0xED0C_DAED_u32, 2, 4096, 0].iter().for_each(|v| meta.extend(v.to_le_bytes()));
+        [2, 0, 3, 4, 40 + n as u64].iter().for_each(|v| meta.extend(v.to_le_bytes()));
+        let sum = meta.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+        meta.extend(sum.to_le_bytes());
+        bytes[n * 4096 + 16..][..64].copy_from_slice(&meta);
+    }
+    let hash = Sha256::digest(&bytes);
+    bytes.extend(hash);
+    bytes
+}
+
+impl Peer {
+    async fn start(id: u64, takes: Takes, all: Arc<Mutex<Vec<Member>>>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let peer =
+            Member { id, name: format!("m{id}"), peer_urls: vec![format!("{url}/p")], client_urls: vec![url.clone()], ..Member::default() };
+        all.lock().unwrap().push(peer);
+        let state = Arc::new(Mutex::new(State { takes, size: 100 << 20, behind: false, heard: Vec::new() }));
+        let told = state.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (state, all) = (told.clone(), all.clone());
+                tokio::spawn(async move {
+                    let mut first = [0; 3];
+                    let _ = stream.peek(&mut first).await;
+                    let service = hyper::service::service_fn(move |request| respond(request, id, state.clone(), all.clone()));
+                    // Metrics come over HTTP/1, as Prometheus asks.
+                    if &first == b"PRI" {
+                        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await;
+                    } else {
+                        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    }
+                });
+            }
+        });
+        Self { id, url, state }
+    }
+    fn heard(&self) -> Vec<String> {
+        self.state.lock().unwrap().heard.clone()
+    }
+}
+
+async fn respond(
+    request: http::Request<hyper::body::Incoming>,
+    id: u64,
+    state: Arc<Mutex<State>>,
+    all: Arc<Mutex<Vec<Member>>>,
+) -> Result<http::Response<Body>, std::io::Error> {
+    let call = request.uri().path().rsplit('/').next().unwrap_or("").to_owned();
+    let _ = request.into_body().collect().await;
+    let header = Some(ResponseHeader { cluster_id: 1, member_id: id, revision: 9, raft_term: 2 });
+    let one = |message: Vec<u8>| Ok(answer(vec![message], "0"));
+    let (takes, mut size, behind) = {
+        let mut state = state.lock().unwrap();
+        if matches!(call.as_str(), "Defragment" | "Snapshot" | "MoveLeader") {
+            state.heard.push(call.clone());
+        }
+        if call == "Defragment" && takes_it(state.takes) {
+            state.size = 10 << 20;
+            state.behind = state.takes == Takes::Behind;
+        }
+        (state.takes, state.size, state.behind)
+    };
+    match call.as_str() {
+        "metrics" => Ok(plain("etcd_disk_defrag_inflight 0\n")),
+        "Status" => {
+            // What is behind stays behind, whatever the others have.
+            let (index, applied) = if behind { (90_000, 10) } else { (90_000, 90_000) };
+            let status = StatusResponse {
+                header,
+                version: "3.6.5".into(),
+                db_size: std::mem::take(&mut size),
+                leader: 1,
+                raft_index: index,
+                raft_term: 2,
+                raft_applied_index: applied,
+                db_size_in_use: 5 << 20,
+                ..StatusResponse::default()
+            };
+            one(status.encode_to_vec())
+        }
+        "MemberList" => one(MemberListResponse { header, members: all.lock().unwrap().clone() }.encode_to_vec()),
+        "Alarm" => one(AlarmResponse::default().encode_to_vec()),
+        "HashKV" => {
+            let hash = if takes == Takes::Other { 2 } else { 1 };
+            one(HashKvResponse { header, hash, compact_revision: 3, hash_revision: 9 }.encode_to_vec())
+        }
+        "Defragment" if matches!(takes, Takes::Mute | Takes::Lost) => Err(std::io::Error::other("gone")),
+        "Defragment" => one(Done { header }.encode_to_vec()),
+        "Snapshot" => {
+            let mut bytes = database();
+            if takes == Takes::Flipped {
+                bytes[9_000] ^= 1;
+            }
+            let (end, status) = if takes == Takes::Cut { (9_000, "14") } else { (bytes.len(), "0") };
+            let piece = |p: &[u8]| SnapshotResponse { blob: Bytes::copy_from_slice(p), ..SnapshotResponse::default() }.encode_to_vec();
+            Ok(answer(bytes[..end].chunks(4_000).map(piece).collect(), status))
+        }
+        _ => Ok(answer(Vec::new(), "12")),
+    }
+}
+
+fn takes_it(takes: Takes) -> bool {
+    !matches!(takes, Takes::Lost)
+}
+
+/// A fleet of one cluster whose etcd has three members that take things so.
+async fn peopled(sim: &Running, takes: [Takes; 3]) -> (Fleet, Vec<Peer>) {
+    let all: Arc<Mutex<Vec<Member>>> = Arc::default();
+    let mut peers = Vec::new();
+    for (n, takes) in takes.into_iter().enumerate() {
+        peers.push(Peer::start(n as u64 + 1, takes, all.clone()).await);
+    }
+    let urls: Vec<&str> = peers.iter().map(|p| p.url.as_str()).collect();
+    let config = Config::parse(&format!("[clusters.{CLUSTER}.etcd]\nendpoints = {urls:?}"), Path::new("test.toml"));
+    assert!(config.diags.is_empty(), "{:?}", config.diags);
+    let targets = load(&LoadOptions { kubeconfig: Some(sim.kubeconfig.clone()), ..LoadOptions::default() }).unwrap();
+    let (mut fleet, _) = Fleet::open(members(targets, &config.config), &[Kind::EtcdMember], &config.config, false, &[]);
+    for _ in 0..200 {
+        if fleet.store.clusters()[0].objects(Kind::EtcdMember).count() == 3 {
+            return (fleet, peers);
+        }
+        fleet.alongside(tokio::time::sleep(Duration::from_millis(50))).await;
+    }
+    panic!("etcd is not seen");
+}
+
+async fn done(fleet: &mut Fleet, verb: VerbId, args: &str) -> (Outcome, Job) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::at(dir.path()).unwrap();
+    let targets: Vec<Target> =
+        fleet.store.clusters()[0].objects(Kind::EtcdMember).map(|o| Target::from(&o.reference(fleet.store.clusters()[0].id))).collect();
+    let wanted = act(verb, targets, args);
+    let preview = acting::prepare(fleet, &wanted, true).await.unwrap_or_else(|e| panic!("{e:?}"));
+    job(fleet, &state, &preview, None, |_| async {}).await
+}
+
+fn states(job: &Job) -> Vec<&StepState> {
+    job.steps.iter().map(|s| &s.state).collect()
+}
+
+#[test]
+fn a_defragmentation_whose_answer_is_lost_is_not_sent_again_and_only_called_done_where_it_shows() {
+    let sim = sim();
+    super::block_on(async {
+        let (mut fleet, peers) = peopled(&sim, [Takes::Well, Takes::Mute, Takes::Well]).await;
+        let (outcome, job) = done(&mut fleet, VerbId::EtcdDefrag, "keep-leader").await;
+        assert_eq!(outcome, Outcome::Done, "{:?}", states(&job));
+        assert!(matches!(states(&job)[0], StepState::Done(text) if text.contains("the answer was lost")), "{:?}", states(&job));
+        assert_eq!(peers.iter().map(|p| p.heard().len()).collect::<Vec<_>>(), [1, 1, 1]);
+
+        let (mut fleet, peers) = peopled(&sim, [Takes::Well, Takes::Lost, Takes::Well]).await;
+        let (outcome, job) = done(&mut fleet, VerbId::EtcdDefrag, "keep-leader").await;
+        assert_eq!(outcome, Outcome::Failed, "{:?}", states(&job));
+        assert!(matches!(states(&job)[0], StepState::Unknown(text) if text.contains("cannot be told")), "{:?}", states(&job));
+        assert_eq!(
+            peers.iter().map(|p| (p.id, p.heard().len())).collect::<Vec<_>>(),
+            [(1, 0), (2, 1), (3, 0)],
+            "the others are left alone"
+        );
+    });
+}
+
+#[test]
+fn the_next_member_waits_until_the_one_before_has_caught_up() {
+    let sim = sim();
+    super::block_on(async {
+        let (mut fleet, peers) = peopled(&sim, [Takes::Well, Takes::Behind, Takes::Well]).await;
+        let (outcome, job) = done(&mut fleet, VerbId::EtcdDefrag, "keep-leader timeout=1s").await;
+        assert_eq!(outcome, Outcome::Blocked, "{:?}", states(&job));
+        assert!(matches!(states(&job)[0], StepState::Failed(text) if text.contains("entries behind")), "{:?}", states(&job));
+        assert_eq!(peers.iter().map(|p| p.heard().len()).collect::<Vec<_>>(), [0, 1, 0]);
+    });
+}
+
+#[test]
+fn a_snapshot_that_is_not_whole_leaves_nothing_behind() {
+    let sim = sim();
+    super::block_on(async {
+        for (takes, words) in [
+            (Takes::Well, ""),
+            (Takes::Flipped, "it was changed or damaged"),
+            (Takes::Cut, "cut after"),
+            (Takes::Other, "do not hold the same data"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("snap.db");
+            let (mut fleet, _peers) = peopled(&sim, [Takes::Well, takes, Takes::Well]).await;
+            let (outcome, job) = done(&mut fleet, VerbId::EtcdSnapshot, &format!("out={}", file.display())).await;
+            let left = std::fs::read_dir(dir.path()).unwrap().count();
+            match takes {
+                Takes::Well => {
+                    assert_eq!((outcome, left), (Outcome::Done, 1), "{:?}", states(&job));
+                    assert_eq!(verify(&file).unwrap().transaction, 41);
+                }
+                _ => {
+                    assert_eq!((outcome, left), (Outcome::Failed, 0), "{takes:?}: {:?}", states(&job));
+                    assert!(matches!(states(&job)[0], StepState::Failed(text) if text.contains(words)), "{takes:?}: {:?}", states(&job));
+                }
+            }
+        }
+    });
+}
