@@ -76,6 +76,8 @@ pub const MEMBER_LIST: Method<MemberListRequest, MemberListResponse> = method("/
 pub const MEMBER_ADD: Method<MemberAddRequest, MemberAddResponse> = method("/etcdserverpb.Cluster/MemberAdd");
 pub const MEMBER_REMOVE: Method<MemberId, MemberListResponse> = method("/etcdserverpb.Cluster/MemberRemove");
 pub const MEMBER_PROMOTE: Method<MemberId, MemberListResponse> = method("/etcdserverpb.Cluster/MemberPromote");
+/// Only whether a read is answered, as `etcdctl endpoint health` asks; keys are nobody's but the API server's.
+pub const RANGE: Method<Nothing, Done> = method("/etcdserverpb.KV/Range");
 pub const COMPACT: Method<CompactionRequest, Done> = method("/etcdserverpb.KV/Compact");
 
 /// What an alarm is called.

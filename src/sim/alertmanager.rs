@@ -222,16 +222,16 @@ fn alerts(s: &State, query: &Query) -> Reply {
     json_reply(200, &rows.into_iter().map(|(_, row)| row).collect())
 }
 
-/// What a request's silence says.
-fn read(body: &Bytes) -> Result<(Option<String>, Silence), Reply> {
-    let sent: Value = serde_json::from_slice(body)
-        .map_err(|e| json_reply(400, &json!({"code": 400, "message": format!("parsing silence body from \"\" failed, because {e}")})))?;
-    let required = |field: &str| json_reply(422, &json!({"code": 602, "message": format!("silence.{field} in body is required")}));
+/// What a request's silence says; or code and body of the refusal.
+fn read(body: &Bytes) -> Result<(Option<String>, Silence), (u16, Value)> {
+    let wrong = |code: u16, number: u16, text: String| (code, json!({"code": number, "message": text}));
+    let sent: Value =
+        serde_json::from_slice(body).map_err(|e| wrong(400, 400, format!("parsing silence body from \"\" failed, because {e}")))?;
+    let required = |field: &str| wrong(422, 602, format!("silence.{field} in body is required"));
     let text = |field: &str| sent[field].as_str().map(str::to_owned).ok_or_else(|| required(field));
     let time = |field: &str| {
         let time = text(field)?.parse::<jiff::Timestamp>();
-        time.map(jiff::Timestamp::as_millisecond)
-            .map_err(|_| json_reply(400, &json!({"code": 601, "message": format!("silence.{field} in body must be of type date-time")})))
+        time.map(jiff::Timestamp::as_millisecond).map_err(|_| wrong(400, 601, format!("silence.{field} in body must be of type date-time")))
     };
     let (starts, ends, creator, comment) = (time("startsAt")?, time("endsAt")?, text("createdBy")?, text("comment")?);
     let mut matchers = Vec::new();
@@ -244,7 +244,8 @@ fn read(body: &Bytes) -> Result<(Option<String>, Silence), Reply> {
             equal: m["isEqual"].as_bool().unwrap_or(true),
         };
         let n = matchers.len();
-        matchers.push(Matching::new(matcher).map_err(|why| said(400, format!("invalid silence: invalid label matcher {n}: {why}")))?);
+        let bad = |why: String| (400, Value::String(format!("invalid silence: invalid label matcher {n}: {why}")));
+        matchers.push(Matching::new(matcher).map_err(bad)?);
     }
     let id = sent["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
     Ok((id, Silence { id: String::new(), matchers, starts, ends, updated: 0, creator, comment, annotations: sent["annotations"].clone() }))
@@ -254,7 +255,7 @@ fn set(s: &mut State, body: &Bytes) -> Reply {
     let now = s.clock;
     let (id, mut new) = match read(body) {
         Ok(read) => read,
-        Err(refusal) => return refusal,
+        Err((code, why)) => return json_reply(code, &why),
     };
     if new.starts >= new.ends {
         return said(400, "Failed to create silence: start time must be before end time");

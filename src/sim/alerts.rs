@@ -147,7 +147,10 @@ fn deployments(found: &mut Found<'_>, suspects: &BTreeSet<Key>) {
     for key in suspects {
         let Some(deployment) = found.s.at(DEPLOYMENTS, key).map(|o| o.value()) else { continue };
         let (wanted, ready) = (&deployment["spec"]["replicas"], deployment["status"]["readyReplicas"].as_i64().unwrap_or(0));
-        let Some(since) = since(&deployment, "Available", "False").filter(|_| ready == 0 && *wanted != 0) else { continue };
+        // What never was up is not down.
+        let made = parse_time(&deployment["metadata"]["creationTimestamp"]).unwrap_or(0);
+        let down = |since: &i64| ready == 0 && *wanted != 0 && *since > made + SOON;
+        let Some(since) = since(&deployment, "Available", "False").filter(down) else { continue };
         let said = format!("None of the {wanted} replicas of {} is ready", key.1);
         found.add("DeploymentDown", "critical", (since, SOON), &[("namespace", &key.0), ("deployment", &key.1)], said);
     }

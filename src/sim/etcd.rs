@@ -426,6 +426,12 @@ pub fn hash(s: &mut State, id: u64, asked: &wire::HashKvRequest) -> Said<wire::H
     Ok(wire::HashKvResponse { header: header(s, id), hash, compact_revision, hash_revision: revision })
 }
 
+/// A read that finds nothing.
+pub fn range(s: &mut State, id: u64) -> Said<wire::Done> {
+    agreed(s)?;
+    Ok(wire::Done { header: header(s, id) })
+}
+
 pub fn compact(s: &mut State, id: u64, asked: &wire::CompactionRequest) -> Said<wire::Done> {
     agreed(s)?;
     if asked.revision <= s.etcd.compacted(s.now()) {

@@ -47,7 +47,7 @@ fn reached(s: &State, to: &To) -> Result<(), Refusal> {
     let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
     let port = match to.port.as_str() {
         "" => ports.first().filter(|_| ports.len() == 1),
-        wanted => ports.iter().find(|p| p["name"] == wanted || p["port"].to_string() == wanted),
+        wanted => ports.iter().find(|p| p["name"] == wanted || p["port"].as_u64().is_some_and(|n| wanted.parse() == Ok(n))),
     };
     let port = port.ok_or_else(|| unavailable(format!("no service port {:?} found for service {:?}", to.port, to.name)))?;
     let selector = selector_of(&serde_json::json!({"matchLabels": service["spec"]["selector"]}));

@@ -4,8 +4,8 @@ use super::super::serve::{self, Cluster};
 use super::super::store::State;
 use super::{NO_ANSWER, Said, metrics, snapshot};
 use crate::model::etcd_rpc::{
-    ALARM, COMPACT, DEFRAGMENT, HASH_KV, MEMBER_ADD, MEMBER_LIST, MEMBER_PROMOTE, MEMBER_REMOVE, MOVE_LEADER, Method, Nothing, SNAPSHOT,
-    STATUS, SnapshotResponse,
+    ALARM, COMPACT, DEFRAGMENT, HASH_KV, MEMBER_ADD, MEMBER_LIST, MEMBER_PROMOTE, MEMBER_REMOVE, MOVE_LEADER, Method, Nothing, RANGE,
+    SNAPSHOT, STATUS, SnapshotResponse,
 };
 use http::{Request, Response};
 use http_body_util::Full;
@@ -140,6 +140,7 @@ async fn answer(cluster: &Arc<Cluster>, id: u64, request: Request<Incoming>) -> 
         MEMBER_REMOVE => super::remove,
         MEMBER_PROMOTE => super::promote,
         COMPACT => super::compact,
+        RANGE => |s, id, _| super::range(s, id),
         DEFRAGMENT => |s, id, _| super::defragment(s, id)
     }
     let grpc = request.headers().get(http::header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
