@@ -364,6 +364,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_peer_that_has_not_heard_of_an_end_does_not_stand_for_one_that_is_there() {
+        let again = SilenceBody { creator: "bo".into(), ..body() };
+        let (a, b) = (there(again.ends), there(again.ends));
+        a.lock().unwrap()[0]["status"]["state"] = "expired".into();
+        let (a, b) = (replica(&a, |_, _| None).await, replica(&b, |_, _| None).await);
+        let (ended, id) = done(&[a.url(), b.url()], SilenceWrite::Add { body: again }).await;
+        assert!(matches!(&ended, Ok(words) if words.starts_with("silence s2")), "{ended:?}");
+        assert_eq!((id.as_deref(), writes(&a), writes(&b)), (Some("s2"), 1, 0));
+    }
+
+    #[tokio::test]
     async fn who_may_have_it_and_says_nothing_more_leaves_it_unknown_and_no_other_is_asked() {
         let silences = Silences::default();
         let a = replica(&silences, |r, writes| match (r.method().as_str(), writes) {
