@@ -29,19 +29,29 @@ impl Seen {
 
 /// Asks every replica. `creator`: who carries it out.
 pub(super) async fn look(am: &Alertmanager, write: &SilenceWrite, creator: &str) -> Vec<Seen> {
-    join_all((0..am.replicas().len()).map(|n| look_at(am, n, write, creator))).await
+    let all = 0..am.replicas().len();
+    let SilenceWrite::Add { body } = write else { return join_all(all.map(|n| look_at(am, n, write, creator))).await };
+    let known = join_all(all.map(|n| am.silences(n))).await;
+    let read = |s: &wire::Silence| Silence::of(s, &mut Interner::default());
+    // A peer that has not heard of its end yet takes it for one that is there.
+    let over = |s: &Silence| {
+        let theirs = known.iter().flatten().flatten();
+        theirs.filter(|t| *t.id == *s.meta.name).filter_map(read).any(|t| t.state == SilenceState::Expired)
+    };
+    let seen = |answer: &Result<Vec<wire::Silence>, ClientError>| match answer {
+        Ok(all) => match all.iter().filter_map(read).find(|s| body.same(s, creator) && !over(s)) {
+            Some(there) => Seen::Done(there.meta.name.to_string()),
+            None => Seen::Open(None),
+        },
+        Err(e) => Seen::Silent(e.clone()),
+    };
+    known.iter().map(seen).collect()
 }
 
 async fn look_at(am: &Alertmanager, replica: usize, write: &SilenceWrite, creator: &str) -> Seen {
     let read = |s: &wire::Silence| Silence::of(s, &mut Interner::default());
     match write {
-        SilenceWrite::Add { body } => match am.silences(replica).await {
-            Ok(all) => match all.iter().filter_map(read).find(|s| body.same(s, creator)) {
-                Some(there) => Seen::Done(there.meta.name.to_string()),
-                None => Seen::Open(None),
-            },
-            Err(e) => Seen::Silent(e),
-        },
+        SilenceWrite::Add { .. } => Seen::Open(None),
         SilenceWrite::End { id, was, ends } => match am.silence(replica, id).await {
             Ok(Some(raw)) => match read(&raw) {
                 Some(s) => ending(&s, id, *was, *ends).unwrap_or(Seen::Open(Some(raw))),

@@ -47,6 +47,7 @@ fn an_alert_is_muted_from_the_pod_that_it_names_and_heard_again(lab: &Lab) {
     stands(false);
     let args = ["--screen", "pods", "--context", CONTEXT, "--config", config.to_str().unwrap()];
     let mut term = Term::open(&args, room.env(&lab.kubeconfig()), 80, 24);
+    term.line(25, &["lab-1", "Running"]);
     term.keys(&format!("/name:{name}\r"));
     term.wait("one row", 20, |lines| lines.iter().any(|l| l.starts_with("PODS 1─")).then_some(()));
     // Until its alert is known, the form says that it matches nothing.

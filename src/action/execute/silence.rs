@@ -18,8 +18,8 @@ const SKEW: i64 = 30;
 
 /// What came of one round over the replicas.
 enum Sent {
-    /// By that replica.
-    Taken(usize, WriteAnswer),
+    /// By that replica; the silence's id, where it had one.
+    Taken(usize, WriteAnswer, Option<String>),
     /// Nobody has had it; why.
     Nobody(String),
     /// That replica may have it; why that is not known.
@@ -60,7 +60,7 @@ impl Run {
             let safe = safe && (!self.plan.resumes || seen.iter().any(Seen::answers));
             let sent = if safe { self.round(at, am, write, &seen).await } else { Sent::Nobody("no answer".to_owned()) };
             match sent {
-                Sent::Taken(n, answer) => return self.settled(at, am, write, n, &answer).await,
+                Sent::Taken(n, answer, id) => return self.settled(at, am, write, n, (&answer, id)).await,
                 Sent::Ended(ended) => return ended,
                 Sent::Perhaps(n, why) => doubt = Some((n, why)),
                 Sent::Nobody(why) if tries + 1 >= TRIES && doubt.is_none() => {
@@ -106,7 +106,7 @@ impl Run {
                 Ok(answer) => {
                     self.tell(at, StepState::Running, Some(&answer));
                     match answer.code {
-                        200..300 => return Sent::Taken(n, answer),
+                        200..300 => return Sent::Taken(n, answer, known.map(|s| s.id.clone())),
                         // A peer that has not heard of it yet.
                         404 if !matches!(write, SilenceWrite::Add { .. }) => gone = true,
                         429 => return Sent::Nobody(answer.message()),
@@ -127,9 +127,9 @@ impl Run {
     }
 
     /// It was taken: whether it is what was meant, and whether the peers have heard of it.
-    async fn settled(&self, at: usize, am: &At<'_>, write: &SilenceWrite, replica: usize, answer: &WriteAnswer) -> Ended {
-        let id = answer.body["silenceID"].as_str().or(write.id()).unwrap_or_default().to_owned();
-        let mut words = vec![if id.is_empty() { "done".to_owned() } else { format!("silence {id}") }];
+    async fn settled(&self, at: usize, am: &At<'_>, write: &SilenceWrite, replica: usize, (answer, known): (&WriteAnswer, Option<String>)) -> Ended {
+        let id = answer.body["silenceID"].as_str().or(known.as_deref()).unwrap_or_default().to_owned();
+        let mut words = vec![format!("silence {id}")];
         if let (SilenceWrite::Add { body }, Ok(Some(there))) = (write, am.am.silence(replica, &id).await) {
             let mut is: Vec<Matcher> = there.matchers.iter().map(Matcher::from).collect();
             let mut wanted = body.matchers.clone();
@@ -364,6 +364,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_peer_that_has_not_heard_of_an_end_does_not_stand_for_one_that_is_there() {
+        let again = SilenceBody { creator: "bo".into(), ..body() };
+        let (a, b) = (there(again.ends), there(again.ends));
+        a.lock().unwrap()[0]["status"]["state"] = "expired".into();
+        let (a, b) = (replica(&a, |_, _| None).await, replica(&b, |_, _| None).await);
+        let (ended, id) = done(&[a.url(), b.url()], SilenceWrite::Add { body: again }).await;
+        assert!(matches!(&ended, Ok(words) if words.starts_with("silence s2")), "{ended:?}");
+        assert_eq!((id.as_deref(), writes(&a), writes(&b)), (Some("s2"), 1, 0));
+    }
+
+    #[tokio::test]
     async fn who_may_have_it_and_says_nothing_more_leaves_it_unknown_and_no_other_is_asked() {
         let silences = Silences::default();
         let a = replica(&silences, |r, writes| match (r.method().as_str(), writes) {
@@ -456,7 +467,7 @@ mod tests {
         let silences = there(body.ends);
         let b = replica(&silences, |_, _| None).await;
         let unnamed = SilenceWrite::Expire { id: String::new(), body: SilenceBody { creator: "bo".into(), ..body } };
-        assert_eq!(done(&[b.url()], unnamed).await.0, Ok("done".into()));
+        assert_eq!(done(&[b.url()], unnamed).await.0, Ok("silence s1".into()));
         assert_eq!(silences.lock().unwrap()[0]["status"]["state"], "expired");
     }
 }
