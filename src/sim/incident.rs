@@ -89,6 +89,7 @@ pub fn begin(s: &mut State, n: usize) {
         }
         What::BackupFails => super::velero::fail(s, &key, incident.amount.unwrap_or(3)),
         What::ScheduleLate => super::velero::forget(s, &key, incident.amount.unwrap_or(50 * 3600)),
+        What::LocationUnavailable => super::velero::unreachable(s, &key, incident.message.as_deref()),
         What::StuckTerminating => {
             let sets = s.at(DEPLOYMENTS, &key).map(|d| s.owned(&d.uid, REPLICASETS)).unwrap_or_default();
             let Some(pod) = sets.iter().flat_map(|r| s.owned(&r.uid, PODS)).find(|p| !p.deleting) else { return };
@@ -162,7 +163,8 @@ pub fn end(s: &mut State, n: usize) {
                 s.edit(PODS, &pod, |p| p["metadata"]["finalizers"] = serde_json::Value::Null);
             }
         }
-        What::ScheduleLate => super::velero::remember(s, &key),
+        What::ScheduleLate => super::velero::remember(s, super::register::SCHEDULES, &key),
+        What::LocationUnavailable => super::velero::remember(s, super::register::LOCATIONS, &key),
         What::PdbBlocks | What::JobFails | What::BackupFails => {}
     }
 }

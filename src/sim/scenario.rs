@@ -70,6 +70,8 @@ pub enum What {
     BackupFails,
     /// A schedule makes no more backups; the last was `amount` seconds before.
     ScheduleLate,
+    /// A storage location cannot be reached.
+    LocationUnavailable,
 }
 
 /// Seconds, as `-9m`, `20s`, `1h`.

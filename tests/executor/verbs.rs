@@ -48,6 +48,10 @@ const CRON: (&str, &str, &str) = ("CronJob", "data", "compact");
 const CRON_AT: &str = "/apis/batch/v1/namespaces/data/cronjobs/compact";
 const NODE: (&str, &str, &str) = ("Node", "", "node-001");
 const NODE_AT: &str = "/api/v1/nodes/node-001";
+/// Whichever there is.
+const KEPT: (&str, &str, &str) = ("Backup", "velero", "");
+const SCHEDULE: (&str, &str, &str) = ("Schedule", "velero", "nightly");
+const SCHEDULE_AT: &str = "/apis/velero.io/v1/namespaces/velero/schedules/nightly";
 const IMAGE: &str = "/spec/template/spec/containers/0/image";
 
 fn case(verb: VerbId) -> Case {
@@ -89,6 +93,14 @@ fn case(verb: VerbId) -> Case {
             Look::At("/apis/policy/v1/namespaces/shop/poddisruptionbudgets/catalog", "/metadata/name"),
         ),
         VerbId::Edit => case(LEDGER, "", Look::At(LEDGER_AT, "/spec/minReadySeconds")),
+        VerbId::Backup => {
+            case(("Namespace", "", "pay"), "tried", Look::At("/apis/velero.io/v1/namespaces/velero/backups/tried", "/metadata/name"))
+        }
+        VerbId::BackupDelete => gone(KEPT, "", Look::Names("/apis/velero.io/v1/namespaces/velero/backups")),
+        VerbId::BackupLogs => gone(KEPT, "", Look::Names("/apis/velero.io/v1/namespaces/velero/downloadrequests")),
+        VerbId::Restore => gone(KEPT, "tried", Look::Names("/apis/velero.io/v1/namespaces/velero/restores")),
+        VerbId::SchedulePause => case(SCHEDULE, "", Look::At(SCHEDULE_AT, "/spec/paused")),
+        VerbId::ScheduleResume => after((VerbId::SchedulePause, ""), SCHEDULE, "", Look::At(SCHEDULE_AT, "/spec/paused")),
         VerbId::Apply => case(("", "", ""), "filename=map.yaml", Look::At("/api/v1/namespaces/shop/configmaps/tried", "/data")),
     }
 }
@@ -119,7 +131,14 @@ fn target(fleet: &Fleet, (kind, namespace, name): (&str, &str, &str)) -> Target 
         return Target { cluster, resource, namespace: text(namespace), name: text(name), uid: None };
     }
     let kind = Kind::WATCHED.into_iter().find(|k| k.name() == kind).unwrap_or_else(|| panic!("no kind {kind}"));
-    named(fleet, kind, namespace, name)
+    let any = || fleet.store.clusters()[0].objects(kind).next().unwrap().meta().name.to_string();
+    let name = if name.is_empty() { any() } else { name.to_owned() };
+    named(fleet, kind, namespace, &name)
+}
+
+/// Whether what comes of it is waited for: Velero deletes no backup that it still makes.
+fn waits(verb: VerbId) -> bool {
+    matches!(verb, VerbId::Backup | VerbId::BackupDelete)
 }
 
 /// The documents that `edit` and `apply` come with.
@@ -198,7 +217,7 @@ async fn tried(verb: VerbId) -> Result<(), String> {
         _ => targets,
     };
     let wanted = Wanted::Act(Request { verb, targets, args, documents: documents(&sim, verb) });
-    let preview = acting::prepare(&mut fleet, &wanted, false).await.map_err(|e| format!("{e:?}"))?;
+    let preview = acting::prepare(&mut fleet, &wanted, waits(verb)).await.map_err(|e| format!("{e:?}"))?;
     let unchanged = seen(&sim, &mut fleet, case.look).await;
     if unchanged != before {
         return Err(format!("the preview changed {before} to {unchanged}"));
@@ -219,7 +238,7 @@ async fn tried(verb: VerbId) -> Result<(), String> {
     if after == before {
         return Err(format!("nothing changed: {before}"));
     }
-    match (acting::prepare(&mut fleet, &Wanted::Undo(Box::new(last(&state))), false).await, case.way) {
+    match (acting::prepare(&mut fleet, &Wanted::Undo(Box::new(last(&state))), waits(verb)).await, case.way) {
         (Err(Stop::Refuse { kind: "undo", .. }), Way::Refused) => {
             let now = seen(&sim, &mut fleet, case.look).await;
             if verb != VerbId::Evict && now != after { Err(format!("{after} became {now}")) } else { Ok(()) }
