@@ -452,7 +452,7 @@ fn a_namespace_is_backed_up_deleted_and_restored_by_key() {
     term.keys("y");
     term.line(60, &["done: delete namespace auth"]);
     term.keys(":backups\r");
-    term.keys("/name:auth-\r");
+    term.keys("/auth-\r");
     term.line(10, &["auth-2", "Completed"]);
     term.keys(":restore\r");
     term.line(10, &["restore backup velero/auth-", "PREVIEW"]);

@@ -215,13 +215,14 @@ mod tests {
 
     #[test]
     fn an_application_that_no_young_backup_has_is_named() {
-        let app = |ns: &str| json!({"metadata": {"name": "app", "namespace": ns}, "spec": {"replicas": 1}});
+        let app = |ns: &str| json!({"metadata": {"name": format!("{ns}-app"), "namespace": ns}, "spec": {"replicas": 1}});
         let of = |name: &str, ns: &str, ago: i64| {
             let mut b = backup(name, "Completed", ago);
             b["spec"]["includedNamespaces"] = json!([ns]);
             b
         };
         let mut f = fleet(Some(3600), &[of("b1", "pay", 600), of("b2", "shop", 7200)]);
+        f.put(Kind::StorageLocation, [json!({"metadata": {"name": "default", "namespace": "velero"}, "status": {"phase": "Available"}})]);
         f.put(Kind::Deployment, ["pay", "shop", "auth", "kube-system", "velero"].map(app));
         let (severity, text) = said(&f);
         assert_eq!(severity, Some(Severity::Warning));
