@@ -242,8 +242,7 @@ fn make(snapshot: &Snapshot, plan: &mut Plan, take: &Take, args: &Args, lane: us
 /// What a backup has from its schedule, as Velero's own have it.
 fn inherited(metadata: &mut Value, schedule: &Value) {
     let own = &schedule["metadata"];
-    let given = |key: &str| schedule.pointer(&format!("/spec/template/metadata/{key}")).unwrap_or(&own[key]).clone();
-    metadata["labels"] = given("labels");
+    metadata["labels"] = schedule.pointer("/spec/template/metadata/labels").unwrap_or(&own["labels"]).clone();
     metadata["labels"]["velero.io/schedule-name"] = own["name"].clone();
     if let Value::Object(mut annotations) = own["annotations"].clone() {
         annotations.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
