@@ -427,3 +427,41 @@ fn a_runbook_is_run_from_the_palette() {
     assert_eq!(term.ended(10), Vec::<String>::new());
     assert_eq!(bridge.jobs()[0]["runbook"], "restart-in-waves");
 }
+
+#[test]
+fn a_namespace_is_backed_up_deleted_and_restored_by_key() {
+    let bridge = Bridge::new();
+    let mut term = bridge.open_on("[clusters.prod-eu]\ntier = \"staging\"\n");
+    term.line(20, &["session", "3/3"]);
+    let at_namespace = |term: &mut Term| {
+        term.keys(":namespaces\r");
+        term.keys("/name:auth\r");
+        term.wait("one namespace", 10, |lines| lines.iter().any(|l| l.starts_with("NAMESPACES 1─")).then_some(()));
+    };
+    at_namespace(&mut term);
+    term.keys("b");
+    term.line(10, &["back up namespace auth", "PREVIEW"]);
+    term.line(5, &["kept for 30d at location default"]);
+    term.line(5, &["y does it"]);
+    term.keys("y");
+    term.line(30, &["done: back up namespace auth"]);
+    // What would be lost has its way back beside it.
+    term.keys("\x04");
+    term.line(10, &["delete namespace auth", "PREVIEW"]);
+    term.line(5, &["1 before: back up namespace auth"]);
+    term.line(5, &["y does it"]);
+    term.keys("y");
+    term.line(60, &["done: delete namespace auth"]);
+    term.keys(":backups\r");
+    term.keys("/auth-\r");
+    term.line(10, &["auth-2", "Completed"]);
+    term.keys(":restore\r");
+    term.line(10, &["restore backup velero/auth-", "PREVIEW"]);
+    term.line(5, &["namespace auth is made anew"]);
+    term.line(5, &["y does it"]);
+    term.keys("y");
+    term.line(40, &["done: restore backup velero/auth-"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+    assert_eq!(bridge.replicas(), 3);
+}

@@ -41,7 +41,7 @@ pub fn propose(store: &Store, target: &Target) -> Result<Vec<Matcher>, String> {
         Some(Kind::Alert) => {
             let alert = alert(cluster, target).ok_or_else(|| format!("alert {name} is not among those that fire"))?;
             let replaced = alert.meta.labels.get("pod").is_some() || alert.meta.labels.get("node").is_some();
-            let stays = |label: &str| !VOLATILE.contains(&label) && !(replaced && label == "instance");
+            let stays = |label: &str| !(VOLATILE.contains(&label) || replaced && label == "instance");
             let mut own: Vec<Matcher> =
                 alert.meta.labels.iter().filter(|(l, v)| stays(l) && !v.is_empty()).map(|(l, v)| Matcher::is(l, v)).collect();
             own.sort_by_key(|m| *m.name != *"alertname");

@@ -1,9 +1,9 @@
 //! Could we restore, and to when? One answer a cluster, from its backups against the age that they may have.
 
 use super::{Severity, age};
-use crate::model::{Backup, Kind, Object, RunState, Service, ServiceState, StorageLocation, Time};
+use crate::model::{Backup, Kind, Object, RunState, Service, ServiceState, StorageLocation, Str, Time};
 use crate::store::Cluster;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer of one cluster.
 #[derive(Clone, PartialEq, Debug)]
@@ -51,6 +51,16 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
             None => text.push_str("; no complete backup has all namespaces"),
         }
     }
+    let forgotten = if severity.is_none() { forgotten(cluster, &backups, now) } else { Vec::new() };
+    if let Some(first) = forgotten.first() {
+        severity = Some(Severity::Warning);
+        let more = match forgotten.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more namespaces"),
+        };
+        let within = cluster.info.rpo.map_or_else(String::new, |rpo| format!(" of the last {}", age(rpo)));
+        text.push_str(&format!("; no backup{within} has {first}{more}"));
+    }
     for failed in failing(&backups, point) {
         severity = severity.max(Some(Severity::Warning));
         text.push_str(&format!("; {} is {}", failed.meta.name, failed.run.phase));
@@ -87,6 +97,17 @@ fn failing<'a>(backups: &[&'a Backup], point: Option<Time>) -> Vec<&'a Backup> {
         }
     }
     last.into_values().filter(|b| !b.good() && (b.schedule.is_some() || b.point() > point)).collect()
+}
+
+/// Namespaces with applications that no complete backup has, or none that is young enough. Those of the cluster itself are none.
+fn forgotten(cluster: &Cluster, backups: &[&Backup], now: i64) -> Vec<Str> {
+    let young = |b: &&&Backup| b.good() && cluster.info.rpo.is_none_or(|rpo| b.point().is_some_and(|p| p.age(now) <= rpo));
+    let young: Vec<&&Backup> = backups.iter().filter(young).collect();
+    let apps = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet].into_iter().flat_map(|k| cluster.objects(k));
+    let spaces: BTreeSet<&Str> = apps.map(|o| &o.meta().namespace).collect();
+    let home = cluster.velero();
+    let own = |ns: &&&Str| ns.starts_with("kube-") || home.as_deref() == Some(&***ns);
+    spaces.iter().filter(|ns| !own(ns) && !young.iter().any(|b| b.selection.takes(ns))).map(|ns| (*ns).clone()).collect()
 }
 
 /// Whether it leaves no namespace and no object out by its filters.
@@ -190,6 +211,25 @@ mod tests {
         );
         let (_, text) = said(&fleet(Some(3600), &[part, backup("b1", "Completed", 7200)]));
         assert!(text.ends_with("; all namespaces to 2h ago (b1)"), "{text}");
+    }
+
+    #[test]
+    fn an_application_that_no_young_backup_has_is_named() {
+        let app = |ns: &str| json!({"metadata": {"name": format!("{ns}-app"), "namespace": ns}, "spec": {"replicas": 1}});
+        let of = |name: &str, ns: &str, ago: i64| {
+            let mut b = backup(name, "Completed", ago);
+            b["spec"]["includedNamespaces"] = json!([ns]);
+            b
+        };
+        let mut f = fleet(Some(3600), &[of("b1", "pay", 600), of("b2", "shop", 7200)]);
+        f.put(Kind::StorageLocation, [json!({"metadata": {"name": "default", "namespace": "velero"}, "status": {"phase": "Available"}})]);
+        f.put(Kind::Deployment, ["pay", "shop", "auth", "kube-system", "velero"].map(app));
+        let (severity, text) = said(&f);
+        assert_eq!(severity, Some(Severity::Warning));
+        assert!(text.ends_with("; no backup of the last 60m has auth and 1 more namespaces"), "{text}");
+        f.put(Kind::Backup, [backup("b3", "Completed", 60)]);
+        let (severity, text) = said(&f);
+        assert_eq!((severity, &*text), (None, "yes, to 60s ago (b3), within the objective of 60m"));
     }
 
     #[test]

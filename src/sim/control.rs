@@ -5,8 +5,8 @@
 
 use super::make::{self, End};
 use super::register::{
-    BACKUPS, CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER, REPLICASETS, RESTORES, Res,
-    SCALED_OBJECTS, STATEFULSETS,
+    BACKUPS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER,
+    REPLICASETS, RESTORES, Res, SCALED_OBJECTS, STATEFULSETS,
 };
 use super::store::{Key, Obj, State, rfc3339};
 use super::{budgets, scaler, taints, workloads};
@@ -30,7 +30,7 @@ pub enum Action {
     /// A taint's time is up for a pod.
     Evict(Key, Str),
     Reconcile(Res, Key),
-    /// A backup or a restore goes a step on.
+    /// A backup, a restore or a request to Velero goes a step on.
     Velero(Res, Key),
     /// Every minute.
     Cron,
@@ -88,6 +88,10 @@ pub struct Conditions {
     pub incidents: Vec<super::scenario::Incident>,
     /// Scenario lines and orders that concern the sockets: what begins, and what ends.
     pub outages: Vec<(super::fault::Fault, bool)>,
+    /// Where this server is reached, once it is: what Velero keeps is there too.
+    pub address: String,
+    /// What a backup that was made here has, by its name.
+    pub kept: HashMap<Str, Vec<(Res, Arc<Obj>)>>,
     /// The fault that was ordered last, while it lasts, and how many there were with it.
     pub ordered: Option<(super::fault::Fault, u64)>,
     pub orders: u64,
@@ -129,6 +133,8 @@ pub fn settle(s: &mut State) {
             JOBS => workloads::job(s, &key),
             CRONJOBS => workloads::cronjob(s, &key),
             BACKUPS | RESTORES => super::velero::look(s, res, &key),
+            DELETIONS => super::velero::deletion(s, &key),
+            DOWNLOADS => super::velero::download(s, &key),
             _ => {}
         }
         if let Some(scaler) = s.world.scaler_of.get(&(res, key)).cloned() {

@@ -104,6 +104,7 @@ pub fn begin(s: &mut State, n: usize) {
             let lasts = incident.lasts.map_or(8 * 3600, |m| m.0);
             s.silenced(&incident.target, lasts, incident.message.as_deref().unwrap_or("known, being worked on"));
         }
+        What::LocationUnavailable => super::velero::unreachable(s, &key, incident.message.as_deref()),
         What::StuckTerminating => {
             let sets = s.at(DEPLOYMENTS, &key).map(|d| s.owned(&d.uid, REPLICASETS)).unwrap_or_default();
             let Some(pod) = sets.iter().flat_map(|r| s.owned(&r.uid, PODS)).find(|p| !p.deleting) else { return };
@@ -177,7 +178,7 @@ pub fn end(s: &mut State, n: usize) {
                 s.edit(PODS, &pod, |p| p["metadata"]["finalizers"] = serde_json::Value::Null);
             }
         }
-        What::ScheduleLate => super::velero::remember(s, &key),
+        What::ScheduleLate => super::velero::remember(s, super::register::SCHEDULES, &key),
         What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), false)),
         What::EtcdFills => {
             let now = s.now();
@@ -185,5 +186,6 @@ pub fn end(s: &mut State, n: usize) {
         }
         What::AlertStorm => s.alerting.storm = None,
         What::Silence | What::PdbBlocks | What::JobFails | What::BackupFails => {}
+        What::LocationUnavailable => super::velero::remember(s, super::register::LOCATIONS, &key),
     }
 }

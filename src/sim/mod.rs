@@ -239,6 +239,7 @@ pub fn start(options: &Options) -> Result<Running, Error> {
             etcd::rpc::listen(&cluster)?;
         }
         let address = serve::listen(&runtime, cluster.clone(), Arc::new(tls))?;
+        cluster.change(|s| velero::at(s, &format!("https://{address}"), &encoded(&ca_pem)));
         clusters.push((cluster, address));
     }
     let (kubeconfig, dir) = match &options.kubeconfig {
@@ -257,9 +258,14 @@ pub fn start(options: &Options) -> Result<Running, Error> {
 /// Files that begin so are ours, and may be left from before.
 const MARK: &str = "# made by qd demo; gone when it ends\n";
 
-fn config_text(clusters: &[(Arc<Cluster>, std::net::SocketAddr)], ca: &str, viewer: bool) -> String {
+/// PEM as a kubeconfig has it.
+fn encoded(pem: &str) -> String {
     use base64::Engine as _;
-    let ca = base64::engine::general_purpose::STANDARD.encode(ca);
+    base64::engine::general_purpose::STANDARD.encode(pem)
+}
+
+fn config_text(clusters: &[(Arc<Cluster>, std::net::SocketAddr)], ca: &str, viewer: bool) -> String {
+    let ca = encoded(ca);
     let (mut contexts, mut servers, mut users) = (String::new(), String::new(), String::new());
     for (c, address) in clusters {
         let name = &c.name;

@@ -39,7 +39,7 @@ macro_rules! resource {
 }
 
 /// Every resource. The constants below are places in it.
-pub static REGISTER: [Resource; 25] = [
+pub static REGISTER: [Resource; 28] = [
     resource!("", "namespaces", "Namespace", ["ns"], false, ["status"], Some(Kind::Namespace), false),
     resource!("", "nodes", "Node", ["no"], false, ["status"], Some(Kind::Node), false),
     resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding", "resize"], Some(Kind::Pod), true),
@@ -74,6 +74,9 @@ pub static REGISTER: [Resource; 25] = [
         Some(Kind::StorageLocation),
         false
     ),
+    resource!("velero.io", "deletebackuprequests", "DeleteBackupRequest", [], true, [], None, false),
+    resource!("velero.io", "downloadrequests", "DownloadRequest", [], true, [], None, false),
+    resource!("velero.io", "volumesnapshotlocations", "VolumeSnapshotLocation", ["vsl"], true, [], None, false),
 ];
 
 /// A place in [`REGISTER`].
@@ -97,6 +100,8 @@ pub const BACKUPS: Res = 21;
 pub const RESTORES: Res = 22;
 pub const SCHEDULES: Res = 23;
 pub const LOCATIONS: Res = 24;
+pub const DELETIONS: Res = 25;
+pub const DOWNLOADS: Res = 26;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 

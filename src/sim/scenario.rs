@@ -80,6 +80,8 @@ pub enum What {
     AlertStorm,
     /// Somebody has silenced `target` (`alertname=KubeHpaMaxedOut,namespace=pay`), with `message` as the comment.
     Silence,
+    /// A storage location cannot be reached.
+    LocationUnavailable,
 }
 
 /// Seconds, as `-9m`, `20s`, `1h`.

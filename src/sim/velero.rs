@@ -1,20 +1,31 @@
 //! Velero in a simulated cluster: a storage location, schedules and their backups, and a server that carries out what is asked for.
 //!
-//! Nothing is copied anywhere: a backup goes through its phases and counts items, a restore too.
+//! A backup that is made while it runs has the objects that a restore of it makes again; those that are there from the start have none.
 
 use super::control::Action;
 use super::generate::Plan;
-use super::register::{BACKUPS, LOCATIONS, Res, SCHEDULES};
+use super::register::{
+    BACKUPS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, HPAS, LOCATIONS, NAMESPACES, PDBS, REGISTER, RESTORES, Res,
+    SCHEDULES, SERVICES, STATEFULSETS,
+};
 use super::store::{Key, Obj, State, parse_time, rfc3339};
-use crate::model::{Interner, Kind, Object, RunState, decode_json};
+use crate::model::{Backup, Interner, Kind, Object, RunState, Str, decode_json};
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::sync::Arc;
 
 const NAMESPACE: &str = "velero";
-/// A schedule with this annotation is no longer looked at.
+/// A schedule with this annotation is no longer looked at, and a location with it cannot be reached.
 const STUCK: &str = "quarterdeck.io/stuck";
 /// Milliseconds between two looks at what runs, and how many of these it takes.
 const STEP: i64 = 2000;
 const STEPS: i64 = 5;
+
+/// What a backup has: what controllers make again is none of it.
+const KEPT: [Res; 10] = [NAMESPACES, SERVICES, 5, 6, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, CRONJOBS, HPAS, PDBS];
+/// What lies in the store.
+pub const STORE: &str = "/store/";
 
 /// A schedule that every cluster has.
 struct Made {
@@ -95,9 +106,15 @@ pub fn minute(s: &mut State) {
     }
     for key in s.tables[LOCATIONS].objects.keys().cloned().collect::<Vec<_>>() {
         s.edit(LOCATIONS, &key, |v| {
-            v["status"]["phase"] = "Available".into();
+            let stuck = v["metadata"]["annotations"][STUCK].is_string();
+            v["status"]["phase"] = if stuck { "Unavailable" } else { "Available" }.into();
             v["status"]["lastValidationTime"] = rfc3339(now).into();
-            v["status"]["lastSyncedTime"] = rfc3339(now).into();
+            if stuck {
+                v["status"]["message"] = v["metadata"]["annotations"][STUCK].clone();
+            } else {
+                v["status"]["lastSyncedTime"] = rfc3339(now).into();
+                v["status"]["message"] = Value::Null;
+            }
         });
     }
 }
@@ -117,7 +134,14 @@ pub fn look(s: &mut State, res: Res, key: &Key) {
         return;
     }
     let now = s.now();
-    let total = s.rng.i64(120..900);
+    if let Some(why) = invalid(s, res, key) {
+        s.edit(res, key, |v| v["status"] = json!({"phase": "FailedValidation", "validationErrors": [why]}));
+        return;
+    }
+    let total = match of_backup(s, res, key).and_then(|name| s.world.kept.get(&name)) {
+        Some(kept) if res == RESTORES => i64::try_from(kept.len()).unwrap_or(1).max(1),
+        _ => s.rng.i64(120..900),
+    };
     s.edit(res, key, |v| v["status"] = json!({"phase": "InProgress", "startTimestamp": rfc3339(now), "progress": {"totalItems": total}}));
     if res == BACKUPS {
         s.edit(res, key, |v| v["status"]["expiration"] = rfc3339(now + 30 * 86_400).into());
@@ -125,8 +149,193 @@ pub fn look(s: &mut State, res: Res, key: &Key) {
     s.later(STEP, Action::Velero(res, key.clone()));
 }
 
+fn backup_of(o: &Obj) -> Option<Arc<Backup>> {
+    match decode_json(Kind::Backup, &o.json, &mut Interner::default()) {
+        Ok(Object::Backup(backup)) => Some(backup),
+        _ => None,
+    }
+}
+
+/// The name of the backup that it is, or that it restores.
+fn of_backup(s: &State, res: Res, key: &Key) -> Option<Str> {
+    if res == BACKUPS {
+        return Some(key.1.clone());
+    }
+    s.at(res, key)?.value()["spec"]["backupName"].as_str().map(Str::from)
+}
+
+/// Why the server does not begin it.
+fn invalid(s: &State, res: Res, key: &Key) -> Option<String> {
+    let name = of_backup(s, res, key)?;
+    let Some(backup) = s.get(BACKUPS, &key.0, &name) else {
+        return Some(format!("Error retrieving backup: backups.velero.io \"{name}\" not found"));
+    };
+    let wanted = backup.value()["spec"]["storageLocation"].as_str().unwrap_or("default").to_owned();
+    match s.get(LOCATIONS, &key.0, &wanted).map(|l| l.value()) {
+        None => Some(format!(
+            "a BackupStorageLocation CRD with the name specified in the backup spec needs to be created before this backup can be executed. Error: backupstoragelocations.velero.io \"{wanted}\" not found"
+        )),
+        Some(l) if l["status"]["phase"] != "Available" => {
+            Some(format!("backup can't be created because BackupStorageLocation {wanted} is in Unavailable status"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// A backup is complete: what it has is kept.
+fn keep(s: &mut State, key: &Key) {
+    let Some(backup) = s.at(BACKUPS, key).and_then(|o| backup_of(o)) else { return };
+    let chosen = |o: &Obj| backup.selection.selectors.is_empty() || backup.selection.selectors.iter().any(|x| x.matches(&o.labels));
+    let takes = |res: Res, k: &Key, o: &Obj| match res {
+        NAMESPACES => backup.selection.takes(&k.1),
+        _ => backup.selection.takes(&k.0) && chosen(o) && !o.deleting,
+    };
+    let mut kept = Vec::new();
+    for res in KEPT {
+        kept.extend(s.tables[res].objects.iter().filter(|(k, o)| takes(res, k, o)).map(|(_, o)| (res, o.clone())));
+    }
+    s.world.kept.insert(key.1.clone(), kept);
+}
+
+/// A restore is complete: what is not there is made.
+fn bring_back(s: &mut State, key: &Key) {
+    let Some(restore) = s.at(RESTORES, key).map(|o| o.value()) else { return };
+    let name = restore["spec"]["backupName"].as_str().unwrap_or("");
+    let Some(kept) = s.world.kept.get(name).cloned() else { return };
+    let only: Vec<&str> = restore["spec"]["includedNamespaces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (res, object) in kept {
+        let from = if res == NAMESPACES { &object.key.1 } else { &object.key.0 };
+        if !only.is_empty() && !only.contains(&"*") && !only.contains(&&**from) {
+            continue;
+        }
+        let to = restore["spec"]["namespaceMapping"][&**from].as_str().unwrap_or(from).to_owned();
+        let at: Key = if res == NAMESPACES { ("".into(), to.as_str().into()) } else { (to.as_str().into(), object.key.1.clone()) };
+        if s.at(res, &at).is_some() {
+            continue;
+        }
+        let mut value = object.value();
+        if let Some(value) = value.as_object_mut() {
+            value.shift_remove("status");
+        }
+        if let Some(meta) = value["metadata"].as_object_mut() {
+            for own in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "deletionTimestamp"] {
+                meta.shift_remove(own);
+            }
+        }
+        value["metadata"]["labels"]["velero.io/restore-name"] = (&*key.1).into();
+        value["metadata"]["name"] = (&*at.1).into();
+        if res == NAMESPACES {
+            value["status"] = json!({"phase": "Active"});
+        } else {
+            value["metadata"]["namespace"] = to.into();
+        }
+        s.put(res, value);
+    }
+}
+
+/// Somebody wants a backup to be deleted.
+pub fn deletion(s: &mut State, key: &Key) {
+    if s.at(DELETIONS, key).is_some_and(|o| o.value()["status"]["phase"].is_null()) {
+        s.edit(DELETIONS, key, |v| v["status"] = json!({"phase": "InProgress"}));
+        s.later(STEP, Action::Velero(DELETIONS, key.clone()));
+    }
+}
+
+/// It is deleted with its restores and the request; or why not is said.
+fn deleted(s: &mut State, key: &Key) {
+    let Some(name) = s.at(DELETIONS, key).and_then(|o| o.value()["spec"]["backupName"].as_str().map(Str::from)) else { return };
+    let backup: Key = (key.0.clone(), name.clone());
+    let state = s.at(BACKUPS, &backup).and_then(|o| backup_of(o)).map(|b| b.run.state());
+    let why = match state {
+        None => Some("backup not found".to_owned()),
+        Some(RunState::Waiting | RunState::Running) => Some("backup is still in progress".to_owned()),
+        Some(_) => invalid(s, BACKUPS, &backup)
+            .map(|_| "cannot delete backup because backup storage location is currently in Unavailable state".to_owned()),
+    };
+    if let Some(why) = why {
+        s.edit(DELETIONS, key, |v| v["status"] = json!({"phase": "Processed", "errors": [why]}));
+        return;
+    }
+    s.world.kept.remove(&name);
+    let of = |o: &Arc<Obj>| o.value()["spec"]["backupName"].as_str() == Some(&*name);
+    let restores: Vec<Key> = s.tables[RESTORES].objects.values().filter(|o| of(o)).map(|o| o.key.clone()).collect();
+    restores.iter().for_each(|k| drop(s.remove(RESTORES, k)));
+    s.remove(BACKUPS, &backup);
+    s.remove(DELETIONS, key);
+}
+
+/// Somebody wants to know where something lies.
+pub fn download(s: &mut State, key: &Key) {
+    let Some(request) = s.at(DOWNLOADS, key).map(|o| o.value()).filter(|r| r["status"].is_null()) else { return };
+    let target = &request["spec"]["target"];
+    let (kind, name) = (target["kind"].as_str().unwrap_or(""), target["name"].as_str().unwrap_or(""));
+    let about = if kind.starts_with("Restore") { RESTORES } else { BACKUPS };
+    // Of what is not there nothing is ever said.
+    if s.get(about, &key.0, name).is_none() || s.world.address.is_empty() {
+        return;
+    }
+    let (signature, plural) = (s.uid(), REGISTER[about].plural);
+    let path = format!("{STORE}{plural}/{name}/{kind}.gz?X-Amz-Expires=600&X-Amz-Signature={signature}");
+    let address = format!("{}{path}", s.world.address);
+    let until = rfc3339(s.now() + 600);
+    s.edit(DOWNLOADS, key, |v| v["status"] = json!({"phase": "Processed", "downloadURL": address, "expiration": until}));
+}
+
+/// What lies at an address of the store: packed; none where nobody was told of it.
+pub fn stored(s: &State, path_and_query: &str) -> Option<Vec<u8>> {
+    let told = |o: &&Arc<Obj>| {
+        o.value()["status"]["downloadURL"].as_str().is_some_and(|u| u.strip_prefix(&*s.world.address) == Some(path_and_query))
+    };
+    let request = s.tables[DOWNLOADS].objects.values().find(told)?.value();
+    let target = &request["spec"]["target"];
+    let (kind, name) = (target["kind"].as_str()?, target["name"].as_str()?);
+    let about = if kind.starts_with("Restore") { RESTORES } else { BACKUPS };
+    let run = s.get(about, request["metadata"]["namespace"].as_str()?, name)?.value();
+    let (status, word) = (&run["status"], if about == BACKUPS { "backup" } else { "restore" });
+    let errors = status["errors"].as_i64().unwrap_or(0);
+    let text = if kind.ends_with("Results") {
+        let lines: Vec<String> = (0..errors).map(|n| format!("error backing up item: timed out reading volume data-{n}")).collect();
+        json!({"errors": {"velero": lines}, "warnings": {}}).to_string()
+    } else {
+        let at = status["startTimestamp"].as_str().unwrap_or("");
+        let line = |level: &str, rest: &str| {
+            format!("time=\"{at}\" level={level} {rest} {word}={NAMESPACE}/{name} logSource=\"pkg/{word}/{word}.go\"\n")
+        };
+        let mut text = line("info", &format!("msg=\"Setting up {word} temp file\""));
+        text.extend(
+            (0..errors).map(|n| line("error", &format!("msg=\"Error backing up item\" error=\"timed out reading volume data-{n}\""))),
+        );
+        text.push_str(&line("info", &format!("msg=\"{} items in all\"", status["progress"]["totalItems"])));
+        text
+    };
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(text.as_bytes()).ok()?;
+    packed.finish().ok()
+}
+
+/// The server is reached there, and who signed its certificate signed that of its store.
+pub fn at(s: &mut State, address: &str, authority: &str) {
+    address.clone_into(&mut s.world.address);
+    for key in s.tables[LOCATIONS].objects.keys().cloned().collect::<Vec<_>>() {
+        s.edit(LOCATIONS, &key, |v| v["spec"]["objectStorage"]["caCert"] = authority.into());
+    }
+}
+
+/// A location cannot be reached from now on.
+pub fn unreachable(s: &mut State, location: &Key, why: Option<&str>) {
+    let why = why.unwrap_or("rpc error: code = Unknown desc = dial tcp 10.0.0.9:443: i/o timeout");
+    s.edit(LOCATIONS, location, |v| {
+        v["metadata"]["annotations"][STUCK] = why.into();
+        v["status"]["phase"] = "Unavailable".into();
+        v["status"]["message"] = why.into();
+    });
+}
+
 /// One step on.
 pub fn step(s: &mut State, res: Res, key: &Key) {
+    if res == DELETIONS {
+        return deleted(s, key);
+    }
     let done = if res == BACKUPS { "itemsBackedUp" } else { "itemsRestored" };
     let (now, mut ended) = (s.now(), false);
     s.edit(res, key, |v| {
@@ -144,6 +353,9 @@ pub fn step(s: &mut State, res: Res, key: &Key) {
             ended = true;
         }
     });
+    if ended && s.at(res, key).is_some_and(|o| o.value()["status"]["phase"] == "Completed") {
+        if res == BACKUPS { keep(s, key) } else { bring_back(s, key) }
+    }
     if !ended && s.at(res, key).is_some() {
         s.later(STEP, Action::Velero(res, key.clone()));
     }
@@ -182,9 +394,9 @@ pub fn forget(s: &mut State, schedule: &Key, ago: i64) {
     }
 }
 
-/// It is looked at again.
-pub fn remember(s: &mut State, schedule: &Key) {
-    s.edit(SCHEDULES, schedule, |v| {
+/// A schedule is looked at again, a location is reached.
+pub fn remember(s: &mut State, res: Res, key: &Key) {
+    s.edit(res, key, |v| {
         if let Some(all) = v["metadata"]["annotations"].as_object_mut() {
             all.shift_remove(STUCK);
         }

@@ -409,7 +409,7 @@ fn what_services_tell_as_json() {
     );
     expect(
         &item(Subject::Silences, 0),
-        json!({"name": "s-1", "status": "active", "matchers": ["alertname=\"X\""], "hides": 0, "ends_in_s": 600, "created_by": "ada", "message": "hides nothing now"}),
+        json!({"name": "s-1", "status": "active", "matchers": ["alertname=\"X\""], "hides": 0, "ends_in_s": 600, "created_by": "ada", "message": "hides nothing"}),
     );
     let tone = |subject| bad(&ctx, rows(&store, subject)[0]);
     assert_eq!([tone(Subject::Backups), tone(Subject::Restores), tone(Subject::Schedules)], [Tone::Ok, Tone::Critical, Tone::Critical]);

@@ -127,13 +127,21 @@ impl Run {
     }
 
     /// It was taken: whether it is what was meant, and whether the peers have heard of it.
-    async fn settled(&self, at: usize, am: &At<'_>, write: &SilenceWrite, replica: usize, (answer, known): (&WriteAnswer, Option<String>)) -> Ended {
+    async fn settled(
+        &self,
+        at: usize,
+        am: &At<'_>,
+        write: &SilenceWrite,
+        replica: usize,
+        (answer, known): (&WriteAnswer, Option<String>),
+    ) -> Ended {
         let id = answer.body["silenceID"].as_str().or(known.as_deref()).unwrap_or_default().to_owned();
         let mut words = vec![format!("silence {id}")];
         if let (SilenceWrite::Add { body }, Ok(Some(there))) = (write, am.am.silence(replica, &id).await) {
             let mut is: Vec<Matcher> = there.matchers.iter().map(Matcher::from).collect();
             let mut wanted = body.matchers.clone();
-            (is.sort(), wanted.sort());
+            is.sort();
+            wanted.sort();
             if is != wanted {
                 // What is too much is taken away at once: it hides what nobody meant.
                 let taken = self.expire(am, replica, &id).await.is_ok_and(|a| a.ok());

@@ -77,8 +77,12 @@ fn taken<'a>(plan: &mut Plan, cluster: ClusterId, objects: Vec<(&Target, Option<
                 schedule: Some(schedule),
             }),
             (_, Some(workload)) => apps.entry(&target.namespace).or_default().push((target, shared(workload))),
-            (_, None) if !namespaces.contains(&target.name) => namespaces.push(target.name.clone()),
-            _ => {}
+            (_, None) => {
+                let name = if target.resource.is_cluster() { "*" } else { &target.name };
+                if !namespaces.iter().any(|n| n == name) {
+                    namespaces.push(name.to_owned());
+                }
+            }
         }
     }
     if !namespaces.is_empty() {
@@ -242,8 +246,7 @@ fn make(snapshot: &Snapshot, plan: &mut Plan, take: &Take, args: &Args, lane: us
 /// What a backup has from its schedule, as Velero's own have it.
 fn inherited(metadata: &mut Value, schedule: &Value) {
     let own = &schedule["metadata"];
-    let given = |key: &str| schedule.pointer(&format!("/spec/template/metadata/{key}")).unwrap_or(&own[key]).clone();
-    metadata["labels"] = given("labels");
+    metadata["labels"] = schedule.pointer("/spec/template/metadata/labels").unwrap_or(&own["labels"]).clone();
     metadata["labels"]["velero.io/schedule-name"] = own["name"].clone();
     if let Value::Object(mut annotations) = own["annotations"].clone() {
         annotations.shift_remove("kubectl.kubernetes.io/last-applied-configuration");

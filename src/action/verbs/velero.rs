@@ -97,7 +97,7 @@ pub fn counted(found: &BTreeMap<Kind, usize>) -> String {
 /// Up to three names, and how many more.
 pub fn some(names: &[String]) -> String {
     match names {
-        [all @ ..] if all.len() <= 4 => all.join(", "),
+        all if all.len() <= 4 => all.join(", "),
         [a, b, c, rest @ ..] => format!("{a}, {b}, {c} and {} more", rest.len()),
         _ => String::new(),
     }

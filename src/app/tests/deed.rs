@@ -53,6 +53,26 @@ fn what_does_not_fit_a_verb_says_so() {
 }
 
 #[test]
+fn b_backs_up_what_is_highlighted_or_all_of_a_cluster() {
+    let (b, mut app) = Bench::new();
+    let wanted = |effects: &[Effect]| match effects {
+        [Effect::Plan(_, wanted)] => match &**wanted {
+            Wanted::Act(request) => (request.verb, request.targets.iter().map(|t| t.label()).collect::<Vec<_>>()),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wanted(&b.press(&mut app, "4b")), (VerbId::Backup, vec!["deployment shop/web".to_owned()]));
+    b.press(&mut app, "\x1b");
+    b.press(&mut app, "1");
+    let (verb, targets) = wanted(&b.press(&mut app, "b"));
+    assert_eq!((verb, targets.as_slice()), (VerbId::Backup, ["namespace *".to_owned()].as_slice()));
+    b.press(&mut app, "\x1b");
+    b.press(&mut app, "2b");
+    assert!(app.notice.as_ref().unwrap().text.starts_with("backup is for Namespace, Deployment"), "{:?}", app.notice);
+}
+
+#[test]
 fn only_what_was_typed_after_the_preview_was_seen_confirms() {
     let (b, mut app) = Bench::new();
     let effects = b.press(&mut app, "4ry");

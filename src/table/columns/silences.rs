@@ -26,8 +26,8 @@ fn hides_tone(_: &Ctx<'_>, row: Row<'_>, value: &Value<'_>) -> Tone {
 
 fn message(s: &Silence, now: i64) -> Option<&'static str> {
     match s.state {
-        SilenceState::Active if s.hides == 0 => Some("hides nothing now"),
-        SilenceState::Active if s.left(now).is_some_and(|left| left < SOON) => Some("is about to end"),
+        SilenceState::Active if s.hides == 0 => Some("hides nothing"),
+        SilenceState::Active if s.left(now).is_some_and(|left| left < SOON) => Some("ends soon"),
         _ => None,
     }
 }
