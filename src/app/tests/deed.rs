@@ -66,7 +66,7 @@ fn b_backs_up_what_is_highlighted_or_all_of_a_cluster() {
     b.press(&mut app, "\x1b");
     b.press(&mut app, "1");
     let (verb, targets) = wanted(&b.press(&mut app, "b"));
-    assert_eq!((verb, targets.as_slice()), (VerbId::Backup, ["namespace *".to_owned()].as_slice()));
+    assert_eq!((verb, targets.as_slice()), (VerbId::Backup, ["cluster a".to_owned()].as_slice()));
     b.press(&mut app, "\x1b");
     b.press(&mut app, "2b");
     assert!(app.notice.as_ref().unwrap().text.starts_with("backup is for Namespace, Deployment"), "{:?}", app.notice);
