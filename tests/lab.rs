@@ -13,6 +13,8 @@ mod etcd;
 mod metrics;
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[path = "lab/signals.rs"]
+mod signals;
 #[allow(dead_code, reason = "other suites use the rest")]
 mod support;
 
@@ -41,7 +43,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -260,6 +260,7 @@ fn cases(verb: VerbId) -> Vec<Case> {
             on("StatefulSet", "backup create {space}-db statefulset/db --ttl 2h", KeptNames("backups"), More(1)),
             on("DaemonSet", "backup create {space}-agent daemonset/agent", KeptNames("backups"), More(1)),
             on("Schedule", "backup create --from-schedule {space}-daily", KeptNames("backups"), More(1)),
+            on("Cluster", "backup create {space}-all --include-resources configmaps", KeptNames("backups"), More(1)),
         ],
         VerbId::BackupDelete => vec![
             on("Backup", "backup delete {space}-gone --confirm lab-1", Kept("backup/{space}-gone"), Gone)
