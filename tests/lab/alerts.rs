@@ -65,7 +65,7 @@ fn an_alert_is_muted_from_the_pod_that_it_names_and_heard_again(lab: &Lab) {
     assert_eq!(silence["comment"], "image is pulled");
     assert!(silence["createdBy"].as_str().unwrap().contains('@'), "{silence}");
     term.keys(":silences\r");
-    term.line(30, &["active", "pod=", "1"]);
+    term.line(30, &["active", "namespace=", "1h59m"]);
     term.keys(":silence-expire\r");
     term.line(20, &["end silence", &id[..8]]);
     term.wait("the question", 20, |lines| lines.iter().any(|l| l.contains("y does it")).then_some(()));

@@ -54,7 +54,7 @@ pub(super) static COLUMNS: &[Column] = &[
         |_, r| silence(r, |s| list(s.matchers.iter().map(ToString::to_string))),
         "What it hides, as amtool writes `matchers`: all must match",
     )
-    .width(12, 80)
+    .width(18, 80)
     .leave(0),
     col("hides", "HIDES", Unit::Number, |_, r| silence(r, |s| s.hides), "Alerts that it hides now").leave(2).tone(hides_tone),
     col(
