@@ -23,7 +23,9 @@ fn an_alert_is_muted_from_the_pod_that_it_names_and_heard_again(lab: &Lab) {
     let config = room.path("qd.toml");
     std::fs::write(&config, format!("[clusters.{CONTEXT}.alertmanager]\nurls = {}\n", json!(all.urls))).unwrap();
     let pods: Value = serde_json::from_str(&lab.kubectl(CONTEXT, &["get", "pods", "-A", "-o", "json"])).unwrap();
-    let pod = &pods["items"][0]["metadata"];
+    // One that stays: what tests before this one made is still on its way out.
+    let stays = |p: &&Value| p["status"]["phase"] == "Running" && p["metadata"]["deletionTimestamp"].is_null();
+    let pod = &pods["items"].as_array().unwrap().iter().find(stays).unwrap()["metadata"];
     let (namespace, name) = (pod["namespace"].as_str().unwrap(), pod["name"].as_str().unwrap());
     let labels = json!({"alertname": "QdPodSlow", "namespace": namespace, "pod": name, "severity": "warning", "cluster": CONTEXT});
     all.tell(&labels, None);
@@ -47,7 +49,7 @@ fn an_alert_is_muted_from_the_pod_that_it_names_and_heard_again(lab: &Lab) {
     stands(false);
     let args = ["--screen", "pods", "--context", CONTEXT, "--config", config.to_str().unwrap()];
     let mut term = Term::open(&args, room.env(&lab.kubeconfig()), 80, 24);
-    term.line(25, &["lab-1", "Running"]);
+    term.wait("the pods", 25, |lines| lines.iter().any(|l| l.starts_with("PODS ") && !l.starts_with("PODS 0")).then_some(()));
     term.keys(&format!("/name:{name}\r"));
     term.wait("one row", 20, |lines| lines.iter().any(|l| l.starts_with("PODS 1─")).then_some(()));
     // Until its alert is known, the form says that it matches nothing.
@@ -71,6 +73,7 @@ fn an_alert_is_muted_from_the_pod_that_it_names_and_heard_again(lab: &Lab) {
     term.wait("the question", 20, |lines| lines.iter().any(|l| l.contains("y does it")).then_some(()));
     term.keys("y");
     stands(false);
+    term.line(20, &["done: end"]);
     all.tell(&labels, Some("2020-01-01T00:00:00Z"));
     term.keys("\x03\x03");
     assert_eq!(term.ended(15), Vec::<String>::new());
