@@ -190,3 +190,12 @@ fn pages_are_what_the_code_says() {
     }
     assert!(stale.is_empty(), "stale: {stale:?}; QD_UPDATE_DOCS=1 cargo test --test docs writes them");
 }
+
+/// A verb is a key, a palette entry and a subcommand; the last two are made from the register.
+#[test]
+fn every_verb_has_a_key_in_the_default_keymap() {
+    let keymap = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/keymaps/default.toml")).unwrap();
+    let bound = |name: &str| keymap.contains(&format!("run = \"{name}\""));
+    let without: Vec<&str> = VERBS.iter().filter(|v| !bound(v.name) && !v.aliases.iter().any(|a| bound(a))).map(|v| v.name).collect();
+    assert_eq!(without, Vec::<&str>::new());
+}
