@@ -236,12 +236,22 @@ pub struct FieldChange {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Inverse {
     pub text: String,
+    /// Logs of before there were other acts call it `write`.
+    #[serde(alias = "write", deserialize_with = "act_or_write")]
     pub act: Act,
     /// In the direction of the undo: `before` is what the step left behind.
     pub changes: Vec<FieldChange>,
     /// The object that the inverse is about, where it is another one than the step's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+}
+
+fn act_or_write<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Act, D::Error> {
+    let mut value = Value::deserialize(d)?;
+    if value.is_object() && value.get("act").is_none() {
+        value["act"] = "write".into();
+    }
+    serde_json::from_value(value).map_err(serde::de::Error::custom)
 }
 
 /// One step. Lanes go side by side (as many as the guardrails allow), a lane's stages one after the other, the steps of a stage together.
@@ -618,6 +628,16 @@ mod tests {
             Write { method: Method::MergePatch, path: target().path(), query: String::new(), body: json!({"spec": {"replicas": 3}}) };
         plan.steps.push(step.undone_by("scale back to 3", back));
         plan
+    }
+
+    #[test]
+    fn an_undo_of_an_older_log_is_read() {
+        let old = r#"{"text": "scale back", "write": {"method": "merge-patch", "path": "/x", "body": {}}, "changes": []}"#;
+        let old = old.replace("merge-patch", serde_json::to_value(Method::MergePatch).unwrap().as_str().unwrap());
+        let read: Inverse = serde_json::from_str(&old).unwrap();
+        assert_eq!(read.act.request().unwrap().path, "/x");
+        let again: Inverse = serde_json::from_value(serde_json::to_value(&read).unwrap()).unwrap();
+        assert_eq!(again, read);
     }
 
     #[test]
