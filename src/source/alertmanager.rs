@@ -315,11 +315,7 @@ impl Watch {
     }
 
     async fn stand(&self, state: &ServiceState, via: Str) -> Result<(), Closed> {
-        for member in &self.members {
-            let delta = Delta::Service { service: Service::Alertmanager, state: state.clone(), via: via.clone() };
-            service::send(&self.tx, member.id, delta).await?;
-        }
-        Ok(())
+        shared::stand(&self.tx, &self.members, Service::Alertmanager, state, via).await
     }
 
     async fn say(&mut self, what: usize, words: String) -> Result<(), Closed> {

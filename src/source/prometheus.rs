@@ -8,7 +8,7 @@ use super::shared::{self, Member, Not, Owner, Wanted, grouped};
 use crate::client::{Backoff, ClientError};
 use crate::model::prometheus::{Answer, Series};
 use crate::model::query::fill;
-use crate::model::{Batch, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
+use crate::model::{Batch, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
 use crate::reach::{Reached, Replica, Sought, replicas};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -301,11 +301,7 @@ impl Watch {
     }
 
     async fn stand(&self, state: &ServiceState, via: Str) -> Result<(), Closed> {
-        for member in &self.members {
-            let delta = Delta::Service { service: Service::Prometheus, state: state.clone(), via: via.clone() };
-            service::send(&self.tx, member.id, delta).await?;
-        }
-        Ok(())
+        shared::stand(&self.tx, &self.members, Service::Prometheus, state, via).await
     }
 }
 

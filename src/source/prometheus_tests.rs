@@ -2,7 +2,7 @@ use super::*;
 use crate::client::fake::{Reply, Server, connect, reply};
 use crate::client::install_crypto_provider;
 use crate::config::{Endpoint, Reach, Setting};
-use crate::model::{Change, ClusterId, Measure};
+use crate::model::{Change, ClusterId, Delta, Measure};
 use crate::reach::Found;
 use crate::source::kube::Reader;
 use http::Request;

@@ -1,12 +1,13 @@
 //! What several clusters share: an Alertmanager or Prometheus that serves more than one is asked once, and a label tells what belongs to which.
 
 use super::kube::Reader;
-use super::service::{Closed, failed};
+use super::service::{Closed, failed, send};
 use crate::client::ClientError;
 use crate::config::{Endpoint, Reach, Service, Setting};
-use crate::model::{ClusterId, ServiceState};
+use crate::model::{self, Batch, ClusterId, Delta, ServiceState, Str};
 use crate::reach::{Found, Replica, Sought, find, replicas, same};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// What tells the clusters of a shared endpoint apart where no label is configured: most Prometheuses send it.
@@ -55,6 +56,20 @@ pub(super) fn members(group: &[Wanted]) -> Vec<Member> {
     let several = group.len() > 1;
     let member = |w: &Wanted| Member { id: w.id, label: label(&w.endpoint, several), names: w.names.clone() };
     group.iter().map(member).collect()
+}
+
+/// Tells every cluster of an endpoint how its service stands.
+pub(super) async fn stand(
+    tx: &mpsc::Sender<Batch>,
+    members: &[Member],
+    service: model::Service,
+    state: &ServiceState,
+    via: Str,
+) -> Result<(), Closed> {
+    for member in members {
+        send(tx, member.id, Delta::Service { service, state: state.clone(), via: via.clone() }).await?;
+    }
+    Ok(())
 }
 
 /// Whose something is.
