@@ -11,6 +11,9 @@ pub mod metrics;
 pub mod prometheus;
 mod service;
 mod shared;
+mod stead;
+mod uses;
 
 pub use service::Handle as ServiceHandle;
 pub use shared::{Wanted, label};
+pub use stead::Stead;
