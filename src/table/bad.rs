@@ -5,8 +5,8 @@
 
 use super::{Ctx, Row, Tone};
 use crate::model::{
-    Alert, AlertState, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState, Signal,
-    SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
+    Alert, AlertState, Claim, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState,
+    Signal, SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
 };
 
 /// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
@@ -31,6 +31,7 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
             }
         }
         Row::Object(_, Object::Namespace(n)) => namespace(n),
+        Row::Object(_, Object::Claim(c)) => claim(c),
         Row::Object(_, Object::EtcdMember(m)) => etcd(m),
         Row::Object(_, Object::Alert(a)) => alert(a),
         Row::Object(_, Object::Silence(s)) => silence(s, ctx.now),
@@ -112,6 +113,15 @@ fn namespace(n: &Namespace) -> Tone {
         "Terminating" if n.conditions.iter().any(|c| c.status == Tri::True) => Tone::Warning,
         "Terminating" => Tone::Info,
         _ => Tone::Ok,
+    }
+}
+
+/// One that waits for its first pod waits rightly: only its events tell.
+fn claim(c: &Claim) -> Tone {
+    match &*c.phase {
+        "Bound" => Tone::Ok,
+        "Pending" => Tone::Info,
+        _ => Tone::Critical,
     }
 }
 
