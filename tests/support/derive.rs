@@ -336,6 +336,7 @@ fn claim(field: &str, o: &Value) -> Option<Expected> {
         "access" => list(&spec["accessModes"]).iter().map(|m| Value::from(short(m))).collect::<Value>().into(),
         "volume" => text(&spec["volumeName"]).into(),
         "volume_mode" => spec["volumeMode"].clone().into(),
+        "message" if status["phase"] == "Lost" => format!("its volume {} is gone", spec["volumeName"].as_str().unwrap()).into(),
         "message" => waits.map_or(Value::Null, words).into(),
         _ => return None,
     })

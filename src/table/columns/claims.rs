@@ -19,6 +19,13 @@ fn share<'a>(r: Row<'a>, query: &str) -> Value<'a> {
     }
 }
 
+fn message(c: &Claim) -> Option<Cow<'_, str>> {
+    if c.lost() {
+        return Some(c.volume.as_ref().map_or_else(|| "its volume is gone".into(), |v| format!("its volume {v} is gone").into()));
+    }
+    c.conditions.iter().find(|c| c.status == Tri::True).and_then(words).map(Into::into)
+}
+
 /// Short forms, as kubectl has them.
 fn access(c: &Claim) -> Value<'_> {
     list(c.access.iter().map(|m| match &**m {
@@ -90,8 +97,8 @@ pub(super) static COLUMNS: &[Column] = &[
         "message",
         "MESSAGE",
         Unit::Text,
-        |_, r| claim(r, |c| c.conditions.iter().find(|c| c.status == Tri::True).and_then(words)),
-        "What it waits for: message, else reason, of the first condition that is True",
+        |_, r| claim(r, message),
+        "What it waits for: message, else reason, of the first condition that is True; or that its volume is gone",
     )
     .width(10, 60)
     .wide()
