@@ -87,6 +87,8 @@ impl Counts {
                 n(&mut self.pdbs_zero, p.allowed == 0 && p.expected > 0);
             }
             Object::Event(e) => n(&mut self.warnings, e.warning),
+            // What the API server tells of them is none of them.
+            Object::EtcdMember(m) if m.second_hand.is_some() => {}
             Object::EtcdMember(m) => {
                 n(&mut self.etcd_members, true);
                 n(&mut self.etcd_bad, !m.healthy() || !m.alarms.is_empty());
