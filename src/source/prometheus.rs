@@ -9,7 +9,7 @@ use crate::client::{Backoff, ClientError};
 use crate::model::prometheus::{Answer, Series};
 use crate::model::query::fill;
 use crate::model::{Batch, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
-use crate::reach::{Reached, Replica, Sought, replicas};
+use crate::reach::{Reached, Replica, Sought, forwarded, replicas};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -151,6 +151,8 @@ impl Watch {
                 *replica = None;
                 self.way.found.set(None);
             }
+            // A pod that is met by itself may have been replaced.
+            (replica, _) if forwarded(&self.way.endpoint).is_some() => *replica = None,
             (Some(replica), _) => replica.forget(),
             (None, _) => {}
         }

@@ -23,6 +23,8 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// What a snapshot is given to, and for how many seconds at most; empty: to nobody.
+    pub after_snapshot: (Vec<String>, u64),
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
     pub alert_label: Option<Str>,
     /// The other clusters of the same Alertmanager.

@@ -90,6 +90,8 @@ impl Counts {
             }
             Object::Claim(c) => n(&mut self.claims_lost, c.lost()),
             Object::Event(e) => n(&mut self.warnings, e.warning),
+            // What the API server tells of them is none of them.
+            Object::EtcdMember(m) if m.second_hand.is_some() => {}
             Object::EtcdMember(m) => {
                 n(&mut self.etcd_members, true);
                 n(&mut self.etcd_bad, !m.healthy() || !m.alarms.is_empty());

@@ -127,6 +127,9 @@ fn claim(c: &Claim) -> Tone {
 
 fn etcd(m: &EtcdMember) -> Tone {
     let full = m.status.as_ref().and_then(|s| s.quota_percent()).unwrap_or(0);
+    if let Some(heard) = &m.second_hand {
+        return if matches!(heard.check, Some(Err(_))) { Tone::Critical } else { Tone::Info };
+    }
     match super::columns::etcd_status(m) {
         "Down" | "NoLeader" | "Alarm" => Tone::Critical,
         _ if full >= 95 => Tone::Critical,
