@@ -71,7 +71,7 @@ pub use pdb::{Amount, Pdb};
 pub use placing::Placing;
 pub use plan::{BlastRadius, FieldChange, Inverse, Level, Method, Permission, Plan, PlanCluster, Resource, Step, Target, Verdict, Write};
 pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodShape, Qos, Terminated};
-pub use query::{Measure, Query};
+pub use query::{Gives, Measure, Query};
 pub use schedule::Schedule;
 pub use selector::Selector;
 pub use service::{Service, ServiceState};

@@ -67,6 +67,19 @@ fn service(app: &App, ip: u8) -> Value {
     })
 }
 
+/// The Service that the Prometheus operator makes for what it runs (`alertmanager`), with these ports.
+pub fn operated(what: &str, name: &str, ports: &[(&str, u16)]) -> Value {
+    let ports = ports.iter().map(|(name, port)| json!({"name": name, "port": port, "targetPort": name, "protocol": "TCP"}));
+    let mut labels = json!({"managed-by": "prometheus-operator"});
+    labels[format!("operated-{what}")] = "true".into();
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": super::alertmanager::NAMESPACE, "labels": labels},
+        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": {"app": what}, "sessionAffinity": "None", "publishNotReadyAddresses": true,
+            "ports": ports.collect::<Vec<_>>()},
+        "status": {"loadBalancer": {}},
+    })
+}
+
 fn hpa(app: &App, min: i64, max: i64) -> Value {
     json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": app.name, "namespace": app.namespace},
@@ -146,6 +159,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     apps(&mut plan, scenario, &mut rng);
     super::velero::plan(&mut plan, start);
     plan.push((25 * DAY, SERVICES, super::alertmanager::service()));
+    plan.push((25 * DAY, SERVICES, super::prometheus::service()));
     let namespaces: std::collections::BTreeSet<String> =
         plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {

@@ -1,8 +1,8 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, Sums, Table, Touched, UseSum, Uses, table::Upsert};
+use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Uid, Usage,
+    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
 
@@ -98,6 +98,7 @@ pub struct Cluster {
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    signals_of: SignalsOf,
 }
 
 impl Cluster {
@@ -126,6 +127,7 @@ impl Cluster {
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
+            signals_of: SignalsOf::default(),
         }
     }
 
@@ -191,6 +193,15 @@ impl Cluster {
         }
     }
 
+    /// How the use of a node, a pod, or a workload's measured pods went over the last half hour; none where nothing was measured.
+    pub fn use_course(&self, of: &Object) -> Option<UseCourse> {
+        let meta = of.meta();
+        match of.kind() {
+            kind @ (Kind::Node | Kind::Pod) => self.uses.course(kind, &meta.namespace, &meta.name),
+            _ => self.uses.course_of_owner(meta.uid),
+        }
+    }
+
     /// Whether what is shown of a kind is current: live, and its watch too. What a service tells hangs on that service alone.
     pub fn current(&self, kind: Kind) -> bool {
         (!kind.watched() || self.state.live()) && *self.kind_state(kind) == KindState::Live
@@ -217,17 +228,28 @@ impl Cluster {
         table.get(table.slot_of(owner.uid)?)
     }
 
-    /// Sums what pods use, for those that own them and for namespaces.
-    fn sum_uses(&mut self) {
+    /// Who owns an object, and who owns those; owners that are not seen too.
+    pub(super) fn owners<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = Uid> {
+        let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
+        chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid))
+    }
+
+    /// What a query of that name measures at an object, or at the pods that it owns; nothing where Prometheus tells nothing of it.
+    pub fn signals_of<'a>(&'a self, of: &Object, query: &'a str) -> impl Iterator<Item = &'a Signal> {
+        let table = self.table(Kind::Signal);
+        let found = self.signals_of.of(of.meta().uid).iter().filter_map(move |uid| table.get(table.slot_of(*uid)?));
+        found.filter_map(move |o| if let Object::Signal(s) = o { Some(&**s).filter(|s| *s.meta.name == *query) } else { None })
+    }
+
+    /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
+    fn sum_uses(&mut self, measured: Option<i64>) {
         let mut sums = Sums::default();
         for object in self.objects(Kind::Pod) {
             let Object::Pod(pod) = object else { continue };
             let Some(usage) = self.usage(Kind::Pod, &pod.meta.namespace, &pod.meta.name) else { continue };
-            let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
-            let owners = chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid));
-            sums.add(&pod.meta.namespace, owners, usage, &pod.shape.requests);
+            sums.add(&pod.meta.namespace, self.owners(object), usage, &pod.shape.requests);
         }
-        self.uses.sums = sums;
+        self.uses.sum(sums, measured);
     }
 
     pub(super) fn apply(&mut self, delta: Delta, now: i64, touched: &mut Vec<Touched>) {
@@ -270,7 +292,7 @@ impl Cluster {
                     slot.state = state;
                     touched.push(Touched::Cluster(self.id));
                     if matches!(kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) && !self.uses.is_empty() {
-                        self.sum_uses();
+                        self.sum_uses(None);
                         touched.push(Touched::Usage { cluster: self.id, kind: Kind::Pod });
                     }
                 }
@@ -280,9 +302,9 @@ impl Cluster {
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
                 let kind = list.kind;
-                self.uses.replace(list);
+                self.uses.replace(list, now);
                 if kind == Kind::Pod {
-                    self.sum_uses();
+                    self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
             }
@@ -294,6 +316,10 @@ impl Cluster {
                     self.remove(kind, uid, touched);
                 }
                 self.record(now);
+                if kind == Kind::Signal {
+                    self.signals_of = SignalsOf::join(self);
+                    touched.extend([Kind::Node, Kind::Pod].map(|kind| Touched::Usage { cluster: self.id, kind }));
+                }
             }
             Delta::Rows { kind, changes } => {
                 self.heard(kind, now);

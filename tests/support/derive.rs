@@ -90,7 +90,7 @@ fn sum(values: impl Iterator<Item = i128>) -> Value {
 /// The field, or none when this file does not know how to derive it: that is a failure of the comparison.
 pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expected> {
     // Measured anew again and again, on one of the clusters: compared with kubectl's at one moment in a test of its own.
-    const USE: [&str; 14] = [
+    const USE: [&str; 22] = [
         "cpu_use_m",
         "cpu_use_percent",
         "cpu_use_request_percent",
@@ -105,6 +105,15 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
         "pods_measured",
         "pods_cpu_request_m",
         "pods_memory_request_bytes",
+        // The rest is Prometheus'.
+        "cpu_throttled_percent",
+        "restarts_15m",
+        "oom_kills_15m",
+        "receive_bytes_per_s",
+        "transmit_bytes_per_s",
+        "filesystem_use_percent",
+        "conntrack_use_percent",
+        "pleg_relist_ms",
     ];
     if USE.contains(&field) {
         return Some(Expected::Sane(|v| v.is_null() || v.is_i64(), "a whole number, or null where nothing was measured"));
