@@ -11,13 +11,8 @@ use super::uses::Told;
 use crate::client::{Backoff, ClientError};
 use crate::model::prometheus::{Answer, Series};
 use crate::model::query::fill;
-<<<<<<< HEAD
-use crate::model::{Batch, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
-use crate::reach::{Reached, Replica, Sought, forwarded, replicas};
-=======
 use crate::model::{Batch, ClusterId, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
-use crate::reach::{Reached, Replica, Sought, replicas};
->>>>>>> b3d3feeb75b4d581e9e4616e267e936b6edaeccc
+use crate::reach::{Reached, Replica, Sought, forwarded, replicas};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
