@@ -48,7 +48,7 @@ pub mod wire;
 pub mod workload;
 
 pub use act::{Act, Sweep, Wait};
-pub use alert::{Alert, AlertState};
+pub use alert::{Alert, AlertState, OWNER_LABELS};
 pub use audit::{Actor, AuditEvent, AuditRecord};
 pub use backup::{Backup, Restore, Run, RunState, Selection};
 pub use cron::Cron;

@@ -91,6 +91,7 @@ impl Fleet {
                 snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,
+                owner_labels: s.owner_labels.value.iter().map(|l| l.as_str().into()).collect(),
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
