@@ -49,7 +49,7 @@ pub mod wire;
 pub mod workload;
 
 pub use act::{Act, Sweep, Wait};
-pub use alert::{Alert, AlertState};
+pub use alert::{Alert, AlertState, OWNER_LABELS};
 pub use audit::{Actor, AuditEvent, AuditRecord};
 pub use backup::{Backup, Restore, Run, RunState, Selection};
 pub use claim::Claim;

@@ -105,6 +105,7 @@ impl Fleet {
                 after_snapshot: (s.etcd.after_snapshot.value.clone(), s.etcd.after_snapshot_within.as_secs().max(1)),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,
+                owner_labels: s.owner_labels.value.iter().map(|l| l.as_str().into()).collect(),
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }

@@ -52,8 +52,13 @@ pub fn stale(row: Row<'_>) -> bool {
     match row {
         Row::Cluster(c) => !c.state.live(),
         Row::Object(c, o) => {
+            // Prometheus tells of some alerts.
+            let teller = match o {
+                Object::Alert(a) if a.state.waits() => Kind::Signal,
+                o => o.kind(),
+            };
             o.kind().watched() && !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. })
-                || !matches!(c.kind_state(o.kind()), KindState::Live | KindState::Listing)
+                || !matches!(c.kind_state(teller), KindState::Live | KindState::Listing)
         }
     }
 }
@@ -144,6 +149,7 @@ fn alert(a: &Alert) -> Tone {
         AlertState::Firing if a.critical() => Tone::Critical,
         AlertState::Firing if matches!(a.severity(), Some("info" | "none")) => Tone::Info,
         AlertState::Firing => Tone::Warning,
+        AlertState::Down => Tone::Warning,
         AlertState::Pending => Tone::Info,
         AlertState::Silenced | AlertState::Inhibited => Tone::Dim,
     }

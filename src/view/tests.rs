@@ -337,6 +337,7 @@ fn a_cluster_that_has_just_gone_is_named_at_once_beside_the_problems() {
     assert!(!first(&f, SIZES[0]).contains("not seen"));
 }
 
+mod alerts;
 mod deed;
 mod signals;
 mod text;

@@ -21,7 +21,7 @@ fn tone(a: &Alert) -> Severity {
     match (a.state, a.severity()) {
         (AlertState::Firing, _) if a.critical() => Severity::Critical,
         (AlertState::Firing, Some("none" | "info")) => Severity::Info,
-        (AlertState::Firing, _) => Severity::Warning,
+        (AlertState::Firing | AlertState::Down, _) => Severity::Warning,
         _ => Severity::Info,
     }
 }
@@ -75,6 +75,7 @@ pub fn alert(look: &Look, a: &Alert) -> Parts {
     let said = match a.state {
         AlertState::Firing => "it fires, and is no more than information",
         AlertState::Pending => "its condition holds, not yet for long enough to fire",
+        AlertState::Down => "Prometheus cannot scrape it",
         AlertState::Silenced => "a silence hides it",
         AlertState::Inhibited => "another alert speaks for it",
     };
