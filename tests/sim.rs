@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use quarterdeck::client::{
-    BudgetConfig, ClientError, EtcdClient, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load,
+    BudgetConfig, ClientError, EtcdClient, EtcdWay, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load,
 };
-use quarterdeck::config::{Endpoint, Reach, Setting, Tls};
+use quarterdeck::config::{Endpoint, Reach, Setting};
 use quarterdeck::model::etcd_rpc::{self as rpc, Method};
 use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
 use quarterdeck::reach::{Alertmanager, Sought, find};
@@ -389,7 +389,7 @@ async fn ready(url: &str) -> tonic::client::Grpc<tonic::transport::Channel> {
 async fn members(running: &Running) -> Vec<EtcdClient> {
     let mut all = Vec::new();
     for url in running.fleet.etcd("prod-eu") {
-        all.push(EtcdClient::connect(&url, &Tls::default()).await.unwrap());
+        all.push(EtcdClient::connect(&url, &EtcdWay::default()).await.unwrap());
     }
     all
 }

@@ -7,7 +7,7 @@ use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
-use crate::reach::{Alertmanager, EtcdReach, Found, same};
+use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
 use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
@@ -70,6 +70,8 @@ pub struct Fleet {
     services: Vec<ServiceHandle>,
     /// The Alertmanager of each cluster that none is configured for.
     found: Vec<Found>,
+    /// The way to the etcd of each cluster that had to be asked for it.
+    etcds: Vec<EtcdFound>,
     /// Who tells what each cluster uses.
     steads: Vec<Stead>,
     /// What a Prometheus is asked for the use of nodes and pods, if for nothing else yet.
@@ -100,8 +102,10 @@ impl Fleet {
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
                 snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
+                after_snapshot: (s.etcd.after_snapshot.value.clone(), s.etcd.after_snapshot_within.as_secs().max(1)),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,
+                owner_labels: s.owner_labels.value.iter().map(|l| l.as_str().into()).collect(),
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
@@ -148,10 +152,11 @@ impl Fleet {
         };
         let mut services = Vec::new();
         let pasts: Vec<_> = members.iter().map(|_| watch::channel(EtcdPast::default()).0).collect();
+        let etcds: Vec<EtcdFound> = members.iter().map(|_| EtcdFound::default()).collect();
         for (n, member) in members.iter().enumerate().filter(|_| asked(Service::Etcd)) {
-            let source = EtcdSource { cluster: cluster_id(n), name: &member.settings.name.value, past: pasts[n].subscribe() };
-            let Some(handle) = spawn_etcd(source, &member.settings.etcd, tx.clone()) else { continue };
-            services.push(handle);
+            let (name, past) = (member.settings.name.value.as_str(), pasts[n].subscribe());
+            let source = EtcdSource { cluster: cluster_id(n), name, past, reader: handles[n].reader(), found: etcds[n].clone() };
+            services.push(spawn_etcd(source, &member.settings.etcd, tx.clone()));
             wait(n, Service::Etcd, &member.settings.etcd.endpoints);
         }
         let found: Vec<Found> = members.iter().map(|_| Found::default()).collect();
@@ -183,6 +188,7 @@ impl Fleet {
             handles,
             services,
             found,
+            etcds,
             steads,
             use_queries,
             pasts,
@@ -271,7 +277,8 @@ impl Fleet {
                 Some(why) => Err(why),
                 None => Licence::of(&member.settings, self.read_only),
             };
-            if let Some(reach) = EtcdReach::of(&member.settings.etcd) {
+            let found = || self.etcds.get(n).and_then(EtcdFound::get);
+            if let Some(reach) = EtcdReach::of(&member.settings.etcd).or_else(found) {
                 clients.add_etcd(cluster_id(n), EtcdSides { reach, permit: licence.clone().map(EtcdPermit::new) });
             }
             let Some(read) = handle.reader().client() else { continue };
@@ -280,7 +287,10 @@ impl Fleet {
             if let (None, Some(found)) = (&endpoint.reach.value, self.found.get(n).and_then(Found::get)) {
                 endpoint.reach = Setting::default_to(Some(Reach::Service(found)));
             }
-            let alerts = Alertmanager::of(&endpoint, &read, member.names());
+            let alerts = match self.found.get(n).filter(|_| forwarded(&endpoint).is_some()) {
+                Some(found) => Alertmanager::at(found.pods(), &endpoint, member.names()),
+                None => Alertmanager::of(&endpoint, &read, member.names()),
+            };
             clients.add(cluster_id(n), ClusterClients { read, write, alerts });
         }
         clients

@@ -48,22 +48,8 @@ impl Matching {
         let alike = self.pattern.as_ref().map_or_else(|| *self.matcher.value == *value, |p| p.is_match(value));
         alike == self.matcher.equal
     }
-    /// Reads `a="b"`, `a!~b.*`; quotes may be left out.
     fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("bad matcher format: {text}");
-        let at = text.find(['=', '!']).ok_or_else(bad)?;
-        let (name, rest) = (text[..at].trim(), &text[at..]);
-        let ops = [("=~", true, true), ("!~", true, false), ("!=", false, false), ("=", false, true)];
-        let (op, regex, equal) = ops.into_iter().find(|(op, ..)| rest.starts_with(op)).ok_or_else(bad)?;
-        let value = rest[op.len()..].trim();
-        let value = match value.strip_prefix('"') {
-            Some(open) => open.strip_suffix('"').ok_or_else(bad)?.replace("\\\"", "\"").replace("\\\\", "\\"),
-            None => value.to_owned(),
-        };
-        if name.is_empty() {
-            return Err(bad());
-        }
-        Self::new(Matcher { name: name.into(), value: value.into(), regex, equal })
+        Self::new(Matcher::parse(text).map_err(|_| format!("bad matcher format: {text}"))?)
     }
 }
 

@@ -25,7 +25,9 @@ fn statefulset(app: &App, replicas: i64) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},
         "spec": {"replicas": replicas, "serviceName": app.name, "podManagementPolicy": "OrderedReady", "selector": {"matchLabels": {"app": app.name}}, "template": make::template(app),
-            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, "revisionHistoryLimit": 10},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, "revisionHistoryLimit": 10,
+            "volumeClaimTemplates": [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+                "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "ssd", "resources": {"requests": {"storage": format!("{}Gi", app.memory_mi / 32)}}}}]},
         "status": {"replicas": 0},
     })
 }

@@ -9,6 +9,7 @@ mod exposition;
 pub mod kube;
 pub mod metrics;
 pub mod prometheus;
+mod second_hand;
 mod service;
 mod shared;
 mod stead;

@@ -9,10 +9,12 @@ use super::shared::{self, Member, Not, Owner, Wanted, grouped};
 use super::stead::Stead;
 use super::uses::Told;
 use crate::client::{Backoff, ClientError};
-use crate::model::prometheus::{Answer, Series};
+use crate::model::prometheus::{Answer, Rules, Series};
 use crate::model::query::fill;
-use crate::model::{Batch, ClusterId, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
-use crate::reach::{Reached, Replica, Sought, replicas};
+use crate::model::{
+    Alert, AlertState, Batch, ClusterId, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid,
+};
+use crate::reach::{Reached, Replica, Sought, forwarded, replicas};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -46,6 +48,11 @@ const PACE: Pace = Pace {
 const STEP: u64 = 60;
 /// Points of a course.
 const POINTS: usize = 30;
+/// Alerts that are pending are told so many of a cluster.
+const WAITING: usize = 200;
+/// The queries that tell of targets that are down, and of alerts where Prometheus itself does not tell.
+const DOWN: &str = "targets-down";
+const PENDING: &str = "alerts-pending";
 /// Rows of a query and cluster at the most.
 const ROWS: usize = 50;
 
@@ -81,6 +88,7 @@ fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, steads: impl Fn(ClusterId) -
             backoff: Backoff::default(),
             answered: false,
             courses: HashMap::new(),
+            waiting: Vec::new(),
             there: HashMap::new(),
         };
         // The only error is that nobody takes deltas any more.
@@ -106,6 +114,8 @@ struct Watch {
     answered: bool,
     /// What was heard before of the rows of queries for the highest, by member: such a query has no course of its own.
     courses: HashMap<(usize, Uid), VecDeque<f64>>,
+    /// What it alone knows of, of each member.
+    waiting: Vec<Vec<Alert>>,
     /// In which members a query's metric is, and when that was asked.
     there: HashMap<Str, (Instant, Vec<bool>)>,
 }
@@ -212,6 +222,9 @@ impl Watch {
             Err(Not::There(state)) => {
                 self.backoff.reset();
                 if self.answered {
+                    for member in &self.members {
+                        service::send(&self.tx, member.id, Delta::Waiting(Arc::default())).await?;
+                    }
                     self.list(self.members.iter().map(|_| Vec::new()).collect()).await?;
                 }
                 self.stand(&state, Str::default()).await?;
@@ -230,6 +243,8 @@ impl Watch {
                 *replica = None;
                 self.way.found.set(None);
             }
+            // A pod that is met by itself may have been replaced.
+            (replica, _) if forwarded(&self.way.endpoint).is_some() => *replica = None,
             (Some(replica), _) => replica.forget(),
             (None, _) => {}
         }
@@ -261,12 +276,45 @@ impl Watch {
                 Err(error) => return Err(error),
             }
         }
+        self.waiting = self.waits(&at, &rows).await?;
         // What was not told again is over.
         let told: std::collections::HashSet<(usize, Uid)> =
             rows.iter().enumerate().flat_map(|(n, rows)| rows.iter().map(move |s| (n, s.meta.uid))).collect();
         self.courses.retain(|key, _| told.contains(key));
         self.interner.sweep(told.len());
         Ok(rows)
+    }
+
+    /// The alerts that are pending, and the targets that are down.
+    async fn waits(&mut self, at: &Reached, rows: &Rows) -> Result<Vec<Vec<Alert>>, ClientError> {
+        let mut all: Vec<Vec<Alert>> = self.members.iter().map(|_| Vec::new()).collect();
+        // What keeps series for others has no rules of its own, and may not have the path.
+        let rules = match at.get::<Rules>("/api/v1/rules?type=alert", self.pace.answer).await {
+            Ok(rules) => Some(rules).filter(|r| r.status == "success"),
+            Err(error) if error.never_sent() || error.is_auth() => return Err(error),
+            Err(_) => None,
+        };
+        for alert in rules.iter().flat_map(Rules::pending) {
+            let Owner::Member(n) = shared::owner(&self.members, |label| alert.labels.get(label).map(String::as_str)) else { continue };
+            if all[n].len() < WAITING {
+                let mut labels = |all: &BTreeMap<String, String>| {
+                    Labels::from(all.iter().map(|(name, value)| (self.interner.str(name), self.interner.str(value))).collect::<Vec<_>>())
+                };
+                let (labels, annotations) = (labels(&alert.labels), labels(&alert.annotations));
+                all[n].push(Alert::waiting("", AlertState::Pending, labels, annotations, alert.since()));
+            }
+        }
+        for (all, rows) in all.iter_mut().zip(rows) {
+            for row in rows.iter().filter(|s| s.value.is_some_and(|n| n > 0.0)) {
+                let (name, state) = match &*row.meta.name {
+                    DOWN => ("TargetDown", AlertState::Down),
+                    PENDING if rules.is_none() => ("", AlertState::Pending),
+                    _ => continue,
+                };
+                all.push(Alert::waiting(name, state, row.meta.labels.clone(), Labels::default(), None));
+            }
+        }
+        Ok(all)
     }
 
     async fn ask(&self, at: &Reached, query: &Query) -> Result<Answer, ClientError> {
@@ -369,6 +417,10 @@ impl Watch {
 
     async fn tell(&mut self, rows: Rows) -> Result<(), Closed> {
         self.list(rows).await?;
+        for (member, alerts) in self.members.iter().zip(std::mem::take(&mut self.waiting)) {
+            let alerts = alerts.into_iter().map(Arc::new).collect();
+            service::send(&self.tx, member.id, Delta::Waiting(alerts)).await?;
+        }
         let via = self.replica.as_ref().map_or_else(Str::default, |r| r.to_string().into());
         // Last: whoever waits for it finds the rows there.
         self.stand(&ServiceState::Live, via).await

@@ -131,6 +131,9 @@ async fn a_query_without_top_has_the_course_of_the_last_half_hour() {
     install_crypto_provider();
     let server = Server::start(|request| {
         let now = jiff::Timestamp::now().as_second() / 60 * 60;
+        if request.uri().path().ends_with("/api/v1/rules") {
+            return reply(404, "page not found");
+        }
         assert!(request.uri().path().ends_with("/api/v1/query_range"), "{}", request.uri());
         let values: Vec<Value> = (0..3).map(|n| json!([now - 120 + n * 60, format!("0.{n}")])).collect();
         let old = json!([[now - 1800, "9"]]);
@@ -187,7 +190,7 @@ async fn it_is_found_in_the_cluster_and_absent_is_no_failure() {
             };
             return reply(200, json!({"items": items}).to_string());
         }
-        assert!(path.starts_with("/api/v1/namespaces/monitoring/services/prometheus-k8s:9090/proxy/api/v1/query"), "{path}");
+        assert!(path.starts_with("/api/v1/namespaces/monitoring/services/prometheus-k8s:9090/proxy/api/v1/"), "{path}");
         vector(&json!([{"metric": {}, "value": [1, "0.7"]}]))
     })
     .await;
@@ -200,4 +203,55 @@ async fn it_is_found_in_the_cluster_and_absent_is_no_failure() {
     there.store(true, std::sync::atomic::Ordering::Relaxed);
     let (rows, _) = heard(&mut rx, 1, "live", 1).await;
     assert_eq!(rows[0][0].state, SignalState::Warning);
+}
+
+#[tokio::test]
+async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_signals() {
+    install_crypto_provider();
+    let rules = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let has = rules.clone();
+    let server = Server::start(move |request| {
+        if request.uri().path().ends_with("/api/v1/rules") {
+            let alert = |name: &str, state: &str, cluster: &str| {
+                json!({"labels": {"alertname": name, "cluster": cluster, "pod": "p1"}, "annotations": {"summary": "soon"}, "state": state,
+                    "activeAt": "2026-11-26T10:00:00.123456789Z", "value": "1e+00"})
+            };
+            let alerts = json!([alert("Disk", "pending", "eu"), alert("Fires", "firing", "eu"), alert("Theirs", "pending", "other")]);
+            return match has.load(std::sync::atomic::Ordering::Relaxed) {
+                true => reply(
+                    200,
+                    json!({"status": "success", "data": {"groups": [{"rules": [{"type": "alerting", "alerts": alerts}]}]}}).to_string(),
+                ),
+                false => reply(404, "page not found"),
+            };
+        }
+        let expr = asked(request);
+        let metric = match expr.contains("ALERTS") {
+            true => json!({"alertname": "Cpu", "cluster": "eu"}),
+            false => json!({"job": "node", "instance": "n1:9100", "cluster": "eu"}),
+        };
+        vector(&json!([{"metric": metric, "value": [1, "1"]}]))
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let (tx, mut rx) = mpsc::channel(64);
+    let queries = vec![query("targets-down", "up == 0", Some(3)), query("alerts-pending", "ALERTS", Some(3))];
+    let endpoint = Endpoint { cluster_label: Setting::default_to(Some("cluster".to_owned())), ..urls(&server) };
+    let _handle = spawn(vec![wanted(0, "eu", endpoint, reader)], queries.into(), tx, QUICK);
+    let mut waiting = async || loop {
+        if let Delta::Waiting(alerts) = rx.recv().await.unwrap().delta {
+            return alerts.iter().map(|a| format!("{} {} {:?}", a.meta.name, a.state.word(), a.summary())).collect::<Vec<_>>();
+        }
+    };
+    assert_eq!(
+        waiting().await,
+        ["Disk pending Some(\"soon\")", "TargetDown down None"],
+        "what fires is Alertmanager's, what is others' theirs"
+    );
+    rules.store(false, std::sync::atomic::Ordering::Relaxed);
+    let mut last = waiting().await;
+    for _ in 0..3 {
+        last = waiting().await;
+    }
+    assert_eq!(last, ["TargetDown down None", "Cpu pending None"], "without rules of its own, by its series");
 }

@@ -2,9 +2,11 @@
 
 use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Signal, Str, Uid, Usage,
+    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
+    Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
+use std::sync::Arc;
 
 /// Who a cluster is: from kubeconfig and configuration.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +25,14 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// What a snapshot is given to, and for how many seconds at most; empty: to nobody.
+    pub after_snapshot: (Vec<String>, u64),
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
     pub alert_label: Option<Str>,
     /// The other clusters of the same Alertmanager.
     pub alert_peers: Vec<ClusterId>,
+    /// Labels of an alert or of its namespace that say whose it is; empty: the usual ones.
+    pub owner_labels: Vec<Str>,
     /// How old the newest backup may be, in seconds; none: nobody has said.
     pub rpo: Option<i64>,
 }
@@ -35,6 +41,11 @@ impl ClusterInfo {
     /// Production clusters are marked and ask for the typed name.
     pub fn production(&self) -> bool {
         self.tier.as_deref() == Some("production")
+    }
+    /// The labels that say whose something is, the first that is there.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        let usual = OWNER_LABELS.iter().copied().filter(|_| self.owner_labels.is_empty());
+        self.owner_labels.iter().map(|l| &**l).chain(usual)
     }
     /// What it may be called by a label that tells clusters apart: as shown, and its contexts.
     pub fn names(&self) -> impl Iterator<Item = &Str> {
@@ -97,6 +108,8 @@ pub struct Cluster {
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
     signals_of: SignalsOf,
+    /// What Prometheus alone knows of: alerts that are pending, targets that are down.
+    alone: Arc<[Arc<Alert>]>,
 }
 
 impl Cluster {
@@ -126,6 +139,7 @@ impl Cluster {
             services: Service::ALL.map(slot),
             uses: Uses::default(),
             signals_of: SignalsOf::default(),
+            alone: Arc::default(),
         }
     }
 
@@ -297,6 +311,10 @@ impl Cluster {
             }
             // For the one who looks now: nothing to keep.
             Delta::Told(_) => {}
+            Delta::Waiting(alerts) => {
+                self.alone = alerts;
+                self.settle(touched);
+            }
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
                 let kind = list.kind;
@@ -310,8 +328,13 @@ impl Cluster {
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
             Delta::ListEnd { kind, namespace } => {
                 self.heard(kind, now);
-                for uid in self.kinds[kind as usize].table.unseen(namespace.as_ref()) {
+                let mut unseen = self.kinds[kind as usize].table.unseen(namespace.as_ref());
+                unseen.retain(|uid| !self.waits(kind, *uid));
+                for uid in unseen {
                     self.remove(kind, uid, touched);
+                }
+                if kind == Kind::Alert {
+                    self.settle(touched);
                 }
                 self.record(now);
                 if kind == Kind::Signal {
@@ -333,6 +356,27 @@ impl Cluster {
                 self.record(now);
             }
         }
+    }
+
+    /// Whether it is the row of an alert that only Prometheus tells of.
+    fn waits(&self, kind: Kind, uid: Uid) -> bool {
+        let row = (kind == Kind::Alert).then(|| self.table(kind).get(self.table(kind).slot_of(uid)?)).flatten();
+        matches!(row, Some(Object::Alert(a)) if a.state.waits())
+    }
+
+    /// Makes rows of what waits, but for what the Alertmanager tells of too.
+    fn settle(&mut self, touched: &mut Vec<Touched>) {
+        let alerts = self.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(a) } else { None });
+        let (old, sent): (Vec<&Arc<Alert>>, Vec<&Arc<Alert>>) = alerts.partition(|a| a.state.waits());
+        if old.is_empty() && self.alone.is_empty() {
+            return;
+        }
+        let told = |a: &&Arc<Alert>| sent.iter().any(|s| s.meta.name == a.meta.name && s.covers(a));
+        let wanted: Vec<Arc<Alert>> = self.alone.iter().filter(|a| !told(a)).cloned().collect();
+        let gone = |a: &&&Arc<Alert>| !wanted.iter().any(|w| w.meta.uid == a.meta.uid);
+        let gone: Vec<Uid> = old.iter().filter(gone).map(|a| a.meta.uid).collect();
+        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, touched));
+        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), touched));
     }
 
     /// Rows prove that who tells of them lives.

@@ -63,6 +63,12 @@ impl Store {
         self.clusters[usize::from(id.0)].info.alert_label = Some(label.into());
     }
 
+    /// As if snapshots of its etcd were given to that command.
+    #[cfg(test)]
+    pub fn hand_snapshots(&mut self, id: ClusterId, command: Vec<String>) {
+        self.clusters[usize::from(id.0)].info.after_snapshot = (command, 60);
+    }
+
     /// All clusters in fleet order.
     pub fn clusters(&self) -> &[Cluster] {
         &self.clusters

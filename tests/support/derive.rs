@@ -130,6 +130,7 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
         "pdb" => pdb(field, o),
         "events" => event(field, o),
         "namespaces" => namespace(field, o),
+        "pvc" => claim(field, o),
         _ => workloads::field(field, o),
     };
     own.or_else(|| common(field, o, w))
@@ -319,6 +320,33 @@ fn hpa(field: &str, o: &Value) -> Option<Expected> {
         "last_scale_age_s" => since(&status["lastScaleTime"]),
         "limited" => limited.into(),
         "message" => words_of(o, &[("AbleToScale", "False"), ("ScalingActive", "False"), ("ScalingLimited", "True")]).into(),
+        _ => return None,
+    })
+}
+
+fn claim(field: &str, o: &Value) -> Option<Expected> {
+    let (spec, status) = (&o["spec"], &o["status"]);
+    let short = |m: &Value| match m.as_str().unwrap() {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        "ReadWriteOncePod" => "RWOP",
+        other => panic!("{other}"),
+    };
+    let size = |v: &Value| v.as_str().map_or(Value::Null, |q| Value::from(whole(q) as i64));
+    let waits = list(&status["conditions"]).iter().find(|c| c["status"] == "True");
+    Some(match field {
+        "status" => status["phase"].clone().into(),
+        // Only a Prometheus knows.
+        "used_percent" | "inodes_percent" => Value::Null.into(),
+        "capacity_bytes" => size(&status["capacity"]["storage"]).into(),
+        "requested_bytes" => size(&spec["resources"]["requests"]["storage"]).into(),
+        "class" => text(&spec["storageClassName"]).into(),
+        "access" => list(&spec["accessModes"]).iter().map(|m| Value::from(short(m))).collect::<Value>().into(),
+        "volume" => text(&spec["volumeName"]).into(),
+        "volume_mode" => spec["volumeMode"].clone().into(),
+        "message" if status["phase"] == "Lost" => format!("its volume {} is gone", spec["volumeName"].as_str().unwrap()).into(),
+        "message" => waits.map_or(Value::Null, words).into(),
         _ => return None,
     })
 }

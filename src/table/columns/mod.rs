@@ -16,6 +16,7 @@ macro_rules! reader {
 
 mod alerts;
 mod backups;
+mod claims;
 mod clusters;
 mod etcd;
 mod events;
@@ -104,6 +105,7 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Pdb => pdb::COLUMNS,
         Subject::Events => events::COLUMNS,
         Subject::Namespaces => namespaces::COLUMNS,
+        Subject::Claims => claims::COLUMNS,
         Subject::Etcd => etcd::COLUMNS,
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,
