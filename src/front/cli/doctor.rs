@@ -194,7 +194,7 @@ pub fn run(global: &Global) -> Result<Code, Failure> {
     }
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (mut fleet, _) = read::open(global, &Kind::ALL).await?;
+        let (mut fleet, _) = read::open_with_use(global, &Kind::ALL, global.timeout).await?;
         // Services without rows of their own.
         let answered = |c: &Cluster| Service::ALL.into_iter().all(|s| c.service(s).state != ServiceState::Waiting);
         read::follow(&mut fleet, global.timeout / 2, &mut Vec::new(), answered).await;
@@ -342,7 +342,8 @@ mod tests {
     #[test]
     fn the_words_to_write_have_the_clusters_own_name_and_what_is_heard_is_marked() {
         let mut room = Room::live("kubernetes-admin@prod");
-        let hint = "etcd runs in pods: etcd-a on a at https://10.0.0.1:2379. Copy /x from a and write [clusters.CONTEXT.etcd] ca = \"FILE\"";
+        let hint =
+            "etcd runs in pods: etcd-a on a at https://10.0.0.1:2379. Copy /x from a and write [clusters.CONTEXT.etcd] ca = \"FILE\"";
         room.delta(Delta::Service { service: Service::Etcd, state: ServiceState::Absent { hint: hint.into() }, via: "".into() });
         let (_, says, fails) = room.of(&ClusterSettings::new("x"), "etcd");
         assert!(!fails && says.ends_with("write [clusters.\"kubernetes-admin@prod\".etcd] ca = \"FILE\""), "{says}");
