@@ -9,6 +9,7 @@ mod evict;
 mod fetch;
 #[cfg(test)]
 mod fixture;
+mod hand;
 mod silence;
 mod snapshot;
 mod sweep;
@@ -344,6 +345,11 @@ impl Run {
             () = tokio::time::sleep_until(until) => {}
         }
         self.turn().await
+    }
+
+    /// Why the job is to end before it is done, if it is.
+    fn told_to_stop(&self) -> Option<&'static str> {
+        if let Control::Stop(why) = *self.control.borrow() { Some(why) } else { None }
     }
 
     /// Whether the time for what is blocked is up.

@@ -552,6 +552,9 @@ impl App {
 
     fn open_logs(&mut self, world: &World, previous: bool) -> Vec<Effect> {
         let Some(reference) = self.highlighted(world) else { return self.say(self.no_object(world)) };
+        if let Some(effects) = self.logs_of_backup(world, &reference) {
+            return effects;
+        }
         let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else {
             return self.say(format!("{} is gone", reference.name));
         };

@@ -6,6 +6,7 @@
 use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, TablePane, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
+use crate::app::fetched::Fetching;
 use crate::app::form::{propose, silent};
 use crate::model::verb::On;
 use crate::model::{Args, ClusterId, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
@@ -30,7 +31,7 @@ pub enum Stage {
     Refused(Refusal),
     Ready(Arc<Preview>),
     /// Confirmed; the job begins.
-    Sent,
+    Sent(Arc<Preview>),
 }
 
 /// A preview on the screen.
@@ -92,6 +93,11 @@ impl PreviewPane {
             Stage::Ready(preview) => Some(preview),
             _ => None,
         }
+    }
+
+    /// What was confirmed.
+    fn sent(&self) -> Option<&Arc<Preview>> {
+        if let Stage::Sent(preview) = &self.stage { Some(preview) } else { None }
     }
 
     /// What the keys go to.
@@ -344,7 +350,9 @@ impl App {
     pub(super) fn started(&mut self, world: &World, id: RequestId, result: Result<JobId, String>) -> Vec<Effect> {
         match result {
             Ok(job) => {
-                if self.preview_mut(id).is_some() {
+                if let Some(pane) = self.preview_mut(id) {
+                    let fetching = pane.sent().and_then(|preview| Fetching::of(world, pane, preview, &job));
+                    self.fetching.extend(fetching);
                     self.close_preview(world);
                     // The text has become a job.
                     if matches!(self.place, Place::Editor(_)) {
@@ -447,7 +455,7 @@ impl App {
         Vec::new()
     }
 
-    fn say_yes(&mut self, preview: &Preview, yes: bool, typed: Option<String>) -> Vec<Effect> {
+    fn say_yes(&mut self, preview: &Arc<Preview>, yes: bool, typed: Option<String>) -> Vec<Effect> {
         let Place::Preview(pane) = &mut self.place else { return Vec::new() };
         let reason = Some(pane.reason.trim().to_owned()).filter(|r| !r.is_empty());
         let said = Confirmation { yes, typed, reason, flag: false, hash: preview.hash.clone() };
@@ -456,7 +464,7 @@ impl App {
             self.notice = Some(Notice::error(why.to_string()));
             return Vec::new();
         }
-        pane.stage = Stage::Sent;
+        pane.stage = Stage::Sent(preview.clone());
         vec![Effect::Confirm(pane.request, said)]
     }
 

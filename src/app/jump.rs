@@ -28,6 +28,11 @@ pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
             cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == w.meta.namespace && owned_by(cluster, p, uid)).collect()
         }
         Object::Namespace(n) => cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == n.meta.name).collect(),
+        Object::Claim(c) => {
+            let mounts =
+                |o: &&Object| matches!(o, Object::Pod(p) if p.meta.namespace == c.meta.namespace && p.claims.contains(&c.meta.name));
+            cluster.objects(Kind::Pod).filter(mounts).collect()
+        }
         Object::Pod(p) => cluster.named(Kind::Pod, &p.meta.namespace, &p.meta.name).into_iter().collect(),
         _ => Vec::new(),
     }

@@ -77,7 +77,8 @@ impl PartialEq for Alert {
 }
 
 /// Labels that name an object of a kind, the most particular first.
-const NAMED: [(&str, Kind); 9] = [
+const NAMED: [(&str, Kind); 10] = [
+    ("persistentvolumeclaim", Kind::Claim),
     ("pod", Kind::Pod),
     ("horizontalpodautoscaler", Kind::Hpa),
     ("poddisruptionbudget", Kind::Pdb),

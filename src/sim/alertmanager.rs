@@ -3,6 +3,7 @@
 //! What fires is `alerts`'. Statuses and texts are Alertmanager's (`api/v2/api.go`, `silence/silence.go`); a refusal is a bare JSON text.
 
 use super::alerts::{Alert, firing};
+use super::generate;
 use super::query::Query;
 use super::reply::{Reply, json_reply, whole};
 use super::store::State;
@@ -101,12 +102,7 @@ fn stamp(ms: i64) -> String {
 
 /// The Service.
 pub fn service() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"operated-alertmanager": "true", "managed-by": "prometheus-operator"}},
-        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": {"app": "alertmanager"}, "sessionAffinity": "None", "publishNotReadyAddresses": true,
-            "ports": [{"name": "web", "port": PORT, "targetPort": "web", "protocol": "TCP"}, {"name": "tcp-mesh", "port": 9094, "targetPort": "tcp-mesh", "protocol": "TCP"}]},
-        "status": {"loadBalancer": {}},
-    })
+    generate::operated("alertmanager", NAME, &[("web", PORT), ("tcp-mesh", 9094)])
 }
 
 /// A refusal, or whatever else is a bare text.

@@ -1,9 +1,9 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, Sums, Table, Touched, UseSum, Uses, table::Upsert};
+use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
     Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
-    Str, Uid, Usage,
+    Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// What a snapshot is given to, and for how many seconds at most; empty: to nobody.
+    pub after_snapshot: (Vec<String>, u64),
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
     pub alert_label: Option<Str>,
     /// The other clusters of the same Alertmanager.
@@ -107,6 +109,7 @@ pub struct Cluster {
     uses: Uses,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
     alone: Arc<[Arc<Alert>]>,
+    signals_of: SignalsOf,
 }
 
 impl Cluster {
@@ -136,6 +139,7 @@ impl Cluster {
             services: Service::ALL.map(slot),
             uses: Uses::default(),
             alone: Arc::default(),
+            signals_of: SignalsOf::default(),
         }
     }
 
@@ -201,6 +205,15 @@ impl Cluster {
         }
     }
 
+    /// How the use of a node, a pod, or a workload's measured pods went over the last half hour; none where nothing was measured.
+    pub fn use_course(&self, of: &Object) -> Option<UseCourse> {
+        let meta = of.meta();
+        match of.kind() {
+            kind @ (Kind::Node | Kind::Pod) => self.uses.course(kind, &meta.namespace, &meta.name),
+            _ => self.uses.course_of_owner(meta.uid),
+        }
+    }
+
     /// Whether what is shown of a kind is current: live, and its watch too. What a service tells hangs on that service alone.
     pub fn current(&self, kind: Kind) -> bool {
         (!kind.watched() || self.state.live()) && *self.kind_state(kind) == KindState::Live
@@ -227,17 +240,28 @@ impl Cluster {
         table.get(table.slot_of(owner.uid)?)
     }
 
-    /// Sums what pods use, for those that own them and for namespaces.
-    fn sum_uses(&mut self) {
+    /// Who owns an object, and who owns those; owners that are not seen too.
+    pub(super) fn owners<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = Uid> {
+        let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
+        chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid))
+    }
+
+    /// What a query of that name measures at an object, or at the pods that it owns; nothing where Prometheus tells nothing of it.
+    pub fn signals_of<'a>(&'a self, of: &Object, query: &'a str) -> impl Iterator<Item = &'a Signal> {
+        let table = self.table(Kind::Signal);
+        let found = self.signals_of.of(of.meta().uid).iter().filter_map(move |uid| table.get(table.slot_of(*uid)?));
+        found.filter_map(move |o| if let Object::Signal(s) = o { Some(&**s).filter(|s| *s.meta.name == *query) } else { None })
+    }
+
+    /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
+    fn sum_uses(&mut self, measured: Option<i64>) {
         let mut sums = Sums::default();
         for object in self.objects(Kind::Pod) {
             let Object::Pod(pod) = object else { continue };
             let Some(usage) = self.usage(Kind::Pod, &pod.meta.namespace, &pod.meta.name) else { continue };
-            let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
-            let owners = chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid));
-            sums.add(&pod.meta.namespace, owners, usage, &pod.shape.requests);
+            sums.add(&pod.meta.namespace, self.owners(object), usage, &pod.shape.requests);
         }
-        self.uses.sums = sums;
+        self.uses.sum(sums, measured);
     }
 
     pub(super) fn apply(&mut self, delta: Delta, now: i64, touched: &mut Vec<Touched>) {
@@ -280,7 +304,7 @@ impl Cluster {
                     slot.state = state;
                     touched.push(Touched::Cluster(self.id));
                     if matches!(kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) && !self.uses.is_empty() {
-                        self.sum_uses();
+                        self.sum_uses(None);
                         touched.push(Touched::Usage { cluster: self.id, kind: Kind::Pod });
                     }
                 }
@@ -294,9 +318,9 @@ impl Cluster {
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
                 let kind = list.kind;
-                self.uses.replace(list);
+                self.uses.replace(list, now);
                 if kind == Kind::Pod {
-                    self.sum_uses();
+                    self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
             }
@@ -313,6 +337,10 @@ impl Cluster {
                     self.settle(touched);
                 }
                 self.record(now);
+                if kind == Kind::Signal {
+                    self.signals_of = SignalsOf::join(self);
+                    touched.extend([Kind::Node, Kind::Pod].map(|kind| Touched::Usage { cluster: self.id, kind }));
+                }
             }
             Delta::Rows { kind, changes } => {
                 self.heard(kind, now);

@@ -18,7 +18,7 @@ mod view;
 
 pub use bad::{bad, stale};
 pub use column::{Align, Column, Get, Severity, Show, Tone, Unit};
-pub use columns::{percent, status_of};
+pub use columns::{SHOWN, percent, status_of};
 pub use complete::{Completion, complete};
 pub use filter::{Filter, FilterError};
 pub use find::{Found, find_anywhere};

@@ -66,8 +66,9 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    let seen = if info.on == On::Etcd { Seen::Etcd } else { Seen::And(if silences(info.id) { SILENCES } else { &[] }) };
-    following(&global, seen, async |fleet, state| {
+    let quiet = silences(info.id) || info.id == VerbId::Drain && args.flag("silence");
+    let seen = if info.on == On::Etcd { Seen::Etcd } else { Seen::And(if quiet { SILENCES } else { &[] }) };
+    following(&global, seen, silences(info.id), async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
         editing::documents(fleet, &mut request).await?;
@@ -76,7 +77,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     })
 }
 
-/// What has to be seen of services for a verb of silences.
+/// What has to be seen of services for a verb of silences, or one that sets some.
 const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
 
 fn silences(verb: VerbId) -> bool {
@@ -97,10 +98,16 @@ fn with_fleet(
     more: &'static [Kind],
     work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
 ) -> Result<Code, Failure> {
-    following(global, Seen::And(more), work)
+    following(global, Seen::And(more), false, work)
 }
 
-fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
+/// `alone`: what is done is the Alertmanager's, which answers whatever the API server does.
+fn following(
+    global: &Global,
+    seen: Seen,
+    alone: bool,
+    work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
+) -> Result<Code, Failure> {
     install_crypto_provider();
     let loaded = Config::load(global.config.as_deref());
     let targets = read::select(global, &loaded.config)?;
@@ -118,9 +125,7 @@ fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &St
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
         let (mut fleet, _) = read::open(global, &kinds).await?;
-        // Silences are the Alertmanager's: they are changed while it answers, whatever the API server does.
-        let quiet = kinds.contains(&Kind::Silence);
-        let served = |c: &&crate::store::Cluster| quiet && c.service(Service::Alertmanager).state == ServiceState::Live;
+        let served = |c: &&crate::store::Cluster| alone && c.service(Service::Alertmanager).state == ServiceState::Live;
         let dead = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live() && !served(c));
         let dead: Vec<String> = dead.map(words).collect();
         if let Some(first) = dead.first() {
