@@ -107,9 +107,9 @@ pub struct Cluster {
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    signals_of: SignalsOf,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
     alone: Arc<[Arc<Alert>]>,
-    signals_of: SignalsOf,
 }
 
 impl Cluster {
@@ -138,8 +138,8 @@ impl Cluster {
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
-            alone: Arc::default(),
             signals_of: SignalsOf::default(),
+            alone: Arc::default(),
         }
     }
 
