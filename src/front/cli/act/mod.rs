@@ -66,9 +66,13 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    let quiet = silences(info.id) || info.id == VerbId::Drain && args.flag("silence");
-    let seen = if info.on == On::Etcd { Seen::Etcd } else { Seen::And(if quiet { SILENCES } else { &[] }) };
-    following(&global, seen, silences(info.id), async |fleet, state| {
+    let seen = match info.id {
+        _ if info.on == On::Etcd => Seen::Etcd,
+        id if silences(id) => Seen::Silences,
+        VerbId::Drain if args.flag("silence") => Seen::And(SILENCES),
+        _ => Seen::And(&[]),
+    };
+    following(&global, seen, async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
         editing::documents(fleet, &mut request).await?;
@@ -88,6 +92,8 @@ fn silences(verb: VerbId) -> bool {
 enum Seen {
     /// All that their API servers have, and this beside it.
     And(&'static [Kind]),
+    /// Their Alertmanagers, which answer whatever their API servers do.
+    Silences,
     /// Their etcd alone, which is reached whether the API server is or not.
     Etcd,
 }
@@ -98,16 +104,10 @@ fn with_fleet(
     more: &'static [Kind],
     work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
 ) -> Result<Code, Failure> {
-    following(global, Seen::And(more), false, work)
+    following(global, Seen::And(more), work)
 }
 
-/// `alone`: what is done is the Alertmanager's, which answers whatever the API server does.
-fn following(
-    global: &Global,
-    seen: Seen,
-    alone: bool,
-    work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>,
-) -> Result<Code, Failure> {
+fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
     install_crypto_provider();
     let loaded = Config::load(global.config.as_deref());
     let targets = read::select(global, &loaded.config)?;
@@ -120,11 +120,13 @@ fn following(
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (kinds, etcd) = match seen {
-            Seen::And(more) => ([&Kind::WATCHED, more].concat(), false),
+        let (kinds, etcd) = match &seen {
+            Seen::And(more) => ([&Kind::WATCHED[..], more].concat(), false),
+            Seen::Silences => ([&Kind::WATCHED[..], SILENCES].concat(), false),
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
         let (mut fleet, _) = read::open(global, &kinds).await?;
+        let alone = matches!(seen, Seen::Silences);
         let served = |c: &&crate::store::Cluster| alone && c.service(Service::Alertmanager).state == ServiceState::Live;
         let dead = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live() && !served(c));
         let dead: Vec<String> = dead.map(words).collect();
