@@ -23,6 +23,8 @@ pub struct EtcdSides {
     pub permit: Result<EtcdPermit, String>,
 }
 
+const NOWHERE: &str = "no address of its etcd is configured or found";
+
 /// The clusters of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Clients(BTreeMap<ClusterId, ClusterClients>, BTreeMap<ClusterId, EtcdSides>);
@@ -37,15 +39,15 @@ impl Clients {
     }
 
     /// # Errors
-    /// When no address of its etcd is configured, in words.
+    /// When no address of its etcd is configured or found, in words.
     pub fn etcd(&self, id: ClusterId) -> Result<EtcdReach, String> {
-        self.1.get(&id).map(|e| e.reach.clone()).ok_or_else(|| "no address of its etcd is configured".to_owned())
+        self.1.get(&id).map(|e| e.reach.clone()).ok_or_else(|| NOWHERE.to_owned())
     }
 
     /// # Errors
     /// As [`Self::etcd`]; when the cluster is read-only.
     pub fn etcd_permit(&self, id: ClusterId) -> Result<EtcdPermit, String> {
-        let sides = self.1.get(&id).ok_or("no address of its etcd is configured")?;
+        let sides = self.1.get(&id).ok_or(NOWHERE)?;
         sides.permit.clone().map_err(|why| format!("read-only: {why}"))
     }
 

@@ -7,6 +7,7 @@
 mod etcd;
 mod evict;
 mod fetch;
+mod hand;
 #[cfg(test)]
 mod fixture;
 mod silence;
@@ -344,6 +345,11 @@ impl Run {
             () = tokio::time::sleep_until(until) => {}
         }
         self.turn().await
+    }
+
+    /// Why the job is to end before it is done, if it is.
+    fn told_to_stop(&self) -> Option<&'static str> {
+        if let Control::Stop(why) = *self.control.borrow() { Some(why) } else { None }
     }
 
     /// Whether the time for what is blocked is up.

@@ -12,6 +12,7 @@ mod editor;
 mod event;
 mod fetched;
 mod form;
+mod grouping;
 mod jobs;
 mod jump;
 mod keys;
@@ -32,6 +33,7 @@ pub use editor::{Copy, Editor, Pages};
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
 pub use fetched::KeptFile;
 pub use form::{Field, Form, Of};
+pub use grouping::{GroupBy, Grouping, Line};
 pub use jobs::{AuditPane, JobsPane};
 pub use jump::pods_of;
 pub use logs::Logs;
@@ -119,8 +121,9 @@ pub struct HitMap {
     pub burning_offset: usize,
     /// Widest content of each column drawn: (part, column, cells).
     pub widths: Vec<(Option<Focus>, &'static str, u16)>,
-    /// What was highlighted in this frame.
+    /// What was highlighted in this frame: an object, or the head of the group of that title.
     pub highlighted: Option<ObjectRef>,
+    pub group: Option<String>,
     /// Rows that the text that scrolls has.
     pub text_page: usize,
     /// Its first drawn line, and whether its last one was drawn.

@@ -165,9 +165,9 @@ impl ClientError {
             // A proxy or load balancer answers in prose or HTML: a first line of prose is worth showing.
             message: std::str::from_utf8(body)
                 .ok()
-                .and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()))
+                .and_then(|text| failing_checks(text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)))
                 .filter(|line| !line.starts_with('<'))
-                .map(|line| unsaid(&printable(line)))
+                .map(|line| unsaid(&printable(&line)))
                 .unwrap_or_default(),
             ..Status::default()
         });
@@ -221,6 +221,10 @@ fn recognise(cause: &(dyn Error + 'static), text: &str, dialling: bool) -> Optio
     let unreachable = |reason: &str| Some(ClientError::Unreachable { reason: reason.to_owned() });
     if cause.is::<DialTimeout>() {
         return unreachable("dial timeout");
+    }
+    // A connection that goes through another cluster's client.
+    if let Some(known) = cause.downcast_ref::<ClientError>() {
+        return Some(known.clone());
     }
     if let Some(AnswerTimeout(after)) = cause.downcast_ref() {
         return Some(ClientError::Timeout { after: *after });
@@ -420,10 +424,19 @@ mod wire {
     }
 }
 
+/// What `/readyz?verbose` says of an API server that is not: `failing checks: etcd, etcd-readiness`.
+fn failing_checks(text: &str) -> Option<String> {
+    let names: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("[-]")?.split_ascii_whitespace().next()).collect();
+    (!names.is_empty()).then(|| format!("failing checks: {}", names.join(", ")))
+}
+
 /// `pods is forbidden: User "x" cannot list resource "pods" in API group "" ...` to `cannot list pods`.
 fn missing_permission(message: &str) -> String {
     let parse = || {
         let (_, rest) = message.split_once(" cannot ")?;
+        if let Some((verb, rest)) = rest.split_once(" path \"") {
+            return Some(format!("may not {verb} {}", rest.split_once('"')?.0));
+        }
         let (verb, rest) = rest.split_once(" resource \"")?;
         let (resource, _) = rest.split_once('"')?;
         Some(format!("may not {verb} {resource}"))

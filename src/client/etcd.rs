@@ -7,6 +7,7 @@ use super::{
     budget::BudgetConfig,
     error::ClientError,
     exec::ExecPool,
+    forward::Forward,
     kubeconfig::Target,
     read::ReadClient,
     stack::AGENT,
@@ -17,11 +18,14 @@ use crate::model::etcd_rpc::{
     ALARM, AlarmMember, AlarmRequest, HASH_KV, HashKvRequest, HashKvResponse, MEMBER_LIST, Member, MemberListRequest, Method, Nothing,
     SNAPSHOT, STATUS, SnapshotResponse, StatusResponse,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{Stream, TryStreamExt};
 use http::uri::PathAndQuery;
 use kube::config::{AuthInfo, Cluster};
+use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, client::Grpc};
@@ -33,6 +37,29 @@ const ANSWER: Duration = Duration::from_secs(5);
 const HASH: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(4);
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// What says who we are to etcd, as PEM in memory: of a Secret.
+pub struct Certificates {
+    pub ca: String,
+    pub cert: String,
+    pub key: SecretString,
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates")
+    }
+}
+
+/// As whom a member is asked, and which way.
+#[derive(Clone, Debug, Default)]
+pub struct EtcdWay {
+    /// Files, read at each connecting; not looked at where there are certificates.
+    pub tls: Tls,
+    pub certificates: Option<Arc<Certificates>>,
+    /// In place of the address's host.
+    pub forward: Option<Forward>,
+}
 
 /// Reads from one member. Clones share the connection, which is made at the first call and again whenever it is lost.
 #[derive(Clone)]
@@ -53,7 +80,7 @@ impl EtcdClient {
     ///
     /// # Errors
     /// When a file cannot be read or is no certificate, or the address is none.
-    pub async fn connect(url: &str, tls: &Tls) -> Result<Self, ClientError> {
+    pub async fn connect(url: &str, way: &EtcdWay) -> Result<Self, ClientError> {
         let url = url.trim_end_matches('/');
         let config = |reason: String| ClientError::Config { reason };
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| config(format!("{url:?} is not an address")))?;
@@ -66,15 +93,24 @@ impl EtcdClient {
             .tcp_nodelay(true);
         if url.starts_with("https://") {
             let mut with = ClientTlsConfig::new();
-            if let Some(path) = &tls.ca.value {
-                with = with.ca_certificate(Certificate::from_pem(file(path)?));
-            }
-            if let (Some(cert), Some(key)) = (&tls.cert.value, &tls.key.value) {
-                with = with.identity(Identity::from_pem(file(cert)?, file(key)?));
+            let tls = &way.tls;
+            if let Some(of) = &way.certificates {
+                with = with.ca_certificate(Certificate::from_pem(&of.ca)).identity(Identity::from_pem(&of.cert, of.key.expose_secret()));
+            } else {
+                if let Some(path) = &tls.ca.value {
+                    with = with.ca_certificate(Certificate::from_pem(file(path)?));
+                }
+                if let (Some(cert), Some(key)) = (&tls.cert.value, &tls.key.value) {
+                    with = with.identity(Identity::from_pem(file(cert)?, file(key)?));
+                }
             }
             endpoint = endpoint.tls_config(with).map_err(|e| ClientError::from_transport(&e))?;
         }
-        Ok(Self { url: url.to_owned(), channel: endpoint.connect_lazy(), http: http(url, tls).await? })
+        let channel = match &way.forward {
+            None => endpoint.connect_lazy(),
+            Some(forward) => endpoint.connect_with_connector_lazy(forward.clone()),
+        };
+        Ok(Self { url: url.to_owned(), channel, http: http(url, way).await? })
     }
 
     /// The address.
@@ -230,10 +266,20 @@ fn file(path: &std::path::Path) -> Result<Vec<u8>, ClientError> {
 }
 
 /// The same address for its metrics, as if it were an API server.
-async fn http(url: &str, tls: &Tls) -> Result<ReadClient, ClientError> {
+async fn http(url: &str, way: &EtcdWay) -> Result<ReadClient, ClientError> {
     let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
-    let cluster = Cluster { server: Some(url.to_owned()), certificate_authority: text(&tls.ca.value), ..Cluster::default() };
-    let user = AuthInfo { client_certificate: text(&tls.cert.value), client_key: text(&tls.key.value), ..AuthInfo::default() };
+    let mut cluster = Cluster { server: Some(url.to_owned()), ..Cluster::default() };
+    let mut user = AuthInfo::default();
+    if let Some(of) = &way.certificates {
+        cluster.certificate_authority_data = Some(STANDARD.encode(&of.ca));
+        user.client_certificate_data = Some(STANDARD.encode(&of.cert));
+        user.client_key_data = Some(STANDARD.encode(of.key.expose_secret()).into());
+    } else {
+        let tls = &way.tls;
+        cluster.certificate_authority = text(&tls.ca.value);
+        (user.client_certificate, user.client_key) = (text(&tls.cert.value), text(&tls.key.value));
+    }
     let target = Target::direct("etcd", cluster, user);
+    let target = if let Some(forward) = &way.forward { target.by(forward.clone()) } else { target };
     ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await
 }

@@ -89,7 +89,7 @@ impl ExecSpec {
 
     fn command(&self, interactive: bool) -> std::process::Command {
         let mut command = std::process::Command::new(&self.command);
-        command.args(&self.args).envs(&self.env).env("KUBERNETES_EXEC_INFO", self.info(interactive));
+        command.args(&self.args).envs(&self.env).env("KUBERNETES_EXEC_INFO", self.info(interactive)).stdout(Stdio::piped());
         command
     }
 }
@@ -242,7 +242,7 @@ impl ExecPool {
         }
         let failed = |reason: String, hint| ExecError::Failed { command: spec.name(), reason, hint };
         let _permit = self.0.running.acquire().await.map_err(|_| failed("stopped".to_owned(), None))?;
-        let mut process = Process::start(spec).map_err(|error| {
+        let mut process = Process::start(spec.command(false)).map_err(|error| {
             let reason = match error.kind() {
                 std::io::ErrorKind::NotFound => "command not found".to_owned(),
                 std::io::ErrorKind::PermissionDenied => "may not be executed".to_owned(),
@@ -328,7 +328,7 @@ struct PrintedStatus {
 /// to [`ExecPool::put`]. `None` when the target has no plugin.
 pub fn login_command(target: &Target) -> Option<std::process::Command> {
     let mut command = target.exec()?.command(true);
-    command.stdin(Stdio::inherit()).stderr(Stdio::inherit()).stdout(Stdio::piped());
+    command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
     Some(command)
 }
 
@@ -337,7 +337,28 @@ pub fn login_hint(target: &Target) -> Option<String> {
     target.exec()?.install_hint.as_deref().map(|hint| super::error::shorten(&super::error::printable(hint), 100))
 }
 
-/// A running plugin; dropping it kills it and what it started.
+/// How a program ended.
+pub struct Ran {
+    pub status: ExitStatus,
+    /// The last thing that it said on stderr, without what looks secret; often empty.
+    pub said: String,
+}
+
+/// Runs a program in a session of its own, without terminal, input and output, in our environment. Dropped before its end it is killed, with
+/// all that it started.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn run(argv: &[String]) -> std::io::Result<Ran> {
+    let (program, args) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+    let mut command = std::process::Command::new(program);
+    command.args(args).stdout(Stdio::null());
+    let mut process = Process::start(command)?;
+    let status = process.wait().await?;
+    Ok(Ran { status, said: last_words(&process.stderr) })
+}
+
+/// A running program; dropping it kills it and what it started.
 struct Process {
     child: tokio::process::Child,
     group: Option<rustix::process::Pid>,
@@ -347,9 +368,9 @@ struct Process {
 }
 
 impl Process {
-    fn start(spec: &ExecSpec) -> std::io::Result<Self> {
-        let mut command = Command::from(spec.command(false));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    fn start(command: std::process::Command) -> std::io::Result<Self> {
+        let mut command = Command::from(command);
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let files = limits::original_nofile();
         let detach = move || {
             rustix::process::setsid()?;

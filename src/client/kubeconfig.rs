@@ -16,6 +16,7 @@ use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedC
 use super::{
     error::printable,
     exec::ExecSpec,
+    forward::Forward,
     oidc::Home,
     origin::Origin,
     reach::{self, Reach},
@@ -50,6 +51,7 @@ pub struct Target {
     reach: Result<Reach, String>,
     /// Where to read it again; none when no file has it.
     origin: Option<Arc<Origin>>,
+    forward: Option<Forward>,
 }
 
 /// Without credentials.
@@ -75,7 +77,13 @@ impl Target {
             namespace: None,
             reach: Reach::new(cluster, user, &proxies),
             origin: None,
+            forward: None,
         }
+    }
+
+    /// The same by port-forward: connections are made to that pod, whatever the host of the address, and through no proxy.
+    pub fn by(self, forward: Forward) -> Self {
+        Self { forward: Some(forward), ..self }
     }
 
     /// Why this cluster can never be reached as it is written, in words.
@@ -94,6 +102,10 @@ impl Target {
 
     pub(super) fn origin(&self) -> Option<Arc<Origin>> {
         self.origin.clone()
+    }
+
+    pub(super) fn forward(&self) -> Option<Forward> {
+        self.forward.clone()
     }
 
     pub(super) fn exec(&self) -> Option<&ExecSpec> {
@@ -178,6 +190,7 @@ pub(super) fn load_from(options: &LoadOptions, env: Env, pod: &Path) -> Result<V
             server: cluster.and_then(|c| c.server.clone()).unwrap_or_default(),
             namespace: context.namespace.filter(|n| !n.is_empty()),
             reach,
+            forward: None,
             origin: (!files.is_empty()).then(|| {
                 Arc::new(Origin {
                     files: files.clone(),

@@ -319,7 +319,7 @@ impl Oidc {
         let handle = tokio::runtime::Handle::current();
         let built = tokio::task::spawn_blocking(move || {
             let _runtime = handle.enter();
-            stack::build(config, proxy.as_ref(), &Budget::new(BudgetConfig::default()))
+            stack::build(config, proxy.as_ref(), None, &Budget::new(BudgetConfig::default()))
         });
         let client = built.await.map_err(|_| unauthorized("OIDC: building the client failed"))?.map_err(words)?;
         let mut request = Request::builder().method(method).uri(url.path_and_query().map_or("/", |p| p.as_str()));

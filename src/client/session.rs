@@ -18,6 +18,7 @@ use super::{
     budget::{AnswerWithin, Budget, BudgetConfig, BudgetUse},
     error::ClientError,
     exec::{ExecPool, Identity},
+    forward::Forward,
     kubeconfig::Target,
     origin::{Origin, Stamp},
     reach::Reach,
@@ -35,6 +36,7 @@ pub(super) struct Session {
     pub name: String,
     who: Lock<Arc<Who>>,
     origin: Option<Arc<Origin>>,
+    forward: Option<Forward>,
     pool: ExecPool,
     budget: Budget,
     live: Mutex<Option<Live>>,
@@ -62,6 +64,7 @@ impl Session {
             name: target.name.clone(),
             who: Lock::new(Arc::new(Who { auth: Auth::new(&target.name, reach, pool)?, reach: reach.clone() })),
             origin: target.origin(),
+            forward: target.forward(),
             pool: pool.clone(),
             budget: Budget::new(budget),
             live: Mutex::new(None),
@@ -137,6 +140,21 @@ impl Session {
         };
         *live = Some(Live { client: client.clone(), fingerprint, serial });
         Ok((client, grant))
+    }
+
+    /// A client that sends the credential in force with each request by itself: for kube's upgrades, which take no headers.
+    pub async fn upgrading(&self) -> Result<kube::Client, ClientError> {
+        let (client, grant) = self.ready().await?;
+        let namespace = client.default_namespace().to_owned();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            if let Some(header) = &grant.header {
+                request.headers_mut().insert(AUTHORIZATION, header.clone());
+            }
+            request.extensions_mut().insert(AnswerWithin(ANSWER));
+            let client = client.clone();
+            async move { client.send(request).await }
+        });
+        Ok(kube::Client::new(service, namespace))
     }
 
     /// Forgets the client with its connections; the next request reads the certificates anew. The kubeconfig is read at once,
@@ -255,13 +273,13 @@ impl Session {
         unless: Option<[u8; 32]>,
     ) -> Result<Option<(kube::Client, [u8; 32])>, ClientError> {
         let who = who.clone();
-        let budget = self.budget.clone();
+        let (budget, forward) = (self.budget.clone(), self.forward.clone());
         let built = tokio::task::spawn_blocking(move || {
             let material = who.reach.material(identity.as_ref()).map_err(|reason| ClientError::Config { reason })?;
             if unless == Some(material.fingerprint) {
                 return Ok(None);
             }
-            let client = stack::build(material.config, who.reach.proxy.as_ref(), &budget)?;
+            let client = stack::build(material.config, who.reach.proxy.as_ref(), forward, &budget)?;
             Ok(Some((client, material.fingerprint)))
         });
         built.await.map_err(|_| ClientError::Config { reason: "building the client failed".to_owned() })?

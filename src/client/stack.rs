@@ -21,6 +21,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 use super::{
     budget::Budget,
     error::{ClientError, DialTimeout},
+    forward::Forward,
 };
 
 /// TCP alone.
@@ -35,8 +36,16 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::
 pub(super) const AGENT: &str = concat!("qd/", env!("CARGO_PKG_VERSION"));
 
 /// Builds the client. Does not connect. Must run within a tokio runtime.
-pub(super) fn build(mut config: Config, proxy: Option<&Intercept>, budget: &Budget) -> Result<kube::Client, ClientError> {
+pub(super) fn build(
+    mut config: Config,
+    proxy: Option<&Intercept>,
+    forward: Option<Forward>,
+    budget: &Budget,
+) -> Result<kube::Client, ClientError> {
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    if let Some(forward) = forward {
+        return finish(&config, forward, budget);
+    }
     let tcp = tcp();
     let Some(proxy) = proxy else {
         return finish(&config, tcp, budget);

@@ -3,8 +3,8 @@
 use toml::de::DeValue;
 
 use super::settings::{
-    ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, Service, Setting, Threshold, ThresholdValue, Tier, Tls,
-    Velero,
+    ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold, ThresholdValue,
+    Tier, Tls, Velero, Via,
 };
 use super::walk::{Entries, Key, KeyDoc, Value, Walk, find};
 use super::{Config, Group};
@@ -36,6 +36,7 @@ pub(super) const CLUSTER: &[KeyDoc] = &[
     key("group", "the group or room it belongs to"),
     key("read_only", "whether nothing is ever written to it; what the top level says"),
     key("namespaces", "the namespaces to watch; all"),
+    key("owner_labels", "the labels of an alert, or of its namespace, that say who it belongs to, the first that is there; team, owner"),
     key("budget", "how many requests its API server gets"),
     key("etcd", "where its etcd is"),
     key("alertmanager", "where its Alertmanager is"),
@@ -44,15 +45,20 @@ pub(super) const CLUSTER: &[KeyDoc] = &[
 ];
 pub(super) const BUDGET: &[KeyDoc] = &[key("requests_per_second", "sustained requests a second; 20"), key("burst", "requests at once; 40")];
 pub(super) const ETCD: &[KeyDoc] = &[
-    key("endpoints", "the client addresses of the members, http or https"),
+    key("endpoints", "the client addresses of the members, http or https; those of the pods that kubeadm labels, where ca, cert and key, secret or via is set"),
+    key("via", "port-forward reaches these pods through the API server, which needs create on pods/portforward; their own addresses"),
     key("ca", "the file with the authority of the members' certificates"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),
+    key("secret", "the Secret with ca.crt, tls.crt and tls.key, as namespace/name, in place of ca, cert and key; kept in memory only"),
     key("snapshots", "the directory for snapshots"),
+    key("after_snapshot", "the program and its arguments that each snapshot is given to, run without a shell; {file} is the snapshot, which comes last where no argument names it"),
+    key("after_snapshot_within", "how long that program may take; 10m"),
 ];
 pub(super) const ALERTMANAGER: &[KeyDoc] = &[
     key("urls", "the addresses of the replicas, http or https"),
     key("service", "the service inside the cluster, as namespace/name:port, in place of urls"),
+    key("via", "how the service is reached: service-proxy, or port-forward to each of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy"),
     key("cluster_label", "the label that tells clusters apart; `cluster` where several share it"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),
@@ -64,6 +70,7 @@ pub(super) const ALERTMANAGER: &[KeyDoc] = &[
 pub(super) const PROMETHEUS: &[KeyDoc] = &[
     key("url", "the address, http or https"),
     key("service", "the service inside the cluster, as namespace/name:port, in place of url"),
+    key("via", "how the service is reached: service-proxy, or port-forward to one of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy"),
     key("cluster_label", "the label that tells clusters apart"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),
@@ -225,6 +232,7 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
     walk.set(table, "name", &mut into.name, Walk::string);
     walk.set_some(table, "group", &mut into.group, Walk::string);
     walk.set(table, "namespaces", &mut into.namespaces, |walk, value| walk.some_list(value, Walk::string));
+    walk.set(table, "owner_labels", &mut into.owner_labels, |walk, value| walk.some_list(value, Walk::string));
     if let Some(table) = sub(walk, table, "budget", BUDGET) {
         walk.set(table, "requests_per_second", &mut into.budget.requests_per_second, |walk, value| {
             let number = walk.number(value)?;
@@ -236,10 +244,7 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
         walk.set(table, "burst", &mut into.budget.burst, |walk, value| walk.whole(value, 1, 100_000));
     }
     if let Some(table) = sub(walk, table, "etcd", ETCD) {
-        let Etcd { endpoints, tls, snapshots } = &mut into.etcd;
-        walk.set(table, "endpoints", endpoints, |walk, value| walk.some_list(value, url));
-        walk.set_some(table, "snapshots", snapshots, Walk::path);
-        read_tls(walk, table, tls);
+        read_etcd(walk, table, &mut into.etcd);
     }
     if let Some(table) = sub(walk, table, "alertmanager", ALERTMANAGER) {
         let urls = |walk: &mut Walk, value: &Value<'_>| walk.some_list(value, url).map(Reach::Urls);
@@ -263,6 +268,32 @@ fn sub<'a, 'i>(walk: &mut Walk, entries: &'a Entries<'i>, name: &str, known: &'s
     Some(table)
 }
 
+fn read_etcd(walk: &mut Walk, table: &Entries<'_>, into: &mut Etcd) {
+    let Etcd { endpoints, via, tls, secret, snapshots, after_snapshot, after_snapshot_within } = into;
+    walk.set(table, "endpoints", endpoints, |walk, value| walk.some_list(value, url));
+    walk.set_some(table, "snapshots", snapshots, Walk::path);
+    walk.set(table, "after_snapshot", after_snapshot, |walk, value| walk.some_list(value, Walk::string));
+    walk.set(table, "after_snapshot_within", after_snapshot_within, Walk::duration);
+    read_tls(walk, table, tls);
+    if let (Some(_), Some((key, _))) = (find(table, "endpoints"), find(table, "via")) {
+        walk.wrong(key.span(), "`endpoints` and `via` exclude each other: via reaches the pods that are found");
+    } else {
+        walk.set_some(table, "via", via, |walk, value| {
+            let way = walk.one_of(value)?;
+            if way == Via::ServiceProxy {
+                walk.wrong(value.span(), "etcd's certificates do not pass the service proxy: port-forward, or leave it out");
+            }
+            Some(way).filter(|way| *way == Via::PortForward)
+        });
+    }
+    let file = ["ca", "cert", "key"].into_iter().find(|name| find(table, name).is_some());
+    if let (Some(file), Some((key, _))) = (file, find(table, "secret")) {
+        walk.wrong(key.span(), format!("`{file}` and `secret` exclude each other"));
+    } else {
+        walk.set_some(table, "secret", secret, secret_ref);
+    }
+}
+
 fn read_tls(walk: &mut Walk, table: &Entries<'_>, into: &mut Tls) {
     walk.set_some(table, "ca", &mut into.ca, Walk::path);
     walk.set_some(table, "cert", &mut into.cert, Walk::path);
@@ -281,6 +312,11 @@ fn read_endpoint(
     } else {
         walk.set_some(table, urls, &mut into.reach, read_urls);
         walk.set_some(table, "service", &mut into.reach, |walk, value| service(walk, value).map(Reach::Service));
+    }
+    if let (Some(_), Some((key, _))) = (find(table, urls), find(table, "via")) {
+        walk.wrong(key.span(), format!("`via` is for a `service`, not for `{urls}`"));
+    } else {
+        walk.set_some(table, "via", &mut into.via, Walk::one_of);
     }
     walk.set_some(table, "cluster_label", &mut into.cluster_label, Walk::string);
     walk.set_some(table, "token_file", &mut into.token_file, Walk::path);
@@ -304,11 +340,24 @@ fn url(walk: &mut Walk, value: &Value<'_>) -> Option<String> {
     None
 }
 
+/// Fit for a path of the API server.
+fn plain(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+}
+
+fn secret_ref(walk: &mut Walk, value: &Value<'_>) -> Option<SecretRef> {
+    let text = walk.string(value)?;
+    let Some((namespace, name)) = text.split_once('/').filter(|(namespace, name)| plain(namespace) && plain(name)) else {
+        walk.wrong(value.span(), "expected a Secret as namespace/name");
+        return None;
+    };
+    Some(SecretRef { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
 fn service(walk: &mut Walk, value: &Value<'_>) -> Option<Service> {
     let text = walk.string(value)?;
     let parts = text.split_once('/').and_then(|(namespace, rest)| {
         let (name, port) = rest.split_once(':')?;
-        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
         [namespace, name, port].iter().all(|part| plain(part)).then(|| (namespace.to_owned(), name.to_owned(), port.to_owned()))
     });
     let Some((namespace, name, port)) = parts else {

@@ -124,6 +124,15 @@ named!(
     Reason, "value of reason", { Required = "required", Optional = "optional" }
 );
 named!(
+    /// How something inside the cluster is reached through its API server.
+    Via, "way", {
+        /// By the API server's proxy of services, which picks a replica.
+        ServiceProxy = "service-proxy",
+        /// By a port-forward to each pod.
+        PortForward = "port-forward",
+    }
+);
+named!(
     /// How much is written to the log file.
     LogLevel, "log level", { Off = "off", Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" }
 );
@@ -217,6 +226,8 @@ pub enum Reach {
 pub struct Endpoint {
     /// `None`: not configured.
     pub reach: Setting<Option<Reach>>,
+    /// How a service is reached; `None`: by the service proxy.
+    pub via: Setting<Option<Via>>,
     /// The label that tells clusters apart, when it serves several; where none is set an Alertmanager has `cluster`.
     pub cluster_label: Setting<Option<String>>,
     pub token_file: Setting<Option<PathBuf>>,
@@ -233,14 +244,56 @@ pub struct Tls {
     pub key: Setting<Option<PathBuf>>,
 }
 
+/// A Secret: `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRef {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// The etcd of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Etcd {
-    /// Empty: not configured.
+    /// Empty: the pods that kubeadm labels, where there are some.
     pub endpoints: Setting<Vec<String>>,
+    /// [`Via::PortForward`] reaches the pods that are found through the API server; `None`: their own addresses. Never the service proxy.
+    pub via: Setting<Option<Via>>,
     pub tls: Tls,
+    /// The Secret with `ca.crt`, `tls.crt` and `tls.key`, in place of files.
+    pub secret: Setting<Option<SecretRef>>,
     /// The directory for snapshots.
     pub snapshots: Setting<Option<PathBuf>>,
+    /// The program and its arguments that a snapshot is given to; empty: none.
+    pub after_snapshot: Setting<Vec<String>>,
+    /// How long it may take.
+    pub after_snapshot_within: Setting<Duration>,
+}
+
+impl Default for Etcd {
+    fn default() -> Self {
+        Self {
+            endpoints: Setting::default(),
+            via: Setting::default(),
+            tls: Tls::default(),
+            secret: Setting::default(),
+            snapshots: Setting::default(),
+            after_snapshot: Setting::default(),
+            after_snapshot_within: Setting::default_to(Duration::from_secs(600)),
+        }
+    }
+}
+
+impl Etcd {
+    /// Whether somebody has said where it is, or how it is reached.
+    pub fn configured(&self) -> bool {
+        !self.endpoints.is_empty() || self.via.is_some() || self.secret.is_some() || self.tls.cert.is_some()
+    }
 }
 
 /// The backups of a cluster.
@@ -265,6 +318,8 @@ pub struct ClusterSettings {
     pub read_only_because: Option<String>,
     /// Empty: all.
     pub namespaces: Setting<Vec<String>>,
+    /// Of an alert or its namespace: whose it is.
+    pub owner_labels: Setting<Vec<String>>,
     pub budget: Budget,
     pub etcd: Etcd,
     pub alertmanager: Endpoint,
@@ -283,6 +338,7 @@ impl ClusterSettings {
             read_only: Setting::default(),
             read_only_because: None,
             namespaces: Setting::default(),
+            owner_labels: Setting::default_to(crate::model::OWNER_LABELS.map(str::to_owned).to_vec()),
             budget: Budget { requests_per_second: Setting::default_to(20.0), burst: Setting::default_to(40) },
             etcd: Etcd::default(),
             alertmanager: Endpoint::default(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{ClusterSettings, Confirm, Endpoint, LogLevel, Reach, Reason, Setting, ThresholdValue, Tier, Tls};
+use super::settings::{ClusterSettings, Confirm, Endpoint, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via};
 use super::{Config, Loaded, format_duration};
 
 /// As TOML on the right of `=`; `None` when unset.
@@ -65,7 +65,13 @@ macro_rules! toml_name {
         }
     })+ };
 }
-toml_name!(Tier, Confirm, Reason, LogLevel);
+toml_name!(Tier, Confirm, Reason, LogLevel, Via);
+
+impl Toml for SecretRef {
+    fn toml(&self) -> Option<String> {
+        self.to_string().toml()
+    }
+}
 
 impl Toml for ThresholdValue {
     fn toml(&self) -> Option<String> {
@@ -115,13 +121,21 @@ impl Page {
             None => self.set("read_only", &cluster.read_only),
         }
         self.set("namespaces", &cluster.namespaces);
+        self.set("owner_labels", &cluster.owner_labels);
         self.table(&[table[0], table[1], "budget"]);
         self.set("requests_per_second", &cluster.budget.requests_per_second);
         self.set("burst", &cluster.budget.burst);
         self.table(&[table[0], table[1], "etcd"]);
-        self.set("endpoints", &cluster.etcd.endpoints);
-        self.tls(&cluster.etcd.tls);
-        self.set("snapshots", &cluster.etcd.snapshots);
+        let etcd = &cluster.etcd;
+        self.set("endpoints", &etcd.endpoints);
+        self.set("via", &etcd.via);
+        self.tls(&etcd.tls);
+        self.set("secret", &etcd.secret);
+        self.set("snapshots", &etcd.snapshots);
+        self.set("after_snapshot", &etcd.after_snapshot);
+        if !etcd.after_snapshot.is_empty() {
+            self.set("after_snapshot_within", &etcd.after_snapshot_within);
+        }
         self.table(&[table[0], table[1], "alertmanager"]);
         self.endpoint(&cluster.alertmanager, |urls| ("urls", urls.to_vec().toml()));
         self.table(&[table[0], table[1], "prometheus"]);
@@ -138,6 +152,7 @@ impl Page {
             None => ("service", None),
         };
         self.line(name, &Ready(value), &endpoint.reach.origin);
+        self.set("via", &endpoint.via);
         self.set("cluster_label", &endpoint.cluster_label);
         self.set("token_file", &endpoint.token_file);
         self.set("username", &endpoint.username);

@@ -35,13 +35,19 @@ pub fn verdict(cluster: &Cluster, now: i64) -> Option<EtcdVerdict> {
     let quorum = Quorum::of(members.iter().copied());
     let mut severity = None;
     let mut parts: Vec<String> = Vec::new();
-    if let Some(reason) = slot.state.reason().filter(|_| slot.state != ServiceState::Live) {
+    // Where nobody has configured it that is no fault; the pane says beside it what to do.
+    let absent = matches!(slot.state, ServiceState::Absent { .. });
+    if let Some(reason) = slot.state.reason().filter(|_| !absent && slot.state != ServiceState::Live) {
         severity = severity.max(Some(Severity::Warning));
         let seen = Time::from_secs(slot.alive).map_or_else(String::new, |t| format!(", seen {} ago", age(t.age(now))));
         parts.push(format!("not reached now: {reason}{seen}"));
     }
     if quorum.voters == 0 {
-        parts.push("second hand, by the API server".to_owned());
+        let heard = members.iter().find_map(|m| m.second_hand.as_ref());
+        if heard.is_some_and(|h| matches!(h.check, Some(Err(_)))) {
+            severity = Some(Severity::Critical);
+        }
+        parts.insert(0, heard.map_or_else(String::new, |h| format!("second hand: {}", h.words())));
         return Some(EtcdVerdict { severity, quorum, text: parts.join("; ") });
     }
     let of = format!("{} of {} voters answer", quorum.healthy, quorum.voters);
@@ -93,6 +99,23 @@ mod tests {
         f.delta(0, Delta::Rows { kind: Kind::EtcdMember, changes });
         f.delta(0, Delta::Service { service: Service::Etcd, state, via: "https://10.0.0.1:2379".into() });
         verdict(&f.store.clusters()[0], NOW).map(|v| (v.severity, v.text)).unwrap()
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_marked_and_counts_for_no_quorum() {
+        let heard = |check| {
+            let mut m = member(1, "api-server", None);
+            let heard = crate::model::SecondHand { check: Some(check), size: Some(5 << 20), ..Default::default() };
+            (m.down, m.status, m.second_hand) = (None, None, Some(Box::new(heard)));
+            vec![m]
+        };
+        let absent = ServiceState::absent(Service::Etcd);
+        let fine = said(heard(Ok(())), absent.clone());
+        assert_eq!(fine, (None, "second hand: the API server's check of etcd is ok, 5 MiB".to_owned()));
+        let (severity, text) = said(heard(Err("etcd-readiness".into())), absent);
+        assert!(severity == Some(Severity::Critical) && text.contains("FAILS: etcd-readiness"), "{text}");
+        let (severity, text) = said(heard(Ok(())), ServiceState::Failing { reason: "timeout".into() });
+        assert!(severity == Some(Severity::Warning) && text.contains("second hand: ") && text.contains("not reached now: timeout"), "{text}");
     }
 
     #[test]

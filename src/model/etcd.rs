@@ -29,8 +29,48 @@ pub struct EtcdMember {
     /// When it was last snapshotted and defragmented, as far as is known.
     pub snapshot: Option<Time>,
     pub defragmented: Option<Time>,
-    /// Told by the API server, not by etcd.
-    pub second_hand: bool,
+    /// What the API server tells in its place: then it is no member, and stands for all of them.
+    pub second_hand: Option<Box<SecondHand>>,
+}
+
+/// What an API server tells of the etcd behind it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SecondHand {
+    /// Its own check of etcd, and why it fails; none where it does not tell.
+    pub check: Option<Result<(), Str>>,
+    /// `etcd_request_duration_seconds`: the 99th percentile since the look before, in microseconds.
+    pub request_p99_us: Option<i64>,
+    /// `apiserver_storage_size_bytes`, of the largest where there are several.
+    pub size: Option<i64>,
+    /// `apiserver_resource_objects`, summed.
+    pub objects: Option<i64>,
+    /// The rights that are missing to know more, in words.
+    pub missing: Option<Str>,
+}
+
+impl SecondHand {
+    /// All of it, on one line.
+    pub fn words(&self) -> String {
+        let mut parts = Vec::new();
+        match &self.check {
+            Some(Ok(())) => parts.push("the API server's check of etcd is ok".to_owned()),
+            Some(Err(why)) => parts.push(format!("the API server's check of etcd FAILS: {why}")),
+            None => {}
+        }
+        if let Some(us) = self.request_p99_us {
+            parts.push(format!("its requests take {}.{} ms (p99)", us / 1000, us % 1000 / 100));
+        }
+        if let Some(size) = self.size {
+            parts.push(format!("{} MiB", (size + (1 << 20) - 1) >> 20));
+        }
+        if let Some(objects) = self.objects {
+            parts.push(format!("{objects} objects"));
+        }
+        if let Some(missing) = &self.missing {
+            parts.push(missing.to_string());
+        }
+        parts.join(", ")
+    }
 }
 
 /// The answer to Maintenance Status.
@@ -113,7 +153,7 @@ pub struct Quorum {
 impl Quorum {
     /// Counted over the voters; learners have no vote.
     pub fn of<'a>(members: impl IntoIterator<Item = &'a EtcdMember>) -> Self {
-        let voters: Vec<&EtcdMember> = members.into_iter().filter(|m| !m.learner && !m.second_hand).collect();
+        let voters: Vec<&EtcdMember> = members.into_iter().filter(|m| !m.learner && m.second_hand.is_none()).collect();
         Self::sum(voters.len(), voters.iter().filter(|m| m.healthy()).count())
     }
     /// Of so many voters, of whom so many answer.
@@ -183,7 +223,7 @@ pub(crate) mod tests {
             metrics: None,
             snapshot: None,
             defragmented: None,
-            second_hand: false,
+            second_hand: None,
         }
     }
 

@@ -46,11 +46,38 @@ pub struct SnapshotTo {
     pub unhashed: bool,
 }
 
+/// A command of this machine that is given a snapshot: run without a shell.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HandTo {
+    /// The program and its arguments; never empty.
+    pub command: Vec<String>,
+    /// The snapshot.
+    pub file: String,
+    /// Seconds until it is ended.
+    pub within: u64,
+}
+
+impl HandTo {
+    /// In a command's arguments: where the snapshot is.
+    pub const FILE: &str = "{file}";
+
+    /// The program and its arguments with the file in its place; where no argument names it, it is the last one.
+    pub fn argv(&self) -> Vec<String> {
+        let mut argv: Vec<String> = self.command.iter().map(|a| a.replace(Self::FILE, &self.file)).collect();
+        if !self.command.iter().any(|a| a.contains(Self::FILE)) {
+            argv.push(self.file.clone());
+        }
+        argv
+    }
+}
+
 /// One call. Before it, and where it says so after it, the members are looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub enum EtcdCall {
     Snapshot(SnapshotTo),
+    /// Not a call to etcd: what is done with the snapshot of the step before.
+    Hand(HandTo),
     /// Then waits until the member has caught up and as many as before answer.
     Defragment {
         member: EtcdId,
@@ -158,6 +185,15 @@ mod tests {
         }
         let text = serde_json::to_string(&Act::Etcd(EtcdCall::Remove { member: EtcdId(0xab) })).unwrap();
         assert_eq!(text, r#"{"act":"etcd","call":"remove","member":"ab"}"#);
+    }
+
+    #[test]
+    fn a_command_is_given_the_file_where_it_says_so_else_at_its_end() {
+        let argv = |command: &[&str]| {
+            HandTo { command: command.iter().map(|c| (*c).to_owned()).collect(), file: "/a b.db".into(), within: 1 }.argv()
+        };
+        assert_eq!(argv(&["put", "--from={file}", "s3:x"]), ["put", "--from=/a b.db", "s3:x"]);
+        assert_eq!(argv(&["put"]), ["put", "/a b.db"]);
     }
 
     #[test]

@@ -33,7 +33,11 @@ pub struct Alertmanager {
 impl Alertmanager {
     /// None where none is configured. `through`: the cluster's own client, for a service; `names`: the cluster's, as shown and its contexts.
     pub fn of(endpoint: &Endpoint, through: &ReadClient, names: Vec<String>) -> Option<Self> {
-        let replicas = replicas(endpoint, Some(through));
+        Self::at(replicas(endpoint, Some(through)), endpoint, names)
+    }
+
+    /// The same of replicas that were found. None where there are none.
+    pub fn at(replicas: Vec<Replica>, endpoint: &Endpoint, names: Vec<String>) -> Option<Self> {
         (!replicas.is_empty()).then(|| Self { replicas, label: endpoint.cluster_label.value.clone(), names, limit: LIMIT })
     }
 

@@ -1,16 +1,23 @@
-//! The members of a cluster's etcd, each met where it is: at a configured address, else where it says that it is.
+//! The members of a cluster's etcd, each met where it is: at a configured address, else where its pod or it itself says that it is.
 
-use crate::client::{ClientError, EtcdClient};
-use crate::config::Etcd;
+use super::etcd_pods::{NAMESPACE, certificates, etcd_pods, hint};
+use crate::client::{ClientError, EtcdClient, EtcdWay, Forward, ReadClient};
+use crate::config::{Etcd, Via};
 use crate::model::Quorum;
 use crate::model::etcd_rpc::{AlarmMember, Member, StatusResponse};
 use futures::future::join_all;
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A cluster's etcd. Whoever answered is kept, whoever fails is met anew with what is in the files then.
 #[derive(Clone, Debug)]
 pub struct EtcdReach {
-    settings: Etcd,
+    /// As whom.
+    who: EtcdWay,
+    /// The addresses that are configured, or those of the pods that were found.
+    endpoints: Vec<String>,
+    /// The pods to which port-forwards lead, by address; empty: the addresses themselves are met.
+    forwards: HashMap<String, Forward>,
     clients: HashMap<String, EtcdClient>,
     listed: Vec<Member>,
 }
@@ -30,16 +37,73 @@ pub struct Look {
     pub alarms: Option<Vec<AlarmMember>>,
 }
 
-impl EtcdReach {
-    /// None where no address is configured.
-    pub fn of(settings: &Etcd) -> Option<Self> {
-        let some = !settings.endpoints.is_empty();
-        some.then(|| Self { settings: settings.clone(), clients: HashMap::new(), listed: Vec::new() })
+/// Whether there is a way to a cluster's etcd.
+pub enum Way {
+    There(Box<EtcdReach>),
+    /// Which pods were found that are not met, and what to do, in words.
+    Missing(Option<String>),
+}
+
+/// The way to an etcd that the cluster had to be asked for: written by whoever looks, read by whoever acts.
+#[derive(Clone, Default, Debug)]
+pub struct EtcdFound(Arc<Mutex<Option<EtcdReach>>>);
+
+impl EtcdFound {
+    pub fn get(&self) -> Option<EtcdReach> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The configured addresses.
-    pub fn endpoints(&self) -> &[String] {
-        &self.settings.endpoints.value
+    pub fn set(&self, reach: &EtcdReach) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reach.clone());
+    }
+}
+
+impl EtcdReach {
+    /// None where the cluster has to be asked: no address is configured, or who we are is in a Secret.
+    pub fn of(settings: &Etcd) -> Option<Self> {
+        let some = !settings.endpoints.is_empty() && settings.secret.is_none();
+        some.then(|| Self::met(EtcdWay { tls: settings.tls.clone(), ..EtcdWay::default() }, settings.endpoints.value.clone()))
+    }
+
+    fn met(who: EtcdWay, endpoints: Vec<String>) -> Self {
+        Self { who, endpoints, forwards: HashMap::new(), clients: HashMap::new(), listed: Vec::new() }
+    }
+
+    /// Asks the cluster for what is not configured: the pods of etcd, and the Secret that says who we are.
+    ///
+    /// # Errors
+    /// When one of them may not be read, or is not what it should be.
+    pub async fn find(settings: &Etcd, through: &ReadClient) -> Result<Way, ClientError> {
+        let (mut endpoints, mut forwards) = (settings.endpoints.value.clone(), HashMap::new());
+        if endpoints.is_empty() {
+            let pods = etcd_pods(through).await?;
+            let known = settings.secret.is_some() || settings.tls.cert.is_some();
+            if pods.is_empty() || !known && pods.iter().any(|p| p.url.starts_with("https:")) {
+                return Ok(Way::Missing(hint(&pods)));
+            }
+            if settings.via.value == Some(Via::PortForward) {
+                let forward = |p: &super::etcd_pods::EtcdPod| (p.url.clone(), Forward::new(through, NAMESPACE, &p.name, p.port));
+                forwards = pods.iter().map(forward).collect();
+            }
+            endpoints = pods.into_iter().map(|p| p.url).collect();
+        }
+        let certificates = match &settings.secret.value {
+            Some(secret) => Some(Arc::new(certificates(through, secret).await?)),
+            None => None,
+        };
+        let who = EtcdWay { tls: settings.tls.clone(), certificates, forward: None };
+        Ok(Way::There(Box::new(Self { forwards, ..Self::met(who, endpoints) })))
+    }
+
+    /// Takes the place of another one and remembers its members.
+    pub fn after(self, before: Self) -> Self {
+        Self { listed: before.listed, ..self }
+    }
+
+    /// How it is met, in words.
+    pub fn words(&self) -> String {
+        let one = |url: &String| self.forwards.get(url).map_or_else(|| url.clone(), |f| format!("{f} by port-forward"));
+        self.endpoints.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     /// Who the members are, as somebody said last.
@@ -54,7 +118,7 @@ impl EtcdReach {
 
     /// Asks everybody how they stand, and one of them who the members are and which alarms are raised.
     pub async fn look(&mut self) -> Look {
-        let mut heard = self.ask(self.settings.endpoints.value.clone()).await;
+        let mut heard = self.ask(self.endpoints.clone()).await;
         let (mut listed, mut alarms) = (None, None);
         let live = heard.iter().find(|h| h.answer.is_ok()).map(|h| h.url.clone());
         if let Some(client) = live.and_then(|url| self.clients.get(&url).cloned()) {
@@ -67,7 +131,8 @@ impl EtcdReach {
         }
         let known: Vec<u64> = heard.iter().filter_map(Heard::member).collect();
         let elsewhere = self.listed.iter().filter(|m| !known.contains(&m.id)).flat_map(|m| &m.client_urls);
-        let elsewhere: Vec<String> = elsewhere.filter(|url| !self.settings.endpoints.contains(url)).cloned().collect();
+        // By port-forward only those are met whose pods are known.
+        let elsewhere: Vec<String> = elsewhere.filter(|url| self.forwards.is_empty() && !self.endpoints.contains(url)).cloned().collect();
         heard.extend(self.ask(elsewhere).await);
         Look { heard, listed: new, alarms }
     }
@@ -78,7 +143,10 @@ impl EtcdReach {
         for url in urls {
             let client = match self.clients.get(&url) {
                 Some(client) => Ok(client.clone()),
-                None => EtcdClient::connect(&url, &self.settings.tls).await,
+                None => {
+                    let way = EtcdWay { forward: self.forwards.get(&url).cloned(), ..self.who.clone() };
+                    EtcdClient::connect(&url, &way).await
+                }
             };
             asked.push(async move {
                 let answer = match &client {

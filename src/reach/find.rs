@@ -1,5 +1,6 @@
 //! Finding the Alertmanager or Prometheus of a cluster that none is configured for, where the usual installations put it.
 
+use super::replica::Replica;
 use crate::client::{ClientError, ReadClient};
 use crate::config::Service;
 use serde::Deserialize;
@@ -54,17 +55,31 @@ impl Sought {
 
 /// What was found of a cluster: written by whoever looks, read by whoever acts.
 #[derive(Clone, Default, Debug)]
-pub struct Found(Arc<Mutex<Option<Service>>>);
+pub struct Found(Arc<Mutex<(Option<Service>, Vec<Replica>)>>);
 
 impl Found {
     /// Where it is.
     pub fn get(&self) -> Option<Service> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known().0.clone()
     }
 
     /// It is there, or no longer.
     pub fn set(&self, service: Option<Service>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = service;
+        self.known().0 = service;
+    }
+
+    /// The pods of a service that is met by port-forward.
+    pub fn pods(&self) -> Vec<Replica> {
+        self.known().1.clone()
+    }
+
+    /// Which they are by now.
+    pub fn set_pods(&self, pods: &[Replica]) {
+        self.known().1 = pods.to_vec();
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, (Option<Service>, Vec<Replica>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One replica of a service: by its own address, or whichever the API server's proxy picks.
 
-use crate::client::{BudgetConfig, ClientError, ExecPool, ReadClient, Target};
+use super::pods::forwarded;
+use crate::client::{BudgetConfig, ClientError, ExecPool, Forward, ReadClient, Target};
 use crate::config::{Endpoint, Reach, Service};
 use kube::config::{AuthInfo, Cluster};
 use secrecy::SecretString;
@@ -23,6 +24,7 @@ pub struct Replica {
 enum At {
     Url { url: String, endpoint: Box<Endpoint> },
     Service { service: Service, through: ReadClient },
+    Pod { url: String, endpoint: Box<Endpoint>, forward: Forward },
 }
 
 /// A replica that requests can be sent to.
@@ -33,12 +35,14 @@ pub struct Reached {
     base: String,
 }
 
-/// The replicas of an endpoint; none where it is not configured, and none of a cluster's service without a client `through` that cluster.
+/// The replicas of an endpoint; none of a service that is met by port-forward, none where it is not configured, and none of a cluster's service without a client `through` that cluster.
 pub fn replicas(endpoint: &Endpoint, through: Option<&ReadClient>) -> Vec<Replica> {
     let at = match (&endpoint.reach.value, through) {
         (Some(Reach::Urls(urls)), _) => {
             urls.iter().map(|url| At::Url { url: bare(url).to_owned(), endpoint: endpoint.clone().into() }).collect()
         }
+        // Which pods there are is not known before they are asked for.
+        (Some(Reach::Service(_)), _) if forwarded(endpoint).is_some() => Vec::new(),
         (Some(Reach::Service(service)), Some(through)) => vec![At::Service { service: service.clone(), through: through.clone() }],
         _ => Vec::new(),
     };
@@ -73,6 +77,7 @@ impl fmt::Display for Replica {
         match &self.at {
             At::Url { url, .. } => f.write_str(url),
             At::Service { service, .. } => write!(f, "service {service}"),
+            At::Pod { forward, .. } => write!(f, "{forward} by port-forward"),
         }
     }
 }
@@ -84,6 +89,11 @@ impl fmt::Debug for Replica {
 }
 
 impl Replica {
+    /// A pod that is met by port-forward; `url` is what it is called there: the host of requests and certificates.
+    pub(super) fn forwarded(url: String, endpoint: &Endpoint, forward: Forward) -> Self {
+        Self { at: At::Pod { url, endpoint: endpoint.clone().into(), forward }, reached: None }
+    }
+
     /// The connection. Sends nothing. After [`Replica::forget`] it is a new one, with what is in the files by then.
     ///
     /// # Errors
@@ -93,7 +103,10 @@ impl Replica {
             return Ok(reached.clone());
         }
         let reached = match &self.at {
-            At::Url { url, endpoint } => Reached { client: connect(url, endpoint).await?, base: String::new() },
+            At::Url { url, endpoint } => Reached { client: connect(url, endpoint, None).await?, base: String::new() },
+            At::Pod { url, endpoint, forward } => {
+                Reached { client: connect(url, endpoint, Some(forward)).await?, base: String::new() }
+            }
             At::Service { service: Service { namespace, name, port }, through } => {
                 Reached { client: through.clone(), base: format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy") }
             }
@@ -123,7 +136,7 @@ impl Reached {
     }
 }
 
-async fn connect(url: &str, endpoint: &Endpoint) -> Result<ReadClient, ClientError> {
+async fn connect(url: &str, endpoint: &Endpoint, forward: Option<&Forward>) -> Result<ReadClient, ClientError> {
     let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
     let tls = &endpoint.tls;
     let cluster = Cluster { server: Some(url.to_owned()), certificate_authority: text(&tls.ca.value), ..Cluster::default() };
@@ -142,7 +155,9 @@ async fn connect(url: &str, endpoint: &Endpoint) -> Result<ReadClient, ClientErr
         client_key: text(&tls.key.value),
         ..AuthInfo::default()
     };
-    ReadClient::connect(&Target::direct(url, cluster, user), &ExecPool::default(), BudgetConfig::default()).await
+    let target = Target::direct(url, cluster, user);
+    let target = if let Some(forward) = forward { target.by(forward.clone()) } else { target };
+    ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::shared::{self, Member, Not, Owner, Wanted, grouped};
 use crate::client::{Backoff, ClientError};
 use crate::model::alertmanager as wire;
 use crate::model::{Alert, Batch, Delta, Interner, Kind, KindState, Object, Service, ServiceState, Silence, Str};
-use crate::reach::{Replica, Sought, replicas};
+use crate::reach::{Replica, Sought, forwarded, replicas};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Who refuses us is not asked again at once.
 const REFUSED: Duration = Duration::from_secs(30);
+/// Polls between two looks at which pods there are.
+const RENEW: u32 = 6;
 
 /// How long until what. Scaled down in tests.
 #[derive(Clone, Copy)]
@@ -59,6 +61,7 @@ fn spawn(group: Vec<Wanted>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
             way,
             interner: Interner::default(),
             backoff: Backoff::default(),
+            looks: 0,
             answered: false,
             said: [false; 3],
         };
@@ -132,6 +135,7 @@ struct Watch {
     way: Wanted,
     interner: Interner,
     backoff: Backoff,
+    looks: u32,
     /// Somebody has, once.
     answered: bool,
     /// What was told to people, which is done once: that alerts do not say whose they are; that all are others'; that there are several.
@@ -149,6 +153,7 @@ impl Watch {
                 }
                 continue;
             }
+            self.renew().await?;
             self.look().await?;
             let live = self.peers.iter().any(|p| p.heard.is_ok());
             let due = self.peers.iter().map(|p| p.due).min().unwrap_or(began);
@@ -162,6 +167,23 @@ impl Watch {
                 self.rest(Instant::now() + wait).await?;
             }
         }
+    }
+
+    /// Where pods are met one by one: once one does not answer, and from time to time, which they are by now. Who stays is kept as it is.
+    async fn renew(&mut self) -> Result<(), Closed> {
+        self.looks = self.looks.wrapping_add(1);
+        let failing = self.peers.iter().any(|p| p.heard.is_err());
+        if forwarded(&self.way.endpoint).is_none() || !failing && !self.looks.is_multiple_of(RENEW) {
+            return Ok(());
+        }
+        if let Ok((there, _)) = shared::way(&mut self.way, &Sought::ALERTMANAGER, self.pace.client, self.answered).await? {
+            let mut before = std::mem::take(&mut self.peers);
+            for replica in there {
+                let at = before.iter().position(|p| p.replica.to_string() == replica.to_string());
+                self.peers.push(at.map_or_else(|| Peer::of(replica), |at| before.swap_remove(at)));
+            }
+        }
+        Ok(())
     }
 
     async fn rest(&self, until: Instant) -> Result<(), Closed> {

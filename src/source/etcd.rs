@@ -1,31 +1,36 @@
 //! A cluster's etcd as deltas: who the members are, how each stands, what their metrics tell.
 //!
 //! Asked directly, so that it is seen when the API server is gone with the quorum. One task a cluster; members that were seen are remembered
-//! and told as down for as long as nobody answers. What it all means is `inspect`'s.
+//! and told as down for as long as nobody answers. Where it is, and who we are there, is configured or found through the cluster. While no
+//! member was ever met, a row tells what the API server says of it. What it all means is `inspect`'s.
 
 use super::exposition::{Buckets, samples};
+use super::kube::Reader;
+use super::second_hand::{AGAIN, Listener};
 use super::service::{self, Closed, Handle, failed};
-use crate::client::ClientError;
+use crate::client::{ClientError, ReadClient};
 use crate::config::Etcd;
 use crate::model::etcd_act::snapshot_time;
 use crate::model::etcd_rpc::{AlarmMember, StatusResponse, alarm_name};
 use crate::model::{
-    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdPast, EtcdStatus, Kind, Labels, Meta, Object, Service, ServiceState, Str, Time,
-    Uid,
+    Batch, ClusterId, Delta, EtcdMember, EtcdMetrics, EtcdPast, EtcdStatus, Kind, Labels, Meta, Object, SecondHand, Service, ServiceState,
+    Str, Time, Uid,
 };
-use crate::reach::{EtcdReach, Heard};
+use crate::reach::{EtcdFound, EtcdReach, Heard, Way};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// Between two looks: a lost quorum is to be seen within 10 s, and a member that hangs takes 5 of them.
 const LOOK: Duration = Duration::from_secs(4);
 /// Metrics are read at every so manieth look.
 const METRICS: u32 = 4;
+/// How long the cluster may take to have a client, and until it is asked again where that went wrong.
+const CLIENT: Duration = Duration::from_secs(10);
 
 /// Whose etcd it is.
 pub struct EtcdSource<'a> {
@@ -34,20 +39,48 @@ pub struct EtcdSource<'a> {
     pub name: &'a str,
     /// What was done to it, by the audit log.
     pub past: watch::Receiver<EtcdPast>,
+    /// The cluster's own client: for what is found through it.
+    pub reader: Reader,
+    /// Is told the way that was found where none is configured.
+    pub found: EtcdFound,
 }
 
-/// Starts to ask a cluster's etcd, when one is configured. Must be called within a tokio runtime.
-pub fn spawn_etcd(source: EtcdSource, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Option<Handle> {
-    let reach = EtcdReach::of(settings)?;
-    let kept = settings.snapshots.value.clone().map(|dir| (dir, source.name.to_owned()));
-    let (cluster, past) = (source.cluster, source.past);
-    let watch = Watch { cluster, reach, tx, past, kept, snapshot: None, members: BTreeMap::new(), looks: 0, answered: false };
-    Some(Handle::of(tokio::spawn(watch.run())))
+/// Starts to ask a cluster's etcd. Must be called within a tokio runtime.
+pub fn spawn_etcd(source: EtcdSource, settings: &Etcd, tx: mpsc::Sender<Batch>) -> Handle {
+    let EtcdSource { cluster, name, past, reader, found } = source;
+    let watch = Watch {
+        cluster,
+        reach: EtcdReach::of(settings),
+        settings: settings.clone(),
+        reader,
+        found,
+        state: ServiceState::Waiting,
+        due: Instant::now(),
+        listener: Listener::default(),
+        tx,
+        past,
+        kept: settings.snapshots.value.clone().map(|dir| (dir, name.to_owned())),
+        snapshot: None,
+        members: BTreeMap::new(),
+        looks: 0,
+        answered: false,
+    };
+    // The only error is that nobody takes deltas any more.
+    Handle::of(tokio::spawn(async move { drop(watch.run().await) }))
 }
 
 struct Watch {
     cluster: ClusterId,
-    reach: EtcdReach,
+    /// None while there is no way to it.
+    reach: Option<EtcdReach>,
+    settings: Etcd,
+    reader: Reader,
+    found: EtcdFound,
+    /// How it stands while there is no way.
+    state: ServiceState,
+    /// The cluster is not asked for the way before.
+    due: Instant,
+    listener: Listener,
     tx: mpsc::Sender<Batch>,
     past: watch::Receiver<EtcdPast>,
     /// The directory of snapshots, and what the cluster is called there.
@@ -72,22 +105,105 @@ struct Seen {
 }
 
 impl Watch {
-    async fn run(mut self) {
+    async fn run(mut self) -> Result<(), Closed> {
         let mut next = Instant::now();
         loop {
-            if self.look().await.is_err() {
-                return;
+            if self.reach.is_none() {
+                self.find(CLIENT).await?;
             }
-            next = (next + LOOK).max(Instant::now());
+            let way = self.reach.is_some();
+            if way { self.look().await? } else { self.tell_nothing().await? }
+            next = if way { (next + LOOK).max(Instant::now()) } else { self.due.max(Instant::now()) };
             tokio::select! {
                 () = sleep_until(next) => {}
-                () = self.tx.closed() => return,
+                () = self.tx.closed() => return Err(Closed),
             }
         }
     }
 
+    /// Asks the cluster for the way, which has to have a client by then.
+    async fn find(&mut self, within: Duration) -> Result<(), Closed> {
+        self.due = Instant::now() + CLIENT;
+        let client = match timeout(within, self.reader.wait()).await {
+            Ok(Some(client)) => client,
+            Ok(None) => return Err(Closed),
+            Err(_) => {
+                let error = ClientError::Unreachable { reason: "the cluster is not connected".to_owned() };
+                self.state = failed(self.answered, &error);
+                return Ok(());
+            }
+        };
+        let found = EtcdReach::find(&self.settings, &client).await;
+        if found.is_ok() {
+            self.due = Instant::now() + AGAIN;
+        }
+        match found {
+            Ok(Way::There(reach)) => {
+                self.found.set(&reach);
+                self.reach = Some(match self.reach.take() {
+                    Some(before) => reach.after(before),
+                    None => *reach,
+                });
+            }
+            // It was found before, and its pods have gone with what they were.
+            _ if self.reach.is_some() => {}
+            Ok(Way::Missing(hint)) => self.state = self.missing(hint),
+            Err(ClientError::Forbidden { .. }) if !self.settings.configured() => {
+                let own = ServiceState::absent(Service::Etcd);
+                let hint = own.reason().map_or("", |hint| hint);
+                self.state = ServiceState::Absent { hint: format!("pods of kube-system may not be listed to find it; {hint}").into() };
+            }
+            Err(ClientError::NotFound { .. }) if !self.settings.configured() => self.state = self.missing(None),
+            Err(error) => self.state = failed(self.answered, &error),
+        }
+        if self.reach.is_none() {
+            self.listener.look(&client).await;
+        }
+        Ok(())
+    }
+
+    fn missing(&self, hint: Option<String>) -> ServiceState {
+        match hint {
+            Some(hint) => ServiceState::Absent { hint: hint.into() },
+            None if self.settings.configured() => {
+                ServiceState::Failing { reason: "no pods of etcd are in kube-system: endpoints says where it is".into() }
+            }
+            None => ServiceState::absent(Service::Etcd),
+        }
+    }
+
+    /// How it stands while there is no way, with what the API server says of it.
+    async fn tell_nothing(&mut self) -> Result<(), Closed> {
+        self.tell_rows().await?;
+        service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state: self.state.clone(), via: Str::default() }).await
+    }
+
+    async fn tell_rows(&mut self) -> Result<(), Closed> {
+        let heard = self.listener.said().filter(|_| self.members.is_empty()).map(told);
+        if self.members.is_empty() && heard.is_none() {
+            return Ok(());
+        }
+        let rows = self.members.values().map(|s| s.member.clone()).chain(heard).map(|m| Object::EtcdMember(Arc::new(m)));
+        service::list(&self.tx, self.cluster, Kind::EtcdMember, rows).await
+    }
+
+    /// The cluster's client, where the API server is to be heard: no member has ever been met.
+    fn hears(&self) -> Option<ReadClient> {
+        self.reader.client().filter(|_| self.members.is_empty())
+    }
+
     async fn look(&mut self) -> Result<(), Closed> {
-        let look = self.reach.look().await;
+        let Some(reach) = &mut self.reach else { return Ok(()) };
+        let look = reach.look().await;
+        if look.answers().next().is_none() {
+            // What was found may have moved; what is configured is read anew by itself.
+            if EtcdReach::of(&self.settings).is_none() && Instant::now() >= self.due {
+                self.find(LOOK).await?;
+            }
+            if let Some(client) = self.hears() {
+                self.listener.look(&client).await;
+            }
+        }
         if look.listed {
             self.remember();
         }
@@ -103,7 +219,8 @@ impl Watch {
 
     /// Takes in who the members are; who is none any more is forgotten.
     fn remember(&mut self) {
-        let listed = self.reach.members();
+        let Some(reach) = &self.reach else { return };
+        let listed = reach.members();
         self.members.retain(|id, _| listed.iter().any(|m| m.id == *id));
         for m in listed {
             let texts = |list: &[String]| list.iter().map(|t| Str::from(&**t)).collect::<Box<[Str]>>();
@@ -148,7 +265,7 @@ impl Watch {
     /// Reads the metrics of those who answer.
     async fn measure(&mut self) {
         let asked = self.members.iter().filter(|(_, s)| s.member.down.is_none()).filter_map(|(id, s)| {
-            let client = self.reach.client(s.url.as_ref()?)?.clone();
+            let client = self.reach.as_ref()?.client(s.url.as_ref()?)?.clone();
             Some(async move { (*id, client.metrics().await) })
         });
         for (id, answer) in join_all(asked.collect::<Vec<_>>()).await {
@@ -188,12 +305,9 @@ impl Watch {
             Some(error) if answering == 0 => failed(self.answered, error),
             _ => ServiceState::Live,
         };
-        if !self.members.is_empty() {
-            let rows = self.members.values().map(|s| Object::EtcdMember(Arc::new(s.member.clone())));
-            service::list(&self.tx, self.cluster, Kind::EtcdMember, rows).await?;
-        }
+        self.tell_rows().await?;
         // Last: whoever waits for it finds the rows there.
-        let via = self.reach.endpoints().join(", ").into();
+        let via = self.reach.as_ref().map_or_else(Str::default, |r| r.words().into());
         service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state, via }).await
     }
 }
@@ -213,8 +327,17 @@ fn unknown(id: u64) -> EtcdMember {
         metrics: None,
         snapshot: None,
         defragmented: None,
-        second_hand: false,
+        second_hand: None,
     }
+}
+
+/// What the API server says, in the place of the members.
+fn told(heard: &SecondHand) -> EtcdMember {
+    let mut row = unknown(0);
+    let uid = Uid::parse("etcd/second-hand");
+    row.meta = Meta::bare(uid, "api-server".into(), Str::default(), Labels::default(), None);
+    row.second_hand = Some(Box::new(heard.clone()));
+    row
 }
 
 fn status_of(s: &StatusResponse, quota: Option<i64>) -> EtcdStatus {

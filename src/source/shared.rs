@@ -5,7 +5,7 @@ use super::service::{Closed, failed, send};
 use crate::client::ClientError;
 use crate::config::{Endpoint, Reach, Service, Setting};
 use crate::model::{self, Batch, ClusterId, Delta, ServiceState, Str};
-use crate::reach::{Found, Replica, Sought, find, replicas, same};
+use crate::reach::{Found, Replica, Sought, find, forwarded, replicas, replicas_of, same};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -122,6 +122,15 @@ pub(super) async fn way(
             return Ok(Err(Not::Yet(failed(answered, &error))));
         }
     };
+    if let Some(service) = forwarded(&wanted.endpoint) {
+        return Ok(match replicas_of(&wanted.endpoint, service, &client).await {
+            Ok(pods) => {
+                wanted.found.set_pods(&pods);
+                Ok((pods, Vec::new()))
+            }
+            Err(error) => Err(Not::Yet(failed(answered, &error))),
+        });
+    }
     if wanted.endpoint.reach.value.is_some() {
         return Ok(Ok((replicas(&wanted.endpoint, Some(&client)), Vec::new())));
     }

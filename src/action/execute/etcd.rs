@@ -74,6 +74,9 @@ fn doubtful(e: &ClientError) -> bool {
 
 impl Run {
     pub(super) async fn etcd(&self, at: usize, step: &Step, call: &EtcdCall) -> Ended {
+        if let EtcdCall::Hand(hand) = call {
+            return self.hand(at, hand).await;
+        }
         let cluster = step.target.cluster;
         let failed = |why| (Why::Failed, why);
         let permit = self.clients.etcd_permit(cluster).map_err(failed)?;
@@ -87,6 +90,7 @@ impl Run {
             return Err((Why::Blocked, "not within the time limit: it was not begun".to_owned()));
         }
         match call {
+            EtcdCall::Hand(hand) => self.hand(at, hand).await,
             EtcdCall::Snapshot(to) => self.snapshot(at, &mut live, to).await,
             EtcdCall::Defragment { member } => self.defragment(at, &mut live, member.0).await,
             EtcdCall::MoveLeader { to } => self.move_leader(at, &mut live, to.0).await,

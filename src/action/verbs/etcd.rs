@@ -91,7 +91,7 @@ pub(super) fn seen<'a>(snapshot: &Snapshot<'a>, request: &Request) -> Result<Vec
 
 fn one<'a>(snapshot: &Snapshot<'a>, id: ClusterId, targets: &[&Target]) -> Result<Seen<'a>, Stop> {
     let (c, place) = (snapshot.cluster(id)?, snapshot.place(id));
-    let direct = |o: &'a Object| if let Object::EtcdMember(m) = o { Some(&**m).filter(|m| !m.second_hand) } else { None };
+    let direct = |o: &'a Object| if let Object::EtcdMember(m) = o { Some(&**m).filter(|m| m.second_hand.is_none()) } else { None };
     let mut members: Vec<&EtcdMember> = c.objects(Kind::EtcdMember).filter_map(direct).collect();
     members.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
     if members.is_empty() {

@@ -3,7 +3,8 @@
 use super::etcd::{Seen, seen, subject, touched};
 use super::{Request, Snapshot, Stop};
 use crate::model::etcd_act::snapshot_name;
-use crate::model::{EtcdCall, EtcdId, EtcdMember, Level, Plan, SnapshotTo, Verdict};
+use crate::model::{EtcdCall, EtcdId, EtcdMember, HandTo, Level, Plan, SnapshotTo, Verdict};
+use std::path::Path;
 
 pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     let all = seen(snapshot, request)?;
@@ -39,7 +40,15 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         let moved = to.move_to.as_ref().map(|dir| format!(", then move it to {dir}")).unwrap_or_default();
         let text = format!("snapshot {}, about {} MiB, to {file}{kept}{moved}", member.meta.name, (size >> 20) + 1);
         etcd.blast(&mut plan, 1, etcd.quorum, "the member reads its whole file and sends it; nothing stops");
+        let name = Path::new(&file).file_name().unwrap_or_default();
+        let place = to.move_to.as_ref().map_or_else(|| file.clone(), |dir| Path::new(dir).join(name).to_string_lossy().into_owned());
         plan.steps.push(etcd.step(lane, 0, member, text, EtcdCall::Snapshot(to)));
+        let (command, within) = info.after_snapshot.clone();
+        if !command.is_empty() {
+            let hand = HandTo { command, file: place, within };
+            let text = format!("run {}", hand.argv().join(" "));
+            plan.steps.push(etcd.step(lane, 1, member, text, EtcdCall::Hand(hand)));
+        }
     }
     plan.note(Level::Warning, "it holds every Secret of the cluster: the file is private (0600), keep it so");
     plan.undo_text = "nothing in the cluster is changed; the file stays until somebody deletes it".to_owned();
@@ -86,7 +95,7 @@ fn source<'a>(plan: &mut Plan, etcd: &Seen<'a>) -> Result<&'a EtcdMember, Stop> 
 mod tests {
     use super::super::etcd::tests::{plan, stop, texts, three};
     use super::*;
-    use crate::model::VerbId;
+    use crate::model::{ClusterId, VerbId};
 
     const OUT: &str = "out=/tmp/x.db";
 
@@ -118,6 +127,15 @@ mod tests {
         assert_eq!((from(&taken), taken.notes[0].level), ("a", Level::Danger));
         let mut f = three(|all| all.iter_mut().for_each(stop));
         assert_eq!(plan(&mut f, VerbId::EtcdSnapshot, &[], OUT).unwrap_err(), "lab: no member answers");
+    }
+
+    #[test]
+    fn a_configured_command_is_a_step_of_its_own_after_it() {
+        let mut f = three(|_| {});
+        f.store.hand_snapshots(ClusterId(0), ["/usr/bin/put", "{file}", "s3:etcd"].map(str::to_owned).to_vec());
+        let taken = plan(&mut f, VerbId::EtcdSnapshot, &[], "out=/tmp/x.db move-to=/srv").unwrap();
+        assert_eq!(texts(&taken)[1], "run /usr/bin/put /srv/x.db s3:etcd");
+        assert_eq!((taken.steps[0].stage, taken.steps[1].stage), (0, 1), "only what is whole is handed on");
     }
 
     #[test]

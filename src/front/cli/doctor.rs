@@ -135,7 +135,7 @@ fn permissions(c: &Cluster) -> Vec<Check> {
 /// Whether somebody has set it up.
 fn configured(service: Service, settings: &ClusterSettings) -> bool {
     match service {
-        Service::Etcd => !settings.etcd.endpoints.is_empty(),
+        Service::Etcd => settings.etcd.configured(),
         Service::Alertmanager => settings.alertmanager.reach.is_some(),
         Service::Prometheus => settings.prometheus.reach.is_some(),
         // An objective without backups cannot be met.
@@ -168,7 +168,7 @@ fn service(c: &Cluster, service: Service, settings: Option<&ClusterSettings>) ->
     }
 }
 
-/// What to configure, with the cluster's own context and, for etcd, where its pods are.
+/// What to configure, with the cluster's own context and, for etcd, what its API server says of it.
 fn hint(c: &Cluster, service: Service, configured: bool, says: &str) -> String {
     let context = c.info.contexts.first().map_or("CONTEXT", |name| &**name);
     let plain = !context.is_empty() && context.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
@@ -180,29 +180,12 @@ fn hint(c: &Cluster, service: Service, configured: bool, says: &str) -> String {
     if configured {
         return "it is configured, and was not asked".to_owned();
     }
-    let pods = etcd_pods(c);
-    if service == Service::Etcd && !pods.is_empty() {
-        let urls: Vec<String> = pods.iter().map(|ip| format!("\"https://{ip}:2379\"")).collect();
-        return format!(
-            "etcd runs in pods of kube-system: set [clusters.{key}.etcd] endpoints = [{}], and ca, cert and key to copies of etcd/ca.crt, \
-             etcd/healthcheck-client.crt and etcd/healthcheck-client.key of such a host (kubeadm: /etc/kubernetes/pki)",
-            urls.join(", ")
-        );
-    }
-    says.replace("clusters.CONTEXT", &format!("clusters.{key}"))
+    let second = second_hand(c).filter(|_| service == Service::Etcd).map_or_else(String::new, |heard| format!("second hand: {heard}. "));
+    second + &says.replace("clusters.CONTEXT", &format!("clusters.{key}"))
 }
 
-/// Addresses of the static pods of etcd, as kubeadm labels them.
-fn etcd_pods(c: &Cluster) -> Vec<&str> {
-    let mut all: Vec<&str> = c
-        .objects(Kind::Pod)
-        .filter_map(|o| match o {
-            Object::Pod(p) if &*p.meta.namespace == "kube-system" && p.meta.labels.get("component") == Some("etcd") => p.ip.as_deref(),
-            _ => None,
-        })
-        .collect();
-    all.sort_unstable();
-    all
+fn second_hand(c: &Cluster) -> Option<String> {
+    c.objects(Kind::EtcdMember).find_map(|o| if let Object::EtcdMember(m) = o { Some(m.second_hand.as_ref()?.words()) } else { None })
 }
 
 pub fn run(global: &Global) -> Result<Code, Failure> {
@@ -273,7 +256,7 @@ fn table(reports: &[Report], at: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Batch, Change, ClusterId, Delta, Generation, Interner, decode_json};
+    use crate::model::{Batch, Change, ClusterId, Delta, Generation};
     use crate::store::{ClusterInfo, Store};
 
     const NOW: i64 = 1_767_614_400;
@@ -357,18 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn pods_of_etcd_become_the_words_to_write() {
+    fn the_words_to_write_have_the_clusters_own_name_and_what_is_heard_is_marked() {
         let mut room = Room::live("kubernetes-admin@prod");
-        let pod = |n: u8| {
-            json!({"metadata": {"name": format!("etcd-cp{n}"), "namespace": "kube-system", "uid": format!("u{n}"), "labels": {"component": "etcd", "tier": "control-plane"}},
-                "spec": {"containers": []}, "status": {"phase": "Running", "podIP": format!("10.0.0.{n}")}})
-        };
-        let mut interner = Interner::default();
-        let changes = [2, 1].map(|n| Change::Upsert(decode_json(Kind::Pod, pod(n).to_string().as_bytes(), &mut interner).unwrap()));
-        room.delta(Delta::Rows { kind: Kind::Pod, changes: changes.into() });
+        let hint = "etcd runs in pods: etcd-a on a at https://10.0.0.1:2379. Copy /x from a and write [clusters.CONTEXT.etcd] ca = \"FILE\"";
+        room.delta(Delta::Service { service: Service::Etcd, state: ServiceState::Absent { hint: hint.into() }, via: "".into() });
         let (_, says, fails) = room.of(&ClusterSettings::new("x"), "etcd");
-        let wanted = "set [clusters.\"kubernetes-admin@prod\".etcd] endpoints = [\"https://10.0.0.1:2379\", \"https://10.0.0.2:2379\"]";
-        assert!(!fails && says.contains(wanted) && says.contains("healthcheck-client.key"), "{says}");
+        assert!(!fails && says.ends_with("write [clusters.\"kubernetes-admin@prod\".etcd] ca = \"FILE\""), "{says}");
+        let mut row = crate::model::etcd::tests::member(1, "api-server", None);
+        row.second_hand = Some(Box::new(crate::model::SecondHand { check: Some(Ok(())), ..Default::default() }));
+        room.delta(Delta::Rows { kind: Kind::EtcdMember, changes: vec![Change::Upsert(Object::EtcdMember(row.into()))] });
+        let (_, says, _) = room.of(&ClusterSettings::new("x"), "etcd");
+        assert!(says.starts_with("second hand: the API server's check of etcd is ok. etcd runs in pods"), "{says}");
     }
 
     #[test]

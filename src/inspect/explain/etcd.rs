@@ -35,8 +35,10 @@ pub fn explain(look: &Look, m: &EtcdMember) -> Parts {
     if m.learner {
         why.bad(Severity::Info, "learner", "it follows and has no vote until it is promoted");
     }
-    if m.second_hand {
-        why.bad(Severity::Info, "second hand", "the API server tells of it; etcd itself is not reached");
+    if let Some(heard) = &m.second_hand {
+        let failing = matches!(heard.check, Some(Err(_)));
+        why.bad(if failing { Severity::Critical } else { Severity::Info }, "second hand", heard.words());
+        why.say("", "etcd itself is not reached: qd doctor says what to configure");
     }
     let mut whole = Section::new("etcd of this cluster");
     if let Some(v) = verdict(look.cluster, look.now) {

@@ -26,7 +26,7 @@ pub static RULE: RuleInfo = RuleInfo {
 };
 
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let voters: Vec<&EtcdMember> = members(judge.cluster).filter(|m| !m.learner && !m.second_hand).collect();
+    let voters: Vec<&EtcdMember> = members(judge.cluster).filter(|m| !m.learner && m.second_hand.is_none()).collect();
     let quorum = Quorum::of(voters.iter().copied());
     let mut down: Vec<i64> = voters.iter().filter(|m| m.down.is_some()).map(|m| m.answered.map_or(0, Time::secs)).collect();
     down.sort_unstable();

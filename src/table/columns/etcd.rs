@@ -1,7 +1,7 @@
 //! etcd's members.
 
 use super::*;
-use crate::model::{EtcdMember, EtcdMetrics, EtcdStatus};
+use crate::model::{EtcdMember, EtcdMetrics, EtcdStatus, SecondHand};
 use crate::store::{EtcdTrends, Series};
 
 reader!(member: EtcdMember);
@@ -13,6 +13,11 @@ fn said<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a EtcdStatus) -> V)
 
 fn measured<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a EtcdMetrics) -> Option<V>) -> Value<'a> {
     member(r, |m| m.metrics.as_ref().and_then(f))
+}
+
+/// Bytes of the database file, whoever says so.
+fn size(m: &EtcdMember) -> Option<i64> {
+    m.status.as_ref().map(|s| s.db_size).or_else(|| m.second_hand.as_ref()?.size)
 }
 
 /// Nothing before there are two minutes to compare.
@@ -31,12 +36,17 @@ fn number<'a>(n: u64) -> Value<'a> {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
+/// What the API server tells in place of a member.
+fn heard<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a SecondHand) -> Option<V>) -> Value<'a> {
+    member(r, |m| m.second_hand.as_deref().and_then(f))
+}
+
 /// What a member is now, in one word.
 pub fn status(m: &EtcdMember) -> &str {
     match &m.status {
         _ if m.down.is_some() => "Down",
         _ if !m.alarms.is_empty() => "Alarm",
-        _ if m.second_hand => "SecondHand",
+        _ if m.second_hand.is_some() => "SecondHand",
         None => "Unknown",
         Some(s) if s.leader.is_none() => "NoLeader",
         _ if m.learner => "Learner",
@@ -46,6 +56,9 @@ pub fn status(m: &EtcdMember) -> &str {
 }
 
 fn message(m: &EtcdMember) -> Option<Cow<'_, str>> {
+    if let Some(heard) = &m.second_hand {
+        return Some(format!("second hand: {}", heard.words()).into());
+    }
     if let Some(why) = &m.down {
         return Some((&**why).into());
     }
@@ -59,7 +72,7 @@ fn message(m: &EtcdMember) -> Option<Cow<'_, str>> {
     if status.leader.is_none() {
         return Some("it knows of no leader".into());
     }
-    m.second_hand.then(|| "second hand: the API server tells, etcd is not reached".into())
+    None
 }
 
 /// Disks that are slower than this lose leaders.
@@ -98,8 +111,14 @@ pub(super) static COLUMNS: &[Column] = &[
         .width(6, 16)
         .leave(4)
         .tone(some_tone),
-    col("db_size_bytes", "DB", Unit::Bytes, |_, r| said(r, |s| Value::Bytes(s.db_size)), "Size of the database file: `dbSize` of Status")
-        .leave(5),
+    col(
+        "db_size_bytes",
+        "DB",
+        Unit::Bytes,
+        |_, r| member(r, |m| size(m).map(Value::Bytes)),
+        "Size of the database file: `dbSize` of Status; second hand `apiserver_storage_size_bytes`",
+    )
+    .leave(5),
     col(
         "db_in_use_bytes",
         "IN-USE",
@@ -225,5 +244,24 @@ pub(super) static COLUMNS: &[Column] = &[
     col("message", "WHY", Unit::Text, |_, r| member(r, message), "Why it is not well: the error, the alarm, or what Status says of itself")
         .width(10, 70)
         .leave(10),
-    col("second_hand", "SECOND-HAND", Unit::Bool, |_, r| member(r, |m| m.second_hand), "Told by the API server, not by etcd").hidden(),
+    col(
+        "request_ms",
+        "REQUEST",
+        Unit::Millis,
+        |_, r| heard(r, |h| millis(h.request_p99_us)),
+        "Second hand: 99th percentile of the API server's `etcd_request_duration_seconds` since the look before, rounded up",
+    )
+    .wide()
+    .leave(59)
+    .tone(slow_tone),
+    col(
+        "objects",
+        "OBJECTS",
+        Unit::Number,
+        |_, r| heard(r, |h| h.objects),
+        "Second hand: objects that are stored, by `apiserver_resource_objects` (before 1.34 `apiserver_storage_objects`)",
+    )
+    .wide()
+    .leave(60),
+    col("second_hand", "SECOND-HAND", Unit::Bool, |_, r| member(r, |m| m.second_hand.is_some()), "Told by the API server, not by etcd").hidden(),
 ];
