@@ -9,6 +9,8 @@
 mod alerts;
 #[path = "lab/etcd.rs"]
 mod etcd;
+#[path = "lab/faults.rs"]
+mod faults;
 #[path = "lab/metrics.rs"]
 mod metrics;
 #[path = "lab/rotation.rs"]
@@ -43,7 +45,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, faults::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -6,6 +6,7 @@ use quarterdeck::client::{
     BudgetConfig, ClientError, EtcdClient, EtcdWay, ExecPool, LoadOptions, ReadClient, Target, install_crypto_provider, load,
 };
 use quarterdeck::config::{Endpoint, Reach, Setting};
+use quarterdeck::inspect::recovery::recovery;
 use quarterdeck::model::etcd_rpc::{self as rpc, Method};
 use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
 use quarterdeck::reach::{Alertmanager, Sought, find};
@@ -27,8 +28,12 @@ fn fleet(scenario: &str, viewer: bool) -> Running {
     start(&Options { scenario, kubeconfig: None, viewer }).unwrap()
 }
 
+fn targets(running: &Running) -> Vec<Target> {
+    load(&LoadOptions { kubeconfig: Some(running.kubeconfig.clone()), ..LoadOptions::default() }).unwrap()
+}
+
 fn target(running: &Running) -> Target {
-    load(&LoadOptions { kubeconfig: Some(running.kubeconfig.clone()), ..LoadOptions::default() }).unwrap().swap_remove(0)
+    targets(running).swap_remove(0)
 }
 
 async fn client(running: &Running) -> ReadClient {
@@ -59,8 +64,13 @@ struct Follower {
 
 impl Follower {
     fn of(running: &Running) -> Self {
-        let target = target(running);
-        let info = ClusterInfo { name: target.name.as_str().into(), ..ClusterInfo::default() };
+        Self::one_of(running, 0)
+    }
+
+    /// Of the fleet's cluster of that number, which may have backups as old as a day.
+    fn one_of(running: &Running, n: usize) -> Self {
+        let target = targets(running).swap_remove(n);
+        let info = ClusterInfo { name: target.name.as_str().into(), rpo: Some(86_400), ..ClusterInfo::default() };
         let (tx, deltas) = mpsc::channel(256);
         let source = ClusterSource {
             id: ClusterId(0),
@@ -165,6 +175,8 @@ async fn the_same_seed_gives_the_same_fleet() {
         let mut scenario = Scenario::load(scenario).unwrap();
         scenario.resize(Some(2), Some(6), Some(90)).unwrap();
         (scenario.seed, scenario.replace_every, scenario.churn) = (seed, 0.0, 0.0);
+        // What runs by the clock has run as often in each.
+        scenario.began = Some(1_790_000_130);
         // What goes wrong while people watch is at its time; what went wrong before is part of the fleet.
         scenario.incidents.retain(|i| i.at.0 < 0);
         start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap()
@@ -177,6 +189,26 @@ async fn the_same_seed_gives_the_same_fleet() {
         assert!(differ.is_empty(), "{scenario}: {differ:#?}");
         let other = everything(&seeded(scenario, 12)).await;
         assert_ne!(a, other, "another seed gives another fleet");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_go_wrong_in_every_way_and_each_cluster_says_whether_it_could_be_restored() {
+    install_crypto_provider();
+    let mut scenario = Scenario::load("backups").unwrap();
+    scenario.resize(None, Some(4), Some(60)).unwrap();
+    let running = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
+    let said: [&[&str]; 3] = [
+        &["; nightly-", " is PartiallyFailed"],
+        &["not now, location default is unavailable: to "],
+        &["; no backup of the last 24h has ", "; 1 schedule is late"],
+    ];
+    for (n, words) in said.into_iter().enumerate() {
+        let mut follower = Follower::one_of(&running, n);
+        follower.live().await;
+        let now = jiff::Timestamp::now().as_second();
+        let answer = recovery(&follower.store.clusters()[0], now).unwrap().text;
+        assert!(words.iter().all(|w| answer.contains(w)), "{n}: {answer}");
     }
 }
 

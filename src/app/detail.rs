@@ -6,8 +6,8 @@
 use super::{Effect, Notice, Own, RequestId, World};
 use crate::command::Command;
 use crate::doc::{Doc, Mask, Search, redact};
-use crate::inspect::explain::{Section, concerns, explain};
-use crate::model::{Object, ObjectRef, Uid};
+use crate::inspect::explain::{Section, concerns, explain, with_moved};
+use crate::model::{Kind, MovedData, Object, ObjectRef, Uid};
 use crate::store::Touched;
 use crate::table::{Row, Subject, item_json};
 use serde_json::Value;
@@ -40,6 +40,8 @@ pub struct Detail {
     pub error: Option<String>,
     /// Since when it is gone (unix seconds).
     pub gone: Option<i64>,
+    /// Of a backup: what it has moved of the data of volumes, where anything tells.
+    moved: Option<MovedData>,
     pub unmasked: bool,
     /// Values that are masked.
     pub masked: usize,
@@ -63,12 +65,18 @@ pub struct Detail {
     to_yaml: bool,
 }
 
+/// What is asked for of an object: itself, and of a backup how much it has moved.
+fn wanted(request: RequestId, object: &ObjectRef) -> Vec<Effect> {
+    let measure = (object.kind == Kind::Backup).then(|| Effect::Measure(request, object.clone()));
+    [Effect::Fetch(request, object.clone())].into_iter().chain(measure).collect()
+}
+
 impl Detail {
     /// Opens an object and asks for it.
     pub fn open(world: &World, object: ObjectRef, request: RequestId) -> (Self, Vec<Effect>) {
         // What a service tells has no object at the API server: its row is all there is.
         let asked = object.kind.watched();
-        let effects = if asked { vec![Effect::Fetch(request, object.clone())] } else { Vec::new() };
+        let effects = if asked { wanted(request, &object) } else { Vec::new() };
         let mut detail = Self {
             object,
             request,
@@ -76,6 +84,7 @@ impl Detail {
             doc: None,
             error: None,
             gone: None,
+            moved: None,
             unmasked: false,
             masked: 0,
             fetched: None,
@@ -122,6 +131,7 @@ impl Detail {
         }
         if let Some(row) = &self.row.clone() {
             self.sections = explain(world.engine, cluster, row, world.now);
+            with_moved(&mut self.sections, self.moved.as_ref());
             if !self.object.kind.watched() {
                 let subject = Subject::of_kind(self.object.kind);
                 self.raw = Some(Value::Object(item_json(&world.ctx(), subject, Row::Object(cluster, row))));
@@ -172,7 +182,15 @@ impl Detail {
             return Vec::new();
         }
         self.asked = true;
-        vec![Effect::Fetch(self.request, self.object.clone())]
+        wanted(self.request, &self.object)
+    }
+
+    /// What a backup has moved was told.
+    pub fn moved(&mut self, world: &World, id: RequestId, moved: Option<MovedData>) {
+        if id == self.request {
+            self.moved = moved;
+            self.refresh(world);
+        }
     }
 
     /// The store changed: whether to draw again, and what to fetch anew.

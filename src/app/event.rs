@@ -3,7 +3,7 @@
 use super::deed::{Refusal, Remember};
 use super::fetched::KeptFile;
 use crate::action::{Confirmation, Ledger, Preview, Wanted};
-use crate::model::{ClusterId, Control, JobId, JobState, ObjectRef, Target, VerbId};
+use crate::model::{ClusterId, Control, JobId, JobState, MovedData, ObjectRef, Target, VerbId};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::path::PathBuf;
 
@@ -20,6 +20,8 @@ pub enum Event {
     Resize(u16, u16),
     /// A full object has come, or the reason why not, in words.
     Fetched(RequestId, Result<serde_json::Value, String>),
+    /// What a backup has moved of the data of volumes; none where nothing tells.
+    Moved(RequestId, Option<MovedData>),
     /// Lines of a log have come.
     Logs(RequestId, Vec<LogLine>),
     /// A container's log began, ended or failed; in words.
@@ -93,6 +95,8 @@ pub struct LogsOf {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Fetch(RequestId, ObjectRef),
+    /// How much a backup has moved of the data of volumes.
+    Measure(RequestId, ObjectRef),
     StartLogs(RequestId, LogsOf),
     StopLogs(RequestId),
     /// Read kept files as logs.

@@ -550,6 +550,11 @@ impl App {
                     self.under.iter_mut().chain([&mut self.place]).filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None });
                 details.flat_map(|d| d.fetched(world, id, &result)).collect()
             }
+            Event::Moved(id, moved) => {
+                let places = self.under.iter_mut().chain([&mut self.place]);
+                places.filter_map(|p| if let Place::Detail(d) = p { Some(d) } else { None }).for_each(|d| d.moved(world, id, moved));
+                Vec::new()
+            }
             Event::Logs(id, lines) => {
                 if let Some(l) = self.logs_mut(id) {
                     l.lines(lines);

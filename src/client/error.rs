@@ -13,6 +13,7 @@ use rustls::{AlertDescription, CertificateError};
 use serde::Deserialize;
 
 use super::auth::Another;
+use super::redact::unsaid;
 
 /// Reasons of [`ClientError::Unreachable`] that only making a connection has.
 const NO_CONNECTION: [&str; 3] = ["connection refused", "dial timeout", "no such host"];
@@ -168,7 +169,7 @@ impl ClientError {
                     failing_checks(text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned))
                 })
                 .filter(|line| !line.starts_with('<'))
-                .map(|line| printable(&line))
+                .map(|line| unsaid(&printable(&line)))
                 .unwrap_or_default(),
             ..Status::default()
         });
@@ -346,7 +347,8 @@ impl Status {
         match (code, reason.as_str()) {
             (401, _) => {
                 let plain = message.is_empty() || message == "Unauthorized";
-                ClientError::Unauthorized { reason: if plain { "credentials refused".to_owned() } else { message } }
+                let why = if plain { String::new() } else { format!(": {message}") };
+                ClientError::Unauthorized { reason: format!("credentials refused{why}") }
             }
             (403, _) => ClientError::Forbidden { message },
             (404, _) => ClientError::NotFound { message },
@@ -441,7 +443,11 @@ fn missing_permission(message: &str) -> String {
         let (resource, _) = rest.split_once('"')?;
         Some(format!("may not {verb} {resource}"))
     };
-    parse().unwrap_or_else(|| if message.is_empty() { "forbidden".to_owned() } else { message.to_owned() })
+    parse().unwrap_or_else(|| match message {
+        "" => "forbidden".to_owned(),
+        said if said.to_lowercase().contains("forbidden") => said.to_owned(),
+        said => format!("forbidden: {said}"),
+    })
 }
 
 /// Text from outside, on one line and without control characters.
@@ -543,6 +549,16 @@ mod tests {
         assert_eq!(ClientError::from_transport(&DialTimeout).reason(), "dial timeout");
         let long = ClientError::Server { code: 500, message: "語".repeat(60) };
         assert!(unicode_width::UnicodeWidthStr::width(long.reason().as_str()) <= 40);
+    }
+
+    #[test]
+    fn a_refusal_is_called_one_whatever_its_server_says() {
+        let said = |code, body: &[u8]| ClientError::from_response(code, &HeaderMap::new(), body).reason();
+        assert_eq!(said(401, b"<html>"), "credentials refused");
+        assert_eq!(said(401, b"who are you\n"), "credentials refused: who are you");
+        assert_eq!(said(403, b""), "forbidden");
+        assert_eq!(said(403, b"not you\n"), "forbidden: not you");
+        assert_eq!(said(403, b"Forbidden (user=ada)"), "Forbidden (user=ada)");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use regex::Regex;
 
 use super::error::{printable, shorten};
@@ -15,6 +16,8 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ))
     .ok()
 });
+/// User and password as HTTP has them.
+static BASIC: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)(\bbasic\s+)([A-Za-z0-9+/]{4,}={0,2})").ok());
 static ESCAPES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)").ok());
 /// A run that could be a token, with what surrounds it left out.
@@ -41,6 +44,15 @@ pub(super) fn last_words(stderr: &[u8]) -> String {
         },
     );
     shorten(&line, 160)
+}
+
+/// A line of a server's prose, which may quote what it was sent.
+pub(super) fn unsaid(line: &str) -> String {
+    let basic = |found: &regex::Captures<'_>| {
+        let pair = STANDARD.decode(&found[2]).is_ok_and(|bytes| bytes.contains(&b':'));
+        if pair { format!("{}[hidden]", &found[1]) } else { found[0].to_owned() }
+    };
+    replace(&replace(line, &NAMED, "$1[hidden]"), &BASIC, basic)
 }
 
 /// Long, with letters and digits mixed, and neither a path nor a host name of ordinary labels.
@@ -100,6 +112,17 @@ mod tests {
         assert_eq!(said("client_secret=hunter2 is wrong"), "client_secret=[hidden] is wrong");
         assert_eq!(said(r#"{"refresh_token": "abc"}"#), r#"{"refresh_token": "[hidden]"}"#);
         assert_eq!(said("Authorization: Bearer abc123"), "Authorization: Bearer [hidden]");
+    }
+
+    #[test]
+    fn what_a_server_quotes_of_a_credential_is_not_told() {
+        assert_eq!(unsaid("you sent Authorization: Basic cWQ6aHVudGVyMg=="), "you sent Authorization: Basic [hidden]");
+        assert_eq!(unsaid("no such user for Bearer abc123"), "no such user for Bearer [hidden]");
+        for line in
+            ["basic authentication is wanted", "upstream connect error or disconnect/reset before headers", "checkout-5d8f7c9b64-x2x7z"]
+        {
+            assert_eq!(unsaid(line), line);
+        }
     }
 
     #[test]

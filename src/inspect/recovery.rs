@@ -18,8 +18,12 @@ pub struct Recovery {
 
 /// Judges a cluster's backups. None where nothing is known of them: no Velero, or not seen yet.
 pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
+    let etcd = snapshot(cluster);
     match &cluster.service(Service::Velero).state {
-        ServiceState::Absent { .. } | ServiceState::Waiting => return None,
+        ServiceState::Absent { .. } | ServiceState::Waiting => {
+            let whole = |at: Time| format!("only etcd as a whole, to {} ago (its newest snapshot): there is no Velero", age(at.age(now)));
+            return etcd.map(|at| Recovery { severity: None, point: Some(at), text: whole(at) });
+        }
         state if cluster.table(Kind::Backup).is_empty() && *state != ServiceState::Live => {
             let why = state.reason().map_or_else(String::new, |r| format!(": {r}"));
             return Some(Recovery { severity: Some(Severity::Warning), point: None, text: format!("backups are not seen{why}") });
@@ -27,23 +31,37 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
         _ => {}
     }
     let backups: Vec<&Backup> = cluster.objects(Kind::Backup).filter_map(as_backup).collect();
-    let newest = |good: bool| backups.iter().filter(|b| b.good() == good && b.run.ended()).max_by_key(|b| b.point());
-    let unavailable = cluster.objects(Kind::StorageLocation).filter_map(as_location).find(|l| &*l.phase == "Unavailable");
-    let Some(last) = newest(true) else {
-        let text = match newest(false) {
+    let unavailable: Vec<&StorageLocation> =
+        cluster.objects(Kind::StorageLocation).filter_map(as_location).filter(|l| &*l.phase == "Unavailable").collect();
+    let lost = |b: &Backup| unavailable.iter().find(|l| b.selection.location.is_empty() || *l.meta.name == *b.selection.location);
+    let newest = |fits: &dyn Fn(&Backup) -> bool| {
+        let fit = backups.iter().copied().filter(|b| b.run.ended() && fits(b));
+        fit.max_by_key(|b| b.point())
+    };
+    let Some(kept) = newest(&Backup::good) else {
+        let text = match newest(&|b| !b.good()) {
             Some(b) => format!("no: of {} none is Completed; {} is {}", counted(backups.len()), b.meta.name, b.run.phase),
             None => "no: there is no completed backup".to_owned(),
         };
         return Some(Recovery { severity: Some(Severity::Critical), point: None, text });
     };
+    let readable = newest(&|b| b.good() && lost(b).is_none());
+    let last = readable.unwrap_or(kept);
     let point = last.point();
     let old = point.map_or(i64::MAX, |p| p.age(now));
     let place = format!("to {} ago ({}{})", age(old), last.meta.name, part(last));
-    let (mut severity, mut text) = match cluster.info.rpo {
-        Some(rpo) if old > rpo => (Some(Severity::Critical), format!("only {place}, the objective is {}", age(rpo))),
-        Some(rpo) => (None, format!("yes, {place}, within the objective of {}", age(rpo))),
-        None => (None, format!("yes, {place}")),
+    let (mut severity, mut text) = match (lost(last), cluster.info.rpo) {
+        (Some(location), _) => {
+            (Some(Severity::Critical), format!("not now, location {} is unavailable: {place} when it is back", location.meta.name))
+        }
+        (None, Some(rpo)) if old > rpo => (Some(Severity::Critical), format!("only {place}, the objective is {}", age(rpo))),
+        (None, Some(rpo)) => (None, format!("yes, {place}, within the objective of {}", age(rpo))),
+        (None, None) => (None, format!("yes, {place}")),
     };
+    if let (Some(_), Some(location)) = (readable, lost(kept)) {
+        severity = severity.max(Some(Severity::Warning));
+        text.push_str(&format!("; newer ones are in location {}, which is unavailable", location.meta.name));
+    }
     if !whole(last) {
         let all = backups.iter().filter(|b| b.good() && whole(b)).max_by_key(|b| b.point());
         match all.and_then(|b| Some((b.point()?, b))) {
@@ -65,19 +83,24 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
         severity = severity.max(Some(Severity::Warning));
         text.push_str(&format!("; {} is {}", failed.meta.name, failed.run.phase));
     }
-    if let Some(location) = unavailable.filter(|l| *l.meta.name == *last.selection.location || last.selection.location.is_empty()) {
-        severity = Some(Severity::Critical);
-        text.push_str(&format!("; its location {} is unavailable", location.meta.name));
-    }
     let late = cluster.objects(Kind::Schedule).filter(|o| matches!(o, Object::Schedule(s) if s.late(now).is_some())).count();
     if late > 0 {
         severity = severity.max(Some(Severity::Warning));
         text.push_str(&format!("; {late} schedule{} late", if late == 1 { " is" } else { "s are" }));
     }
+    if let Some(at) = etcd {
+        text.push_str(&format!("; etcd as a whole to {} ago", age(at.age(now))));
+    }
     if cluster.info.rpo.is_none() {
         text.push_str("; no objective is set ([clusters.CONTEXT.velero] rpo)");
     }
     Some(Recovery { severity, point, text })
+}
+
+/// When etcd was last snapshotted, as far as is known.
+fn snapshot(cluster: &Cluster) -> Option<Time> {
+    let of = |o: &Object| if let Object::EtcdMember(m) = o { m.snapshot } else { None };
+    cluster.objects(Kind::EtcdMember).filter_map(of).max()
 }
 
 /// Whether a backup that went wrong has not been made good: it is the last of its schedule, or by hand and after the newest complete one.
@@ -145,7 +168,7 @@ fn counted(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fleet, NOW, ago, backup};
+    use super::super::fixture::{Fleet, NOW, ago, backup, etcd_members, put_members};
     use super::*;
     use crate::model::{Delta, KindState};
     use crate::store::{ClusterInfo, Store};
@@ -238,10 +261,36 @@ mod tests {
         f.put(Kind::StorageLocation, [json!({"metadata": {"name": "default"}, "status": {"phase": "Unavailable"}})]);
         f.put(Kind::Schedule, [json!({"metadata": {"name": "s", "creationTimestamp": ago(90_000)}, "spec": {"schedule": "@hourly"}, "status": {"phase": "Enabled", "lastBackup": ago(7200)}})]);
         let (severity, text) = said(&f);
-        assert!(
-            severity == Some(Severity::Critical) && text.ends_with("; its location default is unavailable; 1 schedule is late"),
-            "{text}"
+        assert_eq!(
+            (severity, &*text),
+            (Some(Severity::Critical), "not now, location default is unavailable: to 2h ago (b1) when it is back; 1 schedule is late")
         );
+        // What is kept elsewhere can be restored.
+        let mut far = backup("b0", "Completed", 9000);
+        far["spec"]["storageLocation"] = json!("far");
+        let mut near = backup("b1", "Completed", 7200);
+        near["spec"]["storageLocation"] = json!("default");
+        f.put(Kind::Backup, [far, near]);
+        let (severity, text) = said(&f);
+        assert_eq!(
+            (severity, &*text),
+            (
+                Some(Severity::Warning),
+                "yes, to 2h ago (b0), within the objective of 24h; newer ones are in location default, which is unavailable; 1 schedule is late"
+            )
+        );
+    }
+
+    #[test]
+    fn a_snapshot_of_etcd_is_told_beside_the_backups_and_without_them() {
+        let mut members = etcd_members(&[('u', 0), ('u', 0)]);
+        members[1].snapshot = Time::from_secs(NOW - 7200);
+        let mut f = fleet(Some(86_400), &[backup("b1", "Completed", 600)]);
+        put_members(&mut f, members.clone());
+        assert!(said(&f).1.ends_with("; etcd as a whole to 2h ago"), "{}", said(&f).1);
+        let mut f = Fleet::default();
+        put_members(&mut f, members);
+        assert_eq!(said(&f), (None, "only etcd as a whole, to 2h ago (its newest snapshot): there is no Velero".to_owned()));
     }
 
     #[test]

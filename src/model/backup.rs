@@ -1,6 +1,7 @@
 //! Velero's backups and restores.
 
 use super::{Interner, Labels, Meta, Selector, Str, Time, time, velero, wire};
+use sha2::{Digest as _, Sha256};
 
 /// The label that names the schedule a backup is from.
 const SCHEDULE: &str = "velero.io/schedule-name";
@@ -206,6 +207,37 @@ impl Backup {
     }
 }
 
+/// The data of volumes that a backup has moved to its location, as its PodVolumeBackups and DataUploads tell. Of the objects nobody tells a size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MovedData {
+    /// Volumes that tell how large they are.
+    pub volumes: usize,
+    /// Bytes of these: the sum of `status.progress.totalBytes`.
+    pub bytes: i64,
+    /// Volumes that do not, or not yet.
+    pub unknown: usize,
+}
+
+impl MovedData {
+    /// Adds one volume by its `status.progress.totalBytes`.
+    pub fn add(&mut self, total: Option<i64>) {
+        match total.filter(|bytes| *bytes > 0) {
+            Some(bytes) => (self.volumes, self.bytes) = (self.volumes + 1, self.bytes.saturating_add(bytes)),
+            None => self.unknown += 1,
+        }
+    }
+}
+
+/// The value that the label `velero.io/backup-name` has for a backup: names beyond 63 characters are cut, with a digest of the whole.
+pub fn label_of(name: &str) -> String {
+    const LONGEST: usize = 63;
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let digest: String = Sha256::digest(name).iter().take(3).map(|b| format!("{b:02x}")).collect();
+    format!("{}{digest}", name.get(..LONGEST - digest.len()).unwrap_or(name))
+}
+
 /// A restore.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Restore {
@@ -265,6 +297,16 @@ mod tests {
         assert_eq!((b.run.state(), b.run.items, b.run.took(0), b.run.errors), (RunState::Partly, Some((39, 40)), Some(90), 1));
         assert_eq!((b.schedule.as_deref(), b.volumes, b.selection.ttl, b.good()), (Some("nightly"), (1, 2), Some(2_592_000), false));
         assert!(b.selection.takes("pay") && b.selection.takes("shop-eu") && !b.selection.takes("shop-test") && !b.selection.takes("data"));
+    }
+
+    #[test]
+    fn a_long_name_is_labelled_as_velero_does() {
+        assert_eq!(label_of("nightly"), "nightly");
+        // As the test of Velero's `label.GetValidName` has it.
+        assert_eq!(
+            label_of("this_is_a_very_long_label_value_that_will_be_rejected_by_Kubernetes"),
+            "this_is_a_very_long_label_value_that_will_be_rejected_by_8d0722"
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub mod workload;
 pub use act::{Act, Sweep, Wait};
 pub use alert::{Alert, AlertState, OWNER_LABELS};
 pub use audit::{Actor, AuditEvent, AuditRecord};
-pub use backup::{Backup, Restore, Run, RunState, Selection};
+pub use backup::{Backup, MovedData, Restore, Run, RunState, Selection, label_of as backup_label};
 pub use claim::Claim;
 pub use cron::Cron;
 pub use delta::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, KindState};
@@ -74,7 +74,7 @@ pub use pod::{ContainerSpec, ContainerState, ContainerStatus, Phase, Pod, PodSha
 pub use query::{Gives, Measure, Query};
 pub use schedule::Schedule;
 pub use selector::Selector;
-pub use service::{Service, ServiceState};
+pub use service::{Service, ServiceState, refused};
 pub use signal::{Signal, SignalState};
 pub use silence::{Matcher, Sieve, Silence, SilenceState};
 pub use silencing::{SilenceBody, SilenceWrite};

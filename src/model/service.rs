@@ -98,6 +98,12 @@ pub enum ServiceState {
     },
 }
 
+/// What is said of a 401 or 403: the permission that is missing, or the refusal in the server's own words.
+pub fn refused(missing: &str) -> String {
+    let told = ["may not ", "forbidden", "credentials refused"].iter().any(|word| missing.contains(word));
+    if told { missing.to_owned() } else { format!("forbidden, needs {missing}") }
+}
+
 impl ServiceState {
     /// What holds of a service that nobody has begun to ask.
     pub fn absent(service: Service) -> Self {

@@ -5,9 +5,12 @@ use flate2::read::MultiGzDecoder;
 use http::Uri;
 use kube::config::{AuthInfo, Cluster};
 use std::io::Read as _;
+use std::time::Duration;
 
 /// As much as is unpacked, in bytes.
 const MOST: u64 = 256 << 20;
+/// All of it is there within this: who sends a byte now and then is not waited for.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Fetches it, and unpacks it where it is gzip. `authority`: base64 of the PEM of who signed the store's certificate; none: the system's.
 ///
@@ -27,7 +30,8 @@ pub async fn download(address: &str, authority: Option<&str>) -> Result<Vec<u8>,
     };
     let target = Target::direct(&server, cluster, AuthInfo::default());
     let client = ReadClient::connect(&target, &ExecPool::default(), BudgetConfig::default()).await.map_err(said)?;
-    let answer = client.get_bytes(path.as_str(), "*/*").await.map_err(said)?;
+    let answer = tokio::time::timeout(WITHIN, client.get_bytes(path.as_str(), "*/*")).await;
+    let answer = answer.map_err(|_| format!("{server}: not all of it came within {} s", WITHIN.as_secs()))?.map_err(said)?;
     let packed = answer.bytes;
     if !packed.starts_with(&[0x1f, 0x8b]) {
         return Ok(packed.to_vec());

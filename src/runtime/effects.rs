@@ -54,6 +54,16 @@ impl Effects {
                     let _ = tx.send(Event::Fetched(id, result));
                 });
             }
+            Effect::Measure(id, object) => {
+                let client = fleet.reader(object.cluster).and_then(|r| r.client());
+                tokio::spawn(async move {
+                    let Some(client) = client else { return };
+                    match crate::source::kube::moved::moved(&client, &object).await {
+                        Ok(moved) => drop(tx.send(Event::Moved(id, moved))),
+                        Err(e) => tracing::debug!("what {} has moved is not told: {}", object.name, e.reason()),
+                    }
+                });
+            }
             Effect::MayI(id, verbs, targets) => {
                 let (rails, clients) = (fleet.guardrails.clone(), fleet.clients());
                 tokio::spawn(async move {

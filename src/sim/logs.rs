@@ -50,7 +50,7 @@ pub fn log(cluster: &Arc<Cluster>, place: &Place, query: &Query) -> Result<Reply
     let (pod, now) = {
         let s = cluster.read();
         let pod = s.get(PODS, namespace, name).ok_or_else(|| Refusal::not_found(&REGISTER[PODS], name))?.value();
-        (pod, super::serve::seconds())
+        (pod, cluster.millis().div_euclid(1000))
     };
     let statuses = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
     let first = pod["spec"]["containers"][0]["name"].as_str().unwrap_or("").to_owned();
@@ -117,7 +117,7 @@ pub fn log(cluster: &Arc<Cluster>, place: &Place, query: &Query) -> Result<Reply
             if let Some(text) = first {
                 return Some((Ok::<_, io::Error>(Bytes::from(text)), (log, cluster, next, None)));
             }
-            let wait = next * 1000 - jiff::Timestamp::now().as_millisecond();
+            let wait = next * 1000 - cluster.millis();
             tokio::time::sleep(Duration::from_millis(wait.max(0).unsigned_abs())).await;
             // The stream ends with its container.
             cluster.read().at(PODS, &key).filter(|p| *p.uid == *uid && !p.ended())?;

@@ -212,7 +212,8 @@ fn secret() -> Result<String, Error> {
 pub fn start(options: &Options) -> Result<Running, Error> {
     let scenario = &options.scenario;
     let names = scenario::names(scenario.clusters);
-    let began = jiff::Timestamp::now().as_second();
+    let now = jiff::Timestamp::now().as_second();
+    let began = scenario.began.unwrap_or(now);
     let states: Vec<store::State> = std::thread::scope(|scope| {
         let jobs: Vec<_> = names
             .iter()
@@ -242,7 +243,7 @@ pub fn start(options: &Options) -> Result<Running, Error> {
             .with_no_client_auth()
             .with_single_cert(vec![server.der().clone()], key)
             .map_err(|e| Error::Certificate(e.to_string()))?;
-        let cluster = Cluster::new(state, secret()?, secret()?);
+        let cluster = Cluster::new(state, (began - now) * 1000, secret()?, secret()?);
         // First: its time begins with the API server.
         if clusters.len() < ETCDS {
             let _inside = runtime.enter();

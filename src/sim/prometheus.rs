@@ -302,7 +302,7 @@ mod tests {
         let mut state = generate::cluster(&scenario, name, index, scenario.seed, start);
         // Into the storm, where there is one.
         super::super::control::run(&mut state, (start + 30) * 1000);
-        Cluster::new(state, String::new(), String::new())
+        Cluster::new(state, 0, String::new(), String::new())
     }
 
     async fn get(clusters: &[Arc<Cluster>], path: &str, pairs: &[(&str, &str)]) -> (u16, Value) {

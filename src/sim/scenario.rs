@@ -23,6 +23,9 @@ pub struct Scenario {
     /// Seconds between pods that are replaced; 0: none are.
     #[serde(default)]
     pub replace_every: f64,
+    /// The moment of its start, unix seconds; none: now. Only kubectl's tables tell ages by the system's clock all the same.
+    #[serde(skip)]
+    pub began: Option<i64>,
     #[serde(default, rename = "incident")]
     pub incidents: Vec<Incident>,
 }
@@ -106,13 +109,14 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// The scenarios that come with qd: name and text.
-pub static BUILT_IN: [(&str, &str); 8] = [
+pub static BUILT_IN: [(&str, &str); 9] = [
     ("calm", include_str!("../../assets/scenarios/calm.toml")),
     ("on-call-night", include_str!("../../assets/scenarios/on-call-night.toml")),
     ("node-lost", include_str!("../../assets/scenarios/node-lost.toml")),
     ("region-down", include_str!("../../assets/scenarios/region-down.toml")),
     ("etcd-quorum", include_str!("../../assets/scenarios/etcd-quorum.toml")),
     ("etcd-full", include_str!("../../assets/scenarios/etcd-full.toml")),
+    ("backups", include_str!("../../assets/scenarios/backups.toml")),
     ("alert-storm", include_str!("../../assets/scenarios/alert-storm.toml")),
     ("huge", include_str!("../../assets/scenarios/huge.toml")),
 ];

@@ -20,6 +20,8 @@ pub struct Cluster {
     pub name: String,
     pub admin: String,
     pub viewer: String,
+    /// Milliseconds that its clock is before the system's.
+    ahead: i64,
     pub switch: Switch,
     state: Mutex<State>,
     /// Timers or work may be new.
@@ -54,23 +56,29 @@ pub struct Written {
 /// Who is told of every such request before it is looked at.
 pub type Witness = Arc<dyn Fn(&Written) + Send + Sync>;
 
-/// Unix milliseconds.
+/// The system's clock, unix milliseconds.
 fn millis() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
 impl Cluster {
-    pub fn new(state: State, admin: String, viewer: String) -> Arc<Self> {
+    pub fn new(state: State, ahead: i64, admin: String, viewer: String) -> Arc<Self> {
         Arc::new(Self {
             name: state.name.clone(),
             admin,
             viewer,
+            ahead,
             switch: Switch::default(),
             state: Mutex::new(state),
             poke: Notify::new(),
             witness: Mutex::default(),
             members: Mutex::default(),
         })
+    }
+
+    /// Its clock, unix milliseconds.
+    pub fn millis(&self) -> i64 {
+        millis() + self.ahead
     }
 
     /// The administrator's next token.
@@ -87,7 +95,7 @@ impl Cluster {
     pub fn change<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         let (out, outages) = {
             let mut s = self.read();
-            s.clock = s.clock.max(millis());
+            s.clock = s.clock.max(self.millis());
             let out = f(&mut s);
             control::settle(&mut s);
             (out, Outages::of(&mut s))
@@ -101,7 +109,7 @@ impl Cluster {
     pub fn etcd<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         let (out, outages) = {
             let mut s = self.read();
-            s.clock = s.clock.max(millis());
+            s.clock = s.clock.max(self.millis());
             let now = s.now();
             s.etcd.advance(now);
             (f(&mut s), Outages::of(&mut s))
@@ -164,14 +172,14 @@ impl Cluster {
         loop {
             let next = {
                 let mut s = self.read();
-                control::run(&mut s, millis());
+                control::run(&mut s, self.millis());
                 let outages = Outages::of(&mut s);
                 let next = s.timers.peek().map(|t| t.0.0);
                 drop(s);
                 self.troubled(&outages);
                 next
             };
-            let wait = next.map_or(3_600_000, |at| (at - millis()).max(1));
+            let wait = next.map_or(3_600_000, |at| (at - self.millis()).max(1));
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())) => {}
                 () = self.poke.notified() => {}
@@ -265,7 +273,7 @@ async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) 
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Unix seconds.
+/// The system's clock, unix seconds.
 pub fn seconds() -> i64 {
     millis().div_euclid(1000)
 }

@@ -3,7 +3,7 @@
 use super::text::{cut, elide, width};
 use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{ConnectionState, Kind, KindState, ServiceState};
+use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState, refused};
 use crate::table::{Align, Column, Row, RowKey, Subject, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
@@ -143,7 +143,7 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         }
         for kind in pane.subject.kinds() {
             let missing = match (c.kind_state(*kind), absence(c, *kind)) {
-                (KindState::Forbidden { missing }, _) => format!("forbidden, needs {missing}"),
+                (KindState::Forbidden { missing }, _) => refused(missing),
                 (KindState::Missing, Some(hint)) => {
                     add(name, hint.to_owned());
                     continue;
@@ -163,6 +163,18 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
                 .map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
             add(name, format!("{}: {reason}, {age}", c.state.word()));
         }
+    }
+    let uses = matches!(pane.subject, Subject::Pods | Subject::Nodes | Subject::Workloads);
+    for c in d.world.store.clusters().iter().filter(|_| uses) {
+        let told = c.service(Service::Metrics);
+        let reason = match &told.state {
+            ServiceState::Stale { reason } | ServiceState::Failing { reason } => reason.to_string(),
+            ServiceState::Forbidden { missing } => refused(missing),
+            _ => continue,
+        };
+        let age = crate::model::Time::from_secs(told.alive).filter(|_| told.alive > 0);
+        let age = age.map_or_else(String::new, |t| format!(", seen {} ago", Value::Age(t).text(d.world.now)));
+        add(&c.info.name, format!("use of cpu and memory: {reason}{age}"));
     }
     let said = |(text, names): (String, Vec<&str>)| match &names[..] {
         [one] => format!("{one} {text}"),

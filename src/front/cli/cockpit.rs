@@ -153,7 +153,7 @@ fn demo_config(own: &Config, fleet: &sim::Fleet) -> String {
     format!("theme = {:?}\nkeymap = {:?}\n{}", own.theme.value, own.keymap.value, clusters_config(fleet))
 }
 
-/// The fleet's tiers and rooms, where each etcd is and which share a Prometheus: nothing in a cluster tells.
+/// The fleet's tiers and rooms, how old its backups may be, where each etcd is and which share a Prometheus: nothing in a cluster tells.
 fn clusters_config(fleet: &sim::Fleet) -> String {
     let mut text = String::new();
     for name in fleet.names() {
@@ -167,6 +167,9 @@ fn clusters_config(fleet: &sim::Fleet) -> String {
         let group =
             name.split('-').nth(1).filter(|_| name.starts_with("prod")).map_or_else(|| "lab".to_owned(), |region| format!("room-{region}"));
         text.push_str(&format!("[clusters.\"{name}\"]\ntier = \"{tier}\"\ngroup = \"{group}\"\n"));
+        if tier == "production" {
+            text.push_str("velero.rpo = \"26h\"\n");
+        }
         let members = fleet.etcd(name);
         if !members.is_empty() {
             text.push_str(&format!("etcd.endpoints = {members:?}\n"));

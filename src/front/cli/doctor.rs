@@ -5,7 +5,7 @@ use super::fail::{Code, Failure};
 use super::{print, read};
 use crate::client::Target;
 use crate::config::ClusterSettings;
-use crate::model::{ConnectionState, Kind, KindState, Object, Service, ServiceState, Time};
+use crate::model::{ConnectionState, Kind, KindState, Object, Service, ServiceState, Time, refused};
 use crate::runtime::{Fleet, now};
 use crate::store::Cluster;
 use crate::table::Value as Cell;
@@ -151,7 +151,7 @@ fn service(c: &Cluster, service: Service, settings: Option<&ClusterSettings>) ->
     let mut says = match &slot.state {
         ServiceState::Live => String::new(),
         ServiceState::Waiting => "no answer within the time limit".to_owned(),
-        ServiceState::Forbidden { missing } => format!("needs {missing}"),
+        ServiceState::Forbidden { missing } => refused(missing).trim_start_matches("forbidden, ").to_owned(),
         state => state.reason().map_or_else(String::new, ToString::to_string),
     };
     if absent {

@@ -2,7 +2,7 @@
 
 use super::args::Output;
 use super::fail::Failure;
-use crate::model::Object;
+use crate::model::{Kind, MovedData, Object};
 use crate::runtime::{Fleet, now};
 use crate::store::{Cluster, Store};
 use crate::table::{Align, Column, Ctx, Row, RowKey, Show, Subject};
@@ -155,9 +155,16 @@ fn csv(text: &str) -> String {
 }
 
 /// Prints one object: why it is as it is, then its YAML with secrets masked.
-pub fn description(output: Output, fleet: &Fleet, cluster: &Cluster, object: &Object, full: Result<Value, String>) -> Result<(), Failure> {
+pub fn description(
+    output: Output,
+    fleet: &Fleet,
+    (cluster, object): (&Cluster, &Object),
+    full: Result<Value, String>,
+    moved: Option<&MovedData>,
+) -> Result<(), Failure> {
     let at = now();
-    let sections = crate::inspect::explain::explain(&fleet.engine, cluster, object, at);
+    let mut sections = crate::inspect::explain::explain(&fleet.engine, cluster, object, at);
+    crate::inspect::explain::with_moved(&mut sections, moved);
     let masked = full.map(|mut v| {
         crate::doc::redact(&mut v, crate::doc::Mask::Ascii);
         v
@@ -169,8 +176,11 @@ pub fn description(output: Output, fleet: &Fleet, cluster: &Cluster, object: &Ob
             .map(|s| json!({"title": s.title, "lines": s.lines.iter().map(|l| json!({"label": l.label, "text": l.text})).collect::<Vec<_>>()}))
             .collect();
         let m = object.meta();
-        let document = json!({"cluster": &*cluster.info.name, "kind": object.kind().name(), "namespace": (!m.namespace.is_empty()).then_some(&*m.namespace), "name": &*m.name,
+        let mut document = json!({"cluster": &*cluster.info.name, "kind": object.kind().name(), "namespace": (!m.namespace.is_empty()).then_some(&*m.namespace), "name": &*m.name,
             "why": sections, "object": masked.as_ref().ok(), "message": masked.as_ref().err()});
+        if object.kind() == Kind::Backup {
+            document["volume_bytes"] = moved.map(|m| m.bytes).into();
+        }
         serde_json::to_writer_pretty(&mut out, &document).map_err(std::io::Error::from)?;
         writeln!(out)?;
         return Ok(());

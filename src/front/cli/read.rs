@@ -308,7 +308,12 @@ pub fn describe(global: &Global, object: &str, name: Option<&str>) -> Result<Cod
         }
         for (c, o) in found {
             let reference = o.reference(c.id);
-            let full = match fleet.reader(c.id).and_then(|r| r.client()) {
+            let client = fleet.reader(c.id).and_then(|r| r.client());
+            let moved = match &client {
+                Some(client) if kind == Kind::Backup => crate::source::kube::moved::moved(client, &reference).await.ok().flatten(),
+                _ => None,
+            };
+            let full = match client {
                 _ if !kind.watched() => Ok(serde_json::Value::Object(item_json(
                     &Ctx { store: &fleet.store, now: now() },
                     Subject::of_kind(kind),
@@ -317,7 +322,7 @@ pub fn describe(global: &Global, object: &str, name: Option<&str>) -> Result<Cod
                 Some(client) => crate::source::kube::object::fetch(&client, &reference).await.map_err(|e| e.reason()),
                 None => Err("not connected".to_owned()),
             };
-            print::description(global.output, &fleet, c, o, full)?;
+            print::description(global.output, &fleet, (c, o), full, moved.as_ref())?;
         }
         Ok(if fleet.store.clusters().iter().all(|c| c.state.live()) { Code::Done } else { Code::Partial })
     })?;

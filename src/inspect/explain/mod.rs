@@ -16,7 +16,7 @@ pub(super) mod words;
 mod workload;
 
 use super::{Engine, Finding, Index, Severity};
-use crate::model::{Condition, Kind, Meta, Object, Tri, Uid};
+use crate::model::{Condition, Kind, Meta, MovedData, Object, Tri, Uid};
 use crate::store::Cluster;
 use words::{ago, joined};
 
@@ -69,6 +69,13 @@ struct Look<'a> {
     cluster: &'a Cluster,
     index: &'a Index,
     now: i64,
+}
+
+/// Adds to what is told of a backup what it has moved of the data of volumes, which the store does not have.
+pub fn with_moved(sections: &mut [Section], moved: Option<&MovedData>) {
+    if let (Some(moved), Some(facts)) = (moved, sections.iter_mut().find(|s| s.title == velero::BACKUP)) {
+        facts.say("data", velero::data(moved));
+    }
 }
 
 /// Why an object of the cluster is as it is. The first section is `why` when something is wrong, else `healthy` with one line.

@@ -1,9 +1,22 @@
 //! Velero's backups, restores, schedules and storage locations: what became of them, and what that means for a restore.
 
-use super::words::{ago, count, joined, lasted};
+use super::words::{ago, bytes, count, joined, lasted};
 use super::{Look, Parts, Section, created, events};
 use crate::inspect::{Severity, age};
-use crate::model::{Backup, Kind, Meta, Object, Restore, Run, RunState, Schedule, Selection, StorageLocation, Str, Time};
+use crate::model::{Backup, Kind, Meta, MovedData, Object, Restore, Run, RunState, Schedule, Selection, StorageLocation, Str, Time};
+
+/// The title of a backup's facts.
+pub const BACKUP: &str = "backup";
+
+/// How much of the data of volumes is in a backup, in words.
+pub fn data(moved: &MovedData) -> String {
+    let more = match moved.unknown {
+        0 => String::new(),
+        1 => ", 1 more does not tell its size".to_owned(),
+        n => format!(", {n} more do not tell their size"),
+    };
+    format!("{} of {}{more}", bytes(moved.bytes), count(moved.volumes, "volume"))
+}
 
 /// What a phase means.
 fn meaning(phase: &str) -> &'static str {
@@ -134,7 +147,7 @@ fn parts(look: &Look, object: &Object, why: Section, healthy: String, mut facts:
 }
 
 pub fn backup(look: &Look, object: &Object, b: &Backup) -> Parts {
-    let (mut why, mut facts) = run(look, &b.run, "backup");
+    let (mut why, mut facts) = run(look, &b.run, BACKUP);
     location(look, &b.meta, &b.selection.location, &mut why);
     if b.volumes.1 > b.volumes.0 {
         why.bad(Severity::Warning, "volumes", format!("{} of {} volume snapshots were made", b.volumes.0, b.volumes.1));

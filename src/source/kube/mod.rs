@@ -6,6 +6,7 @@ mod health;
 mod kinds;
 
 pub mod logs;
+pub mod moved;
 pub mod object;
 pub mod resources;
 mod watcher;
