@@ -134,7 +134,12 @@ impl ClientError {
 
     /// Words that fit 40 columns.
     pub fn reason(&self) -> String {
-        let words = match self {
+        shorten(&self.words(), 40)
+    }
+
+    /// The same at its full length, on one line: where there is room for it.
+    pub fn words(&self) -> String {
+        match self {
             Self::Unauthorized { reason } | Self::Unreachable { reason } | Self::Config { reason } => reason.clone(),
             Self::Forbidden { message } => missing_permission(message),
             Self::TooLarge { .. } => "server is behind".to_owned(),
@@ -144,8 +149,7 @@ impl ClientError {
             Self::Server { code, message } if message.is_empty() => format!("HTTP {code}"),
             Self::Server { code, message } => format!("HTTP {code} {message}"),
             other => other.to_string(),
-        };
-        shorten(&words, 40)
+        }
     }
 
     /// An ERROR event of a watch, or the body of an error: `raw` is a `Status` as JSON or as protobuf with its prefix.
@@ -164,7 +168,9 @@ impl ClientError {
             // A proxy or load balancer answers in prose or HTML: a first line of prose is worth showing.
             message: std::str::from_utf8(body)
                 .ok()
-                .and_then(|text| failing_checks(text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)))
+                .and_then(|text| {
+                    failing_checks(text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned))
+                })
                 .filter(|line| !line.starts_with('<'))
                 .map(|line| printable(&line))
                 .unwrap_or_default(),
@@ -283,15 +289,21 @@ fn recognise_tls(error: &rustls::Error) -> ClientError {
             }
         },
         rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired
+            alert @ (AlertDescription::CertificateRequired
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
             | AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied,
+            | AlertDescription::AccessDenied),
         ) => {
-            return ClientError::Unauthorized { reason: "client certificate refused".to_owned() };
+            let why = match alert {
+                AlertDescription::CertificateExpired => ": expired",
+                AlertDescription::CertificateRevoked => ": revoked",
+                AlertDescription::UnknownCA => ": unknown authority",
+                _ => "",
+            };
+            return ClientError::Unauthorized { reason: format!("client certificate refused{why}") };
         }
         rustls::Error::AlertReceived(alert) => {
             return ClientError::Unreachable { reason: format!("TLS alert {alert:?}") };

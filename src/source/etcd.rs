@@ -112,7 +112,11 @@ impl Watch {
                 self.find(CLIENT).await?;
             }
             let way = self.reach.is_some();
-            if way { self.look().await? } else { self.tell_nothing().await? }
+            if way {
+                self.look().await?
+            } else {
+                self.tell_nothing().await?
+            }
             next = if way { (next + LOOK).max(Instant::now()) } else { self.due.max(Instant::now()) };
             tokio::select! {
                 () = sleep_until(next) => {}
@@ -175,7 +179,8 @@ impl Watch {
     /// How it stands while there is no way, with what the API server says of it.
     async fn tell_nothing(&mut self) -> Result<(), Closed> {
         self.tell_rows().await?;
-        service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state: self.state.clone(), via: Str::default() }).await
+        service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state: self.state.clone(), via: Str::default() })
+            .await
     }
 
     async fn tell_rows(&mut self) -> Result<(), Closed> {
@@ -251,7 +256,7 @@ impl Watch {
             }
             let Some((at, status)) = said else {
                 let there = |h: &&Heard| seen.url.as_deref() == Some(&h.url) || member.clients.iter().any(|c| **c == *h.url);
-                let why = heard.iter().find(there).and_then(|h| h.answer.as_ref().err()).map(ClientError::reason);
+                let why = heard.iter().find(there).and_then(|h| h.answer.as_ref().err()).map(ClientError::words);
                 member.down = Some(why.unwrap_or_else(|| "no configured address leads to it".to_owned()).into());
                 continue;
             };
