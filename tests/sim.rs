@@ -530,3 +530,80 @@ async fn the_alertmanager_is_found_and_silences_are_kept_there() {
     assert_eq!(raw(&viewed, "GET", &format!("{base}/api/v2/alerts"), &Value::Null).await.0, 200);
     assert_eq!(raw(&viewed, "POST", &format!("{base}/api/v2/silences"), &silence).await.0, 403);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_prometheus_is_found_or_shared_and_answers_every_query() {
+    let mut scenario = Scenario::load("on-call-night").unwrap();
+    scenario.resize(Some(2), Some(18), Some(150)).unwrap();
+    install_crypto_provider();
+    let running = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
+    let targets = load(&LoadOptions { kubeconfig: Some(running.kubeconfig.clone()), ..LoadOptions::default() }).unwrap();
+    let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names, ["prod-eu", "prod-us"]);
+    // One with an address, which serves both and tells them apart; the other by its service.
+    let text = format!("[clusters.prod-us.prometheus]\nurl = {:?}\ncluster_label = \"cluster\"\n", running.fleet.prometheus());
+    let config = quarterdeck::config::Config::parse(&text, std::path::Path::new("c.toml")).config;
+    let members = quarterdeck::runtime::members(targets, &config);
+    assert!(running.fleet.fault("prod-us", &Fault::Forbidden("nodes.metrics.k8s.io".into())));
+    assert!(running.fleet.fault("prod-us", &Fault::Forbidden("pods.metrics.k8s.io".into())));
+    let kinds = [Kind::Node, Kind::Pod, Kind::Deployment, Kind::ReplicaSet, Kind::Signal];
+    let (mut fleet, _) = quarterdeck::runtime::Fleet::open(members, &kinds, &config, false, &[]);
+    fleet.follow_use(Duration::ZERO);
+    let live = |s: &Store| {
+        let services = [quarterdeck::model::Service::Prometheus, quarterdeck::model::Service::Metrics];
+        s.clusters().iter().all(|c| services.iter().all(|s| c.service(*s).state.word() == "live") && c.current(Kind::Pod))
+    };
+    let end = Instant::now() + Duration::from_secs(60);
+    while !live(&fleet.store) {
+        let batch = tokio::time::timeout_at(end.into(), fleet.next()).await;
+        let Ok(Some(batch)) = batch else {
+            let stand = fleet.store.clusters().iter().map(|c| {
+                format!("{:?} {:?}", c.service(quarterdeck::model::Service::Prometheus), c.service(quarterdeck::model::Service::Metrics))
+            });
+            panic!("not live: {:?}", stand.collect::<Vec<_>>());
+        };
+        fleet.fold(batch, jiff::Timestamp::now().as_second(), &mut Vec::new());
+    }
+    let via: Vec<&str> = fleet.store.clusters().iter().map(|c| &*c.service(quarterdeck::model::Service::Prometheus).via).collect();
+    assert!(via[0].contains("monitoring/prometheus-operated:9090") && via[1].starts_with("http://127.0.0.1:"), "{via:?}");
+    for c in fleet.store.clusters() {
+        let signals: Vec<_> = c
+            .objects(Kind::Signal)
+            .filter_map(|o| if let quarterdeck::model::Object::Signal(s) = o { Some(s.clone()) } else { None })
+            .collect();
+        let without: Vec<String> = signals
+            .iter()
+            .filter(|s| !matches!(s.state.word(), "ok" | "warning" | "critical" | "nothing"))
+            .map(|s| format!("{s:?}"))
+            .collect();
+        assert_eq!(without, Vec::<String>::new());
+        let asked: std::collections::BTreeSet<&str> = signals.iter().map(|s| &*s.meta.name).collect();
+        let all = config.queries.iter().filter(|q| q.gives.kind().is_none()).count();
+        assert_eq!(asked.len(), all, "{asked:?}");
+    }
+    // What metrics.k8s.io may not tell of one comes from its Prometheus, and is marked so.
+    let [eu, us] = fleet.store.clusters() else { panic!() };
+    let via = |c: &quarterdeck::store::Cluster| c.service(quarterdeck::model::Service::Metrics).via.to_string();
+    assert!(via(eu) == "the API server" && via(us).starts_with("Prometheus, http://127.0.0.1:"), "{} {}", via(eu), via(us));
+    for c in [eu, us] {
+        let measured = |kind: Kind| {
+            c.objects(kind)
+                .filter(|o| {
+                    c.usage(kind, &o.meta().namespace, &o.meta().name).is_some_and(|u| u.cpu_m > Some(0) && u.memory > Some(1 << 20))
+                })
+                .count()
+        };
+        assert!(
+            measured(Kind::Node) >= 17 && measured(Kind::Pod) > 100,
+            "{} {} {}",
+            c.info.name,
+            measured(Kind::Node),
+            measured(Kind::Pod)
+        );
+    }
+    // The release that crashes is seen at its pods and at the Deployment.
+    let checkout = us.named(Kind::Deployment, "pay", "checkout").unwrap();
+    assert!(us.signals_of(checkout, "oom-kills").count() >= 3 && us.signals_of(checkout, "dns-errors").count() == 0);
+    let sick = us.objects(Kind::Node).find(|o| &*o.meta().name == "node-017").unwrap();
+    assert!(us.signals_of(sick, "pleg-relist").any(|s| s.value > Some(5.0)));
+}

@@ -24,6 +24,8 @@ const VOLATILE: [&str; 13] = [
     "container_id",
     "image_id",
 ];
+/// Labels that alerts of all kinds share.
+const BROAD: [&str; 6] = ["cluster", "severity", "job", "service", "container", "endpoint"];
 /// Labels by which exporters name a node.
 const NODES: [&str; 6] = ["node", "nodename", "kubernetes_node", "node_name", "host", "instance"];
 /// No label has this value.
@@ -40,12 +42,7 @@ pub fn propose(store: &Store, target: &Target) -> Result<Vec<Matcher>, String> {
     let mut matchers = match kind {
         Some(Kind::Alert) => {
             let alert = alert(cluster, target).ok_or_else(|| format!("alert {name} is not among those that fire"))?;
-            let replaced = alert.meta.labels.get("pod").is_some() || alert.meta.labels.get("node").is_some();
-            let stays = |label: &str| !(VOLATILE.contains(&label) || replaced && label == "instance");
-            let mut own: Vec<Matcher> =
-                alert.meta.labels.iter().filter(|(l, v)| stays(l) && !v.is_empty()).map(|(l, v)| Matcher::is(l, v)).collect();
-            own.sort_by_key(|m| *m.name != *"alertname");
-            return Ok(own);
+            return Ok(own(alert));
         }
         Some(Kind::Node) => vec![of_node(cluster, name)],
         Some(Kind::Namespace) => vec![Matcher::is("namespace", name)],
@@ -61,6 +58,33 @@ pub fn propose(store: &Store, target: &Target) -> Result<Vec<Matcher>, String> {
         ));
     }
     Ok(matchers)
+}
+
+/// By its own labels, but for those that come and go.
+fn own(alert: &Alert) -> Vec<Matcher> {
+    let replaced = alert.meta.labels.get("pod").is_some() || alert.meta.labels.get("node").is_some();
+    let stays = |label: &str| !(VOLATILE.contains(&label) || replaced && label == "instance");
+    let mut own: Vec<Matcher> =
+        alert.meta.labels.iter().filter(|(l, v)| stays(l) && !v.is_empty()).map(|(l, v)| Matcher::is(l, v)).collect();
+    own.sort_by_key(|m| *m.name != *"alertname");
+    own
+}
+
+/// What all of these alerts have in common, where that tells them from others: one silence for all of them. None: each proposes its own.
+pub fn together(store: &Store, targets: &[Target]) -> Option<Vec<Matcher>> {
+    let row = |t: &Target| match store.find(t.cluster, Kind::Alert, crate::model::Uid::parse(t.uid.as_deref()?))?.1 {
+        Object::Alert(alert) => Some(&**alert),
+        _ => None,
+    };
+    let (first, rest) = targets.split_first()?;
+    let mut common = own(row(first)?);
+    for target in rest {
+        let labels = &row(target)?.meta.labels;
+        common.retain(|m| labels.get(&m.name) == Some(&*m.value));
+    }
+    let cluster = store.cluster(first.cluster).and_then(|c| c.info.alert_label.clone());
+    let tells = |m: &Matcher| !BROAD.contains(&&*m.name) && Some(&m.name) != cluster.as_ref();
+    common.iter().any(tells).then_some(common)
 }
 
 /// The row of an alert.
@@ -135,8 +159,10 @@ fn literal(name: &str) -> String {
     regex::escape(name).replace("\\-", "-")
 }
 
+/// What is an alert, or may become one.
 fn alerts(cluster: &Cluster) -> impl Iterator<Item = &Alert> {
-    cluster.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(&**a) } else { None })
+    let alerts = cluster.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(&**a) } else { None });
+    alerts.filter(|a| a.state != AlertState::Down)
 }
 
 /// How many alerts of a cluster all matchers match.

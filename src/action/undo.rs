@@ -23,9 +23,18 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     (plan.undo, plan.irreversible) = (info.undo, false);
     plan.parallel = past.plan.parallel;
     let (mut secret, mut over) = (0, None);
+    // Silences that the job itself has ended.
+    let ended = past.deeds(false).filter_map(|(.., step)| match &step.act {
+        Act::Silence(SilenceWrite::Expire { body, .. }) => Some(body),
+        _ => None,
+    });
+    let ended: Vec<&crate::model::SilenceBody> = ended.collect();
     // What a job goes on with is one deed with it.
     for (job, at, step) in past.deeds(false) {
         let Some(inverse) = &step.undo else { continue };
+        if matches!(&step.act, Act::Silence(SilenceWrite::Add { body }) if ended.contains(&body)) {
+            continue;
+        }
         if step.sensitive && !matches!(&inverse.act, Act::Write(w) if w.method == Method::Delete) {
             secret += 1;
             continue;
@@ -106,9 +115,10 @@ fn settled(plan: &mut Plan, snapshot: &Snapshot) -> Result<Option<String>, Stop>
     Ok(told.into_iter().next())
 }
 
-/// Why a silence does not come back: it would have ended by now.
+/// Why nothing is done about a silence: it has ended, or would have, by now.
 fn past_its_end(step: &Step, now: i64) -> Option<String> {
     match &step.act {
+        Act::Silence(SilenceWrite::Expire { body, .. }) if body.ends <= now => Some(format!("{}: it has ended by now", step.text)),
         Act::Silence(SilenceWrite::Add { body }) if body.ends <= now => Some(format!("{}: it would have ended by now", step.text)),
         Act::Silence(SilenceWrite::End { ends, .. }) if *ends <= now => {
             Some(format!("{}: that is past; silence-expire ends it now", step.text))

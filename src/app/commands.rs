@@ -132,11 +132,13 @@ impl App {
             Command::FaultsOnly => {
                 let Some(t) = self.table_mut() else { return self.say("nothing to filter here") };
                 let on = !t.view.faults_only();
-                t.view.set_faults_only(&world.ctx(), on);
+                t.set_faults_only(world, on);
                 t.move_to(world, 0);
                 return self.say(if on { "faults only" } else { "everything" });
             }
             Command::Zoom => return self.zoom(world),
+            Command::Group(Some(column)) if column == "?" => return self.choose_group(),
+            Command::Group(column) => return self.group(world, column.as_deref()),
             Command::Wide => self.on_table(|t| {
                 t.wide = !t.wide;
                 t.columns = None;
@@ -238,6 +240,9 @@ impl App {
             Command::ColumnMoveLeft | Command::ColumnMoveRight | Command::ColumnGrow | Command::ColumnShrink => {
                 return self.say("C opens the columns, where they can be moved and sized");
             }
+            Command::Fold if self.table_mut().is_some_and(|t| t.fold(world)) => {}
+            Command::FoldAll if self.table_mut().is_some_and(|t| t.fold_all(world, false)) => {}
+            Command::UnfoldAll if self.table_mut().is_some_and(|t| t.fold_all(world, true)) => {}
             Command::Unmask | Command::Fold | Command::FoldAll | Command::UnfoldAll => return self.say("open an object first (Enter)"),
             Command::LogFollow
             | Command::LogWrap
@@ -319,12 +324,10 @@ impl App {
     /// The next row with a problem, or the next match of the search.
     fn next_problem(&mut self, world: &World, by: isize) {
         let Some(t) = self.table_mut() else { return self.step(world, by) };
-        let n = t.view.len();
+        let n = t.len();
         let next = (1..=n).map(|i| (t.cursor + if by > 0 { i } else { n - i }) % n.max(1)).find(|at| {
-            t.view
-                .key(*at)
-                .and_then(|key| crate::table::Row::of(world.store, key))
-                .is_some_and(|row| crate::table::bad(&world.ctx(), row).fault())
+            let row = t.key(*at).and_then(|key| crate::table::Row::of(world.store, key));
+            row.is_some_and(|row| crate::table::bad(&world.ctx(), row).fault()) || t.head_at(*at).is_some_and(|g| g.worst.fault())
         });
         match next {
             Some(at) => t.move_to(world, at),
@@ -478,7 +481,7 @@ impl App {
                     return Vec::new();
                 }
                 if pane.view.faults_only() {
-                    pane.view.set_faults_only(&world.ctx(), false);
+                    pane.set_faults_only(world, false);
                     return Vec::new();
                 }
                 self.remember();
@@ -496,6 +499,12 @@ impl App {
 
     /// Enter: the object of the line or row; a cluster shows its problems' pane.
     fn open(&mut self, world: &World) -> Vec<Effect> {
+        if self.highlighted_group().is_some() {
+            if let Some(t) = self.table_mut() {
+                t.fold(world);
+            }
+            return Vec::new();
+        }
         if let Some(RowKey::Cluster(id)) = self.table().and_then(super::TablePane::current)
             && let Some(c) = world.store.cluster(id)
         {
@@ -543,6 +552,9 @@ impl App {
 
     fn open_logs(&mut self, world: &World, previous: bool) -> Vec<Effect> {
         let Some(reference) = self.highlighted(world) else { return self.say(self.no_object(world)) };
+        if let Some(effects) = self.logs_of_backup(world, &reference) {
+            return effects;
+        }
         let (Some(cluster), Some(object)) = (world.store.cluster(reference.cluster), world.store.resolve(&reference)) else {
             return self.say(format!("{} is gone", reference.name));
         };

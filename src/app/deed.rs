@@ -6,6 +6,7 @@
 use super::{App, Chooser, Effect, Focus, Item, Notice, Overlay, Place, RequestId, TablePane, World};
 use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
+use crate::app::fetched::Fetching;
 use crate::app::form::{propose, silent};
 use crate::model::verb::On;
 use crate::model::{Args, ClusterId, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
@@ -30,7 +31,7 @@ pub enum Stage {
     Refused(Refusal),
     Ready(Arc<Preview>),
     /// Confirmed; the job begins.
-    Sent,
+    Sent(Arc<Preview>),
 }
 
 /// A preview on the screen.
@@ -92,6 +93,11 @@ impl PreviewPane {
             Stage::Ready(preview) => Some(preview),
             _ => None,
         }
+    }
+
+    /// What was confirmed.
+    fn sent(&self) -> Option<&Arc<Preview>> {
+        if let Stage::Sent(preview) = &self.stage { Some(preview) } else { None }
     }
 
     /// What the keys go to.
@@ -163,6 +169,10 @@ impl App {
             let mut marked = table.objects(world);
             marked.sort_by(|a, b| (a.cluster, a.kind, &a.namespace, &a.name).cmp(&(b.cluster, b.kind, &b.namespace, &b.name)));
             return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
+        }
+        if let (Some(title), Some(table)) = (self.seen_group(), self.table()) {
+            let members = table.members(world, &title);
+            return if members.is_empty() { Err(format!("the group {title} is gone")) } else { Ok(members) };
         }
         let Some(object) = self.seen_highlighted(world) else {
             return Err(self.no_object(world).to_owned());
@@ -340,7 +350,9 @@ impl App {
     pub(super) fn started(&mut self, world: &World, id: RequestId, result: Result<JobId, String>) -> Vec<Effect> {
         match result {
             Ok(job) => {
-                if self.preview_mut(id).is_some() {
+                if let Some(pane) = self.preview_mut(id) {
+                    let fetching = pane.sent().and_then(|preview| Fetching::of(world, pane, preview, &job));
+                    self.fetching.extend(fetching);
                     self.close_preview(world);
                     // The text has become a job.
                     if matches!(self.place, Place::Editor(_)) {
@@ -443,7 +455,7 @@ impl App {
         Vec::new()
     }
 
-    fn say_yes(&mut self, preview: &Preview, yes: bool, typed: Option<String>) -> Vec<Effect> {
+    fn say_yes(&mut self, preview: &Arc<Preview>, yes: bool, typed: Option<String>) -> Vec<Effect> {
         let Place::Preview(pane) = &mut self.place else { return Vec::new() };
         let reason = Some(pane.reason.trim().to_owned()).filter(|r| !r.is_empty());
         let said = Confirmation { yes, typed, reason, flag: false, hash: preview.hash.clone() };
@@ -452,7 +464,7 @@ impl App {
             self.notice = Some(Notice::error(why.to_string()));
             return Vec::new();
         }
-        pane.stage = Stage::Sent;
+        pane.stage = Stage::Sent(preview.clone());
         vec![Effect::Confirm(pane.request, said)]
     }
 
@@ -481,7 +493,7 @@ impl App {
         let at = usize::try_from(u32::from(digit) - u32::from('1')).unwrap_or(usize::MAX);
         let offer = pane.ready().and_then(|p| p.plan.offers.get(at).cloned());
         match offer {
-            Some(o) => self.wish(Wanted::Act(Request { verb: o.verb, targets: vec![o.target], args: o.args, documents: Vec::new() })),
+            Some(o) => self.wish(Wanted::Act(Request { verb: o.verb, targets: o.targets, args: o.args, documents: Vec::new() })),
             None => Vec::new(),
         }
     }
@@ -527,23 +539,28 @@ impl App {
     /// a: what may be done here, and why the rest may not.
     pub(super) fn acts(&mut self, world: &World) -> Vec<Effect> {
         let (objects, whole) = match self.acted_on(world) {
-            Ok(objects) => (objects, false),
-            Err(why) => match self.members_meant(world) {
-                Ok(members) => (members, true),
-                Err(_) => return self.say(why),
+            Ok(objects) => (objects, None),
+            Err(why) => match self.table().and_then(TablePane::current) {
+                Some(RowKey::Cluster(id)) => (self.members_meant(world).unwrap_or_default(), world.store.cluster(id)),
+                _ => return self.say(why),
             },
         };
-        let locked = locked(world, &objects);
+        let shut = |c: &crate::store::Cluster| Some(format!("{} is read-only: {}", c.info.name, c.info.read_only.as_ref()?));
+        let locked = locked(world, &objects).or_else(|| whole.and_then(shut));
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != On::Nothing) {
-            let odd = objects.iter().find(|o| !v.on.takes(o.kind));
+            let all_of_it = whole.is_some() && matches!(v.on, On::OrCluster(_));
+            let odd = if whole.is_some() && objects.is_empty() { v.on != On::Etcd } else { objects.iter().any(|o| !v.on.takes(o.kind)) };
+            let unreached = whole.is_some() && objects.is_empty() && v.on == On::Etcd;
+            let odd = (odd && !all_of_it).then(|| format!("only for {}", v.on.words()));
+            let odd = odd.or_else(|| unreached.then(|| "etcd is not reached".to_owned()));
             let not_kept = (keda(v.id) && objects.iter().any(|o| scaled(world, o).is_none())).then(|| NO_KEDA.to_owned());
-            let why = odd.map(|_| format!("only for {}", v.on.words())).or(not_kept).or_else(|| locked.clone());
+            let why = odd.or(not_kept).or_else(|| locked.clone());
             match why {
                 None => {
                     can.push((v.on == On::Any && !keda(v.id), Item::new(v.name, v.doc, Choice::Act(v.id))));
                     // Of another object than the one that is shown; its preview asks.
-                    if !keda(v.id) {
+                    if !keda(v.id) && !all_of_it {
                         asked.push(v.id);
                     }
                 }
@@ -554,9 +571,7 @@ impl App {
         can.sort_by_key(|(any, _)| *any);
         let items: Vec<Item> = can.into_iter().map(|(_, item)| item).chain(cannot).collect();
         let title = match objects.as_slice() {
-            [one, ..] if whole => {
-                format!("Acts on etcd of {}", world.store.cluster(one.cluster).map_or("", |c| &*c.info.name))
-            }
+            _ if whole.is_some() => format!("Acts on cluster {}, or its etcd", whole.map_or("", |c| &c.info.name)),
             [one] => format!("Acts on {} {}", one.kind.name(), one.name),
             all => format!("Acts on {} marked objects", all.len()),
         };

@@ -1,6 +1,7 @@
 //! What comes in and what goes out of `update`.
 
 use super::deed::{Refusal, Remember};
+use super::fetched::KeptFile;
 use crate::action::{Confirmation, Ledger, Preview, Wanted};
 use crate::model::{ClusterId, Control, JobId, JobState, ObjectRef, Target, VerbId};
 use crossterm::event::{KeyEvent, MouseEvent};
@@ -94,6 +95,8 @@ pub enum Effect {
     Fetch(RequestId, ObjectRef),
     StartLogs(RequestId, LogsOf),
     StopLogs(RequestId),
+    /// Read kept files as logs.
+    ReadFiles(RequestId, Vec<KeptFile>),
     /// Make a plan and check it.
     Plan(RequestId, Box<Wanted>),
     /// Which of these verbs the clusters would refuse.

@@ -2,9 +2,12 @@
 
 use super::{App, Effect, Notice, Place, Scope, World};
 use crate::command::Target;
-use crate::model::{Kind, Object, ObjectRef, Selector};
+use crate::model::{Alert, Kind, Object, ObjectRef, Selector};
 use crate::store::Cluster;
 use crate::table::{RowKey, Subject};
+
+/// Pods that a filter names at the most.
+const PODS: usize = 40;
 
 /// The pods that an object has: those a selector, an owner or a node names.
 pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
@@ -25,6 +28,11 @@ pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
             cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == w.meta.namespace && owned_by(cluster, p, uid)).collect()
         }
         Object::Namespace(n) => cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == n.meta.name).collect(),
+        Object::Claim(c) => {
+            let mounts =
+                |o: &&Object| matches!(o, Object::Pod(p) if p.meta.namespace == c.meta.namespace && p.claims.contains(&c.meta.name));
+            cluster.objects(Kind::Pod).filter(mounts).collect()
+        }
         Object::Pod(p) => cluster.named(Kind::Pod, &p.meta.namespace, &p.meta.name).into_iter().collect(),
         _ => Vec::new(),
     }
@@ -44,6 +52,41 @@ pub fn owned_by(cluster: &Cluster, object: &Object, uid: crate::model::Uid) -> b
         at = up;
     }
     false
+}
+
+/// The filter of an object's alerts, those of its pods among them.
+fn alerts_of(cluster: &Cluster, object: &Object) -> String {
+    let meta = object.meta();
+    let ns = if object.kind().info().namespaced { format!(" ns={}", meta.namespace) } else { String::new() };
+    let pods = if Kind::WORKLOADS.contains(&object.kind()) { pods_of(cluster, object) } else { Vec::new() };
+    let pods = pods.iter().take(PODS).map(|p| format!(",Pod/{}", p.meta().name)).collect::<String>();
+    format!("cluster={}{ns} object={}/{}{pods}", cluster.info.name, object.kind().name(), meta.name)
+}
+
+/// The object that an alert is about, the most particular one that is here; of a pod that is gone, what made it.
+fn named_by<'a>(cluster: &'a Cluster, alert: &Alert) -> Option<&'a Object> {
+    alert.about().find_map(|(kind, namespace, name)| {
+        let gone = || {
+            let (stem, _) = name.rsplit_once('-').filter(|_| kind == Kind::Pod)?;
+            let deployment = stem.rsplit_once('-').and_then(|(stem, _)| cluster.named(Kind::Deployment, namespace, stem));
+            deployment
+                .or_else(|| [Kind::StatefulSet, Kind::DaemonSet, Kind::Job].into_iter().find_map(|k| cluster.named(k, namespace, stem)))
+        };
+        cluster.named(kind, namespace, name).or_else(gone)
+    })
+}
+
+/// The node that an alert names, else that of the pod that it names.
+fn node_of<'a>(cluster: &'a Cluster, alert: &Alert) -> Option<&'a Object> {
+    let labels = &alert.meta.labels;
+    let named = ["node", "nodename", "kubernetes_node", "host", "instance"].into_iter().filter_map(|l| labels.get(l));
+    let node = named.map(|n| n.split_once(':').map_or(n, |(host, _)| host)).find_map(|n| cluster.named(Kind::Node, "", n));
+    let of_pod = || match named_by(cluster, alert)? {
+        Object::Pod(p) => cluster.named(Kind::Node, "", p.node.as_ref()?),
+        Object::Node(n) => cluster.named(Kind::Node, "", &n.meta.name),
+        _ => None,
+    };
+    node.or_else(of_pod)
 }
 
 /// The autoscalers and budgets that cover an object's pods or the workload itself.
@@ -92,11 +135,16 @@ impl App {
                         p.node.as_ref().map_or_else(|| format!("{name} is on no node"), |n| format!("node {n} is not among the rows")),
                     ),
                 },
+                Object::Alert(a) => match node_of(cluster, a) {
+                    Some(node) => self.show_object(world, &node.reference(cluster.id)),
+                    None => self.say(format!("{name} names no node that is here")),
+                },
                 _ => self.say("only a pod is on a node"),
             },
             Target::Owner => {
                 let owner = match object {
                     Object::Hpa(h) => Kind::parse(&h.target_kind).and_then(|k| cluster.named(k, &h.meta.namespace, &h.target_name)),
+                    Object::Alert(a) => named_by(cluster, a),
                     Object::Event(e) => e.about.known_kind().and_then(|k| cluster.named(k, &e.about.namespace, &e.about.name)),
                     _ => {
                         let top = object.meta().owner.as_deref();
@@ -109,6 +157,7 @@ impl App {
                         let up = if owner.kind() == Kind::ReplicaSet { cluster.workload_of(owner) } else { owner };
                         self.show_object(world, &up.reference(cluster.id))
                     }
+                    None if reference.kind == Kind::Alert => self.say(format!("what {name} names is not here")),
                     None => self.say(format!("nothing owns {name}")),
                 }
             }
@@ -164,10 +213,12 @@ impl App {
             Target::Alerts => {
                 let filter = match object {
                     Object::Namespace(n) => format!("cluster={} ns={}", cluster.info.name, n.meta.name),
-                    o => {
-                        let ns = if o.kind().info().namespaced { format!(" ns={}", reference.namespace) } else { String::new() };
-                        format!("cluster={}{ns} object={}/{name}", cluster.info.name, reference.kind.name())
-                    }
+                    Object::Silence(_) => format!("cluster={} silenced_by={name}", cluster.info.name),
+                    Object::Alert(a) => match named_by(cluster, a) {
+                        Some(about) => alerts_of(cluster, about),
+                        None => return self.say(format!("what {name} names is not here")),
+                    },
+                    o => alerts_of(cluster, o),
                 };
                 self.show_table(world, Subject::Alerts, &filter);
                 Vec::new()
@@ -199,7 +250,7 @@ impl App {
             if hidden.is_some() {
                 if let Some(pane) = self.panes.get_mut(&subject) {
                     let _ = pane.set_filter(world, "");
-                    pane.view.set_faults_only(&world.ctx(), false);
+                    pane.set_faults_only(world, false);
                 }
                 if !self.scope.is_all() {
                     self.set_scope(world, Scope::default());
@@ -238,7 +289,7 @@ impl App {
     pub(super) fn go_table(&mut self, world: &World, subject: Subject) {
         self.remember();
         self.leave(Place::Table(subject));
-        self.pane(subject);
+        self.pane(subject).settled = false;
         self.refresh_place(world);
     }
 }

@@ -6,7 +6,7 @@
 mod strip;
 
 use super::jump::owned_by;
-use super::{Effect, HitMap, LogLine, LogState, LogsOf, Notice, Own, Purpose, RequestId, World};
+use super::{Effect, HitMap, KeptFile, LogLine, LogState, LogsOf, Notice, Own, Purpose, RequestId, World};
 use crate::command::Command;
 use crate::doc::Search;
 use crate::model::{Kind, Object, ObjectRef};
@@ -50,6 +50,8 @@ pub struct Logs {
     pub request: RequestId,
     /// What is read now.
     pub of: LogsOf,
+    /// The files that they were fetched into; none: they are read from the clusters.
+    pub files: Vec<KeptFile>,
     /// Containers beyond [`MAX_CONTAINERS`].
     pub left_out: usize,
     /// Lines that are no longer in memory.
@@ -81,12 +83,12 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Opens the logs of an object's pods.
-    pub fn open(world: &World, object: ObjectRef, pods: Vec<ObjectRef>, previous: bool, request: RequestId) -> (Self, Vec<Effect>) {
-        let mut logs = Self {
-            objects: vec![object],
+    fn new(objects: Vec<ObjectRef>, of: LogsOf, request: RequestId) -> Self {
+        Self {
+            objects,
             request,
-            of: LogsOf { pods: Vec::new(), previous, follow: !previous, tail: 500 },
+            of,
+            files: Vec::new(),
             left_out: 0,
             dropped: 0,
             follow: true,
@@ -105,7 +107,20 @@ impl Logs {
             fresh: 0,
             at: None,
             drawn: (0, 1, true),
-        };
+        }
+    }
+
+    /// Opens logs that were fetched into files, at their beginning.
+    pub fn of_files(objects: Vec<ObjectRef>, files: Vec<KeptFile>, request: RequestId) -> (Self, Vec<Effect>) {
+        let of = LogsOf { pods: Vec::new(), previous: false, follow: false, tail: 0 };
+        let logs = Self { files: files.clone(), follow: false, ..Self::new(objects, of, request) };
+        (logs, vec![Effect::ReadFiles(request, files)])
+    }
+
+    /// Opens the logs of an object's pods.
+    pub fn open(world: &World, object: ObjectRef, pods: Vec<ObjectRef>, previous: bool, request: RequestId) -> (Self, Vec<Effect>) {
+        let of = LogsOf { pods: Vec::new(), previous, follow: !previous, tail: 500 };
+        let mut logs = Self::new(vec![object], of, request);
         for pod in pods {
             let containers = containers(world, &pod);
             let of = logs.admit(pod, containers);
@@ -423,6 +438,9 @@ impl Logs {
             }
             Command::LogWrap => self.wrap = !self.wrap,
             Command::LogTimestamps => self.timestamps = !self.timestamps,
+            Command::LogPrevious | Command::LogsPrevious if !self.files.is_empty() => {
+                return Own::Say(Notice::info("a fetched log has none before it"));
+            }
             Command::LogPrevious | Command::LogsPrevious => return Own::Restart { previous: !self.of.previous },
             Command::Logs if self.of.previous => return Own::Restart { previous: false },
             Command::LogContainer(name) => return self.only(name.as_deref()),

@@ -10,7 +10,9 @@ mod deed;
 pub mod detail;
 mod editor;
 mod event;
+mod fetched;
 mod form;
+mod grouping;
 mod jobs;
 mod jump;
 mod keys;
@@ -29,7 +31,9 @@ pub use deed::{PreviewPane, Refusal, Remember, Stage, blocked};
 pub use detail::Detail;
 pub use editor::{Copy, Editor, Pages};
 pub use event::{Effect, Event, LogLine, LogState, LogsOf, Notice, RequestId};
+pub use fetched::KeptFile;
 pub use form::{Field, Form, Of};
+pub use grouping::{GroupBy, Grouping, Line};
 pub use jobs::{AuditPane, JobsPane};
 pub use jump::pods_of;
 pub use logs::Logs;
@@ -117,8 +121,9 @@ pub struct HitMap {
     pub burning_offset: usize,
     /// Widest content of each column drawn: (part, column, cells).
     pub widths: Vec<(Option<Focus>, &'static str, u16)>,
-    /// What was highlighted in this frame.
+    /// What was highlighted in this frame: an object, or the head of the group of that title.
     pub highlighted: Option<ObjectRef>,
+    pub group: Option<String>,
     /// Rows that the text that scrolls has.
     pub text_page: usize,
     /// Its first drawn line, and whether its last one was drawn.
@@ -181,6 +186,8 @@ pub struct App {
     forward: Vec<Spot>,
     search: String,
     requests: u64,
+    /// What jobs are fetching, to be opened.
+    fetching: Vec<fetched::Fetching>,
     /// The logs that were open after the last event.
     reading: Vec<RequestId>,
     pub shown: HitMap,
@@ -218,6 +225,7 @@ impl App {
             forward: Vec::new(),
             search: String::new(),
             requests: 0,
+            fetching: Vec::new(),
             reading: Vec::new(),
             shown: HitMap::default(),
             acked: 0,
@@ -565,7 +573,7 @@ impl App {
             Event::Started(id, result) => self.started(world, id, result),
             Event::JobEnded(id, state) => {
                 self.job_ended(world, &id, state);
-                Vec::new()
+                self.open_fetched(&id, state)
             }
             Event::Remembered(why, Ok(ledger)) => self.remembered(&why, &ledger),
             Event::Edited(id, result) => {

@@ -2,7 +2,7 @@
 
 use super::form::{Form, Of};
 use super::{App, Effect, Notice, World};
-use crate::action::silences::{Width, count, hidden, propose, width, within, words};
+use crate::action::silences::{Width, count, hidden, propose, together, width, within, words};
 use crate::model::verb::split;
 use crate::model::{Args, ClusterId, Kind, Level, Matcher, Target, VerbId};
 use crate::table::RowKey;
@@ -13,14 +13,14 @@ const LONG: &str = "2h";
 /// What a form's matchers would hide: a line each, the judgement first.
 pub type Told = Vec<(Level, String)>;
 
-/// What is proposed for a silence of these objects. Of several each proposes its own.
+/// What is proposed for a silence of these objects. Alerts propose what they have in common; of several others each proposes its own.
 pub(super) fn proposals(world: &World, targets: &[Target]) -> Vec<(&'static str, String)> {
     let mut all = vec![("for", LONG.to_owned())];
-    if let [one] = targets
-        && let Ok(matchers) = propose(world.store, one)
-    {
-        all.push(("match", typed(&matchers)));
-    }
+    let matchers = match targets {
+        [one] => propose(world.store, one).ok(),
+        several => together(world.store, several),
+    };
+    all.extend(matchers.map(|m| ("match", typed(&m))));
     all
 }
 
@@ -40,7 +40,11 @@ pub fn muted(world: &World, form: &Form, most: usize) -> Option<Told> {
     };
     let mut all = Vec::new();
     let mut seen: Vec<(ClusterId, Vec<Matcher>)> = Vec::new();
-    for target in targets {
+    for (n, target) in targets.iter().enumerate() {
+        // The same matchers hide the same for every object of a cluster.
+        if !given.is_empty() && targets[..n].iter().any(|t| t.cluster == target.cluster) {
+            continue;
+        }
         let Some(cluster) = world.store.cluster(target.cluster) else { continue };
         let matchers = if given.is_empty() { propose(world.store, target) } else { Ok(given.clone()) };
         let matchers = match matchers {
@@ -65,7 +69,8 @@ pub fn muted(world: &World, form: &Form, most: usize) -> Option<Told> {
         all.extend(here);
         seen.push((cluster.id, matchers));
     }
-    all.dedup_by(|(_, a), (_, b)| a.meta.uid == b.meta.uid);
+    let mut once = hashbrown::HashSet::new();
+    all.retain(|(c, a)| once.insert((c.id, a.meta.uid)));
     told.dedup();
     told.push(match all.len() {
         0 => (Level::Warning, "it matches nothing that fires now".to_owned()),

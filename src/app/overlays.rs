@@ -127,6 +127,8 @@ impl App {
                     let (verb, no) = (*verb, off.then(|| format!("{text}: {doc}")));
                     match no {
                         Some(no) => self.say(no),
+                        // On all of a cluster.
+                        None if !chooser.objects.iter().any(|o| verb.info().on.takes(o.kind)) => self.verb(world, verb, None),
                         None => self.verb_on(world, verb, None, chooser.objects),
                     }
                 }

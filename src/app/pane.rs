@@ -1,6 +1,6 @@
 //! One table as the person sees it: its view, cursor, columns and marks. A tile of the cockpit and a full pane alike.
 
-use super::{Scope, World};
+use super::{GroupBy, Grouping, Line, Scope, World};
 use crate::model::{ObjectRef, Uid};
 use crate::store::Touched;
 use crate::table::{Column, Filter, FilterError, Row, RowKey, Show, Sort, Subject, View};
@@ -31,13 +31,25 @@ pub struct TablePane {
     pub widths: Vec<(&'static str, u16)>,
     pub marks: HashSet<(RowKey, Uid)>,
     pub last_mark: Option<RowKey>,
-    /// What the cursor is on: it follows its object.
-    anchor: Option<(RowKey, Uid)>,
+    /// What the cursor is on: it follows its object, or its group.
+    anchor: Option<Anchor>,
+    /// As the person, or the pane, wants it.
+    pub group_by: GroupBy,
+    pub grouping: Option<Grouping>,
+    /// Somebody works with the lines as they are.
+    pub(super) settled: bool,
     /// Rows were touched while nobody looked.
     pub outdated: bool,
 }
 
-fn uid(world: &World, key: RowKey) -> Uid {
+/// What a cursor follows.
+enum Anchor {
+    Row(RowKey, Uid),
+    /// The head of the group of that title.
+    Head(String),
+}
+
+pub(super) fn uid(world: &World, key: RowKey) -> Uid {
     match Row::of(world.store, key) {
         Some(Row::Object(_, o)) => o.meta().uid,
         _ => Uid::default(),
@@ -59,13 +71,16 @@ impl TablePane {
             marks: HashSet::new(),
             last_mark: None,
             anchor: None,
+            group_by: GroupBy::Auto,
+            grouping: None,
+            settled: false,
             outdated: true,
         }
     }
 
     /// Makes the rows current: what was touched, or everything.
     pub fn refresh(&mut self, world: &World, touched: Option<&[Touched]>) -> bool {
-        let before = (self.view.len(), self.cursor);
+        let before = (self.len(), self.cursor);
         let changed = match touched {
             Some(touched) if !self.outdated => self.view.repair(&world.ctx(), touched),
             _ => {
@@ -77,25 +92,28 @@ impl TablePane {
         if changed {
             self.follow(world);
         }
-        changed || before != (self.view.len(), self.cursor)
+        changed || before != (self.len(), self.cursor)
     }
 
-    /// Puts the cursor back on its object; the screen stays where it is.
-    fn follow(&mut self, world: &World) {
-        if let Some((key, id)) = self.anchor
-            && uid(world, key) == id
-            && let Some(at) = self.view.position(key)
-        {
+    /// Puts the cursor back on what it follows, after the rows have changed; the screen stays where it is.
+    pub(super) fn follow(&mut self, world: &World) {
+        self.regroup(world);
+        let at = match &self.anchor {
+            Some(Anchor::Row(key, id)) if uid(world, *key) == *id => self.place_of(*key),
+            Some(Anchor::Head(title)) => self.head_of(title),
+            _ => None,
+        };
+        if let Some(at) = at {
             let shift = at as isize - self.cursor as isize;
             self.offset = self.offset.saturating_add_signed(if self.offset > 0 { shift } else { 0 });
             self.cursor = at;
         }
-        self.cursor = self.cursor.min(self.view.len().saturating_sub(1));
+        self.cursor = self.cursor.min(self.len().saturating_sub(1));
     }
 
-    /// What the cursor is on.
+    /// The row that the cursor is on; none on the head of a group.
     pub fn current(&self) -> Option<RowKey> {
-        self.view.key(self.cursor)
+        self.key(self.cursor)
     }
 
     /// The object under the cursor.
@@ -106,7 +124,7 @@ impl TablePane {
         }
     }
 
-    /// The marked objects, or the one under the cursor.
+    /// The marked objects, or those of the head under the cursor, or the one under it.
     pub fn objects(&self, world: &World) -> Vec<ObjectRef> {
         let marked: Vec<_> = self
             .marks
@@ -117,23 +135,34 @@ impl TablePane {
                 Row::Cluster(_) => None,
             })
             .collect();
-        if marked.is_empty() { self.object(world).into_iter().collect() } else { marked }
+        match self.head() {
+            _ if !marked.is_empty() => marked,
+            Some(group) => self.members(world, &group.title),
+            None => self.object(world).into_iter().collect(),
+        }
     }
 
     /// Moves the cursor to a row; from now on it follows that row's object.
     pub fn move_to(&mut self, world: &World, at: usize) {
-        self.cursor = at.min(self.view.len().saturating_sub(1));
-        self.anchor = self.current().map(|key| (key, uid(world, key)));
+        self.cursor = at.min(self.len().saturating_sub(1));
+        self.anchor = match self.head() {
+            Some(group) => Some(Anchor::Head(group.title.clone())),
+            None => self.current().map(|key| Anchor::Row(key, uid(world, key))),
+        };
     }
 
     /// Moves by rows.
     pub fn step(&mut self, world: &World, by: isize) {
+        self.settled = true;
         self.move_to(world, self.cursor.saturating_add_signed(by));
     }
 
     /// Puts the cursor on a row if the view has it.
     pub fn select(&mut self, world: &World, key: RowKey) -> bool {
-        let at = self.view.position(key);
+        if self.position(key).is_none() {
+            self.unhide(key);
+        }
+        let at = self.position(key);
         if let Some(at) = at {
             self.move_to(world, at);
         }
@@ -143,7 +172,7 @@ impl TablePane {
     /// Scrolls so that the cursor is among `rows` visible ones; the first row to draw.
     pub fn visible(&self, rows: usize) -> usize {
         let rows = rows.max(1);
-        let last = self.view.len().saturating_sub(rows);
+        let last = self.len().saturating_sub(rows);
         self.offset.min(self.cursor).max((self.cursor + 1).saturating_sub(rows)).min(last)
     }
 
@@ -157,6 +186,12 @@ impl TablePane {
         self.view.set_filter(&world.ctx(), filter);
         self.follow(world);
         Ok(())
+    }
+
+    /// Keeps only what is a warning or worse, or everything again.
+    pub fn set_faults_only(&mut self, world: &World, on: bool) {
+        self.view.set_faults_only(&world.ctx(), on);
+        self.follow(world);
     }
 
     /// Sorts by a column; the same again turns round.
@@ -194,8 +229,18 @@ impl TablePane {
         self.columns.get_or_insert_with(|| shown.iter().map(|(c, width)| ColumnChoice { id: c.id, width: *width }).collect())
     }
 
-    /// Marks or unmarks the row under the cursor.
+    /// Marks or unmarks the row under the cursor, or all rows of the head under it.
     pub fn mark(&mut self, world: &World) {
+        self.settled = true;
+        if let Some(group) = self.head() {
+            let (marked, all) = self.marked_of(world, group);
+            let entries: Vec<_> = group.rows.iter().map(|key| (*key, uid(world, *key))).collect();
+            match marked == all {
+                true => self.marks.retain(|e| !entries.contains(e)),
+                false => self.marks.extend(entries),
+            }
+            return;
+        }
         if let Some(key) = self.current() {
             let entry = (key, uid(world, key));
             if !self.marks.remove(&entry) {
@@ -207,11 +252,14 @@ impl TablePane {
 
     /// Marks everything between the last marked row and the cursor.
     pub fn mark_range(&mut self, world: &World) {
-        let from = self.last_mark.and_then(|key| self.view.position(key)).unwrap_or(self.cursor);
+        let from = self.last_mark.and_then(|key| self.place_of(key)).unwrap_or(self.cursor);
         for at in from.min(self.cursor)..=from.max(self.cursor) {
-            if let Some(key) = self.view.key(at) {
-                self.marks.insert((key, uid(world, key)));
-            }
+            let keys = match self.line(at) {
+                Some(Line::Row(key)) => vec![key],
+                Some(Line::Head(_)) => self.head_at(at).map(|g| g.rows.clone()).unwrap_or_default(),
+                None => Vec::new(),
+            };
+            self.marks.extend(keys.into_iter().map(|key| (key, uid(world, key))));
         }
     }
 

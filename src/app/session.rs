@@ -1,7 +1,7 @@
 //! What comes back at the next start: screen, filters, sorts, columns, saved views.
 
 use super::chooser::Choice;
-use super::{App, Chooser, ColumnChoice, Effect, Item, Notice, Overlay, Place, Purpose, World};
+use super::{App, Chooser, ColumnChoice, Effect, GroupBy, Item, Notice, Overlay, Place, Purpose, World};
 use crate::command::Command;
 use crate::table::{Sort, Subject};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub struct SavedView {
     pub descending: bool,
     pub wide: bool,
     pub faults_only: bool,
+    /// A column's id, `none`, or empty: as the pane sees fit.
+    pub group: String,
     /// Column ids and widths (0 by content); empty is the pane's own choice.
     pub columns: Vec<(String, u16)>,
 }
@@ -51,6 +53,7 @@ impl App {
             descending,
             wide: pane.wide,
             faults_only: pane.view.faults_only(),
+            group: pane.group_by.word().to_owned(),
             columns,
         })
     }
@@ -100,9 +103,10 @@ impl App {
         pane.wide = view.wide;
         pane.widths.clear();
         let _ = pane.set_filter(world, &view.filter);
-        pane.view.set_faults_only(&world.ctx(), view.faults_only);
+        pane.set_faults_only(world, view.faults_only);
         let sort = subject.column(&view.sort).ok().map(|column| Sort { column, descending: view.descending });
         pane.set_sort(world, sort);
+        pane.set_group(world, GroupBy::parse(subject, &view.group).unwrap_or_default());
         Some(subject)
     }
 

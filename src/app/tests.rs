@@ -236,3 +236,4 @@ fn marks_are_copied_together() {
 }
 
 mod deed;
+mod grouping;

@@ -62,6 +62,7 @@ named! {
         Pdb "pdb" ["pdbs" "poddisruptionbudgets" "poddisruptionbudget"] "Pod disruption budgets";
         Events "events" ["event" "ev"] "Events, newest first";
         Namespaces "namespaces" ["namespace" "ns"] "Namespaces of every cluster";
+        Claims "pvc" ["pvcs" "persistentvolumeclaims" "persistentvolumeclaim"] "Persistent volume claims, and how full their volumes are";
         Etcd "etcd" ["etcdmembers" "etcdmember"] "etcd's members, and whether the quorum holds";
         Alerts "alerts" ["alert"] "Alerts of every cluster: firing, silenced, inhibited";
         Silences "silences" [] "Silences, what each hides and when it ends";

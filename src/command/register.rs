@@ -135,6 +135,8 @@ register! {
         Sort(column: Option<String>) "sort" [] View [opt("COLUMN", "a column's name; without it, choose one")]
             "Sort by a column; again to turn the order round";
         SortReverse "sort-reverse" [] View [] "Turn the order round";
+        Group(column: Option<String>) "group" ["group-by"] View [opt("COLUMN", "a column's name, none, auto, or ? to choose; without it, the next that is usual")]
+            "Group the rows by a column; Enter opens and folds a group";
         Columns "columns" ["column-chooser"] View [] "Choose the columns, their order and width";
         ColumnMoveLeft "column-move-left" [] View [] "Move the column to the left";
         ColumnMoveRight "column-move-right" [] View [] "Move the column to the right";

@@ -3,7 +3,7 @@
 use super::settings::Named;
 use super::walk::{Entries, KeyDoc, Value, Walk, find};
 use crate::diag::Diag;
-use crate::model::{Measure, Query};
+use crate::model::{Gives, Measure, Query};
 use std::path::Path;
 use std::sync::Arc;
 use toml::de::DeTable;
@@ -22,12 +22,18 @@ pub(super) const QUERY: &[KeyDoc] = &[
     key("critical", "at and above this it is bad"),
     key("top", "only so many of a cluster, the highest; all, with their course"),
     key("needs", "the metric without which it says nothing"),
+    key("gives", "signals; or use-of-pods or use-of-nodes, asked where metrics.k8s.io does not answer; signals"),
     key("off", "whether it is not asked; false"),
 ];
 const FILE: &[KeyDoc] = &[key("query", "a query")];
 
 /// The queries that come with qd.
 const EMBEDDED: &str = include_str!("../../assets/queries.toml");
+
+impl Named for Gives {
+    const WHAT: &'static str = "use of an answer";
+    const ALL: &'static [(&'static str, Self)] = &Self::ALL;
+}
 
 impl Named for Measure {
     const WHAT: &'static str = "measure";
@@ -95,6 +101,7 @@ fn query(walk: &mut Walk, value: &Value<'_>, into: &mut Vec<Query>) -> Option<()
             critical: None,
             top: None,
             needs: String::new(),
+            gives: Gives::default(),
         },
         |at| into[at].clone(),
     );
@@ -112,6 +119,9 @@ fn query(walk: &mut Walk, value: &Value<'_>, into: &mut Vec<Query>) -> Option<()
     }
     if let Some(measure) = find(table, "measure").and_then(|(_, value)| walk.one_of(value)) {
         query.measure = measure;
+    }
+    if let Some(gives) = find(table, "gives").and_then(|(_, value)| walk.one_of(value)) {
+        query.gives = gives;
     }
     let mut number = |name: &str, into: &mut Option<f64>| {
         if let Some(number) = find(table, name).and_then(|(_, value)| walk.number(value)) {

@@ -318,6 +318,8 @@ pub struct ClusterSettings {
     pub read_only_because: Option<String>,
     /// Empty: all.
     pub namespaces: Setting<Vec<String>>,
+    /// Of an alert or its namespace: whose it is.
+    pub owner_labels: Setting<Vec<String>>,
     pub budget: Budget,
     pub etcd: Etcd,
     pub alertmanager: Endpoint,
@@ -336,6 +338,7 @@ impl ClusterSettings {
             read_only: Setting::default(),
             read_only_because: None,
             namespaces: Setting::default(),
+            owner_labels: Setting::default_to(crate::model::OWNER_LABELS.map(str::to_owned).to_vec()),
             budget: Budget { requests_per_second: Setting::default_to(20.0), burst: Setting::default_to(40) },
             etcd: Etcd::default(),
             alertmanager: Endpoint::default(),

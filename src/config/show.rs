@@ -121,6 +121,7 @@ impl Page {
             None => self.set("read_only", &cluster.read_only),
         }
         self.set("namespaces", &cluster.namespaces);
+        self.set("owner_labels", &cluster.owner_labels);
         self.table(&[table[0], table[1], "budget"]);
         self.set("requests_per_second", &cluster.budget.requests_per_second);
         self.set("burst", &cluster.budget.burst);

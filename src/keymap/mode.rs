@@ -41,6 +41,7 @@ modes! {
     Pdb "pdb" "As clusters, for pod disruption budgets";
     Events "events" "As clusters, for events";
     Namespaces "namespaces" "As clusters, for namespaces";
+    Claims "pvc" "As clusters, for persistent volume claims";
     Etcd "etcd" "As clusters, for etcd's members";
     Alerts "alerts" "As clusters, for alerts";
     Silences "silences" "As clusters, for silences";
@@ -87,6 +88,7 @@ impl From<PaneName> for Mode {
             PaneName::Pdb => Self::Pdb,
             PaneName::Events => Self::Events,
             PaneName::Namespaces => Self::Namespaces,
+            PaneName::Claims => Self::Claims,
             PaneName::Etcd => Self::Etcd,
             PaneName::Alerts => Self::Alerts,
             PaneName::Silences => Self::Silences,

@@ -2,12 +2,17 @@
 
 use super::{Interner, Kind, Labels, Meta, Str, Time, Uid, alertmanager, time};
 
+/// Labels that usually say whose an alert, or what is in a namespace, is.
+pub const OWNER_LABELS: [&str; 2] = ["team", "owner"];
+
 /// How an alert stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum AlertState {
     Firing,
     /// Its rule's condition holds, not yet for long enough: Prometheus alone knows of it.
     Pending,
+    /// No alert yet: a target that Prometheus cannot scrape.
+    Down,
     /// Another alert speaks for it.
     Inhibited,
     /// A silence hides it.
@@ -20,9 +25,14 @@ impl AlertState {
         match self {
             Self::Firing => "firing",
             Self::Pending => "pending",
+            Self::Down => "down",
             Self::Inhibited => "inhibited",
             Self::Silenced => "silenced",
         }
+    }
+    /// Whether Prometheus alone knows of it.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Pending | Self::Down)
     }
 }
 
@@ -67,7 +77,8 @@ impl PartialEq for Alert {
 }
 
 /// Labels that name an object of a kind, the most particular first.
-const NAMED: [(&str, Kind); 9] = [
+const NAMED: [(&str, Kind); 10] = [
+    ("persistentvolumeclaim", Kind::Claim),
     ("pod", Kind::Pod),
     ("horizontalpodautoscaler", Kind::Hpa),
     ("poddisruptionbudget", Kind::Pdb),
@@ -106,6 +117,27 @@ impl Alert {
             receivers: o.receivers.iter().map(|r| i.str(&r.name)).collect(),
             generator: i.opt(&o.generator_url),
         })
+    }
+    /// What only Prometheus tells of: pending since then, or a target that is down. Its name is the label alertname, or that.
+    pub fn waiting(name: &str, state: AlertState, labels: Labels, annotations: Labels, starts: Option<Time>) -> Self {
+        let name: Str = labels.get("alertname").unwrap_or(name).into();
+        let namespace: Str = labels.get("namespace").unwrap_or_default().into();
+        Self {
+            meta: Meta::bare(Uid::parse(&format!("waiting/{}/{name}/{labels:?}", state.word())), name, namespace, labels, starts),
+            fingerprint: Str::default(),
+            state,
+            starts,
+            updated: None,
+            annotations,
+            silenced_by: Box::default(),
+            inhibited_by: Box::default(),
+            receivers: Box::default(),
+            generator: None,
+        }
+    }
+    /// Whether it says all that another one says: the same alert, to which its Prometheus has put labels of its own when it sent it.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.meta.labels.iter().all(|(name, value)| self.meta.labels.get(name) == Some(value))
     }
     /// The label `severity`.
     pub fn severity(&self) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! What sources tell the store.
 
-use super::{Kind, Object, Service, ServiceState, Str, Time, Uid, UsageList};
+use super::{Alert, Kind, Object, Service, ServiceState, Str, Time, Uid, UsageList};
+use std::sync::Arc;
 
 /// A cluster's place in the fleet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -125,6 +126,8 @@ pub enum Delta {
         state: ServiceState,
         via: Str,
     },
+    /// All that Prometheus alone knows of: alerts that are pending, targets that are down. They are rows beside the Alertmanager's.
+    Waiting(Arc<[Arc<Alert>]>),
     /// What nodes or pods use now.
     Usage(UsageList),
     /// Requests sent so far and now waiting in the budget.
@@ -138,7 +141,7 @@ impl Delta {
     /// Whether a service's task sent it, which knows nothing of the cluster's connections: it is never late.
     pub fn of_service(&self) -> bool {
         match self {
-            Self::Service { .. } | Self::Usage(_) => true,
+            Self::Service { .. } | Self::Usage(_) | Self::Waiting(_) => true,
             Self::KindState(kind, _) | Self::ListBegin { kind, .. } | Self::Rows { kind, .. } | Self::ListEnd { kind, .. } => {
                 !kind.watched()
             }

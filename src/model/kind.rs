@@ -17,6 +17,7 @@ pub enum Kind {
     Pdb,
     Event,
     Namespace,
+    Claim,
     Backup,
     Restore,
     Schedule,
@@ -78,7 +79,7 @@ const fn told(
 
 const VELERO: &str = "velero.io";
 
-static KINDS: [KindInfo; 20] = [
+static KINDS: [KindInfo; 21] = [
     info(Kind::Node, "Node", "nodes", &["node", "no"], "", "v1", false),
     info(Kind::Pod, "Pod", "pods", &["pod", "po"], "", "v1", true),
     info(Kind::Deployment, "Deployment", "deployments", &["deployment", "deploy"], "apps", "v1", true),
@@ -99,6 +100,7 @@ static KINDS: [KindInfo; 20] = [
     info(Kind::Pdb, "PodDisruptionBudget", "poddisruptionbudgets", &["poddisruptionbudget", "pdb", "pdbs"], "policy", "v1", true),
     info(Kind::Event, "Event", "events", &["event", "ev"], "", "v1", true),
     info(Kind::Namespace, "Namespace", "namespaces", &["namespace", "ns"], "", "v1", false),
+    info(Kind::Claim, "PersistentVolumeClaim", "persistentvolumeclaims", &["persistentvolumeclaim", "pvc", "pvcs"], "", "v1", true),
     info(Kind::Backup, "Backup", "backups", &["backup"], VELERO, "v1", true),
     info(Kind::Restore, "Restore", "restores", &["restore"], VELERO, "v1", true),
     info(Kind::Schedule, "Schedule", "schedules", &["schedule"], VELERO, "v1", true),
@@ -118,8 +120,8 @@ static KINDS: [KindInfo; 20] = [
 ];
 
 /// The first of all: those that services tell of come last.
-const fn watched() -> [Kind; 16] {
-    let (mut kinds, mut at) = ([Kind::Node; 16], 0);
+const fn watched() -> [Kind; 17] {
+    let (mut kinds, mut at) = ([Kind::Node; 17], 0);
     while at < kinds.len() {
         kinds[at] = Kind::ALL[at];
         at += 1;
@@ -129,7 +131,7 @@ const fn watched() -> [Kind; 16] {
 
 impl Kind {
     /// Every kind, in the order of the panes.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Node,
         Kind::Pod,
         Kind::Deployment,
@@ -142,6 +144,7 @@ impl Kind {
         Kind::Pdb,
         Kind::Event,
         Kind::Namespace,
+        Kind::Claim,
         Kind::Backup,
         Kind::Restore,
         Kind::Schedule,
@@ -152,7 +155,7 @@ impl Kind {
         Kind::Signal,
     ];
     /// The kinds that are watched at the API server.
-    pub const WATCHED: [Kind; 16] = watched();
+    pub const WATCHED: [Kind; 17] = watched();
     /// Velero's kinds: custom resources that many clusters do not have.
     pub const VELERO: [Kind; 4] = [Kind::Backup, Kind::Restore, Kind::Schedule, Kind::StorageLocation];
     /// The kinds of the workloads pane.

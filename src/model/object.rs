@@ -1,8 +1,8 @@
 //! Any projected object, and reading one from either encoding.
 
 use super::{
-    Alert, Backup, ClusterId, EtcdMember, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore, Schedule, Signal, Silence,
-    StorageLocation, Str, Uid, Workload, velero, wire,
+    Alert, Backup, Claim, ClusterId, EtcdMember, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore, Schedule, Signal,
+    Silence, StorageLocation, Str, Uid, Workload, velero, wire,
 };
 use prost::Message as _;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub enum Object {
     Pdb(Arc<Pdb>),
     Event(Arc<Event>),
     Namespace(Arc<Namespace>),
+    Claim(Arc<Claim>),
     Backup(Arc<Backup>),
     Restore(Arc<Restore>),
     Schedule(Arc<Schedule>),
@@ -55,6 +56,7 @@ impl Object {
             Self::Pdb(_) => Kind::Pdb,
             Self::Event(_) => Kind::Event,
             Self::Namespace(_) => Kind::Namespace,
+            Self::Claim(_) => Kind::Claim,
             Self::Backup(_) => Kind::Backup,
             Self::Restore(_) => Kind::Restore,
             Self::Schedule(_) => Kind::Schedule,
@@ -74,6 +76,7 @@ impl Object {
             Self::Pdb(o) => &o.meta,
             Self::Event(o) => &o.meta,
             Self::Namespace(o) => &o.meta,
+            Self::Claim(o) => &o.meta,
             Self::Backup(o) => &o.meta,
             Self::Restore(o) => &o.meta,
             Self::Schedule(o) => &o.meta,
@@ -153,6 +156,7 @@ decoders! {
         Pdb => PodDisruptionBudget, Pdb, Pdb::of;
         Event => Event, Event, Event::of;
         Namespace => Namespace, Namespace, Namespace::of;
+        Claim => PersistentVolumeClaim, Claim, Claim::of;
     }
     json {
         Backup => Backup::of;

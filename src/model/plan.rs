@@ -161,7 +161,8 @@ pub struct Offer {
     pub before: bool,
     pub verb: VerbId,
     pub args: Args,
-    pub target: Target,
+    #[serde(default)]
+    pub targets: Vec<Target>,
 }
 
 /// How a body is meant.

@@ -279,6 +279,8 @@ pub struct Pod {
     pub init: Box<[ContainerStatus]>,
     /// Conditions that say more than "as it should be": PodScheduled while false, Ready's reason, DisruptionTarget, custom gates.
     pub conditions: Box<[Condition]>,
+    /// The claims that it mounts, by name.
+    pub claims: Box<[Str]>,
 }
 
 impl Pod {
@@ -315,6 +317,12 @@ impl Pod {
                 .iter()
                 .filter(usual)
                 .map(|c| Condition::of(&c.r#type, &c.status, &c.reason, &c.message, c.last_transition_time, i))
+                .collect(),
+            claims: spec
+                .volumes
+                .iter()
+                .filter_map(|v| v.source.as_ref()?.persistent_volume_claim.as_ref())
+                .map(|c| i.str(&c.claim_name))
                 .collect(),
         }
     }

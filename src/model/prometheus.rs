@@ -1,5 +1,6 @@
 //! What a Prometheus or VictoriaMetrics answers to a query (HTTP API v1), naming only the fields that are read.
 
+use super::Time;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -31,6 +32,64 @@ pub struct Series {
     /// Of a range query, oldest first.
     #[serde(default)]
     pub values: Vec<Sample>,
+}
+
+/// `GET /api/v1/rules?type=alert`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+pub struct Rules {
+    pub status: String,
+    #[serde(default)]
+    pub data: Groups,
+}
+
+/// The groups of that answer.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+pub struct Groups {
+    #[serde(default)]
+    pub groups: Vec<Group>,
+}
+
+/// Rules that are evaluated together.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+pub struct Group {
+    #[serde(default)]
+    pub rules: Vec<AlertRule>,
+}
+
+/// A rule, with its alerts that are pending or fire.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+pub struct AlertRule {
+    #[serde(default)]
+    pub alerts: Vec<ActiveAlert>,
+}
+
+impl Rules {
+    /// The alerts that are pending.
+    pub fn pending(&self) -> impl Iterator<Item = &ActiveAlert> {
+        self.data.groups.iter().flat_map(|g| &g.rules).flat_map(|r| &r.alerts).filter(|a| a.state == "pending")
+    }
+}
+
+/// One alert of a rule.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveAlert {
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// `pending` or `firing`.
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub active_at: Option<String>,
+}
+
+impl ActiveAlert {
+    /// Since when its condition holds.
+    pub fn since(&self) -> Option<Time> {
+        Time::from_secs(self.active_at.as_deref()?.parse::<jiff::Timestamp>().ok()?.as_second())
+    }
 }
 
 /// Unix seconds, and the number as text: `0.5`, `NaN`, `+Inf`.

@@ -77,6 +77,32 @@ fn bytes(value: f64) -> String {
     format!("{}{unit}", short(value))
 }
 
+/// What becomes of a query's answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Gives {
+    /// A row a series.
+    #[default]
+    Signals,
+    /// What pods use, where metrics.k8s.io does not tell: `namespace`, `pod`, and `resource`, which is `cpu` (cores) or `memory` (bytes).
+    PodUse,
+    /// The same of nodes: `node`, else `instance` less its port.
+    NodeUse,
+}
+
+impl Gives {
+    /// By the names that settings use.
+    pub const ALL: [(&'static str, Self); 3] = [("signals", Self::Signals), ("use-of-pods", Self::PodUse), ("use-of-nodes", Self::NodeUse)];
+
+    /// Whose use it is; none: signals.
+    pub fn kind(self) -> Option<super::Kind> {
+        match self {
+            Self::Signals => None,
+            Self::PodUse => Some(super::Kind::Pod),
+            Self::NodeUse => Some(super::Kind::Node),
+        }
+    }
+}
+
 /// A query: one of those that come with qd, or of the settings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Query {
@@ -98,6 +124,7 @@ pub struct Query {
     pub top: Option<u32>,
     /// The metric without which it says nothing.
     pub needs: String,
+    pub gives: Gives,
 }
 
 impl Query {

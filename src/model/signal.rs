@@ -129,6 +129,7 @@ pub(crate) mod tests {
             critical: Some(0.5),
             top: Some(10),
             needs: "x".to_owned(),
+            gives: crate::model::Gives::Signals,
         }
     }
 

@@ -220,6 +220,7 @@ const DRAIN: &[Param] = &[
     ),
     opt("parallel", "N", ParamKind::Count, "nodes at the same time, zone by zone; 1, and never more than the tier allows"),
     flag("keep-capacity", "stop evicting while pods are pending for want of room"),
+    flag("silence", "silence the alerts of each node before its first pod goes, until it is empty"),
 ];
 
 const BACKUP: &[Param] = &[

@@ -160,7 +160,7 @@ pub struct VolumeSource {
     #[prost(message, optional, tag = "2")]
     pub empty_dir: Option<Present>,
     #[prost(message, optional, tag = "10")]
-    pub persistent_volume_claim: Option<Present>,
+    pub persistent_volume_claim: Option<ClaimSource>,
 }
 
 impl<'de> Deserialize<'de> for Volume {
@@ -317,6 +317,12 @@ wire! {
     NamedMetricStatus { msg metric: MetricIdentifier = "1"; msg current: MetricValue = "2"; }
     ObjectMetricStatus { msg metric: MetricIdentifier = "1"; msg current: MetricValue = "2"; msg described_object: CrossVersionObjectReference = "3"; }
     MetricValue { msg value: Quantity = "1"; msg average_value: Quantity = "2"; opt32 average_utilization = "3"; }
+
+    ClaimSource { str claim_name = "1"; }
+    PersistentVolumeClaim { msg metadata: ObjectMeta = "1"; msg spec: ClaimSpec = "2"; msg status: ClaimStatus = "3"; }
+    ClaimSpec { strs access_modes = "1"; msg resources: ResourceRequirements = "2"; str volume_name = "3"; str storage_class_name = "5"; str volume_mode = "6"; }
+    ClaimStatus { str phase = "1"; qmap capacity = "3"; rep conditions: ClaimCondition = "4"; }
+    ClaimCondition { str r#type = "1"; str status = "2"; msg last_transition_time: Time = "4"; str reason = "5"; str message = "6"; }
 
     PodDisruptionBudget { msg metadata: ObjectMeta = "1"; msg spec: PdbSpec = "2"; msg status: PdbStatus = "3"; }
     PdbSpec { msg min_available: IntOrString = "1"; msg selector: LabelSelector = "2"; msg max_unavailable: IntOrString = "3"; str unhealthy_pod_eviction_policy = "4"; }

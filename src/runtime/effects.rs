@@ -1,7 +1,8 @@
 //! What the app asked for and takes time: full objects, logs, files. Each runs beside the loop and answers with an event.
 
 use super::Fleet;
-use crate::app::{Effect, Event, Notice, RequestId};
+use crate::app::{Effect, Event, KeptFile, Notice, RequestId};
+use crate::state::StateDir;
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -29,6 +30,13 @@ impl Effects {
             Some(event) = self.lines.1.recv() => event,
             else => std::future::pending().await,
         }
+    }
+
+    /// Reads files of the state directory as logs.
+    pub fn read(&mut self, id: RequestId, files: Vec<KeptFile>, state: Option<&StateDir>) {
+        let files = files.into_iter().filter_map(|f| Some((state?.path(&f.file), f.about))).collect();
+        let task = super::logs::read(id, files, self.lines.0.clone());
+        self.logs.entry(id).or_default().push(task);
     }
 
     /// Begins what an effect asks for.
@@ -90,6 +98,7 @@ impl Effects {
             | Effect::Confirm(..)
             | Effect::Job(..)
             | Effect::Remember(_)
+            | Effect::ReadFiles(..)
             | Effect::Quit => {}
         }
     }

@@ -6,15 +6,16 @@ use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteCl
 use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Thresholds};
-use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Service, ServiceState, Str};
+use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
 use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
 use crate::source::prometheus::spawn_prometheus;
-use crate::source::{ServiceHandle, Wanted, label};
+use crate::source::{ServiceHandle, Stead, Wanted, label};
 use crate::store::{ClusterInfo, Store, Touched};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -47,6 +48,12 @@ fn wanted(member: &Member, namespaces: &[String]) -> Option<Vec<String>> {
     (!wanted.is_empty()).then(|| wanted.to_vec())
 }
 
+/// A cluster of which a service beside it is to tell.
+fn beside_of(n: usize, member: &Member, endpoint: fn(&ClusterSettings) -> &Endpoint, handle: &Handle, found: Found) -> Wanted {
+    let endpoint = endpoint(&member.settings).clone();
+    Wanted { id: cluster_id(n), names: member.names(), endpoint, reader: handle.reader(), found }
+}
+
 /// Everything that is followed.
 pub struct Fleet {
     pub store: Store,
@@ -65,6 +72,10 @@ pub struct Fleet {
     found: Vec<Found>,
     /// The way to the etcd of each cluster that had to be asked for it.
     etcds: Vec<EtcdFound>,
+    /// Who tells what each cluster uses.
+    steads: Vec<Stead>,
+    /// What a Prometheus is asked for the use of nodes and pods, if for nothing else yet.
+    use_queries: Option<Arc<[Query]>>,
     /// What was done to the etcd of each cluster before, for who asks it.
     pasts: Vec<watch::Sender<EtcdPast>>,
     /// What `--namespace` asks for.
@@ -94,6 +105,7 @@ impl Fleet {
                 after_snapshot: (s.etcd.after_snapshot.value.clone(), s.etcd.after_snapshot_within.as_secs().max(1)),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,
+                owner_labels: s.owner_labels.value.iter().map(|l| l.as_str().into()).collect(),
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
@@ -150,17 +162,20 @@ impl Fleet {
         let found: Vec<Found> = members.iter().map(|_| Found::default()).collect();
         let mut beside = |service: Service, endpoint: fn(&ClusterSettings) -> &Endpoint, found: &dyn Fn(usize) -> Found| -> Vec<Wanted> {
             let of = |(n, m): (usize, &Member)| {
-                let endpoint = endpoint(&m.settings).clone();
-                let addresses = if let Some(Reach::Urls(urls)) = &endpoint.reach.value { urls.as_slice() } else { &[] };
+                let wanted = beside_of(n, m, endpoint, &handles[n], found(n));
+                let addresses = if let Some(Reach::Urls(urls)) = &wanted.endpoint.reach.value { urls.as_slice() } else { &[] };
                 wait(n, service, addresses);
-                Wanted { id: cluster_id(n), names: m.names(), endpoint, reader: handles[n].reader(), found: found(n) }
+                wanted
             };
             members.iter().enumerate().filter(|_| asked(service)).map(of).collect()
         };
         let alertmanagers = beside(Service::Alertmanager, |s| &s.alertmanager, &|n| found[n].clone());
         services.extend(spawn_alertmanagers(alertmanagers, &tx));
         let prometheus = beside(Service::Prometheus, |s| &s.prometheus, &|_| Found::default());
-        services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), &tx));
+        let steads: Vec<Stead> = members.iter().map(|_| Stead::default()).collect();
+        let use_queries = || config.queries.iter().filter(|q| q.gives.kind().is_some()).cloned().collect();
+        let use_queries = (!asked(Service::Prometheus)).then(use_queries);
+        services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), |id| steads[usize::from(id.0)].clone(), &tx));
         let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
         let mut fleet = Self {
             store,
@@ -174,6 +189,8 @@ impl Fleet {
             services,
             found,
             etcds,
+            steads,
+            use_queries,
             pasts,
             namespaces: namespaces.to_vec(),
             tx: tx.downgrade(),
@@ -187,6 +204,11 @@ impl Fleet {
     /// Begins to follow what nodes and pods use, the first look after so long. Needs a tokio runtime.
     pub fn follow_use(&mut self, after: Duration) {
         let Some(tx) = self.tx.upgrade() else { return };
+        if let Some(queries) = self.use_queries.take() {
+            let beside = |(n, (m, handle)): (usize, (&Member, &Handle))| beside_of(n, m, |s| &s.prometheus, handle, Found::default());
+            let wanted = self.members.iter().zip(&self.handles).enumerate().map(beside).collect();
+            self.services.extend(spawn_prometheus(wanted, &queries, |id| self.steads[usize::from(id.0)].clone(), &tx));
+        }
         for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
             let cluster = cluster_id(n);
             let source = metrics::MetricsSource {
@@ -195,6 +217,7 @@ impl Fleet {
                 namespaces: wanted(member, &self.namespaces),
                 fallback: member.target.namespace.clone(),
                 after,
+                stead: self.steads[n].clone(),
             };
             self.services.push(metrics::spawn_metrics(source, tx.clone()));
             let delta = Delta::Service { service: Service::Metrics, state: ServiceState::Waiting, via: Str::default() };

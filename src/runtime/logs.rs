@@ -5,6 +5,7 @@ use super::Fleet;
 use crate::app::{Event, LogLine, LogState, LogsOf, RequestId};
 use crate::source::kube::logs::{LogEnd, LogEvent, LogRequest, follow};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -13,6 +14,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Lines in one event at most.
 const LINES: usize = 200;
+/// The same of files, which are all there.
+const READ: usize = 2000;
 /// Between two events: twenty a second.
 const PACE: Duration = Duration::from_millis(50);
 
@@ -123,6 +126,40 @@ async fn gather(id: RequestId, mut rx: mpsc::Receiver<(Of, LogEvent)>, events: m
     }
 }
 
+/// Reads what was fetched into files, each with what it is about. It ends when the task that is given back is aborted.
+pub fn read(id: RequestId, files: Vec<(PathBuf, String)>, events: mpsc::Sender<Event>) -> AbortHandle {
+    tokio::spawn(async move {
+        for (path, about) in files {
+            let of = Of { pod: about.into(), container: "log".into() };
+            let shown = path.display().to_string();
+            let read = tokio::fs::read(&path).await;
+            let (mut lines, end) = match &read {
+                Ok(text) => (String::from_utf8_lossy(text).lines().map(|l| kept(&of, l)).collect(), format!("kept in {shown}")),
+                Err(e) => (Vec::new(), format!("{shown}: {e}")),
+            };
+            while !lines.is_empty() {
+                let rest = lines.split_off(lines.len().min(READ));
+                let batch: Vec<LogLine> = std::mem::replace(&mut lines, rest);
+                if events.send(Event::Logs(id, batch)).await.is_err() {
+                    return;
+                }
+            }
+            let state = LogState::Ended(end);
+            if events.send(Event::LogState { id, pod: of.pod.to_string(), container: of.container.to_string(), state }).await.is_err() {
+                return;
+            }
+        }
+    })
+    .abort_handle()
+}
+
+/// A line of a file. The time that logrus begins it with is the line's own.
+fn kept(of: &Of, text: &str) -> LogLine {
+    let timed = text.strip_prefix("time=\"").and_then(|rest| rest.split_once("\" "));
+    let (time, text) = timed.unwrap_or(("", text));
+    LogLine { time: time.to_owned(), pod: of.pod.clone(), container: of.container.clone(), text: text.to_owned() }
+}
+
 /// Times with nine digits: as texts they are in their own order.
 fn line(of: &Of, line: crate::source::kube::LogLine) -> LogLine {
     let mut text = String::from(line.text);
@@ -191,6 +228,28 @@ mod tests {
                 ("a".to_owned(), LogState::Ended("the pod is gone".into()))
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_kept_file_is_a_log_with_the_times_that_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.txt");
+        let text = "time=\"2026-01-05T12:00:00Z\" level=info msg=\"Setting up\"\nno time\n";
+        std::fs::write(&path, text.repeat(READ)).unwrap();
+        let (events, mut out) = mpsc::channel(1);
+        read(RequestId(1), vec![(path, "nightly".into()), (dir.path().join("gone"), "other".into())], events);
+        let (mut lines, mut ends) = (Vec::new(), Vec::new());
+        while let Some(event) = out.recv().await {
+            match event {
+                Event::Logs(RequestId(1), batch) => lines.extend(batch),
+                Event::LogState { pod, state: LogState::Ended(why), .. } => ends.push((pod, why)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(lines.len(), 2 * READ);
+        assert_eq!((&*lines[0].time, &*lines[0].text), ("2026-01-05T12:00:00Z", "level=info msg=\"Setting up\""));
+        assert_eq!((&*lines[1].time, &*lines[1].text), ("", "no time"));
+        assert!(ends[0].1.starts_with("kept in ") && ends[1].0 == "other" && ends[1].1.contains("gone"), "{ends:?}");
     }
 
     #[tokio::test]

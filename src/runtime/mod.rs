@@ -336,6 +336,7 @@ fn carry_out<S: Screen>(
             app.keymap = keymap;
             app.update(&fleet.world(), Event::Notice(notice));
         }
+        Effect::ReadFiles(id, files) => effects.read(id, files, state),
         other => effects.start(other, fleet),
     }
     Ok(false)

@@ -3,6 +3,7 @@
 //! What fires is `alerts`'. Statuses and texts are Alertmanager's (`api/v2/api.go`, `silence/silence.go`); a refusal is a bare JSON text.
 
 use super::alerts::{Alert, firing};
+use super::generate;
 use super::query::Query;
 use super::reply::{Reply, json_reply, whole};
 use super::store::State;
@@ -47,22 +48,8 @@ impl Matching {
         let alike = self.pattern.as_ref().map_or_else(|| *self.matcher.value == *value, |p| p.is_match(value));
         alike == self.matcher.equal
     }
-    /// Reads `a="b"`, `a!~b.*`; quotes may be left out.
     fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("bad matcher format: {text}");
-        let at = text.find(['=', '!']).ok_or_else(bad)?;
-        let (name, rest) = (text[..at].trim(), &text[at..]);
-        let ops = [("=~", true, true), ("!~", true, false), ("!=", false, false), ("=", false, true)];
-        let (op, regex, equal) = ops.into_iter().find(|(op, ..)| rest.starts_with(op)).ok_or_else(bad)?;
-        let value = rest[op.len()..].trim();
-        let value = match value.strip_prefix('"') {
-            Some(open) => open.strip_suffix('"').ok_or_else(bad)?.replace("\\\"", "\"").replace("\\\\", "\\"),
-            None => value.to_owned(),
-        };
-        if name.is_empty() {
-            return Err(bad());
-        }
-        Self::new(Matcher { name: name.into(), value: value.into(), regex, equal })
+        Self::new(Matcher::parse(text).map_err(|_| format!("bad matcher format: {text}"))?)
     }
 }
 
@@ -115,12 +102,7 @@ fn stamp(ms: i64) -> String {
 
 /// The Service.
 pub fn service() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"operated-alertmanager": "true", "managed-by": "prometheus-operator"}},
-        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": {"app": "alertmanager"}, "sessionAffinity": "None", "publishNotReadyAddresses": true,
-            "ports": [{"name": "web", "port": PORT, "targetPort": "web", "protocol": "TCP"}, {"name": "tcp-mesh", "port": 9094, "targetPort": "tcp-mesh", "protocol": "TCP"}]},
-        "status": {"loadBalancer": {}},
-    })
+    generate::operated("alertmanager", NAME, &[("web", PORT), ("tcp-mesh", 9094)])
 }
 
 /// A refusal, or whatever else is a bare text.

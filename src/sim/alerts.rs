@@ -38,7 +38,6 @@ impl Alert {
 /// Alerts of a cluster as they are found.
 struct Found<'a> {
     s: &'a State,
-    now: i64,
     all: Vec<Alert>,
 }
 
@@ -46,9 +45,6 @@ impl Found<'_> {
     /// One that fires once it has been so for a while.
     fn add(&mut self, name: &str, severity: &str, (since, wait): (i64, i64), labels: &[(&str, &str)], summary: String) {
         let starts = since + wait;
-        if starts > self.now {
-            return;
-        }
         let own = [("alertname", name), ("severity", severity), ("cluster", &self.s.name), ("prometheus", "monitoring/k8s")];
         let labels = own.iter().chain(labels).filter(|(_, v)| !v.is_empty()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut annotations = BTreeMap::from([("summary", summary)]);
@@ -60,7 +56,7 @@ impl Found<'_> {
 }
 
 /// When a condition became what it is.
-fn since(object: &Value, kind: &str, status: &str) -> Option<i64> {
+pub fn since(object: &Value, kind: &str, status: &str) -> Option<i64> {
     let all = object["status"]["conditions"].as_array()?;
     let found = all.iter().find(|c| c["type"] == kind && c["status"] == status)?;
     parse_time(&found["lastTransitionTime"])
@@ -68,8 +64,20 @@ fn since(object: &Value, kind: &str, status: &str) -> Option<i64> {
 
 /// All that fires, the clock being where it is.
 pub fn firing(s: &State) -> Vec<Alert> {
-    let now = s.now();
-    let mut found = Found { s, now, all: Vec::new() };
+    let mut all = found(s);
+    all.retain(|a| a.starts <= s.now());
+    all
+}
+
+/// All that will fire if it stays so.
+pub fn pending(s: &State) -> Vec<Alert> {
+    let mut all = found(s);
+    all.retain(|a| a.starts > s.now());
+    all
+}
+
+fn found(s: &State) -> Vec<Alert> {
+    let mut found = Found { s, all: Vec::new() };
     let always = "The way from Prometheus to whoever is on call works".to_owned();
     found.add("Watchdog", "none", (s.etcd.born - 30 * 86_400, 0), &[], always);
     nodes(&mut found);

@@ -25,7 +25,9 @@ fn statefulset(app: &App, replicas: i64) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},
         "spec": {"replicas": replicas, "serviceName": app.name, "podManagementPolicy": "OrderedReady", "selector": {"matchLabels": {"app": app.name}}, "template": make::template(app),
-            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, "revisionHistoryLimit": 10},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, "revisionHistoryLimit": 10,
+            "volumeClaimTemplates": [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+                "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "ssd", "resources": {"requests": {"storage": format!("{}Gi", app.memory_mi / 32)}}}}]},
         "status": {"replicas": 0},
     })
 }
@@ -61,6 +63,19 @@ fn service(app: &App, ip: u8) -> Value {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "namespace": app.namespace, "labels": {"app": app.name}},
         "spec": {"type": "ClusterIP", "clusterIP": format!("10.96.{ip}.{}", make::fnv(&app.name) % 250 + 1), "selector": {"app": app.name}, "sessionAffinity": "None",
             "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]},
+        "status": {"loadBalancer": {}},
+    })
+}
+
+/// The Service that the Prometheus operator makes for what it runs (`alertmanager`), with these ports.
+pub fn operated(what: &str, name: &str, ports: &[(&str, u16)]) -> Value {
+    let ports = ports.iter().map(|(name, port)| json!({"name": name, "port": port, "targetPort": name, "protocol": "TCP"}));
+    let mut labels = json!({"managed-by": "prometheus-operator"});
+    labels[format!("operated-{what}")] = "true".into();
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": super::alertmanager::NAMESPACE, "labels": labels},
+        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": {"app": what}, "sessionAffinity": "None", "publishNotReadyAddresses": true,
+            "ports": ports.collect::<Vec<_>>()},
         "status": {"loadBalancer": {}},
     })
 }
@@ -144,6 +159,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     apps(&mut plan, scenario, &mut rng);
     super::velero::plan(&mut plan, start);
     plan.push((25 * DAY, SERVICES, super::alertmanager::service()));
+    plan.push((25 * DAY, SERVICES, super::prometheus::service()));
     let namespaces: std::collections::BTreeSet<String> =
         plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {

@@ -24,11 +24,11 @@ pub const RESOURCES: [(&str, &str, bool); 2] = [("nodes", "NodeMetrics", false),
 const IDLE: Amount = Amount { cpu: 120_000_000, memory: 600 << 20 };
 
 #[derive(Clone, Copy, Default)]
-struct Amount {
+pub struct Amount {
     /// Nanocores.
-    cpu: i64,
+    pub cpu: i64,
     /// Bytes.
-    memory: i64,
+    pub memory: i64,
 }
 
 /// Answers a request; `rest`: what follows the version in its path.
@@ -72,13 +72,15 @@ pub async fn answer(cluster: &Cluster, role: Role, rest: &[&str], query: &Query,
     Ok(list::send("application/json", accept.gzip, write).await)
 }
 
-fn pods(s: &State, wanted: &Wanted) -> Vec<(Arc<Obj>, Amount)> {
+/// What each of the wanted pods uses.
+pub fn pods(s: &State, wanted: &Wanted) -> Vec<(Arc<Obj>, Amount)> {
     let mut loads = HashMap::new();
     let all = s.tables[PODS].objects.values().filter(|o| wanted.takes(o));
     all.filter_map(|o| Some((o.clone(), pod(s, o, &mut loads)?))).collect()
 }
 
-fn nodes(s: &State, wanted: &Wanted) -> Vec<(Arc<Obj>, Amount)> {
+/// What each of the wanted nodes uses.
+pub fn nodes(s: &State, wanted: &Wanted) -> Vec<(Arc<Obj>, Amount)> {
     let (mut loads, mut sums) = (HashMap::new(), HashMap::<&str, Amount>::new());
     for object in s.tables[PODS].objects.values() {
         let Some((node, amount)) = object.pod.as_ref().and_then(|p| p.node.as_deref()).zip(pod(s, object, &mut loads)) else { continue };
@@ -90,7 +92,7 @@ fn nodes(s: &State, wanted: &Wanted) -> Vec<(Arc<Obj>, Amount)> {
 }
 
 /// What a pod uses; none while it does not run.
-fn pod(s: &State, object: &Obj, loads: &mut HashMap<Str, Option<i64>>) -> Option<Amount> {
+pub fn pod(s: &State, object: &Obj, loads: &mut HashMap<Str, Option<i64>>) -> Option<Amount> {
     let facts = object.pod.as_ref().filter(|p| &*p.phase == "Running")?;
     if s.world.dead.contains(facts.node.as_ref()?) {
         return None;
@@ -120,7 +122,7 @@ fn load(s: &State, namespace: &Str, (kind, name, uid): &(Str, Str, Str)) -> Opti
 }
 
 /// FNV-1a: the same in every build.
-fn hash(parts: &[&str]) -> u64 {
+pub fn hash(parts: &[&str]) -> u64 {
     let bytes = parts.iter().flat_map(|p| p.bytes().chain([0]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }

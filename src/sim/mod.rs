@@ -5,6 +5,7 @@
 //!                           ▲
 //! socket ─▶ serve ─▶ api ───┼─▶ list, watch, table
 //!             │             └─▶ proxy ─▶ alertmanager ─▶ alerts
+//!             │                      └─▶ prometheus ─▶ measured
 //!             └────▶ etcd
 //! ```
 //!
@@ -24,9 +25,11 @@ mod incident;
 mod list;
 mod logs;
 mod make;
+mod measured;
 mod metrics;
 mod orders;
 mod patch;
+mod prometheus;
 mod proxy;
 mod query;
 mod register;
@@ -84,16 +87,19 @@ const ETCDS: usize = 16;
 
 /// The clusters, to be troubled.
 #[derive(Clone)]
-pub struct Fleet(Arc<[Arc<Cluster>]>);
+pub struct Fleet {
+    clusters: Arc<[Arc<Cluster>]>,
+    prometheus: Arc<str>,
+}
 
 impl Fleet {
     /// The clusters' names, which are their contexts.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|c| c.name.as_str())
+        self.clusters.iter().map(|c| c.name.as_str())
     }
     /// Who is told of every request that would change a cluster, before it is looked at; none: nobody any more.
     pub fn witness(&self, cluster: &str, witness: Option<Witness>) -> bool {
-        let found = self.0.iter().find(|c| c.name == cluster);
+        let found = self.clusters.iter().find(|c| c.name == cluster);
         found.is_some_and(|c| {
             c.witness(witness);
             true
@@ -101,21 +107,25 @@ impl Fleet {
     }
     /// The token that is good when the administrator's has expired.
     pub fn renewed_token(&self, cluster: &str) -> Option<String> {
-        self.0.iter().find(|c| c.name == cluster).map(|c| c.renewed())
+        self.clusters.iter().find(|c| c.name == cluster).map(|c| c.renewed())
     }
     /// Where a cluster's members of etcd answer, gRPC and metrics; empty where nobody does.
     pub fn etcd(&self, cluster: &str) -> Vec<String> {
-        let found = self.0.iter().find(|c| c.name == cluster);
+        let found = self.clusters.iter().find(|c| c.name == cluster);
         found.map(|c| c.read().etcd.members.iter().filter_map(|m| m.client.clone()).collect()).unwrap_or_default()
+    }
+    /// Where the Prometheus answers that the clusters share; its label `cluster` has their names.
+    pub fn prometheus(&self) -> &str {
+        &self.prometheus
     }
     /// Lets a fault of connections hold for a member of etcd (`etcd-1`), or end; false when there is no such member.
     pub fn member(&self, cluster: &str, member: &str, fault: &Fault, begins: bool) -> bool {
-        let found = self.0.iter().find(|c| c.name == cluster);
+        let found = self.clusters.iter().find(|c| c.name == cluster);
         found.is_some_and(|c| c.etcd(|s| s.member(member, fault, begins)))
     }
     /// An object as it is, by its path in the API: a look past sockets and faults.
     pub fn object(&self, cluster: &str, path: &str) -> Option<serde_json::Value> {
-        let (cluster, place) = (self.0.iter().find(|c| c.name == cluster)?, query::place(path)?);
+        let (cluster, place) = (self.clusters.iter().find(|c| c.name == cluster)?, query::place(path)?);
         let state = cluster.read();
         state.get(place.res, place.namespace.as_deref().unwrap_or(""), place.name.as_deref()?).map(|o| o.value())
     }
@@ -131,13 +141,13 @@ impl Fleet {
         content: &str,
         body: serde_json::Value,
     ) -> Result<serde_json::Value, String> {
-        let found = self.0.iter().find(|c| c.name == cluster).ok_or_else(|| format!("no cluster {cluster}"))?;
+        let found = self.clusters.iter().find(|c| c.name == cluster).ok_or_else(|| format!("no cluster {cluster}"))?;
         let method = method.parse().map_err(|_| format!("{method} is no method"))?;
         api::by_another(found, &method, path, content, body)
     }
     /// Lets a fault hold for a cluster; false when there is no such cluster.
     pub fn fault(&self, cluster: &str, fault: &Fault) -> bool {
-        let found = self.0.iter().find(|c| c.name == cluster);
+        let found = self.clusters.iter().find(|c| c.name == cluster);
         found.is_some_and(|c| {
             c.fault(fault);
             true
@@ -251,7 +261,12 @@ pub fn start(options: &Options) -> Result<Running, Error> {
         }
     };
     write_own(&kubeconfig, &config_text(&clusters, &ca_pem, options.viewer))?;
-    let fleet = Fleet(clusters.into_iter().map(|(c, _)| c).collect());
+    let clusters: Vec<Arc<Cluster>> = clusters.into_iter().map(|(c, _)| c).collect();
+    let prometheus = {
+        let _inside = runtime.enter();
+        prometheus::listen(clusters.clone())?.into()
+    };
+    let fleet = Fleet { clusters: clusters.into(), prometheus };
     Ok(Running { kubeconfig, fleet, runtime: Some(runtime), dir, settings: None })
 }
 

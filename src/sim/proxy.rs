@@ -6,7 +6,7 @@ use super::register::{REGISTER, SERVICES};
 use super::reply::{Refusal, Reply};
 use super::serve::{Cluster, Written};
 use super::store::{State, selector_of};
-use super::{alertmanager, control};
+use super::{alertmanager, control, prometheus};
 use crate::model::Str;
 use http::{Method, Request, header};
 use hyper::body::Incoming;
@@ -41,8 +41,15 @@ fn unavailable(text: String) -> Refusal {
     Refusal::new(503, "ServiceUnavailable", text)
 }
 
-/// Whether there is an Alertmanager at that place.
-fn reached(s: &State, to: &To) -> Result<(), Refusal> {
+/// Who answers behind a Service.
+#[derive(Clone, Copy)]
+enum Behind {
+    Alertmanager,
+    Prometheus,
+}
+
+/// Who is at that place.
+fn reached(s: &State, to: &To) -> Result<Behind, Refusal> {
     let service = s.get(SERVICES, &to.namespace, &to.name).ok_or_else(|| Refusal::not_found(&REGISTER[SERVICES], &to.name))?.value();
     let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
     let port = match to.port.as_str() {
@@ -55,11 +62,14 @@ fn reached(s: &State, to: &To) -> Result<(), Refusal> {
     if !ready {
         return Err(unavailable(format!("no endpoints available for service {:?}", to.name)));
     }
-    if (to.namespace.as_str(), to.name.as_str()) != (alertmanager::NAMESPACE, alertmanager::NAME) || port["name"] != "web" {
-        let address = format!("10.64.0.9:{}", port["port"]);
-        return Err(unavailable(format!("error trying to reach service: dial tcp {address}: connect: connection refused")));
+    match to.name.as_str() {
+        alertmanager::NAME if to.namespace == alertmanager::NAMESPACE && port["name"] == "web" => Ok(Behind::Alertmanager),
+        prometheus::NAME if to.namespace == alertmanager::NAMESPACE => Ok(Behind::Prometheus),
+        _ => {
+            let address = format!("10.64.0.9:{}", port["port"]);
+            Err(unavailable(format!("error trying to reach service: dial tcp {address}: connect: connection refused")))
+        }
     }
-    Ok(())
 }
 
 /// Answers a request through a proxy.
@@ -92,7 +102,10 @@ pub async fn answer(cluster: &Arc<Cluster>, role: Role, to: &To, query: &Query, 
     }
     let trouble = if changes { cluster.switch.trouble(&to.name) } else { super::fault::Trouble::None };
     trouble.before(cluster, || Refusal::conflict(&REGISTER[SERVICES], &to.name)).await?;
-    let reply = cluster.etcd(|s| reached(s, to).map(|()| alertmanager::answer(s, &method, &to.path, query, &sent)))?;
+    let reply = match cluster.etcd(|s| reached(s, to))? {
+        Behind::Alertmanager => cluster.etcd(|s| alertmanager::answer(s, &method, &to.path, query, &sent)),
+        Behind::Prometheus => prometheus::answer(std::slice::from_ref(cluster), &method, &to.path, query),
+    };
     trouble.after()?;
     Ok(reply)
 }

@@ -39,7 +39,7 @@ macro_rules! resource {
 }
 
 /// Every resource. The constants below are places in it.
-pub static REGISTER: [Resource; 28] = [
+pub static REGISTER: [Resource; 29] = [
     resource!("", "namespaces", "Namespace", ["ns"], false, ["status"], Some(Kind::Namespace), false),
     resource!("", "nodes", "Node", ["no"], false, ["status"], Some(Kind::Node), false),
     resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding", "resize"], Some(Kind::Pod), true),
@@ -48,7 +48,7 @@ pub static REGISTER: [Resource; 28] = [
     resource!("", "configmaps", "ConfigMap", ["cm"], true, [], None, false),
     resource!("", "secrets", "Secret", [], true, [], None, false),
     resource!("", "serviceaccounts", "ServiceAccount", ["sa"], true, [], None, false),
-    resource!("", "persistentvolumeclaims", "PersistentVolumeClaim", ["pvc"], true, ["status"], None, false),
+    resource!("", "persistentvolumeclaims", "PersistentVolumeClaim", ["pvc"], true, ["status"], Some(Kind::Claim), false),
     resource!("apps", "deployments", "Deployment", ["deploy"], true, ["status", "scale"], Some(Kind::Deployment), true),
     resource!("apps", "replicasets", "ReplicaSet", ["rs"], true, ["status", "scale"], Some(Kind::ReplicaSet), true),
     resource!("apps", "statefulsets", "StatefulSet", ["sts"], true, ["status", "scale"], Some(Kind::StatefulSet), true),
@@ -77,6 +77,7 @@ pub static REGISTER: [Resource; 28] = [
     resource!("velero.io", "deletebackuprequests", "DeleteBackupRequest", [], true, [], None, false),
     resource!("velero.io", "downloadrequests", "DownloadRequest", [], true, [], None, false),
     resource!("velero.io", "volumesnapshotlocations", "VolumeSnapshotLocation", ["vsl"], true, [], None, false),
+    resource!("", "persistentvolumes", "PersistentVolume", ["pv"], false, ["status"], None, false),
 ];
 
 /// A place in [`REGISTER`].
@@ -86,6 +87,7 @@ pub const NODES: Res = 1;
 pub const PODS: Res = 2;
 pub const EVENTS: Res = 3;
 pub const SERVICES: Res = 4;
+pub const CLAIMS: Res = 8;
 pub const DEPLOYMENTS: Res = 9;
 pub const REPLICASETS: Res = 10;
 pub const STATEFULSETS: Res = 11;
@@ -102,6 +104,7 @@ pub const SCHEDULES: Res = 23;
 pub const LOCATIONS: Res = 24;
 pub const DELETIONS: Res = 25;
 pub const DOWNLOADS: Res = 26;
+pub const VOLUMES: Res = 28;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 

@@ -121,6 +121,17 @@ const fn columns(res: Res) -> &'static [Column] {
             ("Replicas", true),
             ("Age", true),
         ],
+        register::CLAIMS => &[
+            ("Name", true),
+            ("Status", true),
+            ("Volume", true),
+            ("Capacity", true),
+            ("Access Modes", true),
+            ("StorageClass", true),
+            ("VolumeAttributesClass", true),
+            ("Age", true),
+            ("VolumeMode", false),
+        ],
         register::PDBS => {
             &[("Name", true), ("Min Available", true), ("Max Unavailable", true), ("Allowed Disruptions", true), ("Age", true)]
         }
@@ -154,6 +165,23 @@ fn text(v: &Value) -> String {
         Value::String(s) => s.clone(),
         other => other.to_string(),
     }
+}
+
+/// A text that is left empty where there is none.
+fn word(v: &Value) -> &str {
+    v.as_str().unwrap_or_default()
+}
+
+/// Access modes as kubectl shortens them.
+fn modes(v: &Value) -> String {
+    let short = |m: &Value| match word(m) {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        "ReadWriteOncePod" => "RWOP",
+        _ => "",
+    };
+    v.as_array().into_iter().flatten().map(short).collect::<Vec<_>>().join(",")
 }
 
 fn number(v: &Value) -> i64 {
@@ -329,6 +357,17 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
                 born,
             ]
         }
+        register::CLAIMS => vec![
+            name,
+            word(&status["phase"]).into(),
+            word(&spec["volumeName"]).into(),
+            word(&status["capacity"]["storage"]).into(),
+            modes(&status["accessModes"]).into(),
+            word(&spec["storageClassName"]).into(),
+            "<unset>".into(),
+            born,
+            text(&spec["volumeMode"]).into(),
+        ],
         register::PDBS => {
             let or = |v: &Value| Value::from(if v.is_null() { "N/A".to_owned() } else { text(v) });
             vec![name, or(&spec["minAvailable"]), or(&spec["maxUnavailable"]), zero(&status["disruptionsAllowed"]), born]

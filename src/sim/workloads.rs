@@ -4,7 +4,7 @@
 //! a change.
 
 use super::control::{Action, create_pod, delete, selected, tolerates};
-use super::register::{CRONJOBS, DAEMONSETS, DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS};
+use super::register::{CLAIMS, CRONJOBS, DAEMONSETS, DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS, VOLUMES};
 use super::store::{Key, Obj, State, parse_time, rfc3339};
 use super::{make, revisions};
 use crate::model::Str;
@@ -273,8 +273,9 @@ pub fn statefulset(s: &mut State, key: &Key) {
                     ("apps.kubernetes.io/pod-index", &n.to_string()),
                     ("controller-revision-hash", &revision),
                 ];
-                let pod =
+                let mut pod =
                     make::pod(&v["spec"]["template"], &name, &key.0, make::owner_reference("apps/v1", "StatefulSet", &object), &extra);
+                claims(s, &v, &name, &mut pod);
                 create_pod(s, pod);
                 if !s.world.instant {
                     s.event(
@@ -315,6 +316,41 @@ pub fn statefulset(s: &mut State, key: &Key) {
         v["status"] = json!({"replicas": n, "readyReplicas": good, "availableReplicas": good, "currentReplicas": if current == revision { n } else { n - updated }, "updatedReplicas": updated,
             "currentRevision": current, "updateRevision": revision, "observedGeneration": generation, "collisionCount": 0});
     });
+}
+
+/// The claims of a StatefulSet's pod, made and bound where they are not there yet, and mounted. They stay when the pod goes.
+fn claims(s: &mut State, set: &Value, pod_name: &str, pod: &mut Value) {
+    for template in set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
+        let volume = template["metadata"]["name"].as_str().unwrap_or("data").to_owned();
+        let (name, namespace) = (format!("{volume}-{pod_name}"), set["metadata"]["namespace"].clone());
+        let key: Key = (namespace.as_str().unwrap_or_default().into(), name.as_str().into());
+        if s.at(CLAIMS, &key).is_none() {
+            let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace,
+                "labels": set["spec"]["selector"]["matchLabels"], "finalizers": ["kubernetes.io/pvc-protection"]}, "spec": template["spec"], "status": {"phase": "Pending"}});
+            claim["spec"]["volumeMode"] = "Filesystem".into();
+            let made = s.put(CLAIMS, claim);
+            let (of, capacity) = (format!("pvc-{}", made.uid), json!({"storage": template["spec"]["resources"]["requests"]["storage"]}));
+            s.put(
+                VOLUMES,
+                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": of},
+                    "spec": {"capacity": capacity, "accessModes": template["spec"]["accessModes"], "persistentVolumeReclaimPolicy": "Delete",
+                        "storageClassName": template["spec"]["storageClassName"], "volumeMode": "Filesystem",
+                        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name, "uid": &*made.uid},
+                        "csi": {"driver": "csi.example.com", "volumeHandle": of}},
+                    "status": {"phase": "Bound"}}),
+            );
+            s.edit(CLAIMS, &key, |c| {
+                c["spec"]["volumeName"] = of.into();
+                c["status"] = json!({"phase": "Bound", "accessModes": template["spec"]["accessModes"], "capacity": capacity});
+            });
+        }
+        if !pod["spec"]["volumes"].is_array() {
+            pod["spec"]["volumes"] = json!([]);
+        }
+        if let Some(volumes) = pod["spec"]["volumes"].as_array_mut() {
+            volumes.push(json!({"name": volume, "persistentVolumeClaim": {"claimName": name}}));
+        }
+    }
 }
 
 pub fn daemonset(s: &mut State, key: &Key) {

@@ -4,6 +4,7 @@
 
 use super::kube::Reader;
 use super::service::{self, Closed, Handle};
+use super::stead::{Instead, Stead};
 use crate::client::{ClientError, ReadClient};
 use crate::model::{Batch, ClusterId, Delta, Interner, Kind, Service, ServiceState, Str, Time, Usage, UsageList, UsageRow, quantity};
 use futures::TryStreamExt as _;
@@ -38,11 +39,13 @@ pub struct MetricsSource {
     pub fallback: Option<String>,
     /// The first look waits so long: the first lists go before.
     pub after: Duration,
+    /// Who else may tell it.
+    pub stead: Stead,
 }
 
 /// Starts to ask for a cluster's metrics. Must be called within a tokio runtime.
 pub fn spawn_metrics(source: MetricsSource, tx: mpsc::Sender<Batch>) -> Handle {
-    let watch = Watch { source, tx, interner: Interner::default(), told: HashMap::new(), answered: false, failures: 0 };
+    let watch = Watch { source, tx, interner: Interner::default(), told: HashMap::new(), answered: false, failures: 0, lacks: None };
     Handle::of(tokio::spawn(async move {
         // The only error is that nobody takes deltas any more.
         let _ = watch.run().await;
@@ -74,21 +77,49 @@ struct Watch {
     answered: bool,
     /// Looks in a row without any answer.
     failures: u32,
+    /// How it stands while there is none.
+    lacks: Option<(ServiceState, Str)>,
 }
 
 impl Watch {
     async fn run(mut self) -> Result<(), Closed> {
         let Some(client) = self.source.reader.wait().await else { return Ok(()) };
         sleep(self.source.after).await;
+        let mut given = self.source.stead.hear();
         loop {
             let heard = self.look(&client).await;
-            let pause = self.pause(&heard);
+            let pause = sleep(self.pause(&heard).mul_f64(0.9 + 0.2 * fastrand::f64()));
             self.tell(heard).await?;
-            tokio::select! {
-                () = sleep(pause.mul_f64(0.9 + 0.2 * fastrand::f64())) => {}
-                () = self.tx.closed() => return Err(Closed),
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    // The sender is our own: it is always there.
+                    _ = given.changed() => self.stand().await?,
+                    () = self.tx.closed() => return Err(Closed),
+                }
             }
         }
+    }
+
+    /// Says how it stands while it does not answer, unless another tells in its stead.
+    async fn stand(&mut self) -> Result<(), Closed> {
+        let Some((state, via)) = self.lacks.clone() else { return Ok(()) };
+        if self.source.stead.instead() != Instead::Nothing {
+            return Ok(());
+        }
+        self.take_back().await?;
+        service::send(&self.tx, self.source.cluster, Delta::Service { service: Service::Metrics, state, via }).await
+    }
+
+    /// What another told is no longer known.
+    async fn take_back(&self) -> Result<(), Closed> {
+        if self.source.stead.take_back() {
+            for kind in [Kind::Node, Kind::Pod] {
+                service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace: None, rows: Vec::new() })).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn look(&mut self, client: &ReadClient) -> Vec<Heard> {
@@ -133,6 +164,11 @@ impl Watch {
 
     async fn tell(&mut self, heard: Vec<Heard>) -> Result<(), Closed> {
         let (state, via) = (self.state(&heard), via(&heard));
+        let lacks = state != ServiceState::Live;
+        if !lacks {
+            self.source.stead.lack(false);
+            self.take_back().await?;
+        }
         for Heard { kind, namespace, answer } in heard {
             let place = (kind, namespace.clone());
             let rows = match answer {
@@ -151,6 +187,13 @@ impl Watch {
             };
             service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace, rows })).await?;
         }
+        if lacks {
+            self.lacks = Some((state, via));
+            // What was measured by it before goes first.
+            self.source.stead.lack(self.told.is_empty());
+            return self.stand().await;
+        }
+        self.lacks = None;
         service::send(&self.tx, self.source.cluster, Delta::Service { service: Service::Metrics, state, via }).await
     }
 

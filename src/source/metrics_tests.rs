@@ -74,6 +74,7 @@ async fn looked(
         namespaces: namespaces.map(|all| all.iter().map(|n| (*n).to_owned()).collect()),
         fallback: Some("own".to_owned()),
         after: Duration::ZERO,
+        stead: Stead::default(),
     };
     let _handle = spawn_metrics(source, tx);
     let mut lists = Vec::new();

@@ -12,6 +12,9 @@ pub mod prometheus;
 mod second_hand;
 mod service;
 mod shared;
+mod stead;
+mod uses;
 
 pub use service::Handle as ServiceHandle;
 pub use shared::{Wanted, label};
+pub use stead::Stead;

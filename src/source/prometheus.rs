@@ -2,19 +2,24 @@
 //!
 //! One task an endpoint: clusters that share it share the requests, and a label tells what belongs to which. Queries go one after the other, all of
 //! them once a minute. A query that is refused costs only itself; one that finds nothing says whether there is nothing of the kind or no metric.
+//! What nodes and pods use is asked only of clusters whose metrics.k8s.io does not tell.
 
 use super::service::{self, Closed, Handle, failed};
 use super::shared::{self, Member, Not, Owner, Wanted, grouped};
+use super::stead::Stead;
+use super::uses::Told;
 use crate::client::{Backoff, ClientError};
-use crate::model::prometheus::{Answer, Series};
+use crate::model::prometheus::{Answer, Rules, Series};
 use crate::model::query::fill;
-use crate::model::{Batch, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid};
+use crate::model::{
+    Alert, AlertState, Batch, ClusterId, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid,
+};
 use crate::reach::{Reached, Replica, Sought, forwarded, replicas};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// How long until what. Scaled down in tests.
@@ -43,17 +48,31 @@ const PACE: Pace = Pace {
 const STEP: u64 = 60;
 /// Points of a course.
 const POINTS: usize = 30;
+/// Alerts that are pending are told so many of a cluster.
+const WAITING: usize = 200;
+/// The queries that tell of targets that are down, and of alerts where Prometheus itself does not tell.
+const DOWN: &str = "targets-down";
+const PENDING: &str = "alerts-pending";
 /// Rows of a query and cluster at the most.
 const ROWS: usize = 50;
 
-/// Starts to ask for the signals of these clusters, each endpoint by a task of its own. Deltas go to `tx`, which waits while it is full. Must be called
-/// within a tokio runtime.
-pub fn spawn_prometheus(clusters: Vec<Wanted>, queries: &Arc<[Query]>, tx: &mpsc::Sender<Batch>) -> Vec<Handle> {
-    grouped(clusters).into_iter().map(|group| spawn(group, queries.clone(), tx.clone(), PACE)).collect()
+/// Starts to ask for the signals of these clusters, each endpoint by a task of its own, and for the use of those that lack it. Deltas go to `tx`, which
+/// waits while it is full. Must be called within a tokio runtime.
+pub fn spawn_prometheus(
+    clusters: Vec<Wanted>,
+    queries: &Arc<[Query]>,
+    steads: impl Fn(ClusterId) -> Stead,
+    tx: &mpsc::Sender<Batch>,
+) -> Vec<Handle> {
+    grouped(clusters).into_iter().map(|group| spawn(group, queries.clone(), &steads, tx.clone(), PACE)).collect()
 }
 
-fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
+fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, steads: impl Fn(ClusterId) -> Stead, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
     let members = shared::members(&group);
+    let steads: Vec<Stead> = members.iter().map(|m| steads(m.id)).collect();
+    if queries.iter().any(|q| q.gives.kind().is_some()) {
+        steads.iter().for_each(Stead::ask);
+    }
     let way = group.into_iter().next();
     Handle::of(tokio::spawn(async move {
         let Some(way) = way else { return };
@@ -63,11 +82,13 @@ fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, tx: mpsc::Sender<Batch>, pac
             queries,
             replica: replicas(&way.endpoint, None).into_iter().next(),
             members,
+            steads,
             way,
             interner: Interner::default(),
             backoff: Backoff::default(),
             answered: false,
             courses: HashMap::new(),
+            waiting: Vec::new(),
             there: HashMap::new(),
         };
         // The only error is that nobody takes deltas any more.
@@ -81,6 +102,8 @@ struct Watch {
     queries: Arc<[Query]>,
     /// Never empty.
     members: Vec<Member>,
+    /// Of each member.
+    steads: Vec<Stead>,
     /// None while it is not known where it is.
     replica: Option<Replica>,
     /// The first member's way there.
@@ -91,6 +114,8 @@ struct Watch {
     answered: bool,
     /// What was heard before of the rows of queries for the highest, by member: such a query has no course of its own.
     courses: HashMap<(usize, Uid), VecDeque<f64>>,
+    /// What it alone knows of, of each member.
+    waiting: Vec<Vec<Alert>>,
     /// In which members a query's metric is, and when that was asked.
     there: HashMap<Str, (Instant, Vec<bool>)>,
 }
@@ -100,8 +125,10 @@ type Rows = Vec<Vec<Signal>>;
 
 impl Watch {
     async fn run(mut self) -> Result<(), Closed> {
+        let mut lacks: Vec<watch::Receiver<bool>> = self.steads.iter().map(Stead::listen).collect();
         loop {
             let began = Instant::now();
+            lacks.iter_mut().for_each(watch::Receiver::mark_unchanged);
             let wait = match self.replica.clone() {
                 None => self.find().await?,
                 Some(replica) => match self.round(replica).await {
@@ -109,16 +136,76 @@ impl Watch {
                         self.answered = true;
                         self.backoff.reset();
                         self.tell(rows).await?;
+                        self.uses().await?;
                         self.pace.round.mul_f64(0.95 + 0.1 * fastrand::f64()).saturating_sub(began.elapsed())
                     }
                     Err(error) => self.lost(&error).await?,
                 },
             };
-            tokio::select! {
-                () = sleep_until(Instant::now() + wait) => {}
-                () = self.tx.closed() => return Err(Closed),
+            let until = Instant::now() + wait;
+            loop {
+                let lacking = futures::future::select_all(lacks.iter_mut().map(|l| Box::pin(l.changed())));
+                tokio::select! {
+                    () = sleep_until(until) => break,
+                    _ = lacking => self.uses().await?,
+                    () = self.tx.closed() => return Err(Closed),
+                }
             }
         }
+    }
+
+    /// Tells what the nodes and pods of those members use that lack it; of which nothing is known, that it cannot.
+    async fn uses(&mut self) -> Result<(), Closed> {
+        let lacking: Vec<usize> = (0..self.members.len()).filter(|n| self.steads[*n].lacking()).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let mut told = match self.replica.clone() {
+            Some(mut replica) => match replica.reach().await {
+                Ok(at) => self.ask_uses(&at).await,
+                Err(_) => Vec::new(),
+            },
+            None => Vec::new(),
+        };
+        let via: Str = self.replica.as_ref().map_or_else(Str::default, |r| format!("Prometheus, {r}").into());
+        told.resize_with(self.members.len(), Vec::new);
+        for (n, told) in told.into_iter().enumerate().filter(|(n, _)| lacking.contains(n)) {
+            // Meanwhile the other may tell again.
+            let (id, stead) = (self.members[n].id, &self.steads[n]);
+            let known = told.iter().any(|t| !t.is_empty());
+            if known && stead.lacking() {
+                for list in told.into_iter().map(Told::list) {
+                    service::send(&self.tx, id, Delta::Usage(list)).await?;
+                }
+                let state = ServiceState::Live;
+                service::send(&self.tx, id, Delta::Service { service: Service::Metrics, state, via: via.clone() }).await?;
+            }
+            stead.give(known);
+        }
+        Ok(())
+    }
+
+    /// What each member uses; empty where a query is refused.
+    async fn ask_uses(&mut self, at: &Reached) -> Vec<Vec<Told>> {
+        let mut told: Vec<Vec<Told>> = self.members.iter().map(|_| Vec::new()).collect();
+        for query in self.queries.clone().iter() {
+            let Some(kind) = query.gives.kind() else { continue };
+            let answer = match self.ask(at, query).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    tracing::debug!("query {}: {}", query.name, error.reason());
+                    continue;
+                }
+            };
+            let mut own: Vec<Told> = self.members.iter().map(|_| Told::new(kind)).collect();
+            for series in &answer.data.result {
+                if let Owner::Member(n) = shared::owner(&self.members, |label| series.metric.get(label).map(String::as_str)) {
+                    own[n].take(series, &mut self.interner);
+                }
+            }
+            told.iter_mut().zip(own).for_each(|(told, own)| told.push(own));
+        }
+        told
     }
 
     async fn find(&mut self) -> Result<Duration, Closed> {
@@ -129,14 +216,19 @@ impl Watch {
             }
             Err(Not::Yet(state)) => {
                 self.stand(&state, Str::default()).await?;
+                self.uses().await?;
                 Ok(self.backoff.next_delay())
             }
             Err(Not::There(state)) => {
                 self.backoff.reset();
                 if self.answered {
+                    for member in &self.members {
+                        service::send(&self.tx, member.id, Delta::Waiting(Arc::default())).await?;
+                    }
                     self.list(self.members.iter().map(|_| Vec::new()).collect()).await?;
                 }
                 self.stand(&state, Str::default()).await?;
+                self.uses().await?;
                 Ok(self.pace.absent)
             }
         }
@@ -157,6 +249,9 @@ impl Watch {
             (None, _) => {}
         }
         self.stand(&failed(self.answered, error), via).await?;
+        for stead in self.steads.iter().filter(|s| s.lacking()) {
+            stead.give(false);
+        }
         Ok(self.backoff.next_delay().max(error.retry_after().unwrap_or_default()))
     }
 
@@ -166,7 +261,7 @@ impl Watch {
         // Kept, so that the next round has the connection.
         self.replica = Some(replica);
         let mut rows: Rows = self.members.iter().map(|_| Vec::new()).collect();
-        for query in self.queries.clone().iter() {
+        for query in self.queries.clone().iter().filter(|q| q.gives.kind().is_none()) {
             match self.ask(&at, query).await {
                 Ok(answer) => {
                     let missing = self.fold(query, answer, &mut rows);
@@ -181,12 +276,45 @@ impl Watch {
                 Err(error) => return Err(error),
             }
         }
+        self.waiting = self.waits(&at, &rows).await?;
         // What was not told again is over.
         let told: std::collections::HashSet<(usize, Uid)> =
             rows.iter().enumerate().flat_map(|(n, rows)| rows.iter().map(move |s| (n, s.meta.uid))).collect();
         self.courses.retain(|key, _| told.contains(key));
         self.interner.sweep(told.len());
         Ok(rows)
+    }
+
+    /// The alerts that are pending, and the targets that are down.
+    async fn waits(&mut self, at: &Reached, rows: &Rows) -> Result<Vec<Vec<Alert>>, ClientError> {
+        let mut all: Vec<Vec<Alert>> = self.members.iter().map(|_| Vec::new()).collect();
+        // What keeps series for others has no rules of its own, and may not have the path.
+        let rules = match at.get::<Rules>("/api/v1/rules?type=alert", self.pace.answer).await {
+            Ok(rules) => Some(rules).filter(|r| r.status == "success"),
+            Err(error) if error.never_sent() || error.is_auth() => return Err(error),
+            Err(_) => None,
+        };
+        for alert in rules.iter().flat_map(Rules::pending) {
+            let Owner::Member(n) = shared::owner(&self.members, |label| alert.labels.get(label).map(String::as_str)) else { continue };
+            if all[n].len() < WAITING {
+                let mut labels = |all: &BTreeMap<String, String>| {
+                    Labels::from(all.iter().map(|(name, value)| (self.interner.str(name), self.interner.str(value))).collect::<Vec<_>>())
+                };
+                let (labels, annotations) = (labels(&alert.labels), labels(&alert.annotations));
+                all[n].push(Alert::waiting("", AlertState::Pending, labels, annotations, alert.since()));
+            }
+        }
+        for (all, rows) in all.iter_mut().zip(rows) {
+            for row in rows.iter().filter(|s| s.value.is_some_and(|n| n > 0.0)) {
+                let (name, state) = match &*row.meta.name {
+                    DOWN => ("TargetDown", AlertState::Down),
+                    PENDING if rules.is_none() => ("", AlertState::Pending),
+                    _ => continue,
+                };
+                all.push(Alert::waiting(name, state, row.meta.labels.clone(), Labels::default(), None));
+            }
+        }
+        Ok(all)
     }
 
     async fn ask(&self, at: &Reached, query: &Query) -> Result<Answer, ClientError> {
@@ -196,6 +324,7 @@ impl Watch {
                 let by = self.filled("by ($by)");
                 format!("/api/v1/query?query={}", encoded(&format!("topk {by} ({top}, {expr})")))
             }
+            None if query.gives.kind().is_some() => format!("/api/v1/query?query={}", encoded(&expr)),
             None => {
                 let end = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0) / STEP * STEP;
                 let start = end.saturating_sub(STEP * (POINTS as u64 - 1));
@@ -288,6 +417,10 @@ impl Watch {
 
     async fn tell(&mut self, rows: Rows) -> Result<(), Closed> {
         self.list(rows).await?;
+        for (member, alerts) in self.members.iter().zip(std::mem::take(&mut self.waiting)) {
+            let alerts = alerts.into_iter().map(Arc::new).collect();
+            service::send(&self.tx, member.id, Delta::Waiting(alerts)).await?;
+        }
         let via = self.replica.as_ref().map_or_else(Str::default, |r| r.to_string().into());
         // Last: whoever waits for it finds the rows there.
         self.stand(&ServiceState::Live, via).await

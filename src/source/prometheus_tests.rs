@@ -2,7 +2,7 @@ use super::*;
 use crate::client::fake::{Reply, Server, connect, reply};
 use crate::client::install_crypto_provider;
 use crate::config::{Endpoint, Reach, Setting};
-use crate::model::{Change, ClusterId, Delta, Measure};
+use crate::model::{Change, Gives, Measure};
 use crate::reach::Found;
 use crate::source::kube::Reader;
 use http::Request;
@@ -28,6 +28,7 @@ fn query(name: &str, expr: &str, top: Option<u32>) -> Query {
         critical: None,
         top,
         needs: format!("{name}_total"),
+        gives: Gives::Signals,
     }
 }
 
@@ -105,7 +106,8 @@ async fn two_clusters_share_the_requests_and_each_has_its_own() {
         vec![query("hot", "hot{$match}", Some(3)), query("lost", "sum by ($by pod)(lost_total{$match})", Some(3))].into();
     let (tx, mut rx) = mpsc::channel(64);
     let clusters = vec![wanted(0, "eu", urls(&server), reader.clone()), wanted(1, "us", urls(&server), reader)];
-    let handles: Vec<Handle> = grouped(clusters).into_iter().map(|g| spawn(g, queries.clone(), tx.clone(), QUICK)).collect();
+    let handles: Vec<Handle> =
+        grouped(clusters).into_iter().map(|g| spawn(g, queries.clone(), |_| Stead::default(), tx.clone(), QUICK)).collect();
     assert_eq!(handles.len(), 1, "one task for both");
     let (rows, _) = heard(&mut rx, 2, "live", 3).await;
     let of = |n: usize| -> Vec<(String, String, &'static str)> {
@@ -129,6 +131,9 @@ async fn a_query_without_top_has_the_course_of_the_last_half_hour() {
     install_crypto_provider();
     let server = Server::start(|request| {
         let now = jiff::Timestamp::now().as_second() / 60 * 60;
+        if request.uri().path().ends_with("/api/v1/rules") {
+            return reply(404, "page not found");
+        }
         assert!(request.uri().path().ends_with("/api/v1/query_range"), "{}", request.uri());
         let values: Vec<Value> = (0..3).map(|n| json!([now - 120 + n * 60, format!("0.{n}")])).collect();
         let old = json!([[now - 1800, "9"]]);
@@ -138,7 +143,8 @@ async fn a_query_without_top_has_the_course_of_the_last_half_hour() {
     .await;
     let reader = Reader::of(connect(&server, "").await);
     let (tx, mut rx) = mpsc::channel(64);
-    let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], vec![query("lat", "lat", None)].into(), tx, QUICK);
+    let _handle =
+        spawn(vec![wanted(0, "eu", urls(&server), reader)], vec![query("lat", "lat", None)].into(), |_| Stead::default(), tx, QUICK);
     let (rows, _) = heard(&mut rx, 1, "live", 1).await;
     assert_eq!((rows[0].len(), &*rows[0][0].course, rows[0][0].value), (1, &[0.0, 0.1, 0.2][..], Some(0.2)), "what has ended is not now");
 }
@@ -159,7 +165,7 @@ async fn a_refused_query_costs_only_itself_and_a_dead_server_says_why() {
     let reader = Reader::of(connect(&server, "").await);
     let (tx, mut rx) = mpsc::channel(64);
     let queries = vec![query("bad", "bad(", Some(1)), query("good", "good", Some(1))];
-    let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries.into(), tx, QUICK);
+    let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries.into(), |_| Stead::default(), tx, QUICK);
     let (rows, _) = heard(&mut rx, 1, "live", 1).await;
     assert_eq!(rows[0].iter().map(|s| s.state.word()).collect::<Vec<_>>(), ["failing", "ok"]);
     assert!(rows[0][0].why.as_deref().unwrap().contains("unexpected end"), "{:?}", rows[0][0].why);
@@ -184,17 +190,68 @@ async fn it_is_found_in_the_cluster_and_absent_is_no_failure() {
             };
             return reply(200, json!({"items": items}).to_string());
         }
-        assert!(path.starts_with("/api/v1/namespaces/monitoring/services/prometheus-k8s:9090/proxy/api/v1/query"), "{path}");
+        assert!(path.starts_with("/api/v1/namespaces/monitoring/services/prometheus-k8s:9090/proxy/api/v1/"), "{path}");
         vector(&json!([{"metric": {}, "value": [1, "0.7"]}]))
     })
     .await;
     let reader = Reader::of(connect(&server, "").await);
     let (tx, mut rx) = mpsc::channel(64);
     let one = wanted(0, "eu", Endpoint::default(), reader);
-    let _handle = spawn(vec![one], vec![query("q", "q", Some(1))].into(), tx, QUICK);
+    let _handle = spawn(vec![one], vec![query("q", "q", Some(1))].into(), |_| Stead::default(), tx, QUICK);
     let (_, state) = heard(&mut rx, 1, "absent", 1).await;
     assert!(state.reason().unwrap().contains("[clusters.CONTEXT.prometheus]"));
     there.store(true, std::sync::atomic::Ordering::Relaxed);
     let (rows, _) = heard(&mut rx, 1, "live", 1).await;
     assert_eq!(rows[0][0].state, SignalState::Warning);
+}
+
+#[tokio::test]
+async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_signals() {
+    install_crypto_provider();
+    let rules = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let has = rules.clone();
+    let server = Server::start(move |request| {
+        if request.uri().path().ends_with("/api/v1/rules") {
+            let alert = |name: &str, state: &str, cluster: &str| {
+                json!({"labels": {"alertname": name, "cluster": cluster, "pod": "p1"}, "annotations": {"summary": "soon"}, "state": state,
+                    "activeAt": "2026-11-26T10:00:00.123456789Z", "value": "1e+00"})
+            };
+            let alerts = json!([alert("Disk", "pending", "eu"), alert("Fires", "firing", "eu"), alert("Theirs", "pending", "other")]);
+            return match has.load(std::sync::atomic::Ordering::Relaxed) {
+                true => reply(
+                    200,
+                    json!({"status": "success", "data": {"groups": [{"rules": [{"type": "alerting", "alerts": alerts}]}]}}).to_string(),
+                ),
+                false => reply(404, "page not found"),
+            };
+        }
+        let expr = asked(request);
+        let metric = match expr.contains("ALERTS") {
+            true => json!({"alertname": "Cpu", "cluster": "eu"}),
+            false => json!({"job": "node", "instance": "n1:9100", "cluster": "eu"}),
+        };
+        vector(&json!([{"metric": metric, "value": [1, "1"]}]))
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let (tx, mut rx) = mpsc::channel(64);
+    let queries = vec![query("targets-down", "up == 0", Some(3)), query("alerts-pending", "ALERTS", Some(3))];
+    let endpoint = Endpoint { cluster_label: Setting::default_to(Some("cluster".to_owned())), ..urls(&server) };
+    let _handle = spawn(vec![wanted(0, "eu", endpoint, reader)], queries.into(), tx, QUICK);
+    let mut waiting = async || loop {
+        if let Delta::Waiting(alerts) = rx.recv().await.unwrap().delta {
+            return alerts.iter().map(|a| format!("{} {} {:?}", a.meta.name, a.state.word(), a.summary())).collect::<Vec<_>>();
+        }
+    };
+    assert_eq!(
+        waiting().await,
+        ["Disk pending Some(\"soon\")", "TargetDown down None"],
+        "what fires is Alertmanager's, what is others' theirs"
+    );
+    rules.store(false, std::sync::atomic::Ordering::Relaxed);
+    let mut last = waiting().await;
+    for _ in 0..3 {
+        last = waiting().await;
+    }
+    assert_eq!(last, ["TargetDown down None", "Cpu pending None"], "without rules of its own, by its series");
 }

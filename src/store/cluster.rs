@@ -1,10 +1,12 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, Sums, Table, Touched, UseSum, Uses, table::Upsert};
+use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, Object, Service, ServiceState, Str, Uid, Usage,
+    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
+    Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
+use std::sync::Arc;
 
 /// Who a cluster is: from kubeconfig and configuration.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct ClusterInfo {
     pub alert_label: Option<Str>,
     /// The other clusters of the same Alertmanager.
     pub alert_peers: Vec<ClusterId>,
+    /// Labels of an alert or of its namespace that say whose it is; empty: the usual ones.
+    pub owner_labels: Vec<Str>,
     /// How old the newest backup may be, in seconds; none: nobody has said.
     pub rpo: Option<i64>,
 }
@@ -37,6 +41,11 @@ impl ClusterInfo {
     /// Production clusters are marked and ask for the typed name.
     pub fn production(&self) -> bool {
         self.tier.as_deref() == Some("production")
+    }
+    /// The labels that say whose something is, the first that is there.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        let usual = OWNER_LABELS.iter().copied().filter(|_| self.owner_labels.is_empty());
+        self.owner_labels.iter().map(|l| &**l).chain(usual)
     }
     /// What it may be called by a label that tells clusters apart: as shown, and its contexts.
     pub fn names(&self) -> impl Iterator<Item = &Str> {
@@ -98,6 +107,9 @@ pub struct Cluster {
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    signals_of: SignalsOf,
+    /// What Prometheus alone knows of: alerts that are pending, targets that are down.
+    alone: Arc<[Arc<Alert>]>,
 }
 
 impl Cluster {
@@ -126,6 +138,8 @@ impl Cluster {
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
+            signals_of: SignalsOf::default(),
+            alone: Arc::default(),
         }
     }
 
@@ -191,6 +205,15 @@ impl Cluster {
         }
     }
 
+    /// How the use of a node, a pod, or a workload's measured pods went over the last half hour; none where nothing was measured.
+    pub fn use_course(&self, of: &Object) -> Option<UseCourse> {
+        let meta = of.meta();
+        match of.kind() {
+            kind @ (Kind::Node | Kind::Pod) => self.uses.course(kind, &meta.namespace, &meta.name),
+            _ => self.uses.course_of_owner(meta.uid),
+        }
+    }
+
     /// Whether what is shown of a kind is current: live, and its watch too. What a service tells hangs on that service alone.
     pub fn current(&self, kind: Kind) -> bool {
         (!kind.watched() || self.state.live()) && *self.kind_state(kind) == KindState::Live
@@ -217,17 +240,28 @@ impl Cluster {
         table.get(table.slot_of(owner.uid)?)
     }
 
-    /// Sums what pods use, for those that own them and for namespaces.
-    fn sum_uses(&mut self) {
+    /// Who owns an object, and who owns those; owners that are not seen too.
+    pub(super) fn owners<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = Uid> {
+        let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
+        chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid))
+    }
+
+    /// What a query of that name measures at an object, or at the pods that it owns; nothing where Prometheus tells nothing of it.
+    pub fn signals_of<'a>(&'a self, of: &Object, query: &'a str) -> impl Iterator<Item = &'a Signal> {
+        let table = self.table(Kind::Signal);
+        let found = self.signals_of.of(of.meta().uid).iter().filter_map(move |uid| table.get(table.slot_of(*uid)?));
+        found.filter_map(move |o| if let Object::Signal(s) = o { Some(&**s).filter(|s| *s.meta.name == *query) } else { None })
+    }
+
+    /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
+    fn sum_uses(&mut self, measured: Option<i64>) {
         let mut sums = Sums::default();
         for object in self.objects(Kind::Pod) {
             let Object::Pod(pod) = object else { continue };
             let Some(usage) = self.usage(Kind::Pod, &pod.meta.namespace, &pod.meta.name) else { continue };
-            let chain = std::iter::successors(Some(object), |at| self.owner_of(at)).take(OWNERS);
-            let owners = chain.filter_map(|at| Some(at.meta().owner.as_deref()?.uid));
-            sums.add(&pod.meta.namespace, owners, usage, &pod.shape.requests);
+            sums.add(&pod.meta.namespace, self.owners(object), usage, &pod.shape.requests);
         }
-        self.uses.sums = sums;
+        self.uses.sum(sums, measured);
     }
 
     pub(super) fn apply(&mut self, delta: Delta, now: i64, touched: &mut Vec<Touched>) {
@@ -270,19 +304,23 @@ impl Cluster {
                     slot.state = state;
                     touched.push(Touched::Cluster(self.id));
                     if matches!(kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) && !self.uses.is_empty() {
-                        self.sum_uses();
+                        self.sum_uses(None);
                         touched.push(Touched::Usage { cluster: self.id, kind: Kind::Pod });
                     }
                 }
             }
             // For the one who looks now: nothing to keep.
             Delta::Told(_) => {}
+            Delta::Waiting(alerts) => {
+                self.alone = alerts;
+                self.settle(touched);
+            }
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
                 let kind = list.kind;
-                self.uses.replace(list);
+                self.uses.replace(list, now);
                 if kind == Kind::Pod {
-                    self.sum_uses();
+                    self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
             }
@@ -290,10 +328,19 @@ impl Cluster {
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
             Delta::ListEnd { kind, namespace } => {
                 self.heard(kind, now);
-                for uid in self.kinds[kind as usize].table.unseen(namespace.as_ref()) {
+                let mut unseen = self.kinds[kind as usize].table.unseen(namespace.as_ref());
+                unseen.retain(|uid| !self.waits(kind, *uid));
+                for uid in unseen {
                     self.remove(kind, uid, touched);
                 }
+                if kind == Kind::Alert {
+                    self.settle(touched);
+                }
                 self.record(now);
+                if kind == Kind::Signal {
+                    self.signals_of = SignalsOf::join(self);
+                    touched.extend([Kind::Node, Kind::Pod].map(|kind| Touched::Usage { cluster: self.id, kind }));
+                }
             }
             Delta::Rows { kind, changes } => {
                 self.heard(kind, now);
@@ -309,6 +356,27 @@ impl Cluster {
                 self.record(now);
             }
         }
+    }
+
+    /// Whether it is the row of an alert that only Prometheus tells of.
+    fn waits(&self, kind: Kind, uid: Uid) -> bool {
+        let row = (kind == Kind::Alert).then(|| self.table(kind).get(self.table(kind).slot_of(uid)?)).flatten();
+        matches!(row, Some(Object::Alert(a)) if a.state.waits())
+    }
+
+    /// Makes rows of what waits, but for what the Alertmanager tells of too.
+    fn settle(&mut self, touched: &mut Vec<Touched>) {
+        let alerts = self.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(a) } else { None });
+        let (old, sent): (Vec<&Arc<Alert>>, Vec<&Arc<Alert>>) = alerts.partition(|a| a.state.waits());
+        if old.is_empty() && self.alone.is_empty() {
+            return;
+        }
+        let told = |a: &&Arc<Alert>| sent.iter().any(|s| s.meta.name == a.meta.name && s.covers(a));
+        let wanted: Vec<Arc<Alert>> = self.alone.iter().filter(|a| !told(a)).cloned().collect();
+        let gone = |a: &&&Arc<Alert>| !wanted.iter().any(|w| w.meta.uid == a.meta.uid);
+        let gone: Vec<Uid> = old.iter().filter(gone).map(|a| a.meta.uid).collect();
+        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, touched));
+        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), touched));
     }
 
     /// Rows prove that who tells of them lives.

@@ -34,6 +34,8 @@ pub struct Counts {
     pub pdbs: u32,
     /// Budgets that allow nothing while they cover something.
     pub pdbs_zero: u32,
+    /// Claims whose volume is gone.
+    pub claims_lost: u32,
     pub warnings: u32,
     /// Millicores and bytes: of all nodes, and requested by pods on nodes.
     pub cpu_allocatable_m: i64,
@@ -86,6 +88,7 @@ impl Counts {
                 n(&mut self.pdbs, true);
                 n(&mut self.pdbs_zero, p.allowed == 0 && p.expected > 0);
             }
+            Object::Claim(c) => n(&mut self.claims_lost, c.lost()),
             Object::Event(e) => n(&mut self.warnings, e.warning),
             // What the API server tells of them is none of them.
             Object::EtcdMember(m) if m.second_hand.is_some() => {}

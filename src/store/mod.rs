@@ -6,6 +6,7 @@ mod cluster;
 mod counts;
 mod jobs;
 mod series;
+mod signals;
 mod table;
 mod uses;
 
@@ -13,9 +14,10 @@ pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 pub use jobs::Jobs;
 pub use series::Series;
+use signals::SignalsOf;
 pub use table::Table;
-pub use uses::UseSum;
 use uses::{Sums, Uses};
+pub use uses::{UseCourse, UseSum};
 
 use crate::model::{Batch, ClusterId, Kind, Object, ObjectRef, Uid};
 
@@ -36,7 +38,7 @@ pub enum Touched {
     Gone { id: RowId, before: Object },
     /// The cluster's state, version, latency, counts of requests, a kind's state or a service's changed.
     Cluster(ClusterId),
-    /// What nodes or pods use was told anew.
+    /// What nodes or pods use was told anew, or what Prometheus measures at them.
     Usage { cluster: ClusterId, kind: Kind },
 }
 

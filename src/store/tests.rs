@@ -135,3 +135,37 @@ fn use_is_replaced_whole_and_the_unknown_is_none() {
     assert_eq!(s.clusters()[0].usage(Kind::Node, "", "n1").and_then(|u| u.cpu_m), Some(9));
     assert_eq!((cpu(&s, "b"), s.clusters()[0].usage(Kind::Node, "", "n2")), (Some(7), None));
 }
+
+#[test]
+fn what_waits_stands_beside_what_fires_until_it_fires_itself() {
+    use crate::model::alert::tests::alert;
+    use crate::model::{Alert, AlertState, Labels};
+    let mut s = store();
+    let labels = |pairs: &[(&str, &str)]| Labels::from(pairs.iter().map(|(k, v)| (Str::from(*k), Str::from(*v))).collect::<Vec<_>>());
+    let waits = |name: &str| {
+        let labels = labels(&[("alertname", name), ("pod", "p1")]);
+        Arc::new(Alert::waiting("", AlertState::Pending, labels, Labels::default(), None))
+    };
+    let told = |s: &Store| -> Vec<String> {
+        let alerts = s.clusters()[0].objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(a) } else { None });
+        let mut all: Vec<String> = alerts.map(|a| format!("{} {}", a.meta.name, a.state.word())).collect();
+        all.sort();
+        all
+    };
+    let fires = |names: &[&str]| {
+        let kind = Kind::Alert;
+        // Its Prometheus says which one it is when it sends it.
+        let rows = names.iter().map(|n| alert(&[("alertname", n), ("pod", "p1"), ("prometheus", "k8s")], AlertState::Firing));
+        let changes = rows.map(|a| Change::Upsert(Object::Alert(a.into()))).collect();
+        [Delta::ListBegin { kind, namespace: None }, Delta::Rows { kind, changes }, Delta::ListEnd { kind, namespace: None }]
+    };
+    apply(&mut s, 0, Delta::Waiting([waits("Soon"), waits("Later")].into()));
+    assert_eq!(told(&s), ["Later pending", "Soon pending"]);
+    fires(&["Now", "Soon"]).into_iter().for_each(|d| drop(apply(&mut s, 0, d)));
+    assert_eq!(told(&s), ["Later pending", "Now firing", "Soon firing"], "what fires is not shown twice, what waits is not swept");
+    assert_eq!(s.clusters()[0].counts.alerts_firing, 2);
+    fires(&["Now"]).into_iter().for_each(|d| drop(apply(&mut s, 0, d)));
+    assert_eq!(told(&s), ["Later pending", "Now firing", "Soon pending"]);
+    let touched = apply(&mut s, 0, Delta::Waiting(Arc::default()));
+    assert_eq!((told(&s), touched.len()), (vec!["Now firing".to_owned()], 2));
+}

@@ -1,4 +1,4 @@
-//! What nodes and pods use now, found by name.
+//! What nodes and pods use now, found by name, and how that went over the last half hour.
 
 use crate::model::pod::Resources;
 use crate::model::{Kind, Str, Uid, Usage, UsageList};
@@ -31,6 +31,95 @@ impl UseSum {
     }
 }
 
+/// What is kept of the last half hour: so many points of four minutes each.
+const POINTS: usize = 8;
+const STEP: i64 = 240;
+
+/// A course in 255 parts of its highest point; 0 where nothing was measured.
+#[derive(Clone, Copy, Default)]
+struct Course {
+    /// The highest point: millicores or KiB.
+    top: u32,
+    /// Oldest first; the last is the newest.
+    parts: [u8; POINTS],
+}
+
+impl Course {
+    fn shift(&mut self, points: usize) {
+        let points = points.min(POINTS);
+        self.parts.copy_within(points.., 0);
+        self.parts[POINTS - points..].fill(0);
+    }
+
+    /// Notes a value for the newest point, which keeps its highest.
+    fn record(&mut self, value: i64) {
+        let value = u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        if value > self.top {
+            let (old, new) = (u64::from(self.top), u64::from(value));
+            for part in self.parts.iter_mut().filter(|p| **p > 0) {
+                *part = u8::try_from(u64::from(*part - 1) * old / new).unwrap_or(u8::MAX).saturating_add(1);
+            }
+            self.top = value;
+        }
+        let part = u64::from(value) * 254 / u64::from(self.top.max(1)) + 1;
+        let newest = &mut self.parts[POINTS - 1];
+        *newest = (*newest).max(u8::try_from(part).unwrap_or(u8::MAX));
+    }
+
+    /// From the first that was measured on; what was missed between carries the last value on.
+    fn values(&self) -> Vec<u32> {
+        let known = self.parts.iter().skip_while(|p| **p == 0);
+        let value = |part: u8| u32::try_from(u64::from(part - 1) * u64::from(self.top) / 254).unwrap_or(u32::MAX);
+        let mut last = 0;
+        known
+            .map(|part| {
+                last = if *part > 0 { value(*part) } else { last };
+                last
+            })
+            .collect()
+    }
+}
+
+/// The courses of what one uses.
+#[derive(Clone, Copy, Default)]
+struct Courses {
+    /// Which point is the newest, in steps since 1970; 0: none was noted.
+    newest: u32,
+    cpu: Course,
+    memory: Course,
+}
+
+impl Courses {
+    fn record(&mut self, now: i64, cpu_m: Option<i64>, memory: Option<i64>) {
+        let step = u32::try_from(now / STEP).unwrap_or(0);
+        if step > self.newest {
+            let points = (step - self.newest) as usize;
+            self.cpu.shift(points);
+            self.memory.shift(points);
+            self.newest = step;
+        }
+        if let Some(cpu) = cpu_m {
+            self.cpu.record(cpu);
+        }
+        if let Some(memory) = memory {
+            self.memory.record(memory >> 10);
+        }
+    }
+
+    fn told(&self) -> UseCourse {
+        UseCourse { cpu_m: self.cpu.values(), memory_kib: self.memory.values() }
+    }
+}
+
+/// How the use of one went over the last half hour, four minutes a point, oldest first; empty where nothing was measured.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UseCourse {
+    /// Millicores.
+    pub cpu_m: Vec<u32>,
+    /// KiB.
+    pub memory_kib: Vec<u32>,
+}
+
 /// Sums over the pods there are.
 #[derive(Default)]
 pub struct Sums {
@@ -61,24 +150,46 @@ impl Equivalent<Place> for Sought<'_> {
     }
 }
 
+/// What one uses now, and how that went.
+#[derive(Default)]
+struct Used {
+    usage: Usage,
+    courses: Courses,
+}
+
 /// The side table of one cluster.
 #[derive(Default)]
 pub struct Uses {
-    nodes: HashMap<Place, Usage>,
-    pods: HashMap<Place, Usage>,
+    nodes: HashMap<Place, Used>,
+    pods: HashMap<Place, Used>,
     /// Of all nodes.
     total: Usage,
-    pub sums: Sums,
+    sums: Sums,
+    owners: HashMap<Uid, Courses>,
 }
 
 impl Uses {
-    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
+    fn find(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Used> {
         let map = match kind {
             Kind::Node => &self.nodes,
             Kind::Pod => &self.pods,
             _ => return None,
         };
         map.get(&Sought(namespace, name))
+    }
+
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
+        self.find(kind, namespace, name).map(|u| &u.usage)
+    }
+
+    /// How the use of a node or a pod went.
+    pub fn course(&self, kind: Kind, namespace: &str, name: &str) -> Option<UseCourse> {
+        self.find(kind, namespace, name).map(|u| u.courses.told())
+    }
+
+    /// How the use of an owner's pods went together.
+    pub fn course_of_owner(&self, uid: Uid) -> Option<UseCourse> {
+        self.owners.get(&uid).map(Courses::told)
     }
 
     /// No pod was measured.
@@ -99,18 +210,71 @@ impl Uses {
         self.sums.by_namespace.get(name)
     }
 
+    /// Takes sums that were made anew; `now`: the pods were measured anew too.
+    pub fn sum(&mut self, sums: Sums, now: Option<i64>) {
+        self.sums = sums;
+        let Some(now) = now else { return };
+        self.owners.retain(|uid, _| self.sums.by_owner.contains_key(uid));
+        for (uid, sum) in &self.sums.by_owner {
+            self.owners.entry(*uid).or_default().record(now, sum.cpu_m, sum.memory);
+        }
+    }
+
     /// Takes a list: what it does not name (in its namespace) is no longer known.
-    pub fn replace(&mut self, list: UsageList) {
+    pub fn replace(&mut self, list: UsageList, now: i64) {
         let map = match list.kind {
             Kind::Node => &mut self.nodes,
             Kind::Pod => &mut self.pods,
             _ => return,
         };
-        map.retain(|place, _| list.namespace.as_ref().is_some_and(|ns| *ns != place.0));
-        map.extend(list.rows.into_iter().map(|row| (Place(row.namespace, row.name), row.usage)));
-        if list.kind == Kind::Node {
-            let sum = |f: fn(&Usage) -> Option<i64>| self.nodes.values().filter_map(f).reduce(|a, b| a + b);
-            self.total = Usage { cpu_m: sum(|u| u.cpu_m), memory: sum(|u| u.memory), at: self.nodes.values().filter_map(|u| u.at).min() };
+        let speaks = |place: &Place| list.namespace.as_ref().is_none_or(|ns| *ns == place.0);
+        let mut before: HashMap<Place, Used> = map.extract_if(|place, _| speaks(place)).collect();
+        for row in list.rows {
+            let place = Place(row.namespace, row.name);
+            let courses = before.remove(&place).map(|used| used.courses).unwrap_or_default();
+            let used = map.entry(place).or_insert(Used { usage: row.usage, courses });
+            used.usage = row.usage;
+            used.courses.record(now, row.usage.cpu_m, row.usage.memory);
         }
+        if list.kind == Kind::Node {
+            let all = || self.nodes.values().map(|u| &u.usage);
+            let sum = |f: fn(&Usage) -> Option<i64>| all().filter_map(f).reduce(|a, b| a + b);
+            self.total = Usage { cpu_m: sum(|u| u.cpu_m), memory: sum(|u| u.memory), at: all().filter_map(|u| u.at).min() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UsageRow;
+
+    fn list(cpu_m: i64, memory: i64) -> UsageList {
+        let usage = Usage { cpu_m: Some(cpu_m), memory: Some(memory), at: None };
+        UsageList { kind: Kind::Pod, namespace: None, rows: vec![UsageRow { namespace: "pay".into(), name: "a".into(), usage }] }
+    }
+
+    #[test]
+    fn a_course_keeps_the_highest_of_each_point_and_follows_a_new_top() {
+        let mut uses = Uses::default();
+        let start = STEP * 1_000_000;
+        for (after, cpu) in [(0, 100), (30, 80), (STEP, 50), (2 * STEP, 100), (3 * STEP, 0)] {
+            uses.replace(list(cpu, cpu << 20), start + after);
+        }
+        let course = uses.course(Kind::Pod, "pay", "a").unwrap();
+        assert_eq!(course.cpu_m, [100, 50, 100, 0]);
+        uses.replace(list(1000, 1 << 30), start + 5 * STEP);
+        let course = uses.course(Kind::Pod, "pay", "a").unwrap();
+        let near = |of: &[u32], to: &[u32], by: u32| of.len() == to.len() && of.iter().zip(to).all(|(a, b)| a.abs_diff(*b) <= by);
+        assert!(near(&course.cpu_m, &[100, 50, 100, 0, 0, 1000], 5), "{course:?}");
+        assert!(near(&course.memory_kib, &[102_400, 51_200, 102_400, 0, 0, 1 << 20], 5000), "{course:?}");
+        for n in 0..40 {
+            uses.replace(list(7, 1024), start + (6 + n) * STEP);
+        }
+        let course = uses.course(Kind::Pod, "pay", "a").unwrap();
+        assert_eq!(course.cpu_m.len(), POINTS);
+        assert_eq!(uses.course(Kind::Pod, "pay", "b"), None, "what was not measured has no course");
+        uses.replace(UsageList { rows: Vec::new(), ..list(0, 0) }, start + 50 * STEP);
+        assert!(uses.course(Kind::Pod, "pay", "a").is_none() && uses.is_empty());
     }
 }

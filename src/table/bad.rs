@@ -5,8 +5,8 @@
 
 use super::{Ctx, Row, Tone};
 use crate::model::{
-    Alert, AlertState, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState, Signal,
-    SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
+    Alert, AlertState, Claim, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState,
+    Signal, SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
 };
 
 /// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
@@ -31,6 +31,7 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
             }
         }
         Row::Object(_, Object::Namespace(n)) => namespace(n),
+        Row::Object(_, Object::Claim(c)) => claim(c),
         Row::Object(_, Object::EtcdMember(m)) => etcd(m),
         Row::Object(_, Object::Alert(a)) => alert(a),
         Row::Object(_, Object::Silence(s)) => silence(s, ctx.now),
@@ -51,8 +52,13 @@ pub fn stale(row: Row<'_>) -> bool {
     match row {
         Row::Cluster(c) => !c.state.live(),
         Row::Object(c, o) => {
+            // Prometheus tells of some alerts.
+            let teller = match o {
+                Object::Alert(a) if a.state.waits() => Kind::Signal,
+                o => o.kind(),
+            };
             o.kind().watched() && !matches!(c.state, ConnectionState::Live | ConnectionState::Syncing { .. })
-                || !matches!(c.kind_state(o.kind()), KindState::Live | KindState::Listing)
+                || !matches!(c.kind_state(teller), KindState::Live | KindState::Listing)
         }
     }
 }
@@ -115,6 +121,15 @@ fn namespace(n: &Namespace) -> Tone {
     }
 }
 
+/// One that waits for its first pod waits rightly: only its events tell.
+fn claim(c: &Claim) -> Tone {
+    match &*c.phase {
+        "Bound" => Tone::Ok,
+        "Pending" => Tone::Info,
+        _ => Tone::Critical,
+    }
+}
+
 fn etcd(m: &EtcdMember) -> Tone {
     let full = m.status.as_ref().and_then(|s| s.quota_percent()).unwrap_or(0);
     if let Some(heard) = &m.second_hand {
@@ -134,6 +149,7 @@ fn alert(a: &Alert) -> Tone {
         AlertState::Firing if a.critical() => Tone::Critical,
         AlertState::Firing if matches!(a.severity(), Some("info" | "none")) => Tone::Info,
         AlertState::Firing => Tone::Warning,
+        AlertState::Down => Tone::Warning,
         AlertState::Pending => Tone::Info,
         AlertState::Silenced | AlertState::Inhibited => Tone::Dim,
     }

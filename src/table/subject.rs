@@ -23,6 +23,7 @@ pub enum Subject {
     Pdb,
     Events,
     Namespaces,
+    Claims,
     Etcd,
     Alerts,
     Silences,
@@ -51,7 +52,7 @@ impl Unknown {
 
 impl Subject {
     /// The register, in the order of the panes.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Clusters,
         Self::Nodes,
         Self::Pods,
@@ -66,6 +67,7 @@ impl Subject {
         Self::Pdb,
         Self::Events,
         Self::Namespaces,
+        Self::Claims,
         Self::Etcd,
         Self::Alerts,
         Self::Silences,
@@ -93,6 +95,7 @@ impl Subject {
             Self::Pdb => "pdb",
             Self::Events => "events",
             Self::Namespaces => "namespaces",
+            Self::Claims => "pvc",
             Self::Etcd => "etcd",
             Self::Alerts => "alerts",
             Self::Silences => "silences",
@@ -121,6 +124,7 @@ impl Subject {
             Self::Pdb => "PDB",
             Self::Events => "EVENTS",
             Self::Namespaces => "NAMESPACES",
+            Self::Claims => "PVC",
             Self::Etcd => "ETCD",
             Self::Alerts => "ALERTS",
             Self::Silences => "SILENCES",
@@ -149,6 +153,7 @@ impl Subject {
             Self::Pdb => &[Kind::Pdb],
             Self::Events => &[Kind::Event],
             Self::Namespaces => &[Kind::Namespace],
+            Self::Claims => &[Kind::Claim],
             Self::Etcd => &[Kind::EtcdMember],
             Self::Alerts => &[Kind::Alert],
             Self::Silences => &[Kind::Silence],
@@ -258,6 +263,7 @@ mod tests {
             ("sts", Subject::StatefulSets),
             ("cj", Subject::CronJobs),
             ("bsl", Subject::Locations),
+            ("pvc", Subject::Claims),
             ("backups.velero.io", Subject::Backups),
             ("etcd", Subject::Etcd),
         ] {

@@ -124,6 +124,13 @@ pub(super) fn everything() -> Store {
         Kind::Namespace,
         &json!({"metadata": {"name": "pay", "uid": "ns-pay", "labels": {"team": "支払い"}}, "status": {"phase": "Active"}}),
     );
+    put(
+        &mut s,
+        0,
+        Kind::Claim,
+        &json!({"metadata": meta("data-db-0"), "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}, "storageClassName": "ssd", "volumeName": "pv-1"},
+        "status": {"phase": "Bound", "capacity": {"storage": "20Gi"}, "conditions": [{"type": "FileSystemResizePending", "status": "True", "message": "waits for the node"}]}}),
+    );
     signals(&mut s);
     s
 }

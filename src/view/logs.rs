@@ -93,7 +93,12 @@ fn window(logs: &Logs, rows: usize, high: impl Fn(usize) -> usize) -> (usize, us
 
 /// What is read, and where one is in it.
 fn title(d: &Draw, logs: &Logs, area: Rect, buf: &mut Buffer) {
-    let mut title = String::from(if logs.of.previous { "PREVIOUS LOGS" } else { "LOGS" });
+    let word = match (logs.files.is_empty(), logs.of.previous) {
+        (false, _) => "FETCHED LOGS",
+        (true, true) => "PREVIOUS LOGS",
+        (true, false) => "LOGS",
+    };
+    let mut title = word.to_owned();
     let name = |id| d.world.store.cluster(id).map_or("", |c| &c.info.name);
     let clusters: BTreeSet<_> = logs.objects.iter().map(|o| o.cluster).collect();
     match &logs.objects[..] {
@@ -109,6 +114,7 @@ fn title(d: &Draw, logs: &Logs, area: Rect, buf: &mut Buffer) {
         title.push_str(&format!(" {containers} containers"));
     }
     let right = match (logs.follow, logs.fresh()) {
+        _ if !logs.files.is_empty() => String::new(),
         (true, _) if logs.of.previous => String::new(),
         (true, _) => "FOLLOWING".to_owned(),
         (false, 0) => "PAUSED".to_owned(),

@@ -6,6 +6,7 @@ mod cockpit;
 mod detail;
 mod editor;
 pub mod effects;
+mod group;
 mod help;
 mod jobs;
 mod logs;
@@ -139,6 +140,7 @@ pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
         Place::Audit(pane) => jobs::audit(d, pane, body, buf, &mut hits),
     }
     hits.highlighted = d.app.highlighted(&d.world);
+    hits.group = d.app.highlighted_group();
     footer(d, Rect { y: area.bottom() - 1, height: 1, ..area }, buf, &mut hits);
     overlay::draw(d, body, buf, &mut hits);
     hits

@@ -21,7 +21,7 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
         Stage::Making => (pane.wanted.title(), "planning, checking"),
         Stage::Refused(_) => (pane.wanted.title(), ""),
         Stage::Ready(p) => (p.plan.title.clone(), PREVIEW),
-        Stage::Sent => (pane.wanted.title(), "sent"),
+        Stage::Sent(_) => (pane.wanted.title(), "sent"),
     };
     // A title is worth more than words that everybody knows by now.
     let long = width(&title) + width(right) + 4 > usize::from(area.width);
@@ -37,7 +37,7 @@ pub fn draw(d: &Draw, pane: &PreviewPane, area: Rect, buf: &mut Buffer, hits: &m
             lines
         }
         Stage::Ready(preview) => text(d, preview),
-        Stage::Sent => vec![Line(0, "the intent is written down, then it begins".to_owned(), Role::TextDim)],
+        Stage::Sent(_) => vec![Line(0, "the intent is written down, then it begins".to_owned(), Role::TextDim)],
     };
     // Whether it can be taken back stays in sight, however long the list of steps is.
     let undo = pane.ready().map(|p| signed(telling::undo(&p.plan)));

@@ -1,10 +1,10 @@
 //! A table of rows: the full pane, a tile, the cluster strip.
 
 use super::text::{cut, elide, width};
-use super::{Draw, panes};
+use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
 use crate::model::{ConnectionState, Kind, KindState, ServiceState};
-use crate::table::{Align, Column, Row, Subject, Tone, Value, bad, stale};
+use crate::table::{Align, Column, Row, RowKey, Subject, Tone, Value, bad, stale};
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -29,7 +29,7 @@ struct Placed {
     width: u16,
 }
 
-fn tone(tone: Tone) -> Role {
+pub(super) fn tone(tone: Tone) -> Role {
     match tone {
         Tone::Plain => Role::Text,
         Tone::Dim => Role::TextDim,
@@ -55,7 +55,11 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
         None => "worst first".to_owned(),
         Some(s) => format!("by {} {}", s.column.id, if s.descending { d.glyphs.descending } else { d.glyphs.ascending }),
     };
-    let place = if n == 0 { String::new() } else { format!(" {}/{n}", pane.cursor + 1) };
+    let lines = pane.len();
+    let place = if lines == 0 { String::new() } else { format!(" {}/{lines}", pane.cursor + 1) };
+    if let Some(grouping) = &pane.grouping {
+        title.push_str(&format!(" in {} groups by {}", grouping.groups.len(), grouping.by.title.to_lowercase()));
+    }
     d.rule(buf, Rect { height: 1, ..area }, &title, &format!("{sort}{place}"), true);
     if !pane.filter_text.is_empty() {
         let x = area.x + width(&title) as u16 + 1;
@@ -83,7 +87,7 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
         let gap = if i == 2 && more > 0 { &format!("{gap}; and {more} more (1 shows the clusters)") } else { gap };
         d.put(buf, area.x, rows.bottom() + i as u16, area.width, &elide(gap, usize::from(area.width), d.glyphs.ellipsis), Role::Denied);
     }
-    let why = why(d, pane);
+    let why = pane.head().map_or_else(|| why(d, pane), group::why);
     d.put(buf, area.x, area.bottom() - 1, area.width, &elide(&why, usize::from(area.width), d.glyphs.ellipsis), Role::Hint);
 }
 
@@ -134,6 +138,9 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
     };
     for c in d.world.store.clusters() {
         let name: &str = &c.info.name;
+        if let Some(silent) = pane.subject.kinds().first().and_then(|k| silent(c, *k)) {
+            add(name, silent);
+        }
         for kind in pane.subject.kinds() {
             let missing = match (c.kind_state(*kind), absence(c, *kind)) {
                 (KindState::Forbidden { missing }, _) => format!("forbidden, needs {missing}"),
@@ -164,6 +171,13 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         [] => text,
     };
     gaps.into_iter().map(said).collect()
+}
+
+/// The replicas of a service that do not answer while another one does, each with its reason.
+fn silent(c: &crate::store::Cluster, kind: Kind) -> Option<String> {
+    let slot = c.service(kind.teller()?);
+    let (others, silent) = slot.via.split_once("; ").filter(|_| slot.state == ServiceState::Live)?;
+    Some(format!("no answer from {silent}; read from {others}"))
 }
 
 /// What to do where there is none of a kind that a cluster need not have: configure or install its service.
@@ -254,8 +268,10 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     let first = pane.visible(visible);
     hits.offsets.push((look.part, first));
     let ctx = d.world.ctx();
-    let last = (first + visible).min(pane.view.len());
-    let keys: Vec<_> = (first..last).filter_map(|at| pane.view.key(at)).collect();
+    let last = (first + visible).min(pane.len());
+    let keys: Vec<_> = (first..last).map(|at| pane.key(at)).collect();
+    let row_of = |key: &Option<RowKey>| Row::of(d.world.store, (*key)?);
+    let heads = group::Heads::of(d, pane, (first..last).filter_map(|at| pane.head_at(at)), area.width);
     let wanted: Vec<(&'static Column, Option<u16>)> = match look.columns {
         Some(ids) => ids.iter().filter_map(|id| Some((pane.subject.columns().iter().find(|c| c.id == *id)?, None))).collect(),
         None => pane.shown_columns(),
@@ -263,7 +279,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     let clusters = pane.subject == crate::table::Subject::Clusters;
     let cells: Vec<Vec<Value>> = keys
         .iter()
-        .map(|key| match Row::of(d.world.store, *key) {
+        .map(|key| match row_of(key) {
             Some(row) => wanted.iter().map(|(c, _)| (c.get)(&ctx, row)).collect(),
             None => wanted.iter().map(|_| Value::None).collect(),
         })
@@ -272,7 +288,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         .iter()
         .zip(&keys)
         .map(|(row, key)| {
-            let cluster = Row::of(d.world.store, *key).filter(|_| clusters).map(Row::cluster);
+            let cluster = row_of(key).filter(|_| clusters).map(Row::cluster);
             row.iter().zip(&wanted).map(|(v, (column, _))| cell(d, column, v, cluster)).collect()
         })
         .collect();
@@ -287,13 +303,14 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(most), most);
             let before = pane.widths.iter().find(|(id, _)| *id == column.id).map_or(0, |(_, w)| *w);
             hits.widths.push((look.part, column.id, content));
-            let asks =
-                u16::from(!clusters && column.id == ANCHORED[0] && keys.iter().any(|k| Row::of(d.world.store, *k).is_some_and(stale)));
+            let asks = u16::from(!clusters && column.id == ANCHORED[0] && keys.iter().any(|k| row_of(k).is_some_and(stale)));
             fixed.unwrap_or(content.max(before) + asks)
         })
         .collect();
     let placed = place(pane, &wanted, &widths, area.width.saturating_sub(2), look.columns.is_some());
-    if look.header {
+    if look.header && !keys.is_empty() && keys.iter().all(Option::is_none) {
+        heads.header(d, pane, Rect { height: 1, ..area }, buf);
+    } else if look.header {
         for p in &placed {
             let sorted = pane.view.sort().is_some_and(|s| s.column.id == p.column.id);
             let title = elide(p.column.title, usize::from(p.width), d.glyphs.ellipsis);
@@ -315,12 +332,17 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     }
     for (i, key) in keys.iter().enumerate() {
         let (at, y) = (first + i, area.y + header + i as u16);
-        let Some(row) = Row::of(d.world.store, *key) else { continue };
         let line = Rect { x: area.x, y, width: area.width, height: 1 };
+        if let Some(group) = pane.head_at(at) {
+            hits.add(line, Hit::Row { part: look.part, at });
+            heads.draw(d, pane, group, line, look.focused && at == pane.cursor, buf);
+            continue;
+        }
+        let Some((key, row)) = key.zip(row_of(key)) else { continue };
         hits.add(line, Hit::Row { part: look.part, at });
         let (old, worst) = (stale(row), bad(&ctx, row));
         let current = look.focused && at == pane.cursor;
-        let marked = !pane.marks.is_empty() && pane.marks.iter().any(|(k, _)| k == key);
+        let marked = !pane.marks.is_empty() && pane.marks.iter().any(|(k, _)| *k == key);
         let sign = match worst {
             Tone::Critical => SIGN_CRITICAL,
             Tone::Warning => SIGN_WARNING,

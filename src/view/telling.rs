@@ -8,7 +8,7 @@ use super::pieces::clean;
 use crate::action::{Finding, Preview};
 use crate::model::plan::Offer;
 use crate::model::verb::ParamKind;
-use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, UndoKind, Verdict};
+use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, Target, UndoKind, Verdict};
 use crate::store::Store;
 use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
 
@@ -78,7 +78,8 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
     lines.extend(checks(preview));
     for (n, offer) in plan.offers.iter().enumerate().take(9) {
         let when = if offer.before { "before" } else { "instead" };
-        let place = plan.clusters.iter().find(|c| plan.clusters.len() > 1 && c.id == offer.target.cluster);
+        let one = offer.targets.first().map(|t| t.cluster).filter(|id| offer.targets.iter().all(|t| t.cluster == *id));
+        let place = plan.clusters.iter().find(|c| plan.clusters.len() > 1 && Some(c.id) == one);
         let what = place.map_or(offer.text.clone(), |c| format!("{} on {}", offer.text, c.name));
         let text = match reader {
             Reader::Keys => format!("{} {when}: {what}", n + 1),
@@ -114,24 +115,34 @@ fn at_once(preview: &Preview) -> Option<String> {
     }
 }
 
-/// An offer as it would be typed in a shell.
+/// An offer as it would be typed in a shell: a command for each place that its objects are in.
 fn command(plan: &Plan, offer: &Offer) -> String {
-    let (info, target) = (offer.verb.info(), &offer.target);
-    let mut words = vec!["qd".to_owned()];
-    words.extend(info.cli.iter().map(|w| (*w).to_owned()));
-    words.push(target.slashed());
-    for (name, values) in offer.args.iter() {
-        let flag = info.param(name).is_some_and(|p| p.kind == ParamKind::Flag);
-        for value in values {
-            words.push(if flag { format!("--{name}") } else { format!("--{name} {value}") });
+    let info = offer.verb.info();
+    let mut places: Vec<(&Target, Vec<String>)> = Vec::new();
+    for target in &offer.targets {
+        match places.iter_mut().find(|(t, _)| t.cluster == target.cluster && t.namespace == target.namespace) {
+            Some((_, names)) => names.push(target.slashed()),
+            None => places.push((target, vec![target.slashed()])),
         }
     }
-    let context = plan.clusters.iter().find(|c| c.id == target.cluster).map(|c| c.context.as_str());
-    words.extend(context.filter(|c| !c.is_empty()).map(|c| format!("--context {c}")));
-    if !target.namespace.is_empty() {
-        words.push(format!("-n {}", target.namespace));
-    }
-    words.join(" ")
+    let typed = places.into_iter().map(|(target, names)| {
+        let mut words = vec!["qd".to_owned()];
+        words.extend(info.cli.iter().map(|w| (*w).to_owned()));
+        words.extend(names);
+        for (name, values) in offer.args.iter() {
+            let flag = info.param(name).is_some_and(|p| p.kind == ParamKind::Flag);
+            for value in values {
+                words.push(if flag { format!("--{name}") } else { format!("--{name} {value}") });
+            }
+        }
+        let context = plan.clusters.iter().find(|c| c.id == target.cluster).map(|c| c.context.as_str());
+        words.extend(context.filter(|c| !c.is_empty()).map(|c| format!("--context {c}")));
+        if !target.namespace.is_empty() {
+            words.push(format!("-n {}", target.namespace));
+        }
+        words.join(" ")
+    });
+    typed.collect::<Vec<_>>().join("; ")
 }
 
 fn count(n: usize, what: &str) -> String {

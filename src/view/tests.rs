@@ -122,6 +122,7 @@ impl Fixture {
 
     fn calm() -> Self {
         let mut f = Self::new();
+        f.add(2, Kind::Claim, claim("data-db-0", "Bound"));
         f.judge();
         f
     }
@@ -158,6 +159,9 @@ impl Fixture {
             json!({"metadata": {"name": "e1", "namespace": "pay", "uid": "e1", "creationTimestamp": at(4)}, "type": "Warning", "reason": "BackOff", "message": "Back-off restarting failed container app",
             "involvedObject": {"kind": "Pod", "namespace": "pay", "name": "checkout-7d4b9-00000", "uid": "p-1-checkout-0"}, "count": 88, "firstTimestamp": at(20), "lastTimestamp": at(1), "source": {"component": "kubelet"}}),
         );
+        for (name, phase) in [("data-db-0", "Bound"), ("data-db-3", "Pending"), ("data-db-4", "Lost")] {
+            f.add(2, Kind::Claim, claim(name, phase));
+        }
         f.delta(0, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW - 130), reason: "dial timeout".into() }));
         f.judge();
         f
@@ -204,6 +208,13 @@ impl Fixture {
     }
 }
 
+fn claim(name: &str, phase: &str) -> Value {
+    let capacity = if phase == "Bound" { json!({"storage": "50Gi"}) } else { json!({}) };
+    json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": at(9000)},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "50Gi"}}, "storageClassName": "ssd",
+            "volumeName": if phase == "Pending" { "" } else { "pvc-0f3c" }}, "status": {"phase": phase, "capacity": capacity}})
+}
+
 /// The symbols, and under each row the styles as letters that the end explains.
 fn dump(buffer: &Buffer) -> String {
     let (mut out, mut names) = (String::new(), BTreeMap::<String, char>::new());
@@ -232,7 +243,7 @@ fn dump(buffer: &Buffer) -> String {
 }
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
-const SCREENS: [&str; 9] = ["cockpit", "clusters", "nodes", "pods", "workloads", "hpa", "pdb", "events", "namespaces"];
+const SCREENS: [&str; 10] = ["cockpit", "clusters", "nodes", "pods", "workloads", "hpa", "pdb", "events", "namespaces", "pvc"];
 
 #[test]
 fn every_pane_calm_and_burning_at_three_sizes() {
@@ -326,6 +337,7 @@ fn a_cluster_that_has_just_gone_is_named_at_once_beside_the_problems() {
     assert!(!first(&f, SIZES[0]).contains("not seen"));
 }
 
+mod alerts;
 mod deed;
 mod signals;
 mod text;

@@ -120,7 +120,15 @@ fn an_alert_is_seen_while_it_fires_and_as_silenced(lab: &Lab) {
     // One of the two does not answer: the other one's word is shown.
     lab.lab(&["pause", CONTEXT, "alertmanager-0"]);
     stands(Some("silenced"));
+    term.line(40, &["no answer from", &all.urls[0], "read from", &all.urls[1]]);
     lab.lab(&["resume", CONTEXT, "alertmanager-0"]);
+    term.wait("both to answer", 60, |lines| (!lines.iter().any(|l| l.contains("no answer from"))).then_some(()));
+    // The other one is dead.
+    lab.lab(&["kill", CONTEXT, "alertmanager-1"]);
+    stands(Some("silenced"));
+    term.line(40, &["no answer from", &all.urls[1], "read from", &all.urls[0]]);
+    lab.lab(&["start", CONTEXT, "alertmanager-1"]);
+    term.wait("both to answer again", 60, |lines| (!lines.iter().any(|l| l.contains("no answer from"))).then_some(()));
     all.tell(&labels, Some("2020-01-01T00:00:00Z"));
     stands(None);
     term.wait("the alert to be gone", 45, |lines| (!lines.iter().any(|l| l.contains(ALERT))).then_some(()));

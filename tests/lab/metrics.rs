@@ -1,12 +1,15 @@
 //! What pods and nodes use, as metrics-server tells it: beside what kubectl says, and where there is none.
 
+use super::SIZE;
 use super::support::amount::whole;
 use super::support::lab::{Lab, Room, until};
+use super::support::pty::Term;
 use super::support::runner::{Test, tests};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
-pub const TESTS: &[Test] = tests![top_tells_what_kubectl_does, without_metrics_nothing_is_zero];
+pub const TESTS: &[Test] =
+    tests![top_tells_what_kubectl_does, without_metrics_nothing_is_zero, an_autoscaler_is_driven_to_its_maximum_by_use_and_shown_so,];
 
 /// Millicores, rounded up, of quantities that are summed first.
 fn millicores(amounts: &[&str]) -> i128 {
@@ -99,4 +102,63 @@ fn without_metrics_nothing_is_zero(lab: &Lab) {
     assert_eq!(code, 3, "{said}");
     assert!(!said.contains("lab-1: metrics"), "{said}");
     assert!(got["items"].as_array().unwrap().iter().any(|n| n["cluster"] == "lab-1" && n["cpu_use_m"].is_i64()));
+}
+
+/// A namespace that goes when the test ends.
+struct Space<'a>(&'a Lab, &'static str);
+
+impl Drop for Space<'_> {
+    fn drop(&mut self) {
+        self.0.try_kubectl("lab-1", &["delete", "namespace", self.1, "--wait=false"]);
+    }
+}
+
+fn an_autoscaler_is_driven_to_its_maximum_by_use_and_shown_so(lab: &Lab) {
+    let space = Space(lab, "driven");
+    let labels = json!({"app": "web"});
+    let uses = |cpu: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": space.1}, "spec": {
+            "selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels, "annotations": {"kwok.x-k8s.io/usage-cpu": cpu, "kwok.x-k8s.io/usage-memory": "32Mi"}},
+                "spec": {"containers": [{"name": "app", "image": "registry.example.com/web:1", "resources": {"requests": {"cpu": "50m"}}}]}}}})
+    };
+    lab.apply("lab-1", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space.1}}));
+    lab.apply("lab-1", &uses("20m"));
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let metrics = json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}]);
+    let spec = json!({"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": target, "metrics": metrics});
+    let meta = json!({"name": "web", "namespace": space.1});
+    lab.apply("lab-1", &json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta, "spec": spec}));
+
+    let room = Room::new();
+    let config = room.path("qd.toml");
+    std::fs::write(&config, "[thresholds.hpa-at-max]\nafter = \"1s\"\n").unwrap();
+    let config = config.to_str().unwrap();
+    // As the pane has it: status, pods of the most, and what each uses.
+    let stands = |wanted: [&str; 2], replicas: i64| {
+        until(&format!("the autoscaler to be {wanted:?} with {replicas}"), Duration::from_secs(180), || {
+            let (got, code, said) = room.json(&lab.kubeconfig(), &["get", "hpa", "--context", "lab-1", "-n", space.1, "-o", "json"]);
+            let row = &got["items"][0];
+            let is = [&row["status"], &row["targets"][0]].map(|v| v.as_str().unwrap_or_default().to_owned());
+            let so = is == wanted && row["current_replicas"] == replicas && code == 0;
+            if so { Ok(row.clone()) } else { Err(format!("{is:?}, {}, code {code}: {said}", row["current_replicas"])) }
+        })
+    };
+    let calm = stands(["Steady", "cpu 40/60%"], 1);
+    assert_eq!((&calm["at_max"], &calm["max_replicas"]), (&json!(false), &json!(3)));
+    let args = ["--screen", "hpa", "--context", "lab-1", "--config", config];
+    let mut term = Term::open(&args, room.env(&lab.kubeconfig()), SIZE.0, SIZE.1);
+    term.line(30, &["driven", "web", "Steady", "1/3"]);
+
+    lab.apply("lab-1", &uses("90m"));
+    let full = stands(["AtMax", "cpu 180/60%"], 3);
+    assert_eq!((&full["at_max"], &full["limited"], &full["desired_replicas"]), (&json!(true), &json!(true), &json!(3)));
+    term.line(60, &["driven", "web", "AtMax", "3/3", "cpu 180/60%"]);
+    // BURNING has it too: whose it is, and by how much.
+    term.wait("the finding", 60, |lines| {
+        let burns = |l: &&String| l.contains("hpa-at-max") || l.contains("driven/web") && l.contains("3/3, cpu 180/60%");
+        super::burning(lines).iter().any(|l| burns(&l)).then_some(())
+    });
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(15), Vec::<String>::new());
 }

@@ -90,7 +90,7 @@ fn sum(values: impl Iterator<Item = i128>) -> Value {
 /// The field, or none when this file does not know how to derive it: that is a failure of the comparison.
 pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expected> {
     // Measured anew again and again, on one of the clusters: compared with kubectl's at one moment in a test of its own.
-    const USE: [&str; 14] = [
+    const USE: [&str; 22] = [
         "cpu_use_m",
         "cpu_use_percent",
         "cpu_use_request_percent",
@@ -105,6 +105,15 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
         "pods_measured",
         "pods_cpu_request_m",
         "pods_memory_request_bytes",
+        // The rest is Prometheus'.
+        "cpu_throttled_percent",
+        "restarts_15m",
+        "oom_kills_15m",
+        "receive_bytes_per_s",
+        "transmit_bytes_per_s",
+        "filesystem_use_percent",
+        "conntrack_use_percent",
+        "pleg_relist_ms",
     ];
     if USE.contains(&field) {
         return Some(Expected::Sane(|v| v.is_null() || v.is_i64(), "a whole number, or null where nothing was measured"));
@@ -121,6 +130,7 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
         "pdb" => pdb(field, o),
         "events" => event(field, o),
         "namespaces" => namespace(field, o),
+        "pvc" => claim(field, o),
         _ => workloads::field(field, o),
     };
     own.or_else(|| common(field, o, w))
@@ -310,6 +320,33 @@ fn hpa(field: &str, o: &Value) -> Option<Expected> {
         "last_scale_age_s" => since(&status["lastScaleTime"]),
         "limited" => limited.into(),
         "message" => words_of(o, &[("AbleToScale", "False"), ("ScalingActive", "False"), ("ScalingLimited", "True")]).into(),
+        _ => return None,
+    })
+}
+
+fn claim(field: &str, o: &Value) -> Option<Expected> {
+    let (spec, status) = (&o["spec"], &o["status"]);
+    let short = |m: &Value| match m.as_str().unwrap() {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        "ReadWriteOncePod" => "RWOP",
+        other => panic!("{other}"),
+    };
+    let size = |v: &Value| v.as_str().map_or(Value::Null, |q| Value::from(whole(q) as i64));
+    let waits = list(&status["conditions"]).iter().find(|c| c["status"] == "True");
+    Some(match field {
+        "status" => status["phase"].clone().into(),
+        // Only a Prometheus knows.
+        "used_percent" | "inodes_percent" => Value::Null.into(),
+        "capacity_bytes" => size(&status["capacity"]["storage"]).into(),
+        "requested_bytes" => size(&spec["resources"]["requests"]["storage"]).into(),
+        "class" => text(&spec["storageClassName"]).into(),
+        "access" => list(&spec["accessModes"]).iter().map(|m| Value::from(short(m))).collect::<Value>().into(),
+        "volume" => text(&spec["volumeName"]).into(),
+        "volume_mode" => spec["volumeMode"].clone().into(),
+        "message" if status["phase"] == "Lost" => format!("its volume {} is gone", spec["volumeName"].as_str().unwrap()).into(),
+        "message" => waits.map_or(Value::Null, words).into(),
         _ => return None,
     })
 }

@@ -4,6 +4,8 @@
 pub mod alerts;
 pub mod amount;
 pub mod derive;
+#[allow(dead_code, reason = "the suite of faults uses it")]
+pub mod fault_proxy;
 pub mod lab;
 pub mod parity;
 pub mod pods;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What `qd get` takes, and the kinds that it then lists.
-pub const SUBJECTS: [(&str, &[&str]); 14] = [
+pub const SUBJECTS: [(&str, &[&str]); 15] = [
     ("clusters", &[]),
     ("nodes", &["Node"]),
     ("pods", &["Pod"]),
@@ -22,6 +22,7 @@ pub const SUBJECTS: [(&str, &[&str]); 14] = [
     ("pdb", &["PodDisruptionBudget"]),
     ("events", &["Event"]),
     ("namespaces", &["Namespace"]),
+    ("pvc", &["PersistentVolumeClaim"]),
 ];
 
 /// What was found in one comparison.

@@ -33,7 +33,9 @@ impl Run {
             self.tell(at, StepState::Waits(why), None);
             self.rest(LOOK).await?;
         };
-        let text = download(&address, authority(client, &request).await.as_deref()).await.map_err(|why| (Why::Failed, why))?;
+        let trust = trust(client, &request).await;
+        let got = download(&address, trust.authority.as_deref()).await;
+        let text = got.map_err(|why| (Why::Failed, trust.said.map_or(why.clone(), |more| format!("{why}; {more}"))))?;
         let path = self.state.path(file);
         let words = told(&text);
         let kept = path.clone();
@@ -46,8 +48,43 @@ impl Run {
     }
 }
 
-/// The authority of the location's certificate, base64 of PEM, where one is written there.
-async fn authority(client: &ReadClient, request: &Value) -> Option<String> {
+/// Whose certificates count for a location's store.
+#[derive(Default, PartialEq, Debug)]
+struct Trust {
+    /// Base64 of the PEM of the authority that the location names; none: the system's.
+    authority: Option<String>,
+    /// What to say beside a failure.
+    said: Option<String>,
+}
+
+/// What the location of a request's backup says of its store's certificate. Velero has the authority in the location, or in a Secret beside it.
+async fn trust(client: &ReadClient, request: &Value) -> Trust {
+    let found = location(client, request).await;
+    let Some((namespace, location)) = found else { return Trust::default() };
+    let store = &location["spec"]["objectStorage"];
+    let text = |v: &Value| v.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    let reference = (text(&store["caCertRef"]["name"]), text(&store["caCertRef"]["key"]));
+    let (authority, said) = match reference {
+        (Some(name), Some(key)) => {
+            let failed = |why: String| format!("its authority is key {key} of Secret {namespace}/{name}: {why}");
+            match client.get_json(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).await {
+                Ok(secret) => match text(&secret["data"][&key]) {
+                    Some(authority) => (Some(authority), None),
+                    None => (None, Some(failed("there is no such key".to_owned()))),
+                },
+                Err(e) => (None, Some(failed(e.reason()))),
+            }
+        }
+        _ => (text(&store["caCert"]), None),
+    };
+    let skips = location["spec"]["config"]["insecureSkipTLSVerify"] == "true";
+    let unverified = || "the location has insecureSkipTLSVerify, which is not followed: its authority belongs in caCertRef".to_owned();
+    let said = said.or_else(|| (skips && authority.is_none()).then(unverified));
+    Trust { authority, said }
+}
+
+/// The location of a request's backup, and its namespace.
+async fn location(client: &ReadClient, request: &Value) -> Option<(String, Value)> {
     let namespace = request["metadata"]["namespace"].as_str()?;
     let of = |kind: Kind, name: &str| format!("{}/{name}", kind.path(Some(namespace)));
     let target = &request["spec"]["target"];
@@ -58,7 +95,7 @@ async fn authority(client: &ReadClient, request: &Value) -> Option<String> {
     }
     let backup = client.get_json(&of(Kind::Backup, &backup)).await.ok()?;
     let location = client.get_json(&of(Kind::StorageLocation, backup["spec"]["storageLocation"].as_str()?)).await.ok()?;
-    location["spec"]["objectStorage"]["caCert"].as_str().filter(|c| !c.is_empty()).map(str::to_owned)
+    Some((namespace.to_owned(), location))
 }
 
 /// What it says, in a line: a log's errors and warnings, or those of results.
@@ -112,6 +149,41 @@ fn message(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::fake::{Server, connect, reply};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn the_authority_is_the_locations_own_or_in_the_secret_that_it_names() {
+        let trusted = async |store: Value, config: Value| {
+            let server = Server::start(move |request| {
+                let path = request.uri().path();
+                let body = if path.ends_with("/restores/r") {
+                    json!({"spec": {"backupName": "b"}})
+                } else if path.ends_with("/backups/b") {
+                    json!({"spec": {"storageLocation": "far"}})
+                } else if path.ends_with("/backupstoragelocations/far") {
+                    json!({"spec": {"objectStorage": store, "config": config}})
+                } else if path == "/api/v1/namespaces/velero/secrets/store" {
+                    json!({"data": {"ca.crt": "UEVN"}})
+                } else {
+                    return reply(404, "{}");
+                };
+                reply(200, body.to_string())
+            })
+            .await;
+            let client = connect(&server, "token: t").await;
+            trust(&client, &json!({"metadata": {"namespace": "velero"}, "spec": {"target": {"kind": "RestoreLog", "name": "r"}}})).await
+        };
+        let of = |authority: &str| Trust { authority: Some(authority.to_owned()), said: None };
+        assert_eq!(trusted(json!({"bucket": "b"}), Value::Null).await, Trust::default());
+        assert_eq!(trusted(json!({"caCert": "SU5MSU5F"}), Value::Null).await, of("SU5MSU5F"));
+        let named = |name: &str, key: &str| json!({"caCertRef": {"name": name, "key": key}, "caCert": "SU5MSU5F"});
+        assert_eq!(trusted(named("store", "ca.crt"), json!({"insecureSkipTLSVerify": "true"})).await, of("UEVN"), "the newer field counts");
+        let said = async |store: Value, config: Value| trusted(store, config).await.said.unwrap();
+        assert_eq!(said(named("store", "x"), Value::Null).await, "its authority is key x of Secret velero/store: there is no such key");
+        assert!(said(named("gone", "x"), Value::Null).await.starts_with("its authority is key x of Secret velero/gone: "));
+        assert!(said(json!({}), json!({"insecureSkipTLSVerify": "true"})).await.contains("is not followed"));
+    }
 
     #[test]
     fn a_log_is_told_by_its_errors() {

@@ -73,7 +73,7 @@ fn consequence(snapshot: &Snapshot, plan: &mut Plan, target: &Target, uid: &str,
     if kind == Some(Kind::Backup) {
         plan.note(Level::Danger, "what is kept of it stays, and Velero makes the object anew from that within a minute");
         let text = format!("delete {} with all that is kept of it", target.label());
-        plan.offers.push(Offer { text, before: false, verb: VerbId::BackupDelete, args: Args::default(), target: target.clone() });
+        offer(plan, VerbId::BackupDelete, false, target, text, |n| format!("delete {n} backups with all that is kept of them"));
     }
     if kind == Some(Kind::Node) {
         plan.note(Level::Warning, "its pods are deleted with it; the kubelet, if it runs, registers the node anew");
@@ -126,7 +126,18 @@ fn kept(plan: &mut Plan, cluster: &Cluster, target: &Target, now: i64) {
     };
     plan.note(if last.is_some() { Level::Info } else { Level::Danger }, text);
     let text = format!("back up {}", target.label());
-    plan.offers.push(Offer { text, before: true, verb: VerbId::Backup, args: Args::default(), target: target.clone() });
+    offer(plan, VerbId::Backup, true, target, text, |n| format!("back up these {n} namespaces"));
+}
+
+/// Offers a verb on the target, or on it too where others are offered that: `many` says it of so many.
+fn offer(plan: &mut Plan, verb: VerbId, before: bool, target: &Target, one: String, many: impl Fn(usize) -> String) {
+    match plan.offers.iter_mut().find(|o| o.verb == verb && o.before == before) {
+        Some(there) => {
+            there.targets.push(target.clone());
+            there.text = many(there.targets.len());
+        }
+        None => plan.offers.push(Offer { text: one, before, verb, args: Args::default(), targets: vec![target.clone()] }),
+    }
 }
 
 /// Everything that belongs to an object, at any depth, by kind.
@@ -246,6 +257,9 @@ mod tests {
         f.backup("b1", "Completed", 60, |b| b["spec"]["labelSelector"] = json!({"matchLabels": {"app": "api"}}));
         let plan = f.plan(VerbId::Delete, Kind::Namespace, &["pay"], "").unwrap();
         assert_eq!(plan.notes[0].text, "the newest completed backup of it is 2h old (b0)", "b1 has a part of it");
+        let all = f.plan(VerbId::Delete, Kind::Namespace, &["pay", "shop"], "").unwrap();
+        let names: Vec<&str> = all.offers[0].targets.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!((all.offers.len(), all.offers[0].text.as_str(), names), (1, "back up these 2 namespaces", vec!["pay", "shop"]));
         let object = f.plan(VerbId::Delete, Kind::Backup, &["b0"], "").unwrap();
         assert_eq!((object.offers[0].verb, object.offers[0].before), (VerbId::BackupDelete, false));
     }

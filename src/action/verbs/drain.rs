@@ -4,7 +4,7 @@
 
 use super::super::blast::{Claim, Newcomer, Storage, budgets, claims, place};
 use super::super::snapshot::{NoFact, gather};
-use super::{Request, Snapshot, Stop, cordon, subject};
+use super::{Request, Snapshot, Stop, cordon, drain_quiet, subject};
 use crate::model::{
     Act, ClusterId, Interner, Kind, Level, Object, Owner, Plan, Pod, Selector, Step, Sweep, Target, Tri, Verdict, Wait, decode_json,
 };
@@ -139,6 +139,12 @@ pub fn drain(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
     for (cluster, pods) in &going {
         let gone: Vec<&str> = request.targets.iter().filter(|t| t.cluster == *cluster).map(|t| t.name.as_str()).collect();
         judge(snapshot, &mut plan, *cluster, pods, &gone, flags.delete)?;
+    }
+    if args.flag("silence") {
+        let nodes: Vec<&Target> = nodes.iter().map(|(target, _)| *target).collect();
+        drain_quiet::put(snapshot, &mut plan, &nodes)?;
+    } else {
+        drain_quiet::offer(snapshot, &mut plan, request);
     }
     Ok(plan)
 }

@@ -46,7 +46,7 @@ fn offer_snapshot(snapshot: &Snapshot, plan: &mut Plan, etcd: &Seen, target: Tar
             before: true,
             verb: VerbId::EtcdSnapshot,
             args: Args::default(),
-            target,
+            targets: vec![target],
         }),
         None => plan.note(Level::Info, "take a snapshot first: qd etcd snapshot --out FILE"),
     }

@@ -53,6 +53,16 @@ impl Fixture {
         self.delta(Delta::Service { service: Service::Alertmanager, state: ServiceState::Live, via: "http://am".into() });
     }
 
+    /// Its API server does not answer.
+    pub fn unreachable(&mut self) {
+        self.delta(Delta::State(ConnectionState::Unreachable { last: None, reason: "dial timeout".into() }));
+    }
+
+    /// It has no Alertmanager.
+    pub fn unserved(&mut self) {
+        self.delta(Delta::Service { service: Service::Alertmanager, state: ServiceState::absent(Service::Alertmanager), via: "".into() });
+    }
+
     /// Its Alertmanager tells clusters apart by that label.
     pub fn shares_alerts(&mut self, label: &str) {
         self.store.share_alerts(ClusterId(0), label);

@@ -8,6 +8,7 @@ mod cordon;
 mod create_pdb;
 mod delete;
 pub(super) mod drain;
+mod drain_quiet;
 mod edit;
 mod env;
 mod etcd;

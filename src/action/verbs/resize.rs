@@ -222,7 +222,7 @@ fn said(snapshot: &Snapshot, plan: &mut Plan, request: &Request, target: &Target
                     text: format!("resize the template of {}", owner.label()),
                     verb: VerbId::Resize,
                     args,
-                    target: owner,
+                    targets: vec![owner],
                 });
             }
         }

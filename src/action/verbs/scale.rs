@@ -156,7 +156,7 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, 
                     && let Ok(args) = Args::parse(VerbId::HpaSet.info(), &bounds)
                 {
                     let text = format!("set the least replicas of {} to {to}", scaler.words());
-                    plan.offers.push(Offer { text, before: false, verb: VerbId::HpaSet, args, target: hpa.clone() });
+                    plan.offers.push(Offer { text, before: false, verb: VerbId::HpaSet, args, targets: vec![hpa.clone()] });
                 }
             }
             Scaler::Keda { paused: true, .. } => plan.note(Level::Info, format!("{} is paused", scaler.words())),
@@ -164,7 +164,7 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, object: &Value, 
                 plan.note(Level::Warning, format!("{} owns the replicas: it puts the number back", scaler.words()));
                 if let Ok(args) = Args::parse(VerbId::KedaPause.info(), &format!("replicas={to}")) {
                     let text = format!("pause {} at {to}", scaler.words());
-                    plan.offers.push(Offer { text, before: false, verb: VerbId::KedaPause, args, target: keda.clone() });
+                    plan.offers.push(Offer { text, before: false, verb: VerbId::KedaPause, args, targets: vec![keda.clone()] });
                 }
             }
         }

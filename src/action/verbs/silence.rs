@@ -149,6 +149,16 @@ fn silences<'a>(snapshot: &Snapshot<'a>, request: &Request) -> Result<Vec<(Targe
     Ok(all)
 }
 
+/// Says so where the cluster itself is not seen: silences are its Alertmanager's, which is asked all the same.
+fn unreached(snapshot: &Snapshot, plan: &mut Plan, target: &Target) {
+    let Some(cluster) = snapshot.store.cluster(target.cluster).filter(|c| !c.state.live()) else { return };
+    let text =
+        format!("{} is {}: its Alertmanager is asked all the same, its objects are not looked at", cluster.info.name, cluster.state.word());
+    if !plan.notes.iter().any(|n| n.text == text) {
+        plan.note(Level::Warning, text);
+    }
+}
+
 /// Whether what is known of alerts is current; says so where it is not.
 fn current(snapshot: &Snapshot, plan: &mut Plan, target: &Target) -> bool {
     let seen = snapshot.store.cluster(target.cluster).is_some_and(|c| c.current(Kind::Alert));
@@ -160,6 +170,7 @@ fn current(snapshot: &Snapshot, plan: &mut Plan, target: &Target) -> bool {
 
 /// What matchers hide now, and whether that is too much.
 fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, matchers: &[Matcher]) -> Result<(), Stop> {
+    unreached(snapshot, plan, target);
     let hidden = hidden(snapshot.store, target.cluster, matchers);
     let label = snapshot.cluster(target.cluster)?.info.alert_label.as_deref();
     match width(label, matchers, &hidden) {
@@ -186,6 +197,7 @@ fn judge(snapshot: &Snapshot, plan: &mut Plan, target: &Target, matchers: &[Matc
 
 /// What a silence that is there hides.
 fn tell(snapshot: &Snapshot, plan: &mut Plan, target: &Target, silence: &Silence, does: &str) {
+    unreached(snapshot, plan, target);
     let hidden = hidden(snapshot.store, target.cluster, &silence.matchers);
     if current(snapshot, plan, target) && hidden.is_empty() {
         plan.note(Level::Info, "it hides nothing now");
@@ -265,6 +277,20 @@ mod tests {
         f.alert(&[("alertname", "Lone"), ("namespace", "pay")]);
         let plan = f.plan(VerbId::Silence, Kind::Alert, &["Lone"], "2h comment=x match=alertname=Lone").unwrap();
         assert_eq!(plan.steps[0].text, r#"silence alertname="Lone" until 04:47Z"#);
+    }
+
+    #[test]
+    fn while_the_api_server_is_gone_the_alertmanager_is_asked_all_the_same() {
+        let mut f = lab();
+        f.silence("s1", SilenceState::Active, NOW + 600);
+        f.unreachable();
+        let said = "lab is unreachable: its Alertmanager is asked all the same, its objects are not looked at";
+        for (verb, kind, name, args) in
+            [(VerbId::Silence, Kind::Alert, "Crash", "2h comment=x"), (VerbId::SilenceExpire, Kind::Silence, "s1", "")]
+        {
+            let plan = f.plan(verb, kind, &[name], args).unwrap();
+            assert_eq!((plan.steps.len(), notes(&plan)[0]), (1, said));
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::action::{Ask, Gate, Preflight, Preview, Request, Wanted};
-use crate::model::{Args, Plan, VerbId};
+use crate::command::PaneName;
+use crate::model::{Act, Args, JobId, JobState, Outcome, Plan, Step, VerbId};
 use std::sync::Arc;
 
 fn preview(ask: Ask, reason_required: bool) -> Arc<Preview> {
@@ -70,6 +71,44 @@ fn b_backs_up_what_is_highlighted_or_all_of_a_cluster() {
     b.press(&mut app, "\x1b");
     b.press(&mut app, "2b");
     assert!(app.notice.as_ref().unwrap().text.starts_with("backup is for Namespace, Deployment"), "{:?}", app.notice);
+}
+
+#[test]
+fn a_fetched_log_opens_when_its_job_is_done_unless_keys_go_elsewhere() {
+    for (elsewhere, opens) in [("", true), ("/", false)] {
+        let (mut b, mut app) = Bench::new();
+        b.add(
+            0,
+            Kind::Backup,
+            json!({"metadata": {"name": "nightly", "namespace": "velero", "uid": "v1"}, "status": {"phase": "Completed"}}),
+        );
+        app.run(&b.world(), &Command::Pane((PaneName::Backups, None)));
+        let effects = b.press(&mut app, "l");
+        let [Effect::Plan(id, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+        let Wanted::Act(request) = &**wanted else { panic!("{wanted:?}") };
+        assert_eq!(request.verb, VerbId::BackupLogs);
+        let fetch = Act::Fetch { file: "velero-a-backup-nightly-log.txt".into() };
+        let mut plan = Plan::new(VerbId::BackupLogs, &Args::default(), "fetch the log");
+        plan.steps.push(Step::new("fetch", &request.targets[0], fetch));
+        let gate = Gate { ask: Ask::Yes, reason_required: false, refusals: Vec::new(), parallel: 1 };
+        app.update(&b.world(), Event::Previewed(*id, Ok(Arc::new(Preview::new(plan, Preflight::default(), gate)))));
+        app.drawn(HitMap { frame: 5, ..HitMap::default() });
+        app.acked = 5;
+        assert!(confirms(&b.press(&mut app, "y")));
+        let job = JobId("j1".into());
+        assert!(app.update(&b.world(), Event::Started(*id, Ok(job.clone()))).is_empty());
+        assert!(app.update(&b.world(), Event::JobEnded(JobId("j0".into()), JobState::Ended(Outcome::Done))).is_empty(), "another job");
+        b.press(&mut app, elsewhere);
+        let effects = app.update(&b.world(), Event::JobEnded(job, JobState::Ended(Outcome::Done)));
+        assert_eq!(matches!(app.place, Place::Logs(_)), opens, "{elsewhere}");
+        if let Some(Effect::ReadFiles(id, files)) = effects.first() {
+            assert_eq!((&*files[0].about, &*files[0].file), ("nightly", "velero-a-backup-nightly-log.txt"));
+            let line = LogLine { time: String::new(), pod: "nightly".into(), container: "log".into(), text: "Setting up".into() };
+            app.update(&b.world(), Event::Logs(*id, vec![line]));
+            let Place::Logs(logs) = &app.place else { panic!() };
+            assert_eq!((logs.len(), logs.top()), (1, Some(0)), "from its beginning");
+        }
+    }
 }
 
 #[test]

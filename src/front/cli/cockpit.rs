@@ -153,7 +153,7 @@ fn demo_config(own: &Config, fleet: &sim::Fleet) -> String {
     format!("theme = {:?}\nkeymap = {:?}\n{}", own.theme.value, own.keymap.value, clusters_config(fleet))
 }
 
-/// The fleet's tiers and rooms, and where each etcd is: nothing in a cluster tells.
+/// The fleet's tiers and rooms, where each etcd is and which share a Prometheus: nothing in a cluster tells.
 fn clusters_config(fleet: &sim::Fleet) -> String {
     let mut text = String::new();
     for name in fleet.names() {
@@ -170,6 +170,10 @@ fn clusters_config(fleet: &sim::Fleet) -> String {
         let members = fleet.etcd(name);
         if !members.is_empty() {
             text.push_str(&format!("etcd.endpoints = {members:?}\n"));
+        }
+        // The others have one of their own.
+        if tier == "production" {
+            text.push_str(&format!("prometheus.url = {:?}\nprometheus.cluster_label = \"cluster\"\n", fleet.prometheus()));
         }
     }
     text

@@ -32,12 +32,14 @@ pub fn rows(output: Output, ctx: &Ctx, subject: Subject, keys: &[RowKey]) -> Res
     columns_of(output, ctx, subject, &columns, &rows, &[])
 }
 
+/// Field, title and value.
+pub type Cell = (&'static str, &'static str, crate::table::Value<'static>);
+
 /// Something that is printed below the rows, and stands beside the items in JSON.
 pub struct Below {
     /// The field in JSON.
     pub id: &'static str,
-    /// Field, title and value of each cell.
-    pub rows: Vec<Vec<(&'static str, &'static str, crate::table::Value<'static>)>>,
+    pub rows: Vec<Vec<Cell>>,
 }
 
 /// Prints these columns of these rows in the chosen form.

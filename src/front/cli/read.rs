@@ -10,7 +10,7 @@ use crate::model::{ConnectionState, Kind, KindState, Selector, Service, ServiceS
 use crate::runtime::{Fleet, members, now};
 use crate::state::StateDir;
 use crate::store::{Cluster, Touched};
-use crate::table::{Ctx, Filter, Row, RowKey, Subject, View, item_json};
+use crate::table::{Ctx, Filter, Row, RowKey, SHOWN, Subject, View, item_json};
 use std::time::{Duration, Instant};
 
 /// The targets that the arguments select.
@@ -101,8 +101,12 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
             };
             Kind::ALL.into_iter().filter(wanted).collect()
         }
-        Subject::Nodes => vec![Kind::Node, Kind::Pod],
-        Subject::Pods => vec![Kind::Node, Kind::Pod],
+        Subject::Nodes | Subject::Pods => {
+            let own = |column: &str| subject.columns().iter().any(|c| c.id == column);
+            let all = matches!(output, Output::Json | Output::Yaml | Output::Csv);
+            let signals = SHOWN.iter().any(|(column, _)| own(column) && (all || filter.contains(column)));
+            [Kind::Node, Kind::Pod].into_iter().chain(signals.then_some(Kind::Signal)).collect()
+        }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
         s @ (Subject::Schedules | Subject::Locations) => [s.kinds(), s.leans_on()].concat(),
         s => s.kinds().to_vec(),
@@ -112,7 +116,8 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
 /// Whether what nodes and pods use is among what is printed or asked for. Of workloads `qd top` tells: their pods are not listed here.
 fn shows_use(subject: Subject, output: Output, filter: &str) -> bool {
     let listed = matches!(subject, Subject::Clusters | Subject::Nodes | Subject::Pods | Subject::Namespaces);
-    listed && (!matches!(output, Output::Table | Output::Name) || filter.contains("use"))
+    let asked = filter.contains("use") || SHOWN.iter().any(|(column, _)| filter.contains(column));
+    listed && (!matches!(output, Output::Table | Output::Name) || asked)
 }
 
 /// Opens what the arguments select and waits for its lists.
@@ -127,13 +132,17 @@ pub async fn open_within(global: &Global, kinds: &[Kind], limit: Duration) -> Re
     Ok((fleet, config))
 }
 
-/// The same with what nodes and pods use; that is waited for no longer than `within`.
+/// The same with what nodes and pods use, and what Prometheus measures at them where signals are among the kinds; these are waited for no longer than
+/// `within`.
 pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {
     let until = Instant::now() + within;
     let (mut fleet, config) = begin(global, kinds)?;
     fleet.follow_use(Duration::ZERO);
-    settle(&mut fleet, kinds, global.timeout).await;
-    let waits = |c: &Cluster| c.state.live() && c.service(Service::Metrics).state == ServiceState::Waiting;
+    let (signals, listed): (Vec<Kind>, Vec<Kind>) = kinds.iter().copied().partition(|k| *k == Kind::Signal);
+    settle(&mut fleet, &listed, global.timeout).await;
+    let services = [Some(Service::Metrics), signals.first().and_then(|k| k.service())];
+    let waiting = |c: &Cluster| services.iter().flatten().any(|s| c.service(*s).state == ServiceState::Waiting);
+    let waits = |c: &Cluster| c.state.live() && waiting(c);
     let mut touched = Vec::new();
     follow(&mut fleet, until.saturating_duration_since(Instant::now()), &mut touched, |c| !waits(c)).await;
     fleet.judge(&touched, now());
@@ -143,7 +152,11 @@ pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) ->
 /// Begins to follow what the arguments select.
 fn begin(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
     let loaded = Config::load(global.config.as_deref());
-    let (config, diags) = (loaded.config, loaded.diags);
+    let (mut config, diags) = (loaded.config, loaded.diags);
+    // Beside nodes and pods only what their columns show.
+    if kinds.contains(&Kind::Signal) && kinds.contains(&Kind::Pod) && !kinds.contains(&Kind::Alert) {
+        config.queries.retain(|q| q.gives.kind().is_some() || SHOWN.iter().any(|(_, query)| *query == &*q.name));
+    }
     for d in &diags {
         eprintln!("{d}");
     }

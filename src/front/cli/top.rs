@@ -4,7 +4,7 @@
 
 use super::args::Global;
 use super::fail::{Code, Failure};
-use super::print::{self, Below};
+use super::print::{self, Below, Cell};
 use super::read::{self, Wanted};
 use crate::model::{Kind, Object, Service, ServiceState};
 use crate::runtime::{Fleet, now};
@@ -107,7 +107,7 @@ pub fn run(global: &Global, what: &str, names: &[String]) -> Result<Code, Failur
         let rows = wanted.rows(&ctx).into_iter().filter_map(|key| Row::of(&fleet.store, key)).filter(|row| told(global, *row)).collect();
         let rows = most_slack_first(&ctx, look, rows);
         let columns: Vec<&'static Column> = look.fields.iter().filter_map(|id| look.subject.column(id).ok()).collect();
-        let below = if look.subject == Subject::Nodes { vec![groups(&ctx, &rows)] } else { Vec::new() };
+        let below = if look.subject == Subject::Nodes { groups(&ctx, &rows) } else { vec![total(&ctx, look.subject, &rows)] };
         print::columns_of(global.output, &ctx, look.subject, &columns, &rows, &below)?;
         let seen = read::health(&fleet, look.subject);
         let measured = measured(&fleet, look, &ctx, &rows);
@@ -173,38 +173,47 @@ impl Packed {
     }
 }
 
-/// The nodes of each group (room) of clusters together.
-fn groups(ctx: &Ctx<'_>, rows: &[Row<'_>]) -> Below {
-    #[derive(Default)]
-    struct Group {
-        clusters: BTreeSet<u16>,
-        nodes: i64,
-        measured: i64,
-        packed: [Packed; 2],
-    }
-    const FIELDS: [[&str; 3]; 2] =
-        [["cpu_allocatable_m", "cpu_request_m", "cpu_use_m"], ["memory_allocatable_bytes", "memory_request_bytes", "memory_use_bytes"]];
-    let mut groups: BTreeMap<Option<String>, Group> = BTreeMap::new();
-    for row in rows {
-        let group = groups.entry(row.cluster().info.group.as_deref().map(str::to_owned)).or_default();
-        group.clusters.insert(row.cluster().id.0);
-        group.nodes += 1;
-        for (packed, fields) in group.packed.iter_mut().zip(FIELDS) {
-            let [allocatable, request, used] = fields.map(|id| number(ctx, Subject::Nodes, *row, id));
+fn millicores(n: Option<i64>) -> Value<'static> {
+    n.map_or(Value::None, Value::Millicores)
+}
+
+fn bytes(n: Option<i64>) -> Value<'static> {
+    n.map_or(Value::None, Value::Bytes)
+}
+
+fn count(n: usize) -> Value<'static> {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// Nodes of several clusters together.
+#[derive(Default)]
+struct Group {
+    clusters: BTreeSet<u16>,
+    nodes: usize,
+    measured: usize,
+    packed: [Packed; 2],
+}
+
+impl Group {
+    fn add(&mut self, ctx: &Ctx<'_>, row: Row<'_>) {
+        const FIELDS: [[&str; 3]; 2] =
+            [["cpu_allocatable_m", "cpu_request_m", "cpu_use_m"], ["memory_allocatable_bytes", "memory_request_bytes", "memory_use_bytes"]];
+        self.clusters.insert(row.cluster().id.0);
+        self.nodes += 1;
+        for (packed, fields) in self.packed.iter_mut().zip(FIELDS) {
+            let [allocatable, request, used] = fields.map(|id| number(ctx, Subject::Nodes, row, id));
             packed.add(allocatable.unwrap_or(0), request, used);
         }
-        group.measured += i64::from(number(ctx, Subject::Nodes, *row, "cpu_use_m").is_some());
+        self.measured += usize::from(number(ctx, Subject::Nodes, row, "cpu_use_m").is_some());
     }
-    let rows = groups.into_iter().map(|(name, group)| {
-        let [cpu, memory] = &group.packed;
-        let millicores = |n: Option<i64>| n.map_or(Value::None, Value::Millicores);
-        let bytes = |n: Option<i64>| n.map_or(Value::None, Value::Bytes);
+
+    fn cells(&self) -> Vec<Cell> {
+        let [cpu, memory] = &self.packed;
         let of = |part: Option<i64>, whole: i64| part.map_or(Value::None, |part| crate::table::percent(part, whole));
         vec![
-            ("group", "GROUP", Value::from(name.unwrap_or_default())),
-            ("clusters", "CLUSTERS", Value::Int(i64::try_from(group.clusters.len()).unwrap_or(i64::MAX))),
-            ("nodes", "NODES", Value::Int(group.nodes)),
-            ("nodes_measured", "MEASURED", Value::Int(group.measured)),
+            ("clusters", "CLUSTERS", count(self.clusters.len())),
+            ("nodes", "NODES", count(self.nodes)),
+            ("nodes_measured", "MEASURED", count(self.measured)),
             ("cpu_allocatable_m", "CPU-ALLOC", millicores(Some(cpu.allocatable))),
             ("cpu_request_m", "CPU", millicores(cpu.request)),
             ("cpu_request_percent", "CPU%", of(cpu.request, cpu.allocatable)),
@@ -218,8 +227,59 @@ fn groups(ctx: &Ctx<'_>, rows: &[Row<'_>]) -> Below {
             ("memory_use_percent", "MEM-USE%", of(memory.used, memory.measured)),
             ("memory_slack_bytes", "MEM-SLACK", bytes(memory.slack)),
         ]
-    });
-    Below { id: "groups", rows: rows.collect() }
+    }
+}
+
+/// The nodes of each group (room) of clusters together, and all of them.
+fn groups(ctx: &Ctx<'_>, rows: &[Row<'_>]) -> Vec<Below> {
+    let (mut groups, mut all): (BTreeMap<Option<String>, Group>, Group) = Default::default();
+    for row in rows {
+        groups.entry(row.cluster().info.group.as_deref().map(str::to_owned)).or_default().add(ctx, *row);
+        all.add(ctx, *row);
+    }
+    let name = |name: Option<String>| vec![("group", "GROUP", Value::from(name.unwrap_or_default()))];
+    let rows = groups.into_iter().map(|(group, of)| [name(group), of.cells()].concat()).collect();
+    vec![
+        Below { id: "groups", rows },
+        Below { id: "total", rows: vec![[vec![("all", "ALL", Value::from("nodes"))], all.cells()].concat()] },
+    ]
+}
+
+/// What all that was measured requests and uses together, and what could be had by shrinking those that use less.
+fn total(ctx: &Ctx<'_>, subject: Subject, rows: &[Row<'_>]) -> Below {
+    let requests = if subject == Subject::Pods {
+        ["cpu_request_m", "memory_request_bytes"]
+    } else {
+        ["pods_cpu_request_m", "pods_memory_request_bytes"]
+    };
+    let mut measured = 0;
+    let mut sums: [Packed; 2] = Default::default();
+    let mut gains: [Option<i64>; 2] = [None; 2];
+    for row in rows {
+        let of = |id| number(ctx, subject, *row, id);
+        measured += usize::from(of("cpu_use_m").is_some());
+        let uses = ["cpu_use_m", "memory_use_bytes"].map(of);
+        for (n, used) in uses.into_iter().enumerate().filter(|(_, used)| used.is_some()) {
+            let request = of(requests[n]).unwrap_or(0);
+            sums[n].add(0, Some(request), used);
+            gains[n] = used.map(|used| gains[n].unwrap_or(0) + (request - used).max(0));
+        }
+    }
+    let [cpu, memory] = &sums;
+    let cells = vec![
+        ("all", "ALL", Value::from(subject.name())),
+        ("rows", "ROWS", count(rows.len())),
+        ("rows_measured", "MEASURED", count(measured)),
+        ("cpu_request_m", "CPU-REQ", millicores(cpu.request)),
+        ("cpu_use_m", "CPU-USE", millicores(cpu.used)),
+        ("cpu_slack_m", "CPU-SLACK", millicores(cpu.slack)),
+        ("cpu_gain_m", "CPU-GAIN", millicores(gains[0])),
+        ("memory_request_bytes", "MEM-REQ", bytes(memory.request)),
+        ("memory_use_bytes", "MEM-USE", bytes(memory.used)),
+        ("memory_slack_bytes", "MEM-SLACK", bytes(memory.slack)),
+        ("memory_gain_bytes", "MEM-GAIN", bytes(gains[1])),
+    ];
+    Below { id: "total", rows: vec![cells] }
 }
 
 /// Says of which clusters no use is known, and why.
@@ -231,6 +291,10 @@ fn measured(fleet: &Fleet, look: &Look, ctx: &Ctx<'_>, rows: &[Row<'_>]) -> Code
         let own = || rows.iter().filter(move |row| row.cluster().id == id);
         let nothing = || own().count() > 0 && own().all(|row| number(ctx, look.subject, *row, "cpu_use_m").is_none());
         let why = match &slot.state {
+            ServiceState::Live if slot.via.starts_with("Prometheus") => {
+                eprintln!("qd: {}: use is from {}", c.info.name, slot.via);
+                continue;
+            }
             ServiceState::Live if nothing() => format!("nothing was measured of its {}: {}", look.subject.name(), slot.via),
             ServiceState::Live => continue,
             ServiceState::Waiting => "no answer within the time limit".to_owned(),

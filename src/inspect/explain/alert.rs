@@ -3,7 +3,7 @@
 use super::words::{ago, count, joined};
 use super::{Look, Parts, Section};
 use crate::inspect::{Severity, age, title};
-use crate::model::{Alert, AlertState, Kind, Labels, Object, Silence, SilenceState, Time};
+use crate::model::{Alert, AlertState, Kind, Labels, Object, Pod, Silence, SilenceState, Time};
 
 /// A silence that ends within this (seconds) and hides something is worth a look.
 const ENDING: i64 = 30 * 60;
@@ -21,7 +21,7 @@ fn tone(a: &Alert) -> Severity {
     match (a.state, a.severity()) {
         (AlertState::Firing, _) if a.critical() => Severity::Critical,
         (AlertState::Firing, Some("none" | "info")) => Severity::Info,
-        (AlertState::Firing, _) => Severity::Warning,
+        (AlertState::Firing | AlertState::Down, _) => Severity::Warning,
         _ => Severity::Info,
     }
 }
@@ -75,6 +75,7 @@ pub fn alert(look: &Look, a: &Alert) -> Parts {
     let said = match a.state {
         AlertState::Firing => "it fires, and is no more than information",
         AlertState::Pending => "its condition holds, not yet for long enough to fire",
+        AlertState::Down => "Prometheus cannot scrape it",
         AlertState::Silenced => "a silence hides it",
         AlertState::Inhibited => "another alert speaks for it",
     };
@@ -152,19 +153,21 @@ pub fn section(look: &Look, object: &Object) -> Section {
     out
 }
 
-/// Whether an alert names the object itself as what it is most about, or a pod of the workload.
+/// Whether an alert names the object itself as what it is most about, a pod of the workload, or a claim that the pod mounts.
 fn names(look: &Look, object: &Object, a: &Alert) -> bool {
     let meta = object.meta();
     let Some((kind, namespace, name)) = a.about().next() else { return false };
     let own = kind == object.kind() && namespace == &*meta.namespace && name == &*meta.name;
+    let mounts = |p: &Pod| kind == Kind::Claim && namespace == &*p.meta.namespace && p.claims.iter().any(|c| **c == *name);
     let of_it = |w: &crate::model::Workload| {
-        kind == Kind::Pod
+        matches!(kind, Kind::Pod | Kind::Claim)
             && namespace == &*w.meta.namespace
-            && look.index.pods(look.cluster, w.meta.uid).iter().any(|p| &*p.meta.name == name)
+            && look.index.pods(look.cluster, w.meta.uid).iter().any(|p| kind == Kind::Pod && &*p.meta.name == name || mounts(p))
     };
     let node = |n: &crate::model::Node| a.about().any(|(kind, _, name)| kind == Kind::Node && name == &*n.meta.name);
     own || match object {
         Object::Workload(w) => of_it(w),
+        Object::Pod(p) => mounts(p),
         Object::Node(n) => node(n),
         _ => false,
     }

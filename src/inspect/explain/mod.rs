@@ -4,6 +4,7 @@
 //! Leaves YAML to `doc` and drawing to `view`.
 
 mod alert;
+mod claim;
 mod etcd;
 mod events;
 mod node;
@@ -81,6 +82,7 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         Object::Node(n) => node::explain(&look, n),
         Object::Hpa(h) => scale::hpa(&look, h),
         Object::Pdb(p) => scale::pdb(&look, object, p),
+        Object::Claim(c) => claim::explain(&look, object, c),
         Object::Backup(b) => velero::backup(&look, object, b),
         Object::Restore(r) => velero::restore(&look, object, r),
         Object::Schedule(s) => velero::schedule(&look, object, s),
@@ -144,6 +146,7 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
         (Object::Pdb(b), Object::Pod(p)) => {
             b.meta.namespace == p.meta.namespace && b.selector.as_ref().is_some_and(|s| s.matches(&p.meta.labels))
         }
+        (Object::Claim(c), Object::Pod(p)) => c.meta.namespace == p.meta.namespace && p.claims.contains(&c.meta.name),
         (Object::Hpa(h), Object::Workload(w)) => h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name,
         (Object::Backup(b), Object::Restore(r)) => r.backup.as_deref() == Some(&*b.meta.name),
         (Object::Schedule(s), Object::Backup(b)) => b.schedule.as_deref() == Some(&*s.meta.name),

@@ -71,9 +71,9 @@ pub fn explain(look: &Look, node: &Node) -> Parts {
     )
 }
 
-/// What is requested of what can be.
+/// What is requested and used of what can be.
 fn load(look: &Look, node: &Node) -> Section {
-    let mut out = Section::new("requested of allocatable");
+    let mut out = Section::new("requested and used of allocatable");
     let used = look.cluster.counts.by_node.get(&node.meta.name).copied().unwrap_or_default();
     let mut line = |label: &str, request: i64, limit: i64, whole: i64, text: fn(i64) -> String| {
         let share = percent(request, whole);
@@ -89,6 +89,24 @@ fn load(look: &Look, node: &Node) -> Section {
     };
     line("cpu", used.cpu_request_m, used.cpu_limit_m, node.cpu_allocatable_m, cores);
     line("memory", used.memory_request, used.memory_limit, node.memory_allocatable, bytes);
+    let usage = look.cluster.usage(crate::model::Kind::Node, "", &node.meta.name);
+    let mut uses = |label: &str, use_of: Option<i64>, request: i64, whole: i64, text: fn(i64) -> String| {
+        let said = use_of.map_or_else(
+            || "not measured".to_owned(),
+            |use_of| {
+                let share = percent(use_of, whole).map_or_else(String::new, |p| format!(" ({p}%)"));
+                let slack = if request >= use_of {
+                    format!("slack {}: requested and not used", text(request - use_of))
+                } else {
+                    format!("{} more than is requested", text(use_of - request))
+                };
+                format!("{} of {}{share}; {slack}", text(use_of), text(whole))
+            },
+        );
+        out.say(label, said);
+    };
+    uses("cpu used", usage.and_then(|u| u.cpu_m), used.cpu_request_m, node.cpu_allocatable_m, cores);
+    uses("memory used", usage.and_then(|u| u.memory), used.memory_request, node.memory_allocatable, bytes);
     let share = percent(i64::from(used.pods), node.pods_allocatable);
     out.add(share.filter(|p| *p >= 95).map(|_| Severity::Warning), "pods", format!("{} of {}", used.pods, node.pods_allocatable));
     out

@@ -4,14 +4,14 @@ use crate::model::{ClusterId, Time};
 use serde_json::{Value, json};
 
 /// `title label text`, one line each.
-fn said(fleet: &Fleet, kind: Kind, name: &str) -> Vec<String> {
+pub(super) fn said(fleet: &Fleet, kind: Kind, name: &str) -> Vec<String> {
     let (_, object) = fleet.store.find(ClusterId(0), kind, fixture::uid(kind, name)).unwrap();
     let sections = explain(&fleet.engine, &fleet.store.clusters()[0], object, NOW);
     sections.iter().flat_map(|s| s.lines.iter().map(move |l| format!("{}|{}|{}", s.title, l.label, l.text))).collect()
 }
 
 #[track_caller]
-fn has(lines: &[String], wanted: &str) {
+pub(super) fn has(lines: &[String], wanted: &str) {
     assert!(lines.iter().any(|l| l.contains(wanted)), "no {wanted:?} in\n{}", lines.join("\n"));
 }
 
@@ -227,6 +227,22 @@ fn a_member_of_etcd_says_how_it_is_and_what_the_others_are() {
     has(&alarmed, "findings|etcd-alarm|alarm NOSPACE: writes are refused");
     let down = told_of(&fleet, Kind::EtcdMember, "etcd-3");
     assert_eq!(&down[..2], ["why|down|connection refused", "why||it answered last 65s ago"], "{down:#?}");
+}
+
+#[test]
+fn an_alert_on_a_claim_is_told_at_the_claim_at_the_pod_that_mounts_it_and_at_its_workload() {
+    let mut fleet = checkout();
+    let mut pod = fixture::pod(fixture::owned("checkout-2-a", Kind::ReplicaSet, "checkout-2"), "n", true, 900, fixture::running());
+    pod["spec"]["volumes"] = json!([{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]);
+    fleet.put(Kind::Pod, [pod]).put(Kind::Claim, [json!({"metadata": {"name": "data"}, "status": {"phase": "Bound"}})]);
+    let labels = [("alertname", "Filling"), ("namespace", "pay"), ("persistentvolumeclaim", "data"), ("node", "n")];
+    let mut alert = crate::model::alert::tests::alert(&labels, crate::model::AlertState::Firing);
+    alert.starts = Time::from_secs(NOW - 600);
+    fixture::told(&mut fleet, crate::model::Service::Alertmanager, crate::model::ServiceState::Live, vec![Object::Alert(alert.into())]);
+    for (kind, name) in [(Kind::Claim, "data"), (Kind::Pod, "checkout-2-a"), (Kind::Deployment, "checkout")] {
+        has(&said(&fleet, kind, name), "alerts|Filling|firing since 10m ago");
+    }
+    assert!(!said(&fleet, Kind::Pod, "checkout-2-b").iter().any(|l| l.starts_with("alerts|")));
 }
 
 #[test]

@@ -23,6 +23,18 @@ fn by(a: &Alert) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whose it is: it says so itself, or its namespace does.
+fn owner<'a>(_: &Ctx<'a>, r: Row<'a>) -> Value<'a> {
+    let (cluster, Some(Object::Alert(a))) = (r.cluster(), r.object()) else { return Value::None };
+    let own = cluster.info.owners().find_map(|l| a.meta.labels.get(l).filter(|v| !v.is_empty()));
+    let namespace = || cluster.named(Kind::Namespace, "", Some(&*a.meta.namespace).filter(|n| !n.is_empty())?);
+    let found = own.or_else(|| {
+        let labels = &namespace()?.meta().labels;
+        cluster.info.owners().find_map(|l| labels.get(l).filter(|v| !v.is_empty()))
+    });
+    found.into()
+}
+
 pub(super) static COLUMNS: &[Column] = &[
     CLUSTER,
     KIND,
@@ -34,7 +46,7 @@ pub(super) static COLUMNS: &[Column] = &[
         "STATE",
         Unit::Text,
         |_, r| alert(r, |a| a.state.word()),
-        "firing, silenced, inhibited (`status.state` and who hides it), or pending (Prometheus alone knows of it)",
+        "firing, silenced, inhibited (`status.state` and who hides it); pending, or down for a target that is not scraped: what Prometheus alone knows",
     )
     .width(6, 9)
     .leave(1)
@@ -57,6 +69,10 @@ pub(super) static COLUMNS: &[Column] = &[
         .width(6, 30)
         .wide()
         .leave(50),
+    col("owner", "OWNER", Unit::Text, owner, "Whose it is: its label, or its namespace's, that the setting owner_labels names (`team`, `owner`)")
+        .width(6, 24)
+        .wide()
+        .leave(49),
     col("instance", "INSTANCE", Unit::Text, |_, r| label(r, &["instance"]), "The label `instance`").width(6, 30).wide().leave(52),
     col(
         "hidden_by",

@@ -16,6 +16,7 @@ macro_rules! reader {
 
 mod alerts;
 mod backups;
+mod claims;
 mod clusters;
 mod etcd;
 mod events;
@@ -40,7 +41,7 @@ pub use workloads::status as status_of;
 use super::column::{Column, Unit, col};
 use super::{Ctx, Row, Subject, Tone, Value, bad, stale};
 use crate::model::{Condition, Kind, Labels, Object, Str, Usage};
-use crate::store::{Cluster, UseSum};
+use crate::store::{Cluster, UseCourse, UseSum};
 use std::borrow::Cow;
 
 /// Short names that filters and `--sort` take besides ids and titles; the first that the subject has wins.
@@ -104,6 +105,7 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Pdb => pdb::COLUMNS,
         Subject::Events => events::COLUMNS,
         Subject::Namespaces => namespaces::COLUMNS,
+        Subject::Claims => claims::COLUMNS,
         Subject::Etcd => etcd::COLUMNS,
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,
@@ -223,12 +225,85 @@ fn pods_use<'a>(r: Row<'a>, f: impl FnOnce(&UseSum) -> Option<Value<'a>>) -> Val
     }
 }
 
+/// The columns of nodes and pods that show what a query of Prometheus measures, and that query.
+pub const SHOWN: [(&str, &str); 8] = [
+    ("cpu_throttled_percent", "cpu-throttled"),
+    ("restarts_15m", "restarts"),
+    ("oom_kills_15m", "oom-kills"),
+    ("receive_bytes_per_s", "pod-receive"),
+    ("transmit_bytes_per_s", "pod-transmit"),
+    ("filesystem_use_percent", "filesystem-use"),
+    ("conntrack_use_percent", "conntrack-use"),
+    ("pleg_relist_ms", "pleg-relist"),
+];
+
+/// What a query measures at the object, or at its pods, taken together by `fold`; none where it told nothing of them.
+fn told<'a>(r: Row<'a>, query: &'static str, fold: fn(f64, f64) -> f64, value: fn(i64) -> Value<'a>, scale: f64) -> Value<'a> {
+    let Row::Object(c, o) = r else { return Value::None };
+    let all = c.signals_of(o, query).filter_map(|s| s.value);
+    all.reduce(fold).map_or(Value::None, |v| value(whole(v * scale)))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "saturates")]
+fn whole(value: f64) -> i64 {
+    value.round() as i64
+}
+
+/// How the use of a node, a pod or a workload went; none before there are two points.
+fn use_trend<'a>(r: Row<'a>, of: fn(UseCourse) -> Vec<u32>) -> Value<'a> {
+    let Row::Object(c, o) = r else { return Value::None };
+    c.use_course(o).map(of).filter(|points| points.len() > 1).map_or(Value::None, Value::Trend)
+}
+
+const CPU_TREND: Column = col(
+    "cpu_use_trend_m",
+    "CPU-30M",
+    Unit::Trend,
+    |_, r| use_trend(r, |c| c.cpu_m),
+    "CPU that it, or its pods, used in the last half hour: the highest of each four minutes while qd looks",
+)
+.wide()
+.leave(45);
+const MEMORY_TREND: Column = col(
+    "memory_use_trend_kib",
+    "MEM-30M",
+    Unit::Trend,
+    |_, r| use_trend(r, |c| c.memory_kib),
+    "Memory that it, or its pods, used in the last half hour: the highest of each four minutes while qd looks",
+)
+.wide()
+.leave(46);
+const THROTTLED: Column = col(
+    "cpu_throttled_percent",
+    "THROTTLED",
+    Unit::Percent,
+    |_, r| told(r, "cpu-throttled", f64::max, Value::Percent, 100.0),
+    "CPU periods in which a container is throttled, of the worst: Prometheus, query cpu-throttled, which tells only the worst of a cluster",
+)
+.hidden();
+const RESTARTED: Column = col(
+    "restarts_15m",
+    "RESTARTS-15M",
+    Unit::Number,
+    |_, r| told(r, "restarts", |a, b| a + b, Value::Int, 1.0),
+    "Restarts of containers within 15 minutes: Prometheus, query restarts; none where there are none",
+)
+.hidden();
+const OOM_KILLED: Column = col(
+    "oom_kills_15m",
+    "OOM-15M",
+    Unit::Number,
+    |_, r| told(r, "oom-kills", |a, b| a + b, Value::Int, 1.0),
+    "Containers that ran out of memory within 15 minutes: Prometheus, query oom-kills; none where there are none",
+)
+.hidden();
+
 const PODS_MEASURED: Column = col(
     "pods_measured",
     "MEASURED",
     Unit::Number,
     |_, r| pods_use(r, |u| Some(u.pods.into())),
-    "Its pods whose use was measured: metrics.k8s.io",
+    "Its pods whose use was measured: metrics.k8s.io, else Prometheus",
 )
 .hidden();
 const PODS_CPU: Column = col(
@@ -236,7 +311,7 @@ const PODS_CPU: Column = col(
     "CPU-USE",
     Unit::Millicores,
     |_, r| pods_use(r, |u| u.cpu_m.map(Value::Millicores)),
-    "CPU that its measured pods use: metrics.k8s.io, `containers[].usage.cpu`, summed",
+    "CPU that its measured pods use: metrics.k8s.io, `containers[].usage.cpu`, summed; else Prometheus",
 )
 .wide()
 .leave(42);
@@ -270,7 +345,7 @@ const PODS_MEMORY: Column = col(
     "MEM-USE",
     Unit::Bytes,
     |_, r| pods_use(r, |u| u.memory.map(Value::Bytes)),
-    "Memory that its measured pods use: metrics.k8s.io, `containers[].usage.memory` (the working set), summed",
+    "Memory that its measured pods use: metrics.k8s.io, `containers[].usage.memory` (the working set), summed; else Prometheus",
 )
 .wide()
 .leave(42);

@@ -185,7 +185,7 @@ pub(super) static COLUMNS: &[Column] = &[
         "CPU-USE",
         Unit::Millicores,
         |_, r| used_now(r, |u| u.cpu_m.map(Value::Millicores)),
-        "CPU that it uses, with all that is no pod: metrics.k8s.io, `usage.cpu`, rounded up",
+        "CPU that it uses, with all that is no pod: metrics.k8s.io, `usage.cpu`, rounded up; else Prometheus",
     )
     .wide()
     .leave(52),
@@ -212,7 +212,7 @@ pub(super) static COLUMNS: &[Column] = &[
         "MEM-USE",
         Unit::Bytes,
         |_, r| used_now(r, |u| u.memory.map(Value::Bytes)),
-        "Memory that it uses, with all that is no pod: metrics.k8s.io, `usage.memory` (the working set)",
+        "Memory that it uses, with all that is no pod: metrics.k8s.io, `usage.memory` (the working set); else Prometheus",
     )
     .wide()
     .leave(53),
@@ -229,7 +229,35 @@ pub(super) static COLUMNS: &[Column] = &[
         "MEASURED",
         Unit::Seconds,
         |_, r| used_now(r, |u| u.at.map(Value::Age)),
-        "Since its use was measured: now less metrics.k8s.io's `timestamp`",
+        "Since its use was measured: now less metrics.k8s.io's `timestamp`, else that of Prometheus' sample",
+    )
+    .hidden(),
+    CPU_TREND,
+    MEMORY_TREND,
+    col(
+        "filesystem_use_percent",
+        "FS%",
+        Unit::Percent,
+        |_, r| told(r, "filesystem-use", f64::max, Value::Percent, 100.0),
+        "How full its fullest filesystem is: Prometheus, query filesystem-use, which tells only the fullest of a cluster",
+    )
+    .hidden()
+    .tone(full_tone),
+    col(
+        "conntrack_use_percent",
+        "CONNTRACK%",
+        Unit::Percent,
+        |_, r| told(r, "conntrack-use", f64::max, Value::Percent, 100.0),
+        "How full its table of connections is: Prometheus, query conntrack-use, which tells only the fullest of a cluster",
+    )
+    .hidden()
+    .tone(full_tone),
+    col(
+        "pleg_relist_ms",
+        "PLEG",
+        Unit::Millis,
+        |_, r| told(r, "pleg-relist", f64::max, Value::Millis, 1000.0),
+        "How long its kubelet takes to look at all containers, 99th percentile: Prometheus, query pleg-relist, which tells only the slowest of a cluster",
     )
     .hidden(),
     col("zone", "ZONE", Unit::Text, |_, r| node(r, Node::zone), "Label `topology.kubernetes.io/zone`").width(4, 20).leave(35),

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod backups;
+mod claims;
 mod clusters;
 mod etcd;
 mod events;
@@ -59,6 +60,7 @@ pub static PANES: &[&Pane] = &[
     &pdb::PANE,
     &events::PANE,
     &namespaces::PANE,
+    &claims::PANE,
     &etcd::PANE,
     &alerts::PANE,
     &silences::PANE,

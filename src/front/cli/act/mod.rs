@@ -24,7 +24,7 @@ use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL
 use crate::client::install_crypto_provider;
 use crate::config::Config;
 use crate::model::verb::On;
-use crate::model::{Control, Kind, Outcome, Progress, VerbId, VerbInfo};
+use crate::model::{Control, Kind, Outcome, Progress, Service, ServiceState, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
 use crate::runtime::{Fleet, now};
 use crate::state::StateDir;
@@ -118,7 +118,11 @@ fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &St
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
         let (mut fleet, _) = read::open(global, &kinds).await?;
-        let dead: Vec<String> = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live()).map(words).collect();
+        // Silences are the Alertmanager's: they are changed while it answers, whatever the API server does.
+        let quiet = kinds.contains(&Kind::Silence);
+        let served = |c: &&crate::store::Cluster| quiet && c.service(Service::Alertmanager).state == ServiceState::Live;
+        let dead = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live() && !served(c));
+        let dead: Vec<String> = dead.map(words).collect();
         if let Some(first) = dead.first() {
             return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", first.clone()) });
         }

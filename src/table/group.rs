@@ -1,0 +1,133 @@
+//! Groups of a view's rows: those of which a column says the same, with what they come to.
+
+use super::{Column, Ctx, Row, RowKey, Subject, Tone, Unit, Value, View, bad};
+use crate::model::Time;
+use hashbrown::HashMap;
+
+/// Rows of which a column says the same.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Group {
+    /// What the column says; empty where it says nothing.
+    pub title: String,
+    /// In the view's order.
+    pub rows: Vec<RowKey>,
+    pub worst: Tone,
+    /// Rows that are a warning or worse.
+    pub faults: u32,
+    /// What the worst row's `severity` says, where the subject has that column.
+    pub severity: String,
+    /// Since when the oldest row is so, or is there.
+    pub oldest: Option<Time>,
+    /// How many rows are in which state, the worst state first.
+    pub states: Vec<(String, u32)>,
+}
+
+/// Columns that rows are usually grouped by, in the order in which one key goes through them.
+pub fn usual(subject: Subject) -> Vec<&'static Column> {
+    let ids: &[&str] = match subject {
+        Subject::Alerts => &["name", "cluster", "namespace", "node", "owner"],
+        _ => &["cluster", "namespace", "kind", "zone", "node", "owner", "reason", "area"],
+    };
+    ids.iter().filter_map(|id| subject.columns().iter().find(|c| c.id == *id)).collect()
+}
+
+/// Whether rows can be grouped by it: words repeat themselves, numbers and ages do not.
+pub fn groups_by(column: &Column) -> bool {
+    matches!(column.unit, Unit::Text | Unit::Reference | Unit::Bool | Unit::List)
+}
+
+impl Group {
+    /// The groups of a view. In its default order the worst group is first, then the one with the most faults; sorted by a column they stand as
+    /// their first rows do.
+    pub fn all(ctx: &Ctx<'_>, view: &View, by: &Column) -> Vec<Self> {
+        let column = |id: &str| view.subject().columns().iter().find(|c| c.id == id);
+        let (status, severity) = (column("status"), column("severity"));
+        let since = column("started_age_s").or_else(|| column("age_s"));
+        let mut groups: Vec<Self> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut tones: Vec<HashMap<String, (Tone, u32)>> = Vec::new();
+        for key in view.keys() {
+            let Some(row) = Row::of(ctx.store, key) else { continue };
+            let text = |c: &Column| {
+                let value = c.value(ctx, row);
+                if value.is_none() { String::new() } else { value.text(ctx.now) }
+            };
+            let at = *places.entry(text(by)).or_insert_with_key(|title| {
+                let (worst, severity) = (Tone::Plain, String::new());
+                groups.push(Self { title: title.clone(), rows: Vec::new(), worst, faults: 0, severity, oldest: None, states: Vec::new() });
+                tones.push(HashMap::new());
+                groups.len() - 1
+            });
+            let (group, tone) = (&mut groups[at], bad(ctx, row));
+            if group.rows.is_empty() || tone.rank() > group.worst.rank() {
+                group.worst = tone;
+                group.severity = severity.map(text).unwrap_or_default();
+            }
+            group.faults += u32::from(tone.fault());
+            if let Some(Value::Age(time)) = since.map(|c| c.value(ctx, row)) {
+                group.oldest = Some(group.oldest.map_or(time, |old| old.min(time)));
+            }
+            if let Some(state) = status.map(text).filter(|s| !s.is_empty()) {
+                let (worst, n) = tones[at].entry(state).or_insert((tone, 0));
+                *n += 1;
+                if tone.rank() > worst.rank() {
+                    *worst = tone;
+                }
+            }
+            group.rows.push(key);
+        }
+        for (group, tones) in groups.iter_mut().zip(tones) {
+            let mut states: Vec<(String, (Tone, u32))> = tones.into_iter().collect();
+            states.sort_by(|(a, (s, n)), (b, (t, m))| t.rank().cmp(&s.rank()).then(m.cmp(n)).then(a.cmp(b)));
+            group.states = states.into_iter().map(|(state, (_, n))| (state, n)).collect();
+        }
+        if view.sort().is_none() {
+            groups.sort_by(|a, b| (b.worst.rank(), b.faults).cmp(&(a.worst.rank(), a.faults)).then_with(|| a.title.cmp(&b.title)));
+        }
+        groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sort;
+    use super::super::tests::{NOW, fleet, pod, put};
+    use super::*;
+    use crate::model::Kind;
+
+    #[test]
+    fn rows_that_say_the_same_stand_together_the_worst_first() {
+        let mut store = fleet();
+        for (cluster, ns, name, waiting) in [
+            (0, "calm", "a", None),
+            (0, "calm", "b", None),
+            (0, "bad", "c", None),
+            (1, "bad", "d", Some("CrashLoopBackOff")),
+            (1, "slow", "e", Some("ContainerCreating")),
+        ] {
+            put(&mut store, cluster, Kind::Pod, &pod(ns, name, "n", 0, waiting));
+        }
+        let ctx = Ctx { store: &store, now: NOW };
+        let mut view = View::new(Subject::Pods);
+        view.rebuild(&ctx);
+        let namespace = Subject::Pods.column("namespace").unwrap();
+        let told = |view: &View| -> Vec<String> {
+            let of = |g: &Group| format!("{} {} {:?} {}", g.title, g.rows.len(), g.worst, g.faults);
+            Group::all(&ctx, view, namespace).iter().map(of).collect()
+        };
+        assert_eq!(told(&view), ["bad 2 Critical 1", "slow 1 Warning 1", "calm 2 Ok 0"]);
+        let bad = Group::all(&ctx, &view, namespace).remove(0);
+        assert_eq!(bad.states, [("CrashLoopBackOff".to_owned(), 1), ("Running".to_owned(), 1)]);
+        view.set_sort(&ctx, Some(Sort { column: Subject::Pods.column("name").unwrap(), descending: true }));
+        assert_eq!(told(&view), ["slow 1 Warning 1", "bad 2 Critical 1", "calm 2 Ok 0"]);
+    }
+
+    #[test]
+    fn what_rows_are_usually_grouped_by_can_be_grouped_by() {
+        for subject in Subject::ALL {
+            assert!(usual(subject).into_iter().all(groups_by), "{}", subject.name());
+        }
+        assert_eq!(usual(Subject::Alerts).len(), 5);
+        assert!(!groups_by(Subject::Pods.column("age").unwrap()));
+    }
+}
