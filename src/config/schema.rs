@@ -49,7 +49,10 @@ pub(super) const ETCD: &[KeyDoc] = &[
         "endpoints",
         "the client addresses of the members, http or https; those of the pods that kubeadm labels, where ca, cert and key, secret or via is set",
     ),
-    key("via", "port-forward reaches these pods through the API server, which needs get and create on pods/portforward; their own addresses"),
+    key(
+        "via",
+        "port-forward reaches these pods through the API server, which needs get and create on pods/portforward; their own addresses",
+    ),
     key("ca", "the file with the authority of the members' certificates"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),

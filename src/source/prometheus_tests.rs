@@ -237,7 +237,7 @@ async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_s
     let (tx, mut rx) = mpsc::channel(64);
     let queries = vec![query("targets-down", "up == 0", Some(3)), query("alerts-pending", "ALERTS", Some(3))];
     let endpoint = Endpoint { cluster_label: Setting::default_to(Some("cluster".to_owned())), ..urls(&server) };
-    let _handle = spawn(vec![wanted(0, "eu", endpoint, reader)], queries.into(), tx, QUICK);
+    let _handle = spawn(vec![wanted(0, "eu", endpoint, reader)], queries.into(), |_| Stead::default(), tx, QUICK);
     let mut waiting = async || loop {
         if let Delta::Waiting(alerts) = rx.recv().await.unwrap().delta {
             return alerts.iter().map(|a| format!("{} {} {:?}", a.meta.name, a.state.word(), a.summary())).collect::<Vec<_>>();
