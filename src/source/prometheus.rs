@@ -306,12 +306,12 @@ impl Watch {
         }
         for (all, rows) in all.iter_mut().zip(rows) {
             for row in rows.iter().filter(|s| s.value.is_some_and(|n| n > 0.0)) {
-                let (name, state) = match &*row.meta.name {
-                    DOWN => ("TargetDown", AlertState::Down),
-                    PENDING if rules.is_none() => ("", AlertState::Pending),
+                let (name, state, said) = match &*row.meta.name {
+                    DOWN => ("TargetDown", AlertState::Down, vec![("summary".into(), row.of_what().into())]),
+                    PENDING if rules.is_none() => ("", AlertState::Pending, Vec::new()),
                     _ => continue,
                 };
-                all.push(Alert::waiting(name, state, row.meta.labels.clone(), Labels::default(), None));
+                all.push(Alert::waiting(name, state, row.meta.labels.clone(), Labels::from(said), None));
             }
         }
         Ok(all)

@@ -245,7 +245,7 @@ async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_s
     };
     assert_eq!(
         waiting().await,
-        ["Disk pending Some(\"soon\")", "TargetDown down None"],
+        ["Disk pending Some(\"soon\")", "TargetDown down Some(\"n1:9100 node\")"],
         "what fires is Alertmanager's, what is others' theirs"
     );
     rules.store(false, std::sync::atomic::Ordering::Relaxed);
@@ -253,7 +253,7 @@ async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_s
     for _ in 0..3 {
         last = waiting().await;
     }
-    assert_eq!(last, ["TargetDown down None", "Cpu pending None"], "without rules of its own, by its series");
+    assert_eq!(last, ["TargetDown down Some(\"n1:9100 node\")", "Cpu pending None"], "without rules of its own, by its series");
 }
 
 #[tokio::test]

@@ -139,8 +139,8 @@ fn form(d: &Draw, f: &Form, body: Rect, buf: &mut Buffer, hits: &mut HitMap) {
     let title = match &f.of {
         Of::Verb(verb, targets) => {
             let places = targets.iter().map(|t| cluster(t.cluster)).map(|(n, p)| if p { format!("{n} [P]") } else { n });
-            let mut places: Vec<_> = places.collect();
-            places.dedup();
+            let mut seen = std::collections::HashSet::new();
+            let places: Vec<_> = places.filter(|p| seen.insert(p.clone())).collect();
             let what = match targets.as_slice() {
                 [one] => one.label(),
                 all => format!("{} objects", all.len()),
