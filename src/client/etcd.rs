@@ -26,14 +26,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, client::Grpc};
 use tonic_prost::ProstCodec;
 
 /// A member that has not answered by then does not live.
 const ANSWER: Duration = Duration::from_secs(5);
-/// A member that has said nothing by then may have refused us.
+/// Who breaks off before that may have refused us.
 const SUSPECT: Duration = Duration::from_millis(1500);
 /// Hashing all keys takes as long as reading them.
 const HASH: Duration = Duration::from_secs(60);
@@ -125,17 +125,15 @@ impl EtcdClient {
     /// # Errors
     /// When it does not answer within 5 s, or refuses.
     pub async fn status(&self) -> Result<StatusResponse, ClientError> {
-        // With TLS 1.3 a client certificate is refused after the handshake, and over HTTP/2 that looks like silence: another connection tells.
-        let refused = async {
-            tokio::time::sleep(SUSPECT).await;
-            match self.http.get_bytes("/version", "*/*").await {
-                Err(e @ ClientError::Unauthorized { .. }) => e,
-                _ => std::future::pending().await,
-            }
+        let begun = Instant::now();
+        let error = match self.ask(STATUS, Nothing {}, ANSWER).await {
+            Err(e @ ClientError::Unreachable { .. }) if begun.elapsed() < SUSPECT => e,
+            answer => return answer,
         };
-        tokio::select! {
-            answer = self.ask(STATUS, Nothing {}, ANSWER) => answer,
-            error = refused => Err(error),
+        // With TLS 1.3 a client certificate is refused after the handshake, and over HTTP/2 that is only an end: another connection tells.
+        match tokio::time::timeout(SUSPECT, self.http.get_bytes("/version", "*/*")).await {
+            Ok(Err(refused @ ClientError::Unauthorized { .. })) => Err(refused),
+            _ => Err(error),
         }
     }
 
@@ -260,7 +258,8 @@ async fn ready(channel: &Channel) -> Result<Grpc<Channel>, Status> {
 fn refused(status: &Status) -> ClientError {
     let message = || super::error::printable(status.message().trim_start_matches("etcdserver: "));
     match status.code() {
-        Code::DeadlineExceeded | Code::Cancelled => ClientError::Timeout { after: ANSWER },
+        Code::DeadlineExceeded => ClientError::Timeout { after: ANSWER },
+        Code::Cancelled => ClientError::Unreachable { reason: "connection closed by the server".to_owned() },
         Code::Unauthenticated => ClientError::Unauthorized { reason: message() },
         Code::PermissionDenied => ClientError::Forbidden { message: message() },
         Code::NotFound => ClientError::NotFound { message: message() },

@@ -8,6 +8,10 @@ use crate::model::etcd_rpc::{AlarmMember, Member, StatusResponse};
 use futures::future::join_all;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long alarms may take while somebody does not answer.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// A cluster's etcd. Whoever answered is kept, whoever fails is met anew with what is in the files then.
 #[derive(Clone, Debug)]
@@ -122,8 +126,10 @@ impl EtcdReach {
         let (mut listed, mut alarms) = (None, None);
         let live = heard.iter().find(|h| h.answer.is_ok()).map(|h| h.url.clone());
         if let Some(client) = live.and_then(|url| self.clients.get(&url).cloned()) {
-            let (members, raised) = futures::join!(client.members(false), client.alarms());
-            (listed, alarms) = (members.ok(), raised.ok());
+            // Alarms are agreed on: where that has just become impossible they are not waited for, for the members are to be told.
+            let limit = if heard.iter().any(|h| h.answer.is_err()) { HURRY } else { Duration::MAX };
+            let (members, raised) = futures::join!(client.members(false), tokio::time::timeout(limit, client.alarms()));
+            (listed, alarms) = (members.ok(), raised.ok().and_then(Result::ok));
         }
         let new = listed.is_some();
         if let Some(listed) = listed {

@@ -8,7 +8,7 @@ use super::exposition::{Buckets, samples};
 use super::kube::Reader;
 use super::second_hand::{AGAIN, Listener};
 use super::service::{self, Closed, Handle, failed};
-use crate::client::{ClientError, ReadClient};
+use crate::client::ClientError;
 use crate::config::Etcd;
 use crate::model::etcd_act::snapshot_time;
 use crate::model::etcd_rpc::{AlarmMember, StatusResponse, alarm_name};
@@ -26,11 +26,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Between two looks: a lost quorum is to be seen within 10 s, and a member that hangs takes 5 of them.
-const LOOK: Duration = Duration::from_secs(4);
+const LOOK: Duration = Duration::from_secs(3);
 /// Metrics are read at every so manieth look.
 const METRICS: u32 = 4;
 /// How long the cluster may take to have a client, and until it is asked again where that went wrong.
 const CLIENT: Duration = Duration::from_secs(10);
+/// The same where members are looked at meanwhile.
+const HEAR: Duration = Duration::from_secs(2);
 
 /// Whose etcd it is.
 pub struct EtcdSource<'a> {
@@ -192,11 +194,6 @@ impl Watch {
         service::list(&self.tx, self.cluster, Kind::EtcdMember, rows).await
     }
 
-    /// The cluster's client, where the API server is to be heard: no member has ever been met.
-    fn hears(&self) -> Option<ReadClient> {
-        self.reader.client().filter(|_| self.members.is_empty())
-    }
-
     async fn look(&mut self) -> Result<(), Closed> {
         let Some(reach) = &mut self.reach else { return Ok(()) };
         let look = reach.look().await;
@@ -205,7 +202,10 @@ impl Watch {
             if EtcdReach::of(&self.settings).is_none() && Instant::now() >= self.due {
                 self.find(LOOK).await?;
             }
-            if let Some(client) = self.hears() {
+            // The API server is heard for as long as no member has ever been met.
+            if self.members.is_empty()
+                && let Ok(Some(client)) = timeout(HEAR, self.reader.wait()).await
+            {
                 self.listener.look(&client).await;
             }
         }

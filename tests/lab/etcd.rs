@@ -1,7 +1,7 @@
 //! etcd's members seen directly, also when the API server is gone with the quorum.
 
 use super::SIZE;
-use super::support::alerts::PROGRAMS;
+use super::support::alerts::{Alertmanagers, PROGRAMS};
 use super::support::lab::{Lab, Own, Room, until};
 use super::support::pty::Term;
 use super::support::runner::{Test, test};
@@ -65,7 +65,9 @@ fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
     own.lab(&["kill", CONTEXT, "etcd-0"]);
     verdict(&mut term, "2 of 3 voters answer", 15);
     own.lab(&["pause", CONTEXT, "etcd-1"]);
+    let began = std::time::Instant::now();
     verdict(&mut term, "QUORUM LOST", 15);
+    println!("  the quorum's loss was told after {:.1} s", began.elapsed().as_secs_f32());
     assert!(term.lines().iter().any(|l| l.contains("etcd-2")), "members are remembered");
     own.lab(&["resume", CONTEXT, "etcd-1"]);
     own.lab(&["start", CONTEXT, "etcd-0"]);
@@ -150,8 +152,9 @@ fn what_keeps_etcd_from_us_is_told_and_costs_the_pods_nothing(lab: &Lab) {
 
 fn services_are_found_by_their_pods_and_met_by_port_forward(lab: &Lab) {
     let own = lab.own(1, 3);
-    own.lab(&["alerts", CONTEXT]);
+    let alertmanagers = Alertmanagers::new(&own, CONTEXT);
     own.lab(&["pods", CONTEXT]);
+    alertmanagers.tell(&json!({"alertname": "QdForwarded", "cluster": CONTEXT}), None);
     let room = Room::new();
     let (admin, viewer) = (own.kubeconfig(), own.viewer());
     let of = |lines: &str| format!("[clusters.{CONTEXT}.etcd]\n{lines}\n");
@@ -219,7 +222,7 @@ fn services_are_found_by_their_pods_and_met_by_port_forward(lab: &Lab) {
     let alerts = || room.json(&admin, &["get", "alerts", "--config", config.to_str().unwrap(), "-o", "json"]).0["items"].clone();
     until("an alert", Duration::from_secs(60), || {
         let all = alerts();
-        if all.as_array().unwrap().iter().any(|a| a["name"] == "Watchdog") { Ok(()) } else { Err(all.to_string()) }
+        if all.as_array().unwrap().iter().any(|a| a["name"] == "QdForwarded") { Ok(()) } else { Err(all.to_string()) }
     });
     own.lab(&["kill", CONTEXT, "alertmanager-0"]);
     says(&am(&admin), &["live", "; pod monitoring/alertmanager-0:9093 by port-forward: "]);
