@@ -7,9 +7,9 @@
 mod etcd;
 mod evict;
 mod fetch;
-mod hand;
 #[cfg(test)]
 mod fixture;
+mod hand;
 mod silence;
 mod snapshot;
 mod sweep;

@@ -165,7 +165,9 @@ impl ClientError {
             // A proxy or load balancer answers in prose or HTML: a first line of prose is worth showing.
             message: std::str::from_utf8(body)
                 .ok()
-                .and_then(|text| failing_checks(text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)))
+                .and_then(|text| {
+                    failing_checks(text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned))
+                })
                 .filter(|line| !line.starts_with('<'))
                 .map(|line| unsaid(&printable(&line)))
                 .unwrap_or_default(),

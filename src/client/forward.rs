@@ -86,7 +86,9 @@ impl Service<Uri> for Forward {
 /// What the API server answered in place of opening it.
 fn refused(error: &kube::Error) -> ClientError {
     match error {
-        kube::Error::Api(status) => ClientError::from_response(status.code, &http::HeaderMap::new(), &serde_json::to_vec(status).unwrap_or_default()),
+        kube::Error::Api(status) => {
+            ClientError::from_response(status.code, &http::HeaderMap::new(), &serde_json::to_vec(status).unwrap_or_default())
+        }
         error => ClientError::from_transport(error),
     }
 }

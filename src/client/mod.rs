@@ -18,9 +18,9 @@ mod budget;
 mod error;
 mod etcd;
 mod exec;
-mod forward;
 #[cfg(test)]
 pub(crate) mod fake;
+mod forward;
 mod gzip;
 mod kubeconfig;
 mod limits;

@@ -45,20 +45,29 @@ pub(super) const CLUSTER: &[KeyDoc] = &[
 ];
 pub(super) const BUDGET: &[KeyDoc] = &[key("requests_per_second", "sustained requests a second; 20"), key("burst", "requests at once; 40")];
 pub(super) const ETCD: &[KeyDoc] = &[
-    key("endpoints", "the client addresses of the members, http or https; those of the pods that kubeadm labels, where ca, cert and key, secret or via is set"),
+    key(
+        "endpoints",
+        "the client addresses of the members, http or https; those of the pods that kubeadm labels, where ca, cert and key, secret or via is set",
+    ),
     key("via", "port-forward reaches these pods through the API server, which needs create on pods/portforward; their own addresses"),
     key("ca", "the file with the authority of the members' certificates"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),
     key("secret", "the Secret with ca.crt, tls.crt and tls.key, as namespace/name, in place of ca, cert and key; kept in memory only"),
     key("snapshots", "the directory for snapshots"),
-    key("after_snapshot", "the program and its arguments that each snapshot is given to, run without a shell; {file} is the snapshot, which comes last where no argument names it"),
+    key(
+        "after_snapshot",
+        "the program and its arguments that each snapshot is given to, run without a shell; {file} is the snapshot, which comes last where no argument names it",
+    ),
     key("after_snapshot_within", "how long that program may take; 10m"),
 ];
 pub(super) const ALERTMANAGER: &[KeyDoc] = &[
     key("urls", "the addresses of the replicas, http or https"),
     key("service", "the service inside the cluster, as namespace/name:port, in place of urls"),
-    key("via", "how the service is reached: service-proxy, or port-forward to each of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy"),
+    key(
+        "via",
+        "how the service is reached: service-proxy, or port-forward to each of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy",
+    ),
     key("cluster_label", "the label that tells clusters apart; `cluster` where several share it"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),
@@ -70,7 +79,10 @@ pub(super) const ALERTMANAGER: &[KeyDoc] = &[
 pub(super) const PROMETHEUS: &[KeyDoc] = &[
     key("url", "the address, http or https"),
     key("service", "the service inside the cluster, as namespace/name:port, in place of url"),
-    key("via", "how the service is reached: service-proxy, or port-forward to one of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy"),
+    key(
+        "via",
+        "how the service is reached: service-proxy, or port-forward to one of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy",
+    ),
     key("cluster_label", "the label that tells clusters apart"),
     key("token_file", "the file with a bearer token"),
     key("username", "the name for basic authentication"),

@@ -115,7 +115,10 @@ mod tests {
         let (severity, text) = said(heard(Err("etcd-readiness".into())), absent);
         assert!(severity == Some(Severity::Critical) && text.contains("FAILS: etcd-readiness"), "{text}");
         let (severity, text) = said(heard(Ok(())), ServiceState::Failing { reason: "timeout".into() });
-        assert!(severity == Some(Severity::Warning) && text.contains("second hand: ") && text.contains("not reached now: timeout"), "{text}");
+        assert!(
+            severity == Some(Severity::Warning) && text.contains("second hand: ") && text.contains("not reached now: timeout"),
+            "{text}"
+        );
     }
 
     #[test]

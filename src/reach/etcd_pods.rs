@@ -91,7 +91,8 @@ impl EtcdPod {
         let url = told.and_then(first).or_else(|| Some(format!("https://{}:{CLIENT}", host?)))?;
         let port = |url: &str| url.parse::<Uri>().ok()?.port_u16();
         let local = flag("listen-client-urls").into_iter().flat_map(|urls| urls.split(','));
-        let local = local.filter(|u| ["://127.0.0.1:", "://localhost:", "://[::1]:", "://0.0.0.0:", "://[::]:"].iter().any(|l| u.contains(l)));
+        let local =
+            local.filter(|u| ["://127.0.0.1:", "://localhost:", "://[::1]:", "://0.0.0.0:", "://[::]:"].iter().any(|l| u.contains(l)));
         let port = local.filter_map(port).next().or_else(|| port(&url)).unwrap_or(CLIENT);
         let (ca, cert) = (flag("trusted-ca-file").map(str::to_owned), flag("cert-file").map(str::to_owned));
         Some(Self { name: pod.metadata.name, node: pod.spec.node_name, url, port, ca, cert })
@@ -193,7 +194,10 @@ mod tests {
         );
         let hint = hint(&found).unwrap();
         assert!(hint.contains("etcd-cp2 on cp2 at https://10.0.0.2:2379"), "{hint}");
-        assert!(hint.contains("/srv/pki/etcd/ca.crt, /srv/pki/etcd/healthcheck-client.crt and /srv/pki/etcd/healthcheck-client.key from cp1"), "{hint}");
+        assert!(
+            hint.contains("/srv/pki/etcd/ca.crt, /srv/pki/etcd/healthcheck-client.crt and /srv/pki/etcd/healthcheck-client.key from cp1"),
+            "{hint}"
+        );
         assert!(super::hint(&found[2..]).unwrap().contains("/etc/kubernetes/pki/etcd/healthcheck-client.key"));
         assert!(super::hint(&[]).is_none());
     }

@@ -152,7 +152,10 @@ mod tests {
             let names: Vec<String> = all.iter().map(ToString::to_string).collect();
             assert_eq!(names, ["pod m/am-0:9093 by port-forward", "pod m/am-1:9093 by port-forward"]);
             let refused = all[0].reach().await.unwrap().get::<u8>("/", LIMIT).await.unwrap_err();
-            assert!(matches!(&refused, ClientError::Forbidden { .. }) && refused.reason() == "may not create pods/portforward", "{refused}");
+            assert!(
+                matches!(&refused, ClientError::Forbidden { .. }) && refused.reason() == "may not create pods/portforward",
+                "{refused}"
+            );
         }
         let seen = server.seen.lock().unwrap();
         let asked = seen.iter().find(|r| r.uri().path().ends_with("/pods/am-0/portforward")).unwrap();

@@ -104,9 +104,7 @@ impl Replica {
         }
         let reached = match &self.at {
             At::Url { url, endpoint } => Reached { client: connect(url, endpoint, None).await?, base: String::new() },
-            At::Pod { url, endpoint, forward } => {
-                Reached { client: connect(url, endpoint, Some(forward)).await?, base: String::new() }
-            }
+            At::Pod { url, endpoint, forward } => Reached { client: connect(url, endpoint, Some(forward)).await?, base: String::new() },
             At::Service { service: Service { namespace, name, port }, through } => {
                 Reached { client: through.clone(), base: format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy") }
             }

@@ -3,6 +3,7 @@
 //! Levels follow from objects, faults and incidents; what is around them is the same for the same fleet and time.
 
 use super::alerts;
+use super::control::NodeFacts;
 use super::fault::Faults;
 use super::metrics::{self, hash};
 use super::register::{PODS, STATEFULSETS};
@@ -128,7 +129,7 @@ pub fn rows(s: &State, faults: &Faults, query: &str) -> Option<Vec<Row>> {
         "dns-latency" => vec![Row::new(&[("server", "dns://:53")], 0.0031), Row::new(&[("server", "dns://:5353")], 0.0024)],
         "calico-failures" => look
             .unready()
-            .map(|(node, since)| Row::new(&[("instance", &format!("{}:9091", node.address))], 3.0).since(since, 0.0).exact())
+            .map(|(node, since, _)| Row::new(&[("instance", &format!("{}:9091", node.address))], 3.0).since(since, 0.0).exact())
             .collect(),
         "calico-ipam" => {
             let pods = s.tables[PODS].objects.values().filter(|o| !o.ended()).count();
@@ -138,7 +139,10 @@ pub fn rows(s: &State, faults: &Faults, query: &str) -> Option<Vec<Row>> {
         }
         "targets-down" => {
             let jobs = [("kubelet", 10250), ("node-exporter", 9100)];
-            let silent = look.unready().flat_map(|(node, _)| jobs.map(|(job, port)| (job, format!("{}:{port}", node.address))));
+            let silent = look
+                .unready()
+                .filter(|(.., silent)| *silent)
+                .flat_map(|(node, ..)| jobs.map(|(job, port)| (job, format!("{}:{port}", node.address))));
             let members = s.etcd.down().map(|(member, _)| ("etcd", format!("{member}:2381")));
             silent.chain(members).map(|(job, at)| Row::new(&[("job", job), ("instance", &at)], 1.0).exact()).collect()
         }
@@ -225,7 +229,7 @@ impl Look<'_> {
 
     fn filesystems(&self) -> Vec<Row> {
         let up = self.s.world.nodes.iter().filter(|n| !self.s.world.dead.contains(&n.name));
-        let of = |n: &super::control::NodeFacts| {
+        let of = |n: &NodeFacts| {
             let instance = format!("{}:9100", n.address);
             [("/", 0.2), ("/var/lib/containerd", 0.4)].map(|(mount, least)| {
                 let full = least + 0.35 * share(&[&self.s.name, &n.name, mount]);
@@ -235,27 +239,28 @@ impl Look<'_> {
         up.flat_map(of).collect()
     }
 
-    /// Nodes that are not ready, and since when.
-    fn unready(&self) -> impl Iterator<Item = (&super::control::NodeFacts, Option<i64>)> {
+    /// Nodes that are not ready, since when, and whether their kubelets are silent too.
+    fn unready(&self) -> impl Iterator<Item = (&NodeFacts, Option<i64>, bool)> {
         self.s.world.nodes.iter().filter(|n| !n.ready).map(|n| {
             let node = self.s.get(super::register::NODES, "", &n.name).map(|o| o.value()).unwrap_or_default();
-            (n, alerts::since(&node, "Ready", "False").or(alerts::since(&node, "Ready", "Unknown")))
+            let said = alerts::since(&node, "Ready", "False");
+            (n, said.or_else(|| alerts::since(&node, "Ready", "Unknown")), said.is_none())
         })
     }
 
     /// Of kubelets that answer: those whose node is not ready, by since when, and the others.
     fn kubelets(&self, sick: impl Fn(i64) -> f64, well: impl Fn(&str) -> f64) -> Vec<Row> {
-        let unready: HashMap<&str, i64> = self.unready().filter_map(|(n, since)| Some((&*n.name, since?))).collect();
-        let up = self.s.world.nodes.iter().filter(|n| !self.s.world.dead.contains(&n.name));
-        let row = |n: &super::control::NodeFacts| {
-            let (labels, usual) = ([("instance", format!("{}:10250", n.address))], well(&n.name));
-            let labels = labels.each_ref().map(|(k, v)| (*k, v.as_str()));
+        let unready: HashMap<&str, (Option<i64>, bool)> = self.unready().map(|(n, since, silent)| (&*n.name, (since, silent))).collect();
+        let row = |n: &NodeFacts| {
+            let (instance, usual) = (format!("{}:10250", n.address), well(&n.name));
+            let labels = [("instance", instance.as_str())];
             match unready.get(&*n.name) {
-                Some(since) => Row::new(&labels, sick(*since)).since(Some(*since), usual),
-                None => Row::new(&labels, usual),
+                Some((_, true)) => None,
+                Some((Some(since), false)) => Some(Row::new(&labels, sick(*since)).since(Some(*since), usual)),
+                _ => Some(Row::new(&labels, usual)),
             }
         };
-        up.map(row).collect()
+        self.s.world.nodes.iter().filter_map(row).collect()
     }
 
     /// Every replica of a StatefulSet keeps its data on one.

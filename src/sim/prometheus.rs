@@ -287,7 +287,7 @@ pub fn listen(clusters: Vec<Arc<Cluster>>) -> std::io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenario::{BUILT_IN, Scenario, names};
+    use super::super::scenario::{Scenario, names};
     use super::*;
     use crate::model::query::fill;
     use http_body_util::BodyExt as _;
@@ -298,16 +298,19 @@ mod tests {
         (scenario.churn, scenario.replace_every) = (0.0, 0.0);
         scenario.resize(None, Some(20), Some(300)).unwrap();
         let index = names(scenario.clusters).iter().position(|n| n == name).unwrap();
-        let state = generate::cluster(&scenario, name, index, scenario.seed, super::super::serve::seconds());
+        let start = super::super::serve::seconds();
+        let mut state = generate::cluster(&scenario, name, index, scenario.seed, start);
+        // Into the storm, where there is one.
+        super::super::control::run(&mut state, (start + 30) * 1000);
         Cluster::new(state, 0, String::new(), String::new())
     }
 
-    fn get(clusters: &[Arc<Cluster>], path: &str, pairs: &[(&str, &str)]) -> (u16, Value) {
+    async fn get(clusters: &[Arc<Cluster>], path: &str, pairs: &[(&str, &str)]) -> (u16, Value) {
         let hex = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
         let query: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={}", hex(v))).collect();
         let reply = answer(clusters, &Method::GET, path, &Query::parse(&query.join("&")));
         let code = reply.status().as_u16();
-        let body = futures::executor::block_on(reply.into_body().collect()).unwrap().to_bytes();
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
         (code, serde_json::from_slice(&body).unwrap())
     }
 
@@ -315,29 +318,16 @@ mod tests {
         toml::from_str::<File>(include_str!("../../assets/queries.toml")).unwrap().query
     }
 
-    #[test]
-    fn every_query_that_ships_gives_rows_somewhere_and_each_with_its_label_too() {
-        let troubled = [
-            ("calm", "prod-eu"),
-            ("on-call-night", "prod-us"),
-            ("on-call-night", "prod-eu"),
-            ("node-lost", "prod-eu"),
-            ("alert-storm", "prod-eu"),
-        ];
-        let all: Vec<Arc<Cluster>> = troubled
-            .into_iter()
-            .filter(|(scenario, name)| {
-                let known = BUILT_IN.iter().any(|(n, _)| n == scenario);
-                known && names(Scenario::load(scenario).unwrap().clusters).iter().any(|n| n == name)
-            })
-            .map(|(scenario, name)| cluster(scenario, name))
-            .collect();
+    #[tokio::test]
+    async fn every_query_that_ships_gives_rows_somewhere_and_each_with_its_label_too() {
+        let troubled = [("calm", "prod-eu"), ("on-call-night", "prod-us"), ("on-call-night", "prod-eu"), ("alert-storm", "prod-us")];
+        let all = troubled.map(|(scenario, name)| cluster(scenario, name));
         let mut dead: BTreeSet<String> = BTreeSet::new();
         for query in shipped() {
             let plain = fill(&query.expr, None, &[]);
             let names = ["prod-us".to_owned(), "prod-eu".to_owned()];
             let labelled = fill(&query.expr, Some("cluster"), &names);
-            let (code, said) = get(&all, "/api/v1/query", &[("query", &plain)]);
+            let (code, said) = get(&all, "/api/v1/query", &[("query", &plain)]).await;
             assert_eq!((code, &said["data"]["resultType"]), (200, &json!("vector")), "{}: {said}", query.name);
             let rows = said["data"]["result"].as_array().unwrap();
             assert!(
@@ -347,7 +337,7 @@ mod tests {
             if rows.is_empty() {
                 dead.insert(query.name.clone());
             }
-            let (code, said) = get(&all, "/api/v1/query", &[("query", &labelled)]);
+            let (code, said) = get(&all, "/api/v1/query", &[("query", &labelled)]).await;
             let labelled = said["data"]["result"].as_array().unwrap();
             assert!(code == 200 && labelled.len() == rows.len(), "{}: {said}", query.name);
             assert!(labelled.iter().all(|r| names.iter().any(|n| r["metric"]["cluster"] == **n)), "{said}");
@@ -355,44 +345,42 @@ mod tests {
         assert_eq!(dead, BTreeSet::new());
     }
 
-    #[test]
-    fn the_highest_a_course_and_whether_there_is_a_metric() {
+    #[tokio::test]
+    async fn the_highest_a_course_and_whether_there_is_a_metric() {
         let all = [cluster("calm", "prod-eu"), cluster("calm", "prod-us")];
-        let by = |names: &[String]| {
-            move |name: &str| fill(&shipped().into_iter().find(|q| q.name == name).unwrap().expr, Some("cluster"), names)
-        };
+        let by = |names: &[String], name: &str| fill(&shipped().into_iter().find(|q| q.name == name).unwrap().expr, Some("cluster"), names);
         let one = ["prod-us".to_owned()];
-        let expr = by(&one)("pod-receive");
-        let (_, said) = get(&all, "/api/v1/query", &[("query", &format!("topk by (cluster,) (3, {expr})"))]);
+        let expr = by(&one, "pod-receive");
+        let (_, said) = get(&all, "/api/v1/query", &[("query", &format!("topk by (cluster,) (3, {expr})"))]).await;
         let rows = said["data"]["result"].as_array().unwrap();
         assert_eq!(rows.len(), 3);
         assert!(rows.iter().all(|r| r["metric"]["cluster"] == "prod-us" && r["metric"]["pod"].is_string()), "{said}");
-        let expr = by(&one)("api-latency");
-        let (_, said) = get(&all, "/api/v1/query_range", &[("query", &expr), ("start", "1200"), ("end", "3000"), ("step", "60")]);
+        let expr = by(&one, "api-latency");
+        let (_, said) = get(&all, "/api/v1/query_range", &[("query", &expr), ("start", "1200"), ("end", "3000"), ("step", "60")]).await;
         let rows = said["data"]["result"].as_array().unwrap();
         assert_eq!((&said["data"]["resultType"], rows.len(), rows[0]["values"].as_array().unwrap().len()), (&json!("matrix"), 6, 31));
         assert_eq!((&rows[0]["values"][0][0], &rows[0]["values"][30][0]), (&json!(1200), &json!(3000)));
         let there = "count by (cluster,) (container_oom_events_total{cluster=~\"prod-us\",})";
-        let (_, said) = get(&all, "/api/v1/query", &[("query", there)]);
+        let (_, said) = get(&all, "/api/v1/query", &[("query", there)]).await;
         assert_eq!(said["data"]["result"][0]["metric"], json!({"cluster": "prod-us"}), "{said}");
     }
 
-    #[test]
-    fn other_promql_is_refused_in_prometheus_own_way() {
+    #[tokio::test]
+    async fn other_promql_is_refused_in_prometheus_own_way() {
         let all = [cluster("calm", "prod-eu")];
         for (path, pairs) in [
             ("/api/v1/query", &[("query", "sum(rate(my_total[5m]))")][..]),
             ("/api/v1/query", &[]),
             ("/api/v1/query_range", &[("query", "up")]),
         ] {
-            let (code, said) = get(&all, path, pairs);
+            let (code, said) = get(&all, path, pairs).await;
             assert_eq!((code, &said["status"], &said["errorType"]), (400, &json!("error"), &json!("bad_data")), "{said}");
         }
-        let (_, said) = get(&all, "/api/v1/query", &[("query", "up")]);
+        let (_, said) = get(&all, "/api/v1/query", &[("query", "up")]).await;
         assert!(said["error"].as_str().unwrap().contains("knows the queries that qd ships"), "{said}");
-        let (code, said) = get(&all, "/api/v1/targets", &[]);
+        let (code, said) = get(&all, "/api/v1/targets", &[]).await;
         assert!(code == 200 && said["data"]["activeTargets"].as_array().unwrap().len() == 40, "{said}");
-        let (_, said) = get(&all, "/api/v1/rules", &[]);
+        let (_, said) = get(&all, "/api/v1/rules", &[]).await;
         assert!(said["data"]["groups"][0]["rules"].as_array().unwrap().iter().any(|r| r["name"] == "Watchdog"), "{said}");
     }
 }

@@ -112,7 +112,11 @@ impl Watch {
                 self.find(CLIENT).await?;
             }
             let way = self.reach.is_some();
-            if way { self.look().await? } else { self.tell_nothing().await? }
+            if way {
+                self.look().await?
+            } else {
+                self.tell_nothing().await?
+            }
             next = if way { (next + LOOK).max(Instant::now()) } else { self.due.max(Instant::now()) };
             tokio::select! {
                 () = sleep_until(next) => {}
@@ -175,7 +179,8 @@ impl Watch {
     /// How it stands while there is no way, with what the API server says of it.
     async fn tell_nothing(&mut self) -> Result<(), Closed> {
         self.tell_rows().await?;
-        service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state: self.state.clone(), via: Str::default() }).await
+        service::send(&self.tx, self.cluster, Delta::Service { service: Service::Etcd, state: self.state.clone(), via: Str::default() })
+            .await
     }
 
     async fn tell_rows(&mut self) -> Result<(), Closed> {

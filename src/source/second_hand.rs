@@ -153,8 +153,14 @@ mod tests {
     async fn a_failing_check_is_told_and_a_missing_right_is_named() {
         let (listener, _) = heard(
             |r| match r.uri().path() {
-                "/readyz" => reply(500, "[+]ping ok\n[-]etcd failed: reason withheld\n[-]etcd-readiness failed: reason withheld\nreadyz check failed\n"),
-                _ => reply(403, r#"{"kind":"Status","message":"forbidden: User \"v\" cannot get path \"/metrics\"","reason":"Forbidden","code":403}"#),
+                "/readyz" => reply(
+                    500,
+                    "[+]ping ok\n[-]etcd failed: reason withheld\n[-]etcd-readiness failed: reason withheld\nreadyz check failed\n",
+                ),
+                _ => reply(
+                    403,
+                    r#"{"kind":"Status","message":"forbidden: User \"v\" cannot get path \"/metrics\"","reason":"Forbidden","code":403}"#,
+                ),
             },
             1,
         )

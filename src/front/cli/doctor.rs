@@ -342,7 +342,8 @@ mod tests {
     #[test]
     fn the_words_to_write_have_the_clusters_own_name_and_what_is_heard_is_marked() {
         let mut room = Room::live("kubernetes-admin@prod");
-        let hint = "etcd runs in pods: etcd-a on a at https://10.0.0.1:2379. Copy /x from a and write [clusters.CONTEXT.etcd] ca = \"FILE\"";
+        let hint =
+            "etcd runs in pods: etcd-a on a at https://10.0.0.1:2379. Copy /x from a and write [clusters.CONTEXT.etcd] ca = \"FILE\"";
         room.delta(Delta::Service { service: Service::Etcd, state: ServiceState::Absent { hint: hint.into() }, via: "".into() });
         let (_, says, fails) = room.of(&ClusterSettings::new("x"), "etcd");
         assert!(!fails && says.ends_with("write [clusters.\"kubernetes-admin@prod\".etcd] ca = \"FILE\""), "{says}");

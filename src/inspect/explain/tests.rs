@@ -108,7 +108,7 @@ fn a_node_that_is_lost_and_its_pods() {
     let lines = said(&fleet, Kind::Node, "n1");
     assert!(lines[0].starts_with("why|not ready|the kubelet does not report"), "{lines:#?}");
     has(&lines, "pods|by status|1 Running");
-    has(&lines, "requested of allocatable|pods|1 of 0");
+    has(&lines, "requested and used of allocatable|pods|1 of 0");
     has(&said(&fleet, Kind::Pod, "web"), "why|node|n1 is not ready since 9m ago");
 }
 

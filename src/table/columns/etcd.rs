@@ -263,5 +263,6 @@ pub(super) static COLUMNS: &[Column] = &[
     )
     .wide()
     .leave(60),
-    col("second_hand", "SECOND-HAND", Unit::Bool, |_, r| member(r, |m| m.second_hand.is_some()), "Told by the API server, not by etcd").hidden(),
+    col("second_hand", "SECOND-HAND", Unit::Bool, |_, r| member(r, |m| m.second_hand.is_some()), "Told by the API server, not by etcd")
+        .hidden(),
 ];

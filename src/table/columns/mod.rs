@@ -228,10 +228,10 @@ fn pods_use<'a>(r: Row<'a>, f: impl FnOnce(&UseSum) -> Option<Value<'a>>) -> Val
 /// The columns of nodes and pods that show what a query of Prometheus measures, and that query.
 pub const SHOWN: [(&str, &str); 8] = [
     ("cpu_throttled_percent", "cpu-throttled"),
-    ("restarts_15m", "restarts"),
-    ("oom_kills_15m", "oom-kills"),
-    ("receive_bytes_per_s", "pod-receive"),
-    ("transmit_bytes_per_s", "pod-transmit"),
+    ("recent_restarts", "restarts"),
+    ("recent_oom_kills", "oom-kills"),
+    ("receive_rate_bytes", "pod-receive"),
+    ("transmit_rate_bytes", "pod-transmit"),
     ("filesystem_use_percent", "filesystem-use"),
     ("conntrack_use_percent", "conntrack-use"),
     ("pleg_relist_ms", "pleg-relist"),
@@ -282,7 +282,7 @@ const THROTTLED: Column = col(
 )
 .hidden();
 const RESTARTED: Column = col(
-    "restarts_15m",
+    "recent_restarts",
     "RESTARTS-15M",
     Unit::Number,
     |_, r| told(r, "restarts", |a, b| a + b, Value::Int, 1.0),
@@ -290,7 +290,7 @@ const RESTARTED: Column = col(
 )
 .hidden();
 const OOM_KILLED: Column = col(
-    "oom_kills_15m",
+    "recent_oom_kills",
     "OOM-15M",
     Unit::Number,
     |_, r| told(r, "oom-kills", |a, b| a + b, Value::Int, 1.0),
