@@ -340,6 +340,16 @@ fn top_tells_use_beside_requests_and_who_is_to_be_shrunk_first() {
         }
         assert_eq!(group["cpu_use_percent"].as_i64(), Some(sum(&own, "cpu_use_m") * 100 / sum(&own, "cpu_allocatable_m")));
     }
+    let (every, all): (Vec<&Value>, &Value) = (nodes["items"].as_array().unwrap().iter().collect(), &nodes["total"][0]);
+    for field in ["cpu_allocatable_m", "cpu_request_m", "cpu_use_m", "cpu_slack_m", "memory_use_bytes", "memory_slack_bytes"] {
+        assert_eq!(all[field].as_i64(), Some(sum(&every, field)), "{field}");
+    }
+    let (document, ..) = items(dir, &["top", "workloads"]);
+    let total = &document["total"][0];
+    let every: Vec<&Value> = workloads.iter().collect();
+    assert_eq!((total["rows"].as_u64(), total["rows_measured"].as_u64()), (Some(every.len() as u64), Some(every.len() as u64)));
+    assert_eq!(total["cpu_slack_m"], Value::from(sum(&every, "pods_cpu_request_m") - total["cpu_use_m"].as_i64().unwrap()));
+    assert!(total["cpu_gain_m"].as_i64() > total["cpu_slack_m"].as_i64(), "who uses more than it requests gives nothing back: {total}");
     let (_, table, _) = qd(dir, &["top", "nodes"]);
     assert!(table.contains("CPU-SLACK") && table.contains("GROUP"), "{table}");
 
@@ -357,6 +367,20 @@ fn top_tells_use_beside_requests_and_who_is_to_be_shrunk_first() {
     );
     let left = left["items"].as_array().unwrap();
     assert!(!left.is_empty() && left.iter().all(|p| p["cpu_use_m"].is_null() && p["memory_slack_bytes"].is_null()));
+    // Where it tells nothing at all Prometheus does, and that is said; what that measures at objects beside.
+    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Forbidden("nodes.metrics.k8s.io".into())));
+    for (what, least) in [("nodes", 4), ("pods", 60), ("workloads", 20), ("namespaces", 5)] {
+        let (told, code, err) = items(dir, &["top", what, "--context", "prod-eu"]);
+        assert_eq!(code, 0, "{what}: {err}");
+        assert!(err.contains("prod-eu: use is from Prometheus, service monitoring/prometheus-operated:9090"), "{err}");
+        let measured =
+            told["items"].as_array().unwrap().iter().filter(|r| r["cpu_use_m"].as_i64() > Some(0) && r["memory_use_bytes"].is_i64());
+        assert!(measured.count() >= least, "{what}: {told}");
+    }
+    let (got, code, err) = items(dir, &["get", "nodes", "--context", "prod-eu"]);
+    assert_eq!(code, 0, "{err}");
+    let nodes = got["items"].as_array().unwrap();
+    assert!(nodes.iter().all(|n| n["filesystem_use_percent"].is_i64() && n["pleg_relist_ms"].is_i64() && n["cpu_use_m"].is_i64()), "{got}");
     let (code, _, err) = qd(dir, &["top", "disks"]);
     assert!(code == 2 && err.contains("disks"), "{err}");
 }

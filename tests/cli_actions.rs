@@ -298,6 +298,41 @@ fn a_drain_that_is_killed_is_interrupted_and_resume_finishes_it() {
 }
 
 #[test]
+fn a_drain_silences_its_node_until_its_last_pod_is_gone() {
+    let lab = Lab::new(1, "");
+    let drain = ["drain", "node-001", "--delete-emptydir-data", "--force", "--silence", "--yes", EU[0], EU[1], "-o", "json"];
+    let ran = lab.qd(&drain).is(0, "outcome");
+    assert_eq!(ran.last()["outcome"], "done", "{}", ran.out);
+    let events = ran.events();
+    let texts: Vec<&str> = events[0]["steps"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap()).collect();
+    let at = |text: &str, state: &str| {
+        let steps = audit_steps(&lab);
+        steps.iter().position(|(t, s)| t.starts_with(text) && s == state).unwrap_or_else(|| panic!("no {text} {state}: {steps:?}"))
+    };
+    assert!(
+        texts[1].starts_with("silence ") && texts[1].contains("node-001") && texts.last().unwrap().starts_with("end the silence"),
+        "{texts:?}"
+    );
+    assert!(at("silence ", "done") < at("evict pod", "running"), "before the first pod goes");
+    assert!(at("evict pod", "done") < at("end the silence", "done"));
+    let silences = lab.qd(&["get", "silences", "-o", "json", EU[0], EU[1]]).is(0, "drain of node node-001");
+    let silences: Value = serde_json::from_str(&silences.out).unwrap();
+    let ours = silences["items"].as_array().unwrap().iter().find(|s| s["comment"] == "drain of node node-001").unwrap();
+    assert_eq!(ours["status"], "expired", "{ours}");
+    // What the drain has ended itself is not ended again.
+    let undone = lab.qd(&["undo", "last", "--yes"]).is(0, "uncordon node node-001");
+    assert!(!undone.out.contains("silence"), "{}", undone.out);
+    lab.qd(&["drain", "node-001", "--delete-emptydir-data", "--force", "--dry-run", EU[0], EU[1]]).is(0, "cordon node node-001");
+}
+
+/// The steps of the audit log as they went: what, and how it stood.
+fn audit_steps(lab: &Lab) -> Vec<(String, String)> {
+    let steps = lab.audit(&[]).into_iter().filter(|r| r["event"] == "step");
+    let word = |state: &Value| state.as_str().or_else(|| state["state"].as_str()).unwrap_or_default().to_owned();
+    steps.map(|r| (r["text"].as_str().unwrap_or_default().to_owned(), word(&r["state"]))).collect()
+}
+
+#[test]
 fn what_was_changed_since_is_left_alone_by_an_undo_and_keeps_nothing_else() {
     let lab = Lab::new(1, "");
     let both = ["scale", "deployment", "checkout", "ledger", "-n", "pay", "--yes", "--no-wait", EU[0], EU[1]];

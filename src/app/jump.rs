@@ -289,7 +289,9 @@ impl App {
     pub(super) fn go_table(&mut self, world: &World, subject: Subject) {
         self.remember();
         self.leave(Place::Table(subject));
-        self.pane(subject).settled = false;
         self.refresh_place(world);
+        let pane = self.pane(subject);
+        pane.settled = false;
+        pane.follow(world);
     }
 }

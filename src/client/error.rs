@@ -135,7 +135,12 @@ impl ClientError {
 
     /// Words that fit 40 columns.
     pub fn reason(&self) -> String {
-        let words = match self {
+        shorten(&self.words(), 40)
+    }
+
+    /// The same at its full length, on one line: where there is room for it.
+    pub fn words(&self) -> String {
+        match self {
             Self::Unauthorized { reason } | Self::Unreachable { reason } | Self::Config { reason } => reason.clone(),
             Self::Forbidden { message } => missing_permission(message),
             Self::TooLarge { .. } => "server is behind".to_owned(),
@@ -145,8 +150,7 @@ impl ClientError {
             Self::Server { code, message } if message.is_empty() => format!("HTTP {code}"),
             Self::Server { code, message } => format!("HTTP {code} {message}"),
             other => other.to_string(),
-        };
-        shorten(&words, 40)
+        }
     }
 
     /// An ERROR event of a watch, or the body of an error: `raw` is a `Status` as JSON or as protobuf with its prefix.
@@ -286,15 +290,21 @@ fn recognise_tls(error: &rustls::Error) -> ClientError {
             }
         },
         rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired
+            alert @ (AlertDescription::CertificateRequired
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
             | AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied,
+            | AlertDescription::AccessDenied),
         ) => {
-            return ClientError::Unauthorized { reason: "client certificate refused".to_owned() };
+            let why = match alert {
+                AlertDescription::CertificateExpired => ": expired",
+                AlertDescription::CertificateRevoked => ": revoked",
+                AlertDescription::UnknownCA => ": unknown authority",
+                _ => "",
+            };
+            return ClientError::Unauthorized { reason: format!("client certificate refused{why}") };
         }
         rustls::Error::AlertReceived(alert) => {
             return ClientError::Unreachable { reason: format!("TLS alert {alert:?}") };

@@ -33,6 +33,8 @@ use tonic_prost::ProstCodec;
 
 /// A member that has not answered by then does not live.
 const ANSWER: Duration = Duration::from_secs(5);
+/// A member that has said nothing by then may have refused us.
+const SUSPECT: Duration = Duration::from_millis(1500);
 /// Hashing all keys takes as long as reading them.
 const HASH: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(4);
@@ -123,7 +125,18 @@ impl EtcdClient {
     /// # Errors
     /// When it does not answer within 5 s, or refuses.
     pub async fn status(&self) -> Result<StatusResponse, ClientError> {
-        self.ask(STATUS, Nothing {}, ANSWER).await
+        // With TLS 1.3 a client certificate is refused after the handshake, and over HTTP/2 that looks like silence: another connection tells.
+        let refused = async {
+            tokio::time::sleep(SUSPECT).await;
+            match self.http.get_bytes("/version", "*/*").await {
+                Err(e @ ClientError::Unauthorized { .. }) => e,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            answer = self.ask(STATUS, Nothing {}, ANSWER) => answer,
+            error = refused => Err(error),
+        }
     }
 
     /// The members: with a quorum as the cluster has them, without one as this member knows them.

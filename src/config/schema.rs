@@ -49,7 +49,10 @@ pub(super) const ETCD: &[KeyDoc] = &[
         "endpoints",
         "the client addresses of the members, http or https; those of the pods that kubeadm labels, where ca, cert and key, secret or via is set",
     ),
-    key("via", "port-forward reaches these pods through the API server, which needs create on pods/portforward; their own addresses"),
+    key(
+        "via",
+        "port-forward reaches these pods through the API server, which needs get and create on pods/portforward; their own addresses",
+    ),
     key("ca", "the file with the authority of the members' certificates"),
     key("cert", "the file with our certificate"),
     key("key", "the file with our key"),
@@ -66,7 +69,7 @@ pub(super) const ALERTMANAGER: &[KeyDoc] = &[
     key("service", "the service inside the cluster, as namespace/name:port, in place of urls"),
     key(
         "via",
-        "how the service is reached: service-proxy, or port-forward to each of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy",
+        "how the service is reached: service-proxy, or port-forward to each of its pods, which needs get and create on pods/portforward (with TLS where ca is set); service-proxy",
     ),
     key("cluster_label", "the label that tells clusters apart; `cluster` where several share it"),
     key("token_file", "the file with a bearer token"),
@@ -81,7 +84,7 @@ pub(super) const PROMETHEUS: &[KeyDoc] = &[
     key("service", "the service inside the cluster, as namespace/name:port, in place of url"),
     key(
         "via",
-        "how the service is reached: service-proxy, or port-forward to one of its pods, which needs create on pods/portforward (with TLS where ca is set); service-proxy",
+        "how the service is reached: service-proxy, or port-forward to one of its pods, which needs get and create on pods/portforward (with TLS where ca is set); service-proxy",
     ),
     key("cluster_label", "the label that tells clusters apart"),
     key("token_file", "the file with a bearer token"),

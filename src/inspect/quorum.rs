@@ -111,7 +111,7 @@ mod tests {
         };
         let absent = ServiceState::absent(Service::Etcd);
         let fine = said(heard(Ok(())), absent.clone());
-        assert_eq!(fine, (None, "second hand: the API server's check of etcd is ok, 5 MiB".to_owned()));
+        assert_eq!(fine, (None, "second hand: the API server's check of etcd is ok, 5.0 MiB".to_owned()));
         let (severity, text) = said(heard(Err("etcd-readiness".into())), absent);
         assert!(severity == Some(Severity::Critical) && text.contains("FAILS: etcd-readiness"), "{text}");
         let (severity, text) = said(heard(Ok(())), ServiceState::Failing { reason: "timeout".into() });

@@ -61,7 +61,7 @@ impl SecondHand {
             parts.push(format!("its requests take {}.{} ms (p99)", us / 1000, us % 1000 / 100));
         }
         if let Some(size) = self.size {
-            parts.push(format!("{} MiB", (size + (1 << 20) - 1) >> 20));
+            parts.push(format!("{:.1} MiB", size as f64 / f64::from(1 << 20)));
         }
         if let Some(objects) = self.objects {
             parts.push(format!("{objects} objects"));

@@ -219,6 +219,6 @@ mod tests {
         assert_eq!((whole.ca.as_str(), whole.cert.as_str(), whole.key.expose_secret()), ("ca", "cert", "canary"));
         assert!(!format!("{whole:?}").contains("canary"));
         let half = certificates(&client, &of("half")).await.unwrap_err();
-        assert!(half.reason().contains("Secret kube-system/half: it has no tls.key"), "{half}");
+        assert!(half.words().contains("Secret kube-system/half: it has no tls.key"), "{half}");
     }
 }

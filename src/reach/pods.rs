@@ -169,6 +169,6 @@ mod tests {
         let through = connect(&server, "").await;
         let endpoint = endpoint("grpc");
         let none = replicas_of(&endpoint, forwarded(&endpoint).unwrap(), &through).await.unwrap_err();
-        assert!(none.reason().contains("service m/am has no port grpc"), "{none}");
+        assert!(none.words().contains("service m/am has no port grpc"), "{none}");
     }
 }

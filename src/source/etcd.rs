@@ -256,7 +256,7 @@ impl Watch {
             }
             let Some((at, status)) = said else {
                 let there = |h: &&Heard| seen.url.as_deref() == Some(&h.url) || member.clients.iter().any(|c| **c == *h.url);
-                let why = heard.iter().find(there).and_then(|h| h.answer.as_ref().err()).map(ClientError::reason);
+                let why = heard.iter().find(there).and_then(|h| h.answer.as_ref().err()).map(ClientError::words);
                 member.down = Some(why.unwrap_or_else(|| "no configured address leads to it".to_owned()).into());
                 continue;
             };

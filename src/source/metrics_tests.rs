@@ -149,3 +149,47 @@ async fn only_the_wanted_namespaces_are_asked_for_and_ones_own_where_all_are_for
     let (lists, ..) = looked(None, answer).await;
     assert_eq!(names(&lists), ["own"]);
 }
+
+#[tokio::test]
+async fn while_another_may_tell_nothing_is_said_and_what_it_told_is_taken_back() {
+    let there = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is = there.clone();
+    let mock = Mock::start(move |ask| {
+        let all = is.load(std::sync::atomic::Ordering::Relaxed) && ask.path == PODS;
+        all.then(|| Reply::new(200, "application/json", list(&[pod("a", "p", &[("10m", "1Mi")])])))
+    })
+    .await;
+    let (tx, mut rx) = mpsc::channel(8);
+    let (stead, client) = (Stead::default(), mock.client().await);
+    let source = || MetricsSource {
+        cluster: ClusterId(0),
+        reader: Reader::of(client.clone()),
+        namespaces: None,
+        fallback: None,
+        after: Duration::ZERO,
+        stead: stead.clone(),
+    };
+    stead.ask();
+    let mut lacks = stead.listen();
+    let handle = spawn_metrics(source(), tx.clone());
+    lacks.changed().await.unwrap();
+    assert!(timeout(Duration::from_millis(200), rx.recv()).await.is_err(), "whether Prometheus can is not known yet");
+    stead.give(false);
+    let Delta::Service { state, .. } = rx.recv().await.unwrap().delta else { panic!() };
+    assert_eq!(state, ServiceState::absent(Service::Metrics));
+    stead.give(true);
+    drop(handle);
+    // It is back: what was told meanwhile goes first.
+    there.store(true, std::sync::atomic::Ordering::Relaxed);
+    let _handle = spawn_metrics(source(), tx);
+    let mut told = Vec::new();
+    let state = loop {
+        match timeout(Duration::from_secs(20), rx.recv()).await.unwrap().unwrap().delta {
+            Delta::Usage(list) => told.push((list.kind, list.rows.len())),
+            Delta::Service { state, .. } => break state,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((state, told), (ServiceState::Live, vec![(Kind::Node, 0), (Kind::Pod, 0), (Kind::Pod, 1)]));
+    assert!(!stead.lacking());
+}

@@ -237,7 +237,7 @@ async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_s
     let (tx, mut rx) = mpsc::channel(64);
     let queries = vec![query("targets-down", "up == 0", Some(3)), query("alerts-pending", "ALERTS", Some(3))];
     let endpoint = Endpoint { cluster_label: Setting::default_to(Some("cluster".to_owned())), ..urls(&server) };
-    let _handle = spawn(vec![wanted(0, "eu", endpoint, reader)], queries.into(), tx, QUICK);
+    let _handle = spawn(vec![wanted(0, "eu", endpoint, reader)], queries.into(), |_| Stead::default(), tx, QUICK);
     let mut waiting = async || loop {
         if let Delta::Waiting(alerts) = rx.recv().await.unwrap().delta {
             return alerts.iter().map(|a| format!("{} {} {:?}", a.meta.name, a.state.word(), a.summary())).collect::<Vec<_>>();
@@ -254,4 +254,52 @@ async fn alerts_that_are_pending_and_targets_that_are_down_are_told_beside_the_s
         last = waiting().await;
     }
     assert_eq!(last, ["TargetDown down None", "Cpu pending None"], "without rules of its own, by its series");
+}
+
+#[tokio::test]
+async fn use_is_told_only_where_it_lacks_and_not_when_it_cannot() {
+    install_crypto_provider();
+    let server = Server::start(|request| {
+        let expr = asked(request);
+        assert!(!expr.starts_with("topk"), "{expr}");
+        match expr.contains("pod_use") {
+            true => vector(&json!([
+                {"metric": {"cluster": "eu", "namespace": "pay", "pod": "a", "resource": "cpu"}, "value": [100, "0.25"]},
+                {"metric": {"cluster": "eu", "namespace": "pay", "pod": "a", "resource": "memory"}, "value": [100, "1024"]},
+            ])),
+            false => reply(422, json!({"status": "error", "errorType": "execution", "error": "too many samples"}).to_string()),
+        }
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let queries = [("pod_use{$match}", Gives::PodUse), ("node_use{$match}", Gives::NodeUse)];
+    let queries: Arc<[Query]> = queries.into_iter().map(|(expr, gives)| Query { gives, ..query("use", expr, None) }).collect();
+    let (tx, mut rx) = mpsc::channel(64);
+    let clusters = ["eu", "us", "ap"].into_iter().enumerate();
+    let clusters = clusters.map(|(n, name)| wanted(n as u16, name, urls(&server), reader.clone())).collect();
+    let steads = [(); 3].map(|()| Stead::default());
+    let _handle = spawn(clusters, queries, |id| steads[usize::from(id.0)].clone(), tx, QUICK);
+    heard(&mut rx, 3, "live", 2).await;
+    assert!(server.seen.lock().unwrap().is_empty(), "nobody lacks it");
+    steads[0].lack(true);
+    steads[1].lack(true);
+    let mut told = Vec::new();
+    let state = loop {
+        let Batch { cluster, delta, .. } = timeout(Duration::from_secs(20), rx.recv()).await.unwrap().unwrap();
+        match delta {
+            Delta::Usage(list) => {
+                told.extend(list.rows.into_iter().map(|r| (cluster.0, list.kind, r.name.to_string(), r.usage.cpu_m, r.usage.memory)))
+            }
+            Delta::Service { service: Service::Metrics, state, via } => break (cluster.0, state, via.to_string()),
+            _ => {}
+        }
+    };
+    assert_eq!(told, [(0, Kind::Pod, "a".to_owned(), Some(250), Some(1024))]);
+    assert!(state.0 == 0 && state.1 == ServiceState::Live && state.2.starts_with("Prometheus, http"), "{state:?}");
+    // The second one is not among what it measures: whoever waits hears so.
+    let end = Instant::now() + Duration::from_secs(20);
+    while steads[1].instead() != super::super::stead::Instead::Nothing && Instant::now() < end {
+        let _ = timeout(Duration::from_millis(20), rx.recv()).await;
+    }
+    assert_eq!([0, 1].map(|n: usize| steads[n].instead()), [super::super::stead::Instead::Told, super::super::stead::Instead::Nothing]);
 }

@@ -90,7 +90,8 @@ impl Listener {
         let before = self.requests.replace(requests.clone());
         let p99 = before.and_then(|before| requests.since(&before).quantile(0.99));
         heard.request_p99_us = p99.map(|s| (s * 1e6).ceil() as i64);
-        (heard.size, heard.objects) = (sizes[0].or(sizes[1]), objects[0].or(objects[1]));
+        // It counts once a minute, and before that nothing; there is always something.
+        (heard.size, heard.objects) = (sizes[0].or(sizes[1]), objects[0].or(objects[1]).filter(|n| *n > 0));
         Ok(())
     }
 }

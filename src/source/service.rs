@@ -42,10 +42,11 @@ pub(super) async fn list(
 
 /// How a service stands that does not answer as it should. `answered`: it did so once.
 pub(super) fn failed(answered: bool, error: &ClientError) -> ServiceState {
-    let reason = error.reason().into();
+    let words = error.words();
     match error {
-        _ if answered => ServiceState::Stale { reason },
-        ClientError::Forbidden { .. } | ClientError::Unauthorized { .. } => ServiceState::Forbidden { missing: reason },
-        _ => ServiceState::Failing { reason },
+        _ if answered => ServiceState::Stale { reason: words.into() },
+        ClientError::Forbidden { .. } => ServiceState::Forbidden { missing: words.strip_prefix("may not ").unwrap_or(&words).into() },
+        ClientError::Unauthorized { .. } => ServiceState::Forbidden { missing: format!("other credentials: {words}").into() },
+        _ => ServiceState::Failing { reason: words.into() },
     }
 }

@@ -13,6 +13,7 @@ use quarterdeck::model::etcd_rpc::{
 };
 use sha2::{Digest as _, Sha256};
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 /// How a member takes what changes it.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -186,13 +187,18 @@ fn takes_it(takes: Takes) -> bool {
 
 /// A fleet of one cluster whose etcd has three members that take things so.
 async fn peopled(sim: &Running, takes: [Takes; 3]) -> (Fleet, Vec<Peer>) {
+    peopled_with(sim, takes, "").await
+}
+
+/// The same with more settings of its etcd.
+async fn peopled_with(sim: &Running, takes: [Takes; 3], more: &str) -> (Fleet, Vec<Peer>) {
     let all: Arc<Mutex<Vec<Member>>> = Arc::default();
     let mut peers = Vec::new();
     for (n, takes) in takes.into_iter().enumerate() {
         peers.push(Peer::start(n as u64 + 1, takes, all.clone()).await);
     }
     let urls: Vec<&str> = peers.iter().map(|p| p.url.as_str()).collect();
-    let config = Config::parse(&format!("[clusters.{CLUSTER}.etcd]\nendpoints = {urls:?}"), Path::new("test.toml"));
+    let config = Config::parse(&format!("[clusters.{CLUSTER}.etcd]\nendpoints = {urls:?}\n{more}"), Path::new("test.toml"));
     assert!(config.diags.is_empty(), "{:?}", config.diags);
     let targets = load(&LoadOptions { kubeconfig: Some(sim.kubeconfig.clone()), ..LoadOptions::default() }).unwrap();
     let (mut fleet, _) = Fleet::open(members(targets, &config.config), &[Kind::EtcdMember], &config.config, false, &[]);
@@ -206,13 +212,16 @@ async fn peopled(sim: &Running, takes: [Takes; 3]) -> (Fleet, Vec<Peer>) {
 }
 
 async fn done(fleet: &mut Fleet, verb: VerbId, args: &str) -> (Outcome, Job) {
-    let dir = tempfile::tempdir().unwrap();
-    let state = StateDir::at(dir.path()).unwrap();
+    let (_dir, state) = state();
+    done_in(&state, fleet, verb, args).await
+}
+
+async fn done_in(state: &StateDir, fleet: &mut Fleet, verb: VerbId, args: &str) -> (Outcome, Job) {
     let targets: Vec<Target> =
         fleet.store.clusters()[0].objects(Kind::EtcdMember).map(|o| Target::from(&o.reference(fleet.store.clusters()[0].id))).collect();
     let wanted = act(verb, targets, args);
     let preview = acting::prepare(fleet, &wanted, true).await.unwrap_or_else(|e| panic!("{e:?}"));
-    job(fleet, &state, &preview, None, |_| async {}).await
+    job(fleet, state, &preview, None, |_| async {}).await
 }
 
 fn states(job: &Job) -> Vec<&StepState> {
@@ -277,6 +286,61 @@ fn a_snapshot_that_is_not_whole_leaves_nothing_behind() {
                     assert_eq!((outcome, left), (Outcome::Failed, 0), "{takes:?}: {:?}", states(&job));
                     assert!(matches!(states(&job)[0], StepState::Failed(text) if text.contains(words)), "{takes:?}: {:?}", states(&job));
                 }
+            }
+        }
+    });
+}
+
+/// A program that does this; `$1` is the snapshot.
+fn program(dir: &Path, what: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = dir.join("after");
+    std::fs::write(&file, format!("#!/bin/sh\n{what}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+    file
+}
+
+#[test]
+fn a_snapshot_is_handed_on_and_stays_whatever_the_program_does() {
+    let sim = sim();
+    super::block_on(async {
+        for (what, outcome, words) in [
+            ("cp \"$1\" \"$0.copy\"", Outcome::Done, "exit status: 0"),
+            ("echo token=canary >&2; echo no such bucket >&2; exit 3", Outcome::Partial, "exit status: 3"),
+            ("sleep 300 & echo $! > \"$0.pid\"; wait", Outcome::Partial, "ended after 1 s"),
+        ] {
+            let (dir, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let file = kept.path().join("snap.db");
+            let after = program(dir.path(), what);
+            let more = format!("after_snapshot = [{:?}, \"{{file}}\"]\nafter_snapshot_within = \"1s\"", after.display().to_string());
+            let (mut fleet, _peers) = peopled_with(&sim, [Takes::Well; 3], &more).await;
+            let (_state, log) = state();
+            let (got, job) = done_in(&log, &mut fleet, VerbId::EtcdSnapshot, &format!("out={}", file.display())).await;
+            assert_eq!(got, outcome, "{:?}", states(&job));
+            assert!(verify(&file).is_ok(), "it stays, whole");
+            assert!(matches!(states(&job)[0], StepState::Done(_)), "{:?}", states(&job));
+            assert_eq!(job.steps[1].text, format!("run {} {}", after.display(), file.display()), "the preview names the program");
+            let written = serde_json::to_string(&last(&log).steps.values().map(|s| format!("{s:?}")).collect::<Vec<_>>()).unwrap();
+            match states(&job)[1] {
+                StepState::Done(text) => assert!(text.contains(words) && written.contains(words), "{text} {written}"),
+                StepState::Failed(text) => {
+                    assert!(text.contains(words) && text.contains(&format!("the snapshot is in {}", file.display())), "{text}");
+                    assert!(written.contains(words) && !written.contains("canary"), "{written}");
+                }
+                other => panic!("{other:?}"),
+            }
+            if let Ok(pid) = std::fs::read_to_string(format!("{}.pid", after.display())) {
+                // What it started has gone with it; who has nobody to wait for it is a zombie until init does.
+                let gone = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).map_or(true, |s| s.contains(") Z "));
+                for _ in 0..50 {
+                    if gone() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                assert!(gone(), "{what}");
+            } else {
+                assert!(outcome != Outcome::Done || verify(Path::new(&format!("{}.copy", after.display()))).is_ok());
             }
         }
     });

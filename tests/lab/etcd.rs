@@ -1,16 +1,22 @@
 //! etcd's members seen directly, also when the API server is gone with the quorum.
 
 use super::SIZE;
-use super::support::lab::{Lab, Room};
+use super::support::alerts::PROGRAMS;
+use super::support::lab::{Lab, Own, Room, until};
 use super::support::pty::Term;
-use super::support::runner::{Test, tests};
+use super::support::runner::{Test, test};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 const CONTEXT: &str = "lab-1";
 
-pub const TESTS: &[Test] = tests![etcd_is_seen_member_by_member_and_without_its_quorum];
+pub const TESTS: &[Test] = &[
+    test!(etcd_is_seen_member_by_member_and_without_its_quorum),
+    test!(what_keeps_etcd_from_us_is_told_and_costs_the_pods_nothing),
+    test!(services_are_found_by_their_pods_and_met_by_port_forward).needs(PROGRAMS),
+];
 
 /// A configuration that says where the etcd of a lab's cluster is.
 fn configured(lab: &Lab, file: &Path) -> Value {
@@ -66,4 +72,156 @@ fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
     verdict(&mut term, "3 of 3 voters answer", 30);
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
+}
+
+/// `qd` with these lines for the cluster's etcd: what its row says, its rows, and all that was said.
+fn told(own: &Own, room: &Room, kubeconfig: &Path, lines: &str) -> (Value, Vec<Value>, String) {
+    let config = room.path("etcd.toml");
+    std::fs::write(&config, lines).unwrap();
+    let config = config.to_str().unwrap();
+    let status = room.qd(kubeconfig, &["etcd", "status", "--config", config, "-o", "json"]);
+    let (doctor, _, said) = room.json(kubeconfig, &["doctor", "--config", config, "-o", "json"]);
+    let check = doctor["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "etcd").unwrap().clone();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let rows: Value = serde_json::from_slice(&status.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&status.stderr)));
+    let all = format!("{doctor}{said}{rows}{}{}", text(&status.stderr), room.log());
+    let key = std::fs::read_to_string(own.file(CONTEXT, "etcd-client.key")).unwrap();
+    let inner = key.lines().nth(1).unwrap();
+    assert!(!all.contains(inner) && !all.contains("PRIVATE KEY"), "no secret is told: {all}");
+    (check, rows["items"].as_array().unwrap().clone(), all)
+}
+
+fn what_keeps_etcd_from_us_is_told_and_costs_the_pods_nothing(lab: &Lab) {
+    let own = lab.own_with(1, 3, &["--fsync"]);
+    let room = Room::new();
+    let etcd = configured(&own, &room.path("qd.toml"));
+    let file = |name: &str, text: &str| {
+        std::fs::write(room.path(name), text).unwrap();
+        room.path(name)
+    };
+    let [past, past_key] = own.client_certificate(CONTEXT, "root", -60);
+    let (past, past_key) = (file("past.crt", &past), file("past.key", &past_key));
+    let stranger = rcgen::generate_simple_self_signed(vec!["root".to_owned()]).unwrap();
+    let (other, other_key) = (file("other.crt", &stranger.cert.pem()), file("other.key", &stranger.signing_key.serialize_pem()));
+    let own_file = |name: &str| Path::new(etcd[name].as_str().unwrap()).to_owned();
+    for (ca, cert, key, why) in [
+        (own_file("ca"), &past, &past_key, "client certificate refused: expired"),
+        (own_file("ca"), &other, &other_key, "client certificate refused: unknown authority"),
+        (other.clone(), &own_file("cert"), &own_file("key"), "certificate signed by unknown authority"),
+        (own_file("ca"), &room.path("none.crt"), &room.path("none.key"), "No such file"),
+    ] {
+        let lines = format!("[clusters.{CONTEXT}.etcd]\nendpoints = {}\nca = {ca:?}\ncert = {cert:?}\nkey = {key:?}\n", etcd["endpoints"]);
+        let (check, rows, all) = told(&own, &room, &own.kubeconfig(), &lines);
+        assert!(check["message"].as_str().unwrap().contains(why) && check["ok"] == false, "no {why:?} in {check}");
+        assert_eq!((rows.len(), &rows[0]["status"]), (1, &json!("SecondHand")), "{all}");
+        assert!(rows[0]["message"].as_str().unwrap().contains("the API server's check of etcd is ok"), "{}", rows[0]);
+        let (pods, code, said) =
+            room.json(&own.kubeconfig(), &["get", "pods", "--config", room.path("etcd.toml").to_str().unwrap(), "-o", "json"]);
+        assert_eq!((code, pods["items"].is_array()), (0, true), "{said}");
+    }
+
+    // One hangs: its row says so, and what comes to the cluster is shown.
+    let config = room.path("qd.toml");
+    let mut term = Term::open(&["--screen", "etcd", "--config", config.to_str().unwrap()], room.env(&own.kubeconfig()), SIZE.0, SIZE.1);
+    let row = |term: &mut Term, member: &str, words: &str, seconds: u64| {
+        let seen = |lines: &[String]| lines.iter().any(|l| l.contains(member) && l.contains(words)).then_some(());
+        term.wait(&format!("{member}: {words}"), seconds, seen);
+    };
+    row(&mut term, "etcd-0", "ms", 40);
+    let (got, ..) = room.json(&own.kubeconfig(), &["get", "etcd", "--config", config.to_str().unwrap(), "-o", "json"]);
+    let follower =
+        got["items"].as_array().unwrap().iter().find(|m| m["status"] == "Follower").unwrap()["name"].as_str().unwrap().to_owned();
+    own.lab(&["pause", CONTEXT, &follower]);
+    row(&mut term, &follower, "no answer for 5 s", 15);
+    own.apply(
+        CONTEXT,
+        &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "after-the-hang", "namespace": "default"},
+        "spec": {"containers": [{"name": "a", "image": "i"}]}}),
+    );
+    term.keys(":pods\r");
+    term.line(15, &["after-the-hang"]);
+    own.lab(&["resume", CONTEXT, &follower]);
+    own.lab(&["kill", CONTEXT, &follower]);
+    term.keys(":etcd\r");
+    row(&mut term, &follower, "connection refused", 15);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
+}
+
+fn services_are_found_by_their_pods_and_met_by_port_forward(lab: &Lab) {
+    let own = lab.own(1, 3);
+    own.lab(&["alerts", CONTEXT]);
+    own.lab(&["pods", CONTEXT]);
+    let room = Room::new();
+    let (admin, viewer) = (own.kubeconfig(), own.viewer());
+    let of = |lines: &str| format!("[clusters.{CONTEXT}.etcd]\n{lines}\n");
+    let says = |check: &Value, words: &[&str]| {
+        for part in words {
+            assert!(check.to_string().contains(part), "no {part:?} in {check}");
+        }
+    };
+
+    let (check, rows, _) = told(&own, &room, &admin, "");
+    assert_eq!((&check["state"], &check["ok"], &check["expected"]), (&json!("absent"), &json!(false), &json!(false)));
+    let (ca, urls) = (own.file(CONTEXT, "ca.crt"), std::fs::read_to_string(own.file(CONTEXT, "etcd.json")).unwrap());
+    let urls: Value = serde_json::from_str(&urls).unwrap();
+    let first = format!("etcd-cp0 on node-0000 at {}", urls["endpoints"][0].as_str().unwrap());
+    says(
+        &check,
+        &[
+            "second hand: the API server's check of etcd is ok",
+            &first,
+            ca.to_str().unwrap(),
+            "healthcheck-client.key",
+            "[clusters.lab-1.etcd] ca = ",
+        ],
+    );
+    assert_eq!((rows.len(), &rows[0]["status"], &rows[0]["second_hand"]), (1, &json!("SecondHand"), &json!(true)));
+    assert!(rows[0]["db_size_bytes"].as_i64() > Some(100_000), "{}", rows[0]);
+    // The API server counts its objects once a minute.
+    assert!(rows[0]["objects"] != json!(0), "{}", rows[0]);
+    let (_, rows, _) = told(&own, &room, &viewer, "");
+    assert!(rows[0]["message"].as_str().unwrap().contains("may not get /metrics"), "{}", rows[0]);
+
+    let secret = "secret = \"kube-system/etcd-client\"";
+    let (check, rows, _) = told(&own, &room, &admin, &of(secret));
+    assert_eq!((&check["state"], rows.len()), (&json!("live"), 3), "{check}");
+    let (check, rows, all) = told(&own, &room, &admin, &of(&format!("{secret}\nvia = \"port-forward\"")));
+    says(&check, &["pod kube-system/etcd-cp0:", "by port-forward"]);
+    let words = |status: &str| rows.iter().filter(|m| m["status"] == status).count();
+    assert_eq!((words("Leader"), words("Follower"), &check["state"]), (1, 2, &json!("live")), "{all}");
+    assert!(rows.iter().all(|m| m["proposals_pending"].is_i64()), "metrics come that way too: {all}");
+    let (check, ..) = told(&own, &room, &viewer, &of(secret));
+    says(&check, &["forbidden", "needs get secrets"]);
+    let files = ["ca", "cert", "key"].map(|n| format!("{n} = {:?}\n", urls[n].as_str().unwrap())).concat();
+    let (check, ..) = told(&own, &room, &viewer, &of(&format!("via = \"port-forward\"\n{files}")));
+    says(&check, &["forbidden", "pods/portforward"]);
+    // What acts takes the same way.
+    let (config, snap) = (room.path("etcd.toml"), room.path("snap.db"));
+    std::fs::write(&config, of(&format!("{secret}\nvia = \"port-forward\""))).unwrap();
+    let done = room.qd(
+        &admin,
+        &["etcd", "snapshot", "--out", snap.to_str().unwrap(), "--context", CONTEXT, "--config", config.to_str().unwrap(), "--yes"],
+    );
+    assert!(done.status.success() && snap.is_file(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+
+    let lines = format!("[clusters.{CONTEXT}.alertmanager]\nservice = \"monitoring/alertmanager:80\"\nvia = \"port-forward\"\n");
+    std::fs::write(&config, &lines).unwrap();
+    let am = |kubeconfig: &Path| {
+        let (doctor, ..) = room.json(kubeconfig, &["doctor", "--config", config.to_str().unwrap(), "-o", "json"]);
+        doctor["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "alertmanager").unwrap().clone()
+    };
+    let both = "pod monitoring/alertmanager-0:9093 by port-forward, pod monitoring/alertmanager-1:9093 by port-forward";
+    until("both Alertmanagers", Duration::from_secs(30), || {
+        let check = am(&admin);
+        if check["state"] == "live" && check["via"] == both { Ok(()) } else { Err(check.to_string()) }
+    });
+    let alerts = || room.json(&admin, &["get", "alerts", "--config", config.to_str().unwrap(), "-o", "json"]).0["items"].clone();
+    until("an alert", Duration::from_secs(60), || {
+        let all = alerts();
+        if all.as_array().unwrap().iter().any(|a| a["name"] == "Watchdog") { Ok(()) } else { Err(all.to_string()) }
+    });
+    own.lab(&["kill", CONTEXT, "alertmanager-0"]);
+    says(&am(&admin), &["live", "; pod monitoring/alertmanager-0:9093 by port-forward: "]);
+    says(&am(&viewer), &["forbidden", "pods/portforward"]);
 }

@@ -85,22 +85,8 @@ fn renewed(lab: &Lab, put: impl Fn(&Path, &Value) -> Value, user: impl Fn(&str, 
 
 fn a_client_certificate_that_ends_is_taken_up_anew(lab: &Lab) {
     let made = |context: &str, life: i64| {
-        let ca = |what: &str| std::fs::read_to_string(lab.file(context, what)).unwrap();
-        let mut issuer = rcgen::CertificateParams::default();
-        issuer.distinguished_name = rcgen::DistinguishedName::new();
-        issuer.distinguished_name.push(rcgen::DnType::CommonName, "lab-ca");
-        let issuer = rcgen::Issuer::new(issuer, rcgen::KeyPair::from_pem(&ca("ca.key")).unwrap());
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, "qd-rotated");
-        params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:masters");
-        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-        let at = |secs: i64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(secs.unsigned_abs());
-        (params.not_before, params.not_after) = (at(now() - 3600), at(now() + life));
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        let data = |pem: String| STANDARD.encode(pem);
-        json!({"client-certificate-data": data(certificate.pem()), "client-key-data": data(key.serialize_pem())})
+        let [certificate, key] = lab.client_certificate(context, "qd-rotated", life).map(|pem| STANDARD.encode(pem));
+        json!({"client-certificate-data": certificate, "client-key-data": key})
     };
     let put = |dir: &Path, user: &Value| {
         let mut named = json!({});

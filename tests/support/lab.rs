@@ -136,6 +136,24 @@ impl Lab {
             String::from_utf8_lossy(&out.stderr)
         );
     }
+    /// A certificate of a cluster's authority for a client that may do all, from an hour ago until so many seconds from now, and its key.
+    pub fn client_certificate(&self, context: &str, name: &str, life: i64) -> [String; 2] {
+        let mut issuer = rcgen::CertificateParams::default();
+        issuer.distinguished_name = rcgen::DistinguishedName::new();
+        issuer.distinguished_name.push(rcgen::DnType::CommonName, "lab-ca");
+        let key = std::fs::read_to_string(self.file(context, "ca.key")).unwrap();
+        let issuer = rcgen::Issuer::new(issuer, rcgen::KeyPair::from_pem(&key).unwrap());
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:masters");
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let at = |secs: i64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(secs.unsigned_abs());
+        (params.not_before, params.not_after) = (at(now() - 3600), at(now() + life));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        [certificate.pem(), key.serialize_pem()]
+    }
     /// Whether `lab velero` was done.
     pub fn has_velero(&self) -> bool {
         self.file(CONTEXTS[0], "velero.pid").is_file()

@@ -134,7 +134,7 @@ pub enum Command {
     },
     /// What nodes, pods, workloads or namespaces use beside what they request: who is to be shrunk first
     #[command(
-        after_help = "From metrics.k8s.io, which metrics-server gives; what was not measured is null, and exit code 3 says that something was not. Slack is what is requested and not used; who has most of it stands first, cpu and memory weighed alike. Below nodes stands each group of clusters (room) as a whole.\n\nExamples:\n  qd top workloads --clusters 'prod-*'\n  qd top nodes --filter 'cpu_use%>80' -o json\n  qd top pods -n pay -l app=checkout"
+        after_help = "From metrics.k8s.io, which metrics-server gives; where that does not answer, from the cluster's Prometheus, and standard error says so. What was not measured is null, and exit code 3 says that something was not. Slack is what is requested and not used; who has most of it stands first, cpu and memory weighed alike. Below nodes stands each group of clusters (room) as a whole, below all the total; GAIN is the slack of those that use less than they request.\n\nExamples:\n  qd top workloads --clusters 'prod-*'\n  qd top nodes --filter 'cpu_use%>80' -o json\n  qd top pods -n pay -l app=checkout"
     )]
     Top {
         /// nodes, pods, workloads or namespaces

@@ -194,7 +194,7 @@ pub fn run(global: &Global) -> Result<Code, Failure> {
     }
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (mut fleet, _) = read::open(global, &Kind::ALL).await?;
+        let (mut fleet, _) = read::open_with_use(global, &Kind::ALL, global.timeout).await?;
         // Services without rows of their own.
         let answered = |c: &Cluster| Service::ALL.into_iter().all(|s| c.service(s).state != ServiceState::Waiting);
         read::follow(&mut fleet, global.timeout / 2, &mut Vec::new(), answered).await;

@@ -66,7 +66,12 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         // Here the limit is the job's: how long clusters are waited for stays as it is.
         global.timeout = std::time::Duration::from_secs(30);
     }
-    let seen = if info.on == On::Etcd { Seen::Etcd } else { Seen::And(if silences(info.id) { SILENCES } else { &[] }) };
+    let seen = match info.id {
+        _ if info.on == On::Etcd => Seen::Etcd,
+        id if silences(id) => Seen::Silences,
+        VerbId::Drain if args.flag("silence") => Seen::And(SILENCES),
+        _ => Seen::And(&[]),
+    };
     following(&global, seen, async |fleet, state| {
         let targets = objects::resolve(fleet, &global, info, &names).await?;
         let mut request = Request { verb: info.id, targets, args, documents: Vec::new() };
@@ -76,7 +81,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     })
 }
 
-/// What has to be seen of services for a verb of silences.
+/// What has to be seen of services for a verb of silences, or one that sets some.
 const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
 
 fn silences(verb: VerbId) -> bool {
@@ -87,6 +92,8 @@ fn silences(verb: VerbId) -> bool {
 enum Seen {
     /// All that their API servers have, and this beside it.
     And(&'static [Kind]),
+    /// Their Alertmanagers, which answer whatever their API servers do.
+    Silences,
     /// Their etcd alone, which is reached whether the API server is or not.
     Etcd,
 }
@@ -113,14 +120,14 @@ fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &St
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
-        let (kinds, etcd) = match seen {
-            Seen::And(more) => ([&Kind::WATCHED, more].concat(), false),
+        let (kinds, etcd) = match &seen {
+            Seen::And(more) => ([&Kind::WATCHED[..], more].concat(), false),
+            Seen::Silences => ([&Kind::WATCHED[..], SILENCES].concat(), false),
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
         let (mut fleet, _) = read::open(global, &kinds).await?;
-        // Silences are the Alertmanager's: they are changed while it answers, whatever the API server does.
-        let quiet = kinds.contains(&Kind::Silence);
-        let served = |c: &&crate::store::Cluster| quiet && c.service(Service::Alertmanager).state == ServiceState::Live;
+        let alone = matches!(seen, Seen::Silences);
+        let served = |c: &&crate::store::Cluster| alone && c.service(Service::Alertmanager).state == ServiceState::Live;
         let dead = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live() && !served(c));
         let dead: Vec<String> = dead.map(words).collect();
         if let Some(first) = dead.first() {
