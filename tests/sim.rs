@@ -567,6 +567,8 @@ async fn the_alertmanager_is_found_and_silences_are_kept_there() {
 async fn the_prometheus_is_found_or_shared_and_answers_every_query() {
     let mut scenario = Scenario::load("on-call-night").unwrap();
     scenario.resize(Some(2), Some(18), Some(150)).unwrap();
+    // What has happened already, and nothing more.
+    scenario.incidents.retain(|i| i.at.0 < 0);
     install_crypto_provider();
     let running = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
     let targets = load(&LoadOptions { kubeconfig: Some(running.kubeconfig.clone()), ..LoadOptions::default() }).unwrap();

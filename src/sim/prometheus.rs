@@ -320,7 +320,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_query_that_ships_gives_rows_somewhere_and_each_with_its_label_too() {
-        let troubled = [("calm", "prod-eu"), ("on-call-night", "prod-us"), ("on-call-night", "prod-eu"), ("alert-storm", "prod-us")];
+        let troubled = [
+            ("calm", "prod-eu"),
+            ("on-call-night", "prod-us"),
+            ("on-call-night", "prod-eu"),
+            ("alert-storm", "prod-us"),
+            ("node-lost", "prod-eu"),
+        ];
         let all = troubled.map(|(scenario, name)| cluster(scenario, name));
         let mut dead: BTreeSet<String> = BTreeSet::new();
         for query in shipped() {
