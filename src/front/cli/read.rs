@@ -132,6 +132,18 @@ pub async fn open_within(global: &Global, kinds: &[Kind], limit: Duration) -> Re
     Ok((fleet, config))
 }
 
+/// The same for what services tell: once they have told it, API servers are waited for no longer than `patience`.
+pub async fn open_beside(global: &Global, kinds: &[Kind], patience: Duration) -> Result<(Fleet, Config), Failure> {
+    let (mut fleet, config) = begin(global, kinds)?;
+    let told: Vec<Kind> = kinds.iter().copied().filter(|k| !k.watched()).collect();
+    let mut touched = Vec::new();
+    let until = Instant::now() + global.timeout;
+    follow(&mut fleet, global.timeout, &mut touched, |c| settled(c, &told)).await;
+    fleet.judge(&touched, now());
+    settle(&mut fleet, kinds, patience.min(until.saturating_duration_since(Instant::now()))).await;
+    Ok((fleet, config))
+}
+
 /// The same with what nodes and pods use, and what Prometheus measures at them where signals are among the kinds; these are waited for no longer than
 /// `within`.
 pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {

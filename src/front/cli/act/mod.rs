@@ -31,6 +31,7 @@ use crate::state::StateDir;
 use clap::ArgMatches;
 use command::Writing;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -64,7 +65,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
     let mut global = global.clone();
     if limit.is_some() {
         // Here the limit is the job's: how long clusters are waited for stays as it is.
-        global.timeout = std::time::Duration::from_secs(30);
+        global.timeout = Duration::from_secs(30);
     }
     let seen = match info.id {
         _ if info.on == On::Etcd => Seen::Etcd,
@@ -83,6 +84,9 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
 
 /// What has to be seen of services for a verb of silences, or one that sets some.
 const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
+
+/// A silence is not kept waiting longer by an API server that is not needed for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn silences(verb: VerbId) -> bool {
     matches!(verb, VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire)
@@ -125,7 +129,10 @@ fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &St
             Seen::Silences => ([&Kind::WATCHED[..], SILENCES].concat(), false),
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
-        let (mut fleet, _) = read::open(global, &kinds).await?;
+        let (mut fleet, _) = match &seen {
+            Seen::Silences => read::open_beside(global, &kinds, PATIENCE).await?,
+            _ => read::open(global, &kinds).await?,
+        };
         let alone = matches!(seen, Seen::Silences);
         let served = |c: &&crate::store::Cluster| alone && c.service(Service::Alertmanager).state == ServiceState::Live;
         let dead = fleet.store.clusters().iter().filter(|c| !etcd && !c.state.live() && !served(c));
@@ -332,7 +339,7 @@ async fn follow(
                 return Ok(done.unwrap_or(Outcome::Failed));
             }
             why = signals.next() => why,
-            () = fleet.alongside(tokio::time::sleep(std::time::Duration::from_millis(500))) => continue,
+            () = fleet.alongside(tokio::time::sleep(Duration::from_millis(500))) => continue,
         };
         if stopping {
             return Err(Failure { code: Code::Blocked, ..Failure::failed("cancelled", format!("left job {} as it was", started.id)) }
