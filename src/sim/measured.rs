@@ -172,7 +172,7 @@ fn highest(mut all: Vec<(f64, &Arc<Obj>)>) -> impl Iterator<Item = (f64, &Arc<Ob
 }
 
 /// Namespace, pod and container: here it has the app's name.
-fn container<'a>(pod: &'a Obj) -> [(&'static str, &'a str); 3] {
+fn container(pod: &Obj) -> [(&'static str, &str); 3] {
     [("namespace", &pod.key.0), ("pod", &pod.key.1), ("container", pod.labels.get("app").unwrap_or("app"))]
 }
 

@@ -301,7 +301,7 @@ mod tests {
         let start = super::super::serve::seconds();
         let mut state = generate::cluster(&scenario, name, index, scenario.seed, start);
         // Into the storm, where there is one.
-        super::super::control::run(&mut state, (start + 30) * 1000);
+        super::super::control::run(&mut state, (start + 45) * 1000);
         Cluster::new(state, 0, String::new(), String::new())
     }
 

@@ -12,7 +12,8 @@ impl SignalsOf {
     /// Joins what is told with what there is.
     pub fn join(c: &Cluster) -> Self {
         let mut of: HashMap<Uid, Vec<Uid>> = HashMap::new();
-        let (mut pods, mut nodes): (HashMap<(&str, &str), Vec<Uid>>, HashMap<&str, Vec<Uid>>) = Default::default();
+        let mut pods: HashMap<(&str, &str), Vec<Uid>> = HashMap::new();
+        let mut nodes: HashMap<&str, Vec<Uid>> = HashMap::new();
         for signal in signals(c).filter(|s| s.value.is_some()) {
             let uid = signal.meta.uid;
             match signal.about().next() {
