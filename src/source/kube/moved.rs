@@ -42,7 +42,7 @@ mod tests {
             match ask.path.as_str() {
                 "/apis/velero.io/v1/namespaces/velero/podvolumebackups" => list(vec![volume(json!(5 << 30)), volume(Value::Null)]),
                 "/apis/velero.io/v2alpha1/namespaces/velero/datauploads" => list(vec![volume(json!(1 << 30))]),
-                _ => None,
+                _ => Some(Reply::status(404, "NotFound", "there is no such list")),
             }
         })
         .await;
