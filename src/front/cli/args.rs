@@ -275,7 +275,7 @@ pub struct Logs {
 /// The simulated fleet's options.
 #[derive(Args, Debug, Clone)]
 pub struct Demo {
-    /// calm, on-call-night, node-lost, region-down, etcd-quorum, etcd-full, alert-storm, huge, or a file that ends in .toml
+    /// calm, on-call-night, node-lost, region-down, etcd-quorum, etcd-full, alert-storm, backups, huge, or a file that ends in .toml
     #[arg(long, value_name = "NAME", default_value = "on-call-night", value_parser = Suggest(suggest::scenarios), hide_possible_values = true)]
     pub scenario: String,
     /// Nodes a cluster
