@@ -5,7 +5,7 @@
 
 use super::make::{self, End};
 use super::register::{
-    BACKUPS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER,
+    BACKUPS, CLAIMS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER,
     REPLICASETS, RESTORES, Res, SCALED_OBJECTS, STATEFULSETS,
 };
 use super::store::{Key, Obj, State, rfc3339};
@@ -132,6 +132,7 @@ pub fn settle(s: &mut State) {
             DAEMONSETS => workloads::daemonset(s, &key),
             JOBS => workloads::job(s, &key),
             CRONJOBS => workloads::cronjob(s, &key),
+            CLAIMS => workloads::claim(s, &key),
             BACKUPS | RESTORES => super::velero::look(s, res, &key),
             DELETIONS => super::velero::deletion(s, &key),
             DOWNLOADS => super::velero::download(s, &key),

@@ -283,7 +283,7 @@ fn room(plan: &Plan, scenario: &Scenario) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::register::{BACKUPS, JOBS, PODS, REPLICASETS, SCHEDULES};
+    use super::super::register::{BACKUPS, CLAIMS, JOBS, PODS, REPLICASETS, SCHEDULES, VOLUMES};
     use super::*;
     use std::sync::Arc;
 
@@ -423,6 +423,24 @@ mod tests {
         pass(&mut s, 10);
         // The four daemons have one node less to be on.
         assert_eq!((lasting(&s), s.on_node[&node].len()), (pods - 4, 0));
+    }
+
+    #[test]
+    fn claims_stay_when_pods_go_and_take_their_volumes_with_them() {
+        let mut s = made("calm", "prod-eu");
+        let claims = values(&s, CLAIMS);
+        assert!(claims.iter().any(|c| c["metadata"]["name"] == "data-db-0" && c["status"]["phase"] == "Bound"), "{claims:?}");
+        let key: Key = ("pay".into(), "data-db-0".into());
+        let volume = one(&s, CLAIMS, "pay", "data-db-0")["spec"]["volumeName"].as_str().unwrap().to_owned();
+        let mounts = |s: &State| one(s, PODS, "pay", "db-0")["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"].clone();
+        assert_eq!(mounts(&s), "data-db-0");
+        control::delete(&mut s, PODS, &("pay".into(), "db-0".into()), Some(0));
+        pass(&mut s, 120);
+        assert_eq!((one(&s, CLAIMS, "pay", "data-db-0")["spec"]["volumeName"].as_str(), mounts(&s)), (Some(&*volume), "data-db-0".into()));
+        let volumes = values(&s, VOLUMES).len();
+        control::delete(&mut s, CLAIMS, &key, None);
+        pass(&mut s, 1);
+        assert_eq!(values(&s, VOLUMES).len(), volumes - 1);
     }
 
     #[test]

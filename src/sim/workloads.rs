@@ -318,6 +318,21 @@ pub fn statefulset(s: &mut State, key: &Key) {
     });
 }
 
+/// A claim that is gone takes its volume with it: that is what its class wants.
+pub fn claim(s: &mut State, key: &Key) {
+    if s.at(CLAIMS, key).is_some() {
+        return;
+    }
+    let of_it = |o: &Arc<Obj>| {
+        let reference = &o.value()["spec"]["claimRef"];
+        reference["namespace"] == *key.0 && reference["name"] == *key.1
+    };
+    let volumes: Vec<Key> = s.tables[VOLUMES].objects.values().filter(|o| of_it(o)).map(|o| o.key.clone()).collect();
+    for volume in volumes {
+        delete(s, VOLUMES, &volume, None);
+    }
+}
+
 /// The claims of a StatefulSet's pod, made and bound where they are not there yet, and mounted. They stay when the pod goes.
 fn claims(s: &mut State, set: &Value, pod_name: &str, pod: &mut Value) {
     for template in set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
@@ -326,7 +341,7 @@ fn claims(s: &mut State, set: &Value, pod_name: &str, pod: &mut Value) {
         let key: Key = (namespace.as_str().unwrap_or_default().into(), name.as_str().into());
         if s.at(CLAIMS, &key).is_none() {
             let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace,
-                "labels": set["spec"]["selector"]["matchLabels"], "finalizers": ["kubernetes.io/pvc-protection"]}, "spec": template["spec"], "status": {"phase": "Pending"}});
+                "labels": set["spec"]["selector"]["matchLabels"]}, "spec": template["spec"], "status": {"phase": "Pending"}});
             claim["spec"]["volumeMode"] = "Filesystem".into();
             let made = s.put(CLAIMS, claim);
             let (of, capacity) = (format!("pvc-{}", made.uid), json!({"storage": template["spec"]["resources"]["requests"]["storage"]}));
