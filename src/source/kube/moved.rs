@@ -40,7 +40,7 @@ mod tests {
         let mock = Mock::start(move |ask| {
             let list = |items: Vec<Value>| Some(Reply::json(&json!({"items": items})));
             match ask.path.as_str() {
-                "/apis/velero.io/v1/namespaces/velero/podvolumebackups" => list(vec![volume(json!(5 << 30)), volume(Value::Null)]),
+                "/apis/velero.io/v1/namespaces/velero/podvolumebackups" => list(vec![volume(json!(5_i64 << 30)), volume(Value::Null)]),
                 "/apis/velero.io/v2alpha1/namespaces/velero/datauploads" => list(vec![volume(json!(1 << 30))]),
                 _ => Some(Reply::status(404, "NotFound", "there is no such list")),
             }
