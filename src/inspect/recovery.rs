@@ -74,7 +74,7 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
         severity = Some(Severity::Warning);
         let more = match forgotten.len() - 1 {
             0 => String::new(),
-            n => format!(" and {n} more namespaces"),
+            n => format!(" and {}", more(n)),
         };
         let within = cluster.info.rpo.map_or_else(String::new, |rpo| format!(" of the last {}", age(rpo)));
         text.push_str(&format!("; no backup{within} has {first}{more}"));
@@ -139,12 +139,17 @@ fn whole(b: &Backup) -> bool {
     s.namespaces.is_empty() && s.without_namespaces.is_empty() && s.selectors.is_empty()
 }
 
+/// `1 more namespace`, `3 more namespaces`.
+fn more(n: usize) -> String {
+    format!("{n} more namespace{}", if n == 1 { "" } else { "s" })
+}
+
 /// What a backup of a part is of.
 fn part(b: &Backup) -> String {
     match &b.selection.namespaces[..] {
         [] => String::new(),
         [one] => format!(", of {one}"),
-        [one, rest @ ..] => format!(", of {one} and {} more namespaces", rest.len()),
+        [one, rest @ ..] => format!(", of {one} and {}", more(rest.len())),
     }
 }
 
@@ -229,7 +234,7 @@ mod tests {
             (severity, &*text),
             (
                 None,
-                "yes, to 10m ago (b2, of pay and 1 more namespaces), within the objective of 60m; no complete backup has all namespaces"
+                "yes, to 10m ago (b2, of pay and 1 more namespace), within the objective of 60m; no complete backup has all namespaces"
             )
         );
         let (_, text) = said(&fleet(Some(3600), &[part, backup("b1", "Completed", 7200)]));
@@ -249,7 +254,7 @@ mod tests {
         f.put(Kind::Deployment, ["pay", "shop", "auth", "kube-system", "velero"].map(app));
         let (severity, text) = said(&f);
         assert_eq!(severity, Some(Severity::Warning));
-        assert!(text.ends_with("; no backup of the last 60m has auth and 1 more namespaces"), "{text}");
+        assert!(text.ends_with("; no backup of the last 60m has auth and 1 more namespace"), "{text}");
         f.put(Kind::Backup, [backup("b3", "Completed", 60)]);
         let (severity, text) = said(&f);
         assert_eq!((severity, &*text), (None, "yes, to 60s ago (b3), within the objective of 60m"));

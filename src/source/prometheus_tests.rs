@@ -303,3 +303,36 @@ async fn use_is_told_only_where_it_lacks_and_not_when_it_cannot() {
     }
     assert_eq!([0, 1].map(|n: usize| steads[n].instead()), [super::super::stead::Instead::Told, super::super::stead::Instead::Nothing]);
 }
+
+#[tokio::test]
+async fn use_that_comes_when_the_cluster_tells_it_again_itself_is_not_told() {
+    install_crypto_provider();
+    let stead = Stead::default();
+    let again = stead.clone();
+    let server = Server::start(move |request| {
+        if !asked(request).contains("pod_use") {
+            return reply(422, json!({"status": "error", "errorType": "execution", "error": "too many samples"}).to_string());
+        }
+        again.lack(false);
+        let of = |resource: &str| json!({"metric": {"cluster": "eu", "namespace": "pay", "pod": "a", "resource": resource}, "value": [100, "1"]});
+        vector(&json!([of("cpu"), of("memory")]))
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let queries: Arc<[Query]> = [Query { gives: Gives::PodUse, ..query("use", "pod_use{$match}", None) }].into();
+    let (tx, mut rx) = mpsc::channel(64);
+    stead.lack(true);
+    let own = stead.clone();
+    let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries, |_| own.clone(), tx, QUICK);
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut told = 0;
+    while stead.instead() != super::super::stead::Instead::Told {
+        assert!(Instant::now() < end, "it is asked");
+        let told_of = |b: Batch| matches!(b.delta, Delta::Usage(_) | Delta::Service { service: Service::Metrics, .. });
+        told += usize::from(timeout(Duration::from_millis(20), rx.recv()).await.ok().flatten().is_some_and(told_of));
+    }
+    while let Ok(batch) = rx.try_recv() {
+        told += usize::from(matches!(batch.delta, Delta::Usage(_) | Delta::Service { service: Service::Metrics, .. }));
+    }
+    assert_eq!(told, 0);
+}

@@ -96,6 +96,13 @@ fn a_services_rows_hang_on_the_service_alone() {
         apply(&mut s, 0, delta);
     }
     assert_eq!(s.clusters()[0].counts.etcd_members, 1, "a poll is a list");
+    let mut heard = member(3, "api-server", None);
+    heard.second_hand = Some(Box::default());
+    for delta in members(vec![Object::EtcdMember(Arc::new(heard))]) {
+        apply(&mut s, 0, delta);
+    }
+    let counts = &s.clusters()[0].counts;
+    assert_eq!((counts.etcd_members, counts.etcd_bad), (0, 0), "what the API server tells is no member");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
 use quarterdeck::action::snapfile::verify;
+use quarterdeck::client::{EtcdClient, EtcdWay};
+use quarterdeck::model::EtcdMember;
 use quarterdeck::model::etcd_rpc::{
     AlarmResponse, Done, HashKvResponse, Member, MemberListResponse, ResponseHeader, SnapshotResponse, StatusResponse,
 };
@@ -197,14 +199,19 @@ async fn peopled_with(sim: &Running, takes: [Takes; 3], more: &str) -> (Fleet, V
     for (n, takes) in takes.into_iter().enumerate() {
         peers.push(Peer::start(n as u64 + 1, takes, all.clone()).await);
     }
-    let urls: Vec<&str> = peers.iter().map(|p| p.url.as_str()).collect();
+    let urls: Vec<String> = peers.iter().map(|p| p.url.clone()).collect();
+    (met(sim, &urls, more).await, peers)
+}
+
+/// A fleet of one cluster whose etcd is at these three addresses.
+async fn met(sim: &Running, urls: &[String], more: &str) -> Fleet {
     let config = Config::parse(&format!("[clusters.{CLUSTER}.etcd]\nendpoints = {urls:?}\n{more}"), Path::new("test.toml"));
     assert!(config.diags.is_empty(), "{:?}", config.diags);
     let targets = load(&LoadOptions { kubeconfig: Some(sim.kubeconfig.clone()), ..LoadOptions::default() }).unwrap();
     let (mut fleet, _) = Fleet::open(members(targets, &config.config), &[Kind::EtcdMember], &config.config, false, &[]);
     for _ in 0..200 {
         if fleet.store.clusters()[0].objects(Kind::EtcdMember).count() == 3 {
-            return (fleet, peers);
+            return fleet;
         }
         fleet.alongside(tokio::time::sleep(Duration::from_millis(50))).await;
     }
@@ -216,11 +223,20 @@ async fn done(fleet: &mut Fleet, verb: VerbId, args: &str) -> (Outcome, Job) {
     done_in(&state, fleet, verb, args).await
 }
 
+/// Those members of the fleet's etcd.
+fn of(fleet: &Fleet, these: impl Fn(&EtcdMember) -> bool) -> Vec<Target> {
+    let c = &fleet.store.clusters()[0];
+    let is = |o: &&Object| matches!(o, Object::EtcdMember(m) if these(m));
+    c.objects(Kind::EtcdMember).filter(is).map(|o| Target::from(&o.reference(c.id))).collect()
+}
+
+async fn preview(fleet: &mut Fleet, verb: VerbId, targets: Vec<Target>, args: &str) -> Preview {
+    acting::prepare(fleet, &act(verb, targets, args), true).await.unwrap_or_else(|e| panic!("{e:?}"))
+}
+
 async fn done_in(state: &StateDir, fleet: &mut Fleet, verb: VerbId, args: &str) -> (Outcome, Job) {
-    let targets: Vec<Target> =
-        fleet.store.clusters()[0].objects(Kind::EtcdMember).map(|o| Target::from(&o.reference(fleet.store.clusters()[0].id))).collect();
-    let wanted = act(verb, targets, args);
-    let preview = acting::prepare(fleet, &wanted, true).await.unwrap_or_else(|e| panic!("{e:?}"));
+    let targets = of(fleet, |_| true);
+    let preview = preview(fleet, verb, targets, args).await;
     job(fleet, state, &preview, None, |_| async {}).await
 }
 
@@ -343,5 +359,58 @@ fn a_snapshot_is_handed_on_and_stays_whatever_the_program_does() {
                 assert!(outcome != Outcome::Done || verify(Path::new(&format!("{}.copy", after.display()))).is_ok());
             }
         }
+    });
+}
+
+#[test]
+fn a_full_etcd_is_mended_and_only_the_member_that_is_named_is_disarmed() {
+    install_crypto_provider();
+    let mut scenario = Scenario::load("etcd-full").unwrap();
+    scenario.resize(Some(1), Some(3), Some(40)).unwrap();
+    scenario.incidents[0].at = Moment(-600);
+    let sim = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
+    let urls = sim.fleet.etcd(CLUSTER);
+    super::block_on(async {
+        let raised = async || {
+            let client = EtcdClient::connect(&urls[0], &EtcdWay::default()).await.unwrap();
+            client.alarms().await.unwrap().iter().map(|a| a.member).collect::<Vec<_>>()
+        };
+        let mut fleet = met(&sim, &urls, "").await;
+        assert_eq!(raised().await.len(), 3);
+        for (verb, args) in [(VerbId::EtcdCompact, ""), (VerbId::EtcdDefrag, "even-small keep-leader")] {
+            let (outcome, job) = done(&mut fleet, verb, args).await;
+            assert_eq!(outcome, Outcome::Done, "{verb}: {:?}", states(&job));
+        }
+        let (_dir, log) = state();
+        let one = of(&fleet, |m| &*m.meta.name == "etcd-2");
+        let id = fleet.store.clusters()[0].objects(Kind::EtcdMember).find_map(|o| match o {
+            Object::EtcdMember(m) if &*m.meta.name == "etcd-2" => Some(m.id),
+            _ => None,
+        });
+        let preview = preview(&mut fleet, VerbId::EtcdDisarm, one, "force").await;
+        let (outcome, steps) = carry_out(&mut fleet, &log, &preview, |_| async {}).await;
+        assert_eq!(outcome, Outcome::Done, "{steps:?}");
+        let left = raised().await;
+        assert!(left.len() == 2 && !left.contains(&id.unwrap()), "{left:?}");
+    });
+}
+
+#[test]
+fn a_member_is_not_removed_when_another_has_gone_since_the_preview() {
+    let sim = sim();
+    let urls = sim.fleet.etcd(CLUSTER);
+    super::block_on(async {
+        let mut fleet = met(&sim, &urls, "").await;
+        let followers = of(&fleet, |m| !m.leads());
+        let (_dir, log) = state();
+        let preview = preview(&mut fleet, VerbId::EtcdMemberRemove, vec![followers[0].clone()], "").await;
+        assert!(sim.fleet.member(CLUSTER, &followers[1].name, &Fault::Refuse, true));
+        let (outcome, steps) = carry_out(&mut fleet, &log, &preview, |_| async {}).await;
+        assert_eq!(outcome, Outcome::Blocked, "{steps:?}");
+        assert!(
+            matches!(&steps[0], StepState::Failed(why) if why.starts_with("the quorum would be lost: 1 of 2 voters answers")),
+            "{steps:?}"
+        );
+        assert_eq!(sim.fleet.etcd(CLUSTER).len(), 3, "it is a member still");
     });
 }

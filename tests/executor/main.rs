@@ -13,7 +13,7 @@ use quarterdeck::client::{LoadOptions, install_crypto_provider, load};
 use quarterdeck::config::Config;
 use quarterdeck::model::{Args, Control, Job, Kind, Object, Outcome, StepState, Target, VerbId};
 use quarterdeck::runtime::{Fleet, acting, members};
-use quarterdeck::sim::{Fault, Options, Running, Scenario, Written, start};
+use quarterdeck::sim::{Fault, Moment, Options, Running, Scenario, Written, start};
 use quarterdeck::state::StateDir;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -333,8 +333,8 @@ pub fn compact(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
 pub(super) mod tests {
     use super::super::fixture::Fixture;
     use super::*;
-    use crate::model::VerbId;
     use crate::model::etcd::tests::member;
+    use crate::model::{Uid, VerbId};
 
     /// Three members `a`, `b`, `c` of which the first leads, `more` done to them.
     pub(crate) fn three(more: impl FnOnce(&mut [EtcdMember])) -> Fixture {
@@ -435,10 +435,39 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn every_call_is_for_the_member_that_its_step_names() {
+        let mut f = three(|all| all.iter_mut().for_each(|m| m.alarms = ["NOSPACE".into()].into()));
+        let all: [(VerbId, &[&str], usize); 4] = [
+            (VerbId::EtcdDefrag, &[], 4),
+            (VerbId::EtcdMoveLeader, &["b"], 1),
+            (VerbId::EtcdDisarm, &[], 3),
+            (VerbId::EtcdMemberRemove, &["a"], 2),
+        ];
+        for (verb, names, steps) in all {
+            let plan = plan(&mut f, verb, names, "").unwrap();
+            assert_eq!(plan.steps.len(), steps, "{verb}");
+            for step in &plan.steps {
+                let member = match step.act {
+                    Act::Etcd(EtcdCall::MoveLeader { to } | EtcdCall::Remove { member: to } | EtcdCall::Defragment { member: to }) => to,
+                    Act::Etcd(EtcdCall::Disarm { member, alarm: 1 }) => member,
+                    _ => panic!("{step:?}"),
+                };
+                let uid = Uid::parse(&format!("etcd/{:x}", member.0)).to_string();
+                assert_eq!((step.target.uid.as_deref(), step.text.contains(&step.target.name)), (Some(&*uid), true), "{}", step.text);
+            }
+        }
+    }
+
+    #[test]
     fn an_etcd_that_is_not_reached_is_told_with_why() {
         let mut f = Fixture::new();
         let why = plan(&mut f, VerbId::EtcdCompact, &["a"], "").unwrap_err();
         assert!(why.starts_with("lab: etcd is not reached: "), "{why}");
+        let mut heard = member(1, "api-server", None);
+        heard.second_hand = Some(Box::default());
+        f.etcd(vec![heard]);
+        let why = plan(&mut f, VerbId::EtcdCompact, &["api-server"], "").unwrap_err();
+        assert!(why.starts_with("lab: etcd is not reached: "), "what the API server tells of it is no member: {why}");
         assert!(plan(&mut three(|_| {}), VerbId::EtcdCompact, &[], "revision=-1").unwrap_err().contains("no revision"));
         assert_eq!(texts(&plan(&mut three(|_| {}), VerbId::EtcdCompact, &[], "").unwrap()), ["compact up to the newest revision"]);
     }

@@ -101,7 +101,8 @@ fn a_fetched_log_opens_when_its_job_is_done_unless_keys_go_elsewhere() {
         b.press(&mut app, elsewhere);
         let effects = app.update(&b.world(), Event::JobEnded(job, JobState::Ended(Outcome::Done)));
         assert_eq!(matches!(app.place, Place::Logs(_)), opens, "{elsewhere}");
-        if let Some(Effect::ReadFiles(id, files)) = effects.first() {
+        if opens {
+            let Some(Effect::ReadFiles(id, files)) = effects.first() else { panic!("{effects:?}") };
             assert_eq!((&*files[0].about, &*files[0].file), ("nightly", "velero-a-backup-nightly-log.txt"));
             let line = LogLine { time: String::new(), pod: "nightly".into(), container: "log".into(), text: "Setting up".into() };
             app.update(&b.world(), Event::Logs(*id, vec![line]));

@@ -95,7 +95,7 @@ fn tell(mut finding: Finding, voters: &[&EtcdMember], since: Option<Time>) -> Fi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, NOW, etcd};
+    use crate::inspect::fixture::{Fleet, NOW, etcd, etcd_members, put_members};
     use crate::model::{ClusterId, ConnectionState, Delta, Uid};
 
     /// `u` up, `n` up without a leader, otherwise down since so many seconds.
@@ -119,6 +119,15 @@ mod tests {
         let fleet = all(900, 5);
         assert_eq!(fleet.engine.for_object(ClusterId(0), Uid::default())[0].since, Time::from_secs(NOW - 5));
         assert_eq!(found(&self::fleet(&[('d', 5)])).map(|f| f.0), None, "the only one: not to be told from a broken route");
+    }
+
+    #[test]
+    fn what_the_api_server_tells_is_no_voter() {
+        let mut heard = etcd_members(&[('d', 900)]);
+        heard[0].second_hand = Some(Box::default());
+        let mut fleet = Fleet::default();
+        put_members(&mut fleet, heard);
+        assert_eq!(found(fleet.wait(900)), None);
     }
 
     #[test]

@@ -40,8 +40,10 @@ mod tests {
         let mock = Mock::start(move |ask| {
             let list = |items: Vec<Value>| Some(Reply::json(&json!({"items": items})));
             match ask.path.as_str() {
-                "/apis/velero.io/v1/namespaces/velero/podvolumebackups" => list(vec![volume(json!(5_i64 << 30)), volume(Value::Null)]),
-                "/apis/velero.io/v2alpha1/namespaces/velero/datauploads" => list(vec![volume(json!(1_i64 << 30))]),
+                "/apis/velero.io/v1/namespaces/velero/podvolumebackups" => {
+                    list(vec![volume(json!(5_i64 << 30)), volume(Value::Null), volume(json!(1 << 30))])
+                }
+                "/apis/velero.io/v2alpha1/namespaces/velero/datauploads" => list(vec![volume(json!(1 << 30))]),
                 _ => Some(Reply::status(404, "NotFound", "there is no such list")),
             }
         })
@@ -55,7 +57,7 @@ mod tests {
         };
         let client = mock.client().await;
         let sum = moved(&client, &of("velero")).await.unwrap();
-        assert_eq!(sum, Some(MovedData { volumes: 2, bytes: 6 << 30, unknown: 1 }));
+        assert_eq!(sum, Some(MovedData { volumes: 3, bytes: 7 << 30, unknown: 1 }));
         assert_eq!(moved(&client, &of("elsewhere")).await.unwrap(), None);
     }
 }
