@@ -232,10 +232,7 @@ mod tests {
         let (severity, text) = said(&fleet(Some(3600), &[part.clone()]));
         assert_eq!(
             (severity, &*text),
-            (
-                None,
-                "yes, to 10m ago (b2, of pay and 1 more namespace), within the objective of 60m; no complete backup has all namespaces"
-            )
+            (None, "yes, to 10m ago (b2, of pay and 1 more namespace), within the objective of 60m; no complete backup has all namespaces")
         );
         let (_, text) = said(&fleet(Some(3600), &[part, backup("b1", "Completed", 7200)]));
         assert!(text.ends_with("; all namespaces to 2h ago (b1)"), "{text}");
