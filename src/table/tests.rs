@@ -184,6 +184,17 @@ fn signals(s: &mut Store) {
     }
 }
 
+#[test]
+fn what_the_api_server_tells_of_etcd_is_no_member() {
+    let mut s = Store::new(vec![ClusterInfo { name: "prod".into(), ..ClusterInfo::default() }], NOW - 600);
+    let mut told = crate::model::etcd::tests::member(0xab, "etcd", None);
+    told.second_hand = Some(Box::default());
+    apply(&mut s, 0, Delta::Rows { kind: Kind::EtcdMember, changes: vec![Change::Upsert(Object::EtcdMember(told.into()))] });
+    let healthy = Subject::Clusters.column("etcd_healthy").unwrap();
+    let ctx = Ctx { store: &s, now: NOW };
+    assert_eq!(healthy.value(&ctx, Row::Cluster(&s.clusters()[0])).json(NOW), serde_json::Value::Null);
+}
+
 pub(super) fn rows(store: &Store, subject: Subject) -> Vec<Row<'_>> {
     if subject == Subject::Clusters {
         return store.clusters().iter().map(Row::Cluster).collect();

@@ -123,7 +123,11 @@ pub(super) static COLUMNS: &[Column] = &[
         "etcd_healthy",
         "ETCD",
         Unit::Ratio,
-        |_, r| sum(r, Kind::EtcdMember, |c| Value::Ratio((c.etcd_members - c.etcd_bad).into(), c.etcd_members.into())),
+        // What the API server tells in their place is no member.
+        |_, r| {
+            let members = |c: &Counts| Value::Ratio((c.etcd_members - c.etcd_bad).into(), c.etcd_members.into());
+            sum(r, Kind::EtcdMember, |c| if c.etcd_members == 0 { Value::None } else { members(c) })
+        },
         "Members of etcd that answer, know a leader and have no alarm, of all; JSON has those",
     )
     .wide()
