@@ -135,11 +135,14 @@ fn what_keeps_etcd_from_us_is_told_and_costs_the_pods_nothing(lab: &Lab) {
         got["items"].as_array().unwrap().iter().find(|m| m["status"] == "Follower").unwrap()["name"].as_str().unwrap().to_owned();
     own.lab(&["pause", CONTEXT, &follower]);
     row(&mut term, &follower, "no answer for 5 s", 15);
-    own.apply(
-        CONTEXT,
-        &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "after-the-hang", "namespace": "default"},
-        "spec": {"containers": [{"name": "a", "image": "i"}]}}),
-    );
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "after-the-hang", "namespace": "default"},
+        "spec": {"containers": [{"name": "a", "image": "i"}]}});
+    let pod = file("pod.json", &pod.to_string());
+    // The API server has asked the one that hangs, and gives up that connection first.
+    until("the API server writes with two members", Duration::from_secs(60), || {
+        let out = own.try_kubectl(CONTEXT, &["apply", "-f", pod.to_str().unwrap()]);
+        if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
+    });
     term.keys(":pods\r");
     term.line(15, &["after-the-hang"]);
     own.lab(&["resume", CONTEXT, &follower]);
