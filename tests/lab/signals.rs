@@ -5,9 +5,10 @@ use super::support::lab::{Lab, Room, until};
 use super::support::pty::Term;
 use super::support::runner::{Test, test};
 use quarterdeck::config::Config;
+use quarterdeck::model::Query;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ pub const TESTS: &[Test] = &[test!(every_query_runs_on_a_real_prometheus).needs(
 const COUNTERS: &[(&str, &str, f64)] = &[
     ("container_cpu_cfs_periods_total", r#"namespace="pay",pod="checkout-1",container="app""#, 60.0),
     ("container_cpu_cfs_throttled_periods_total", r#"namespace="pay",pod="checkout-1",container="app""#, 40.0),
+    ("container_cpu_usage_seconds_total", r#"namespace="pay",pod="checkout-1",container="app""#, 0.25),
+    ("container_cpu_usage_seconds_total", r#"id="/",node="n1""#, 2.0),
     ("container_oom_events_total", r#"namespace="pay",pod="checkout-1",container="app""#, 0.5),
     ("kube_pod_container_status_restarts_total", r#"namespace="pay",pod="checkout-1",container="app""#, 0.5),
     ("container_network_receive_bytes_total", r#"namespace="pay",pod="checkout-1""#, 2e6),
@@ -34,6 +37,7 @@ const COUNTERS: &[(&str, &str, f64)] = &[
 ];
 const GAUGES: &[(&str, &str, f64)] = &[
     ("container_memory_working_set_bytes", r#"namespace="pay",pod="checkout-1",container="app""#, 98e6),
+    ("container_memory_working_set_bytes", r#"id="/",node="n1""#, 8e9),
     ("container_spec_memory_limit_bytes", r#"namespace="pay",pod="checkout-1",container="app""#, 100e6),
     ("node_nf_conntrack_entries", "", 800.0),
     ("node_nf_conntrack_entries_limit", "", 1000.0),
@@ -66,7 +70,8 @@ fn page(seconds: f64) -> String {
     let mut out = String::new();
     let mut line = |name: &str, labels: &str, value: f64| out.push_str(&format!("{name}{{{labels}}} {value}\n"));
     for (name, labels, rate) in COUNTERS {
-        line(name, labels, (rate * seconds).floor());
+        // Of CPU fractions of a second count.
+        line(name, labels, if name.contains("cpu_usage") { rate * seconds } else { (rate * seconds).floor() });
     }
     for (name, labels, value) in GAUGES {
         line(name, labels, *value);
@@ -127,6 +132,22 @@ impl Prometheus {
     }
 }
 
+/// What a Prometheus answers to an instant query: the values by the label `resource`.
+fn ask(url: &str, expr: &str) -> Vec<(String, f64)> {
+    let escaped: String = expr.bytes().map(|b| format!("%{b:02X}")).collect();
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    write!(stream, "GET /api/v1/query?query={escaped} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_else(|e| panic!("{e}: {answer}"));
+    assert_eq!(body["status"], "success", "{body}");
+    let result = body["data"]["result"].as_array().unwrap();
+    result
+        .iter()
+        .map(|r| (r["metric"]["resource"].as_str().unwrap().to_owned(), r["value"][1].as_str().unwrap().parse().unwrap()))
+        .collect()
+}
+
 impl Drop for Prometheus {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -140,7 +161,10 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     let config = room.path("qd.toml");
     std::fs::write(&config, format!("[clusters.{CONTEXT}.prometheus]\nurl = {:?}\n", prometheus.url)).unwrap();
     let config = config.to_str().unwrap();
-    let asked: Vec<String> = Config::default().queries.iter().map(|q| q.name.to_string()).collect();
+    let shipped = Config::default().queries;
+    // The use of pods and nodes is no signal: it stands in for metrics.k8s.io, which the lab has.
+    let (signals, uses): (Vec<&Query>, Vec<&Query>) = shipped.iter().partition(|q| q.gives.kind().is_none());
+    let asked: Vec<String> = signals.iter().map(|q| q.name.to_string()).collect();
     assert!(asked.len() > 20);
     let rows = until("every query to have a number", Duration::from_secs(90), || {
         let (got, code, said) = room.json(&lab.kubeconfig(), &["get", "signals", "--context", CONTEXT, "--config", config, "-o", "json"]);
@@ -153,6 +177,14 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
         let told: Vec<&Value> = rows.iter().filter(|r| without.iter().any(|n| r["name"] == ***n)).collect();
         if without.is_empty() { Ok(rows) } else { Err(format!("{without:?}: {}", json!(told))) }
     });
+    assert_eq!(uses.len(), 2);
+    for (query, cpu, memory) in [("use-of-pods", 0.25, 98e6), ("use-of-nodes", 2.0, 8e9)] {
+        let expr = uses.iter().find(|q| *q.name == *query).unwrap().filled(None, &[]);
+        let told = ask(&prometheus.url, &expr);
+        let of =
+            |resource: &str| told.iter().find(|(r, _)| r == resource).unwrap_or_else(|| panic!("{query}: no {resource} in {told:?}")).1;
+        assert!((of("cpu") / cpu - 1.0).abs() < 0.2 && of("memory") == memory, "{query}: {told:?}");
+    }
     let row = |name: &str| rows.iter().find(|r| r["name"] == name).unwrap();
     let near = |name: &str, least: f64, most: f64, status: &str| {
         let row = row(name);
