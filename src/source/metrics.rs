@@ -105,7 +105,8 @@ impl Watch {
     /// Says how it stands while it does not answer, unless another tells in its stead.
     async fn stand(&mut self) -> Result<(), Closed> {
         let Some((state, via)) = self.lacks.clone() else { return Ok(()) };
-        if self.source.stead.instead() != Instead::Nothing {
+        // While what it measured itself still holds, nobody else is asked: then there is nothing to wait for.
+        if self.source.stead.lacking() && self.source.stead.instead() != Instead::Nothing {
             return Ok(());
         }
         self.take_back().await?;

@@ -193,3 +193,28 @@ async fn while_another_may_tell_nothing_is_said_and_what_it_told_is_taken_back()
     assert_eq!((state, told), (ServiceState::Live, vec![(Kind::Node, 0), (Kind::Pod, 0), (Kind::Pod, 1)]));
     assert!(!stead.lacking());
 }
+
+#[tokio::test]
+async fn one_that_measured_a_moment_ago_and_fails_says_so_although_another_could_tell() {
+    let (tx, mut rx) = mpsc::channel(8);
+    let (stead, mock) = (Stead::default(), Mock::start(|_| None).await);
+    let source = MetricsSource {
+        cluster: ClusterId(0),
+        reader: Reader::of(mock.client().await),
+        namespaces: None,
+        fallback: None,
+        after: Duration::ZERO,
+        stead: stead.clone(),
+    };
+    stead.ask();
+    let told = HashMap::from([((Kind::Pod, None), Instant::now())]);
+    let mut watch = Watch { source, tx, interner: Interner::default(), told, answered: true, failures: 0, lacks: None };
+    let failed = || vec![Heard { kind: Kind::Pod, namespace: None, answer: Err(ClientError::Timeout { after: ANSWER }) }];
+    assert!(watch.tell(failed()).await.is_ok());
+    let Ok(Batch { delta: Delta::Service { state, .. }, .. }) = rx.try_recv() else { panic!("nothing is said") };
+    assert_eq!((state.word(), stead.lacking()), ("stale", false), "what it measured still holds");
+    // When that is too old another is asked, and waited for.
+    watch.told.clear();
+    assert!(watch.tell(failed()).await.is_ok());
+    assert!(rx.try_recv().is_err() && stead.lacking());
+}
