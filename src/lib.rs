@@ -27,6 +27,7 @@
 //! | `store` | the fold of deltas: tables, connection state, capabilities, history. No I/O; time is an argument | `model`, `config`, `diag` |
 //! | `table` | the register of columns, the filter language, sort and filter indices | `model`, `store`, `diag` |
 //! | `inspect` | rules that read the store and give findings | `model`, `config`, `store`, `diag` |
+//! | `report` | an inspection as JSON, Markdown, HTML, SARIF and JUnit | `model`, `store`, `inspect`, `diag` |
 //! | `action` | every change there is: plan, preflight, guardrails, confirm, execute, audit; `verbs/<verb>.rs` | `model`, `config`, `state`, `store`, `client`, `reach`, `diag` |
 //! | `command` | the typed commands: name, doc, arguments | `model`, `diag` |
 //! | `keymap` | chords, trie, layers, hints | `command`, `diag` |
@@ -34,7 +35,7 @@
 //! | `app` | what the user is doing: `update`, pure; saved views | `model`, `config`, `store`, `table`, `doc`, `inspect`, `action`, `command`, `keymap`, `state`, `diag` |
 //! | `view` | panes, dialogs, widgets: draws, changes nothing | `model`, `config`, `store`, `table`, `doc`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `diag` |
 //! | `runtime` | the event loop; carries effects out | `model`, `config`, `state`, `client`, `reach`, `source`, `doc`, `store`, `table`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `diag` |
-//! | `front` | the front ends: `tui`, `cli` | `model`, `config`, `state`, `client`, `source`, `doc`, `store`, `table`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `view`, `runtime`, `sim`, `diag` |
+//! | `front` | the front ends: `tui`, `cli` | `model`, `config`, `state`, `client`, `source`, `doc`, `store`, `table`, `inspect`, `action`, `command`, `keymap`, `theme`, `app`, `view`, `runtime`, `sim`, `report`, `diag` |
 //! | `sim` | a simulated fleet behind real sockets | `model`, `diag` |
 
 pub mod action;
@@ -49,6 +50,7 @@ pub mod inspect;
 pub mod keymap;
 pub mod model;
 pub mod reach;
+pub mod report;
 pub mod runtime;
 pub mod sim;
 pub mod source;

@@ -48,6 +48,9 @@ fn what_needs_no_server_works_without_one() {
         (&["completions", "zsh"], "statefulset"),
         (&["completions", "fish"], "-n \"__fish_qd_using_subcommand get\" -f -a \"clusters nodes pods"),
         (&["completions", "fish"], "or begin\n        set -e cmd[-1]\n"),
+        (&["rule", "list"], "pdb-blocks-drain"),
+        (&["rule", "show", "node-not-ready"], "thresholds.node-not-ready."),
+        (&["rule", "show", "pdb-missing", "-o", "json"], "\"tier\": 1"),
         (&["man"], ".TH qd"),
         (&["demo", "--help"], "--scenario"),
         (&["get", "--help"], "--selector"),
@@ -155,6 +158,46 @@ fn fleet(dir: &Path) -> Running {
     scenario.resize(Some(2), Some(4), Some(60)).unwrap();
     scenario.replace_every = 0.0;
     start(&Options { scenario, kubeconfig: Some(dir.join("kubeconfig")), viewer: false }).unwrap()
+}
+
+#[test]
+fn an_inspection_says_what_is_wrong_in_every_form_and_against_the_last_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let _fleet = fleet(dir.path());
+    let (code, out, err) = qd(dir.path(), &["inspect", "-o", "json", "--fail-on", "info"]);
+    assert_eq!(code, 6, "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let items = report["items"].as_array().unwrap();
+    for field in ["rule", "severity", "cluster", "kind", "namespace", "name", "message", "evidence", "remedy", "first_seen"] {
+        assert!(items.iter().all(|i| i.get(field).is_some()), "{field}");
+    }
+    let rules: BTreeSet<&str> = items.iter().map(|i| i["rule"].as_str().unwrap()).collect();
+    assert!(rules.contains("pdb-missing"), "{rules:?}");
+    let worst: Vec<&str> = items.iter().map(|i| i["severity"].as_str().unwrap()).collect();
+    assert!(worst.is_sorted_by_key(|s| ["critical", "warning", "info"].iter().position(|w| w == s)), "the worst first");
+    for cluster in report["clusters"].as_array().unwrap() {
+        assert!(cluster["score"].is_u64() && cluster["not_evaluated"].is_array(), "{cluster}");
+    }
+    let before = dir.path().join("before.json");
+    std::fs::write(&before, &out).unwrap();
+    let before = before.to_str().unwrap();
+    for (form, expected) in [
+        ("table", "pdb-missing"),
+        ("markdown", "# Inspection of "),
+        ("html", "<!doctype html>"),
+        ("sarif", "\"version\": \"2.1.0\""),
+        ("junit", "<testsuites name=\"qd inspect\">"),
+        ("csv", "severity,rule,cluster"),
+    ] {
+        let (code, out, err) = qd(dir.path(), &["inspect", "--since", before, "--area", "availability", "-o", form]);
+        assert!(code == 0 && out.contains(expected), "{form}: {code} {err}\n{out}");
+    }
+    let (code, _, err) = qd(dir.path(), &["inspect", "--rule", "pod-crashlop"]);
+    assert!(code == 2 && err.contains("pod-crashloop"), "{code} {err}");
+    let (code, _, err) = qd(dir.path(), &["get", "pods", "-o", "sarif"]);
+    assert!(code == 2 && err.contains("qd inspect"), "{code} {err}");
+    let (code, _, err) = qd(dir.path(), &["inspect", "--since", dir.path().join("kubeconfig").to_str().unwrap()]);
+    assert!(code == 2 && err.contains("no report"), "{code} {err}");
 }
 
 /// Several pods of one Deployment in every cluster: namespace, Deployment and what is printed of the pods.

@@ -63,12 +63,45 @@ fn fields() -> String {
 }
 
 fn rules() -> String {
-    let mut out = "# Rules\n\nWhat BURNING is made from.\n".to_owned();
+    let mut out = "# Rules\n\nWhat BURNING and the findings pane are made from. Tier 1 wakes people, or will; 2 completes the picture; 3 is for depth. Rules \
+that burn are in BURNING too; others say how things are made.\n"
+        .to_owned();
     for r in RULES {
-        let _ = writeln!(out, "\n## {}\n\n{} ({}, up to {}): {}\n\n{}\n", r.id, r.scope, r.area, r.severity.word(), r.summary, r.why);
+        let burns = if r.burns { ", burns" } else { "" };
+        let _ = writeln!(
+            out,
+            "\n## {}\n\n{} ({}, tier {}, up to {}{burns}): {}\n\n{}\n",
+            r.id,
+            r.scope,
+            r.area,
+            r.tier,
+            r.severity.word(),
+            r.summary,
+            r.why
+        );
+        for need in r.needs {
+            let _ = writeln!(out, "- Needs {}", need.words());
+        }
         for t in r.thresholds {
             let _ = writeln!(out, "- `thresholds.{}.{} = \"{}\"` {}", r.id, t.name, t.default, t.doc);
         }
+        if !r.peers.is_empty() {
+            let _ = writeln!(out, "- As {}", r.peers.join(", "));
+        }
+    }
+    let mut peers: std::collections::BTreeMap<(&str, &str), Vec<&str>> = std::collections::BTreeMap::new();
+    for r in RULES {
+        for peer in r.peers.iter().filter(|p| !p.starts_with('~')) {
+            if let Some((program, check)) = peer.split_once(':') {
+                peers.entry((program, check)).or_default().push(r.id);
+            }
+        }
+    }
+    out.push_str(
+        "\n## Checks of other programs\n\nWhat is not in this table is not covered yet.\n\n| Program | Check | Rule |\n|---|---|---|\n",
+    );
+    for ((program, check), rules) in peers {
+        let _ = writeln!(out, "| {program} | {check} | {} |", rules.join(", "));
     }
     out
 }

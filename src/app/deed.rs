@@ -8,8 +8,10 @@ use crate::action::{Ask, Confirmation, Ledger, Past, Preview, Request, Wanted};
 use crate::app::chooser::Choice;
 use crate::app::fetched::Fetching;
 use crate::app::form::{propose, silent};
+use crate::app::jump::meant;
+use crate::inspect::Finding;
 use crate::model::verb::On;
-use crate::model::{Args, ClusterId, Control, JobId, JobState, Kind, ObjectRef, Target, VERBS, VerbId};
+use crate::model::{Args, ClusterId, Control, JobId, JobState, Kind, Object, ObjectRef, Remedy, Target, VERBS, VerbId};
 use crate::table::RowKey;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
@@ -146,28 +148,13 @@ fn scaled(world: &World, object: &ObjectRef) -> Option<Target> {
     })
 }
 
-/// The remedy of a finding, where a verb is one: what to do, to whom.
-fn remedy(rule: &str, object: &ObjectRef, world: &World) -> Option<(VerbId, ObjectRef)> {
-    let workload = || {
-        let cluster = world.store.cluster(object.cluster)?;
-        let top = cluster.workload_of(world.store.resolve(object)?);
-        matches!(top.kind(), Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet).then(|| top.reference(cluster.id))
-    };
-    match rule {
-        "node-not-ready" | "node-pressure" => Some((VerbId::Cordon, object.clone())),
-        "rollout-stuck" | "pod-crashloop" | "replicas-unavailable" => Some((VerbId::Rollback, workload()?)),
-        "hpa-at-max" => Some((VerbId::HpaSet, object.clone())),
-        "job-failed" if object.kind == Kind::Job => Some((VerbId::RetryJob, object.clone())),
-        _ => None,
-    }
-}
-
 impl App {
     /// What a verb would be done to: the marked objects, else the one that was highlighted in the last drawn frame.
     pub(super) fn acted_on(&self, world: &World) -> Result<Vec<ObjectRef>, String> {
         if let Some(table) = self.table().filter(|t| !t.marks.is_empty()) {
-            let mut marked = table.objects(world);
+            let mut marked: Vec<ObjectRef> = table.objects(world).iter().map(|o| meant(world, o)).collect();
             marked.sort_by(|a, b| (a.cluster, a.kind, &a.namespace, &a.name).cmp(&(b.cluster, b.kind, &b.namespace, &b.name)));
+            marked.dedup();
             return if marked.is_empty() { Err("what was marked is gone".to_owned()) } else { Ok(marked) };
         }
         if let (Some(title), Some(table)) = (self.seen_group(), self.table()) {
@@ -177,6 +164,7 @@ impl App {
         let Some(object) = self.seen_highlighted(world) else {
             return Err(self.no_object(world).to_owned());
         };
+        let object = meant(world, &object);
         match world.store.find(object.cluster, object.kind, object.uid) {
             Some(_) => Ok(vec![object]),
             None => Err(format!("{} is gone", object.name)),
@@ -500,40 +488,54 @@ impl App {
 
     /// F: the finding's remedy as a preview, or in words.
     pub(super) fn fix(&mut self, world: &World) -> Vec<Effect> {
-        let seen = self.seen_highlighted(world);
-        let finding = if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
-            let line = self.cockpit.lines.get(self.cockpit.cursor);
-            // The line that was there may have gone out since, and another one taken its place.
-            if line.is_some_and(|l| l.subject != seen) {
-                return self.say("what was highlighted burns no more");
-            }
-            line.and_then(|l| world.engine.finding(*l.findings.first()?)).cloned()
-        } else {
-            seen.and_then(|o| world.engine.for_object(o.cluster, o.uid).first().map(|f| (*f).clone()))
+        let Some((remedy, next_step)) = (match self.found(world) {
+            Ok(found) => found,
+            Err(why) => return self.say(why),
+        }) else {
+            return self.say("no finding here");
         };
-        let Some(finding) = finding else { return self.say("no finding here") };
-        if let ("pdb-blocks-drain", Some(object)) = (finding.rule.id, &finding.object) {
-            let effects = self.edit(world, std::slice::from_ref(object));
-            self.notice = self.notice.take().or_else(|| Some(Notice::info(finding.next_step.clone())));
-            return effects;
-        }
-        let Some((verb, object)) = finding.object.as_ref().and_then(|o| remedy(finding.rule.id, o, world)) else {
-            return self.say(format!("by hand: {}", finding.next_step));
+        let (verb, object, mut args) = match remedy {
+            None => return self.say(format!("by hand: {next_step}")),
+            Some(Remedy::Edit(object)) => {
+                let effects = self.edit(world, std::slice::from_ref(&object));
+                self.notice = self.notice.take().or_else(|| Some(Notice::info(next_step)));
+                return effects;
+            }
+            Some(Remedy::Act { verb, on, args }) => (verb, on, args),
         };
         if let Some(why) = locked(world, std::slice::from_ref(&object)) {
             self.notice = Some(Notice::error(why));
             return Vec::new();
         }
         let targets = vec![Target::from(&object)];
-        let mut args = Args::default();
         let proposals = propose(world, verb, &targets);
-        match proposals.iter().try_for_each(|(name, value)| args.set(verb.info(), name, value)).and_then(|()| args.complete(verb.info())) {
+        let missing = proposals.iter().filter(|(name, _)| args.get(name).is_none()).collect::<Vec<_>>();
+        match missing.iter().try_for_each(|(name, value)| args.set(verb.info(), name, value)).and_then(|()| args.complete(verb.info())) {
             Ok(()) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
             Err(e) => {
                 self.notice = Some(Notice::error(e.to_string()));
                 Vec::new()
             }
         }
+    }
+
+    /// The remedy of the finding that is highlighted, or that the highlighted object has, and what to do in words.
+    fn found(&self, world: &World) -> Result<Option<(Option<Remedy>, String)>, &'static str> {
+        let seen = self.seen_highlighted(world);
+        let of = |f: &Finding| (f.remedy.clone(), f.next_step.clone());
+        if let (Place::Cockpit, Focus::Burning) = (&self.place, self.cockpit.focus) {
+            let line = self.cockpit.lines.get(self.cockpit.cursor);
+            // The line that was there may have gone out since, and another one taken its place.
+            if line.is_some_and(|l| l.subject != seen) {
+                return Err("what was highlighted burns no more");
+            }
+            return Ok(line.and_then(|l| world.engine.finding(*l.findings.first()?)).map(of));
+        }
+        let Some(object) = seen else { return Ok(None) };
+        if let Some(Object::Finding(row)) = world.store.resolve(&object) {
+            return Ok(Some((row.remedy.clone(), row.next_step.to_string())));
+        }
+        Ok(world.engine.for_object(object.cluster, object.uid).first().map(of))
     }
 
     /// a: what may be done here, and why the rest may not.

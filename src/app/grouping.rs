@@ -8,6 +8,8 @@ use crate::model::ObjectRef;
 use crate::table::{Column, Group, Row, RowKey, Subject, groups_by, usual};
 use hashbrown::HashSet;
 
+/// More findings than this are shown by rule.
+const FEW: usize = 10;
 /// More alerts than this are a storm: they are shown by name until somebody wants it otherwise.
 const STORM: usize = 60;
 
@@ -170,7 +172,12 @@ impl TablePane {
             GroupBy::Auto if self.settled => now,
             GroupBy::Auto => {
                 let most = if now.is_some() { STORM / 2 } else { STORM };
-                let storm = self.subject == Subject::Alerts && self.view.len() > most;
+                let storm = match self.subject {
+                    Subject::Alerts => self.view.len() > most,
+                    // One rule says the same of many objects.
+                    Subject::Findings => self.view.len() > FEW,
+                    _ => false,
+                };
                 usual(self.subject).into_iter().next().filter(|_| storm)
             }
         };

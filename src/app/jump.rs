@@ -54,6 +54,14 @@ pub fn owned_by(cluster: &Cluster, object: &Object, uid: crate::model::Uid) -> b
     false
 }
 
+/// The object that a row speaks of: a finding's own where it has one.
+pub fn meant(world: &World, reference: &ObjectRef) -> ObjectRef {
+    match world.store.resolve(reference) {
+        Some(Object::Finding(f)) => f.about.clone().unwrap_or_else(|| reference.clone()),
+        _ => reference.clone(),
+    }
+}
+
 /// The filter of an object's alerts, those of its pods among them.
 fn alerts_of(cluster: &Cluster, object: &Object) -> String {
     let meta = object.meta();
@@ -125,6 +133,14 @@ impl App {
             return Vec::new();
         }
         let Some(reference) = self.highlighted(world) else { return self.say(self.no_object(world)) };
+        if reference.kind == Kind::Finding && target == Target::Owner {
+            return match meant(world, &reference) {
+                about if about == reference => self.say("it is of the whole cluster"),
+                about if world.store.resolve(&about).is_none() => self.say(format!("{} is gone", about.name)),
+                about => self.show_object(world, &about),
+            };
+        }
+        let reference = meant(world, &reference);
         let Some(object) = world.store.resolve(&reference) else { return self.say("that object is gone") };
         let name = &reference.name;
         match target {

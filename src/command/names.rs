@@ -63,6 +63,7 @@ named! {
         Events "events" ["event" "ev"] "Events, newest first";
         Namespaces "namespaces" ["namespace" "ns"] "Namespaces of every cluster";
         Claims "pvc" ["pvcs" "persistentvolumeclaims" "persistentvolumeclaim"] "Persistent volume claims, and how full their volumes are";
+        Findings "findings" ["finding" "inspect" "inspection"] "What the rules find in every cluster: what is wrong, why, and what mends it";
         Etcd "etcd" ["etcdmembers" "etcdmember"] "etcd's members, and whether the quorum holds";
         Alerts "alerts" ["alert"] "Alerts of every cluster: firing, silenced, inhibited";
         Silences "silences" [] "Silences, what each hides and when it ends";

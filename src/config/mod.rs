@@ -13,6 +13,7 @@ mod runbook;
 mod schema;
 mod settings;
 mod show;
+mod suppress;
 mod walk;
 mod window;
 
@@ -32,6 +33,7 @@ pub use settings::{
     Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, Layout, LayoutRow, LogLevel, Origin, Reach, Reason, SecretRef, Service,
     Setting, Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero, Via,
 };
+pub use suppress::{Override, Suppression, end as suppression_end};
 pub use walk::KeyDoc;
 pub use window::Window;
 
@@ -58,6 +60,10 @@ pub struct Config {
     pub runbooks: Vec<Runbook>,
     /// What Prometheus is asked for: those that come with qd, as this file changes them.
     pub queries: Vec<Query>,
+    /// Findings that may be, for a while.
+    pub suppressions: Vec<Suppression>,
+    /// How bad rules are in a tier.
+    pub overrides: Vec<Override>,
     groups: Vec<Group>,
     /// The keys of the cluster tables, in which the tables are found again in `text`.
     clusters: Vec<Setting<Glob>>,
@@ -105,6 +111,8 @@ impl Default for Config {
             thresholds: Vec::new(),
             runbooks: Vec::new(),
             queries: query::embedded(),
+            suppressions: Vec::new(),
+            overrides: Vec::new(),
             groups: Vec::new(),
             clusters: Vec::new(),
             locked: None,

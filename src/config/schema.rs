@@ -28,6 +28,8 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("thresholds", "numbers of the inspection rules, a table for each rule"),
     key("runbook", "runbooks, as in a file of the directory runbooks"),
     key("query", "what Prometheus is asked for: changes of what comes with qd, and queries of your own"),
+    key("suppress", "findings that may be as they are, each with a reason and an end"),
+    key("severity", "how bad rules are in a tier: a table for each, with info, warning, critical or off"),
     key("log", "the log file"),
 ];
 pub(super) const CLUSTER: &[KeyDoc] = &[
@@ -122,6 +124,7 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
     ("runbook[]", super::runbook::RUNBOOK),
     ("runbook[].step[]", super::runbook::STEP),
     ("query[]", super::query::QUERY),
+    ("suppress[]", super::suppress::SUPPRESS),
     ("log", LOG),
 ];
 
@@ -159,6 +162,8 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
     }
     super::runbook::read(walk, entries, &mut config.runbooks);
     super::query::read(walk, entries, &mut config.queries);
+    super::suppress::read(walk, entries, &mut config.suppressions);
+    super::suppress::read_overrides(walk, entries, &mut config.overrides);
     for (rule, value) in members(walk, entries, "thresholds") {
         for (key, value) in walk.table(value).into_iter().flatten() {
             let (rule, key) = (named(walk, rule), named(walk, key));

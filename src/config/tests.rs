@@ -377,6 +377,7 @@ fn the_register_of_keys_is_documented_and_each_key_is_read() {
                     let other = if ["run", "wait", "check"].contains(&key.name) { "" } else { "run = 'drain'" };
                     format!("[[runbook]]\nname = 'n'\n[[runbook.step]]\n{entry}\n{other}")
                 }
+                "suppress[]" => format!("[[suppress]]\n{entry}"),
                 _ => format!("[{header}]\n{entry}"),
             };
             let said = mistakes(&text);

@@ -5,12 +5,13 @@
 //! member of its etcd or what its backups rest on changes, a schedule and the failed backups when another backup does.
 
 use super::index::Index;
-use super::{Finding, FindingId, Judge, RULES, Thresholds, Verdict};
-use crate::model::{ClusterId, Kind, Object, Str, Uid};
+use super::life::Lives;
+use super::{Finding, FindingId, Judge, Policy, RULES, Thresholds, Verdict};
+use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 /// One cluster's findings, and what the engine keeps to find its way.
 #[derive(Default)]
@@ -18,6 +19,9 @@ pub(super) struct Room {
     /// By object; the cluster's own under the zero uid. No entry is empty.
     pub(super) findings: HashMap<Uid, Vec<Finding>>,
     pub(super) index: Index,
+    lives: Lives,
+    /// Rows that are not told yet.
+    news: Vec<Change>,
     /// The nodes with a node-not-ready finding.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
@@ -36,12 +40,17 @@ struct Subject {
 /// Judges what changed and keeps the findings.
 pub struct Engine {
     thresholds: Thresholds,
+    policy: Policy,
     /// The rules of each kind, and last those of clusters: their places in `RULES`.
     by_kind: [Vec<usize>; Kind::ALL.len() + 1],
+    /// The kinds that are judged again when an object of a kind changes.
+    leaning: [Vec<Kind>; Kind::ALL.len()],
     rooms: Vec<Room>,
     /// The time that each rule last asked for. Stays while it burns: a hold that was waited for is not waited for again.
     asked: HashMap<(Subject, usize), i64>,
     later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
+    /// When what may be for a while may be no more.
+    ends: BTreeSet<(i64, Subject)>,
     revision: u64,
 }
 
@@ -49,15 +58,38 @@ impl Engine {
     /// An engine that has seen nothing.
     pub fn new(thresholds: Thresholds) -> Self {
         let mut by_kind: [Vec<usize>; Kind::ALL.len() + 1] = Default::default();
+        let mut leaning: [Vec<Kind>; Kind::ALL.len()] = Default::default();
         for (at, rule) in RULES.iter().enumerate() {
             for kind in rule.kinds {
                 by_kind[*kind as usize].push(at);
+            }
+            for on in rule.leans_on {
+                let all = &mut leaning[*on as usize];
+                all.extend(rule.kinds);
+                all.sort_unstable();
+                all.dedup();
             }
             if rule.kinds.is_empty() {
                 by_kind[Kind::ALL.len()].push(at);
             }
         }
-        Self { thresholds, by_kind, rooms: Vec::new(), asked: HashMap::new(), later: BinaryHeap::new(), revision: 0 }
+        Self {
+            thresholds,
+            policy: Policy::default(),
+            ends: BTreeSet::new(),
+            by_kind,
+            leaning,
+            rooms: Vec::new(),
+            asked: HashMap::new(),
+            later: BinaryHeap::new(),
+            revision: 0,
+        }
+    }
+
+    /// The same with what was said of findings.
+    pub fn with(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Judges what was touched, and what follows from it. `now` in unix seconds.
@@ -82,7 +114,7 @@ impl Engine {
                     let Some(cluster) = store.cluster(id.cluster) else { continue };
                     // The same uid may be back in the same batch.
                     if store.find(id.cluster, id.kind, before.meta().uid).is_none() {
-                        self.forget(cluster.id, id.kind, before);
+                        self.forget(cluster, id.kind, before, now);
                     }
                     self.follow(cluster, Some(before), None, &mut follow);
                 }
@@ -130,12 +162,30 @@ impl Engine {
             }
             self.again(store, subject, now);
         }
+        while let Some((_, subject)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
+            self.ends.pop_first();
+            self.again(store, subject, now);
+        }
+        for room in &mut self.rooms {
+            let gone = room.lives.tick(now);
+            room.news.extend(gone);
+        }
         self.trim();
     }
 
     /// When [`Engine::tick`] has something to do again (unix seconds).
     pub fn next_due(&self) -> Option<i64> {
-        self.later.peek().map(|Reverse((at, ..))| *at)
+        let ended = self.rooms.iter().filter_map(|r| r.lives.next()).chain(self.ends.first().map(|(at, _)| *at));
+        self.later.peek().map(|Reverse((at, ..))| *at).into_iter().chain(ended).min()
+    }
+
+    /// The rows of findings that became others since this was last asked.
+    pub fn news(&mut self) -> Vec<(ClusterId, Vec<Change>)> {
+        let of = |(n, room): (usize, &mut Room)| {
+            let id = ClusterId(u16::try_from(n).unwrap_or(u16::MAX));
+            (!room.news.is_empty()).then(|| (id, std::mem::take(&mut room.news)))
+        };
+        self.rooms.iter_mut().enumerate().filter_map(of).collect()
     }
 
     /// All findings, in no order.
@@ -220,22 +270,28 @@ impl Engine {
                     }
                 }
             }
-            if let Verdict::Burning(finding) | Verdict::BurningUntil(finding, _) = verdict {
+            if let Verdict::Burning(finding) | Verdict::BurningUntil(finding, _) = verdict
+                && let Some((finding, end)) = self.policy.apply(cluster, object, finding, now)
+            {
+                self.ends.extend(end.map(|at| (at, subject)));
                 found.push(finding);
             }
         }
-        self.keep(subject, object, found);
+        self.keep(cluster, subject, object, found, now);
     }
 
-    fn keep(&mut self, subject: Subject, object: Option<&Object>, found: Vec<Finding>) {
+    fn keep(&mut self, cluster: &Cluster, subject: Subject, object: Option<&Object>, found: Vec<Finding>, now: i64) {
         let room = &mut self.rooms[usize::from(subject.cluster.0)];
         if found.is_empty() && room.findings.is_empty() {
             return;
         }
-        if room.findings.get(&subject.uid).map_or(&[][..], Vec::as_slice) == found.as_slice() {
+        let old = room.findings.get(&subject.uid).map_or(&[][..], Vec::as_slice);
+        if old == found.as_slice() {
             return;
         }
-        self.revision += 1;
+        room.news.extend(room.lives.change(cluster, object, subject.uid, old, &found, now));
+        let shown = |all: &'_ [Finding]| all.iter().filter(|f| f.burns()).cloned().collect::<Vec<_>>();
+        self.revision += u64::from(shown(old) != shown(&found));
         if let Some(Object::Node(node)) = object {
             if found.iter().any(|f| f.rule.id == "node-not-ready") {
                 room.lost.insert(node.meta.name.clone());
@@ -250,14 +306,14 @@ impl Engine {
         }
     }
 
-    fn forget(&mut self, cluster: ClusterId, kind: Kind, object: &Object) {
-        let subject = Subject { cluster, kind: Some(kind), uid: object.meta().uid };
+    fn forget(&mut self, cluster: &Cluster, kind: Kind, object: &Object, now: i64) {
+        let subject = Subject { cluster: cluster.id, kind: Some(kind), uid: object.meta().uid };
         if !self.asked.is_empty() {
             for rule in &self.by_kind[kind as usize] {
                 self.asked.remove(&(subject, *rule));
             }
         }
-        self.keep(subject, Some(object), Vec::new());
+        self.keep(cluster, subject, Some(object), Vec::new(), now);
     }
 
     /// What else has to be judged, or shown anew, because an object was `before` and is `after`.
@@ -265,6 +321,12 @@ impl Engine {
         let room = &self.rooms[usize::from(cluster.id.0)];
         let subject = |o: &Object| Subject { cluster: cluster.id, kind: Some(o.kind()), uid: o.meta().uid };
         let Some(object) = after.or(before) else { return };
+        let leaning = &self.leaning[object.kind() as usize];
+        if !leaning.is_empty() && material(before, after) {
+            let namespace = &object.meta().namespace;
+            let near = |o: &&Object| namespace.is_empty() || o.meta().namespace.is_empty() || o.meta().namespace == *namespace;
+            again.extend(leaning.iter().flat_map(|kind| cluster.objects(*kind)).filter(near).map(subject));
+        }
         match object {
             Object::Pod(pod) => {
                 let bad = |o: Option<&Object>| matches!(o, Some(Object::Pod(p)) if p.bad());
@@ -294,10 +356,11 @@ impl Engine {
                 if room.findings.is_empty() {
                     return;
                 }
-                let mut shown = !room.lost.is_empty() || room.findings.contains_key(&top.meta().uid);
+                let burns = |o: &Object| room.findings.get(&o.meta().uid).is_some_and(|all| all.iter().any(Finding::burns));
+                let mut shown = !room.lost.is_empty() || burns(top);
                 for below in room.index.below(cluster, top.meta().uid) {
                     if room.findings.contains_key(&below.meta().uid) {
-                        shown = true;
+                        shown |= burns(below);
                         again.insert(subject(below));
                     }
                 }
@@ -338,6 +401,26 @@ impl Engine {
             }
             self.later.pop();
         }
+    }
+}
+
+/// Whether an object changed in what the verdicts on others may rest on: what it is meant to be, rather than how it stands.
+fn material(before: Option<&Object>, after: Option<&Object>) -> bool {
+    match (before, after) {
+        (Some(Object::Pdb(a)), Some(Object::Pdb(b))) => {
+            (&a.selector, a.min_available, a.max_unavailable) != (&b.selector, b.min_available, b.max_unavailable)
+        }
+        (Some(Object::Hpa(a)), Some(Object::Hpa(b))) => {
+            (&a.target_kind, &a.target_name, a.min, a.max) != (&b.target_kind, &b.target_name, b.min, b.max)
+        }
+        (Some(Object::Node(a)), Some(Object::Node(b))) => {
+            a.meta.labels != b.meta.labels || a.unschedulable != b.unschedulable || a.cpu_allocatable_m != b.cpu_allocatable_m
+        }
+        (Some(Object::Workload(a)), Some(Object::Workload(b))) => {
+            a.desired != b.desired || a.selector != b.selector || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+        }
+        (Some(a), Some(b)) => a != b,
+        _ => true,
     }
 }
 

@@ -110,7 +110,7 @@ impl<'a> Fold<'a> {
     fn run(&self, out: &mut Vec<Placed>) {
         let lost = self.lost();
         let mut groups: HashMap<Head<'a>, Vec<&'a Finding>> = HashMap::new();
-        for finding in self.room.findings.values().flatten() {
+        for finding in self.room.findings.values().flatten().filter(|f| f.burns()) {
             groups.entry(self.head(finding, &lost)).or_default().push(finding);
         }
         for (head, mut findings) in groups {
@@ -148,7 +148,7 @@ impl<'a> Fold<'a> {
     }
 
     fn head(&self, finding: &'a Finding, lost: &HashMap<&'a Str, Head<'a>>) -> Head<'a> {
-        let Some(reference) = &finding.object else { return self.whole(finding) };
+        let Some(reference) = finding.place() else { return self.whole(finding) };
         let own = Head::Object(reference.kind, reference.uid);
         let Some(object) = self.get(reference.kind, reference.uid) else { return own };
         let top = || {
@@ -259,6 +259,8 @@ impl<'a> Fold<'a> {
             (_, Some(Object::Namespace(n))) => name = Some(format!("namespace {}", n.meta.name)),
             (_, Some(Object::Backup(b))) => name = Some(format!("backup {}", title(&b.meta.namespace, &b.meta.name))),
             (_, Some(Object::Schedule(s))) => name = Some(format!("schedule {}", title(&s.meta.namespace, &s.meta.name))),
+            (_, Some(Object::Signal(s))) => name = Some(s.title.to_string()),
+            (_, Some(Object::Claim(c))) => name = Some(format!("pvc {}", title(&c.meta.namespace, &c.meta.name))),
             (_, Some(Object::StorageLocation(l))) => name = Some(format!("location {}", title(&l.meta.namespace, &l.meta.name))),
             (_, Some(Object::Workload(w))) => {
                 if findings.iter().filter(|f| f.rule.id == "pod-pending" && f.severity > Severity::Info).count() > MANY_PENDING {

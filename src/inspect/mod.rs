@@ -7,7 +7,10 @@
 mod engine;
 pub mod explain;
 mod index;
+mod life;
 mod lines;
+mod needs;
+mod policy;
 pub mod quorum;
 pub mod recovery;
 mod rules;
@@ -15,39 +18,27 @@ mod threshold;
 
 pub use engine::Engine;
 pub use lines::Line;
+pub use needs::{Need, not_evaluated};
+pub use policy::Policy;
 pub use rules::RULES;
 pub use threshold::{Threshold, ThresholdError, Thresholds};
 
 use crate::model::duration::age;
-use crate::model::{ClusterId, Kind, Object, ObjectRef, Str, Time, Uid};
+use crate::model::{Args, ClusterId, Kind, Object, ObjectRef, Str, Time, Uid, VerbId};
+pub use crate::model::{Evidence, Remedy, Severity};
 use crate::store::{Cluster, Store};
 use hashbrown::HashSet;
 use index::Index;
-
-/// How bad it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Severity {
-    Info,
-    Warning,
-    Critical,
-}
-
-impl Severity {
-    /// One word, as JSON has it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
 
 /// A rule: what it is, and how it judges one object.
 pub struct RuleInfo {
     /// As people type it, `pod-crashloop`.
     pub id: &'static str,
     pub area: &'static str,
+    /// 1: it wakes people, or will. 2: completes the picture. 3: for depth.
+    pub tier: u8,
+    /// It says that something goes wrong now: BURNING has it. Others say how things are made, and stay in the findings pane.
+    pub burns: bool,
     /// The worst that it gives.
     pub severity: Severity,
     /// What a finding is attached to and rolled up to, in words.
@@ -58,7 +49,13 @@ pub struct RuleInfo {
     pub why: &'static str,
     /// The kinds whose objects are judged; empty: every cluster is.
     pub kinds: &'static [Kind],
+    /// What it cannot judge without, besides objects of its kinds.
+    pub needs: &'static [Need],
+    /// Kinds whose objects its verdicts also rest on: when one of them changes in what matters, the objects of its namespace are judged again.
+    pub leans_on: &'static [Kind],
     pub thresholds: &'static [Threshold],
+    /// Checks of other programs that it has too, as `popeye:206`; `~` before one that sees only a part of it.
+    pub peers: &'static [&'static str],
     pub judge: fn(&Judge<'_>) -> Verdict,
 }
 
@@ -73,14 +70,6 @@ impl std::fmt::Debug for RuleInfo {
     }
 }
 
-/// One thing that a finding rests on.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Evidence {
-    pub what: String,
-    pub value: String,
-    pub at: Option<Time>,
-}
-
 /// What a rule found at one object.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Finding {
@@ -89,6 +78,8 @@ pub struct Finding {
     pub cluster: ClusterId,
     /// None: the cluster itself.
     pub object: Option<ObjectRef>,
+    /// What it is about, where that is another object: a measurement is about a pod.
+    pub about: Option<ObjectRef>,
     /// From the objects' own timestamps; none where they have none.
     pub since: Option<Time>,
     /// Short, without the object's name.
@@ -96,6 +87,10 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// What to do, in words.
     pub next_step: String,
+    /// What a key can do about it.
+    pub remedy: Option<Remedy>,
+    /// Why it may be, and until when.
+    pub suppressed: Option<String>,
 }
 
 /// Which finding.
@@ -159,15 +154,23 @@ impl Judge<'_> {
             severity,
             cluster: self.cluster.id,
             object: self.object.map(|o| o.reference(self.cluster.id)),
+            about: None,
             since,
             message: message.into(),
             evidence: Vec::new(),
             next_step: String::new(),
+            remedy: None,
+            suppressed: None,
         }
     }
 }
 
 impl Finding {
+    /// The object that people are sent to.
+    pub fn place(&self) -> Option<&ObjectRef> {
+        self.about.as_ref().or(self.object.as_ref())
+    }
+
     /// Which one it is.
     pub fn id(&self) -> FindingId {
         FindingId { cluster: self.cluster, uid: self.object.as_ref().map(|o| o.uid).unwrap_or_default(), rule: self.rule.id }
@@ -180,6 +183,32 @@ impl Finding {
 
     fn then(mut self, next_step: impl Into<String>) -> Self {
         self.next_step = next_step.into();
+        self
+    }
+
+    /// A verb mends it, given these; nothing where there is nobody to do it to.
+    fn act(mut self, verb: VerbId, on: Option<ObjectRef>, given: &[(&str, &str)]) -> Self {
+        let mut args = Args::default();
+        let all = given.iter().try_for_each(|(name, value)| args.set(verb.info(), name, value));
+        self.remedy = on.filter(|_| all.is_ok()).map(|on| Remedy::Act { verb, on, args });
+        self
+    }
+
+    /// The same, done to the object itself.
+    fn here(self, verb: VerbId, given: &[(&str, &str)]) -> Self {
+        let on = self.object.clone();
+        self.act(verb, on, given)
+    }
+
+    /// It is mended in the editor.
+    fn edit(self) -> Self {
+        let on = self.object.clone();
+        self.edit_of(on)
+    }
+
+    /// The same, of another object than its own.
+    fn edit_of(mut self, on: Option<ObjectRef>) -> Self {
+        self.remedy = on.map(Remedy::Edit);
         self
     }
 }
@@ -207,6 +236,6 @@ fn clock(at: Time) -> String {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

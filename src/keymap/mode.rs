@@ -42,6 +42,7 @@ modes! {
     Events "events" "As clusters, for events";
     Namespaces "namespaces" "As clusters, for namespaces";
     Claims "pvc" "As clusters, for persistent volume claims";
+    Findings "findings" "As clusters, for what the rules find";
     Etcd "etcd" "As clusters, for etcd's members";
     Alerts "alerts" "As clusters, for alerts";
     Silences "silences" "As clusters, for silences";
@@ -89,6 +90,7 @@ impl From<PaneName> for Mode {
             PaneName::Events => Self::Events,
             PaneName::Namespaces => Self::Namespaces,
             PaneName::Claims => Self::Claims,
+            PaneName::Findings => Self::Findings,
             PaneName::Etcd => Self::Etcd,
             PaneName::Alerts => Self::Alerts,
             PaneName::Silences => Self::Silences,

@@ -26,6 +26,7 @@ pub enum Kind {
     Alert,
     Silence,
     Signal,
+    Finding,
 }
 
 /// Who tells of a kind's rows.
@@ -35,6 +36,8 @@ pub enum Feed {
     Api,
     /// Polled from a service.
     Service(Service),
+    /// Judged here from the other rows.
+    Rules,
 }
 
 /// What a kind is called and where it lives.
@@ -79,7 +82,7 @@ const fn told(
 
 const VELERO: &str = "velero.io";
 
-static KINDS: [KindInfo; 21] = [
+static KINDS: [KindInfo; 22] = [
     info(Kind::Node, "Node", "nodes", &["node", "no"], "", "v1", false),
     info(Kind::Pod, "Pod", "pods", &["pod", "po"], "", "v1", true),
     info(Kind::Deployment, "Deployment", "deployments", &["deployment", "deploy"], "apps", "v1", true),
@@ -117,6 +120,16 @@ static KINDS: [KindInfo; 21] = [
     told(Kind::Alert, "Alert", "alerts", &["alert"], Service::Alertmanager, true),
     told(Kind::Silence, "Silence", "silences", &["silence"], Service::Alertmanager, false),
     told(Kind::Signal, "Signal", "signals", &["signal"], Service::Prometheus, true),
+    KindInfo {
+        kind: Kind::Finding,
+        name: "Finding",
+        plural: "findings",
+        aliases: &["finding"],
+        group: "",
+        version: "",
+        namespaced: true,
+        feed: Feed::Rules,
+    },
 ];
 
 /// The first of all: those that services tell of come last.
@@ -131,7 +144,7 @@ const fn watched() -> [Kind; 17] {
 
 impl Kind {
     /// Every kind, in the order of the panes.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Node,
         Kind::Pod,
         Kind::Deployment,
@@ -153,6 +166,7 @@ impl Kind {
         Kind::Alert,
         Kind::Silence,
         Kind::Signal,
+        Kind::Finding,
     ];
     /// The kinds that are watched at the API server.
     pub const WATCHED: [Kind; 17] = watched();
@@ -176,7 +190,7 @@ impl Kind {
     /// The service that tells of it; none: it is watched at the API server.
     pub fn service(self) -> Option<Service> {
         match self.info().feed {
-            Feed::Api => None,
+            Feed::Api | Feed::Rules => None,
             Feed::Service(service) => Some(service),
         }
     }
@@ -245,7 +259,7 @@ mod tests {
         assert_eq!(Kind::parse("backups.velero.io"), Some(Kind::Backup));
         assert_eq!(Kind::parse("backups.postgresql.cnpg.io"), None, "another operator's");
         let (watched, told): (Vec<_>, Vec<_>) = Kind::ALL.into_iter().partition(|k| k.watched());
-        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 4));
+        assert_eq!((watched.as_slice(), told.len()), (&Kind::WATCHED[..], 5));
         assert!(Kind::Hpa.proto() && !Kind::Backup.proto() && Kind::Backup.optional() && !Kind::Hpa.optional());
         assert_eq!(Kind::Hpa.path(Some("a")), "/apis/autoscaling/v2/namespaces/a/horizontalpodautoscalers");
     }

@@ -80,6 +80,8 @@ pub struct Owner {
     pub uid: Uid,
 }
 
+const IGNORE: &str = "quarterdeck.io/ignore";
+
 /// What every object has. Equality leaves the resourceVersion out: an update that changes no projected field is no change.
 #[derive(Clone, Debug)]
 pub struct Meta {
@@ -96,6 +98,8 @@ pub struct Meta {
     /// resourceVersion.
     pub version: u64,
     pub generation: u32,
+    /// `quarterdeck.io/ignore`: what may be as it is.
+    pub ignore: Option<Box<str>>,
 }
 
 impl PartialEq for Meta {
@@ -109,6 +113,7 @@ impl PartialEq for Meta {
             && self.owner == other.owner
             && self.finalizers == other.finalizers
             && self.generation == other.generation
+            && self.ignore == other.ignore
     }
 }
 
@@ -116,7 +121,7 @@ impl Meta {
     /// Of a row that no API server keeps: without version, owner and finalizers.
     pub fn bare(uid: Uid, name: Str, namespace: Str, labels: Labels, created: Option<Time>) -> Self {
         let (deleting, owner, finalizers) = (None, None, Box::default());
-        Self { uid, name, namespace, created, deleting, labels, owner, finalizers, version: 0, generation: 0 }
+        Self { uid, name, namespace, created, deleting, labels, owner, finalizers, version: 0, generation: 0, ignore: None }
     }
 
     /// Projects the wire's metadata.
@@ -135,6 +140,7 @@ impl Meta {
             finalizers: meta.finalizers.iter().map(|f| interner.str(f)).collect(),
             version: meta.resource_version.parse().unwrap_or(0),
             generation: u32::try_from(meta.generation).unwrap_or(0),
+            ignore: meta.annotations.iter().find(|p| p.key == IGNORE).map(|p| p.value.as_str().into()),
         }
     }
 }

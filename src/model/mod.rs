@@ -17,6 +17,7 @@ pub mod etcd;
 pub mod etcd_act;
 pub mod etcd_rpc;
 pub mod event;
+pub mod finding;
 pub mod frame;
 pub mod hpa;
 pub mod intern;
@@ -58,6 +59,7 @@ pub use delta::{Batch, Change, ClusterId, ConnectionState, Delta, Generation, Ki
 pub use etcd::{EtcdMember, EtcdMetrics, EtcdStatus, Quorum, SecondHand};
 pub use etcd_act::{EtcdBlast, EtcdCall, EtcdId, EtcdPast, HandTo, SnapshotTo};
 pub use event::Event;
+pub use finding::{Evidence, FindingRow, FindingState, Remedy, Severity};
 pub use hpa::{Hpa, HpaMetric};
 pub use intern::Interner;
 pub use job::{Control, Job, JobId, JobState, JobStep, Outcome, Progress, StepState};

@@ -1,8 +1,8 @@
 //! Any projected object, and reading one from either encoding.
 
 use super::{
-    Alert, Backup, Claim, ClusterId, EtcdMember, Event, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore, Schedule, Signal,
-    Silence, StorageLocation, Str, Uid, Workload, velero, wire,
+    Alert, Backup, Claim, ClusterId, EtcdMember, Event, FindingRow, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore,
+    Schedule, Signal, Silence, StorageLocation, Str, Uid, Workload, velero, wire,
 };
 use prost::Message as _;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub enum Object {
     Alert(Arc<Alert>),
     Silence(Arc<Silence>),
     Signal(Arc<Signal>),
+    Finding(Arc<FindingRow>),
 }
 
 /// Which object: enough to find, show and fetch it.
@@ -65,6 +66,7 @@ impl Object {
             Self::Alert(_) => Kind::Alert,
             Self::Silence(_) => Kind::Silence,
             Self::Signal(_) => Kind::Signal,
+            Self::Finding(_) => Kind::Finding,
         }
     }
     pub fn meta(&self) -> &Meta {
@@ -85,6 +87,7 @@ impl Object {
             Self::Alert(o) => &o.meta,
             Self::Silence(o) => &o.meta,
             Self::Signal(o) => &o.meta,
+            Self::Finding(o) => &o.meta,
         }
     }
     pub fn reference(&self, cluster: ClusterId) -> ObjectRef {

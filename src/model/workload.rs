@@ -1,6 +1,6 @@
 //! What makes pods: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and CronJob in one row type.
 
-use super::{Amount, Condition, Interner, Kind, Meta, PodShape, Selector, Str, Time, time, wire};
+use super::{Amount, Condition, Interner, Kind, Labels, Meta, PodShape, Selector, Str, Time, time, wire};
 use std::sync::Arc;
 
 /// A workload of one of [`Kind::WORKLOADS`].
@@ -16,6 +16,8 @@ pub struct Workload {
     pub updated: i32,
     pub selector: Option<Selector>,
     pub shape: Arc<PodShape>,
+    /// The labels of its pod template.
+    pub pod_labels: Labels,
     pub conditions: Box<[Condition]>,
     /// The generation that the status speaks of; zero where the kind has none.
     pub observed: u32,
@@ -75,6 +77,10 @@ fn template(t: Option<&wire::PodTemplateSpec>, i: &mut Interner) -> Arc<PodShape
     PodShape::of(t.and_then(|t| t.spec.as_ref()).unwrap_or(&none), i)
 }
 
+fn labels(t: Option<&wire::PodTemplateSpec>, i: &mut Interner) -> Labels {
+    t.and_then(|t| t.metadata.as_ref()).map(|m| i.labels(&m.labels)).unwrap_or_default()
+}
+
 fn annotation(meta: Option<&wire::ObjectMeta>, key: &str, i: &mut Interner) -> Option<Str> {
     meta.and_then(|m| m.annotations.iter().find(|p| p.key == key)).map(|p| i.str(&p.value))
 }
@@ -95,6 +101,7 @@ impl Workload {
             updated: status.updated_replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
+            pod_labels: labels(spec.template.as_ref(), i),
             conditions: status
                 .conditions
                 .iter()
@@ -124,6 +131,7 @@ impl Workload {
             updated: status.updated_replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
+            pod_labels: labels(spec.template.as_ref(), i),
             conditions: Box::default(),
             observed: generation(status.observed_generation),
             revision: None,
@@ -149,6 +157,7 @@ impl Workload {
             updated: status.updated_number_scheduled,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
+            pod_labels: labels(spec.template.as_ref(), i),
             conditions: Box::default(),
             observed: generation(status.observed_generation),
             revision: None,
@@ -171,6 +180,7 @@ impl Workload {
             updated: status.replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
+            pod_labels: labels(spec.template.as_ref(), i),
             conditions: status
                 .conditions
                 .iter()
@@ -195,6 +205,7 @@ impl Workload {
             updated: status.active,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
             shape: template(spec.template.as_ref(), i),
+            pod_labels: labels(spec.template.as_ref(), i),
             conditions: status
                 .conditions
                 .iter()
@@ -228,6 +239,7 @@ impl Workload {
             updated: 0,
             selector: None,
             shape: template(job.template.as_ref(), i),
+            pod_labels: labels(job.template.as_ref(), i),
             conditions: Box::default(),
             observed: 0,
             revision: None,

@@ -5,7 +5,7 @@ use crate::app::World;
 use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
-use crate::inspect::{Engine, Thresholds};
+use crate::inspect::{Engine, Policy, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
@@ -176,7 +176,9 @@ impl Fleet {
         let use_queries = || config.queries.iter().filter(|q| q.gives.kind().is_some()).cloned().collect();
         let use_queries = (!asked(Service::Prometheus)).then(use_queries);
         services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), |id| steads[usize::from(id.0)].clone(), &tx));
-        let (engine, sightings) = (Engine::new(thresholds), Sightings::default());
+        let (policy, sightings) = (Policy::of(config), Sightings::default());
+        diags.extend(policy.strangers().into_iter().map(Diag::warning));
+        let engine = Engine::new(thresholds).with(policy);
         let mut fleet = Self {
             store,
             engine,
@@ -255,16 +257,25 @@ impl Fleet {
         self.store.apply(batch, at, touched);
     }
 
-    /// Judges what was touched.
-    pub fn judge(&mut self, touched: &[Touched], now: i64) {
+    /// Judges what was touched, and adds the rows of the findings to it.
+    pub fn judge(&mut self, touched: &mut Vec<Touched>, now: i64) {
         self.engine.touched(&self.store, touched, now);
-        for t in touched {
+        self.tell(touched, now);
+        for t in &*touched {
             if let Touched::Gone { id, before } = t {
                 self.sightings.gone(id.cluster, before.meta().uid);
             }
         }
         for c in self.store.clusters().iter().filter(|c| c.current(Kind::Pod)) {
             self.sightings.pending(c.id, c.counts.pods_unplaced);
+        }
+    }
+
+    /// The findings that became others are rows that did.
+    fn tell(&mut self, touched: &mut Vec<Touched>, now: i64) {
+        for (cluster, changes) in self.engine.news() {
+            let delta = Delta::Rows { kind: Kind::Finding, changes };
+            self.store.apply(Batch { cluster, generation: Generation::default(), delta }, now, touched);
         }
     }
 
@@ -307,7 +318,7 @@ impl Fleet {
                 batch = self.deltas.recv() => {
                     let Some(batch) = batch else { return work.await };
                     self.fold(batch, super::now(), &mut touched);
-                    self.judge(&touched, super::now());
+                    self.judge(&mut touched, super::now());
                     touched.clear();
                 }
             }
@@ -315,8 +326,9 @@ impl Fleet {
     }
 
     /// Judges what has come due.
-    pub fn tick(&mut self, now: i64) {
+    pub fn tick(&mut self, now: i64, touched: &mut Vec<Touched>) {
         self.engine.tick(&self.store, now);
+        self.tell(touched, now);
     }
 
     pub fn target(&self, id: ClusterId) -> Option<&Target> {

@@ -172,8 +172,8 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
         }
         let at = now();
         if fleet.engine.next_due().is_some_and(|due| due <= at) {
-            fleet.tick(at);
-            if app.tick(&fleet.world()) {
+            fleet.tick(at, &mut touched);
+            if app.tick(&fleet.world()) || !touched.is_empty() {
                 screen.want(Cause::Data);
             }
         }

@@ -7,7 +7,8 @@ use super::register::{
     CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
 };
 use super::scenario::Scenario;
-use super::store::{Key, State, parse_time};
+use super::store::{Key, State, parse_time, rfc3339};
+use crate::model::Cron;
 use serde_json::{Value, json};
 
 /// A Deployment.
@@ -150,6 +151,20 @@ const DAY: i64 = 86_400;
 /// What is made, when (seconds before the start), and where.
 pub type Plan = Vec<(i64, Res, Value)>;
 
+/// A CronJob that was made then ran for the last time before the clockwork does.
+fn ran(value: &mut Value, made: i64, before: i64) {
+    let Ok(cron) = Cron::parse(value["spec"]["schedule"].as_str().unwrap_or_default()) else { return };
+    let mut last = None;
+    // A run is at most a week before: no schedule here is rarer.
+    let mut at = made.max(before - 7 * DAY);
+    while let Some(next) = cron.next(at).filter(|next| *next < before) {
+        (last, at) = (Some(next), next);
+    }
+    if let Some(last) = last {
+        value["status"] = json!({"lastScheduleTime": rfc3339(last), "lastSuccessfulTime": rfc3339(last + 20)});
+    }
+}
+
 /// Makes one cluster's state as it is at `start` (unix seconds).
 pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: i64) -> State {
     let mut s = State::new(name, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(make::fnv(name)));
@@ -179,8 +194,11 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     }
     plan.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
     s.world.instant = true;
-    for (age, res, value) in plan {
+    for (age, res, mut value) in plan {
         control::run(&mut s, (start - age) * 1000);
+        if res == CRONJOBS {
+            ran(&mut value, start - age, start - 7200);
+        }
         s.put(res, value);
     }
     control::settle(&mut s);

@@ -248,8 +248,9 @@ pub fn node(n: &NodeSpec<'_>, at: i64) -> Value {
     let (a, b) = (n.index / 250, n.index % 250 + 1);
     let room = |cpu: i64, memory: i64| json!({"cpu": cpu.to_string(), "memory": format!("{memory}Ki"), "pods": n.pods.to_string(), "ephemeral-storage": "203056560Ki", "hugepages-2Mi": "0"});
     let memory = n.memory_gi << 20;
-    let mut allocatable = room(n.cpu, memory - (512 << 10));
-    allocatable["cpu"] = format!("{}m", n.cpu * 1000 - 80).into();
+    // The node keeps some for its kubelet and runtime, as a well-run one does.
+    let mut allocatable = room(n.cpu, memory - memory / 10);
+    allocatable["cpu"] = format!("{}m", n.cpu * 1000 - 100 - n.cpu * 2).into();
     json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": n.name, "creationTimestamp": rfc3339(at), "annotations": {"node.alpha.kubernetes.io/ttl": "0"}, "labels": {

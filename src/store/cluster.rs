@@ -116,9 +116,11 @@ impl Cluster {
     pub(super) fn new(id: ClusterId, info: ClusterInfo, now: i64) -> Self {
         let slot = |service| ServiceSlot { state: ServiceState::absent(service), via: Str::default(), since: now, alive: 0 };
         let mut kinds: [KindSlot; Kind::ALL.len()] = Default::default();
-        for kind in Kind::ALL.into_iter().filter(|k| !k.watched()) {
+        for kind in Kind::ALL.into_iter().filter(|k| k.service().is_some()) {
             kinds[kind as usize].state = KindState::Missing;
         }
+        // Judged here: there is nobody who might not tell.
+        kinds[Kind::Finding as usize].state = KindState::Live;
         Self {
             id,
             info,
@@ -382,8 +384,9 @@ impl Cluster {
     /// Rows prove that who tells of them lives.
     fn heard(&mut self, kind: Kind, now: i64) {
         match kind.service() {
-            None => self.alive = now,
             Some(service) => self.services[service as usize].alive = now,
+            None if kind.watched() => self.alive = now,
+            None => {}
         }
     }
 

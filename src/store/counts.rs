@@ -1,6 +1,6 @@
 //! Sums over a cluster's rows, kept by adding and taking away single rows.
 
-use crate::model::{AlertState, Object, Phase, Pod, RunState, SignalState, SilenceState, Str, Tri};
+use crate::model::{AlertState, FindingState, Object, Phase, Pod, RunState, Severity, SignalState, SilenceState, Str, Tri};
 use hashbrown::HashMap;
 
 /// What the pods of one node reserve.
@@ -56,6 +56,8 @@ pub struct Counts {
     pub backups_failed: u32,
     pub restores_failed: u32,
     pub locations_bad: u32,
+    /// Open findings above info.
+    pub findings_bad: u32,
     pub by_node: HashMap<Str, NodeUse>,
 }
 
@@ -109,6 +111,10 @@ impl Counts {
             }
             Object::Restore(r) => n(&mut self.restores_failed, matches!(r.run.state(), RunState::Partly | RunState::Failed)),
             Object::StorageLocation(l) => n(&mut self.locations_bad, &*l.phase == "Unavailable"),
+            Object::Finding(f) => {
+                let open = matches!(f.state, FindingState::Open | FindingState::Flapping);
+                n(&mut self.findings_bad, open && f.severity > Severity::Info);
+            }
             Object::Namespace(_) | Object::Schedule(_) => {}
         }
     }

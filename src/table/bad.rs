@@ -5,8 +5,8 @@
 
 use super::{Ctx, Row, Tone};
 use crate::model::{
-    Alert, AlertState, Claim, ConnectionState, EtcdMember, Hpa, Kind, KindState, Namespace, Node, Object, Pdb, Phase, Pod, RunState,
-    Signal, SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
+    Alert, AlertState, Claim, ConnectionState, EtcdMember, FindingRow, FindingState, Hpa, Kind, KindState, Namespace, Node, Object, Pdb,
+    Phase, Pod, RunState, Severity, Signal, SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
 };
 
 /// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
@@ -44,6 +44,7 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
             _ => Tone::Ok,
         },
         Row::Object(_, Object::StorageLocation(l)) => location(l),
+        Row::Object(_, Object::Finding(f)) => finding(f),
     }
 }
 
@@ -188,6 +189,15 @@ fn location(l: &StorageLocation) -> Tone {
         "Available" => Tone::Ok,
         "" => Tone::Info,
         _ => Tone::Critical,
+    }
+}
+
+fn finding(f: &FindingRow) -> Tone {
+    match (f.state, f.severity) {
+        (FindingState::Suppressed | FindingState::Resolved, _) => Tone::Dim,
+        (_, Severity::Critical) => Tone::Critical,
+        (_, Severity::Warning) => Tone::Warning,
+        (_, Severity::Info) => Tone::Info,
     }
 }
 

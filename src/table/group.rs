@@ -26,6 +26,7 @@ pub struct Group {
 pub fn usual(subject: Subject) -> Vec<&'static Column> {
     let ids: &[&str] = match subject {
         Subject::Alerts => &["name", "cluster", "namespace", "node", "owner"],
+        Subject::Findings => &["name", "cluster", "namespace", "area", "workload"],
         _ => &["cluster", "namespace", "kind", "zone", "node", "owner", "reason", "area"],
     };
     ids.iter().filter_map(|id| subject.columns().iter().find(|c| c.id == *id)).collect()
@@ -42,7 +43,7 @@ impl Group {
     pub fn all(ctx: &Ctx<'_>, view: &View, by: &Column) -> Vec<Self> {
         let column = |id: &str| view.subject().columns().iter().find(|c| c.id == id);
         let (status, severity) = (column("status"), column("severity"));
-        let since = column("started_age_s").or_else(|| column("age_s"));
+        let since = column("started_age_s").or_else(|| column("since_age_s")).or_else(|| column("age_s"));
         let mut groups: Vec<Self> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut tones: Vec<HashMap<String, (Tone, u32)>> = Vec::new();

@@ -32,6 +32,7 @@ pub enum Subject {
     Schedules,
     Locations,
     Signals,
+    Findings,
 }
 
 /// A name that is not in a register, worded with the nearest that is.
@@ -52,7 +53,7 @@ impl Unknown {
 
 impl Subject {
     /// The register, in the order of the panes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Clusters,
         Self::Nodes,
         Self::Pods,
@@ -76,6 +77,7 @@ impl Subject {
         Self::Schedules,
         Self::Locations,
         Self::Signals,
+        Self::Findings,
     ];
 
     /// As commands and screens call it.
@@ -104,6 +106,7 @@ impl Subject {
             Self::Schedules => "schedules",
             Self::Locations => "locations",
             Self::Signals => "signals",
+            Self::Findings => "findings",
         }
     }
 
@@ -133,6 +136,7 @@ impl Subject {
             Self::Schedules => "SCHEDULES",
             Self::Locations => "LOCATIONS",
             Self::Signals => "SIGNALS",
+            Self::Findings => "FINDINGS",
         }
     }
 
@@ -162,6 +166,7 @@ impl Subject {
             Self::Schedules => &[Kind::Schedule],
             Self::Locations => &[Kind::StorageLocation],
             Self::Signals => &[Kind::Signal],
+            Self::Findings => &[Kind::Finding],
         }
     }
 

@@ -173,6 +173,32 @@ fn signals(s: &mut Store) {
     let throttled = crate::model::signal::tests::query("cpu-throttled");
     let labels = crate::model::signal::tests::labels(&[("container", "app"), ("namespace", "pay"), ("pod", "checkout-1")]);
     let signal = crate::model::Signal::of(&throttled, labels, 0.3, [0.1, 0.2, 0.3].into());
+    let uid = crate::model::Uid::parse("checkout-1");
+    let about = crate::model::ObjectRef { cluster: ClusterId(0), kind: Kind::Pod, namespace: "pay".into(), name: "checkout-1".into(), uid };
+    let finding = crate::model::FindingRow {
+        meta: crate::model::FindingRow::meta(
+            "pod-crashloop",
+            uid,
+            "pay".into(),
+            Default::default(),
+            crate::model::Time::from_secs(NOW - 60),
+        ),
+        area: "availability".into(),
+        tier: 1,
+        severity: crate::model::Severity::Critical,
+        state: crate::model::FindingState::Flapping,
+        about: Some(about.clone()),
+        top: Some((Kind::Deployment, "checkout".into())),
+        message: "exit 137".into(),
+        evidence: [crate::model::Evidence { what: "restarts".into(), value: "9".into(), at: None }].into(),
+        remedy: Some(crate::model::Remedy::Edit(about)),
+        next_step: "read its log".into(),
+        since: crate::model::Time::from_secs(NOW - 600),
+        resolved: None,
+        begun: 3,
+        suppressed: Some("known (until 2026-12-31)".into()),
+    };
+    apply(s, 0, Delta::Rows { kind: Kind::Finding, changes: vec![Change::Upsert(Object::Finding(finding.into()))] });
     for (service, object) in [
         (Service::Etcd, Object::EtcdMember(member.into())),
         (Service::Alertmanager, Object::Alert(alert.into())),

@@ -169,6 +169,9 @@ impl Fixture {
 
     fn judge(&mut self) {
         self.engine.touched(&self.store, &self.touched, NOW);
+        for (cluster, changes) in self.engine.news() {
+            self.delta(cluster.0, Delta::Rows { kind: Kind::Finding, changes });
+        }
     }
 
     fn world(&self) -> World<'_> {
@@ -339,6 +342,7 @@ fn a_cluster_that_has_just_gone_is_named_at_once_beside_the_problems() {
 
 mod alerts;
 mod deed;
+mod findings;
 mod signals;
 mod text;
 mod verbs;

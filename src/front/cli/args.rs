@@ -81,6 +81,11 @@ pub enum Output {
     Yaml,
     Csv,
     Name,
+    /// Only of qd inspect, as the three that follow
+    Markdown,
+    Html,
+    Sarif,
+    Junit,
 }
 
 /// When colours are used.
@@ -153,6 +158,17 @@ pub enum Command {
         after_help = "Of each cluster: its API server, who we are there, the kinds that we may not see, and the services beside it (etcd, Alertmanager, Prometheus, metrics, Velero).\n\nExit code 0 when all that is configured is reached and may be seen, 3 otherwise.\n\nExample:\n  qd doctor --clusters 'prod-*' -o json"
     )]
     Doctor,
+    /// What the rules find in every cluster: what is wrong, why, and what mends it
+    #[command(
+        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html"
+    )]
+    Inspect(super::inspect::Inspect),
+    /// The rules: all of them, or one
+    #[command(after_help = "Example:\n  qd rule show pdb-blocks-drain")]
+    Rule {
+        #[command(subcommand)]
+        what: RuleCommand,
+    },
     /// A screen of the cockpit, drawn once
     #[command(after_help = "Example:\n  qd snapshot --screen cockpit --cols 120 --rows 40 --format svg > cockpit.svg")]
     Snapshot {
@@ -316,6 +332,17 @@ pub struct Writing {
     /// Do not wait for what controllers make of it
     #[arg(long)]
     pub no_wait: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RuleCommand {
+    /// Every rule, with what it finds
+    List,
+    /// One rule: what it finds, why that matters, what it needs, its thresholds
+    Show {
+        #[arg(value_name = "ID", value_parser = Suggest(suggest::rules), hide_possible_values = true)]
+        id: String,
+    },
 }
 
 #[derive(Subcommand, Debug)]

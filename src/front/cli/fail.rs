@@ -14,6 +14,8 @@ pub enum Code {
     Refused = 4,
     /// Budget, conflict, time: nothing is lost, it can be resumed.
     Blocked = 5,
+    /// Findings at or above `--fail-on`.
+    Found = 6,
 }
 
 impl From<Code> for ExitCode {

@@ -7,6 +7,7 @@ pub mod args;
 mod cockpit;
 mod doctor;
 mod fail;
+mod inspect;
 mod logs;
 mod meta;
 mod print;
@@ -76,6 +77,9 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
         Some(Command::Describe { object, name }) => read::describe(&global, &object, name.as_deref()),
         Some(Command::Top { what, names }) => top::run(&global, &what, &names),
         Some(Command::Doctor) => doctor::run(&global),
+        Some(Command::Inspect(args)) => inspect::run(&global, &args),
+        Some(Command::Rule { what: args::RuleCommand::List }) => inspect::list(&global),
+        Some(Command::Rule { what: args::RuleCommand::Show { id } }) => inspect::show(&global, &id),
         Some(Command::Logs(args)) => logs::run(&global, &args),
         Some(Command::Snapshot { screen, cols, rows, format, theme }) => {
             snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())

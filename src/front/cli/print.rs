@@ -70,6 +70,9 @@ pub fn columns_of(
                 write!(out, "{}", crate::doc::Doc::new(&document).text())?;
             }
         }
+        Output::Markdown | Output::Html | Output::Sarif | Output::Junit => {
+            return Err(Failure::usage("only `qd inspect` writes reports: -o markdown, html, sarif, junit"));
+        }
         Output::Name => {
             for row in rows {
                 match row.object() {
@@ -108,7 +111,7 @@ pub fn columns_of(
 }
 
 /// A table with its titles, as wide as what is in it.
-fn grid(out: &mut impl std::io::Write, titles: &[(&str, Align)], cells: &[Vec<String>]) -> std::io::Result<()> {
+pub fn grid(out: &mut impl std::io::Write, titles: &[(&str, Align)], cells: &[Vec<String>]) -> std::io::Result<()> {
     let most = |n: usize, title: &str| cells.iter().map(|r| width(&r[n])).max().unwrap_or(0).max(title.len());
     let widths: Vec<usize> = titles.iter().enumerate().map(|(n, (title, _))| most(n, title)).collect();
     let line = |texts: Vec<&str>| {
@@ -150,7 +153,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn csv(text: &str) -> String {
+pub fn csv(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 

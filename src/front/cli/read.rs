@@ -48,7 +48,7 @@ pub async fn settle(fleet: &mut Fleet, kinds: &[Kind], limit: Duration) {
     let mut touched: Vec<Touched> = Vec::new();
     follow(fleet, limit, &mut touched, |c| settled(c, kinds)).await;
     follow(fleet, LATENCY, &mut touched, |c| !c.state.live() || c.latency_ms.is_some()).await;
-    fleet.judge(&touched, now());
+    fleet.judge(&mut touched, now());
 }
 
 /// Folds what comes until every cluster is as it should be, or the time is over.
@@ -139,7 +139,7 @@ pub async fn open_beside(global: &Global, kinds: &[Kind], patience: Duration) ->
     let mut touched = Vec::new();
     let until = Instant::now() + global.timeout;
     follow(&mut fleet, global.timeout, &mut touched, |c| settled(c, &told)).await;
-    fleet.judge(&touched, now());
+    fleet.judge(&mut touched, now());
     settle(&mut fleet, kinds, patience.min(until.saturating_duration_since(Instant::now()))).await;
     Ok((fleet, config))
 }
@@ -157,7 +157,7 @@ pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) ->
     let waits = |c: &Cluster| c.state.live() && waiting(c);
     let mut touched = Vec::new();
     follow(&mut fleet, until.saturating_duration_since(Instant::now()), &mut touched, |c| !waits(c)).await;
-    fleet.judge(&touched, now());
+    fleet.judge(&mut touched, now());
     Ok((fleet, config))
 }
 

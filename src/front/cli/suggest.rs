@@ -1,5 +1,6 @@
 //! Words that completions offer. Not all that is taken: a kind may have a name behind it, a screen any of its other names.
 
+use crate::inspect::RULES;
 use crate::keymap;
 use crate::model::{Kind, VerbInfo};
 use crate::sim::BUILT_IN;
@@ -53,6 +54,17 @@ pub fn screens() -> Vec<&'static str> {
 
 pub fn subjects() -> Vec<&'static str> {
     Subject::ALL.iter().map(|s| s.name()).collect()
+}
+
+pub fn rules() -> Vec<&'static str> {
+    RULES.iter().map(|r| r.id).collect()
+}
+
+pub fn areas() -> Vec<&'static str> {
+    let mut areas: Vec<&str> = RULES.iter().map(|r| r.area).collect();
+    areas.sort_unstable();
+    areas.dedup();
+    areas
 }
 
 pub fn kinds() -> Vec<&'static str> {

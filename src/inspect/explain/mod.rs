@@ -7,6 +7,7 @@ mod alert;
 mod claim;
 mod etcd;
 mod events;
+mod finding;
 mod node;
 mod pod;
 mod scale;
@@ -98,6 +99,7 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         Object::Alert(a) => alert::alert(&look, a),
         Object::Silence(s) => alert::silence(&look, s),
         Object::Signal(s) => signal::explain(&look, s),
+        Object::Finding(f) => finding::explain(&look, f),
         _ => plain(&look, object),
     };
     why.title = "why".to_owned();
@@ -162,6 +164,8 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
         (Object::Schedule(s), Object::StorageLocation(l)) => s.selection.location == l.meta.name,
         (Object::StorageLocation(l), Object::Backup(b)) => b.selection.location == l.meta.name,
         (Object::EtcdMember(_), Object::EtcdMember(_)) => true,
+        (Object::Finding(f), _) if f.about.as_ref().is_some_and(|o| o.uid == other.uid) => true,
+        (Object::Finding(f), Object::Finding(o)) => f.meta.namespace == o.meta.namespace,
         (Object::Alert(a), Object::Silence(s)) => a.silenced_by.contains(&s.meta.name),
         (Object::Silence(s), Object::Alert(a)) => a.silenced_by.contains(&s.meta.name),
         (Object::Alert(a), Object::Alert(by)) => a.inhibited_by.contains(&by.fingerprint),

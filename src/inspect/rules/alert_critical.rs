@@ -10,12 +10,17 @@ use crate::store::Cluster;
 pub static RULE: RuleInfo = RuleInfo {
     id: "alert-critical",
     area: "alerting",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "alert, a cluster's of one name as one",
     summary: "An alert with severity critical (or page, error, emergency) fires, neither silenced nor inhibited",
     why: "Somebody has decided that this is to be looked at at once.",
     kinds: &[Kind::Alert],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[],
+    peers: &[],
     judge,
 };
 

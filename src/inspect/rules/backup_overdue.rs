@@ -10,12 +10,17 @@ use crate::model::{Kind, Time};
 pub static RULE: RuleInfo = RuleInfo {
     id: "backup-overdue",
     area: "backup",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "cluster",
     summary: "The newest complete backup is older than the objective of the cluster (velero.rpo)",
     why: "A restore now would lose more than was agreed on.",
     kinds: &[],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[],
+    peers: &[],
     judge,
 };
 

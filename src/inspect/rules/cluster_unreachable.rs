@@ -14,12 +14,17 @@ const STALE: Threshold = Threshold { name: "stale-after", default: "30s", doc: "
 pub static RULE: RuleInfo = RuleInfo {
     id: "cluster-unreachable",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "cluster",
     summary: "The cluster is not reached, refuses our credentials, or gives no sign of life",
     why: "Everything shown of this cluster is old; what burns there cannot be seen.",
     kinds: &[],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, STALE],
+    peers: &["k8s-mixin:KubeAPIDown"],
     judge,
 };
 

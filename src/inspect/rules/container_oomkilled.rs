@@ -13,12 +13,17 @@ const MANY: Threshold = Threshold { name: "many", default: "3", doc: "kills in t
 pub static RULE: RuleInfo = RuleInfo {
     id: "container-oomkilled",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "container, rolled up to its workload",
     summary: "A container was OOMKilled in the last hour; critical when it is core or was killed three times",
     why: "The kernel killed the process; the right fix differs if the container limit, the node, or a child process ran out.",
     kinds: &[Kind::Pod],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[WINDOW, MANY],
+    peers: &["npd:OOMKilling", "~krr:use_oomkill_data"],
     judge,
 };
 

@@ -7,12 +7,17 @@ use crate::model::{Kind, Object};
 pub static RULE: RuleInfo = RuleInfo {
     id: "etcd-alarm",
     area: "etcd",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "etcd member, a cluster's as one",
     summary: "etcd has raised NOSPACE or CORRUPT",
     why: "NOSPACE refuses writes until it is disarmed; CORRUPT means that members hold different data.",
     kinds: &[Kind::EtcdMember],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[],
+    peers: &[],
     judge,
 };
 

@@ -14,12 +14,17 @@ const CRITICAL: Threshold = Threshold { name: "critical-above", default: "95%", 
 pub static RULE: RuleInfo = RuleInfo {
     id: "etcd-db-quota",
     area: "etcd",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "etcd member, a cluster's as one",
     summary: "The database takes more than 70, 80 or 95 % of its quota",
     why: "At the quota etcd raises NOSPACE and the whole cluster becomes read-only.",
     kinds: &[Kind::EtcdMember],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[INFO, WARNING, CRITICAL],
+    peers: &["etcd-mixin:etcdDatabaseQuotaLowSpace", "etcd-mixin:etcdExcessiveDatabaseGrowth"],
     judge,
 };
 

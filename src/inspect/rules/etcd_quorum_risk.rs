@@ -16,12 +16,17 @@ const DOWN: Threshold = Threshold { name: "down-after", default: "2m", doc: "how
 pub static RULE: RuleInfo = RuleInfo {
     id: "etcd-quorum-risk",
     area: "etcd",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "etcd of a cluster",
     summary: "Too few members answer for a quorum, or one more loss would stop all writes",
     why: "Without a majority nothing in the cluster can be written: no scheduling, no leases, soon NotReady nodes.",
     kinds: &[],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[LOST, AFTER, DOWN],
+    peers: &["etcd-mixin:etcdMembersDown", "etcd-mixin:etcdInsufficientMembers", "etcd-mixin:etcdNoLeader"],
     judge,
 };
 

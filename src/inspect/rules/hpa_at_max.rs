@@ -3,7 +3,7 @@
 //! Left out: hours at the maximum (history), throttling and errors (Prometheus), room for more pods and quota.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, core};
-use crate::model::{HpaMetric, Kind, Object, Tri, meta};
+use crate::model::{HpaMetric, Kind, Object, Tri, VerbId, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long the autoscaler must be limited" };
 const OVER: Threshold = Threshold { name: "critical-over", default: "120%", doc: "a metric beyond this share of its target is critical" };
@@ -11,12 +11,17 @@ const OVER: Threshold = Threshold { name: "critical-over", default: "120%", doc:
 pub static RULE: RuleInfo = RuleInfo {
     id: "hpa-at-max",
     area: "capacity",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "horizontalpodautoscaler",
     summary: "At its maximum and wanting more for 10 minutes; critical when core or a metric is over 120 % of target",
     why: "The autoscaler asks for more pods than it may create; load is above what the service was sized for.",
     kinds: &[Kind::Hpa],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, OVER],
+    peers: &["k8s-mixin:KubeHpaMaxedOut"],
     judge,
 };
 
@@ -66,7 +71,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         }
         None => "Raise maxReplicas after checking room and quota, or see where the load comes from".to_owned(),
     };
-    Verdict::Burning(finding.then(next))
+    Verdict::Burning(finding.then(next).here(VerbId::HpaSet, &[]))
 }
 
 #[cfg(test)]

@@ -4,19 +4,24 @@
 //! without a TTL (not projected), and acknowledgement.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age};
-use crate::model::{Kind, Object, Tri, WorkloadDetail};
+use crate::model::{Kind, Object, Tri, VerbId, WorkloadDetail};
 
 const LONG: Threshold = Threshold { name: "running-for", default: "12h", doc: "how long a Job may be active" };
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "job-failed",
     area: "availability",
+    tier: 2,
+    burns: true,
     severity: Severity::Warning,
     scope: "job, rolled up to its CronJob",
     summary: "A Job has failed, or is active for more than 12 hours",
     why: "Batch failures do not page anyone and finished Jobs pile up as objects in etcd.",
     kinds: &[Kind::Job],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[LONG],
+    peers: &["k8s-mixin:KubeJobFailed", "k8s-mixin:KubeJobNotCompleted", "kube-linter:job-ttl-seconds-after-finished"],
     judge,
 };
 
@@ -39,7 +44,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             .with("reason", reason, c.since)
             .with("message", c.message.as_deref().unwrap_or(""), c.since)
             .with("failed pods / limit", format!("{failed} / {backoff_limit}"), None);
-        return Verdict::Burning(finding.then("Read the last pod's log; run it again from its owner's template"));
+        return Verdict::Burning(
+            finding.then("Read the last pod's log; run it again from its owner's template").here(VerbId::RetryJob, &[]),
+        );
     }
     let Some(started) = started.filter(|_| *active > 0 && !suspended) else { return Verdict::Fine };
     let long = judge.value(&LONG);

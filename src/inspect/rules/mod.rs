@@ -1,28 +1,61 @@
 //! The register of rules, one file each, and what several of them ask.
 
 pub(super) mod alert_critical;
+mod apiserver_errors;
+mod apiserver_saturated;
+mod apiserver_slow;
 mod backup_overdue;
+mod calico_ipam_exhausted;
 mod cluster_unreachable;
+mod conntrack_near_full;
 mod container_oomkilled;
+mod container_waiting;
+mod coredns_degraded;
+mod cpu_throttled;
+mod cronjob_missed;
 mod etcd_alarm;
 mod etcd_db_quota;
+mod etcd_disk_slow;
+mod etcd_fragmentation;
 mod etcd_quorum_risk;
+mod etcd_raft_lag;
+mod etcd_version_skew;
 mod hpa_at_max;
+mod hpa_metrics_missing;
+mod hpa_min_equals_max;
+mod hpa_no_requests;
+mod hpa_unable_to_scale;
+mod image_not_pinned;
 mod job_failed;
+mod measured;
+mod node_maxpods;
 mod node_not_ready;
 mod node_pressure;
+mod node_reservation_thin;
 mod pdb_blocks_drain;
+mod pdb_ineffective;
+mod pdb_missing;
+mod pdb_overlap;
 mod pod_crashloop;
 mod pod_pending;
+mod qos_core_not_guaranteed;
+mod replicas_colocated;
 mod replicas_unavailable;
+mod resources_missing;
 mod rollout_stuck;
+mod scheduler_backlog;
+mod silence_expiring;
+mod silence_matches_nothing;
+mod single_replica_critical;
 mod stuck_terminating;
 mod velero_backup_failed;
 pub(super) mod velero_bsl_unavailable;
 pub(super) mod velero_schedule_stale;
+mod version_skew;
+mod volume_nearly_full;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
-use crate::model::{ContainerSpec, ContainerStatus, Object, Pod, Time, Tri, Workload};
+use crate::model::{ContainerSpec, ContainerStatus, Kind, Object, ObjectRef, Pod, Time, Tri, Workload};
 
 /// Every rule. Of two findings of equal weight on one line, the earlier rule speaks.
 pub static RULES: &[&RuleInfo] = &[
@@ -46,6 +79,38 @@ pub static RULES: &[&RuleInfo] = &[
     &velero_schedule_stale::RULE,
     &velero_backup_failed::RULE,
     &backup_overdue::RULE,
+    &cpu_throttled::RULE,
+    &volume_nearly_full::RULE,
+    &coredns_degraded::RULE,
+    &apiserver_slow::RULE,
+    &apiserver_errors::RULE,
+    &apiserver_saturated::RULE,
+    &calico_ipam_exhausted::RULE,
+    &conntrack_near_full::RULE,
+    &scheduler_backlog::RULE,
+    &etcd_raft_lag::RULE,
+    &etcd_disk_slow::RULE,
+    &container_waiting::RULE,
+    &hpa_unable_to_scale::RULE,
+    &hpa_metrics_missing::RULE,
+    &hpa_no_requests::RULE,
+    &hpa_min_equals_max::RULE,
+    &pdb_overlap::RULE,
+    &pdb_missing::RULE,
+    &etcd_fragmentation::RULE,
+    &etcd_version_skew::RULE,
+    &silence_expiring::RULE,
+    &silence_matches_nothing::RULE,
+    &cronjob_missed::RULE,
+    &replicas_colocated::RULE,
+    &single_replica_critical::RULE,
+    &resources_missing::RULE,
+    &image_not_pinned::RULE,
+    &qos_core_not_guaranteed::RULE,
+    &node_maxpods::RULE,
+    &node_reservation_thin::RULE,
+    &version_skew::RULE,
+    &pdb_ineffective::RULE,
 ];
 
 /// Burning once the hold is over, fine until then.
@@ -63,6 +128,11 @@ fn until(held: Result<(), i64>, finding: impl FnOnce() -> (Finding, Option<i64>)
         Ok((finding, None)) => Verdict::Burning(finding),
         Err(at) => Verdict::FineUntil(at),
     }
+}
+
+/// The next time on a grid of so many seconds (unix seconds): what looks again and again does so together, and wakes nobody in between.
+fn later(judge: &Judge<'_>, every: i64) -> i64 {
+    judge.now - judge.now.rem_euclid(every) + every
 }
 
 /// When the words of an age change (unix seconds): on the minute, later on the hour and the day.
@@ -106,6 +176,12 @@ fn workload_of<'a>(judge: &'a Judge<'_>, object: &'a Object) -> Option<&'a Workl
         Object::Workload(w) => Some(w),
         _ => None,
     }
+}
+
+/// The controller above an object, whose template a rollback or a restart is of.
+fn controller(judge: &Judge<'_>, object: &Object) -> Option<ObjectRef> {
+    let top = judge.cluster.workload_of(object);
+    matches!(top.kind(), Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet).then(|| top.reference(judge.cluster.id))
 }
 
 /// Whether the object or the workload above it is core.

@@ -3,7 +3,7 @@
 //! Left out: flapping (needs history) and the lease's age (leases are not watched). A whole zone is folded by the lines.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, clock};
-use crate::model::{Condition, Kind, Object, Tri, meta};
+use crate::model::{Condition, Kind, Object, Tri, VerbId, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long Ready must be false or unknown" };
 const CRITICAL: Threshold =
@@ -13,12 +13,26 @@ const NETWORK: Threshold = Threshold { name: "network-after", default: "2m", doc
 pub static RULE: RuleInfo = RuleInfo {
     id: "node-not-ready",
     area: "node",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "node, a zone's nodes as one",
     summary: "Ready is false or unknown, or the node's network is unavailable",
     why: "After the toleration time every pod on it is deleted and recreated elsewhere, if there is room.",
     kinds: &[Kind::Node],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, CRITICAL, NETWORK],
+    peers: &[
+        "popeye:701",
+        "popeye:702",
+        "popeye:707",
+        "k8s-mixin:KubeNodeNotReady",
+        "k8s-mixin:KubeNodeUnreachable",
+        "k8s-mixin:KubeNodeReadinessFlapping",
+        "npd:KubeletUnhealthy",
+        "npd:ContainerRuntimeUnhealthy",
+    ],
     judge,
 };
 
@@ -63,6 +77,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         } else {
             "Cordon it, look at the kubelet by console or hypervisor; drain it when it answers"
         });
+    if !node.unschedulable {
+        finding = finding.here(VerbId::Cordon, &[]);
+    }
     if let Some(zone) = node.zone() {
         finding = finding.with("zone", zone, None);
     }

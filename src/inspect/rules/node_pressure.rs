@@ -4,19 +4,34 @@
 
 use super::after;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object};
+use crate::model::{Kind, Object, VerbId};
 
 const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long a pressure condition must be true" };
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "node-pressure",
     area: "node",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "node",
     summary: "MemoryPressure, DiskPressure or PIDPressure is true",
     why: "At the threshold the kubelet starts killing pods, lowest QoS first, and keeps the node unschedulable for minutes.",
     kinds: &[Kind::Node],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER],
+    peers: &[
+        "popeye:703",
+        "popeye:704",
+        "popeye:705",
+        "popeye:706",
+        "k8s-mixin:KubeNodePressure",
+        "node-mixin:NodeFilesystemSpaceFillingUp",
+        "node-mixin:NodeFilesystemAlmostOutOfSpace",
+        "node-mixin:NodeFilesystemFilesFillingUp",
+        "node-mixin:NodeFilesystemAlmostOutOfFiles",
+    ],
     judge,
 };
 
@@ -30,7 +45,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         for c in node.pressures() {
             finding = finding.with(&c.kind, c.message.as_deref().or(c.reason.as_deref()).unwrap_or("True"), c.since);
         }
-        finding.then("Cordon it and evict the largest consumer; for disk, prune images and rotate logs")
+        finding.then("Cordon it and evict the largest consumer; for disk, prune images and rotate logs").here(VerbId::Cordon, &[])
     })
 }
 

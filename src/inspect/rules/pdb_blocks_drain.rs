@@ -11,12 +11,23 @@ const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how lo
 pub static RULE: RuleInfo = RuleInfo {
     id: "pdb-blocks-drain",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "poddisruptionbudget",
     summary: "Allows no disruption though all pods are healthy, or by its arithmetic never can; critical while it holds up a drain",
     why: "No eviction can ever succeed, so node maintenance, upgrades and the autoscaler hang on this budget.",
     kinds: &[Kind::Pdb],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER],
+    peers: &[
+        "popeye:901",
+        "polaris:pdbDisruptionsIsZero",
+        "polaris:pdbMinAvailableGreaterThanHPAMinReplicas",
+        "kube-linter:pdb-max-unavailable",
+        "kube-linter:pdb-min-available",
+    ],
     judge,
 };
 
@@ -58,7 +69,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if !held.is_empty() {
         finding = finding.with("cordoned nodes with its pods", held.join(", "), None);
     }
-    Verdict::Burning(finding.then("Set maxUnavailable 1, or scale the workload up by one for the time of the drain"))
+    Verdict::Burning(finding.then("Set maxUnavailable 1, or scale the workload up by one for the time of the drain").edit())
 }
 
 /// The cordoned nodes that have a pod of the budget.

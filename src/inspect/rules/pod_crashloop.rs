@@ -5,7 +5,7 @@
 
 use super::{containers, core, exit, spec, workload_of};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{ContainerState, ContainerStatus, Kind, Object, Pod, Tri};
+use crate::model::{ContainerState, ContainerStatus, Kind, Object, Pod, Tri, VerbId};
 
 const AFTER: Threshold = Threshold { name: "after", default: "2m", doc: "how long it must go on" };
 const SETTLED: Threshold =
@@ -17,12 +17,17 @@ const RESET: i64 = 600;
 pub static RULE: RuleInfo = RuleInfo {
     id: "pod-crashloop",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "pod, rolled up to its workload",
     summary: "A container is in CrashLoopBackOff, or just left it; critical when the workload has no ready pod or is core",
     why: "The process exits soon after start and the restart back-off grows to 5 minutes, so capacity is silently missing.",
     kinds: &[Kind::Pod],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, SETTLED],
+    peers: &["popeye:203", "k8s-mixin:KubePodCrashLooping"],
     judge,
 };
 
@@ -94,6 +99,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with("image", &*spec.image, None);
     }
     let finding = finding.then("Read the previous instance's log; if it began with a new revision, roll back");
+    let finding = finding.act(VerbId::Rollback, super::controller(judge, object), &[]);
     match at.running {
         Some(since) => Verdict::BurningUntil(finding, since + settled),
         None => Verdict::Burning(finding),

@@ -13,12 +13,17 @@ const GATED: Threshold = Threshold { name: "gated-after", default: "30m", doc: "
 pub static RULE: RuleInfo = RuleInfo {
     id: "pod-pending",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "pod, rolled up to its workload",
     summary: "Unschedulable for 5 minutes; critical when core or one of more than ten of a workload",
     why: "The scheduler already says why; the message has to be turned into the one constraint that blocks.",
     kinds: &[Kind::Pod],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, GATED],
+    peers: &["~k8s-mixin:KubePodNotReady", "~popeye:207"],
     judge,
 };
 

@@ -6,7 +6,7 @@
 
 use super::{last_progress, reasons, unready_since};
 use crate::inspect::{Finding, Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object, Time, Tri, Workload, WorkloadDetail};
+use crate::model::{Kind, Object, Time, Tri, VerbId, Workload, WorkloadDetail};
 
 const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long without progress" };
 const CORE: Threshold =
@@ -15,12 +15,28 @@ const CORE: Threshold =
 pub static RULE: RuleInfo = RuleInfo {
     id: "replicas-unavailable",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "workload",
     summary: "Fewer pods available than wanted for 10 minutes; critical with none, or under half of a core workload",
     why: "The controller cannot reach the asked state; each kind hides it in another status field.",
     kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, CORE],
+    peers: &[
+        "popeye:500",
+        "popeye:501",
+        "popeye:508",
+        "popeye:1120",
+        "k8s-mixin:KubeDeploymentReplicasMismatch",
+        "k8s-mixin:KubeStatefulSetReplicasMismatch",
+        "k8s-mixin:KubeDaemonSetNotScheduled",
+        "k8s-mixin:KubeDaemonSetMisScheduled",
+        "k8s-mixin:KubeDeploymentGenerationMismatch",
+        "k8s-mixin:KubeStatefulSetGenerationMismatch",
+    ],
     judge,
 };
 
@@ -77,7 +93,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if !nodes.is_empty() {
         finding = finding.with("nodes of the bad pods", nodes.join(", "), None);
     }
-    Verdict::Burning(finding.then("Open the workload: its pods by reason; the first failing pod says what to repair"))
+    Verdict::Burning(finding.then("Open the workload: its pods by reason; the first failing pod says what to repair").act(
+        VerbId::Rollback,
+        super::controller(judge, object),
+        &[],
+    ))
 }
 
 /// Since when it is short: the oldest pod that is not ready, or the Deployment's own word.
@@ -121,7 +141,7 @@ mod tests {
         let mut fleet = Fleet::default();
         fleet.put(Kind::Deployment, [deployment("a", 2, 2), deployment("b", 0, 0)]);
         fleet.wait(9000);
-        assert_eq!(fleet.engine.findings().count(), 0);
+        assert_eq!(fleet.engine.findings().filter(|f| *f.rule == RULE).count(), 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::{last_progress, reasons};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Amount, Kind, Object, Time, Tri, Workload, WorkloadDetail};
+use crate::model::{Amount, Kind, Object, Time, Tri, VerbId, Workload, WorkloadDetail};
 
 const AFTER: Threshold = Threshold { name: "after", default: "15m", doc: "how long a rollout must not move" };
 const FORGOTTEN: Threshold =
@@ -14,12 +14,17 @@ const FORGOTTEN: Threshold =
 pub static RULE: RuleInfo = RuleInfo {
     id: "rollout-stuck",
     area: "release",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "workload",
     summary: "A rollout past its deadline or unchanged for 15 minutes; critical below desired less maxUnavailable",
     why: "Half a rollout means two versions serve traffic and the next change will behave unexpectedly.",
     kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER, FORGOTTEN],
+    peers: &["k8s-mixin:KubeDeploymentRolloutStuck", "k8s-mixin:KubeStatefulSetUpdateNotRolledOut", "k8s-mixin:KubeDaemonSetRolloutStuck"],
     judge,
 };
 
@@ -76,7 +81,7 @@ fn tolerated(w: &Workload) -> i32 {
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let Some(Object::Workload(w)) = judge.object else { return Verdict::Fine };
+    let Some(object @ Object::Workload(w)) = judge.object else { return Verdict::Fine };
     let stand = stand(w);
     if matches!(stand, Stand::Done) || w.desired.unwrap_or(0) == 0 || w.meta.deleting.is_some() {
         return Verdict::Fine;
@@ -107,6 +112,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if let Some(message) = w.condition("Progressing").and_then(|c| c.message.as_deref()) {
         finding = finding.with("controller", message, since);
     }
+    let finding = finding.act(VerbId::Rollback, super::controller(judge, object), &[]);
     Verdict::Burning(finding.then(if by_hand {
         "Resume it or finish the partition, or go back to the previous revision"
     } else {

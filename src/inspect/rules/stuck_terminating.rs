@@ -13,6 +13,8 @@ const OTHER: Threshold = Threshold { name: "after", default: "15m", doc: "how lo
 pub static RULE: RuleInfo = RuleInfo {
     id: "stuck-terminating",
     area: "availability",
+    tier: 1,
+    burns: true,
     severity: Severity::Warning,
     scope: "any object that is being deleted",
     summary: "Still there 5 minutes (namespace 10, others 15) after it should be gone",
@@ -30,7 +32,10 @@ pub static RULE: RuleInfo = RuleInfo {
         Kind::Pdb,
         Kind::Namespace,
     ],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[POD, NAMESPACE, OTHER],
+    peers: &["popeye:200", "popeye:201", "popeye:800"],
     judge,
 };
 

@@ -10,12 +10,17 @@ use crate::model::{Kind, Object, RunState};
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-backup-failed",
     area: "backup",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "backup, rolled up to its schedule",
     summary: "A backup failed (critical), or some of its items, volume snapshots or hooks did (warning), and none after it made that good",
     why: "Partial backups restore partially; the missing part is usually the volume.",
     kinds: &[Kind::Backup],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[],
+    peers: &[],
     judge,
 };
 

@@ -13,12 +13,17 @@ const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how lon
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-bsl-unavailable",
     area: "backup",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "storage location, with what is kept there",
     summary: "A storage location of backups is Unavailable",
     why: "All schedules writing there fail, and existing backups cannot be read.",
     kinds: &[Kind::StorageLocation],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[AFTER],
+    peers: &[],
     judge,
 };
 

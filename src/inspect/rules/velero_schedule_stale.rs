@@ -11,12 +11,17 @@ const PAUSED: Threshold = Threshold { name: "paused-for", default: "24h", doc: "
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-schedule-stale",
     area: "backup",
+    tier: 1,
+    burns: true,
     severity: Severity::Critical,
     scope: "schedule",
     summary: "A schedule is late, invalid or paused for a day, or its newest complete backup is older than 1.5 intervals; critical from the third run",
     why: "A backup that stopped is noticed only on the day of the restore.",
     kinds: &[Kind::Schedule],
+    needs: &[],
+    leans_on: &[],
     thresholds: &[PAUSED],
+    peers: &[],
     judge,
 };
 

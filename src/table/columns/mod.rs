@@ -20,6 +20,7 @@ mod claims;
 mod clusters;
 mod etcd;
 mod events;
+mod findings;
 mod hpa;
 mod locations;
 mod namespaces;
@@ -110,6 +111,7 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,
         Subject::Signals => signals::COLUMNS,
+        Subject::Findings => findings::COLUMNS,
         Subject::Backups => backups::COLUMNS,
         Subject::Restores => restores::COLUMNS,
         Subject::Schedules => schedules::COLUMNS,

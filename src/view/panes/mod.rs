@@ -8,6 +8,7 @@ mod claims;
 mod clusters;
 mod etcd;
 mod events;
+mod findings;
 mod hpa;
 mod locations;
 mod namespaces;
@@ -69,6 +70,7 @@ pub static PANES: &[&Pane] = &[
     &schedules::PANE,
     &locations::PANE,
     &signals::PANE,
+    &findings::PANE,
 ];
 
 #[cfg(test)]

@@ -1,0 +1,105 @@
+//! Budgets that select the same pod.
+
+use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
+use crate::model::{Kind, Object, Pdb};
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "pdb-overlap",
+    area: "availability",
+    tier: 2,
+    burns: false,
+    severity: Severity::Warning,
+    scope: "poddisruptionbudget",
+    summary: "Two budgets or more select the same pod",
+    why: "The eviction API refuses such pods outright, so a drain of their node cannot finish.",
+    kinds: &[Kind::Pdb],
+    needs: &[crate::inspect::Need::Kind(Kind::Pod)],
+    leans_on: &[Kind::Pdb],
+    thresholds: &[],
+    peers: &["popeye:209"],
+    judge,
+};
+
+/// Pods that are named.
+const NAMED: usize = 5;
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(Object::Pdb(pdb)) = judge.object else { return Verdict::Fine };
+    let Some(selector) = pdb.selector.as_ref() else { return Verdict::Fine };
+    let beside = |o: &'_ Object| match o {
+        Object::Pdb(p) if p.meta.namespace == pdb.meta.namespace && p.meta.uid != pdb.meta.uid => p.selector.is_some(),
+        _ => false,
+    };
+    let others: Vec<&Pdb> = judge
+        .cluster
+        .objects(Kind::Pdb)
+        .filter(|o| beside(o))
+        .filter_map(|o| if let Object::Pdb(p) = o { Some(&**p) } else { None })
+        .collect();
+    if others.is_empty() {
+        return Verdict::Fine;
+    }
+    let mut pods: Vec<&str> = Vec::new();
+    let mut with: Vec<&str> = Vec::new();
+    for object in judge.cluster.objects(Kind::Pod) {
+        let Object::Pod(pod) = object else { continue };
+        if pod.meta.namespace != pdb.meta.namespace || pod.finished() || !selector.matches(&pod.meta.labels) {
+            continue;
+        }
+        let also = others.iter().filter(|p| p.selector.as_ref().is_some_and(|s| s.matches(&pod.meta.labels)));
+        let names: Vec<&str> = also.map(|p| &*p.meta.name).collect();
+        if !names.is_empty() {
+            pods.push(&pod.meta.name);
+            with.extend(names);
+        }
+    }
+    if pods.is_empty() {
+        // Its pods may come later.
+        return Verdict::FineUntil(super::later(judge, 300));
+    }
+    pods.sort_unstable();
+    with.sort_unstable();
+    with.dedup();
+    let named = pods.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = if pods.len() > NAMED { format!(" and {} more", pods.len() - NAMED) } else { String::new() };
+    Verdict::Burning(
+        judge
+            .finding(
+                Severity::Warning,
+                pdb.meta.created,
+                format!("{} of its pods cannot be evicted: {} selects them too", pods.len(), with.join(", ")),
+            )
+            .with("its selector", selector.to_string(), None)
+            .with("pods", format!("{named}{more}"), None)
+            .then("Narrow one of the selectors, or delete the budget that is not needed")
+            .edit(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, pod, running};
+    use serde_json::{Value, json};
+
+    fn pdb(name: &str, selector: Value) -> Value {
+        json!({"metadata": {"name": name}, "spec": {"maxUnavailable": 1, "selector": selector}, "status": {"expectedPods": 1}})
+    }
+
+    #[test]
+    fn both_say_it_while_they_share_a_pod() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Pod, [pod(json!({"name": "db-0", "labels": {"app": "db", "team": "pay"}}), "n", true, 900, running())]);
+        fleet.put(Kind::Pdb, [pdb("db", json!({"matchLabels": {"app": "db"}})), pdb("other", json!({"matchLabels": {"app": "web"}}))]);
+        let rule = |f: &Fleet, name: &str| f.severity(Kind::Pdb, name, RULE.id);
+        assert_eq!((rule(&fleet, "db"), rule(&fleet, "other")), (None, None));
+        fleet.put(Kind::Pdb, [pdb("team", json!({"matchLabels": {"team": "pay"}}))]);
+        assert_eq!(
+            (rule(&fleet, "db"), rule(&fleet, "team"), rule(&fleet, "other")),
+            (Some(Severity::Warning), Some(Severity::Warning), None)
+        );
+        assert_eq!(fleet.finding(Kind::Pdb, "db", RULE.id).unwrap().message, "1 of its pods cannot be evicted: team selects them too");
+        fleet.delete(Kind::Pdb, "team");
+        assert_eq!(rule(&fleet, "db"), None);
+    }
+}

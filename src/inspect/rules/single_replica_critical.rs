@@ -1,0 +1,95 @@
+//! A workload of one replica.
+
+use crate::inspect::{Judge, RuleInfo, Severity, Verdict, core};
+use crate::model::{Hpa, Kind, Object, VerbId, WorkloadDetail};
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "single-replica-critical",
+    area: "availability",
+    tier: 2,
+    burns: false,
+    severity: Severity::Warning,
+    scope: "workload",
+    summary: "It has one replica, or its autoscaler may leave it one; a warning when core, else info",
+    why: "Any restart, drain or rollout of the one replica is user-visible downtime.",
+    kinds: &[Kind::Deployment, Kind::StatefulSet],
+    needs: &[],
+    leans_on: &[Kind::Hpa],
+    thresholds: &[],
+    peers: &[
+        "popeye:1109",
+        "kube-score:deployment-replicas",
+        "kube-score:horizontalpodautoscaler-replicas",
+        "polaris:deploymentMissingReplicas",
+        "polaris:hpaMinAvailability",
+        "kube-linter:minimum-three-replicas",
+        "kube-linter:hpa-minimum-three-replicas",
+    ],
+    judge,
+};
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(object @ Object::Workload(w)) = judge.object else { return Verdict::Fine };
+    if w.meta.owner.is_some() || w.meta.deleting.is_some() {
+        return Verdict::Fine;
+    }
+    let scales = |o: &'_ Object| matches!(o, Object::Hpa(h) if h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind));
+    let hpa: Option<&Hpa> =
+        judge.cluster.objects(Kind::Hpa).find(|o| scales(o)).and_then(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None });
+    let severity = if core(object) { Severity::Warning } else { Severity::Info };
+    let reference = object.reference(judge.cluster.id);
+    if let Some(hpa) = hpa {
+        if hpa.min > 1 {
+            return Verdict::Fine;
+        }
+        let on = Object::Hpa(std::sync::Arc::new(hpa.clone())).reference(judge.cluster.id);
+        return Verdict::Burning(
+            judge
+                .finding(severity, hpa.meta.created, format!("its autoscaler may leave it {} replica", hpa.min))
+                .with("autoscaler", format!("{} {} to {}", hpa.meta.name, hpa.min, hpa.max), None)
+                .then("Set the autoscaler's minimum to 2")
+                .act(VerbId::HpaSet, Some(on), &[("min", "2")]),
+        );
+    }
+    if w.desired != Some(1) {
+        return Verdict::Fine;
+    }
+    let recreate = matches!(&w.detail, WorkloadDetail::Deployment { strategy, .. } if &**strategy == "Recreate");
+    Verdict::Burning(
+        judge
+            .finding(severity, w.meta.created, if recreate { "one replica, and each rollout takes it away first" } else { "one replica" })
+            .with("strategy", if recreate { "Recreate" } else { "" }, None)
+            .then("Scale it to 2, with a budget and a spread over nodes, if it can run twice")
+            .act(VerbId::Scale, Some(reference), &[("replicas", "2")]),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, deployment};
+    use serde_json::json;
+
+    fn fleet(replicas: i32, core: bool) -> Fleet {
+        let mut fleet = Fleet::default();
+        let mut d = deployment("web", replicas, replicas);
+        if core {
+            d["metadata"]["labels"] = json!({"tier": "core"});
+        }
+        fleet.put(Kind::Deployment, [d]);
+        fleet
+    }
+
+    #[test]
+    fn one_is_too_few_and_an_autoscaler_has_the_word() {
+        let rule = |f: &Fleet| f.severity(Kind::Deployment, "web", RULE.id);
+        assert_eq!((rule(&fleet(0, true)), rule(&fleet(2, true))), (None, None));
+        assert_eq!((rule(&fleet(1, false)), rule(&fleet(1, true))), (Some(Severity::Info), Some(Severity::Warning)));
+        let hpa = |min: i32| json!({"metadata": {"name": "h"}, "spec": {"minReplicas": min, "maxReplicas": 5, "scaleTargetRef": {"kind": "Deployment", "name": "web"}}});
+        let mut f = fleet(3, false);
+        f.put(Kind::Hpa, [hpa(1)]);
+        assert_eq!(rule(&f), Some(Severity::Info), "it may be one at night");
+        f.put(Kind::Hpa, [hpa(2)]);
+        assert_eq!(rule(&f), None);
+    }
+}

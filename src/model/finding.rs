@@ -1,0 +1,123 @@
+//! What rules find, as data: how bad, resting on what, mended by what; and as a row.
+
+use super::{Args, Kind, Labels, Meta, ObjectRef, Str, Time, Uid, VerbId};
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    /// Every one, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// One word, as JSON has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The severity of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.word() == word)
+    }
+}
+
+/// One thing that a finding rests on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evidence {
+    pub what: String,
+    pub value: String,
+    pub at: Option<Time>,
+}
+
+/// What would mend it, where a key can.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Remedy {
+    /// A verb of the action layer, and what it is given; what is missing is asked for in its form.
+    Act { verb: VerbId, on: ObjectRef, args: Args },
+    /// The object opens in the editor: which value is right is for people to say.
+    Edit(ObjectRef),
+}
+
+impl Remedy {
+    /// `cordon node-3`, `scale web replicas=3`, `edit db`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Act { verb, on, args } => format!("{} {} {args}", verb.info().name, on.name).trim_end().to_owned(),
+            Self::Edit(on) => format!("edit {}", on.name),
+        }
+    }
+}
+
+/// How a finding stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FindingState {
+    Open,
+    /// Open, and it came and went three times or more within the last hour.
+    Flapping,
+    /// Open, and somebody said that it may be.
+    Suppressed,
+    /// It was open within the last hour.
+    Resolved,
+}
+
+impl FindingState {
+    /// One word, as JSON has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Flapping => "flapping",
+            Self::Suppressed => "suppressed",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// A finding as a row of its own.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FindingRow {
+    /// `name` is the rule's id, `namespace` and `labels` those of the object; `created` is when it was first seen, and the uid is made of rule and object.
+    pub meta: Meta,
+    pub area: Str,
+    /// 1 wakes people, 2 completes, 3 is for depth.
+    pub tier: u8,
+    pub severity: Severity,
+    pub state: FindingState,
+    /// What it is attached to; none: the cluster.
+    pub about: Option<ObjectRef>,
+    /// The workload that its object belongs to, where that is another one.
+    pub top: Option<(Kind, Str)>,
+    /// Short, without the object's name.
+    pub message: Str,
+    pub evidence: Box<[Evidence]>,
+    pub remedy: Option<Remedy>,
+    /// What to do, in words.
+    pub next_step: Str,
+    /// Since when it is so, from the objects' own timestamps.
+    pub since: Option<Time>,
+    /// When it was last seen to end.
+    pub resolved: Option<Time>,
+    /// How often it began within the last hour.
+    pub begun: u32,
+    /// Why it may be, and until when.
+    pub suppressed: Option<Str>,
+}
+
+impl FindingRow {
+    /// What tells it from others in its cluster.
+    pub fn uid(rule: &str, object: Uid) -> Uid {
+        Uid::parse(&format!("finding/{rule}/{object}"))
+    }
+
+    /// Its metadata.
+    pub fn meta(rule: &str, object: Uid, namespace: Str, labels: Labels, first: Option<Time>) -> Meta {
+        Meta::bare(Self::uid(rule, object), rule.into(), namespace, labels, first)
+    }
+}

@@ -1,0 +1,342 @@
+//! An inspection on paper: what was found in every cluster at one time, against an earlier one, as JSON, Markdown, HTML, SARIF and JUnit.
+//!
+//! Owns the document ([`Report`]) and how it is written. What is found is `inspect`'s.
+
+mod html;
+mod junit;
+mod markdown;
+mod sarif;
+
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use sarif::sarif;
+
+use crate::inspect::{Engine, RULES, RuleInfo, Severity, not_evaluated};
+use crate::model::Time;
+use crate::store::{Cluster, Store};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An inspection of a fleet. Its JSON is what `qd inspect -o json` prints and what `--since` reads.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct Report {
+    /// When it was made, RFC 3339.
+    pub at: String,
+    pub items: Vec<Item>,
+    pub clusters: Vec<ClusterReport>,
+    /// When the report that this one is compared with was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// What that one had and this one has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixed: Vec<Item>,
+}
+
+/// One finding.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct Item {
+    pub rule: String,
+    pub area: String,
+    pub tier: u8,
+    /// `critical`, `warning`, `info`.
+    pub severity: String,
+    pub cluster: String,
+    pub kind: String,
+    /// None for what is cluster-wide.
+    pub namespace: Option<String>,
+    pub name: String,
+    pub message: String,
+    pub evidence: Vec<EvidenceLine>,
+    /// The verb and what it is given; none: by hand.
+    pub remedy: Option<String>,
+    pub next_step: String,
+    /// Since when it is so, RFC 3339, from the object's own times.
+    pub since: Option<String>,
+    /// When it was first seen, RFC 3339: by the report that this one is compared with, if that had it.
+    pub first_seen: String,
+    /// `new` or `still`, where it is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+}
+
+/// A line of evidence.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct EvidenceLine {
+    pub what: String,
+    pub value: String,
+    /// RFC 3339.
+    pub at: Option<String>,
+}
+
+/// One cluster as a whole.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct ClusterReport {
+    pub name: String,
+    pub state: String,
+    /// Seconds since it answered last.
+    pub age_s: Option<i64>,
+    pub message: Option<String>,
+    pub tier: Option<String>,
+    pub group: Option<String>,
+    pub nodes: u32,
+    pub pods: u32,
+    /// 100 is without findings; see [`score`]. None where the cluster was not seen.
+    pub score: Option<u8>,
+    /// The score of the report that this one is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_before: Option<u8>,
+    pub critical: usize,
+    pub warning: usize,
+    pub info: usize,
+    /// Rules that judged.
+    pub evaluated: usize,
+    pub not_evaluated: Vec<NotEvaluated>,
+}
+
+/// A rule that could not judge, and why.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct NotEvaluated {
+    pub rule: String,
+    pub why: String,
+}
+
+/// What is to be in a report.
+#[derive(Default)]
+pub struct Wanted {
+    /// Ids; empty: every rule.
+    pub rules: Vec<String>,
+    /// Empty: every area.
+    pub areas: Vec<String>,
+    /// Empty: every namespace. What is cluster-wide is there always.
+    pub namespaces: Vec<String>,
+}
+
+impl Wanted {
+    fn rule(&self, rule: &RuleInfo) -> bool {
+        (self.rules.is_empty() || self.rules.iter().any(|r| r == rule.id))
+            && (self.areas.is_empty() || self.areas.iter().any(|a| a == rule.area))
+    }
+
+    fn namespace(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || namespace.is_empty() || self.namespaces.iter().any(|n| n == namespace)
+    }
+}
+
+impl Report {
+    /// What the engine has found. `now` in unix seconds.
+    pub fn of(store: &Store, engine: &Engine, wanted: &Wanted, now: i64) -> Self {
+        let time = |t: Option<Time>| t.map(Time::rfc3339);
+        let at = time(Time::from_secs(now)).unwrap_or_default();
+        let mut items = Vec::new();
+        for finding in engine.findings().filter(|f| wanted.rule(f.rule) && f.open()) {
+            let Some(cluster) = store.cluster(finding.cluster) else { continue };
+            let place = finding.place();
+            let namespace = place.map_or("", |o| &*o.namespace);
+            if !wanted.namespace(namespace) {
+                continue;
+            }
+            items.push(Item {
+                rule: finding.rule.id.to_owned(),
+                area: finding.rule.area.to_owned(),
+                tier: finding.rule.tier,
+                severity: finding.severity.word().to_owned(),
+                cluster: cluster.info.name.to_string(),
+                kind: place.map_or("Cluster", |o| o.kind.name()).to_owned(),
+                namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+                name: place.map_or_else(|| cluster.info.name.to_string(), |o| o.name.to_string()),
+                message: finding.message.clone(),
+                evidence: finding
+                    .evidence
+                    .iter()
+                    .map(|e| EvidenceLine { what: e.what.clone(), value: e.value.clone(), at: time(e.at) })
+                    .collect(),
+                remedy: finding.remedy.as_ref().map(|r| r.words()),
+                next_step: finding.next_step.clone(),
+                since: time(finding.since),
+                first_seen: at.clone(),
+                change: None,
+            });
+        }
+        items.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| key(a).cmp(&key(b))));
+        let clusters = store.clusters().iter().map(|c| ClusterReport::of(c, &items, wanted, now)).collect();
+        Self { at, items, clusters, since: None, fixed: Vec::new() }
+    }
+
+    /// The same beside an earlier report: what is new, what is still there, what is fixed. Clusters that are not seen now have fixed nothing.
+    pub fn compare(mut self, before: &Self) -> Self {
+        let old: BTreeMap<_, &Item> = before.items.iter().map(|i| (key(i), i)).collect();
+        let now: BTreeSet<_> = self.items.iter().map(|i| key(i).map(str::to_owned)).collect();
+        let unseen: BTreeSet<&str> = self.clusters.iter().filter(|c| c.score.is_none()).map(|c| c.name.as_str()).collect();
+        let known: BTreeSet<&str> = self.clusters.iter().map(|c| c.name.as_str()).collect();
+        let gone = |i: &&Item| {
+            !now.contains(&key(i).map(str::to_owned)) && known.contains(i.cluster.as_str()) && !unseen.contains(i.cluster.as_str())
+        };
+        self.fixed = before.items.iter().filter(gone).cloned().collect();
+        for item in &mut self.items {
+            let earlier = old.get(&key(item)).copied();
+            match earlier {
+                Some(earlier) => {
+                    item.change = Some("still".to_owned());
+                    item.first_seen.clone_from(&earlier.first_seen);
+                }
+                None => item.change = Some("new".to_owned()),
+            }
+        }
+        for cluster in &mut self.clusters {
+            cluster.score_before = before.clusters.iter().find(|c| c.name == cluster.name).and_then(|c| c.score);
+        }
+        self.since = Some(before.at.clone());
+        self
+    }
+
+    /// Whether a finding is that bad, or worse.
+    pub fn fails(&self, on: Severity) -> bool {
+        self.items.iter().any(|i| Severity::parse(&i.severity).is_some_and(|s| s >= on))
+    }
+
+    /// Findings by rule, the worst first: severity, then how many.
+    pub fn by_rule(&self) -> Vec<(&str, Vec<&Item>)> {
+        let mut all: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
+        for item in &self.items {
+            all.entry(&item.rule).or_default().push(item);
+        }
+        let mut all: Vec<_> = all.into_iter().collect();
+        all.sort_by_key(|(rule, items)| (items.iter().map(|i| rank(i)).min(), std::cmp::Reverse(items.len()), *rule));
+        all
+    }
+}
+
+/// The worst first: severity, then tier.
+fn rank(item: &Item) -> (std::cmp::Reverse<Option<Severity>>, u8) {
+    (std::cmp::Reverse(Severity::parse(&item.severity)), item.tier)
+}
+
+/// What makes two findings the same.
+fn key(item: &Item) -> [&str; 5] {
+    [&item.cluster, &item.rule, &item.kind, item.namespace.as_deref().unwrap_or(""), &item.name]
+}
+
+impl ClusterReport {
+    fn of(c: &Cluster, items: &[Item], wanted: &Wanted, now: i64) -> Self {
+        let own: Vec<&Item> = items.iter().filter(|i| *i.cluster == *c.info.name).collect();
+        let count = |word: Severity| own.iter().filter(|i| i.severity == word.word()).count();
+        let seen = c.state.live();
+        let blind =
+            |rule: &&&RuleInfo| if seen { not_evaluated(rule, c) } else { (!rule.kinds.is_empty()).then(|| c.state.word().to_owned()) };
+        let rules: Vec<&&RuleInfo> = RULES.iter().filter(|r| wanted.rule(r)).collect();
+        let not: Vec<NotEvaluated> = rules.iter().filter_map(|r| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r)? })).collect();
+        Self {
+            name: c.info.name.to_string(),
+            state: c.state.word().to_owned(),
+            age_s: c.age(now),
+            message: c.state.reason().map(str::to_owned),
+            tier: c.info.tier.as_deref().map(str::to_owned),
+            group: c.info.group.as_deref().map(str::to_owned),
+            nodes: c.counts.nodes,
+            pods: c.counts.pods,
+            score: seen.then(|| score(&own)),
+            score_before: None,
+            critical: count(Severity::Critical),
+            warning: count(Severity::Warning),
+            info: count(Severity::Info),
+            evaluated: rules.len() - not.len(),
+            not_evaluated: not,
+        }
+    }
+}
+
+/// 100 less what each rule that found something takes: 12 when critical, 4 for a warning, 0.5 for info, and half as much again for every
+/// tenfold of findings; at least 0.
+pub fn score(items: &[&Item]) -> u8 {
+    let mut by_rule: BTreeMap<&str, (Option<Severity>, usize)> = BTreeMap::new();
+    for item in items {
+        let entry = by_rule.entry(&item.rule).or_default();
+        *entry = (entry.0.max(Severity::parse(&item.severity)), entry.1 + 1);
+    }
+    let lost = |(severity, n): &(Option<Severity>, usize)| {
+        let weight = match severity {
+            Some(Severity::Critical) => 12.0,
+            Some(Severity::Warning) => 4.0,
+            _ => 0.5,
+        };
+        weight * (1.0 + 0.5 * (*n as f64).log10())
+    };
+    (100.0 - by_rule.values().map(lost).sum::<f64>()).clamp(0.0, 100.0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, NOW, node};
+    use crate::model::Kind;
+
+    fn report(fleet: &Fleet, wanted: &Wanted) -> Report {
+        Report::of(&fleet.store, &fleet.engine, wanted, fleet.now)
+    }
+
+    fn two() -> Fleet {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Node, [node("a", "False", 9000), node("<b>&", "False", 100)]);
+        fleet
+    }
+
+    #[test]
+    fn the_worst_first_and_only_what_is_wanted() {
+        let fleet = two();
+        let all = report(&fleet, &Wanted::default());
+        let found: Vec<_> = all.items.iter().map(|i| (i.severity.as_str(), i.rule.as_str(), i.name.as_str(), i.kind.as_str())).collect();
+        assert_eq!(found, [("critical", "node-not-ready", "a", "Node"), ("warning", "node-not-ready", "<b>&", "Node")]);
+        let c = &all.clusters[0];
+        assert_eq!((c.critical, c.warning, c.score), (1, 1, Some(86)));
+        assert!(c.not_evaluated.iter().any(|n| n.rule == "alert-critical" && n.why == "no alertmanager"));
+        assert_eq!(c.evaluated + c.not_evaluated.len(), RULES.len());
+        assert!(all.fails(Severity::Critical) && !report(&Fleet::default(), &Wanted::default()).fails(Severity::Info));
+        let none = Wanted { areas: vec!["backup".into()], ..Wanted::default() };
+        assert_eq!(report(&fleet, &none).items, []);
+        let text = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), all, "what is written can be read");
+    }
+
+    #[test]
+    fn against_an_earlier_one_it_says_what_is_new_still_there_and_fixed() {
+        let before = report(&two(), &Wanted::default());
+        let mut fleet = two();
+        fleet.put(Kind::Node, [node("a", "True", 10), node("c", "False", 9000)]);
+        fleet.now = NOW + 60;
+        let now = report(&fleet, &Wanted::default()).compare(&before);
+        let change = |name: &str| now.items.iter().find(|i| i.name == name).and_then(|i| i.change.as_deref());
+        assert_eq!((change("c"), change("<b>&"), change("a")), (Some("new"), Some("still"), None));
+        assert_eq!(now.fixed.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        let still = now.items.iter().find(|i| i.name == "<b>&").unwrap();
+        assert_eq!((&still.first_seen, now.since.as_ref()), (&before.at, Some(&before.at)));
+        assert_eq!(now.clusters[0].score_before, Some(86));
+        // What is not seen has fixed nothing.
+        let mut gone = two();
+        gone.delete(Kind::Node, "a");
+        let state = crate::model::ConnectionState::Unreachable { last: None, reason: "dial timeout".into() };
+        gone.delta(0, crate::model::Delta::State(state));
+        assert_eq!(report(&gone, &Wanted::default()).compare(&before).fixed, []);
+    }
+
+    #[test]
+    fn every_form_says_the_same_and_breaks_on_no_name() {
+        let mut fleet = two();
+        let before = report(&fleet, &Wanted::default());
+        fleet.put(Kind::Node, [node("a", "True", 10), node("c", "False", 9000)]);
+        let now = report(&fleet, &Wanted::default()).compare(&before);
+        let md = markdown(&now);
+        assert!(md.contains("1 new, 1 still there, 1 fixed") && md.contains("- prod Node c **new**: ") && md.contains("## Fixed"), "{md}");
+        let page = html(&now);
+        assert!(page.contains("Node &lt;b&gt;&amp;") && !page.contains("<b>&,") && page.contains("<mark>new</mark>"), "{page}");
+        assert!(!page.contains("http://") && !page.contains("https://"), "it needs nothing from elsewhere");
+        let suite = junit(&now);
+        assert!(suite.contains("<failure type=\"critical\" message=\"2 findings\">") && suite.contains("&lt;b&gt;&amp;"), "{suite}");
+        assert!(suite.contains("<skipped message=\"no alertmanager\"/>"));
+        let log = sarif(&now);
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        let states: Vec<_> = results.iter().map(|r| (r["level"].as_str().unwrap(), r["baselineState"].as_str().unwrap())).collect();
+        assert_eq!(states, [("error", "new"), ("warning", "unchanged"), ("error", "absent")]);
+        assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][0]["id"], "node-not-ready");
+    }
+}

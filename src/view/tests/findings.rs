@@ -1,0 +1,61 @@
+//! The findings pane: frames, the explanation, the fix and the way to the object.
+
+use super::*;
+use crate::action::Wanted;
+use crate::app::Effect;
+use crate::model::VerbId;
+
+fn press(f: &Fixture, app: &mut App, keys: &[(KeyCode, KeyModifiers)]) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for (code, modifiers) in keys {
+        effects = app.update(&f.world(), Event::Key(KeyEvent::new(*code, *modifiers)));
+    }
+    effects
+}
+
+/// The pane with the cursor on a finding of that rule.
+fn on(f: &Fixture, rule: &str, size: (u16, u16)) -> App {
+    let mut app = f.app_on("findings", size);
+    f.keys(&mut app, "/");
+    for c in format!("name={rule}").chars() {
+        press(f, &mut app, &[(KeyCode::Char(c), KeyModifiers::NONE)]);
+    }
+    press(f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    f.frame(&mut app, size);
+    app.shown.frame = 1;
+    app
+}
+
+#[test]
+fn calm_and_burning_at_three_sizes_and_in_groups() {
+    for (mood, fixture) in [("calm", Fixture::calm()), ("burning", Fixture::burning())] {
+        for size in SIZES {
+            let mut app = fixture.app_on("findings", size);
+            insta::assert_snapshot!(format!("findings-{mood}-{}x{}", size.0, size.1), dump(&fixture.frame(&mut app, size)));
+        }
+    }
+    let f = Fixture::burning();
+    let mut app = f.app_on("findings", (80, 24));
+    for _ in 0..3 {
+        f.keys(&mut app, "j");
+    }
+    press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    insta::assert_snapshot!("findings-grouped-80x24", dump(&f.frame(&mut app, (80, 24))));
+}
+
+#[test]
+fn enter_explains_the_fix_is_a_preview_and_the_owner_key_goes_to_the_object() {
+    let f = Fixture::burning();
+    let mut app = on(&f, "node-not-ready", (120, 40));
+    press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    insta::assert_snapshot!("findings-detail-120x40", dump(&f.frame(&mut app, (120, 40))));
+    let mut app = on(&f, "node-not-ready", (120, 40));
+    let effects = press(&f, &mut app, &[(KeyCode::Char('F'), KeyModifiers::SHIFT)]);
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!() };
+    assert_eq!((request.verb, request.targets[0].name.as_str()), (VerbId::Cordon, "node-002"));
+    let mut app = on(&f, "node-not-ready", (120, 40));
+    f.keys(&mut app, "go");
+    let at = app.highlighted(&f.world()).unwrap();
+    assert_eq!((at.kind, &*at.name), (Kind::Node, "node-002"));
+}
