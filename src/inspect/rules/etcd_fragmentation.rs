@@ -48,7 +48,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, etcd_members, put_members, uid};
+    use crate::inspect::fixture::{Fleet, etcd_members, put_members};
     use crate::model::ClusterId;
 
     fn at(size: i64, in_use: i64, quota: i64) -> Option<Severity> {
@@ -68,6 +68,5 @@ mod tests {
         assert_eq!(at(mib(400), mib(199), mib(2048)), Some(Severity::Info));
         assert_eq!(at(mib(200), mib(1), mib(2048)), None, "not large");
         assert_eq!(at(mib(400), mib(100), mib(650)), Some(Severity::Warning));
-        let _ = uid;
     }
 }

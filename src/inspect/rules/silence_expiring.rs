@@ -52,7 +52,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, NOW, told, uid};
+    use crate::inspect::fixture::{Fleet, NOW, told};
     use crate::model::{AlertState, ClusterId, Service, ServiceState};
 
     fn at(left: i64, severity: Option<&str>) -> Option<Severity> {
@@ -66,7 +66,6 @@ mod tests {
         silence.hides = u32::from(severity.is_some());
         let own = silence.meta.uid;
         told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![Object::Silence(silence.into())]);
-        let _ = uid;
         fleet.engine.for_object(ClusterId(0), own).iter().find(|f| f.rule.id == RULE.id).map(|f| f.severity)
     }
 
