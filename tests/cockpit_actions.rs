@@ -227,30 +227,30 @@ fn marks_over_two_clusters_are_one_preview_and_each_outcome_is_told() {
     let mut term = two(&bridge, "[clusters.\"*\"]\ntier = \"production\"\n");
     // A range: from the first row to the last.
     term.keys(" ");
-    term.line(5, &["WORKLOADS 2", "1 marked"]);
+    term.line(20, &["WORKLOADS 2", "1 marked"]);
     term.keys("V");
-    term.line(5, &["WORKLOADS 2", "2 marked"]);
+    term.line(20, &["WORKLOADS 2", "2 marked"]);
     term.keys("r");
     term.line(10, &["restart 2 Deployments", "PREVIEW"]);
-    term.line(5, &[&format!("{first} [P]: ")]);
-    term.line(5, &[&format!("{second} [P]: ")]);
+    term.line(20, &[&format!("{first} [P]: ")]);
+    term.line(20, &[&format!("{second} [P]: ")]);
     let mut sorted = names.clone();
     sorted.sort();
-    let ask = term.line(5, &["type ", " 2 and Enter"]);
+    let ask = term.line(20, &["type ", " 2 and Enter"]);
     let expected = ask.trim().trim_start_matches("type ").split(" and Enter").next().unwrap().to_owned();
     let mut said: Vec<&str> = expected.split_whitespace().collect();
     assert_eq!(said.pop(), Some("2"), "the number of objects: {expected}");
     said.sort_unstable();
     assert_eq!(said, sorted, "and each name");
     term.keys(&format!("{first}\r"));
-    term.line(5, &["is not"]);
+    term.line(20, &["is not"]);
     assert!(bridge.jobs().is_empty());
     term.keys("\x1b");
     term.wait("no preview", 10, |lines| lines.iter().all(|l| !l.contains("PREVIEW")).then_some(()));
     // One of them can no longer be written to once it is confirmed: the other one is done all the same.
     term.keys("r");
     term.line(10, &["restart 2 Deployments", "PREVIEW"]);
-    term.line(5, &["type ", " 2 and Enter"]);
+    term.line(20, &["type ", " 2 and Enter"]);
     bridge.running.fleet.fault(second, &Fault::Denied("patch".into(), "deployments".into()));
     term.keys(&format!("{expected}\r"));
     term.line(20, &["partial: restart 2 Deployments"]);
