@@ -11,8 +11,8 @@ pub(super) struct Over {
     pub of: String,
 }
 
-/// A signal of one of these queries that is over a limit for so long. The finding is of the object that its labels name, and of the
-/// signal where they name none that is there.
+/// A signal of one of these queries that is over a limit for so long. The finding is the signal's, and about the object that its labels
+/// name, where that is there.
 pub(super) fn over(judge: &Judge<'_>, queries: &[&str], after: &Threshold, words: impl Fn(Over) -> String, next: &str) -> Verdict {
     let Some(Object::Signal(signal)) = judge.object else { return Verdict::Fine };
     let severity = match signal.state {
