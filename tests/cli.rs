@@ -455,7 +455,7 @@ fn what_is_not_told_is_null_and_a_prometheus_tells_each_kind_by_itself() {
     std::fs::write(&config, "[[query]]\nname = \"use-of-pods\"\noff = true\n").unwrap();
     let (left, code, err) = items(dir, &["top", "pods", "--context", "prod-eu", "--config", config.to_str().unwrap()]);
     assert_eq!(code, 3, "{err}");
-    let gap = "the API server; forbidden, needs list pods.metrics.k8s.io";
+    let gap = "the API server; forbidden, needs list pods.metrics.k8s.io in default";
     assert!(err.contains(&format!("prod-eu: metrics: nothing was measured of its pods: {gap}")), "{err}");
     assert!(!rows(&left).is_empty() && rows(&left).iter().all(|p| p["cpu_use_m"].is_null() && p["memory_slack_bytes"].is_null()));
     // Of nodes it tells itself, of pods Prometheus does, and that is said.
@@ -493,7 +493,7 @@ fn every_claim_that_is_measured_says_how_full_it_is() {
     let all = claims();
     let used = |c: &&Value| part(c, "used_percent", 80) && part(c, "inodes_percent", 12);
     let told = all.iter().filter(used).count();
-    assert!(told > 12 && told == all.iter().filter(|c| c["status"] == "Bound").count(), "more than the ten fullest: {told} of {all:?}");
+    assert!(told > 10 && told == all.iter().filter(|c| c["status"] == "Bound").count(), "more than the ten fullest: {told} of {all:?}");
     let (_, table, _) = qd(dir, &["get", "pvc"]);
     assert!(table.contains("USED%"), "{table}");
     let (got, ..) = items(dir, &["get", "pvc", "--filter", "used_percent>0"]);
