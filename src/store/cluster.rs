@@ -2,8 +2,8 @@
 
 use super::{Counts, FindingsOf, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
-    Severity, Signal, Str, Uid, Usage,
+    Alert, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service,
+    ServiceState, Severity, Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -196,6 +196,11 @@ impl Cluster {
         self.uses.get(kind, namespace, name)
     }
 
+    /// How full a claim's volume is, as was last told; none where it is not measured.
+    pub fn claim_use(&self, namespace: &str, name: &str) -> Option<&ClaimUse> {
+        self.uses.claim(namespace, name)
+    }
+
     /// What all nodes use that were measured.
     pub fn usage_of_nodes(&self) -> Usage {
         self.uses.total()
@@ -332,6 +337,10 @@ impl Cluster {
                     self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
+            }
+            Delta::ClaimUse(rows) => {
+                self.uses.replace_claims(rows);
+                touched.push(Touched::Usage { cluster: self.id, kind: Kind::Claim });
             }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),

@@ -323,6 +323,10 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
             C::Yaml => !kinds.is_empty(),
             _ => true,
         });
+        // What is muted from here most.
+        if kinds.contains(&crate::model::Kind::Alert) {
+            keys.insert(2, (C::Verb(crate::model::VerbId::Silence, None), "mute"));
+        }
     }
     keys
 }

@@ -3,7 +3,7 @@
 use super::text::{cut, elide, width};
 use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState, Severity, refused};
+use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState, Severity, refused, use_from, use_gap};
 use crate::table::{Align, Column, Row, RowKey, Subject, Tone, Value, bad, stale};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
@@ -170,6 +170,15 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         let reason = match &told.state {
             ServiceState::Stale { reason } | ServiceState::Failing { reason } => reason.to_string(),
             ServiceState::Forbidden { missing } => refused(missing),
+            ServiceState::Live => {
+                let kind = if pane.subject == Subject::Nodes { Kind::Node } else { Kind::Pod };
+                match (use_from(&told.via, kind), use_gap(&told.via, kind)) {
+                    (Some(by), _) => add(&c.info.name, format!("use of cpu and memory is from {by}")),
+                    (None, Some(gap)) => add(&c.info.name, format!("use of cpu and memory: {gap}")),
+                    (None, None) => {}
+                }
+                continue;
+            }
             _ => continue,
         };
         let age = crate::model::Time::from_secs(told.alive).filter(|_| told.alive > 0);

@@ -293,7 +293,7 @@ const THROTTLED: Column = col(
     "THROTTLED",
     Unit::Percent,
     |_, r| told(r, "cpu-throttled", f64::max, Value::Percent, 100.0),
-    "CPU periods in which a container is throttled, of the worst: Prometheus, query cpu-throttled, which tells only the worst of a cluster",
+    "CPU periods in which a container is throttled, of the worst: Prometheus, query cpu-throttled, which tells only the `top` worst of a cluster, ten unless configured; of the others nothing is known",
 )
 .hidden();
 const RESTARTED: Column = col(
@@ -301,7 +301,7 @@ const RESTARTED: Column = col(
     "RESTARTS-15M",
     Unit::Number,
     |_, r| told(r, "restarts", |a, b| a + b, Value::Int, 1.0),
-    "Restarts of containers within 15 minutes: Prometheus, query restarts; none where there are none",
+    "Restarts of containers within 15 minutes: Prometheus, query restarts, which tells only the `top` worst of a cluster, ten unless configured; blank where there are none, and beyond those",
 )
 .hidden();
 const OOM_KILLED: Column = col(
@@ -309,7 +309,7 @@ const OOM_KILLED: Column = col(
     "OOM-15M",
     Unit::Number,
     |_, r| told(r, "oom-kills", |a, b| a + b, Value::Int, 1.0),
-    "Containers that ran out of memory within 15 minutes: Prometheus, query oom-kills; none where there are none",
+    "Containers that ran out of memory within 15 minutes: Prometheus, query oom-kills, which tells only the `top` worst of a cluster, ten unless configured; blank where there are none, and beyond those",
 )
 .hidden();
 
