@@ -4,6 +4,7 @@
 
 mod cluster;
 mod counts;
+mod endpoints;
 mod jobs;
 mod series;
 mod signals;

@@ -108,6 +108,9 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
             [Kind::Node, Kind::Pod].into_iter().chain(signals.then_some(Kind::Signal)).collect()
         }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
+        // Their endpoints, and whether what they lead to is there.
+        Subject::Services => vec![Kind::Service, Kind::EndpointSlice],
+        Subject::Ingresses => vec![Kind::Ingress, Kind::Service],
         s @ (Subject::Schedules | Subject::Locations) => [s.kinds(), s.leans_on()].concat(),
         s => s.kinds().to_vec(),
     }
