@@ -124,6 +124,30 @@ impl Svc {
         matches!(&*self.class, "NodePort" | "LoadBalancer")
     }
 
+    /// The variables that a container gets of it where `enableServiceLinks` holds, and their bytes with names; none where it has no address.
+    pub fn links(&self) -> Option<(u32, u32)> {
+        let ip = self.ip.as_ref().filter(|_| &*self.class != "ExternalName")?.len();
+        let name = self.meta.name.len();
+        // NAME_SERVICE_HOST=10.0.0.1 and its end.
+        let (mut count, mut bytes) = (1, name + "_SERVICE_HOST=".len() + ip + 1);
+        for (n, port) in self.ports.iter().enumerate() {
+            let number = port.port.to_string().len();
+            let url = port.protocol.len() + "://:".len() + ip + number;
+            let stem = name + "_PORT__".len() + number + port.protocol.len();
+            if n == 0 {
+                count += 2;
+                bytes += name + "_SERVICE_PORT=".len() + number + 1 + name + "_PORT=".len() + url + 1;
+            }
+            if let Some(own) = &port.name {
+                count += 1;
+                bytes += name + "_SERVICE_PORT_=".len() + own.len() + number + 1;
+            }
+            count += 4;
+            bytes += 4 * (stem + 2) + url + "_PROTO".len() + port.protocol.len() + "_PORT".len() + number + "_ADDR".len() + ip;
+        }
+        Some((count, u32::try_from(bytes).unwrap_or(u32::MAX)))
+    }
+
     /// The port that a number or a name means.
     pub fn port(&self, of: &PortRef) -> Option<&SvcPort> {
         self.ports.iter().find(|p| match of {
@@ -156,6 +180,33 @@ mod tests {
         assert_eq!(svc.outside.iter().map(|a| &**a).collect::<Vec<_>>(), ["lb.example.com", "1.2.3.4"]);
         assert!(svc.exposed() && svc.selects() && !svc.headless && svc.ip.is_some());
         assert_eq!(svc.port(&PortRef::Name("rpc".into())).map(|p| p.port), Some(9000));
+    }
+
+    #[test]
+    fn variables_are_counted_as_the_kubelet_makes_them() {
+        let of = |spec: serde_json::Value| {
+            let value = json!({"metadata": {"name": "db"}, "spec": spec});
+            match decode_json(Kind::Service, value.to_string().as_bytes(), &mut Interner::default()).unwrap() {
+                Object::Svc(svc) => svc.links(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(of(json!({"clusterIP": "None", "ports": [{"port": 1}]})), None);
+        assert_eq!(of(json!({"ports": [{"port": 1}]})), None);
+        let made = [
+            "DB_SERVICE_HOST=10.0.0.1",
+            "DB_SERVICE_PORT=80",
+            "DB_SERVICE_PORT_HTTP=80",
+            "DB_PORT=tcp://10.0.0.1:80",
+            "DB_PORT_80_TCP=tcp://10.0.0.1:80",
+            "DB_PORT_80_TCP_PROTO=tcp",
+            "DB_PORT_80_TCP_PORT=80",
+            "DB_PORT_80_TCP_ADDR=10.0.0.1",
+        ];
+        let bytes = made.iter().map(|v| v.len() as u32 + 1).sum::<u32>();
+        assert_eq!(of(json!({"clusterIP": "10.0.0.1", "ports": [{"name": "http", "port": 80}]})), Some((8, bytes)));
+        let unnamed = of(json!({"clusterIP": "10.0.0.1", "ports": [{"port": 80}]})).unwrap();
+        assert_eq!(unnamed, (7, bytes - made[2].len() as u32 - 1), "3 + named ports + 4 x ports");
     }
 
     #[test]
