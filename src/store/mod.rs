@@ -4,6 +4,7 @@
 
 mod cluster;
 mod counts;
+mod endpoints;
 mod findings;
 mod jobs;
 mod series;
