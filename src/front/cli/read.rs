@@ -109,6 +109,9 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
         }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
         Subject::Claims if output != Output::Name => vec![Kind::Claim, Kind::Signal],
+        // Their endpoints, and whether what they lead to is there.
+        Subject::Services => vec![Kind::Service, Kind::EndpointSlice],
+        Subject::Ingresses => vec![Kind::Ingress, Kind::Service],
         s @ (Subject::Schedules | Subject::Locations) => [s.kinds(), s.leans_on()].concat(),
         s => s.kinds().to_vec(),
     }

@@ -81,6 +81,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("access", "ACCESS", Unit::List, |_, r| claim(r, access), "How it may be mounted, as kubectl shortens it: `spec.accessModes`")
         .width(3, 12)
         .leave(20),
+    FINDINGS,
     AGE,
     col("volume", "VOLUME", Unit::Text, |_, r| claim(r, |c| c.volume.as_ref()), "The volume that it is bound to: `spec.volumeName`")
         .width(6, 44)

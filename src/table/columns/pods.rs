@@ -96,6 +96,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("node", "NODE", Unit::Text, |_, r| pod(r, |p| p.node.as_ref()), "Node: `spec.nodeName`").width(8, 30).leave(20),
     col("ip", "IP", Unit::Text, |_, r| pod(r, |p| p.ip.as_deref()), "Address: `status.podIP`").width(7, 39).wide().leave(55),
     OWNER,
+    FINDINGS,
     AGE,
     col("message", "MESSAGE", Unit::Text, |_, r| pod(r, message), "What keeps it from running: the message of PodScheduled unless true, else `status.message`, else the first waiting container's").width(10, 80).wide().leave(70),
     col("phase", "PHASE", Unit::Text, |_, r| pod(r, |p| p.phase.as_str()), "`status.phase`").hidden(),
