@@ -84,7 +84,7 @@ pub use time::Time;
 pub use until::Until;
 pub use usage::{Usage, UsageList, UsageRow};
 pub use verb::{Args, Replicas, UndoKind, VERBS, VerbId, VerbInfo};
-pub use workload::{Workload, WorkloadDetail};
+pub use workload::{BASELINE, Workload, WorkloadDetail};
 
 /// A shared string. Strings that repeat (namespaces, nodes, images, reasons) come from an [`Interner`].
 pub type Str = std::sync::Arc<str>;

@@ -142,13 +142,13 @@ mod tests {
     #[test]
     fn the_watchdog_must_arrive() {
         let mut fleet = Fleet::default();
-        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Other")], AlertState::Active)]);
+        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Other")], AlertState::Firing)]);
         fleet.wait(540);
         tell(&mut fleet, "watchdog", &[("alertname", "Watchdog")], 1.0, 10);
         let it = found(&fleet).unwrap();
         assert_eq!(it.severity, Severity::Critical);
         assert!(it.evidence.iter().any(|e| e.what == "rules that cannot be evaluated" && e.value.contains("cpu-throttled")), "{it:?}");
-        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Watchdog")], AlertState::Active)]);
+        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Watchdog")], AlertState::Firing)]);
         fleet.wait(60);
         assert_eq!(found(&fleet), None);
     }
