@@ -16,6 +16,7 @@ mod alerts;
 mod api;
 mod budgets;
 mod control;
+mod endpoints;
 mod etcd;
 mod evict;
 mod fault;

@@ -26,12 +26,16 @@ mod etcd_quorum_risk;
 mod etcd_raft_lag;
 mod etcd_version_skew;
 mod eviction_storm;
+mod grpc_ingress_protocol;
+mod grpc_l4_balancing;
 mod hpa_at_max;
 mod hpa_metrics_missing;
 mod hpa_min_equals_max;
 mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
+mod ingress_duplicate_path;
+mod ingress_host_annotation_conflict;
 mod ingress_redirect_shift;
 mod job_failed;
 mod measured;
@@ -59,6 +63,8 @@ mod requests_too_high;
 mod resources_missing;
 mod rollout_stuck;
 mod scheduler_backlog;
+mod service_links_bloat;
+mod service_no_endpoints;
 mod silence_expiring;
 mod silence_matches_nothing;
 mod single_replica_critical;
@@ -87,6 +93,7 @@ pub static RULES: &[&RuleInfo] = &[
     &pod_pending::RULE,
     &rollout_stuck::RULE,
     &replicas_unavailable::RULE,
+    &service_no_endpoints::RULE,
     &hpa_at_max::RULE,
     &job_failed::RULE,
     &pdb_blocks_drain::RULE,
@@ -145,6 +152,11 @@ pub static RULES: &[&RuleInfo] = &[
     &requests_too_high::RULE,
     &usage_denominator_shift::RULE,
     &vm_baseline_drift::RULE,
+    &ingress_duplicate_path::RULE,
+    &ingress_host_annotation_conflict::RULE,
+    &grpc_ingress_protocol::RULE,
+    &grpc_l4_balancing::RULE,
+    &service_links_bloat::RULE,
 ];
 
 /// Burning once the hold is over, fine until then.
