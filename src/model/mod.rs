@@ -90,7 +90,7 @@ pub use time::Time;
 pub use until::Until;
 pub use usage::{ClaimRow, ClaimUse, Usage, UsageList, UsageRow, from_other, use_from, use_gap};
 pub use verb::{Args, Replicas, UndoKind, VERBS, VerbId, VerbInfo};
-pub use workload::{Workload, WorkloadDetail};
+pub use workload::{BASELINE, Workload, WorkloadDetail};
 
 /// A shared string. Strings that repeat (namespaces, nodes, images, reasons) come from an [`Interner`].
 pub type Str = std::sync::Arc<str>;

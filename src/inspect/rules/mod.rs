@@ -74,6 +74,7 @@ mod velero_backup_failed;
 pub(super) mod velero_bsl_unavailable;
 pub(super) mod velero_schedule_stale;
 mod version_skew;
+mod vm_baseline_drift;
 mod volume_nearly_full;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
@@ -150,6 +151,7 @@ pub static RULES: &[&RuleInfo] = &[
     &replicas_excess::RULE,
     &requests_too_high::RULE,
     &usage_denominator_shift::RULE,
+    &vm_baseline_drift::RULE,
     &ingress_duplicate_path::RULE,
     &ingress_host_annotation_conflict::RULE,
     &grpc_ingress_protocol::RULE,
