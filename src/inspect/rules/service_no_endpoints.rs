@@ -55,10 +55,22 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         (1, _) if desired > 1 => (Severity::Warning, format!("one ready endpoint, {desired} pods are wanted")),
         _ => return Verdict::Fine,
     };
-    let held = judge.held_since_seen(judge.value(&AFTER));
+    let held = match (endpoints.all, &workloads[..], began(judge, &workloads)) {
+        // What it selects and what there is are written down, and not on the way.
+        (0, [], _) => Ok(()),
+        (0, ..) if desired == 0 => Ok(()),
+        (.., Some(began)) => judge.held(began, judge.value(&AFTER)),
+        _ => judge.held_since_seen(judge.value(&AFTER)),
+    };
     let young = service.meta.created.map_or(0, |c| c.secs() + judge.value(&YOUNG));
     let held = held.and_then(|()| if judge.now < young { Err(young) } else { Ok(()) });
     super::after(held, || finding(judge, service, &workloads, severity, message))
+}
+
+/// When the last of the pods behind it stopped to be ready (unix seconds); none where no pod is seen that is not.
+fn began(judge: &Judge<'_>, workloads: &[&Arc<Workload>]) -> Option<i64> {
+    let pods = workloads.iter().flat_map(|w| judge.index.pods(judge.cluster, w.meta.uid));
+    pods.filter_map(|p| super::unready_since(p)).map(|t| t.secs()).max()
 }
 
 /// What to say where there is no endpoint at all.
