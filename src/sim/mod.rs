@@ -23,6 +23,7 @@ mod fault;
 mod fields;
 mod generate;
 mod incident;
+mod judged;
 mod list;
 mod logs;
 mod make;

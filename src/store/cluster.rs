@@ -1,10 +1,10 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
 use super::endpoints::EndpointsOf;
-use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::{Counts, FindingsOf, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object, Service,
-    ServiceState, Signal, Str, Svc, Uid, Usage,
+    Alert, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
+    Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -110,6 +110,7 @@ pub struct Cluster {
     uses: Uses,
     endpoints: EndpointsOf,
     signals_of: SignalsOf,
+    findings_of: FindingsOf,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
     alone: Arc<[Arc<Alert>]>,
 }
@@ -144,6 +145,7 @@ impl Cluster {
             uses: Uses::default(),
             endpoints: EndpointsOf::default(),
             signals_of: SignalsOf::default(),
+            findings_of: FindingsOf::default(),
             alone: Arc::default(),
         }
     }
@@ -241,6 +243,11 @@ impl Cluster {
         self.uses.get(kind, namespace, name)
     }
 
+    /// How full a claim's volume is, as was last told; none where it is not measured.
+    pub fn claim_use(&self, namespace: &str, name: &str) -> Option<&ClaimUse> {
+        self.uses.claim(namespace, name)
+    }
+
     /// What all nodes use that were measured.
     pub fn usage_of_nodes(&self) -> Usage {
         self.uses.total()
@@ -300,6 +307,11 @@ impl Cluster {
         let table = self.table(Kind::Signal);
         let found = self.signals_of.of(of.meta().uid).iter().filter_map(move |uid| table.get(table.slot_of(*uid)?));
         found.filter_map(move |o| if let Object::Signal(s) = o { Some(&**s).filter(|s| *s.meta.name == *query) } else { None })
+    }
+
+    /// The worst open finding at an object or at what belongs to it, and how many there are; none where there are none, or nobody judges.
+    pub fn findings_at(&self, uid: Uid) -> Option<(Severity, u32)> {
+        self.findings_of.at(uid)
     }
 
     /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
@@ -372,6 +384,10 @@ impl Cluster {
                     self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
+            }
+            Delta::ClaimUse(rows) => {
+                self.uses.replace_claims(rows);
+                touched.push(Touched::Usage { cluster: self.id, kind: Kind::Claim });
             }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
@@ -482,11 +498,11 @@ impl Cluster {
             Upsert::Changed(slot, before) => (slot, Some(before)),
         };
         if let Some(before) = &before {
-            self.counts.count(before, -1);
+            count(&mut self.counts, &mut self.findings_of, before, -1);
         }
         let now = table.get(slot).cloned();
         if let Some(now) = &now {
-            self.counts.count(now, 1);
+            count(&mut self.counts, &mut self.findings_of, now, 1);
         }
         match kind {
             Kind::EndpointSlice => self.slice(before.as_ref(), now.as_ref(), touched),
@@ -505,7 +521,7 @@ impl Cluster {
         let cluster = self.id;
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
-            self.counts.count(&before, -1);
+            count(&mut self.counts, &mut self.findings_of, &before, -1);
             match kind {
                 Kind::EndpointSlice => self.slice(Some(&before), None, touched),
                 Kind::Service => self.count_dead(Some(&before), None),
@@ -513,6 +529,14 @@ impl Cluster {
             }
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
+    }
+}
+
+/// Adds a row to what is counted of the cluster's rows (`sign` 1), or takes it away (-1).
+fn count(counts: &mut Counts, findings: &mut FindingsOf, object: &Object, sign: i32) {
+    counts.count(object, sign);
+    if let Object::Finding(f) = object {
+        findings.count(f, sign);
     }
 }
 
