@@ -169,6 +169,11 @@ mod tests {
         assert!(found.next_step.contains("labels of web") && matches!(found.remedy, Some(Remedy::Edit(_))), "{found:?}");
         f.put(Kind::Ingress, [ingress("web", "a.example.com", &[("/", "web")])]);
         assert_eq!(rule(&f), Some(Severity::Critical), "the Ingress came later");
+        let mut renamed = deployment("web", 3, 3);
+        renamed["spec"]["template"]["metadata"] = json!({"labels": {"app": "wbe"}});
+        f.put(Kind::Deployment, [renamed]);
+        let found = f.finding(Kind::Service, "web", RULE.id);
+        assert!(found.is_none_or(|f| f.message.contains("has an address")), "its pods have these labels now: {found:?}");
         let mut zero = deployment("web", 0, 0);
         zero["spec"]["template"]["metadata"] = json!({"labels": {"app": "wbe"}});
         f.put(Kind::Deployment, [zero]);
