@@ -435,7 +435,8 @@ fn material(before: Option<&Object>, after: Option<&Object>) -> bool {
             a.meta.labels != b.meta.labels || a.unschedulable != b.unschedulable || a.cpu_allocatable_m != b.cpu_allocatable_m
         }
         (Some(Object::Workload(a)), Some(Object::Workload(b))) => {
-            a.desired != b.desired || a.selector != b.selector || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+            (a.desired, &a.selector, &a.pod_labels) != (b.desired, &b.selector, &b.pod_labels)
+                || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
         }
         // Its endpoints are judged with the Service itself.
         (Some(Object::Svc(a)), Some(Object::Svc(b))) => {

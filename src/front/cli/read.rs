@@ -94,7 +94,7 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     match subject {
         Subject::Clusters => {
             let wanted = |k: &Kind| match k {
-                Kind::Namespace => false,
+                Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Ingress => false,
                 Kind::Event => warnings,
                 Kind::EtcdMember | Kind::Alert => warnings || output == Output::Wide,
                 k => !k.optional(),
