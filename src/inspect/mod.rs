@@ -47,7 +47,7 @@ pub struct RuleInfo {
     pub summary: &'static str,
     /// Why it matters.
     pub why: &'static str,
-    /// The kinds whose objects are judged; empty: every cluster is.
+    /// The kinds whose objects are judged; empty: every cluster is, and also for a rule that needs what the API server is asked.
     pub kinds: &'static [Kind],
     /// What it cannot judge without, besides objects of its kinds.
     pub needs: &'static [Need],

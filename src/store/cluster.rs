@@ -1,9 +1,9 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::{Counts, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
-    Signal, Str, Uid, Usage,
+    Alert, Asked, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service,
+    ServiceState, Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ impl ClusterInfo {
 
 /// An owner of an owner of an owner, and not for ever.
 const OWNERS: usize = 4;
+/// Seconds without a proof of life after which nobody knows when things changed.
+const UNSEEN: i64 = 120;
 
 #[derive(Default)]
 struct KindSlot {
@@ -104,6 +106,9 @@ pub struct Cluster {
     pub requests: u64,
     pub waiting: u32,
     pub counts: Counts,
+    pub history: History,
+    /// What the API server tells of itself when it is asked.
+    pub asked: Arc<Asked>,
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
@@ -137,6 +142,8 @@ impl Cluster {
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
+            history: History::default(),
+            asked: Arc::default(),
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
@@ -274,6 +281,9 @@ impl Cluster {
                     self.since = now;
                 }
                 if state.live() {
+                    if self.alive > 0 && now - self.alive > UNSEEN {
+                        self.history.blind(now);
+                    }
                     self.alive = now;
                 }
                 if self.state != state {
@@ -315,7 +325,7 @@ impl Cluster {
             Delta::Told(_) => {}
             Delta::Waiting(alerts) => {
                 self.alone = alerts;
-                self.settle(touched);
+                self.settle(now, touched);
             }
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
@@ -326,6 +336,12 @@ impl Cluster {
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
             }
+            Delta::Asked(asked) => {
+                if self.asked != asked {
+                    self.asked = asked;
+                    touched.push(Touched::Cluster(self.id));
+                }
+            }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
             Delta::ListEnd { kind, namespace } => {
@@ -333,10 +349,13 @@ impl Cluster {
                 let mut unseen = self.kinds[kind as usize].table.unseen(namespace.as_ref());
                 unseen.retain(|uid| !self.waits(kind, *uid));
                 for uid in unseen {
-                    self.remove(kind, uid, touched);
+                    self.remove(kind, uid, now, touched);
                 }
                 if kind == Kind::Alert {
-                    self.settle(touched);
+                    self.settle(now, touched);
+                }
+                if kind == Kind::Pod {
+                    self.history.listed(now);
                 }
                 self.record(now);
                 if kind == Kind::Signal {
@@ -350,9 +369,9 @@ impl Cluster {
                     match change {
                         Change::Upsert(object) => {
                             self.trend(&object, now);
-                            self.upsert(kind, object, touched);
+                            self.upsert(kind, object, now, touched);
                         }
-                        Change::Delete(uid) => self.remove(kind, uid, touched),
+                        Change::Delete(uid) => self.remove(kind, uid, now, touched),
                     }
                 }
                 self.record(now);
@@ -367,7 +386,7 @@ impl Cluster {
     }
 
     /// Makes rows of what waits, but for what the Alertmanager tells of too.
-    fn settle(&mut self, touched: &mut Vec<Touched>) {
+    fn settle(&mut self, now: i64, touched: &mut Vec<Touched>) {
         let alerts = self.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(a) } else { None });
         let (old, sent): (Vec<&Arc<Alert>>, Vec<&Arc<Alert>>) = alerts.partition(|a| a.state.waits());
         if old.is_empty() && self.alone.is_empty() {
@@ -377,8 +396,8 @@ impl Cluster {
         let wanted: Vec<Arc<Alert>> = self.alone.iter().filter(|a| !told(a)).cloned().collect();
         let gone = |a: &&&Arc<Alert>| !wanted.iter().any(|w| w.meta.uid == a.meta.uid);
         let gone: Vec<Uid> = old.iter().filter(gone).map(|a| a.meta.uid).collect();
-        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, touched));
-        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), touched));
+        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, now, touched));
+        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), now, touched));
     }
 
     /// Rows prove that who tells of them lives.
@@ -426,7 +445,7 @@ impl Cluster {
         self.restarts.record(now, self.counts.restarts);
     }
 
-    fn upsert(&mut self, kind: Kind, object: Object, touched: &mut Vec<Touched>) {
+    fn upsert(&mut self, kind: Kind, object: Object, now: i64, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         let table = &mut self.kinds[kind as usize].table;
         let (slot, before) = match table.upsert(object) {
@@ -437,17 +456,19 @@ impl Cluster {
         if let Some(before) = &before {
             self.counts.count(before, -1);
         }
-        if let Some(now) = table.get(slot) {
-            self.counts.count(now, 1);
+        if let Some(after) = table.get(slot) {
+            self.counts.count(after, 1);
+            self.history.note(before.as_ref(), Some(after), now);
         }
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
     }
 
-    fn remove(&mut self, kind: Kind, uid: Uid, touched: &mut Vec<Touched>) {
+    fn remove(&mut self, kind: Kind, uid: Uid, now: i64, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
             self.counts.count(&before, -1);
+            self.history.note(Some(&before), None, now);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
     }

@@ -1,9 +1,10 @@
-//! The fold of deltas: every cluster's tables, connection state, capabilities, counts and series; and the jobs.
+//! The fold of deltas: every cluster's tables, connection state, capabilities, counts, series and history; and the jobs.
 //!
 //! No I/O; time is an argument (unix seconds). One thread owns it, everyone else reads `&Store`.
 
 mod cluster;
 mod counts;
+mod history;
 mod jobs;
 mod series;
 mod signals;
@@ -12,6 +13,7 @@ mod uses;
 
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
+pub use history::{Course, Fall, History, Lost, NodeEvent, NodePast, Restart};
 pub use jobs::Jobs;
 pub use series::Series;
 use signals::SignalsOf;

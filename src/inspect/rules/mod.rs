@@ -1,18 +1,26 @@
 //! The register of rules, one file each, and what several of them ask.
 
+mod aggregated_api_down;
 pub(super) mod alert_critical;
 mod apiserver_errors;
 mod apiserver_saturated;
 mod apiserver_slow;
 mod backup_overdue;
 mod calico_ipam_exhausted;
+mod calico_node_restarts;
+mod cert_expiring;
+mod cluster_overcommit;
 mod cluster_unreachable;
+mod component_down;
 mod conntrack_near_full;
 mod container_oomkilled;
+mod container_restart_rate;
 mod container_waiting;
+mod controller_leader;
 mod coredns_degraded;
 mod cpu_throttled;
 mod cronjob_missed;
+mod deprecated_api_in_use;
 mod etcd_alarm;
 mod etcd_db_quota;
 mod etcd_disk_slow;
@@ -27,18 +35,26 @@ mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
 mod job_failed;
+mod keda_paused;
 mod measured;
+mod node_binpack_low;
+mod node_config_drift;
+mod node_emptied;
 mod node_maxpods;
 mod node_not_ready;
 mod node_pressure;
 mod node_reservation_thin;
+mod orphaned_storage;
 mod pdb_blocks_drain;
 mod pdb_ineffective;
 mod pdb_missing;
 mod pdb_overlap;
+mod pleg_unhealthy;
 mod pod_crashloop;
+mod pod_not_ready;
 mod pod_pending;
 mod qos_core_not_guaranteed;
+mod rbac_too_wide;
 mod replicas_colocated;
 mod replicas_unavailable;
 mod resources_missing;
@@ -53,6 +69,7 @@ pub(super) mod velero_bsl_unavailable;
 pub(super) mod velero_schedule_stale;
 mod version_skew;
 mod volume_nearly_full;
+mod webhook_fail_closed;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
 use crate::model::{ContainerSpec, ContainerStatus, Kind, Object, ObjectRef, Pod, Time, Tri, Workload};
@@ -63,8 +80,14 @@ pub static RULES: &[&RuleInfo] = &[
     &etcd_quorum_risk::RULE,
     &etcd_alarm::RULE,
     &etcd_db_quota::RULE,
+    &webhook_fail_closed::RULE,
+    &controller_leader::RULE,
+    &component_down::RULE,
+    &cert_expiring::RULE,
     &node_not_ready::RULE,
     &node_pressure::RULE,
+    &pleg_unhealthy::RULE,
+    &node_emptied::RULE,
     &pod_crashloop::RULE,
     &container_oomkilled::RULE,
     &pod_pending::RULE,
@@ -75,6 +98,7 @@ pub static RULES: &[&RuleInfo] = &[
     &pdb_blocks_drain::RULE,
     &stuck_terminating::RULE,
     &alert_critical::RULE,
+    &calico_node_restarts::RULE,
     &velero_bsl_unavailable::RULE,
     &velero_schedule_stale::RULE,
     &velero_backup_failed::RULE,
@@ -88,12 +112,16 @@ pub static RULES: &[&RuleInfo] = &[
     &calico_ipam_exhausted::RULE,
     &conntrack_near_full::RULE,
     &scheduler_backlog::RULE,
+    &aggregated_api_down::RULE,
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
     &container_waiting::RULE,
+    &pod_not_ready::RULE,
+    &container_restart_rate::RULE,
     &hpa_unable_to_scale::RULE,
     &hpa_metrics_missing::RULE,
     &hpa_no_requests::RULE,
+    &keda_paused::RULE,
     &hpa_min_equals_max::RULE,
     &pdb_overlap::RULE,
     &pdb_missing::RULE,
@@ -109,7 +137,13 @@ pub static RULES: &[&RuleInfo] = &[
     &qos_core_not_guaranteed::RULE,
     &node_maxpods::RULE,
     &node_reservation_thin::RULE,
+    &node_config_drift::RULE,
+    &node_binpack_low::RULE,
+    &cluster_overcommit::RULE,
     &version_skew::RULE,
+    &deprecated_api_in_use::RULE,
+    &rbac_too_wide::RULE,
+    &orphaned_storage::RULE,
     &pdb_ineffective::RULE,
 ];
 
