@@ -142,6 +142,7 @@ impl Judge<'_> {
     /// The same for a condition that no timestamp dates: held since it was first seen.
     fn held_since_seen(&self, hold: i64) -> Result<(), i64> {
         match self.asked {
+            _ if hold <= 0 => Ok(()),
             Some(at) if at <= self.now => Ok(()),
             Some(at) => Err(at.min(self.now + hold)),
             None => Err(self.now + hold),

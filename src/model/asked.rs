@@ -108,11 +108,13 @@ pub struct Scaled {
     pub target: (Str, Str),
     /// The annotations that pause it, as `paused=true`.
     pub paused: Box<[Str]>,
-    /// Since when it is paused, where it says so.
+    /// Since when it is paused: as it says, as the annotation was written, or as it was first seen.
     pub since: Option<Time>,
+    /// Who wrote the annotation: the manager of the field.
+    pub by: Option<Str>,
     /// The condition that is wrong and its message: `Ready`, `Fallback`.
     pub wrong: Option<(Str, Str)>,
-    /// Since when.
+    /// Since when, or since when that was seen.
     pub wrong_since: Option<Time>,
     /// Triggers that fail: name, and how often in a row.
     pub failing: Box<[(Str, i64)]>,
@@ -177,8 +179,8 @@ pub struct Unused {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Asked {
     pub leases: Told<Box<[Lease]>>,
-    /// The checks that fail.
-    pub checks: Told<Box<[Str]>>,
+    /// The checks that fail, each with when that was first seen.
+    pub checks: Told<Box<[(Str, Time)]>>,
     pub hooks: Told<Box<[Hook]>>,
     pub apis: Told<Box<[Api]>>,
     pub deprecated: Told<Box<[Deprecated]>>,

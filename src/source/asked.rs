@@ -69,6 +69,8 @@ struct Asker {
     known: Asked,
     /// When each lease's holder changed, newest last, and how often it had.
     changes: BTreeMap<String, (i64, VecDeque<Instant>)>,
+    /// What was first seen when (unix seconds), and at which look last.
+    seen: BTreeMap<String, (i64, u32)>,
     interner: Interner,
 }
 
@@ -85,6 +87,7 @@ pub(super) struct Named {
     pub annotations: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub creation_timestamp: Option<String>,
+    pub managed_fields: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -133,10 +136,21 @@ impl Asker {
         let (often, seldom, rarely, hardly) = (due(OFTEN), due(SELDOM), due(RARELY), due(SIX_HOURS));
         self.looks += 1;
         self.known.leases = self.leases(client).await.map_err(|e| why(&e));
-        self.known.checks = checks(client).await;
+        let failing = checks(client).await;
+        self.known.checks = failing.map(|names| names.iter().filter_map(|n| Some((n.clone(), self.first(n)?))).collect());
         if often {
             self.known.apis = apis(client).await.map_err(|e| why(&e));
-            self.known.scaled = scaled(client).await.map_err(|e| match e {
+            let mut scaled = scaled(client).await;
+            for s in scaled.iter_mut().flatten() {
+                let name = format!("{}/{}", s.namespace, s.name);
+                if s.since.is_none() && !s.paused.is_empty() {
+                    s.since = self.first(&format!("paused {name}"));
+                }
+                if s.wrong_since.is_none() && s.wrong.is_some() {
+                    s.wrong_since = self.first(&format!("wrong {name}"));
+                }
+            }
+            self.known.scaled = scaled.map_err(|e| match e {
                 ClientError::NotFound { .. } => "no scaledobjects of keda.sh".into(),
                 e => why(&e),
             });
@@ -147,6 +161,7 @@ impl Asker {
         if often && let Ok(hooks) = &mut self.known.hooks {
             endpoints(client, hooks).await;
         }
+        self.seen.retain(|_, (_, looks)| *looks + 2 * OFTEN > self.looks);
         if rarely {
             let read = timeout(ANSWER, deprecated(client)).await.map_err(|_| ClientError::Timeout { after: ANSWER });
             self.known.deprecated = read.and_then(|read| read).map_err(|e| why(&e));
@@ -156,6 +171,14 @@ impl Asker {
         if hardly {
             self.known.certificates = Self::certificates(client).await;
         }
+    }
+
+    /// When something was first seen that was seen at every look since.
+    fn first(&mut self, what: &str) -> Option<Time> {
+        let now = jiff::Timestamp::now().as_second();
+        let (at, looks) = self.seen.entry(what.to_owned()).or_insert((now, self.looks));
+        *looks = self.looks;
+        Time::from_secs(*at)
     }
 
     /// Certificates that end, and are not renewed by whoever gives them from hour to hour.
@@ -459,6 +482,11 @@ async fn scaled(client: &ReadClient) -> Result<Box<[Scaled]>, ClientError> {
             let value = one.metadata.annotations.get(&format!("autoscaling.keda.sh/{name}"))?;
             (value != "false").then(|| Str::from(format!("{name}={value}")))
         };
+        // Who wrote it, and when they last wrote anything of this object.
+        let written = one.metadata.managed_fields.iter().find(|m| {
+            let annotations = m["fieldsV1"]["f:metadata"]["f:annotations"].as_object();
+            annotations.is_some_and(|all| PAUSES.iter().any(|p| all.contains_key(&format!("f:autoscaling.keda.sh/{p}"))))
+        });
         let paused: Box<[Str]> = PAUSES.iter().filter_map(annotation).collect();
         let wrong = is("Ready", "False").filter(|_| paused.is_empty()).or_else(|| is("Fallback", "True"));
         let health = one.status["health"].as_object().into_iter().flatten();
@@ -472,7 +500,11 @@ async fn scaled(client: &ReadClient) -> Result<Box<[Scaled]>, ClientError> {
             namespace: one.metadata.namespace.into(),
             name: one.metadata.name.into(),
             target: (target["kind"].as_str().unwrap_or("Deployment").into(), target["name"].as_str().unwrap_or_default().into()),
-            since: is("Paused", "True").and_then(Condition::since),
+            since: is("Paused", "True")
+                .and_then(Condition::since)
+                .or_else(|| time(written?["time"].as_str()?))
+                .filter(|_| !paused.is_empty()),
+            by: written.and_then(|w| w["manager"].as_str()).map(Str::from),
             wrong: wrong.map(|c| (c.r#type.as_str().into(), c.message.clone().unwrap_or_default())),
             wrong_since: wrong.and_then(Condition::since),
             paused,
@@ -581,7 +613,8 @@ mod tests {
             1,
         )
         .await;
-        assert_eq!(asked.checks.as_deref(), Ok(&["etcd".into(), "etcd-readiness".into()][..]));
+        let failing: Vec<_> = asked.checks.as_deref().unwrap().iter().map(|(name, _)| &**name).collect();
+        assert_eq!(failing, ["etcd", "etcd-readiness"]);
         let used: Vec<_> = asked.deprecated.as_deref().unwrap().iter().map(|d| (&*d.resource, &*d.removed)).collect();
         assert_eq!(used, [("flowschemas", "1.38")]);
         assert!(asked.leases.as_ref().unwrap_err().starts_with("no right to list leases"), "{:?}", asked.leases);
@@ -609,6 +642,8 @@ mod tests {
         )
         .await;
         let facts = asked.scaled.unwrap();
+        let dated: Vec<_> = facts.iter().map(|s| (s.since.is_some(), s.wrong_since.is_some())).collect();
+        assert_eq!(dated, [(true, false), (false, true), (false, false)]);
         let facts: Vec<_> = facts.iter().map(|s| (&*s.name, s.paused.len(), s.wrong.is_some(), s.failing.len())).collect();
         assert_eq!(facts, [("paused", 1, false, 0), ("wrong", 0, true, 0), ("fails", 0, false, 1)]);
     }

@@ -79,6 +79,11 @@ impl Course {
         self.steps.back().map_or(0, |s| u32::from(s.1))
     }
 
+    /// When it last became another value (unix seconds); none before the first.
+    pub fn since(&self) -> Option<i64> {
+        self.steps.back().map(|s| i64::from(s.0) * SLOT)
+    }
+
     /// The most that is kept.
     pub fn peak(&self) -> u32 {
         self.steps.iter().map(|s| u32::from(s.1)).max().unwrap_or(0)
@@ -146,6 +151,8 @@ pub enum NodeEvent {
     Ready,
     /// The keys of the labels that changed.
     Relabelled(Str),
+    /// Its kernel, system, runtime, kubelet or size became another.
+    Reconfigured,
     /// Its object was deleted.
     Removed,
     /// Another object has its name: it was registered anew.
@@ -163,6 +170,7 @@ impl NodeEvent {
             Self::Unready(why) => format!("not ready ({why})"),
             Self::Ready => "ready".to_owned(),
             Self::Relabelled(keys) => format!("labels changed: {keys}"),
+            Self::Reconfigured => "set up anew".to_owned(),
             Self::Removed => "node object deleted".to_owned(),
             Self::Replaced => "registered anew, with another uid".to_owned(),
         }
@@ -361,6 +369,10 @@ impl NodePast {
                     }
                     (false, true) => events.push(NodeEvent::Ready),
                     _ => {}
+                }
+                let setup = |n: &Node| (n.kernel.clone(), n.os_image.clone(), n.runtime.clone(), n.kubelet.clone(), n.cpu_capacity_m);
+                if setup(a) != setup(b) {
+                    events.push(NodeEvent::Reconfigured);
                 }
                 if a.meta.labels != b.meta.labels {
                     let other = |x: &Node, y: &Node| -> Vec<String> {

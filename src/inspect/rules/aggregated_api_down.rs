@@ -28,7 +28,7 @@ pub static RULE: RuleInfo = RuleInfo {
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Ok(apis) = &judge.cluster.asked.apis else { return Verdict::Fine };
-    let began = |a: &Api| a.since.map_or(judge.now, Time::secs);
+    let began = |a: &Api| a.since.map_or(0, Time::secs);
     let hold = judge.value(&AFTER);
     let down: Vec<&Api> = apis.iter().filter(|a| judge.held(began(a), hold).is_ok()).collect();
     if down.is_empty() {

@@ -40,13 +40,16 @@ fn component(pod: &Pod) -> Option<&str> {
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let mut failing: &[Str] = judge.cluster.asked.checks.as_deref().unwrap_or_default();
     let mut next: Option<i64> = None;
-    if !failing.is_empty()
-        && let Err(at) = judge.held_since_seen(judge.value(&AFTER))
-    {
-        (failing, next) = (&[], Some(at));
-    }
+    let mut wait = |held: Result<(), i64>| match held {
+        Ok(()) => true,
+        Err(at) => {
+            next = Some(next.map_or(at, |n| n.min(at)));
+            false
+        }
+    };
+    let told = judge.cluster.asked.checks.as_deref().unwrap_or_default();
+    let failing: Vec<&(Str, Time)> = told.iter().filter(|(_, since)| wait(judge.held(since.secs(), judge.value(&AFTER)))).collect();
     // By component: how many there are, and those that are not ready for long.
     let mut parts: BTreeMap<&str, (usize, Vec<(&str, Option<Time>)>)> = BTreeMap::new();
     if judge.cluster.counts.pods_bad > 0 && judge.cluster.current(Kind::Pod) {
@@ -58,9 +61,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
                 continue;
             }
             let since = pod.ready_since.or(pod.started).or(pod.meta.created);
-            match judge.held(since.map_or(0, Time::secs), judge.value(&PODS)) {
-                Ok(()) => part.1.push((pod.node.as_deref().unwrap_or(&pod.meta.name), since)),
-                Err(at) => next = Some(next.map_or(at, |n| n.min(at))),
+            if wait(judge.held(since.map_or(0, Time::secs), judge.value(&PODS))) {
+                part.1.push((pod.node.as_deref().unwrap_or(&pod.meta.name), since));
             }
         }
         parts.retain(|_, (_, bad)| !bad.is_empty());
@@ -72,11 +74,15 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let severity = if gone { Severity::Critical } else { Severity::Warning };
     let mut words = Vec::new();
     if !failing.is_empty() {
-        words.push(format!("the API server's check of {} fails", joined(failing, 3)));
+        words.push(format!("the API server's check of {} fails", joined(failing.iter().map(|f| &*f.0), 3)));
     }
     words.extend(parts.iter().map(|(name, (all, bad))| format!("{name} {} of {all} not ready", bad.len())));
-    let since = parts.values().flat_map(|p| &p.1).filter_map(|b| b.1).min();
-    let mut finding = judge.finding(severity, since, words.join(", ")).with("failing checks", joined(failing, 10), None);
+    let since = parts.values().flat_map(|p| &p.1).filter_map(|b| b.1).chain(failing.iter().map(|f| f.1)).min();
+    let mut finding = judge.finding(severity, since, words.join(", ")).with(
+        "failing checks",
+        joined(failing.iter().map(|f| &*f.0), 10),
+        failing.iter().map(|f| f.1).min(),
+    );
     for (name, (_, bad)) in &parts {
         finding = finding.with(name, format!("not ready on {}", joined(bad.iter().map(|b| b.0), 4)), bad.iter().filter_map(|b| b.1).min());
     }
@@ -100,8 +106,10 @@ mod tests {
     #[test]
     fn a_check_that_fails_for_a_minute() {
         let mut fleet = Fleet::default();
-        let asked =
-            |checks: &[&str]| Delta::Asked(Asked { checks: Ok(checks.iter().map(|c| Str::from(*c)).collect()), ..Asked::default() }.into());
+        let since = Time::from_secs(crate::inspect::fixture::NOW).unwrap();
+        let asked = |checks: &[&str]| {
+            Delta::Asked(Asked { checks: Ok(checks.iter().map(|c| (Str::from(*c), since)).collect()), ..Asked::default() }.into())
+        };
         fleet.delta(0, asked(&["etcd", "etcd-readiness"]));
         assert_eq!(said(fleet.wait(59)), None);
         assert_eq!(said(fleet.wait(1)), Some((Severity::Warning, "the API server's check of etcd, etcd-readiness fails".to_owned())));

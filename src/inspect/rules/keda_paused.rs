@@ -44,7 +44,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     };
     let mut found: Vec<(Severity, &Scaled, String, Option<Time>)> = Vec::new();
     for s in all {
-        let dated = |since: Option<Time>, secs: i64| since.map_or_else(|| judge.held_since_seen(secs), |t| judge.held(t.secs(), secs));
+        let dated = |since: Option<Time>, secs: i64| judge.held(since.map_or(judge.now, Time::secs), secs);
         if !s.paused.is_empty() && wait(dated(s.since, hold(&PAUSED))) {
             let is_core = target(s).is_some_and(|o| core(judge, o));
             let severity = if is_core { Severity::Critical } else { Severity::Warning };
@@ -65,7 +65,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             Some(Object::Workload(w)) => format!("; {} {} has {} of {} replicas", s.target.0, s.target.1, w.ready, w.desired.unwrap_or(0)),
             _ => format!("; {} {}", s.target.0, s.target.1),
         };
-        finding = finding.with(&title(&s.namespace, &s.name), format!("{words}{replicas}"), *since);
+        let by = s.by.as_deref().map(|b| format!("; written by {b}")).unwrap_or_default();
+        finding = finding.with(&title(&s.namespace, &s.name), format!("{words}{replicas}{by}"), *since);
     }
     finding = finding.then("Take the annotation autoscaling.keda.sh/paused away when the incident is over, or mend the trigger");
     match next {
@@ -88,6 +89,7 @@ mod tests {
             target: ("Deployment".into(), "web".into()),
             paused: Box::default(),
             since: None,
+            by: None,
             wrong: None,
             wrong_since: None,
             failing: Box::default(),
@@ -112,7 +114,6 @@ mod tests {
         let paused = |since| Scaled { paused: ["paused=true".into()].into(), since, ..scaled() };
         assert_eq!((at(paused(before(86_400)), false, 0), at(paused(before(86_399)), false, 0)), (Some(Severity::Warning), None));
         assert_eq!(at(paused(before(86_399)), true, 1), Some(Severity::Critical));
-        assert_eq!((at(paused(None), false, 86_399), at(paused(None), false, 86_400)), (None, Some(Severity::Warning)));
         let wrong = |since| Scaled { wrong: Some((Str::from("Fallback"), Str::from("x"))), wrong_since: before(since), ..scaled() };
         assert_eq!((at(wrong(300), false, 0), at(wrong(299), false, 0)), (Some(Severity::Warning), None));
         assert_eq!(at(Scaled { failing: [("s0".into(), 3)].into(), ..scaled() }, false, 0), Some(Severity::Warning));

@@ -6,7 +6,8 @@
 use super::later;
 use crate::inspect::explain::words::bytes;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Node, Object, VerbId};
+use crate::model::{Kind, Node, Object, Time, VerbId};
+use crate::store::NodeEvent;
 use std::collections::BTreeMap;
 
 const AFTER: Threshold = Threshold { name: "after", default: "1h", doc: "how long it may differ: a rolling upgrade takes its time" };
@@ -85,8 +86,13 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if odd.is_empty() {
         return Verdict::FineUntil(later(judge, AGAIN));
     }
-    let held = judge.held_since_seen(judge.value(&AFTER));
-    super::until(held, || {
+    // While nodes of its model are set up, or come, they are not compared.
+    let changed = |n: &&Node| {
+        let past = judge.cluster.history.node(&n.meta.name)?.events.iter().rev();
+        past.filter(|(_, e)| matches!(e, NodeEvent::Reconfigured | NodeEvent::Replaced)).map(|(at, _)| *at).next()
+    };
+    let last = like.iter().filter_map(|n| changed(n).max(n.meta.created.map(Time::secs))).max();
+    super::until(judge.held(last.unwrap_or(0), judge.value(&AFTER)), || {
         let names: Vec<&str> = odd.iter().map(|o| o.0).collect();
         let message = format!("{} unlike the {} others of its model", names.join(", "), all - 1);
         let mut finding = judge.finding(Severity::Warning, None, message).with("model", own_model.trim(), None);
@@ -115,17 +121,21 @@ mod tests {
 
     fn odd(kernels: &[&str], wait: i64) -> Option<String> {
         let mut fleet = Fleet::default();
-        fleet.put(Kind::Node, kernels.iter().enumerate().map(|(n, k)| made(&format!("n{n}"), k, "m1")));
+        let put = |fleet: &mut Fleet, kernel: fn(&str) -> &str| {
+            fleet.put(Kind::Node, kernels.iter().enumerate().map(|(n, k)| made(&format!("n{n}"), kernel(k), "m1")));
+        };
+        put(&mut fleet, |_| "4.0");
         fleet.put(Kind::Node, (0..5).map(|n| made(&format!("other{n}"), "9.9", "m2")));
         fleet.delta(0, Delta::KindState(Kind::Node, KindState::Live));
-        fleet.wait(60).wait(wait);
+        put(&mut fleet, |k| k);
+        fleet.wait(wait);
         fleet.finding(Kind::Node, "n0", RULE.id).map(|f| f.message.clone())
     }
 
     #[test]
     fn one_of_five_differs_from_what_is_usual_of_its_model() {
         assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1", "6.1"], 3600).as_deref(), Some("kernel unlike the 4 others of its model"));
-        assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1", "6.1"], 3000), None, "not for an hour");
+        assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1", "6.1"], 3599), None, "not for an hour");
         assert_eq!(odd(&["5.4", "5.4", "6.1", "6.1", "6.1"], 3600), None, "three of five are no usual");
         assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1"], 3600), None, "too few of its model");
         assert_eq!(odd(&["6.1", "6.1", "6.1", "6.1", "6.1"], 3600), None);

@@ -216,11 +216,12 @@ fn empty(judge: &Judge<'_>, node: &Node) -> Verdict {
     if like == 0 || pods < judge.value(&LEAST) * like {
         return Verdict::FineUntil(later(judge, AGAIN));
     }
-    let within = judge.value(&WITHIN);
-    let held = judge.held(node.meta.created.map_or(0, Time::secs), within).and_then(|()| judge.held_since_seen(within));
+    let since = judge.cluster.history.node(&node.meta.name).and_then(|p| p.ordinary.since()).and_then(Time::from_secs);
+    let since = since.max(node.meta.created);
+    let held = judge.held(since.map_or(0, Time::secs), judge.value(&WITHIN));
     super::after(held, || {
         judge
-            .finding(Severity::Warning, None, format!("no ordinary pods, while {like} nodes like it have {} on average", pods / like))
+            .finding(Severity::Warning, since, format!("no ordinary pods, while {like} nodes like it have {} on average", pods / like))
             .with(
                 "cpu and memory allocatable",
                 format!("{}m, {}", node.cpu_allocatable_m, crate::inspect::explain::words::bytes(node.memory_allocatable)),
@@ -336,10 +337,6 @@ mod tests {
         let mut fleet = fleet(10);
         lose(&mut fleet, 10, None);
         fleet.wait(3700);
-        assert_eq!(said(&fleet), None);
-        fleet.wait(599);
-        assert_eq!(said(&fleet), None);
-        fleet.wait(1);
         assert_eq!(said(&fleet), Some((Severity::Warning, "no ordinary pods, while 1 nodes like it have 10 on average".to_owned())));
         fleet.put(Kind::Pod, [pod(owned("new", Kind::ReplicaSet, "rs"), "n1", true, 900, running())]);
         assert_eq!(said(&fleet), None);
