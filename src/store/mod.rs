@@ -4,6 +4,7 @@
 
 mod cluster;
 mod counts;
+mod findings;
 mod history;
 mod jobs;
 mod series;
@@ -13,6 +14,7 @@ mod uses;
 
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
+use findings::FindingsOf;
 pub use history::{Course, Fall, History, Lost, NodeEvent, NodePast, Restart};
 pub use jobs::Jobs;
 pub use series::Series;
