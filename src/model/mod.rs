@@ -7,6 +7,7 @@ pub mod access;
 pub mod act;
 pub mod alert;
 pub mod alertmanager;
+pub mod asked;
 pub mod audit;
 pub mod backup;
 pub mod claim;
@@ -54,6 +55,7 @@ pub mod workload;
 
 pub use act::{Act, Sweep, Wait};
 pub use alert::{Alert, AlertState, OWNER_LABELS};
+pub use asked::Asked;
 pub use audit::{Actor, AuditEvent, AuditRecord};
 pub use backup::{Backup, MovedData, Restore, Run, RunState, Selection, label_of as backup_label};
 pub use claim::Claim;
