@@ -4,20 +4,24 @@
 
 mod cluster;
 mod counts;
+mod elections;
 mod jobs;
 mod series;
 mod signals;
 mod table;
 mod uses;
+mod velero;
 
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
+pub use elections::{Election, Elections};
 pub use jobs::Jobs;
 pub use series::Series;
 use signals::SignalsOf;
 pub use table::Table;
 use uses::{Sums, Uses};
 pub use uses::{UseCourse, UseSum};
+pub use velero::Idle;
 
 use crate::model::{Batch, ClusterId, Kind, Object, ObjectRef, Uid};
 

@@ -14,9 +14,11 @@ mod coredns_degraded;
 mod cpu_throttled;
 mod cronjob_missed;
 mod etcd_alarm;
+mod etcd_backup_stale;
 mod etcd_db_quota;
 mod etcd_disk_slow;
 mod etcd_fragmentation;
+mod etcd_leader_changes;
 mod etcd_quorum_risk;
 mod etcd_raft_lag;
 mod etcd_version_skew;
@@ -88,6 +90,8 @@ pub static RULES: &[&RuleInfo] = &[
     &calico_ipam_exhausted::RULE,
     &conntrack_near_full::RULE,
     &scheduler_backlog::RULE,
+    &etcd_backup_stale::RULE,
+    &etcd_leader_changes::RULE,
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
     &container_waiting::RULE,
