@@ -5,6 +5,8 @@
 mod cluster;
 mod counts;
 mod elections;
+mod endpoints;
+mod findings;
 mod jobs;
 mod series;
 mod signals;
@@ -15,6 +17,7 @@ mod velero;
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 pub use elections::{Election, Elections};
+use findings::FindingsOf;
 pub use jobs::Jobs;
 pub use series::Series;
 use signals::SignalsOf;
