@@ -27,9 +27,11 @@ mod deprecated_api_in_use;
 mod dns_cache_missing;
 mod dns_ndots_amplification;
 mod etcd_alarm;
+mod etcd_backup_stale;
 mod etcd_db_quota;
 mod etcd_disk_slow;
 mod etcd_fragmentation;
+mod etcd_leader_changes;
 mod etcd_quorum_risk;
 mod etcd_raft_lag;
 mod etcd_version_skew;
@@ -136,6 +138,8 @@ pub static RULES: &[&RuleInfo] = &[
     &conntrack_near_full::RULE,
     &scheduler_backlog::RULE,
     &aggregated_api_down::RULE,
+    &etcd_backup_stale::RULE,
+    &etcd_leader_changes::RULE,
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
     &monitoring_blind::RULE,
