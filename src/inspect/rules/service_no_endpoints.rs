@@ -41,9 +41,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if !service.selects() || service.meta.deleting.is_some() {
         return Verdict::Fine;
     }
-    if !judge.cluster.current(Kind::EndpointSlice) {
-        let comes = matches!(judge.cluster.kind_state(Kind::EndpointSlice), KindState::Waiting | KindState::Listing);
-        return if comes { Verdict::FineUntil(super::later(judge, AGAIN)) } else { Verdict::Fine };
+    // The cluster as a whole may still be on the way: nobody says when it is there.
+    match judge.cluster.kind_state(Kind::EndpointSlice) {
+        KindState::Live => {}
+        KindState::Waiting | KindState::Listing => return Verdict::FineUntil(super::later(judge, AGAIN)),
+        _ => return Verdict::Fine,
     }
     let endpoints = judge.cluster.endpoints(service).unwrap_or_default();
     let workloads = judge.index.selected(judge.cluster, service);
@@ -194,6 +196,7 @@ mod tests {
         f.put(Kind::Service, [bare]).wait(300);
         assert_eq!(rule(&f), None);
         let mut blind = Fleet::default();
+        blind.delta(0, Delta::State(crate::model::ConnectionState::Syncing { done: 1, of: 2 }));
         blind.put(Kind::Service, [service("web", "wbe")]).wait(400);
         assert_eq!(rule(&blind), None, "slices are not read yet");
         blind.delta(0, Delta::KindState(Kind::EndpointSlice, KindState::Live));
