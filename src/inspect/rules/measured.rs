@@ -4,7 +4,7 @@ use crate::inspect::{Finding, Judge, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object, ObjectRef, Signal, SignalState};
 
 /// What a rule words.
-pub(super) struct Over {
+pub(in crate::inspect) struct Over {
     pub title: String,
     pub value: String,
     /// Which one of its kind: `pay/checkout-1 app`, `GET`; empty where there is one.
@@ -14,6 +14,11 @@ pub(super) struct Over {
 /// A signal of one of these queries that is over a limit for so long. The finding is the signal's, and about the object that its labels
 /// name, where that is there.
 pub(super) fn over(judge: &Judge<'_>, queries: &[&str], after: &Threshold, words: impl Fn(Over) -> String, next: &str) -> Verdict {
+    over_for(judge, queries, judge.value(after), words, next)
+}
+
+/// The same for so many seconds.
+pub(in crate::inspect) fn over_for(judge: &Judge<'_>, queries: &[&str], hold: i64, words: impl Fn(Over) -> String, next: &str) -> Verdict {
     let Some(Object::Signal(signal)) = judge.object else { return Verdict::Fine };
     let severity = match signal.state {
         SignalState::Critical => Severity::Critical,
@@ -23,7 +28,8 @@ pub(super) fn over(judge: &Judge<'_>, queries: &[&str], after: &Threshold, words
     if !queries.contains(&&*signal.meta.name) {
         return Verdict::Fine;
     }
-    super::after(judge.held_since_seen(judge.value(after)), || finding(judge, signal, severity, &words).then(next))
+    let held = if hold == 0 { Ok(()) } else { judge.held_since_seen(hold) };
+    super::after(held, || finding(judge, signal, severity, &words).then(next))
 }
 
 fn finding(judge: &Judge<'_>, signal: &Signal, severity: Severity, words: impl Fn(Over) -> String) -> Finding {

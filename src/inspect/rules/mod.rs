@@ -27,7 +27,7 @@ mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
 mod job_failed;
-mod measured;
+pub(super) mod measured;
 mod node_maxpods;
 mod node_not_ready;
 mod node_pressure;
@@ -114,7 +114,7 @@ pub static RULES: &[&RuleInfo] = &[
 ];
 
 /// Burning once the hold is over, fine until then.
-fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
+pub(super) fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
     match held {
         Ok(()) => Verdict::Burning(finding()),
         Err(at) => Verdict::FineUntil(at),
@@ -131,7 +131,7 @@ fn until(held: Result<(), i64>, finding: impl FnOnce() -> (Finding, Option<i64>)
 }
 
 /// The next time on a grid of so many seconds (unix seconds): what looks again and again does so together, and wakes nobody in between.
-fn later(judge: &Judge<'_>, every: i64) -> i64 {
+pub(super) fn later(judge: &Judge<'_>, every: i64) -> i64 {
     judge.now - judge.now.rem_euclid(every) + every
 }
 
