@@ -22,7 +22,7 @@ pub(super) const QUERY: &[KeyDoc] = &[
     key("critical", "at and above this it is bad"),
     key("top", "only so many of a cluster, the highest; all, with their course"),
     key("needs", "the metric without which it says nothing"),
-    key("gives", "signals; or use-of-pods or use-of-nodes, asked where metrics.k8s.io does not answer; signals"),
+    key("gives", "signals; use-of-claims; or use-of-pods or use-of-nodes, asked where metrics.k8s.io does not answer; signals"),
     key("off", "whether it is not asked; false"),
 ];
 const FILE: &[KeyDoc] = &[key("query", "a query")];

@@ -82,7 +82,7 @@ pub use silence::{Matcher, Sieve, Silence, SilenceState};
 pub use silencing::{SilenceBody, SilenceWrite};
 pub use time::Time;
 pub use until::Until;
-pub use usage::{Usage, UsageList, UsageRow};
+pub use usage::{ClaimRow, ClaimUse, Usage, UsageList, UsageRow, from_other, use_from, use_gap};
 pub use verb::{Args, Replicas, UndoKind, VERBS, VerbId, VerbInfo};
 pub use workload::{Workload, WorkloadDetail};
 

@@ -87,16 +87,19 @@ pub enum Gives {
     PodUse,
     /// The same of nodes: `node`, else `instance` less its port.
     NodeUse,
+    /// How full the volumes of claims are: `namespace`, `persistentvolumeclaim`, and `resource`, which is `bytes` or `inodes` (shares).
+    ClaimUse,
 }
 
 impl Gives {
     /// By the names that settings use.
-    pub const ALL: [(&'static str, Self); 3] = [("signals", Self::Signals), ("use-of-pods", Self::PodUse), ("use-of-nodes", Self::NodeUse)];
+    pub const ALL: [(&'static str, Self); 4] =
+        [("signals", Self::Signals), ("use-of-pods", Self::PodUse), ("use-of-nodes", Self::NodeUse), ("use-of-claims", Self::ClaimUse)];
 
-    /// Whose use it is; none: signals.
-    pub fn kind(self) -> Option<super::Kind> {
+    /// Whose use it tells in the stead of metrics.k8s.io; none: it tells something else.
+    pub fn instead(self) -> Option<super::Kind> {
         match self {
-            Self::Signals => None,
+            Self::Signals | Self::ClaimUse => None,
             Self::PodUse => Some(super::Kind::Pod),
             Self::NodeUse => Some(super::Kind::Node),
         }

@@ -155,6 +155,15 @@ pub fn rows(s: &State, faults: &Faults, query: &str) -> Option<Vec<Row>> {
             let all = metrics::nodes(s, &super::query::Wanted::default());
             all.iter().flat_map(|(node, used)| uses(&[("node", &node.key.1)], *used)).collect()
         }
+        "use-of-claims" => {
+            let part = |what: &'static str, rows: Vec<Row>| {
+                rows.into_iter().map(move |mut row| {
+                    row.labels.insert("resource", what.to_owned());
+                    row
+                })
+            };
+            part("bytes", look.volumes("bytes", 0.75)).chain(part("inodes", look.volumes("inodes", 0.1))).collect()
+        }
         _ => return None,
     })
 }

@@ -1,9 +1,9 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::{Counts, FindingsOf, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
-    Signal, Str, Uid, Usage,
+    Alert, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service,
+    ServiceState, Severity, Signal, Str, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -108,6 +108,7 @@ pub struct Cluster {
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
     signals_of: SignalsOf,
+    findings_of: FindingsOf,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
     alone: Arc<[Arc<Alert>]>,
 }
@@ -141,6 +142,7 @@ impl Cluster {
             services: Service::ALL.map(slot),
             uses: Uses::default(),
             signals_of: SignalsOf::default(),
+            findings_of: FindingsOf::default(),
             alone: Arc::default(),
         }
     }
@@ -192,6 +194,11 @@ impl Cluster {
     /// What a node or a pod uses, as was last told; the namespace is empty for nodes.
     pub fn usage(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
         self.uses.get(kind, namespace, name)
+    }
+
+    /// How full a claim's volume is, as was last told; none where it is not measured.
+    pub fn claim_use(&self, namespace: &str, name: &str) -> Option<&ClaimUse> {
+        self.uses.claim(namespace, name)
     }
 
     /// What all nodes use that were measured.
@@ -253,6 +260,11 @@ impl Cluster {
         let table = self.table(Kind::Signal);
         let found = self.signals_of.of(of.meta().uid).iter().filter_map(move |uid| table.get(table.slot_of(*uid)?));
         found.filter_map(move |o| if let Object::Signal(s) = o { Some(&**s).filter(|s| *s.meta.name == *query) } else { None })
+    }
+
+    /// The worst open finding at an object or at what belongs to it, and how many there are; none where there are none, or nobody judges.
+    pub fn findings_at(&self, uid: Uid) -> Option<(Severity, u32)> {
+        self.findings_of.at(uid)
     }
 
     /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
@@ -325,6 +337,10 @@ impl Cluster {
                     self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
+            }
+            Delta::ClaimUse(rows) => {
+                self.uses.replace_claims(rows);
+                touched.push(Touched::Usage { cluster: self.id, kind: Kind::Claim });
             }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
@@ -435,10 +451,10 @@ impl Cluster {
             Upsert::Changed(slot, before) => (slot, Some(before)),
         };
         if let Some(before) = &before {
-            self.counts.count(before, -1);
+            count(&mut self.counts, &mut self.findings_of, before, -1);
         }
         if let Some(now) = table.get(slot) {
-            self.counts.count(now, 1);
+            count(&mut self.counts, &mut self.findings_of, now, 1);
         }
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
     }
@@ -447,9 +463,17 @@ impl Cluster {
         let cluster = self.id;
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
-            self.counts.count(&before, -1);
+            count(&mut self.counts, &mut self.findings_of, &before, -1);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
+    }
+}
+
+/// Adds a row to what is counted of the cluster's rows (`sign` 1), or takes it away (-1).
+fn count(counts: &mut Counts, findings: &mut FindingsOf, object: &Object, sign: i32) {
+    counts.count(object, sign);
+    if let Object::Finding(f) = object {
+        findings.count(f, sign);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sums over a cluster's rows, kept by adding and taking away single rows.
 
-use crate::model::{AlertState, FindingState, Object, Phase, Pod, RunState, Severity, SignalState, SilenceState, Str, Tri};
+use crate::model::{AlertState, Object, Phase, Pod, RunState, Severity, SignalState, SilenceState, Str, Tri};
 use hashbrown::HashMap;
 
 /// What the pods of one node reserve.
@@ -58,6 +58,7 @@ pub struct Counts {
     pub locations_bad: u32,
     /// Open findings above info.
     pub findings_bad: u32,
+    pub findings_critical: u32,
     pub by_node: HashMap<Str, NodeUse>,
 }
 
@@ -112,8 +113,8 @@ impl Counts {
             Object::Restore(r) => n(&mut self.restores_failed, matches!(r.run.state(), RunState::Partly | RunState::Failed)),
             Object::StorageLocation(l) => n(&mut self.locations_bad, &*l.phase == "Unavailable"),
             Object::Finding(f) => {
-                let open = matches!(f.state, FindingState::Open | FindingState::Flapping);
-                n(&mut self.findings_bad, open && f.severity > Severity::Info);
+                n(&mut self.findings_bad, f.open() && f.severity > Severity::Info);
+                n(&mut self.findings_critical, f.open() && f.severity == Severity::Critical);
             }
             Object::Namespace(_) | Object::Schedule(_) => {}
         }

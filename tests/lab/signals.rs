@@ -5,7 +5,7 @@ use super::support::lab::{Lab, Room, until};
 use super::support::pty::Term;
 use super::support::runner::{Test, test};
 use quarterdeck::config::Config;
-use quarterdeck::model::Query;
+use quarterdeck::model::{Gives, Query};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -162,8 +162,8 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     std::fs::write(&config, format!("[clusters.{CONTEXT}.prometheus]\nurl = {:?}\n", prometheus.url)).unwrap();
     let config = config.to_str().unwrap();
     let shipped = Config::default().queries;
-    // The use of pods and nodes is no signal: it stands in for metrics.k8s.io, which the lab has.
-    let (signals, uses): (Vec<&Query>, Vec<&Query>) = shipped.iter().partition(|q| q.gives.kind().is_none());
+    // The use of pods and nodes is no signal: it stands in for metrics.k8s.io, which the lab has. Nor is how full claims are.
+    let (signals, uses): (Vec<&Query>, Vec<&Query>) = shipped.iter().partition(|q| q.gives == Gives::Signals);
     let asked: Vec<String> = signals.iter().map(|q| q.name.to_string()).collect();
     assert!(asked.len() > 20);
     let rows = until("every query to have a number", Duration::from_secs(90), || {
@@ -177,7 +177,10 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
         let told: Vec<&Value> = rows.iter().filter(|r| without.iter().any(|n| r["name"] == ***n)).collect();
         if without.is_empty() { Ok(rows) } else { Err(format!("{without:?}: {}", json!(told))) }
     });
-    assert_eq!(uses.len(), 2);
+    assert_eq!(uses.len(), 3);
+    let full = ask(&prometheus.url, &uses.iter().find(|q| q.gives == Gives::ClaimUse).unwrap().filled(None, &[]));
+    let of = |resource: &str| full.iter().find(|(r, _)| r == resource).unwrap_or_else(|| panic!("no {resource} in {full:?}")).1;
+    assert_eq!((full.len(), of("bytes"), of("inodes")), (2, 0.9, 0.01));
     for (query, cpu, memory) in [("use-of-pods", 0.25, 98e6), ("use-of-nodes", 2.0, 8e9)] {
         let expr = uses.iter().find(|q| *q.name == *query).unwrap().filled(None, &[]);
         let told = ask(&prometheus.url, &expr);
