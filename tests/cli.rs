@@ -266,7 +266,7 @@ fn manifests_are_judged_without_a_cluster() {
     };
     let (code, out, err) = run(&["-o", "json", "--fail-on", "warning"]);
     assert_eq!(code, 6, "{err}");
-    assert!(err.contains("1 objects judged; not judged: 1 Secret v1"), "{err}");
+    assert!(err.contains("1 object judged; not judged: 1 Secret v1"), "{err}");
     assert!(!format!("{out}{err}").contains("Y2FuYXJ5"));
     let report: Value = serde_json::from_str(&out).unwrap();
     let rules = |report: &Value| {

@@ -76,7 +76,7 @@ pub fn judge(files: &[PathBuf], wanted: &Wanted, thresholds: Thresholds, config:
     }
     let named = others.iter().map(|(what, n)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
     let not = if named.is_empty() { String::new() } else { format!("; not judged: {named}") };
-    let message = format!("{judged} objects judged{not}");
+    let message = format!("{judged} object{} judged{not}", if judged == 1 { "" } else { "s" });
     eprintln!("qd: {NAME}: {message}");
     for cluster in &mut report.clusters {
         (cluster.state, cluster.message, cluster.age_s) = (NAME.to_owned(), Some(message.clone()), None);
