@@ -344,6 +344,8 @@ const REPLICAS: &[Field] = fields! { Workload w {
     "status.readyReplicas" One => count(w.ready);
     "status.availableReplicas" One => count(w.available);
     "status.observedGeneration" One => count(w.observed);
+} };
+const CONDITIONS: &[Field] = fields! { Workload w {
     "status.conditions" CONDITION => conditions(&w.conditions);
 } };
 const UPDATED: &[Field] = fields! { Workload w {
@@ -387,7 +389,6 @@ const JOB: &[Field] = detail! { Job {
 const JOBS: &[Field] = fields! { Workload w {
     "spec.parallelism" One => opt(w.desired);
     "status.ready" One => count(w.ready);
-    "status.conditions" CONDITION => conditions(&w.conditions);
 } };
 const CRONJOB: &[Field] = detail! { CronJob {
     "spec.schedule" schedule One => text(schedule);
@@ -446,11 +447,11 @@ pub fn of(kind: Kind) -> impl Iterator<Item = &'static Field> {
     let own: &[&'static [Field]] = match kind {
         Kind::Pod => &[POD, POD_SPEC],
         Kind::Node => &[NODE],
-        Kind::Deployment => &[REPLICAS, UPDATED, DEPLOYMENT, TEMPLATE, TEMPLATE_SPEC],
+        Kind::Deployment => &[REPLICAS, UPDATED, CONDITIONS, DEPLOYMENT, TEMPLATE, TEMPLATE_SPEC],
         Kind::StatefulSet => &[REPLICAS, UPDATED, STATEFULSET, TEMPLATE, TEMPLATE_SPEC],
-        Kind::ReplicaSet => &[REPLICAS, TEMPLATE, TEMPLATE_SPEC],
+        Kind::ReplicaSet => &[REPLICAS, CONDITIONS, TEMPLATE, TEMPLATE_SPEC],
         Kind::DaemonSet => &[DAEMONS, DAEMONSET, TEMPLATE, TEMPLATE_SPEC],
-        Kind::Job => &[JOBS, JOB, TEMPLATE, TEMPLATE_SPEC],
+        Kind::Job => &[JOBS, JOB, CONDITIONS, TEMPLATE, TEMPLATE_SPEC],
         Kind::CronJob => &[CRONJOB, CRON_TEMPLATE, CRON_SPEC],
         Kind::Hpa => &[HPA],
         Kind::Pdb => &[PDB],

@@ -280,7 +280,7 @@ impl Own {
     }
 
     fn series(&self, judge: &Judge<'_>, query: &str) -> Verdict {
-        let Some(Object::Signal(signal)) = judge.object else { return Verdict::Fine };
+        let Some(Object::Signal(signal)) = judge.object.filter(|o| *o.meta().name == *query) else { return Verdict::Fine };
         let mut variables = self.variables(judge, false);
         variables.push(("value", signal.value.map_or(Value::Null, Value::Float)));
         variables.push(("shown", signal.value.map_or(Value::Null, |v| text(&signal.measure.text(v)))));
