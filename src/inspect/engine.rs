@@ -221,6 +221,7 @@ impl Engine {
             let gone = room.lives.tick(now);
             room.news.extend(gone);
         }
+        self.silence(store, now);
         self.trim();
     }
 
