@@ -6,7 +6,8 @@
 
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Policy, RuleInfo, Rules, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict};
+use crate::model::ingress::wildcard;
 use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
@@ -75,7 +76,8 @@ impl Engine {
                 all.sort_unstable();
                 all.dedup();
             }
-            if rule.kinds.is_empty() {
+            let asked = rule.needs.iter().any(|n| matches!(n, Need::Asked(_)));
+            if rule.kinds.is_empty() || asked {
                 by_kind[Kind::ALL.len()].push(at);
             }
         }
@@ -380,7 +382,12 @@ impl Engine {
         if !leaning.is_empty() && material(before, after) {
             let namespace = &object.meta().namespace;
             let near = |o: &&Object| namespace.is_empty() || o.meta().namespace.is_empty() || o.meta().namespace == *namespace;
-            again.extend(leaning.iter().flat_map(|kind| cluster.objects(*kind)).filter(near).map(subject));
+            for kind in leaning {
+                match room.index.in_namespace(cluster, *kind, namespace).filter(|_| !namespace.is_empty()) {
+                    Some(here) => again.extend(here.map(subject)),
+                    None => again.extend(cluster.objects(*kind).filter(near).map(subject)),
+                }
+            }
         }
         match object {
             Object::Pod(pod) => {
@@ -394,6 +401,8 @@ impl Engine {
                         again.insert(subject(top));
                     }
                 }
+                again.extend(self.emptied(cluster, before, after));
+                let room = &self.rooms[usize::from(cluster.id.0)];
                 let Some(node) = &pod.node else { return };
                 let moved =
                     before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
@@ -429,6 +438,18 @@ impl Engine {
                     again.extend(burning(room, cluster.id, Kind::Pdb));
                 }
             }
+            Object::Ingress(_) => {
+                let claims =
+                    [before, after].into_iter().flatten().filter_map(|o| if let Object::Ingress(i) = o { Some(&**i) } else { None });
+                for host in claims.flat_map(super::index::claims) {
+                    again.extend(room.index.at_host(cluster, &host).map(|i| subject(&Object::Ingress(i.clone()))));
+                    // Few have a wildcard, and those that it has in it are few changes away.
+                    if host.starts_with("*.") {
+                        let under = |o: &&Object| matches!(o, Object::Ingress(i) if i.hosts.iter().any(|h| wildcard(&host, h)));
+                        again.extend(cluster.objects(Kind::Ingress).filter(under).map(subject));
+                    }
+                }
+            }
             // Of these the cluster as a whole is judged too.
             Object::EtcdMember(_) | Object::Schedule(_) | Object::StorageLocation(_) => {
                 again.insert(Subject { cluster: cluster.id, kind: None, uid: Uid::default() });
@@ -440,6 +461,20 @@ impl Engine {
             }
             _ => {}
         }
+    }
+
+    /// The nodes that a pod left or came to, where that makes or unmakes an empty one.
+    fn emptied(&self, cluster: &Cluster, before: Option<&Object>, after: Option<&Object>) -> Vec<Subject> {
+        let node = |o: Option<&Object>| if let Some(Object::Pod(p)) = o { p.node.clone().filter(|_| !p.finished()) } else { None };
+        let (old, new) = (node(before), node(after));
+        if old == new {
+            return Vec::new();
+        }
+        let room = &self.rooms[usize::from(cluster.id.0)];
+        let told = |uid: &Uid| room.findings.get(uid).is_some_and(|all| all.iter().any(|f| f.rule.id == "node-emptied"));
+        let past = [old, new].into_iter().flatten().filter_map(|name| cluster.history.node(&name));
+        let of = past.filter_map(|p| p.uid().filter(|uid| told(uid) || p.ordinary.last() * 2 <= p.ordinary.peak()));
+        of.map(|uid| Subject { cluster: cluster.id, kind: Some(Kind::Node), uid }).collect()
     }
 
     /// Whether a rule has asked to see it later.
@@ -472,7 +507,12 @@ fn material(before: Option<&Object>, after: Option<&Object>) -> bool {
             a.meta.labels != b.meta.labels || a.unschedulable != b.unschedulable || a.cpu_allocatable_m != b.cpu_allocatable_m
         }
         (Some(Object::Workload(a)), Some(Object::Workload(b))) => {
-            a.desired != b.desired || a.selector != b.selector || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+            (a.desired, &a.selector, &a.pod_labels) != (b.desired, &b.selector, &b.pod_labels)
+                || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+        }
+        // Its endpoints are judged with the Service itself.
+        (Some(Object::Svc(a)), Some(Object::Svc(b))) => {
+            (&a.class, &a.ip, &a.ports, &a.selector) != (&b.class, &b.ip, &b.ports, &b.selector)
         }
         (Some(a), Some(b)) => a != b,
         _ => true,

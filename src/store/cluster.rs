@@ -1,9 +1,12 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, FindingsOf, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::endpoints::EndpointsOf;
+use super::{
+    Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
+};
 use crate::model::{
-    Alert, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service,
-    ServiceState, Severity, Signal, Str, Uid, Usage,
+    Alert, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
+    Selector, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// The namespace and the labels of CronJobs that take snapshots; none: nobody has said.
+    pub snapshot_jobs: Option<(Str, Selector)>,
     /// What a snapshot is given to, and for how many seconds at most; empty: to nobody.
     pub after_snapshot: (Vec<String>, u64),
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
@@ -55,6 +60,8 @@ impl ClusterInfo {
 
 /// An owner of an owner of an owner, and not for ever.
 const OWNERS: usize = 4;
+/// Seconds without a proof of life after which nobody knows when things changed.
+const UNSEEN: i64 = 120;
 
 #[derive(Default)]
 struct KindSlot {
@@ -101,12 +108,18 @@ pub struct Cluster {
     pub restarts: Series,
     /// Of each member of its etcd.
     pub etcd: HashMap<Uid, EtcdTrends>,
+    /// Elections of its etcd in the last hour.
+    pub elections: Elections,
     pub requests: u64,
     pub waiting: u32,
     pub counts: Counts,
+    pub history: History,
+    /// What the API server tells of itself when it is asked.
+    pub asked: Arc<Asked>,
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    endpoints: EndpointsOf,
     signals_of: SignalsOf,
     findings_of: FindingsOf,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
@@ -135,12 +148,16 @@ impl Cluster {
             pending: Series::default(),
             restarts: Series::default(),
             etcd: HashMap::new(),
+            elections: Elections::default(),
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
+            history: History::default(),
+            asked: Arc::default(),
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
+            endpoints: EndpointsOf::default(),
             signals_of: SignalsOf::default(),
             findings_of: FindingsOf::default(),
             alone: Arc::default(),
@@ -164,21 +181,51 @@ impl Cluster {
 
     /// The object of that name.
     pub fn named(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
-        self.objects(kind).find(|o| &*o.meta().name == name && &*o.meta().namespace == namespace)
+        self.table(kind).named(namespace, name)
     }
 
-    /// The namespace that Velero works in: that of its default storage location, else of anything of its kinds.
-    pub fn velero(&self) -> Option<Str> {
-        let default = |o: &&Object| matches!(o, Object::StorageLocation(l) if l.default);
-        let location = self.objects(Kind::StorageLocation).find(default);
-        let any = || [Kind::StorageLocation, Kind::Schedule, Kind::Backup].into_iter().find_map(|k| self.objects(k).next());
-        location.or_else(any).map(|o| o.meta().namespace.clone())
+    /// How many endpoints a Service has, over all its slices; none where slices are not seen, or not yet.
+    pub fn endpoints(&self, service: &Svc) -> Option<Endpoints> {
+        let known = matches!(self.kind_state(Kind::EndpointSlice), KindState::Live | KindState::Failing { .. });
+        self.endpoints.of(&service.meta.namespace, &service.meta.name).or(known.then(Endpoints::default))
     }
 
-    /// The newest completed backup that has all of a namespace.
-    pub fn backup_of(&self, namespace: &str) -> Option<&Backup> {
-        let good = self.objects(Kind::Backup).filter_map(|o| if let Object::Backup(b) = o { Some(&**b) } else { None });
-        good.filter(|b| b.good() && b.selection.whole(namespace)).max_by_key(|b| b.point())
+    /// Whether nobody answers for a Service that selects pods.
+    fn dead(&self, object: Option<&Object>) -> bool {
+        let Some(Object::Svc(s)) = object else { return false };
+        s.selects() && self.endpoints.of(&s.meta.namespace, &s.meta.name).is_none_or(|e| e.ready == 0)
+    }
+
+    /// Notes what a slice was and is; the Service whose endpoints are others now has changed too.
+    fn slice(&mut self, before: Option<&Object>, after: Option<&Object>, touched: &mut Vec<Touched>) {
+        let of = |o: Option<&Object>| match o {
+            Some(Object::EndpointSlice(s)) => s.service.clone().map(|service| (s.meta.namespace.clone(), service)),
+            _ => None,
+        };
+        let (old, new) = (of(before), of(after));
+        let mut places: Vec<(Str, Str)> = old.into_iter().chain(new).collect();
+        places.dedup();
+        let row = |c: &Self, (namespace, name): &(Str, Str)| {
+            let object = c.named(Kind::Service, namespace, name).cloned();
+            (object.clone(), c.endpoints.of(namespace, name), c.dead(object.as_ref()))
+        };
+        let was: Vec<_> = places.iter().map(|p| row(self, p)).collect();
+        if let Some(Object::EndpointSlice(s)) = before {
+            self.endpoints.take(s);
+        }
+        if let Some(Object::EndpointSlice(s)) = after {
+            self.endpoints.add(s);
+        }
+        for (place, (object, endpoints, dead)) in places.iter().zip(was) {
+            let Some(object) = object.filter(|_| self.endpoints.of(&place.0, &place.1) != endpoints) else { continue };
+            let slot = self.table(Kind::Service).slot_of(object.meta().uid);
+            let now = self.dead(Some(&object));
+            let count = &mut self.counts.services_dead;
+            *count = count.wrapping_add_signed(i32::from(now) - i32::from(dead));
+            if let Some(slot) = slot {
+                touched.push(Touched::Row { id: RowId { cluster: self.id, kind: Kind::Service, slot }, before: Some(object) });
+            }
+        }
     }
 
     /// Seconds since the last proof of life; none before the first.
@@ -286,6 +333,9 @@ impl Cluster {
                     self.since = now;
                 }
                 if state.live() {
+                    if self.alive > 0 && now - self.alive > UNSEEN {
+                        self.history.blind(now);
+                    }
                     self.alive = now;
                 }
                 if self.state != state {
@@ -327,7 +377,7 @@ impl Cluster {
             Delta::Told(_) => {}
             Delta::Waiting(alerts) => {
                 self.alone = alerts;
-                self.settle(touched);
+                self.settle(now, touched);
             }
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
@@ -337,6 +387,12 @@ impl Cluster {
                     self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
+            }
+            Delta::Asked(asked) => {
+                if self.asked != asked {
+                    self.asked = asked;
+                    touched.push(Touched::Cluster(self.id));
+                }
             }
             Delta::ClaimUse(rows) => {
                 self.uses.replace_claims(rows);
@@ -349,10 +405,18 @@ impl Cluster {
                 let mut unseen = self.kinds[kind as usize].table.unseen(namespace.as_ref());
                 unseen.retain(|uid| !self.waits(kind, *uid));
                 for uid in unseen {
-                    self.remove(kind, uid, touched);
+                    self.remove(kind, uid, now, touched);
                 }
                 if kind == Kind::Alert {
-                    self.settle(touched);
+                    self.settle(now, touched);
+                }
+                if kind == Kind::Pod {
+                    self.history.listed(now);
+                }
+                if kind == Kind::EtcdMember {
+                    let mut elections = std::mem::take(&mut self.elections);
+                    elections.look(self.objects(kind).filter_map(|o| if let Object::EtcdMember(m) = o { Some(&**m) } else { None }), now);
+                    self.elections = elections;
                 }
                 self.record(now);
                 if kind == Kind::Signal {
@@ -366,9 +430,9 @@ impl Cluster {
                     match change {
                         Change::Upsert(object) => {
                             self.trend(&object, now);
-                            self.upsert(kind, object, touched);
+                            self.upsert(kind, object, now, touched);
                         }
-                        Change::Delete(uid) => self.remove(kind, uid, touched),
+                        Change::Delete(uid) => self.remove(kind, uid, now, touched),
                     }
                 }
                 self.record(now);
@@ -383,7 +447,7 @@ impl Cluster {
     }
 
     /// Makes rows of what waits, but for what the Alertmanager tells of too.
-    fn settle(&mut self, touched: &mut Vec<Touched>) {
+    fn settle(&mut self, now: i64, touched: &mut Vec<Touched>) {
         let alerts = self.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(a) } else { None });
         let (old, sent): (Vec<&Arc<Alert>>, Vec<&Arc<Alert>>) = alerts.partition(|a| a.state.waits());
         if old.is_empty() && self.alone.is_empty() {
@@ -393,8 +457,8 @@ impl Cluster {
         let wanted: Vec<Arc<Alert>> = self.alone.iter().filter(|a| !told(a)).cloned().collect();
         let gone = |a: &&&Arc<Alert>| !wanted.iter().any(|w| w.meta.uid == a.meta.uid);
         let gone: Vec<Uid> = old.iter().filter(gone).map(|a| a.meta.uid).collect();
-        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, touched));
-        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), touched));
+        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, now, touched));
+        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), now, touched));
     }
 
     /// Rows prove that who tells of them lives.
@@ -442,7 +506,7 @@ impl Cluster {
         self.restarts.record(now, self.counts.restarts);
     }
 
-    fn upsert(&mut self, kind: Kind, object: Object, touched: &mut Vec<Touched>) {
+    fn upsert(&mut self, kind: Kind, object: Object, now: i64, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         let table = &mut self.kinds[kind as usize].table;
         let (slot, before) = match table.upsert(object) {
@@ -453,17 +517,35 @@ impl Cluster {
         if let Some(before) = &before {
             count(&mut self.counts, &mut self.findings_of, before, -1);
         }
-        if let Some(now) = table.get(slot) {
-            count(&mut self.counts, &mut self.findings_of, now, 1);
+        let after = table.get(slot).cloned();
+        if let Some(after) = &after {
+            count(&mut self.counts, &mut self.findings_of, after, 1);
+            self.history.note(before.as_ref(), Some(after), now);
+        }
+        match kind {
+            Kind::EndpointSlice => self.slice(before.as_ref(), after.as_ref(), touched),
+            Kind::Service => self.count_dead(before.as_ref(), after.as_ref()),
+            _ => {}
         }
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
     }
 
-    fn remove(&mut self, kind: Kind, uid: Uid, touched: &mut Vec<Touched>) {
+    fn count_dead(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        let by = i32::from(self.dead(after)) - i32::from(self.dead(before));
+        self.counts.services_dead = self.counts.services_dead.wrapping_add_signed(by);
+    }
+
+    fn remove(&mut self, kind: Kind, uid: Uid, now: i64, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
             count(&mut self.counts, &mut self.findings_of, &before, -1);
+            match kind {
+                Kind::EndpointSlice => self.slice(Some(&before), None, touched),
+                Kind::Service => self.count_dead(Some(&before), None),
+                _ => {}
+            }
+            self.history.note(Some(&before), None, now);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
     }

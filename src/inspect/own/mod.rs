@@ -289,7 +289,7 @@ impl Own {
         let all: Vec<(&str, &Value)> = variables.iter().map(|(name, value)| (*name, value)).collect();
         let fill = |t: &Template| t.fill(|c| c.eval(&all, STEPS[0]));
         let next = self.steps.as_ref().map(&fill).unwrap_or_default();
-        let mut verdict = measured::over_for(judge, &[query], self.hold, |_| fill(&self.message), &next);
+        let mut verdict = measured::over(judge, query, self.hold, || fill(&self.message), &next);
         if let Verdict::Burning(finding) | Verdict::BurningUntil(finding, _) = &mut verdict {
             finding.evidence.extend(self.evidence.iter().map(|(name, t)| super::Evidence { what: name.clone(), value: fill(t), at: None }));
             if let Some((verb, args)) = &self.run {
