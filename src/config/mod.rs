@@ -64,6 +64,8 @@ pub struct Config {
     pub suppressions: Vec<Suppression>,
     /// How bad rules are in a tier.
     pub overrides: Vec<Override>,
+    /// Where what the cluster itself runs on lives.
+    pub infra_namespaces: Setting<Vec<Glob>>,
     groups: Vec<Group>,
     /// The keys of the cluster tables, in which the tables are found again in `text`.
     clusters: Vec<Setting<Glob>>,
@@ -113,6 +115,7 @@ impl Default for Config {
             queries: query::embedded(),
             suppressions: Vec::new(),
             overrides: Vec::new(),
+            infra_namespaces: Setting::default_to(suppress::infra()),
             groups: Vec::new(),
             clusters: Vec::new(),
             locked: None,

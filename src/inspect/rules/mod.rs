@@ -13,6 +13,8 @@ mod container_waiting;
 mod coredns_degraded;
 mod cpu_throttled;
 mod cronjob_missed;
+mod dns_policy_odd;
+mod ephemeral_storage_unbounded;
 mod etcd_alarm;
 mod etcd_db_quota;
 mod etcd_disk_slow;
@@ -26,7 +28,11 @@ mod hpa_min_equals_max;
 mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
+mod images;
 mod job_failed;
+mod jvm_heap_unaware;
+mod lint;
+mod lxcfs_stale_mount;
 mod measured;
 mod node_maxpods;
 mod node_not_ready;
@@ -38,15 +44,23 @@ mod pdb_missing;
 mod pdb_overlap;
 mod pod_crashloop;
 mod pod_pending;
+mod priority_class_missing;
+mod privileged_or_host_access;
+mod probes_missing;
 mod qos_core_not_guaranteed;
+mod release_not_lossless;
 mod replicas_colocated;
 mod replicas_unavailable;
 mod resources_missing;
 mod rollout_stuck;
+mod runtime_sees_host_cpus;
+mod sa_token_automount;
 mod scheduler_backlog;
+mod secret_in_env;
 mod silence_expiring;
 mod silence_matches_nothing;
 mod single_replica_critical;
+mod spread_policy_missing;
 mod stuck_terminating;
 mod velero_backup_failed;
 pub(super) mod velero_bsl_unavailable;
@@ -111,6 +125,18 @@ pub static RULES: &[&RuleInfo] = &[
     &node_reservation_thin::RULE,
     &version_skew::RULE,
     &pdb_ineffective::RULE,
+    &lxcfs_stale_mount::RULE,
+    &jvm_heap_unaware::RULE,
+    &probes_missing::RULE,
+    &release_not_lossless::RULE,
+    &secret_in_env::RULE,
+    &privileged_or_host_access::RULE,
+    &dns_policy_odd::RULE,
+    &priority_class_missing::RULE,
+    &spread_policy_missing::RULE,
+    &runtime_sees_host_cpus::RULE,
+    &ephemeral_storage_unbounded::RULE,
+    &sa_token_automount::RULE,
 ];
 
 /// Burning once the hold is over, fine until then.
