@@ -7,6 +7,8 @@
 
 #[path = "lab/alerts.rs"]
 mod alerts;
+#[path = "lab/careless.rs"]
+mod careless;
 #[path = "lab/etcd.rs"]
 mod etcd;
 #[path = "lab/faults.rs"]
@@ -45,7 +47,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, faults::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, careless::TESTS, faults::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -240,3 +240,5 @@ fn clock(at: Time) -> String {
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wellrun;

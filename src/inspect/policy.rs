@@ -10,6 +10,8 @@ pub struct Policy {
     suppressions: Vec<Suppression>,
     overrides: Vec<Override>,
     infra: Vec<Glob>,
+    /// Seconds for which what is new is left in peace: who makes it may not be done.
+    pub(super) new_for: i64,
 }
 
 impl Default for Policy {
@@ -22,7 +24,8 @@ impl Policy {
     /// As the configuration has it.
     pub fn of(config: &Config) -> Self {
         let infra = config.infra_namespaces.value.clone();
-        Self { suppressions: config.suppressions.clone(), overrides: config.overrides.clone(), infra }
+        let new_for = i64::try_from(config.new_for.value.as_secs().min(1_000_000_000)).unwrap_or_default();
+        Self { suppressions: config.suppressions.clone(), overrides: config.overrides.clone(), infra, new_for }
     }
 
     /// Whether what lives in a namespace is what the cluster itself runs on.

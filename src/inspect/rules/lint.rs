@@ -11,8 +11,6 @@ pub const SERVING: &[Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::Daemon
 /// Those of them with replicas that somebody replaces.
 pub const REPLICATED: &[Kind] = &[Kind::Deployment, Kind::StatefulSet];
 
-/// Seconds for which what is new is left in peace: who makes it may not be done.
-const GRACE: i64 = 300;
 /// How often what depends on pods is looked at again (seconds): they come and go without their workload.
 pub const AGAIN: i64 = 300;
 
@@ -79,17 +77,7 @@ impl<'a> Whole<'a> {
 
     /// The verdict with what was found, if anything: not before its time, and mild where the cluster itself lives.
     pub fn verdict(&self, judge: &Judge<'_>, found: Option<Finding>) -> Verdict {
-        let Some(mut finding) = found else { return Verdict::Fine };
-        if let Some(created) = self.meta.created
-            && let Err(at) = judge.held(created.secs(), GRACE)
-        {
-            return Verdict::FineUntil(at);
-        }
-        if judge.policy.infra(&self.meta.namespace) {
-            finding.severity = finding.severity.min(Severity::Info);
-        }
-        finding.since = finding.since.or(self.meta.created);
-        Verdict::Burning(finding)
+        found.map_or(Verdict::Fine, |finding| settle(judge, self.meta, finding))
     }
 
     /// The same for what depends on pods too: it is looked at again.
@@ -101,6 +89,20 @@ impl<'a> Whole<'a> {
             other => other,
         }
     }
+}
+
+/// A finding about how an object is made: not before its time, and mild where the cluster itself lives.
+pub fn settle(judge: &Judge<'_>, meta: &Meta, mut finding: Finding) -> Verdict {
+    if let Some(created) = meta.created
+        && let Err(at) = judge.held(created.secs(), judge.policy.new_for)
+    {
+        return Verdict::FineUntil(at);
+    }
+    if judge.policy.infra(&meta.namespace) {
+        finding.severity = finding.severity.min(Severity::Info);
+    }
+    finding.since = finding.since.or(meta.created);
+    Verdict::Burning(finding)
 }
 
 /// `a, b and 3 more`.
@@ -148,7 +150,7 @@ pub mod tests {
         d["metadata"]["creationTimestamp"] = json!(ago(0));
         let mut fleet = Fleet::default();
         fleet.put(Kind::Deployment, [d.clone()]);
-        assert_eq!(fleet.wait(GRACE - 1).severity(Kind::Deployment, "web", rule), None);
+        assert_eq!(fleet.wait(299).severity(Kind::Deployment, "web", rule), None);
         assert_eq!(fleet.wait(1).severity(Kind::Deployment, "web", rule), Some(Severity::Warning));
         d["metadata"]["namespace"] = json!("kube-system");
         d["metadata"]["name"] = json!("infra");

@@ -31,8 +31,7 @@ pub static RULE: RuleInfo = RuleInfo {
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
-    let serves = whole.serves();
-    let Some(by) = serves else { return Verdict::Fine };
+    let Some(by) = whole.serves() else { return Verdict::Fine };
     let all = || whole.template.running();
     let (severity, message, next) = if !all().any(|c| c.readiness.is_some()) {
         let severity = if whole.core() { Severity::Critical } else { Severity::Warning };
