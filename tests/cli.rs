@@ -336,39 +336,68 @@ fn items(dir: &Path, args: &[&str]) -> (Value, i32, String) {
     (document, code, err)
 }
 
+/// What each of these commands prints, once a last run of the first one has the same rows with the same use: the fleet lives.
+fn at_rest<const N: usize>(dir: &Path, commands: [&[&str]; N]) -> [Value; N] {
+    let read = |args: &[&str]| {
+        let (document, code, err) = items(dir, args);
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+        document
+    };
+    let used = |document: &Value| -> Vec<Value> {
+        let of = |row: &Value| ["cluster", "namespace", "name", "cpu_use_m", "memory_use_bytes"].map(|field| row[field].clone());
+        document["items"].as_array().unwrap().iter().map(|row| Value::from(of(row).to_vec())).collect()
+    };
+    for _ in 0..20 {
+        let all = commands.map(read);
+        if used(&all[0]) == used(&read(commands[0])) {
+            return all;
+        }
+    }
+    panic!("{:?} never tells the same twice", commands[0]);
+}
+
+fn rows(document: &Value) -> Vec<&Value> {
+    document["items"].as_array().unwrap().iter().collect()
+}
+
 #[test]
 fn top_tells_use_beside_requests_and_who_is_to_be_shrunk_first() {
     let dir = tempfile::tempdir().unwrap();
-    let running = fleet(dir.path());
+    let _fleet = fleet(dir.path());
     let dir = dir.path();
-    let all = |what: &str| {
-        let (document, code, err) = items(dir, &["top", what]);
-        assert_eq!((code, err.as_str()), (0, ""), "{what}");
-        document["items"].as_array().unwrap().clone()
-    };
     let sum = |rows: &[&Value], field: &str| rows.iter().filter_map(|r| r[field].as_i64()).sum::<i64>();
-    let (pods, workloads, namespaces) = (all("pods"), all("workloads"), all("namespaces"));
-    let measured: Vec<&Value> = pods.iter().filter(|p| !p["cpu_use_m"].is_null()).collect();
-    assert!(measured.len() > 60, "{}", measured.len());
-    let percent = |p: &&&Value| p["memory_use_request_percent"].as_i64();
-    assert!(measured.iter().any(|p| percent(&p) < Some(50)) && measured.iter().any(|p| percent(&p) > Some(90)), "some below, some above");
-    for row in &measured {
-        assert_eq!(row["cpu_slack_m"].as_i64().unwrap(), row["cpu_request_m"].as_i64().unwrap_or(0) - row["cpu_use_m"].as_i64().unwrap());
-    }
-    // What pods use is what workloads and namespaces do, each pod once.
-    for (name, rows) in [("workloads", &workloads), ("namespaces", &namespaces)] {
-        let rows: Vec<&Value> = rows.iter().collect();
-        for field in ["cpu_use_m", "memory_use_bytes", "cpu_slack_m", "memory_slack_bytes"] {
-            assert_eq!(sum(&rows, field), sum(&measured, field), "{name} {field}");
+    for what in ["workloads", "namespaces"] {
+        let [pods, other] = at_rest(dir, [&["top", "pods"], &["top", what]]);
+        let measured: Vec<&Value> = rows(&pods).into_iter().filter(|p| !p["cpu_use_m"].is_null()).collect();
+        assert!(measured.len() > 60, "{}", measured.len());
+        let percent = |p: &&&Value| p["memory_use_request_percent"].as_i64();
+        assert!(
+            measured.iter().any(|p| percent(&p) < Some(50)) && measured.iter().any(|p| percent(&p) > Some(90)),
+            "some below, some above"
+        );
+        for row in &measured {
+            let requested = row["cpu_request_m"].as_i64().unwrap_or(0);
+            assert_eq!(row["cpu_slack_m"].as_i64().unwrap(), requested - row["cpu_use_m"].as_i64().unwrap());
         }
-        assert_eq!(sum(&rows, "pods_measured"), i64::try_from(measured.len()).unwrap(), "{name}");
+        // What pods use is what workloads and namespaces do, each pod once.
+        for field in ["cpu_use_m", "memory_use_bytes", "cpu_slack_m", "memory_slack_bytes"] {
+            assert_eq!(sum(&rows(&other), field), sum(&measured, field), "{what} {field}");
+        }
+        assert_eq!(sum(&rows(&other), "pods_measured"), i64::try_from(measured.len()).unwrap(), "{what}");
     }
     // Whoever wastes most stands first, weighed against what all waste.
+    let [document] = at_rest(dir, [&["top", "workloads"]]);
+    let workloads = rows(&document);
     let gain = |field: &str| workloads.iter().filter_map(|w| w[field].as_f64()).filter(|s| *s > 0.0).sum::<f64>();
     let (cpu, memory) = (gain("cpu_slack_m"), gain("memory_slack_bytes"));
     let scores: Vec<f64> =
         workloads.iter().map(|w| w["cpu_slack_m"].as_f64().unwrap() / cpu + w["memory_slack_bytes"].as_f64().unwrap() / memory).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores.first() > scores.last(), "{scores:?}");
+    let total = &document["total"][0];
+    let many = Some(workloads.len() as u64);
+    assert_eq!((total["rows"].as_u64(), total["rows_measured"].as_u64()), (many, many));
+    assert_eq!(total["cpu_slack_m"], Value::from(sum(&workloads, "pods_cpu_request_m") - total["cpu_use_m"].as_i64().unwrap()));
+    assert!(total["cpu_gain_m"].as_i64() >= total["cpu_slack_m"].as_i64(), "who uses more than it requests gives nothing back: {total}");
 
     std::fs::write(dir.join("qd.toml"), "[clusters.prod-eu]\ngroup = \"room-a\"\n").unwrap();
     let (nodes, ..) = items(dir, &["top", "nodes", "--config", dir.join("qd.toml").to_str().unwrap()]);
@@ -376,56 +405,102 @@ fn top_tells_use_beside_requests_and_who_is_to_be_shrunk_first() {
     assert_eq!(groups.iter().map(|g| &g["group"]).collect::<Vec<_>>(), [&Value::Null, &Value::from("room-a")]);
     for group in groups {
         let own = |n: &&Value| (n["cluster"] == "prod-eu") == (group["group"] == "room-a");
-        let own: Vec<&Value> = nodes["items"].as_array().unwrap().iter().filter(own).collect();
+        let own: Vec<&Value> = rows(&nodes).into_iter().filter(own).collect();
         assert_eq!((group["nodes"].as_i64(), group["nodes_measured"].as_i64()), (Some(4), Some(4)), "{group}");
         for field in ["cpu_allocatable_m", "cpu_request_m", "cpu_use_m", "cpu_slack_m", "memory_use_bytes", "memory_slack_bytes"] {
             assert_eq!(group[field].as_i64(), Some(sum(&own, field)), "{field}");
         }
         assert_eq!(group["cpu_use_percent"].as_i64(), Some(sum(&own, "cpu_use_m") * 100 / sum(&own, "cpu_allocatable_m")));
     }
-    let (every, all): (Vec<&Value>, &Value) = (nodes["items"].as_array().unwrap().iter().collect(), &nodes["total"][0]);
+    let all: &Value = &nodes["total"][0];
     for field in ["cpu_allocatable_m", "cpu_request_m", "cpu_use_m", "cpu_slack_m", "memory_use_bytes", "memory_slack_bytes"] {
-        assert_eq!(all[field].as_i64(), Some(sum(&every, field)), "{field}");
+        assert_eq!(all[field].as_i64(), Some(sum(&rows(&nodes), field)), "{field}");
     }
-    let (document, ..) = items(dir, &["top", "workloads"]);
-    let total = &document["total"][0];
-    let every: Vec<&Value> = workloads.iter().collect();
-    assert_eq!((total["rows"].as_u64(), total["rows_measured"].as_u64()), (Some(every.len() as u64), Some(every.len() as u64)));
-    assert_eq!(total["cpu_slack_m"], Value::from(sum(&every, "pods_cpu_request_m") - total["cpu_use_m"].as_i64().unwrap()));
-    assert!(total["cpu_gain_m"].as_i64() > total["cpu_slack_m"].as_i64(), "who uses more than it requests gives nothing back: {total}");
     let (_, table, _) = qd(dir, &["top", "nodes"]);
     assert!(table.contains("CPU-SLACK") && table.contains("GROUP"), "{table}");
-
-    // `get` has the same numbers, and rows may be asked for by them.
-    let (got, code, _) = items(dir, &["get", "pods", "--filter", "cpu_use>0"]);
-    assert_eq!((code, got["items"].as_array().unwrap().len()), (0, measured.len()));
-
-    // What is not told is null, and said.
-    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Forbidden("pods.metrics.k8s.io".into())));
-    let (left, code, err) = items(dir, &["top", "pods", "--context", "prod-eu"]);
-    assert_eq!(code, 3, "{err}");
-    assert!(
-        err.contains("prod-eu: metrics: nothing was measured of its pods: the API server; forbidden, needs list pods.metrics.k8s.io"),
-        "{err}"
-    );
-    let left = left["items"].as_array().unwrap();
-    assert!(!left.is_empty() && left.iter().all(|p| p["cpu_use_m"].is_null() && p["memory_slack_bytes"].is_null()));
-    // Where it tells nothing at all Prometheus does, and that is said; what that measures at objects beside.
-    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Forbidden("nodes.metrics.k8s.io".into())));
-    for (what, least) in [("nodes", 4), ("pods", 60), ("workloads", 20), ("namespaces", 5)] {
-        let (told, code, err) = items(dir, &["top", what, "--context", "prod-eu"]);
-        assert_eq!(code, 0, "{what}: {err}");
-        assert!(err.contains("prod-eu: use is from Prometheus, service monitoring/prometheus-operated:9090"), "{err}");
-        let measured =
-            told["items"].as_array().unwrap().iter().filter(|r| r["cpu_use_m"].as_i64() > Some(0) && r["memory_use_bytes"].is_i64());
-        assert!(measured.count() >= least, "{what}: {told}");
-    }
-    let (got, code, err) = items(dir, &["get", "nodes", "--context", "prod-eu"]);
-    assert_eq!(code, 0, "{err}");
-    let nodes = got["items"].as_array().unwrap();
-    assert!(nodes.iter().all(|n| n["filesystem_use_percent"].is_i64() && n["pleg_relist_ms"].is_i64() && n["cpu_use_m"].is_i64()), "{got}");
     let (code, _, err) = qd(dir, &["top", "disks"]);
     assert!(code == 2 && err.contains("disks"), "{err}");
+
+    // `get` has the same numbers, and rows may be asked for by them.
+    let [pods, got] = at_rest(dir, [&["top", "pods"], &["get", "pods", "--filter", "cpu_use>0"]]);
+    let told = |row: &Value| ["cluster", "namespace", "name", "cpu_use_m"].map(|field| row[field].to_string());
+    let those = |document: &Value| -> BTreeSet<[String; 4]> {
+        rows(document).into_iter().filter(|p| p["cpu_use_m"].as_i64() > Some(0)).map(told).collect()
+    };
+    assert!(those(&got).len() == rows(&got).len() && those(&got).len() > 60, "{got}");
+    assert_eq!(those(&got), those(&pods));
+}
+
+#[test]
+fn what_is_not_told_is_null_and_a_prometheus_tells_each_kind_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = fleet(dir.path());
+    let dir = dir.path();
+    let forbid = |what: &str| assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Forbidden(what.into())));
+    let by = "service monitoring/prometheus-operated:9090";
+    let metrics = || {
+        let (_, out, _) = qd(dir, &["doctor", "--context", "prod-eu", "-o", "json"]);
+        let all: Value = serde_json::from_str(&out).unwrap();
+        all["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "metrics").unwrap()["via"].as_str().unwrap().to_owned()
+    };
+    let measured = |what: &str, least: usize| {
+        let (told, code, err) = items(dir, &["top", what, "--context", "prod-eu"]);
+        assert_eq!(code, 0, "{what}: {err}");
+        let used = |r: &&&Value| r["cpu_use_m"].as_i64() > Some(0) && r["memory_use_bytes"].is_i64();
+        assert!(rows(&told).iter().filter(used).count() >= least, "{what}: {told}");
+        err
+    };
+    forbid("pods.metrics.k8s.io");
+    let config = dir.join("qd.toml");
+    std::fs::write(&config, "[[query]]\nname = \"use-of-pods\"\noff = true\n").unwrap();
+    let (left, code, err) = items(dir, &["top", "pods", "--context", "prod-eu", "--config", config.to_str().unwrap()]);
+    assert_eq!(code, 3, "{err}");
+    let gap = "the API server; forbidden, needs list pods.metrics.k8s.io in default";
+    assert!(err.contains(&format!("prod-eu: metrics: nothing was measured of its pods: {gap}")), "{err}");
+    assert!(!rows(&left).is_empty() && rows(&left).iter().all(|p| p["cpu_use_m"].is_null() && p["memory_slack_bytes"].is_null()));
+    // Of nodes it tells itself, of pods Prometheus does, and that is said.
+    assert_eq!(measured("nodes", 4), "");
+    for (what, least) in [("pods", 60), ("workloads", 20), ("namespaces", 5)] {
+        assert!(measured(what, least).contains(&format!("prod-eu: use is from Prometheus, {by}")), "{what}");
+    }
+    assert_eq!(metrics(), format!("{gap}; pods are from Prometheus, {by}"));
+    // Where it tells nothing at all Prometheus tells both; what that measures at objects beside.
+    forbid("nodes.metrics.k8s.io");
+    for (what, least) in [("nodes", 4), ("pods", 60)] {
+        assert!(measured(what, least).contains(&format!("prod-eu: use is from Prometheus, {by}")), "{what}");
+    }
+    assert_eq!(metrics(), format!("Prometheus, {by}"));
+    let (got, code, err) = items(dir, &["get", "nodes", "--context", "prod-eu"]);
+    assert_eq!(code, 0, "{err}");
+    let whole = |n: &&Value| n["filesystem_use_percent"].is_i64() && n["pleg_relist_ms"].is_i64() && n["cpu_use_m"].is_i64();
+    assert!(rows(&got).iter().all(whole), "{got}");
+}
+
+#[test]
+fn every_claim_that_is_measured_says_how_full_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    quarterdeck::client::install_crypto_provider();
+    let mut scenario = Scenario::load("calm").unwrap();
+    scenario.resize(Some(1), Some(6), Some(300)).unwrap();
+    let running = start(&Options { scenario, kubeconfig: Some(dir.path().join("kubeconfig")), viewer: false }).unwrap();
+    let dir = dir.path();
+    let claims = || {
+        let (got, code, err) = items(dir, &["get", "pvc"]);
+        assert_eq!(code, 0, "{err}");
+        got["items"].as_array().unwrap().clone()
+    };
+    let part = |c: &Value, field: &str, most: i64| c[field].as_i64().is_some_and(|n| n > 0 && n <= most);
+    let all = claims();
+    let used = |c: &&Value| part(c, "used_percent", 80) && part(c, "inodes_percent", 12);
+    let told = all.iter().filter(used).count();
+    assert!(told > 10 && told == all.iter().filter(|c| c["status"] == "Bound").count(), "more than the ten fullest: {told} of {all:?}");
+    let (_, table, _) = qd(dir, &["get", "pvc"]);
+    assert!(table.contains("USED%"), "{table}");
+    let (got, ..) = items(dir, &["get", "pvc", "--filter", "used_percent>0"]);
+    assert_eq!(got["items"].as_array().unwrap().len(), told);
+    // Without Prometheus nothing is known, and nothing is 0.
+    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Forbidden("services".into())));
+    assert!(claims().iter().all(|c| c["used_percent"].is_null() && c["inodes_percent"].is_null()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use quarterdeck::client::{
 use quarterdeck::config::{Endpoint, Reach, Setting};
 use quarterdeck::inspect::recovery::recovery;
 use quarterdeck::model::etcd_rpc::{self as rpc, Method};
-use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
+use quarterdeck::model::{Batch, ClusterId, ConnectionState, Gives, Kind, KindState};
 use quarterdeck::reach::{Alertmanager, Sought, find};
 use quarterdeck::sim::{Fault, Moment, Options, Running, Scenario, start};
 use quarterdeck::source::kube::{ClusterSource, Handle, Timing, spawn_cluster};
@@ -612,7 +612,7 @@ async fn the_prometheus_is_found_or_shared_and_answers_every_query() {
             .collect();
         assert_eq!(without, Vec::<String>::new());
         let asked: std::collections::BTreeSet<&str> = signals.iter().map(|s| &*s.meta.name).collect();
-        let all = config.queries.iter().filter(|q| q.gives.kind().is_none()).count();
+        let all = config.queries.iter().filter(|q| q.gives == Gives::Signals).count();
         assert_eq!(asked.len(), all, "{asked:?}");
     }
     // What metrics.k8s.io may not tell of one comes from its Prometheus, and is marked so.

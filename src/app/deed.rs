@@ -172,7 +172,7 @@ impl App {
     }
 
     /// What was highlighted in the last drawn frame. Before the first one, what would be.
-    fn seen_highlighted(&self, world: &World) -> Option<ObjectRef> {
+    pub(super) fn seen_highlighted(&self, world: &World) -> Option<ObjectRef> {
         if self.shown.frame > 0 {
             self.shown.highlighted.clone()
         } else {
@@ -301,7 +301,8 @@ impl App {
         match Args::parse(info, text) {
             Ok(args) => self.wish(Wanted::Act(Request { verb, targets, args, documents: Vec::new() })),
             Err(_) if text.is_empty() => {
-                self.open_form(world, verb, targets, &Args::default());
+                let known = if verb == VerbId::Ignore { self.ignored(world, &objects) } else { Args::default() };
+                self.open_form(world, verb, targets, &known);
                 Vec::new()
             }
             Err(e) => {

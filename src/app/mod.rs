@@ -13,6 +13,7 @@ mod event;
 mod fetched;
 mod form;
 mod grouping;
+mod ignoring;
 mod jobs;
 mod jump;
 mod keys;

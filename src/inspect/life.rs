@@ -97,7 +97,7 @@ fn row(cluster: &Cluster, object: Option<&Object>, finding: &Finding, first: Opt
             () => FindingState::Open,
         },
         about: finding.place().cloned(),
-        top: top.map(|t| (t.kind(), t.meta().name.clone())),
+        top: top.map(|t| t.reference(cluster.id)),
         message: finding.message.as_str().into(),
         evidence: finding.evidence.clone().into(),
         remedy: finding.remedy.clone(),

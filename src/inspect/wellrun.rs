@@ -1,7 +1,7 @@
 //! Twenty workloads as they should be (`tests/wellrun`), running: no rule has anything against them that is worse than info.
 
 use super::Severity;
-use super::fixture::{Fleet, NOW, ago, node};
+use super::fixture::{Fleet, NOW, ago, node, slice};
 use crate::model::{Cron, Delta, Kind, KindState, Time};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +72,11 @@ impl World {
         }
     }
 
+    fn labelled(&self, doc: &Value, app: &Value) -> usize {
+        let of = |p: &&Value| p["metadata"]["labels"]["app"] == *app && p["metadata"]["namespace"] == doc["metadata"]["namespace"];
+        self.objects[&Kind::Pod].iter().filter(of).count()
+    }
+
     fn run(&mut self, kind: Kind, doc: &Value) {
         let name = doc["metadata"]["name"].as_str().unwrap();
         let mut object = doc.clone();
@@ -121,12 +126,16 @@ impl World {
             Kind::Job => {
                 object["status"] = json!({"succeeded": 2, "startTime": ago(9000), "completionTime": ago(8000), "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": ago(8000)}]});
             }
+            Kind::Service => {
+                let pods = self.labelled(doc, &doc["spec"]["selector"]["app"]);
+                let mut slice = slice(name, pods, 0);
+                slice["metadata"] = metadata(doc, &format!("{name}-x"), Kind::EndpointSlice, None);
+                slice["metadata"]["labels"] = json!({"kubernetes.io/service-name": name});
+                self.put(Kind::EndpointSlice, slice);
+            }
             Kind::Pdb => {
                 let app = &doc["spec"]["selector"]["matchLabels"]["app"];
-                let pods = self.objects[&Kind::Pod]
-                    .iter()
-                    .filter(|p| p["metadata"]["labels"]["app"] == *app && p["metadata"]["namespace"] == doc["metadata"]["namespace"])
-                    .count();
+                let pods = self.labelled(doc, app);
                 assert!(pods > 1, "{app}: a budget of nothing");
                 object["status"] = json!({"observedGeneration": 2, "disruptionsAllowed": 1, "currentHealthy": pods, "desiredHealthy": pods - 1, "expectedPods": pods});
             }
@@ -160,9 +169,9 @@ fn nodes() -> impl Iterator<Item = Value> {
 
 fn fleet(change: impl Fn(Kind, &mut Value)) -> Fleet {
     let mut world = World { fleet: Fleet::default(), objects: BTreeMap::new(), next: 0 };
-    // Budgets last: they count pods.
+    // What counts pods comes last.
     let mut all = documents();
-    all.sort_by_key(|(kind, _)| matches!(kind, Kind::Pdb));
+    all.sort_by_key(|(kind, _)| matches!(kind, Kind::Pdb | Kind::Service));
     for (kind, mut doc) in all {
         change(kind, &mut doc);
         world.run(kind, &doc);

@@ -1,5 +1,7 @@
 //! Alerts, as Alertmanager (or a Prometheus that has not sent them yet) tells them.
 
+use std::borrow::Cow;
+
 use super::{Interner, Kind, Labels, Meta, Str, Time, Uid, alertmanager, time};
 
 /// Labels that usually say whose an alert, or what is in a namespace, is.
@@ -151,6 +153,14 @@ impl Alert {
     pub fn summary(&self) -> Option<&str> {
         ["summary", "message", "description"].iter().find_map(|name| self.annotations.get(name))
     }
+    /// What it says, else what tells it from others of its name: its labels but those that stand elsewhere (name, severity,
+    /// cluster, namespace, the object), as `instance=10.0.0.1:2379 job=etcd`; none where it has no others.
+    pub fn says(&self) -> Option<Cow<'_, str>> {
+        let elsewhere = |name: &str| matches!(name, "alertname" | "severity" | "cluster" | "namespace" | "prometheus");
+        let own = |(name, _): &(&str, &str)| !elsewhere(name) && NAMED.iter().all(|(n, _)| n != name);
+        let told = || self.meta.labels.iter().filter(own).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+        self.summary().map(Cow::Borrowed).or_else(|| Some(told()).filter(|t| !t.is_empty()).map(Cow::Owned))
+    }
     /// The annotation `runbook_url`.
     pub fn runbook(&self) -> Option<&str> {
         self.annotations.get("runbook_url").or_else(|| self.annotations.get("runbook"))
@@ -210,6 +220,20 @@ pub(crate) mod tests {
         assert_eq!(read(&hidden.replace(r#""silencedBy": []"#, r#""silencedBy": ["s"]"#)).unwrap().state, AlertState::Silenced);
         assert_eq!(&*read(r#"{"fingerprint": "f", "labels": null}"#).unwrap().meta.name, "f");
         assert!(read("{}").is_none(), "anything else is no alert");
+    }
+
+    #[test]
+    fn an_alert_without_a_summary_says_what_tells_it_from_others_of_its_name() {
+        let mut a = alert(
+            &[("alertname", "TargetDown"), ("severity", "warning"), ("job", "etcd"), ("instance", "10.0.0.1:2379")],
+            AlertState::Firing,
+        );
+        assert_eq!(a.says().as_deref(), Some("it burns"));
+        a.annotations = Labels::default();
+        let said = a.says().unwrap().into_owned();
+        assert_eq!((said.contains("job=etcd") && said.contains("instance=10.0.0.1:2379"), said.split(' ').count()), (true, 2), "{said}");
+        a.meta.labels = Labels::from(vec![("alertname".into(), "TargetDown".into())]);
+        assert_eq!(a.says(), None);
     }
 
     #[test]

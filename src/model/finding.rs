@@ -1,6 +1,6 @@
 //! What rules find, as data: how bad, resting on what, mended by what; and as a row.
 
-use super::{Args, Kind, Labels, Meta, ObjectRef, Str, Time, Uid, VerbId};
+use super::{Args, Labels, Meta, ObjectRef, Str, Time, Uid, VerbId};
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,6 +20,15 @@ impl Severity {
             Self::Info => "info",
             Self::Warning => "warning",
             Self::Critical => "critical",
+        }
+    }
+
+    /// The sign that goes with its colour: broken, about to break, worth knowing.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Info => "i",
+            Self::Warning => "!",
+            Self::Critical => "X",
         }
     }
 
@@ -93,7 +102,7 @@ pub struct FindingRow {
     /// What it is attached to; none: the cluster.
     pub about: Option<ObjectRef>,
     /// The workload that its object belongs to, where that is another one.
-    pub top: Option<(Kind, Str)>,
+    pub top: Option<ObjectRef>,
     /// Short, without the object's name.
     pub message: Str,
     pub evidence: Box<[Evidence]>,
@@ -111,6 +120,16 @@ pub struct FindingRow {
 }
 
 impl FindingRow {
+    /// Whether it is open, and nobody said that it may be.
+    pub fn open(&self) -> bool {
+        matches!(self.state, FindingState::Open | FindingState::Flapping)
+    }
+
+    /// Where it is shown: its object, and the workload that this belongs to.
+    pub fn places(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.about.iter().chain(&self.top)
+    }
+
     /// What tells it from others in its cluster.
     pub fn uid(rule: &str, object: Uid) -> Uid {
         Uid::parse(&format!("finding/{rule}/{object}"))

@@ -107,7 +107,8 @@ fn shape(value: &str) -> Option<Leak> {
     }
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let words = || value.split(|c: char| !word(c) && c != '.');
-    if words().any(|w| CLOUD.iter().any(|(begins, length)| w.starts_with(begins) && w.len() == *length)) {
+    let key = |w: &&str| w.starts_with("AIza") || w.bytes().all(|b| b.is_ascii_alphanumeric());
+    if words().filter(key).any(|w| CLOUD.iter().any(|(begins, length)| w.starts_with(begins) && w.len() == *length)) {
         return Some(Leak::CloudKey);
     }
     let jwt = |w: &str| w.starts_with("eyJ") && w.split('.').count() == 3 && w.len() > 40;

@@ -80,7 +80,8 @@ pub struct Owner {
     pub uid: Uid,
 }
 
-const IGNORE: &str = "quarterdeck.io/ignore";
+/// The annotation in which an object says which rules' findings may be, why and until when.
+pub const IGNORE: &str = "quarterdeck.io/ignore";
 
 /// What every object has. Equality leaves the resourceVersion out: an update that changes no projected field is no change.
 #[derive(Clone, Debug)]

@@ -92,7 +92,7 @@ impl On {
             }
             Self::Scalable => "anything with /scale".to_owned(),
             Self::Etcd => "etcd's members".to_owned(),
-            Self::Any => "any object".to_owned(),
+            Self::Any => "what an API server has".to_owned(),
             Self::Nothing => "no object".to_owned(),
         }
     }
@@ -327,6 +327,12 @@ verbs! {
         must(pos("annotations", "KEY=VALUE", ParamKind::Pairs, "an annotation to set; KEY- takes it away")),
         flag("overwrite", "change an annotation that is there"),
     ], Exact, "Set annotations, or take them away", "annotate deployment/app-0001 note=checked --context lab-1 -n team-01";
+    Ignore "ignore" ["suppress"] ["ignore"] On::Any, &[
+        must(opt("rule", "ID[,ID]", ParamKind::Text, "the rules whose findings at it may be")),
+        must(opt("until", "WHEN", ParamKind::Text, "when it ends: 2026-12-31, 30d, or until 08:00 (UTC)")),
+        must(opt("because", "TEXT", ParamKind::Text, "why it may be, for whoever reads it then")),
+    ], Exact, "Suppress findings at an object for a while, by its annotation quarterdeck.io/ignore",
+        "ignore deployment/app-0001 --rule pdb-missing --until 30d --because batch --context lab-1 -n team-01";
     Trigger "trigger" [] ["cronjob", "trigger"] On::Kinds(&[Kind::CronJob]), &[
         opt("name", "NAME", ParamKind::Text, "the Job's name; without it, made from the CronJob's and the time"),
     ], Compensating, "Run a CronJob now", "cronjob trigger cronjob/report --context lab-1 -n team-01";

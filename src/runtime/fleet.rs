@@ -173,7 +173,7 @@ impl Fleet {
         services.extend(spawn_alertmanagers(alertmanagers, &tx));
         let prometheus = beside(Service::Prometheus, |s| &s.prometheus, &|_| Found::default());
         let steads: Vec<Stead> = members.iter().map(|_| Stead::default()).collect();
-        let use_queries = || config.queries.iter().filter(|q| q.gives.kind().is_some()).cloned().collect();
+        let use_queries = || config.queries.iter().filter(|q| q.gives.instead().is_some()).cloned().collect();
         let use_queries = (!asked(Service::Prometheus)).then(use_queries);
         services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), |id| steads[usize::from(id.0)].clone(), &tx));
         let (policy, sightings) = (Policy::of(config), Sightings::default());

@@ -4,7 +4,7 @@
 use super::control::{self, Action};
 use super::make::{self, App, NodeSpec};
 use super::register::{
-    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
+    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, INGRESSES, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
 };
 use super::scenario::Scenario;
 use super::store::{Key, State, parse_time, rfc3339};
@@ -65,11 +65,32 @@ fn cronjob(app: &App, schedule: &str) -> Value {
 }
 
 fn service(app: &App, ip: u8) -> Value {
+    let mut ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
+    let (mut kind, mut balancer) = ("ClusterIP", json!({}));
+    match app.name.as_str() {
+        "ledger" => ports[0] = json!({"name": "grpc", "port": 9090, "targetPort": "http", "protocol": "TCP", "appProtocol": "grpc"}),
+        "gateway" => (kind, balancer) = ("LoadBalancer", json!({"ingress": [{"ip": GATEWAY, "ipMode": "VIP"}]})),
+        _ => {}
+    }
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "namespace": app.namespace, "labels": {"app": app.name}},
-        "spec": {"type": "ClusterIP", "clusterIP": format!("10.96.{ip}.{}", make::fnv(&app.name) % 250 + 1), "selector": {"app": app.name}, "sessionAffinity": "None",
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]},
-        "status": {"loadBalancer": {}},
+        "spec": {"type": kind, "clusterIP": format!("10.96.{ip}.{}", make::fnv(&app.name) % 250 + 1), "selector": {"app": app.name}, "sessionAffinity": "None",
+            "ports": ports},
+        "status": {"loadBalancer": balancer},
+    })
+}
+
+/// Where the Ingress controller is reached.
+const GATEWAY: &str = "192.0.2.10";
+
+/// An Ingress for one host; each path with the Service that it leads to.
+fn ingress(namespace: &str, name: &str, host: &str, paths: &[(&str, &str)]) -> Value {
+    let path = |(path, service): &(&str, &str)| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"name": "http"}}}});
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name, "namespace": namespace, "generation": 1},
+        "spec": {"ingressClassName": "nginx", "tls": [{"hosts": [host], "secretName": format!("{name}-tls")}],
+            "rules": [{"host": host, "http": {"paths": paths.iter().map(path).collect::<Vec<_>>()}}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": GATEWAY}]}},
     })
 }
 
@@ -151,6 +172,13 @@ const CRONS: [(&str, &str, &str); 4] = [
     ("auth", "expire", "*/20 * * * *"),
 ];
 
+/// The hosts that people reach the apps under: namespace, name, host, paths.
+const HOSTS: [(&str, &str, &str, &[(&str, &str)]); 3] = [
+    ("shop", "shop", "shop.example.com", &[("/", "web"), ("/cart", "cart"), ("/search", "search")]),
+    ("pay", "pay", "pay.example.com", &[("/", "checkout"), ("/api", "api")]),
+    ("auth", "login", "login.example.com", &[("/", "login")]),
+];
+
 const DAY: i64 = 86_400;
 
 /// What is made, when (seconds before the start), and where.
@@ -180,6 +208,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     super::velero::plan(&mut plan, start);
     plan.push((25 * DAY, SERVICES, super::alertmanager::service()));
     plan.push((25 * DAY, SERVICES, super::prometheus::service()));
+    plan.extend(HOSTS.map(|(namespace, name, host, paths)| (24 * DAY, INGRESSES, ingress(namespace, name, host, paths))));
     let namespaces: std::collections::BTreeSet<String> =
         plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {
@@ -208,6 +237,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     }
     control::settle(&mut s);
     s.world.instant = false;
+    super::endpoints::all(&mut s);
     let mine = scenario.incidents.iter().filter(|i| i.cluster == name);
     s.world.incidents = mine.cloned().collect();
     for n in 0..s.world.incidents.len() {

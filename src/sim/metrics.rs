@@ -1,5 +1,6 @@
-//! metrics.k8s.io: what nodes and pods use, made up from what they request: the same for the same fleet, much below it here, above it there.
+//! metrics.k8s.io: what nodes and pods use, made up from what they request: the same for the same fleet and time, much below it here, above it there.
 //!
+//! It rises and falls with an app's load, which comes and goes over the better part of an hour, and is measured anew every minute.
 //! What an autoscaler looks after uses what the autoscaler says; nothing is told of a node whose kubelet is dead, nor of its pods.
 
 use super::api::Role;
@@ -13,6 +14,7 @@ use crate::model::Str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::f64::consts::TAU;
 use std::sync::Arc;
 
 pub const GROUP: &str = "metrics.k8s.io";
@@ -106,7 +108,21 @@ pub fn pod(s: &State, object: &Obj, loads: &mut HashMap<Str, Option<i64>>) -> Op
     let memory = around(30 + (of_app / 120 % 75) as i64, 4);
     // Who requests nothing uses something all the same.
     let (asked, reserved) = (facts.cpu.max(20), facts.memory.max(48 << 20));
-    Some(Amount { cpu: asked * cpu * 10_000, memory: reserved / 100 * memory })
+    let busy = if load.is_some() { 1000 } else { busy(of_app, of_pod, s.now()) };
+    Some(Amount { cpu: asked * cpu * 10 * busy, memory: reserved / 100 * memory / 1000 * (900 + busy / 10) })
+}
+
+/// Between two measurements, seconds.
+const MEASURE: i64 = 60;
+
+/// How much of its usual use an app's pod is at, in thousandths: from 600 to 1000, in waves of the app's own length, and a little as the pod likes.
+fn busy(of_app: u64, of_pod: u64, now: i64) -> i64 {
+    let step = now / MEASURE;
+    let long = 2100.0 + (of_app % 1500) as f64;
+    let phase = (of_app / 1500 % 997) as f64 / 997.0;
+    let wave = (TAU * ((step * MEASURE) as f64 / long + phase)).sin();
+    let own = (hash(&[&of_pod.to_string(), &step.to_string()]) % 1000) as f64 / 500.0 - 1.0;
+    800 + (150.0 * wave + 50.0 * own) as i64
 }
 
 /// Percent of its request that a pod of an autoscaled workload uses.
@@ -157,4 +173,22 @@ fn item(object: &Obj, amount: Amount, node: bool, now: &str) -> Value {
     let containers: Vec<Value> =
         containers.map(|(n, c)| json!({"name": c.name, "usage": usage(part(amount.cpu, n), part(amount.memory, n))})).collect();
     json!({"metadata": meta, "timestamp": now, "window": "15s", "containers": containers})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn use_comes_and_goes_in_its_bounds_and_is_the_same_for_the_same_time() {
+        for app in 1..40_u64 {
+            let (of_app, of_pod) = (hash(&[&app.to_string()]), hash(&["pod", &app.to_string()]));
+            let course: Vec<i64> = (0..120).map(|n| busy(of_app, of_pod, 1_767_225_600 + n * MEASURE)).collect();
+            let (least, most) = (course.iter().min().unwrap(), course.iter().max().unwrap());
+            assert!((600..=1000).contains(least) && (600..=1000).contains(most) && most - least > 250, "{least} {most}");
+            // A wave is no noise: it goes on as it went.
+            assert!(course.windows(2).all(|w| (w[0] - w[1]).abs() < 140), "{course:?}");
+            assert_eq!(busy(of_app, of_pod, 1_767_225_600), busy(of_app, of_pod, 1_767_225_659), "measured every minute");
+        }
+    }
 }

@@ -5,8 +5,8 @@
 use super::control::Action;
 use super::generate::Plan;
 use super::register::{
-    BACKUPS, CLAIMS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, HPAS, LOCATIONS, NAMESPACES, PDBS, REGISTER, RESTORES, Res,
-    SCHEDULES, SERVICES, STATEFULSETS,
+    BACKUPS, CLAIMS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, HPAS, INGRESSES, LOCATIONS, NAMESPACES, PDBS, REGISTER,
+    RESTORES, Res, SCHEDULES, SERVICES, STATEFULSETS,
 };
 use super::store::{Key, Obj, State, parse_time, rfc3339};
 use crate::model::{Backup, Interner, Kind, Object, RunState, Str, decode_json};
@@ -23,7 +23,7 @@ const STEP: i64 = 2000;
 const STEPS: i64 = 5;
 
 /// What a backup has: what controllers make again is none of it.
-const KEPT: [Res; 11] = [NAMESPACES, SERVICES, 5, 6, CLAIMS, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, CRONJOBS, HPAS, PDBS];
+const KEPT: [Res; 12] = [NAMESPACES, SERVICES, INGRESSES, 5, 6, CLAIMS, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, CRONJOBS, HPAS, PDBS];
 /// What lies in the store.
 pub const STORE: &str = "/store/";
 

@@ -4,9 +4,11 @@
 
 use super::kube::Reader;
 use super::service::{self, Closed, Handle};
-use super::stead::{Instead, Stead};
+use super::stead::{Instead, KINDS, Stead};
 use crate::client::{ClientError, ReadClient};
-use crate::model::{Batch, ClusterId, Delta, Interner, Kind, Service, ServiceState, Str, Time, Usage, UsageList, UsageRow, quantity};
+use crate::model::{
+    Batch, ClusterId, Delta, Interner, Kind, Service, ServiceState, Str, Time, Usage, UsageList, UsageRow, from_other, quantity,
+};
 use futures::TryStreamExt as _;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -45,7 +47,7 @@ pub struct MetricsSource {
 
 /// Starts to ask for a cluster's metrics. Must be called within a tokio runtime.
 pub fn spawn_metrics(source: MetricsSource, tx: mpsc::Sender<Batch>) -> Handle {
-    let watch = Watch { source, tx, interner: Interner::default(), told: HashMap::new(), answered: false, failures: 0, lacks: None };
+    let watch = Watch { source, tx, interner: Interner::default(), told: HashMap::new(), answered: false, failures: 0, last: None };
     Handle::of(tokio::spawn(async move {
         // The only error is that nobody takes deltas any more.
         let _ = watch.run().await;
@@ -65,6 +67,15 @@ impl Heard {
         let place = self.namespace.as_ref().map(|n| format!(" in {n}")).unwrap_or_default();
         matches!(self.answer, Err(ClientError::Forbidden { .. })).then(|| format!("list {}.metrics.k8s.io{place}", self.kind.plural()))
     }
+
+    /// Why it does not answer; none: it does.
+    fn gap(&self) -> Option<String> {
+        match (self.missing(), &self.answer) {
+            (_, Ok(_)) => None,
+            (Some(missing), _) => Some(format!("forbidden, needs {missing}")),
+            (None, Err(error)) => Some(format!("{}: {}", self.kind.plural(), error.reason())),
+        }
+    }
 }
 
 struct Watch {
@@ -77,48 +88,86 @@ struct Watch {
     answered: bool,
     /// Looks in a row without any answer.
     failures: u32,
-    /// How it stands while there is none.
-    lacks: Option<(ServiceState, Str)>,
+    last: Option<Looked>,
+}
+
+/// What the last look came to.
+struct Looked {
+    /// Live where anything answered.
+    state: ServiceState,
+    /// The kinds of which nothing answered.
+    silent: Vec<Kind>,
+    /// What did not answer, each in words.
+    gaps: Vec<String>,
+}
+
+impl Looked {
+    /// How it stands, and how it is told, where others tell of some kinds in its stead.
+    fn with(&self, others: &[(Kind, Str)]) -> (ServiceState, Str) {
+        let mut words: Vec<String> = Vec::new();
+        match (&self.state, others) {
+            (ServiceState::Live, _) => {
+                words.push("the API server".to_owned());
+                words.extend(self.gaps.iter().cloned());
+                words.extend(others.iter().map(|(kind, by)| from_other(*kind, by)));
+            }
+            (_, [(_, by), ..]) => {
+                words.push(by.to_string());
+                let left = self.silent.iter().filter(|kind| others.iter().all(|(other, _)| other != *kind));
+                words.extend(left.map(|kind| format!("nothing of {}", kind.plural())));
+            }
+            (state, []) => return (state.clone(), Str::default()),
+        }
+        (ServiceState::Live, words.join("; ").into())
+    }
 }
 
 impl Watch {
     async fn run(mut self) -> Result<(), Closed> {
         let Some(client) = self.source.reader.wait().await else { return Ok(()) };
         sleep(self.source.after).await;
-        let mut given = self.source.stead.hear();
+        let mut given = KINDS.map(|kind| self.source.stead.of(kind).hear());
         loop {
             let heard = self.look(&client).await;
             let pause = sleep(self.pause(&heard).mul_f64(0.9 + 0.2 * fastrand::f64()));
             self.tell(heard).await?;
             tokio::pin!(pause);
             loop {
+                let changed = futures::future::select_all(given.iter_mut().map(|g| Box::pin(g.changed())));
                 tokio::select! {
                     () = &mut pause => break,
-                    // The sender is our own: it is always there.
-                    _ = given.changed() => self.stand().await?,
+                    // The senders are our own: they are always there.
+                    _ = changed => self.stand().await?,
                     () = self.tx.closed() => return Err(Closed),
                 }
             }
         }
     }
 
-    /// Says how it stands while it does not answer, unless another tells in its stead.
+    /// Says how it stands, as soon as it is known who tells of what it does not.
     async fn stand(&mut self) -> Result<(), Closed> {
-        let Some((state, via)) = self.lacks.clone() else { return Ok(()) };
+        let Some(last) = &self.last else { return Ok(()) };
+        let halves = || last.silent.iter().map(|kind| (*kind, self.source.stead.of(*kind)));
         // While what it measured itself still holds, nobody else is asked: then there is nothing to wait for.
-        if self.source.stead.lacking() && self.source.stead.instead() != Instead::Nothing {
+        if halves().any(|(_, half)| half.lacking() && half.instead() == Instead::Wait) {
             return Ok(());
         }
-        self.take_back().await?;
+        let told = |(kind, half): (Kind, &super::stead::Half)| match half.instead() {
+            Instead::Told(by) if half.lacking() => Some((kind, by)),
+            _ => None,
+        };
+        let others: Vec<(Kind, Str)> = halves().filter_map(told).collect();
+        let (state, via) = last.with(&others);
+        for kind in last.silent.iter().filter(|kind| others.iter().all(|(other, _)| other != *kind)) {
+            self.take_back(*kind).await?;
+        }
         service::send(&self.tx, self.source.cluster, Delta::Service { service: Service::Metrics, state, via }).await
     }
 
-    /// What another told is no longer known.
-    async fn take_back(&self) -> Result<(), Closed> {
-        if self.source.stead.take_back() {
-            for kind in [Kind::Node, Kind::Pod] {
-                service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace: None, rows: Vec::new() })).await?;
-            }
+    /// What another told of a kind is no longer known.
+    async fn take_back(&self, kind: Kind) -> Result<(), Closed> {
+        if self.source.stead.of(kind).take_back() {
+            service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace: None, rows: Vec::new() })).await?;
         }
         Ok(())
     }
@@ -164,11 +213,12 @@ impl Watch {
     }
 
     async fn tell(&mut self, heard: Vec<Heard>) -> Result<(), Closed> {
-        let (state, via) = (self.state(&heard), via(&heard));
-        let lacks = state != ServiceState::Live;
-        if !lacks {
-            self.source.stead.lack(false);
-            self.take_back().await?;
+        let (answers, silent): (Vec<Kind>, Vec<Kind>) =
+            KINDS.into_iter().partition(|kind| heard.iter().any(|h| h.kind == *kind && h.answer.is_ok()));
+        self.last = Some(Looked { state: self.state(&heard), silent: silent.clone(), gaps: heard.iter().filter_map(Heard::gap).collect() });
+        for kind in answers {
+            self.source.stead.of(kind).lack(false);
+            self.take_back(kind).await?;
         }
         for Heard { kind, namespace, answer } in heard {
             let place = (kind, namespace.clone());
@@ -188,14 +238,11 @@ impl Watch {
             };
             service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace, rows })).await?;
         }
-        if lacks {
-            self.lacks = Some((state, via));
+        for kind in silent {
             // What was measured by it before goes first.
-            self.source.stead.lack(self.told.is_empty());
-            return self.stand().await;
+            self.source.stead.of(kind).lack(!self.told.keys().any(|(told, _)| *told == kind));
         }
-        self.lacks = None;
-        service::send(&self.tx, self.source.cluster, Delta::Service { service: Service::Metrics, state, via }).await
+        self.stand().await
     }
 
     fn state(&mut self, heard: &[Heard]) -> ServiceState {
@@ -211,22 +258,6 @@ impl Watch {
             _ => ServiceState::Waiting,
         }
     }
-}
-
-/// How it is reached, with what is left out although the rest answers; empty when nothing does.
-fn via(heard: &[Heard]) -> Str {
-    if !heard.iter().any(|h| h.answer.is_ok()) {
-        return Str::default();
-    }
-    let mut words = "the API server".to_owned();
-    for h in heard {
-        match (h.missing(), &h.answer) {
-            (Some(missing), _) => words.push_str(&format!("; forbidden, needs {missing}")),
-            (None, Err(error)) => words.push_str(&format!("; {}: {}", h.kind.plural(), error.reason())),
-            (None, Ok(_)) => {}
-        }
-    }
-    words.into()
 }
 
 /// Reads a list of measurements while it comes in.

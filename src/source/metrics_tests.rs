@@ -1,4 +1,5 @@
 use super::super::kube::mock::{Ask, Mock, Reply};
+use super::super::stead::Half;
 use super::*;
 use serde_json::{Value, json};
 
@@ -169,29 +170,75 @@ async fn while_another_may_tell_nothing_is_said_and_what_it_told_is_taken_back()
         after: Duration::ZERO,
         stead: stead.clone(),
     };
-    stead.ask();
-    let mut lacks = stead.listen();
+    let both = || KINDS.map(|kind| stead.of(kind));
+    both().into_iter().for_each(Half::ask);
+    let mut lacks = stead.of(Kind::Pod).listen();
     let handle = spawn_metrics(source(), tx.clone());
     lacks.changed().await.unwrap();
     assert!(timeout(Duration::from_millis(200), rx.recv()).await.is_err(), "whether Prometheus can is not known yet");
-    stead.give(false);
+    both().into_iter().for_each(|half| half.give(None));
     let Delta::Service { state, .. } = rx.recv().await.unwrap().delta else { panic!() };
     assert_eq!(state, ServiceState::absent(Service::Metrics));
-    stead.give(true);
+    let by = Str::from("Prometheus, x");
+    both().into_iter().for_each(|half| half.give(Some(&by)));
+    let told = loop {
+        let Delta::Service { state, via, .. } = rx.recv().await.unwrap().delta else { panic!() };
+        if state == ServiceState::Live && &*via == "Prometheus, x" {
+            break via;
+        }
+        assert!(state != ServiceState::Live || &*via == "Prometheus, x; nothing of pods", "{state:?} {via}");
+    };
+    assert_eq!(told, by);
     drop(handle);
     // It is back: what was told meanwhile goes first.
     there.store(true, std::sync::atomic::Ordering::Relaxed);
     let _handle = spawn_metrics(source(), tx);
     let mut told = Vec::new();
-    let state = loop {
+    let (state, via) = loop {
         match timeout(Duration::from_secs(20), rx.recv()).await.unwrap().unwrap().delta {
             Delta::Usage(list) => told.push((list.kind, list.rows.len())),
-            Delta::Service { state, .. } => break state,
+            // Said before the first was ended.
+            Delta::Service { via, .. } if via.starts_with("Prometheus") => {}
+            Delta::Service { state, via, .. } => break (state, via),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!((state, told), (ServiceState::Live, vec![(Kind::Node, 0), (Kind::Pod, 0), (Kind::Pod, 1)]));
-    assert!(!stead.lacking());
+    // Of nodes it still tells nothing: there the other one goes on.
+    assert_eq!((state, told), (ServiceState::Live, vec![(Kind::Pod, 0), (Kind::Pod, 1)]));
+    let parts: Vec<&str> = via.split("; ").collect();
+    assert!(parts.len() == 3 && parts[0] == "the API server" && parts[2] == "nodes are from Prometheus, x", "{via}");
+    assert_eq!(KINDS.map(|kind| stead.of(kind).lacking()), [true, false]);
+}
+
+#[tokio::test]
+async fn pods_that_are_forbidden_are_another_ones_to_tell_while_nodes_are_its_own() {
+    let mock =
+        Mock::start(
+            |ask| if ask.path == NODES { Some(Reply::new(200, "application/json", list(&[node("n1", "250m")]))) } else { forbidden() },
+        )
+        .await;
+    let (tx, mut rx) = mpsc::channel(8);
+    let stead = Stead::default();
+    KINDS.iter().for_each(|kind| stead.of(*kind).ask());
+    let source = MetricsSource {
+        cluster: ClusterId(0),
+        reader: Reader::of(mock.client().await),
+        namespaces: None,
+        fallback: None,
+        after: Duration::ZERO,
+        stead: stead.clone(),
+    };
+    let mut lacks = stead.of(Kind::Pod).listen();
+    let _handle = spawn_metrics(source, tx);
+    lacks.changed().await.unwrap();
+    assert_eq!(KINDS.map(|kind| stead.of(kind).lacking()), [false, true], "of nodes nobody else is asked");
+    let Delta::Usage(nodes) = rx.recv().await.unwrap().delta else { panic!() };
+    assert_eq!((nodes.kind, nodes.rows.len()), (Kind::Node, 1));
+    assert!(timeout(Duration::from_millis(200), rx.recv()).await.is_err(), "who tells of pods is not known yet");
+    stead.of(Kind::Pod).give(Some(&"Prometheus, x".into()));
+    let Delta::Service { state, via, .. } = rx.recv().await.unwrap().delta else { panic!() };
+    assert_eq!(state, ServiceState::Live);
+    assert_eq!(&*via, "the API server; forbidden, needs list pods.metrics.k8s.io; pods are from Prometheus, x");
 }
 
 #[tokio::test]
@@ -206,15 +253,15 @@ async fn one_that_measured_a_moment_ago_and_fails_says_so_although_another_could
         after: Duration::ZERO,
         stead: stead.clone(),
     };
-    stead.ask();
-    let told = HashMap::from([((Kind::Pod, None), Instant::now())]);
-    let mut watch = Watch { source, tx, interner: Interner::default(), told, answered: true, failures: 0, lacks: None };
-    let failed = || vec![Heard { kind: Kind::Pod, namespace: None, answer: Err(ClientError::Timeout { after: ANSWER }) }];
+    KINDS.iter().for_each(|kind| stead.of(*kind).ask());
+    let told = HashMap::from(KINDS.map(|kind| ((kind, None), Instant::now())));
+    let mut watch = Watch { source, tx, interner: Interner::default(), told, answered: true, failures: 0, last: None };
+    let failed = || KINDS.map(|kind| Heard { kind, namespace: None, answer: Err(ClientError::Timeout { after: ANSWER }) }).into();
     assert!(watch.tell(failed()).await.is_ok());
     let Ok(Batch { delta: Delta::Service { state, .. }, .. }) = rx.try_recv() else { panic!("nothing is said") };
-    assert_eq!((state.word(), stead.lacking()), ("stale", false), "what it measured still holds");
+    assert_eq!((state.word(), KINDS.map(|kind| stead.of(kind).lacking())), ("stale", [false; 2]), "what it measured still holds");
     // When that is too old another is asked, and waited for.
     watch.told.clear();
     assert!(watch.tell(failed()).await.is_ok());
-    assert!(rx.try_recv().is_err() && stead.lacking());
+    assert!(rx.try_recv().is_err() && KINDS.map(|kind| stead.of(kind).lacking()) == [true; 2]);
 }

@@ -1,18 +1,19 @@
 //! Prometheus, or VictoriaMetrics, as deltas: what it measures of each cluster, by the queries of the configuration.
 //!
 //! One task an endpoint: clusters that share it share the requests, and a label tells what belongs to which. Queries go one after the other, all of
-//! them once a minute. A query that is refused costs only itself; one that finds nothing says whether there is nothing of the kind or no metric.
-//! What nodes and pods use is asked only of clusters whose metrics.k8s.io does not tell.
+//! them once a minute but those that are dear, which the others do not wait for. A query that is refused costs only itself; one that finds nothing says
+//! whether there is nothing of the kind or no metric. What nodes and what pods use is asked only of clusters whose metrics.k8s.io does not tell of them.
 
 use super::service::{self, Closed, Handle, failed};
 use super::shared::{self, Member, Not, Owner, Wanted, grouped};
-use super::stead::Stead;
-use super::uses::Told;
+use super::stead::{KINDS, Stead};
+use super::uses::{Full, Told};
 use crate::client::{Backoff, ClientError};
 use crate::model::prometheus::{Answer, Rules, Series};
 use crate::model::query::fill;
 use crate::model::{
-    Alert, AlertState, Batch, ClusterId, Delta, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal, SignalState, Str, Uid,
+    Alert, AlertState, Batch, ClaimRow, ClusterId, Delta, Gives, Interner, Kind, Labels, Object, Query, Service, ServiceState, Signal,
+    SignalState, Str, Uid,
 };
 use crate::reach::{Reached, Replica, Sought, forwarded, replicas};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -29,6 +30,8 @@ struct Pace {
     round: Duration,
     /// How long one answer may take.
     answer: Duration,
+    /// The same of a query that is not asked every round.
+    dear: Duration,
     /// How long the cluster may take to have a client.
     client: Duration,
     /// Between two looks for a Prometheus where there is none.
@@ -40,6 +43,7 @@ struct Pace {
 const PACE: Pace = Pace {
     round: Duration::from_secs(60),
     answer: Duration::from_secs(10),
+    dear: Duration::from_secs(60),
     client: Duration::from_secs(10),
     absent: Duration::from_secs(300),
     known: Duration::from_secs(600),
@@ -70,8 +74,8 @@ pub fn spawn_prometheus(
 fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, steads: impl Fn(ClusterId) -> Stead, tx: mpsc::Sender<Batch>, pace: Pace) -> Handle {
     let members = shared::members(&group);
     let steads: Vec<Stead> = members.iter().map(|m| steads(m.id)).collect();
-    if queries.iter().any(|q| q.gives.kind().is_some()) {
-        steads.iter().for_each(Stead::ask);
+    for kind in queries.iter().filter_map(|q| q.gives.instead()) {
+        steads.iter().for_each(|s| s.of(kind).ask());
     }
     let way = group.into_iter().next();
     Handle::of(tokio::spawn(async move {
@@ -89,7 +93,9 @@ fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, steads: impl Fn(ClusterId) -
             answered: false,
             courses: HashMap::new(),
             waiting: Vec::new(),
+            full: Vec::new(),
             there: HashMap::new(),
+            kept: HashMap::new(),
         };
         // The only error is that nobody takes deltas any more.
         let _ = watch.run().await;
@@ -116,8 +122,12 @@ struct Watch {
     courses: HashMap<(usize, Uid), VecDeque<f64>>,
     /// What it alone knows of, of each member.
     waiting: Vec<Vec<Alert>>,
+    /// How full the claims of each member are.
+    full: Vec<Vec<ClaimRow>>,
     /// In which members a query's metric is, and when that was asked.
     there: HashMap<Str, (Instant, Vec<bool>)>,
+    /// The rows of queries that are not asked every round, and when they are asked again.
+    kept: HashMap<Str, (Instant, Rows)>,
 }
 
 /// The rows of each member.
@@ -125,7 +135,7 @@ type Rows = Vec<Vec<Signal>>;
 
 impl Watch {
     async fn run(mut self) -> Result<(), Closed> {
-        let mut lacks: Vec<watch::Receiver<bool>> = self.steads.iter().map(Stead::listen).collect();
+        let mut lacks: Vec<watch::Receiver<bool>> = self.steads.iter().flat_map(|s| KINDS.map(|kind| s.of(kind).listen())).collect();
         loop {
             let began = Instant::now();
             lacks.iter_mut().for_each(watch::Receiver::mark_unchanged);
@@ -154,58 +164,76 @@ impl Watch {
         }
     }
 
+    /// The kinds that a member lacks the use of.
+    fn lacking(&self, member: usize) -> impl Iterator<Item = Kind> {
+        KINDS.into_iter().filter(move |kind| self.steads[member].of(*kind).lacking())
+    }
+
     /// Tells what the nodes and pods of those members use that lack it; of which nothing is known, that it cannot.
     async fn uses(&mut self) -> Result<(), Closed> {
-        let lacking: Vec<usize> = (0..self.members.len()).filter(|n| self.steads[*n].lacking()).collect();
+        let lacking: Vec<(usize, Kind)> = (0..self.members.len()).flat_map(|n| self.lacking(n).map(move |kind| (n, kind))).collect();
         if lacking.is_empty() {
             return Ok(());
         }
-        let mut told = match self.replica.clone() {
-            Some(mut replica) => match replica.reach().await {
-                Ok(at) => self.ask_uses(&at).await,
-                Err(_) => Vec::new(),
-            },
-            None => Vec::new(),
+        let at = match &mut self.replica {
+            Some(replica) => replica.reach().await.ok(),
+            None => None,
         };
         let via: Str = self.replica.as_ref().map_or_else(Str::default, |r| format!("Prometheus, {r}").into());
-        told.resize_with(self.members.len(), Vec::new);
-        for (n, told) in told.into_iter().enumerate().filter(|(n, _)| lacking.contains(n)) {
-            // Meanwhile the other may tell again.
-            let (id, stead) = (self.members[n].id, &self.steads[n]);
-            let known = told.iter().any(|t| !t.is_empty());
-            if known && stead.lacking() {
-                for list in told.into_iter().map(Told::list) {
-                    service::send(&self.tx, id, Delta::Usage(list)).await?;
+        for kind in KINDS.into_iter().filter(|kind| lacking.iter().any(|(_, lacks)| lacks == kind)) {
+            let mut told = match &at {
+                Some(at) => self.ask_uses(at, kind).await,
+                None => Vec::new(),
+            };
+            told.resize_with(self.members.len(), || Told::new(kind));
+            for (n, told) in told.into_iter().enumerate().filter(|(n, _)| lacking.contains(&(*n, kind))) {
+                let known = !told.is_empty();
+                // Meanwhile the other may tell again.
+                if known && self.steads[n].of(kind).lacking() {
+                    service::send(&self.tx, self.members[n].id, Delta::Usage(told.list())).await?;
                 }
-                let state = ServiceState::Live;
-                service::send(&self.tx, id, Delta::Service { service: Service::Metrics, state, via: via.clone() }).await?;
+                self.steads[n].of(kind).give(known.then_some(&via));
             }
-            stead.give(known);
         }
         Ok(())
     }
 
-    /// What each member uses; empty where a query is refused.
-    async fn ask_uses(&mut self, at: &Reached) -> Vec<Vec<Told>> {
-        let mut told: Vec<Vec<Told>> = self.members.iter().map(|_| Vec::new()).collect();
-        for query in self.queries.clone().iter() {
-            let Some(kind) = query.gives.kind() else { continue };
-            let answer = match self.ask(at, query).await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    tracing::debug!("query {}: {}", query.name, error.reason());
-                    continue;
-                }
-            };
-            let mut own: Vec<Told> = self.members.iter().map(|_| Told::new(kind)).collect();
-            for series in &answer.data.result {
-                if let Owner::Member(n) = shared::owner(&self.members, |label| series.metric.get(label).map(String::as_str)) {
-                    own[n].take(series, &mut self.interner);
-                }
+    /// What each member's nodes or pods use; none where the query is refused.
+    async fn ask_uses(&mut self, at: &Reached, kind: Kind) -> Vec<Told> {
+        let mut told: Vec<Told> = self.members.iter().map(|_| Told::new(kind)).collect();
+        for query in self.queries.clone().iter().filter(|q| q.gives.instead() == Some(kind)) {
+            if let Err(error) = self.share(at, query, |n, series, interner| told[n].take(series, interner)).await {
+                tracing::debug!("query {}: {}", query.name, error.reason());
             }
-            told.iter_mut().zip(own).for_each(|(told, own)| told.push(own));
         }
         told
+    }
+
+    /// Asks a query, and gives each series to the member that it is of.
+    async fn share(&mut self, at: &Reached, query: &Query, mut take: impl FnMut(usize, &Series, &mut Interner)) -> Result<(), ClientError> {
+        let answer = self.ask(at, query).await?;
+        for series in &answer.data.result {
+            if let Owner::Member(n) = shared::owner(&self.members, |label| series.metric.get(label).map(String::as_str)) {
+                take(n, series, &mut self.interner);
+            }
+        }
+        Ok(())
+    }
+
+    /// How full the claims of each member are. A query that fails costs only itself, and is among the rows.
+    async fn ask_full(&mut self, at: &Reached, rows: &mut Rows) -> Result<Vec<Vec<ClaimRow>>, ClientError> {
+        let mut full: Vec<Full> = self.members.iter().map(|_| Full::default()).collect();
+        for query in self.queries.clone().iter().filter(|q| q.gives == Gives::ClaimUse) {
+            match self.share(at, query, |n, series, interner| full[n].take(series, interner)).await {
+                Ok(()) => {}
+                Err(error) if error.never_sent() || error.is_auth() => return Err(error),
+                Err(error) => {
+                    let row = Signal::without(query, SignalState::Failing, Some(error.reason().into()));
+                    rows.iter_mut().for_each(|r| r.push(row.clone()));
+                }
+            }
+        }
+        Ok(full.into_iter().map(Full::rows).collect())
     }
 
     async fn find(&mut self) -> Result<Duration, Closed> {
@@ -224,6 +252,7 @@ impl Watch {
                 if self.answered {
                     for member in &self.members {
                         service::send(&self.tx, member.id, Delta::Waiting(Arc::default())).await?;
+                        service::send(&self.tx, member.id, Delta::ClaimUse(Vec::new())).await?;
                     }
                     self.list(self.members.iter().map(|_| Vec::new()).collect()).await?;
                 }
@@ -249,8 +278,8 @@ impl Watch {
             (None, _) => {}
         }
         self.stand(&failed(self.answered, error), via).await?;
-        for stead in self.steads.iter().filter(|s| s.lacking()) {
-            stead.give(false);
+        for half in self.steads.iter().flat_map(|s| KINDS.map(|kind| s.of(kind))).filter(|h| h.lacking()) {
+            half.give(None);
         }
         Ok(self.backoff.next_delay().max(error.retry_after().unwrap_or_default()))
     }
@@ -261,21 +290,13 @@ impl Watch {
         // Kept, so that the next round has the connection.
         self.replica = Some(replica);
         let mut rows: Rows = self.members.iter().map(|_| Vec::new()).collect();
-        for query in self.queries.clone().iter().filter(|q| q.gives.kind().is_none()) {
-            match self.ask(&at, query).await {
-                Ok(answer) => {
-                    let missing = self.fold(query, answer, &mut rows);
-                    if missing {
-                        self.without(&at, query, &mut rows).await?;
-                    }
-                }
-                Err(ClientError::Invalid { message }) => {
-                    let row = Signal::without(query, SignalState::Failing, Some(message.into()));
-                    rows.iter_mut().for_each(|r| r.push(row.clone()));
-                }
-                Err(error) => return Err(error),
-            }
+        let queries = self.queries.clone();
+        let signals = || queries.iter().filter(|q| q.gives == Gives::Signals);
+        for query in signals().filter(|q| q.every.is_none()) {
+            self.row(&at, query, &mut rows).await?;
         }
+        self.dear(&at, signals().filter(|q| q.every.is_some()), &mut rows).await?;
+        self.full = self.ask_full(&at, &mut rows).await?;
         self.waiting = self.waits(&at, &rows).await?;
         // What was not told again is over.
         let told: std::collections::HashSet<(usize, Uid)> =
@@ -283,6 +304,60 @@ impl Watch {
         self.courses.retain(|key, _| told.contains(key));
         self.interner.sweep(told.len());
         Ok(rows)
+    }
+
+    /// One query: its rows, or why there are none. An error is the endpoint's.
+    async fn row(&mut self, at: &Reached, query: &Query, rows: &mut Rows) -> Result<(), ClientError> {
+        match self.ask(at, query).await {
+            Ok(answer) => {
+                if self.fold(query, answer, rows) {
+                    self.without(at, query, rows).await?;
+                }
+                Ok(())
+            }
+            Err(ClientError::Invalid { message }) => {
+                fail(query, &message, rows);
+                Ok(())
+            }
+            // What is dear may take too long here, and the rest not.
+            Err(error @ (ClientError::Timeout { .. } | ClientError::Server { .. })) if query.every.is_some() => {
+                fail(query, error.reason().as_ref(), rows);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rows of queries that are not asked every round. What else is known is told before one waits for those that are due.
+    async fn dear<'a>(&mut self, at: &Reached, queries: impl Iterator<Item = &'a Query>, rows: &mut Rows) -> Result<(), ClientError> {
+        let (mut due, now) = (Vec::new(), Instant::now());
+        for query in queries {
+            let kept = self.kept.get(&query.name);
+            if kept.is_none_or(|(again, _)| *again <= now) {
+                due.push(query);
+            }
+            for (own, rows) in kept.iter().flat_map(|(_, kept)| kept).zip(rows.iter_mut()) {
+                rows.extend(own.iter().cloned());
+            }
+        }
+        // At first all of them, then one a round: the others wait for no more than one.
+        if self.answered {
+            due.truncate(1);
+        }
+        if !due.is_empty() && self.list(rows.clone()).await.is_err() {
+            // Nobody listens: the next who is told finds out.
+            return Ok(());
+        }
+        for query in due {
+            rows.iter_mut().for_each(|rows| rows.retain(|s| s.meta.name != query.name));
+            let mut own: Rows = self.members.iter().map(|_| Vec::new()).collect();
+            self.row(at, query, &mut own).await?;
+            rows.iter_mut().zip(&own).for_each(|(rows, own)| rows.extend(own.iter().cloned()));
+            // Not all of them together for ever.
+            let wait = query.every.unwrap_or_default().mul_f64(0.95 + 0.1 * fastrand::f64());
+            self.kept.insert(query.name.clone(), (Instant::now() + wait, own));
+        }
+        Ok(())
     }
 
     /// The alerts that are pending, and the targets that are down.
@@ -324,14 +399,15 @@ impl Watch {
                 let by = self.filled("by ($by)");
                 format!("/api/v1/query?query={}", encoded(&format!("topk {by} ({top}, {expr})")))
             }
-            None if query.gives.kind().is_some() => format!("/api/v1/query?query={}", encoded(&expr)),
+            None if query.gives != Gives::Signals || query.every.is_some() => format!("/api/v1/query?query={}", encoded(&expr)),
             None => {
                 let end = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0) / STEP * STEP;
                 let start = end.saturating_sub(STEP * (POINTS as u64 - 1));
                 format!("/api/v1/query_range?start={start}&end={end}&step={STEP}&query={}", encoded(&expr))
             }
         };
-        let answer: Answer = at.get(&path, self.pace.answer).await?;
+        let within = if query.every.is_some() { self.pace.dear } else { self.pace.answer };
+        let answer: Answer = at.get(&path, within).await?;
         match answer.status.as_str() {
             "success" => Ok(answer),
             "error" => Err(ClientError::Invalid { message: answer.error }),
@@ -421,6 +497,9 @@ impl Watch {
             let alerts = alerts.into_iter().map(Arc::new).collect();
             service::send(&self.tx, member.id, Delta::Waiting(alerts)).await?;
         }
+        for (member, rows) in self.members.iter().zip(std::mem::take(&mut self.full)) {
+            service::send(&self.tx, member.id, Delta::ClaimUse(rows)).await?;
+        }
         let via = self.replica.as_ref().map_or_else(Str::default, |r| r.to_string().into());
         // Last: whoever waits for it finds the rows there.
         self.stand(&ServiceState::Live, via).await
@@ -438,6 +517,12 @@ impl Watch {
     async fn stand(&self, state: &ServiceState, via: Str) -> Result<(), Closed> {
         shared::stand(&self.tx, &self.members, Service::Prometheus, state, via).await
     }
+}
+
+/// A row for each member that says why it failed.
+fn fail(query: &Query, why: &str, rows: &mut Rows) {
+    let row = Signal::without(query, SignalState::Failing, Some(why.into()));
+    rows.iter_mut().for_each(|r| r.push(row.clone()));
 }
 
 /// For a query string: all but letters, digits, `-`, `.`, `_` and `~` by their bytes.

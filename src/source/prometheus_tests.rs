@@ -5,6 +5,7 @@ use crate::config::{Endpoint, Reach, Setting};
 use crate::model::{Change, Gives, Measure};
 use crate::reach::Found;
 use crate::source::kube::Reader;
+use crate::source::stead::Instead;
 use http::Request;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 const QUICK: Pace = Pace {
     round: Duration::from_millis(20),
     answer: Duration::from_secs(1),
+    dear: Duration::from_secs(1),
     client: Duration::from_secs(5),
     absent: Duration::from_millis(50),
     known: Duration::from_secs(600),
@@ -27,6 +29,7 @@ fn query(name: &str, expr: &str, top: Option<u32>) -> Query {
         warning: Some(0.5),
         critical: None,
         top,
+        every: None,
         needs: format!("{name}_total"),
         gives: Gives::Signals,
     }
@@ -281,27 +284,77 @@ async fn use_is_told_only_where_it_lacks_and_not_when_it_cannot() {
     let _handle = spawn(clusters, queries, |id| steads[usize::from(id.0)].clone(), tx, QUICK);
     heard(&mut rx, 3, "live", 2).await;
     assert!(server.seen.lock().unwrap().iter().all(|r| !r.uri().path().contains("/query")), "nobody lacks it");
-    steads[0].lack(true);
-    steads[1].lack(true);
+    let lack = |n: usize, kind| steads[n].of(kind).lack(true);
+    lack(0, Kind::Pod);
+    lack(1, Kind::Pod);
     let mut told = Vec::new();
-    let state = loop {
-        let Batch { cluster, delta, .. } = timeout(Duration::from_secs(20), rx.recv()).await.unwrap().unwrap();
-        match delta {
-            Delta::Usage(list) => {
-                told.extend(list.rows.into_iter().map(|r| (cluster.0, list.kind, r.name.to_string(), r.usage.cpu_m, r.usage.memory)))
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut wait = async |n: usize, kind: Kind| {
+        while steads[n].of(kind).instead() == Instead::Wait && Instant::now() < end {
+            if let Ok(Some(Batch { cluster, delta: Delta::Usage(list), .. })) = timeout(Duration::from_millis(20), rx.recv()).await {
+                told.extend(list.rows.into_iter().map(|r| (cluster.0, list.kind, r.name.to_string(), r.usage.cpu_m, r.usage.memory)));
             }
-            Delta::Service { service: Service::Metrics, state, via } => break (cluster.0, state, via.to_string()),
-            _ => {}
+        }
+        steads[n].of(kind).instead()
+    };
+    // The second one is not among what it measures: whoever waits hears so.
+    assert_eq!(wait(1, Kind::Pod).await, Instead::Nothing);
+    let Instead::Told(by) = wait(0, Kind::Pod).await else { panic!("{:?}", steads[0].of(Kind::Pod).instead()) };
+    assert!(by.starts_with("Prometheus, http"), "{by}");
+    let asked_nodes = || server.seen.lock().unwrap().iter().any(|r| asked(r).contains("node_use"));
+    assert!(!asked_nodes(), "of nodes nobody lacks it");
+    lack(0, Kind::Node);
+    assert_eq!(wait(0, Kind::Node).await, Instead::Nothing, "the query is refused");
+    assert!(asked_nodes());
+    assert!(!told.is_empty() && told.iter().all(|t| *t == (0, Kind::Pod, "a".to_owned(), Some(250), Some(1024))), "{told:?}");
+}
+
+#[tokio::test]
+async fn how_full_every_claim_is_comes_with_the_signals_and_a_refusal_is_said() {
+    install_crypto_provider();
+    let refuses = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let refused = refuses.clone();
+    let server = Server::start(move |request| {
+        let expr = asked(request);
+        assert!(!expr.starts_with("topk"), "{expr}");
+        if refused.load(std::sync::atomic::Ordering::Relaxed) {
+            return reply(422, json!({"status": "error", "errorType": "execution", "error": "too many samples"}).to_string());
+        }
+        let of = |cluster: &str, n: usize| {
+            let metric = json!({"cluster": cluster, "namespace": "pay", "persistentvolumeclaim": format!("data-{n}"), "resource": "bytes"});
+            json!({"metric": metric, "value": [100, "0.25"]})
+        };
+        let all: Vec<Value> = (0..60).map(|n| of("eu", n)).chain([of("us", 0), of("other", 0)]).collect();
+        vector(&json!(all))
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let queries: Arc<[Query]> = [Query { gives: Gives::ClaimUse, ..query("full", "full{$match}", None) }].into();
+    let (tx, mut rx) = mpsc::channel(64);
+    let clusters = ["eu", "us"].into_iter().enumerate().map(|(n, name)| wanted(n as u16, name, urls(&server), reader.clone())).collect();
+    let _handle = spawn(clusters, queries, |_| Stead::default(), tx, QUICK);
+    let mut full = async |last: u16| {
+        let mut told = Vec::new();
+        loop {
+            let Batch { cluster, delta, .. } = timeout(Duration::from_secs(20), rx.recv()).await.unwrap().unwrap();
+            match delta {
+                Delta::ClaimUse(rows) => {
+                    assert!(rows.iter().all(|r| r.full == crate::model::ClaimUse { bytes: Some(0.25), inodes: None }), "{rows:?}");
+                    told.push((cluster.0, rows.len()));
+                }
+                Delta::Rows { changes, .. } if !changes.is_empty() => told.push((cluster.0, 1000 + changes.len())),
+                Delta::Service { .. } if cluster.0 == last => return told,
+                _ => {}
+            }
         }
     };
-    assert_eq!(told, [(0, Kind::Pod, "a".to_owned(), Some(250), Some(1024))]);
-    assert!(state.0 == 0 && state.1 == ServiceState::Live && state.2.starts_with("Prometheus, http"), "{state:?}");
-    // The second one is not among what it measures: whoever waits hears so.
-    let end = Instant::now() + Duration::from_secs(20);
-    while steads[1].instead() != super::super::stead::Instead::Nothing && Instant::now() < end {
-        let _ = timeout(Duration::from_millis(20), rx.recv()).await;
+    assert_eq!(full(1).await, [(0, 60), (1, 1)], "more than any top has, and what others have is not its own");
+    refuses.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut told = full(1).await;
+    while told.contains(&(0, 60)) {
+        told = full(1).await;
     }
-    assert_eq!([0, 1].map(|n: usize| steads[n].instead()), [super::super::stead::Instead::Told, super::super::stead::Instead::Nothing]);
+    assert_eq!(told, [(0, 1001), (1, 1001), (0, 0), (1, 0)], "a row of signals says that the query fails");
 }
 
 #[tokio::test]
@@ -313,7 +366,7 @@ async fn use_that_comes_when_the_cluster_tells_it_again_itself_is_not_told() {
         if !asked(request).contains("pod_use") {
             return reply(422, json!({"status": "error", "errorType": "execution", "error": "too many samples"}).to_string());
         }
-        again.lack(false);
+        again.of(Kind::Pod).lack(false);
         let of = |resource: &str| json!({"metric": {"cluster": "eu", "namespace": "pay", "pod": "a", "resource": resource}, "value": [100, "1"]});
         vector(&json!([of("cpu"), of("memory")]))
     })
@@ -321,12 +374,12 @@ async fn use_that_comes_when_the_cluster_tells_it_again_itself_is_not_told() {
     let reader = Reader::of(connect(&server, "").await);
     let queries: Arc<[Query]> = [Query { gives: Gives::PodUse, ..query("use", "pod_use{$match}", None) }].into();
     let (tx, mut rx) = mpsc::channel(64);
-    stead.lack(true);
+    stead.of(Kind::Pod).lack(true);
     let own = stead.clone();
     let _handle = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries, |_| own.clone(), tx, QUICK);
     let end = Instant::now() + Duration::from_secs(20);
     let mut told = 0;
-    while stead.instead() != super::super::stead::Instead::Told {
+    while !matches!(stead.of(Kind::Pod).instead(), Instead::Told(_)) {
         assert!(Instant::now() < end, "it is asked");
         let told_of = |b: Batch| matches!(b.delta, Delta::Usage(_) | Delta::Service { service: Service::Metrics, .. });
         told += usize::from(timeout(Duration::from_millis(20), rx.recv()).await.ok().flatten().is_some_and(told_of));
@@ -335,4 +388,36 @@ async fn use_that_comes_when_the_cluster_tells_it_again_itself_is_not_told() {
         told += usize::from(matches!(batch.delta, Delta::Usage(_) | Delta::Service { service: Service::Metrics, .. }));
     }
     assert_eq!(told, 0);
+}
+
+#[tokio::test]
+async fn what_is_dear_is_asked_seldom_and_costs_only_itself() {
+    install_crypto_provider();
+    let server = Server::start(|request| match asked(request) {
+        expr if expr.contains("dear{") => vector(&json!([{"metric": {"pod": "a"}, "value": [1, "0.7"]}])),
+        expr if expr.contains("late{") => reply(503, "query timed out in expression evaluation"),
+        _ => vector(&json!([{"metric": {"pod": "b"}, "value": [1, "0.4"]}])),
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let every = Some(Duration::from_secs(3600));
+    let dear = |name: &str, top| Query { every, ..query(name, &format!("{name}{{$match}}"), top) };
+    let queries: Arc<[Query]> = vec![dear("dear", None), dear("late", Some(3)), query("hot", "hot{$match}", Some(3))].into();
+    let (tx, mut rx) = mpsc::channel(64);
+    let _task = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries, |_| Stead::default(), tx, QUICK);
+    let (rows, _) = heard(&mut rx, 1, "live", 4).await;
+    let row = |name: &str| rows[0].iter().find(|s| *s.meta.name == *name).unwrap();
+    assert_eq!((row("dear").value, row("dear").course.len()), (Some(0.7), 1), "kept from round to round");
+    assert_eq!((row("late").state, row("hot").state.word()), (SignalState::Failing, "ok"));
+    assert!(row("hot").course.len() >= 4, "{:?}", row("hot"));
+    let paths: Vec<String> = server
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|r| asked(r).contains("dear{") || asked(r).contains("late{"))
+        .map(|r| r.uri().path().to_owned())
+        .collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    assert!(paths.iter().all(|p| p.ends_with("/api/v1/query")), "a moment, not half an hour: {paths:?}");
 }

@@ -1,7 +1,7 @@
-//! What a Prometheus tells of the use of nodes and pods, as metrics.k8s.io would have.
+//! What a Prometheus tells of the use of nodes and pods, as metrics.k8s.io would have, and of how full claims are.
 
 use crate::model::prometheus::Series;
-use crate::model::{Interner, Kind, Str, Time, Usage, UsageList, UsageRow};
+use crate::model::{ClaimRow, ClaimUse, Interner, Kind, Str, Time, Usage, UsageList, UsageRow};
 use std::collections::BTreeMap;
 
 /// Use of one kind that is being told, by namespace (empty for nodes) and name.
@@ -21,7 +21,7 @@ impl Told {
 
     /// Takes the series of an instant query; one that names no object, or nothing that is measured, is left out.
     pub(super) fn take(&mut self, series: &Series, interner: &mut Interner) {
-        let label = |name: &str| series.metric.get(name).map(String::as_str).filter(|v| !v.is_empty());
+        let label = |name: &str| label(series, name);
         let (namespace, name) = match self.kind {
             Kind::Node => ("", label("node").or_else(|| label("instance").map(without_port))),
             _ => (label("namespace").unwrap_or_default(), label("pod")),
@@ -42,6 +42,35 @@ impl Told {
         let rows = self.rows.into_iter().filter(known).map(|((namespace, name), usage)| UsageRow { namespace, name, usage });
         UsageList { kind: self.kind, namespace: None, rows: rows.collect() }
     }
+}
+
+/// How full claims are that are being told, by namespace and name.
+#[derive(Default)]
+pub(super) struct Full(BTreeMap<(Str, Str), ClaimUse>);
+
+impl Full {
+    /// Takes the series of an instant query; one that names no claim, or nothing that is measured, is left out.
+    pub(super) fn take(&mut self, series: &Series, interner: &mut Interner) {
+        let label = |name: &str| label(series, name);
+        let (Some(namespace), Some(name), Some(sample)) = (label("namespace"), label("persistentvolumeclaim"), &series.value) else {
+            return;
+        };
+        let Some(share) = sample.number().filter(|v| v.is_finite() && *v >= 0.0) else { return };
+        let part: fn(&mut ClaimUse) -> &mut Option<f64> = match label("resource") {
+            Some("bytes") => |full| &mut full.bytes,
+            Some("inodes") => |full| &mut full.inodes,
+            _ => return,
+        };
+        *part(self.0.entry((interner.str(namespace), name.into())).or_default()) = Some(share);
+    }
+
+    pub(super) fn rows(self) -> Vec<ClaimRow> {
+        self.0.into_iter().map(|((namespace, name), full)| ClaimRow { namespace, name, full }).collect()
+    }
+}
+
+fn label<'a>(series: &'a Series, name: &str) -> Option<&'a str> {
+    series.metric.get(name).map(String::as_str).filter(|v| !v.is_empty())
 }
 
 /// Millicores, bytes, seconds: what does not fit is as large as can be.
@@ -87,5 +116,19 @@ mod tests {
         ]);
         let names: Vec<_> = told(Kind::Node, series).into_iter().map(|(_, name, cpu, _)| (name, cpu)).collect();
         assert_eq!(names, ["n1", "n2", "n3"].map(|n| (n.to_owned(), Some(2000))));
+    }
+
+    #[test]
+    fn both_shares_of_a_claim_are_one_row_and_the_unmeasured_is_unknown() {
+        let claim = |name: &str, resource: &str, value: &str| json!({"metric": {"namespace": "pay", "persistentvolumeclaim": name, "resource": resource}, "value": [7, value]});
+        let series = json!([
+            claim("a", "bytes", "0.5"), claim("a", "inodes", "0.25"), claim("b", "bytes", "0"), claim("c", "bytes", "NaN"), claim("d", "files", "1"),
+            claim("e", "bytes", "+Inf"), {"metric": {"resource": "bytes", "persistentvolumeclaim": "x"}, "value": [7, "1"]}
+        ]);
+        let series: Vec<Series> = serde_json::from_value(series).unwrap();
+        let mut full = Full::default();
+        series.iter().for_each(|s| full.take(s, &mut Interner::default()));
+        let rows: Vec<_> = full.rows().into_iter().map(|r| (r.name.to_string(), r.full.bytes, r.full.inodes)).collect();
+        assert_eq!(rows, [("a".to_owned(), Some(0.5), Some(0.25)), ("b".to_owned(), Some(0.0), None)]);
     }
 }

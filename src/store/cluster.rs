@@ -1,9 +1,10 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::endpoints::EndpointsOf;
+use super::{Counts, FindingsOf, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
 use crate::model::{
-    Alert, Backup, Change, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service, ServiceState,
-    Signal, Str, Uid, Usage,
+    Alert, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
+    Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -107,7 +108,9 @@ pub struct Cluster {
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    endpoints: EndpointsOf,
     signals_of: SignalsOf,
+    findings_of: FindingsOf,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
     alone: Arc<[Arc<Alert>]>,
 }
@@ -140,7 +143,9 @@ impl Cluster {
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
+            endpoints: EndpointsOf::default(),
             signals_of: SignalsOf::default(),
+            findings_of: FindingsOf::default(),
             alone: Arc::default(),
         }
     }
@@ -162,7 +167,51 @@ impl Cluster {
 
     /// The object of that name.
     pub fn named(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
-        self.objects(kind).find(|o| &*o.meta().name == name && &*o.meta().namespace == namespace)
+        self.table(kind).named(namespace, name)
+    }
+
+    /// How many endpoints a Service has, over all its slices; none where slices are not seen, or not yet.
+    pub fn endpoints(&self, service: &Svc) -> Option<Endpoints> {
+        let known = matches!(self.kind_state(Kind::EndpointSlice), KindState::Live | KindState::Failing { .. });
+        self.endpoints.of(&service.meta.namespace, &service.meta.name).or(known.then(Endpoints::default))
+    }
+
+    /// Whether nobody answers for a Service that selects pods.
+    fn dead(&self, object: Option<&Object>) -> bool {
+        let Some(Object::Svc(s)) = object else { return false };
+        s.selects() && self.endpoints.of(&s.meta.namespace, &s.meta.name).is_none_or(|e| e.ready == 0)
+    }
+
+    /// Notes what a slice was and is; the Service whose endpoints are others now has changed too.
+    fn slice(&mut self, before: Option<&Object>, after: Option<&Object>, touched: &mut Vec<Touched>) {
+        let of = |o: Option<&Object>| match o {
+            Some(Object::EndpointSlice(s)) => s.service.clone().map(|service| (s.meta.namespace.clone(), service)),
+            _ => None,
+        };
+        let (old, new) = (of(before), of(after));
+        let mut places: Vec<(Str, Str)> = old.into_iter().chain(new).collect();
+        places.dedup();
+        let row = |c: &Self, (namespace, name): &(Str, Str)| {
+            let object = c.named(Kind::Service, namespace, name).cloned();
+            (object.clone(), c.endpoints.of(namespace, name), c.dead(object.as_ref()))
+        };
+        let was: Vec<_> = places.iter().map(|p| row(self, p)).collect();
+        if let Some(Object::EndpointSlice(s)) = before {
+            self.endpoints.take(s);
+        }
+        if let Some(Object::EndpointSlice(s)) = after {
+            self.endpoints.add(s);
+        }
+        for (place, (object, endpoints, dead)) in places.iter().zip(was) {
+            let Some(object) = object.filter(|_| self.endpoints.of(&place.0, &place.1) != endpoints) else { continue };
+            let slot = self.table(Kind::Service).slot_of(object.meta().uid);
+            let now = self.dead(Some(&object));
+            let count = &mut self.counts.services_dead;
+            *count = count.wrapping_add_signed(i32::from(now) - i32::from(dead));
+            if let Some(slot) = slot {
+                touched.push(Touched::Row { id: RowId { cluster: self.id, kind: Kind::Service, slot }, before: Some(object) });
+            }
+        }
     }
 
     /// The namespace that Velero works in: that of its default storage location, else of anything of its kinds.
@@ -192,6 +241,11 @@ impl Cluster {
     /// What a node or a pod uses, as was last told; the namespace is empty for nodes.
     pub fn usage(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
         self.uses.get(kind, namespace, name)
+    }
+
+    /// How full a claim's volume is, as was last told; none where it is not measured.
+    pub fn claim_use(&self, namespace: &str, name: &str) -> Option<&ClaimUse> {
+        self.uses.claim(namespace, name)
     }
 
     /// What all nodes use that were measured.
@@ -253,6 +307,11 @@ impl Cluster {
         let table = self.table(Kind::Signal);
         let found = self.signals_of.of(of.meta().uid).iter().filter_map(move |uid| table.get(table.slot_of(*uid)?));
         found.filter_map(move |o| if let Object::Signal(s) = o { Some(&**s).filter(|s| *s.meta.name == *query) } else { None })
+    }
+
+    /// The worst open finding at an object or at what belongs to it, and how many there are; none where there are none, or nobody judges.
+    pub fn findings_at(&self, uid: Uid) -> Option<(Severity, u32)> {
+        self.findings_of.at(uid)
     }
 
     /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
@@ -325,6 +384,10 @@ impl Cluster {
                     self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
+            }
+            Delta::ClaimUse(rows) => {
+                self.uses.replace_claims(rows);
+                touched.push(Touched::Usage { cluster: self.id, kind: Kind::Claim });
             }
             Delta::Requests { sent, waiting } => (self.requests, self.waiting) = (sent, waiting),
             Delta::ListBegin { kind, namespace } => self.kinds[kind as usize].table.begin(namespace),
@@ -435,21 +498,45 @@ impl Cluster {
             Upsert::Changed(slot, before) => (slot, Some(before)),
         };
         if let Some(before) = &before {
-            self.counts.count(before, -1);
+            count(&mut self.counts, &mut self.findings_of, before, -1);
         }
-        if let Some(now) = table.get(slot) {
-            self.counts.count(now, 1);
+        let now = table.get(slot).cloned();
+        if let Some(now) = &now {
+            count(&mut self.counts, &mut self.findings_of, now, 1);
+        }
+        match kind {
+            Kind::EndpointSlice => self.slice(before.as_ref(), now.as_ref(), touched),
+            Kind::Service => self.count_dead(before.as_ref(), now.as_ref()),
+            _ => {}
         }
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
+    }
+
+    fn count_dead(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        let by = i32::from(self.dead(after)) - i32::from(self.dead(before));
+        self.counts.services_dead = self.counts.services_dead.wrapping_add_signed(by);
     }
 
     fn remove(&mut self, kind: Kind, uid: Uid, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
-            self.counts.count(&before, -1);
+            count(&mut self.counts, &mut self.findings_of, &before, -1);
+            match kind {
+                Kind::EndpointSlice => self.slice(Some(&before), None, touched),
+                Kind::Service => self.count_dead(Some(&before), None),
+                _ => {}
+            }
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
+    }
+}
+
+/// Adds a row to what is counted of the cluster's rows (`sign` 1), or takes it away (-1).
+fn count(counts: &mut Counts, findings: &mut FindingsOf, object: &Object, sign: i32) {
+    counts.count(object, sign);
+    if let Object::Finding(f) = object {
+        findings.count(f, sign);
     }
 }
 

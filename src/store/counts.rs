@@ -1,6 +1,6 @@
 //! Sums over a cluster's rows, kept by adding and taking away single rows.
 
-use crate::model::{AlertState, FindingState, Object, Phase, Pod, RunState, Severity, SignalState, SilenceState, Str, Tri};
+use crate::model::{AlertState, Object, Phase, Pod, RunState, Severity, SignalState, SilenceState, Str, Tri};
 use hashbrown::HashMap;
 
 /// What the pods of one node reserve.
@@ -34,6 +34,8 @@ pub struct Counts {
     pub pdbs: u32,
     /// Budgets that allow nothing while they cover something.
     pub pdbs_zero: u32,
+    /// Services that select pods and have no ready endpoint.
+    pub services_dead: u32,
     /// Claims whose volume is gone.
     pub claims_lost: u32,
     pub warnings: u32,
@@ -58,6 +60,7 @@ pub struct Counts {
     pub locations_bad: u32,
     /// Open findings above info.
     pub findings_bad: u32,
+    pub findings_critical: u32,
     pub by_node: HashMap<Str, NodeUse>,
 }
 
@@ -112,10 +115,11 @@ impl Counts {
             Object::Restore(r) => n(&mut self.restores_failed, matches!(r.run.state(), RunState::Partly | RunState::Failed)),
             Object::StorageLocation(l) => n(&mut self.locations_bad, &*l.phase == "Unavailable"),
             Object::Finding(f) => {
-                let open = matches!(f.state, FindingState::Open | FindingState::Flapping);
-                n(&mut self.findings_bad, open && f.severity > Severity::Info);
+                n(&mut self.findings_bad, f.open() && f.severity > Severity::Info);
+                n(&mut self.findings_critical, f.open() && f.severity == Severity::Critical);
             }
-            Object::Namespace(_) | Object::Schedule(_) => {}
+            // A Service is counted with its endpoints.
+            Object::Namespace(_) | Object::Schedule(_) | Object::Svc(_) | Object::EndpointSlice(_) | Object::Ingress(_) => {}
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod cluster;
 mod counts;
+mod endpoints;
+mod findings;
 mod jobs;
 mod series;
 mod signals;
@@ -12,6 +14,7 @@ mod uses;
 
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
+use findings::FindingsOf;
 pub use jobs::Jobs;
 pub use series::Series;
 use signals::SignalsOf;

@@ -1,7 +1,7 @@
-//! What nodes and pods use now, found by name, and how that went over the last half hour.
+//! What nodes and pods use now and how full claims are, found by name, and how use went over the last half hour.
 
 use crate::model::pod::Resources;
-use crate::model::{Kind, Str, Uid, Usage, UsageList};
+use crate::model::{ClaimRow, ClaimUse, Kind, Str, Uid, Usage, UsageList};
 use hashbrown::{Equivalent, HashMap};
 
 /// What some pods use together, and what the same pods request: of each resource those count that were measured.
@@ -139,10 +139,11 @@ impl Sums {
 
 /// Namespace and name.
 #[derive(PartialEq, Eq, Hash)]
-struct Place(Str, Str);
+pub struct Place(pub Str, pub Str);
 
+/// The same, to look one up.
 #[derive(Hash)]
-struct Sought<'a>(&'a str, &'a str);
+pub struct Sought<'a>(pub &'a str, pub &'a str);
 
 impl Equivalent<Place> for Sought<'_> {
     fn equivalent(&self, place: &Place) -> bool {
@@ -162,6 +163,7 @@ struct Used {
 pub struct Uses {
     nodes: HashMap<Place, Used>,
     pods: HashMap<Place, Used>,
+    claims: HashMap<Place, ClaimUse>,
     /// Of all nodes.
     total: Usage,
     sums: Sums,
@@ -180,6 +182,16 @@ impl Uses {
 
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
         self.find(kind, namespace, name).map(|u| &u.usage)
+    }
+
+    /// How full a claim is.
+    pub fn claim(&self, namespace: &str, name: &str) -> Option<&ClaimUse> {
+        self.claims.get(&Sought(namespace, name))
+    }
+
+    /// Takes how full claims are: of one that it does not name that is no longer known.
+    pub fn replace_claims(&mut self, rows: Vec<ClaimRow>) {
+        self.claims = rows.into_iter().map(|row| (Place(row.namespace, row.name), row.full)).collect();
     }
 
     /// How the use of a node or a pod went.

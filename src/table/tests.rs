@@ -188,7 +188,12 @@ fn signals(s: &mut Store) {
         severity: crate::model::Severity::Critical,
         state: crate::model::FindingState::Flapping,
         about: Some(about.clone()),
-        top: Some((Kind::Deployment, "checkout".into())),
+        top: Some(crate::model::ObjectRef {
+            kind: Kind::Deployment,
+            name: "checkout".into(),
+            uid: crate::model::Uid::parse("checkout"),
+            ..about.clone()
+        }),
         message: "exit 137".into(),
         evidence: [crate::model::Evidence { what: "restarts".into(), value: "9".into(), at: None }].into(),
         remedy: Some(crate::model::Remedy::Edit(about)),
@@ -234,7 +239,7 @@ fn fits(unit: Unit, value: &Value<'_>) -> bool {
         (_, Value::None)
             | (Unit::Text | Unit::Reference, Value::Text(_))
             | (Unit::Bool, Value::Bool(_))
-            | (Unit::Number, Value::Int(_))
+            | (Unit::Number, Value::Int(_) | Value::Found(..))
             | (Unit::Ratio, Value::Ratio(..))
             | (Unit::Millicores, Value::Millicores(_))
             | (Unit::Bytes, Value::Bytes(_))

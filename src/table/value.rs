@@ -1,6 +1,6 @@
 //! What a cell holds, and how it reads to people, to scripts and to a sort.
 
-use crate::model::{Str, Time};
+use crate::model::{Severity, Str, Time};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -25,6 +25,8 @@ pub enum Value<'a> {
     /// So many of so many.
     Ratio(i64, i64),
     Millis(i64),
+    /// So many findings, the worst of them so bad.
+    Found(Severity, i64),
     List(Vec<Cow<'a, str>>),
     /// Oldest first; drawn, not in JSON.
     Trend(Vec<u32>),
@@ -54,6 +56,8 @@ impl Value<'_> {
             Self::Moment(t) => out.write_str(&t.rfc3339()),
             Self::Ratio(a, b) => write!(out, "{a}/{b}"),
             Self::Millis(n) => write!(out, "{n}ms"),
+            Self::Found(_, 0) => out.write_str("0"),
+            Self::Found(worst, n) => write!(out, "{}{n}", worst.sign()),
             Self::List(list) if list.is_empty() => out.write_str("-"),
             Self::List(list) => list.iter().enumerate().try_for_each(|(n, t)| {
                 out.write_str(if n > 0 { "," } else { "" })?;
@@ -75,6 +79,7 @@ impl Value<'_> {
             | Self::Percent(n)
             | Self::Seconds(n)
             | Self::Millis(n)
+            | Self::Found(_, n)
             | Self::Ratio(n, _) => (*n).into(),
             Self::Text(t) => t.as_ref().into(),
             Self::Age(t) => t.age(now).into(),
@@ -99,6 +104,7 @@ impl Value<'_> {
             | Self::Percent(n)
             | Self::Seconds(n)
             | Self::Millis(n)
+            | Self::Found(_, n)
             | Self::Ratio(n, _) => Some(*n),
             Self::Age(t) => Some(t.age(now)),
             _ => None,
@@ -117,6 +123,7 @@ impl Value<'_> {
             (Self::Age(a), Self::Age(b)) => b.cmp(a),
             (Self::Moment(a), Self::Moment(b)) => a.cmp(b),
             (Self::Ratio(a, b), Self::Ratio(c, d)) => share(*a, *b).cmp(&share(*c, *d)).then(b.cmp(d)).then(a.cmp(c)),
+            (Self::Found(..), Self::Found(..)) => self.sort_key().cmp(&other.sort_key()),
             (Self::List(a), Self::List(b)) => a.cmp(b),
             (Self::Trend(a), Self::Trend(b)) => a.last().cmp(&b.last()),
             (a, b) => match (a.number(0), b.number(0)) {
@@ -137,6 +144,8 @@ impl Value<'_> {
             Self::Ratio(a, b) => share(*a, *b),
             Self::List(list) => list.first().map_or(0, |t| prefix(t)),
             Self::Trend(values) => values.last().map_or(0, |v| u64::from(*v) + 1),
+            Self::Found(_, 0) => 0,
+            Self::Found(worst, n) => (*worst as u64 + 1) << 32 | n.unsigned_abs(),
             Self::Json(_) => 0,
             Self::Int(n) | Self::Millicores(n) | Self::Bytes(n) | Self::Percent(n) | Self::Seconds(n) | Self::Millis(n) => {
                 (*n as u64) ^ (1 << 63)

@@ -206,6 +206,11 @@ impl View {
             };
             if kinds.contains(&id.kind) {
                 dirty.push(RowKey::Object(id));
+            } else if id.kind == Kind::Finding {
+                let now = ctx.store.row(id).map(|(_, o)| o);
+                let found = [before, now].into_iter().flatten().filter_map(|o| if let Object::Finding(f) = o { Some(f) } else { None });
+                let places = found.flat_map(|f| f.places()).filter(|at| kinds.contains(&at.kind));
+                dirty.extend(places.filter_map(|at| Some(RowKey::Object(ctx.store.find(id.cluster, at.kind, at.uid)?.0))));
             } else if nodes && id.kind == Kind::Pod {
                 let now = ctx.store.row(id).map(|(_, o)| o);
                 of_pods.extend([before, now].into_iter().flatten().filter_map(|o| match o {

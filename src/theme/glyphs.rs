@@ -2,7 +2,7 @@
 
 use ratatui::symbols::border;
 
-/// A terminal's set of signs. Signs of severity are the same text in both.
+/// A terminal's set of signs. Those of severity are the same text everywhere, and `model`'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glyphs {
     pub border: border::Set<'static>,
@@ -29,11 +29,6 @@ pub struct Glyphs {
     /// One after the other while something is under way.
     pub spinner: &'static [&'static str],
 }
-
-/// Broken, about to break, worth knowing: the sign that goes with the colour.
-pub const SIGN_CRITICAL: &str = "X";
-pub const SIGN_WARNING: &str = "!";
-pub const SIGN_INFO: &str = "i";
 
 pub const UNICODE: Glyphs = Glyphs {
     border: border::PLAIN,
@@ -102,7 +97,7 @@ mod tests {
         let mut all = vec![b.top_left, b.top_right, b.bottom_left, b.bottom_right, b.vertical_left, b.vertical_right];
         all.extend([b.horizontal_top, b.horizontal_bottom, cursor, mark, ellipsis, ascending, descending, folded, unfolded]);
         all.extend([more_left, more_right, glyphs.separator, glyphs.gauge_full, glyphs.gauge_empty]);
-        all.extend([glyphs.scroll_thumb, glyphs.scroll_track, SIGN_CRITICAL, SIGN_WARNING, SIGN_INFO]);
+        all.extend([glyphs.scroll_thumb, glyphs.scroll_track]);
         all.extend(glyphs.spark);
         all.extend(glyphs.spinner);
         all

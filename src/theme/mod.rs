@@ -11,7 +11,7 @@ mod role;
 use std::path::Path;
 
 pub use depth::{Depth, detect_ascii, detect_depth};
-pub use glyphs::{ASCII, Glyphs, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING, UNICODE};
+pub use glyphs::{ASCII, Glyphs, UNICODE};
 use ratatui::style::{Color, Modifier, Style};
 pub use role::Role;
 

@@ -4,8 +4,9 @@ use super::Draw;
 use super::table::tone;
 use super::text::{cut, elide, width};
 use crate::app::TablePane;
+use crate::model::Severity;
 use crate::table::{Group, Tone};
-use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -78,8 +79,8 @@ impl Heads {
         let c = cells(d, pane, group);
         let open = pane.grouping.as_ref().is_some_and(|g| g.is_open(group));
         let sign = match group.worst {
-            Tone::Critical => SIGN_CRITICAL,
-            Tone::Warning => SIGN_WARNING,
+            Tone::Critical => Severity::Critical.sign(),
+            Tone::Warning => Severity::Warning.sign(),
             _ => " ",
         };
         let role = tone(group.worst);

@@ -23,7 +23,7 @@ pub use text::{elide, width};
 use crate::app::{App, HitMap, Overlay, Place, World};
 use crate::command::{Command, PaneName};
 use crate::inspect::Severity;
-use crate::theme::{Glyphs, Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING, Theme};
+use crate::theme::{Glyphs, Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -84,11 +84,12 @@ impl Draw<'_> {
 
     /// The sign and role of a severity.
     pub(crate) fn severity(severity: Severity) -> (&'static str, Role) {
-        match severity {
-            Severity::Critical => (SIGN_CRITICAL, Role::SeverityCritical),
-            Severity::Warning => (SIGN_WARNING, Role::SeverityWarning),
-            Severity::Info => (SIGN_INFO, Role::SeverityInfo),
-        }
+        let role = match severity {
+            Severity::Critical => Role::SeverityCritical,
+            Severity::Warning => Role::SeverityWarning,
+            Severity::Info => Role::SeverityInfo,
+        };
+        (severity.sign(), role)
     }
 
     /// A trend as bars, the newest at the right, at most `cells` of them.
@@ -322,6 +323,10 @@ fn hints_of(place: &Place) -> Vec<(Command, &'static str)> {
             C::Yaml => !kinds.is_empty(),
             _ => true,
         });
+        // What is muted from here most.
+        if kinds.contains(&crate::model::Kind::Alert) {
+            keys.insert(2, (C::Verb(crate::model::VerbId::Silence, None), "mute"));
+        }
     }
     keys
 }

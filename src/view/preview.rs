@@ -6,8 +6,8 @@ use super::telling;
 use super::text::{elide, width};
 use crate::action::{Ask, Preview};
 use crate::app::{HitMap, PreviewPane, Stage, blocked};
-use crate::model::VerbId;
-use crate::theme::{Role, SIGN_CRITICAL};
+use crate::model::{Severity, VerbId};
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -73,7 +73,7 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
     };
     if let Some(why) = blocked(preview) {
         return vec![
-            Line(0, format!("{SIGN_CRITICAL} refused: {why}"), Role::SeverityCritical),
+            Line(0, format!("{} refused: {why}", Severity::Critical.sign()), Role::SeverityCritical),
             keys(&format!("Esc closes{}", ways(preview))),
         ];
     }

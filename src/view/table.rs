@@ -3,9 +3,9 @@
 use super::text::{cut, elide, width};
 use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState, refused};
+use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState, Severity, refused, use_from, use_gap};
 use crate::table::{Align, Column, Row, RowKey, Subject, Tone, Value, bad, stale};
-use crate::theme::{Role, SIGN_CRITICAL, SIGN_WARNING};
+use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::borrow::Cow;
@@ -102,7 +102,7 @@ fn why(d: &Draw, pane: &TablePane) -> String {
         // No rule has said it (yet): what the object says of itself.
         None if bad(&d.world.ctx(), row).fault() => {
             let cell = |name: &str| pane.subject.column(name).map_or(String::new(), |c| c.value(&d.world.ctx(), row).text(d.world.now));
-            let said: Vec<String> = ["status", "message"].map(cell).into_iter().filter(|t| !t.is_empty()).collect();
+            let said: Vec<String> = ["status", "message", "summary"].map(cell).into_iter().filter(|t| !t.is_empty()).collect();
             if said.is_empty() { String::new() } else { format!("> {}", said.join(": ")) }
         }
         None => String::new(),
@@ -170,6 +170,15 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         let reason = match &told.state {
             ServiceState::Stale { reason } | ServiceState::Failing { reason } => reason.to_string(),
             ServiceState::Forbidden { missing } => refused(missing),
+            ServiceState::Live => {
+                let kind = if pane.subject == Subject::Nodes { Kind::Node } else { Kind::Pod };
+                match (use_from(&told.via, kind), use_gap(&told.via, kind)) {
+                    (Some(by), _) => add(&c.info.name, format!("use of cpu and memory is from {by}")),
+                    (None, Some(gap)) => add(&c.info.name, format!("use of cpu and memory: {gap}")),
+                    (None, None) => {}
+                }
+                continue;
+            }
             _ => continue,
         };
         let age = crate::model::Time::from_secs(told.alive).filter(|_| told.alive > 0);
@@ -356,8 +365,8 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         let current = look.focused && at == pane.cursor;
         let marked = !pane.marks.is_empty() && pane.marks.iter().any(|(k, _)| *k == key);
         let sign = match worst {
-            Tone::Critical => SIGN_CRITICAL,
-            Tone::Warning => SIGN_WARNING,
+            Tone::Critical => Severity::Critical.sign(),
+            Tone::Warning => Severity::Warning.sign(),
             _ => " ",
         };
         d.put(buf, area.x, y, 1, sign, tone(worst));

@@ -8,9 +8,9 @@ use super::pieces::clean;
 use crate::action::{Finding, Preview};
 use crate::model::plan::Offer;
 use crate::model::verb::ParamKind;
-use crate::model::{BlastRadius, ClusterId, Level, Plan, Step, Target, UndoKind, Verdict};
+use crate::model::{BlastRadius, ClusterId, Level, Plan, Severity, Step, Target, UndoKind, Verdict};
 use crate::store::Store;
-use crate::theme::{Role, SIGN_CRITICAL, SIGN_INFO, SIGN_WARNING};
+use crate::theme::Role;
 
 /// Steps of a cluster that are told before the rest is counted.
 const STEPS: usize = 60;
@@ -69,9 +69,10 @@ pub fn lines(store: &Store, preview: &Preview, reader: Reader, ellipsis: &str) -
                 .marked("", "blocked by")
         }));
     }
-    for (level, sign, word, role) in
-        [(Level::Danger, SIGN_CRITICAL, "danger", Role::SeverityCritical), (Level::Warning, SIGN_WARNING, "warning", Role::SeverityWarning)]
-    {
+    for (level, sign, word, role) in [
+        (Level::Danger, Severity::Critical.sign(), "danger", Role::SeverityCritical),
+        (Level::Warning, Severity::Warning.sign(), "warning", Role::SeverityWarning),
+    ] {
         let notes = plan.notes.iter().filter(|n| n.level == level);
         lines.extend(notes.map(|n| Line::new(0, n.text.clone(), role).marked(sign, word)));
     }
@@ -153,11 +154,11 @@ fn verdict(plan: &Plan) -> Line {
     let unjudged = plan.blast.iter().filter_map(|b| b.placement.as_ref()).any(|p| p.unjudged > 0);
     let (sign, role, text) = match &plan.verdict {
         Verdict::Fits if unjudged => {
-            (SIGN_WARNING, Role::SeverityWarning, "fits as far as can be told, which is not for all of it".to_owned())
+            (Severity::Warning.sign(), Role::SeverityWarning, "fits as far as can be told, which is not for all of it".to_owned())
         }
-        Verdict::Fits => (SIGN_INFO, Role::SeverityOk, "fits, nothing stands in its way".to_owned()),
-        Verdict::Degrades(_) => (SIGN_WARNING, Role::SeverityWarning, plan.verdict.words()),
-        Verdict::Blocks(_) => (SIGN_CRITICAL, Role::SeverityCritical, plan.verdict.words()),
+        Verdict::Fits => (Severity::Info.sign(), Role::SeverityOk, "fits, nothing stands in its way".to_owned()),
+        Verdict::Degrades(_) => (Severity::Warning.sign(), Role::SeverityWarning, plan.verdict.words()),
+        Verdict::Blocks(_) => (Severity::Critical.sign(), Role::SeverityCritical, plan.verdict.words()),
     };
     Line::new(0, text, role).marked(sign, "verdict")
 }
@@ -172,11 +173,12 @@ fn checks(preview: &Preview) -> Vec<Line> {
             Finding::Drifted(why) => ("drifted", why.clone(), Role::SeverityCritical),
             Finding::Invalid(why) => ("invalid", why.clone(), Role::SeverityCritical),
         };
-        let sign = if role == Role::SeverityCritical { SIGN_CRITICAL } else { SIGN_WARNING };
+        let sign = if role == Role::SeverityCritical { Severity::Critical.sign() } else { Severity::Warning.sign() };
         Some(Line::new(0, format!("{}: {why}", c.text), role).marked(sign, word))
     });
     let warned = preview.preflight.warnings();
-    let warned = warned.iter().map(|w| Line::new(0, format!("the server warns: {w}"), Role::SeverityWarning).marked(SIGN_WARNING, ""));
+    let warned =
+        warned.iter().map(|w| Line::new(0, format!("the server warns: {w}"), Role::SeverityWarning).marked(Severity::Warning.sign(), ""));
     bad.chain(warned).collect()
 }
 

@@ -207,6 +207,15 @@ fn cases(verb: VerbId) -> Vec<Case> {
             on("Node", "annotate node/{node} note=seen", node, Is("/annotations/note", || json!("seen"))),
             on("ConfigMap", "annotate configmap/one note=seen", At("configmap/one"), Is("/annotations/note", || json!("seen"))),
         ],
+        VerbId::Ignore => {
+            let said = || json!("pdb-missing=batch until=2099-12-31T00:00:00Z");
+            let line = "ignore deployment/web --rule pdb-missing --until 2099-12-31 --because batch";
+            let of_node = "ignore node/{node} --rule pdb-missing --until 2099-12-31 --because batch";
+            vec![
+                on("Deployment", line, web, Is("/annotations/quarterdeck.io~1ignore", said)),
+                on("Node", of_node, node, Is("/annotations/quarterdeck.io~1ignore", said)),
+            ]
+        }
         VerbId::Trigger => vec![on("CronJob", "cronjob trigger cronjob/report --no-wait", Names("jobs"), More(1))],
         VerbId::Suspend => vec![on("CronJob", "cronjob suspend cronjob/report", cron, Is("/spec/suspend", yes))],
         VerbId::Unsuspend => {

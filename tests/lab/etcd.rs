@@ -5,6 +5,7 @@ use super::support::alerts::{Alertmanagers, PROGRAMS};
 use super::support::lab::{Lab, Own, Room, until};
 use super::support::pty::Term;
 use super::support::runner::{Test, test};
+use super::support::slow_proxy::SlowProxy;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +17,7 @@ pub const TESTS: &[Test] = &[
     test!(etcd_is_seen_member_by_member_and_without_its_quorum),
     test!(what_keeps_etcd_from_us_is_told_and_costs_the_pods_nothing),
     test!(services_are_found_by_their_pods_and_met_by_port_forward).needs(PROGRAMS),
+    test!(etcd_that_is_slow_is_told_until_it_is_too_slow),
 ];
 
 /// A configuration that says where the etcd of a lab's cluster is.
@@ -227,7 +229,83 @@ fn services_are_found_by_their_pods_and_met_by_port_forward(lab: &Lab) {
         let all = alerts();
         if all.as_array().unwrap().iter().any(|a| a["name"] == "QdForwarded") { Ok(()) } else { Err(all.to_string()) }
     });
+    prometheus_is_met_by_port_forward(&own, &room);
     own.lab(&["kill", CONTEXT, "alertmanager-0"]);
     says(&am(&admin), &["live", "; pod monitoring/alertmanager-0:9093 by port-forward: "]);
     says(&am(&viewer), &["forbidden", "pods/portforward"]);
+}
+
+/// Its queries, its rules and its targets, all of them through the pod.
+fn prometheus_is_met_by_port_forward(own: &Own, room: &Room) {
+    let config = room.path("prometheus.toml");
+    std::fs::write(&config, format!("[clusters.{CONTEXT}.prometheus]\nservice = \"monitoring/prometheus:80\"\nvia = \"port-forward\"\n"))
+        .unwrap();
+    let config = config.to_str().unwrap();
+    let check = |kubeconfig: &Path| {
+        let (doctor, ..) = room.json(kubeconfig, &["doctor", "--config", config, "-o", "json"]);
+        doctor["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "prometheus").unwrap().clone()
+    };
+    until("Prometheus", Duration::from_secs(60), || {
+        let check = check(&own.kubeconfig());
+        let there = check["state"] == "live" && check["via"] == "pod monitoring/prometheus-0:9090 by port-forward";
+        if there { Ok(()) } else { Err(check.to_string()) }
+    });
+    assert!(check(&own.viewer()).to_string().contains("pods/portforward"), "who may not forward is told so");
+    // A target that is down, a rule that waits, and what only the API server can have counted.
+    own.lab(&["kill", CONTEXT, "kube-scheduler"]);
+    until("the queries", Duration::from_secs(90), || {
+        let (got, _, said) = room.json(&own.kubeconfig(), &["get", "signals", "--config", config, "-o", "json"]);
+        let signals = got["items"].as_array().unwrap();
+        let number = |name: &str| signals.iter().any(|s| s["name"] == name && s["value"].is_number());
+        if number("api-inflight") && number("api-to-etcd") { Ok(()) } else { Err(format!("{got}{said}")) }
+    });
+    let mut term = Term::open(&["--screen", "alerts", "--config", config], room.env(&own.kubeconfig()), SIZE.0, SIZE.1);
+    term.line(120, &["LabWaits", "pending"]);
+    term.line(120, &["TargetDown", "down", "kube-scheduler"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(15), Vec::<String>::new());
+    own.lab(&["start", CONTEXT, "kube-scheduler"]);
+}
+
+/// Members that answer late: told all the same while they answer in time; then said to be silent, and nothing else waits for them.
+fn etcd_that_is_slow_is_told_until_it_is_too_slow(lab: &Lab) {
+    let own = lab.own(1, 3);
+    let room = Room::new();
+    let etcd = configured(&own, &room.path("direct.toml"));
+    let members = etcd["endpoints"].as_array().unwrap().iter().map(|e| e.as_str().unwrap().trim_start_matches("https://"));
+    let slow: Vec<SlowProxy> = members.map(|at| SlowProxy::new(at.parse().unwrap(), Duration::from_millis(200))).collect();
+    let endpoints: Vec<String> = slow.iter().map(|s| format!("https://{}", s.address)).collect();
+    let files = ["ca", "cert", "key"].map(|n| format!("{n} = {:?}\n", etcd[n].as_str().unwrap())).concat();
+    let lines = format!("[clusters.{CONTEXT}.etcd]\nendpoints = {}\n{files}", json!(endpoints));
+
+    let began = std::time::Instant::now();
+    let (check, rows, all) = told(&own, &room, &own.kubeconfig(), &lines);
+    assert!(began.elapsed() > Duration::from_millis(800), "nothing was late");
+    let words = |status: &str| rows.iter().filter(|m| m["status"] == status).count();
+    assert_eq!((words("Leader"), words("Follower"), &check["state"]), (1, 2, &json!("live")), "{all}");
+    let args = ["--screen", "etcd", "--config", room.path("etcd.toml").to_str().unwrap()].map(str::to_owned);
+    let mut term = Term::open(&args.each_ref().map(String::as_str), room.env(&own.kubeconfig()), SIZE.0, SIZE.1);
+    let wait = |term: &mut Term, words: &str, seconds: u64| {
+        term.wait(words, seconds, |lines| lines.iter().any(|l| l.contains(words)).then_some(()));
+    };
+    wait(&mut term, "3 of 3 voters answer", 40);
+
+    slow.iter().for_each(|s| s.set(Duration::from_secs(3)));
+    wait(&mut term, "no answer for 5 s", 40);
+    assert!(term.lines().iter().any(|l| l.contains("etcd-2")), "members are remembered");
+    // What does not hang on etcd's own answers goes on meanwhile.
+    term.keys(":pods\r");
+    term.wait("the pods", 20, |lines| lines.iter().any(|l| l.starts_with("PODS ")).then_some(()));
+    let (check, rows, all) = told(&own, &room, &own.kubeconfig(), &lines);
+    assert!(check["ok"] == false && check["message"].as_str().unwrap().contains("no answer for 5 s"), "{check}");
+    assert_eq!((rows.len(), &rows[0]["status"]), (1, &json!("SecondHand")), "{all}");
+    let (_, code, said) =
+        room.json(&own.kubeconfig(), &["get", "pods", "--config", room.path("etcd.toml").to_str().unwrap(), "-o", "json"]);
+    assert_eq!(code, 0, "{said}");
+
+    slow.iter().for_each(|s| s.set(Duration::ZERO));
+    term.keys(":etcd\r");
+    wait(&mut term, "3 of 3 voters answer", 60);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(15), Vec::<String>::new());
 }

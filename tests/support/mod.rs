@@ -14,6 +14,8 @@ pub mod pool;
 pub mod pty;
 #[allow(unused_macros, unused_imports, reason = "only the suites against real servers use it")]
 pub mod runner;
+#[allow(dead_code, reason = "the suite of etcd uses it")]
+pub mod slow_proxy;
 #[allow(dead_code, reason = "only the suites that act use it")]
 pub mod stage;
 pub mod workloads;

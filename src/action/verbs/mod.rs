@@ -16,6 +16,7 @@ mod etcd_members;
 mod etcd_snapshot;
 mod fields;
 mod hpa;
+mod ignore;
 mod image;
 mod job;
 mod keda;
@@ -65,6 +66,7 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::Taint, taint::plan),
     (VerbId::Label, label::label),
     (VerbId::Annotate, label::annotate),
+    (VerbId::Ignore, ignore::plan),
     (VerbId::Edit, edit::plan),
     (VerbId::Silence, silence::add),
     (VerbId::SilenceExtend, silence::extend),

@@ -6,7 +6,7 @@ use super::print;
 use crate::action::Ledger;
 use crate::client::{LoadOptions, Target, load};
 use crate::config::Config;
-use crate::model::{ConnectionState, Kind, KindState, Selector, Service, ServiceState};
+use crate::model::{ConnectionState, Gives, Kind, KindState, Selector, Service, ServiceState};
 use crate::runtime::{Fleet, members, now};
 use crate::state::StateDir;
 use crate::store::{Cluster, Touched};
@@ -108,6 +108,10 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
             [Kind::Node, Kind::Pod].into_iter().chain(signals.then_some(Kind::Signal)).collect()
         }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
+        Subject::Claims if output != Output::Name => vec![Kind::Claim, Kind::Signal],
+        // Their endpoints, and whether what they lead to is there.
+        Subject::Services => vec![Kind::Service, Kind::EndpointSlice],
+        Subject::Ingresses => vec![Kind::Ingress, Kind::Service],
         s @ (Subject::Schedules | Subject::Locations) => [s.kinds(), s.leans_on()].concat(),
         s => s.kinds().to_vec(),
     }
@@ -115,6 +119,9 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
 
 /// Whether what nodes and pods use is among what is printed or asked for. Of workloads `qd top` tells: their pods are not listed here.
 fn shows_use(subject: Subject, output: Output, filter: &str) -> bool {
+    if subject == Subject::Claims {
+        return output != Output::Name || filter.contains("_percent");
+    }
     let listed = matches!(subject, Subject::Clusters | Subject::Nodes | Subject::Pods | Subject::Namespaces);
     let asked = filter.contains("use") || SHOWN.iter().any(|(column, _)| filter.contains(column));
     listed && (!matches!(output, Output::Table | Output::Name) || asked)
@@ -149,10 +156,13 @@ pub async fn open_beside(global: &Global, kinds: &[Kind], patience: Duration) ->
 pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {
     let until = Instant::now() + within;
     let (mut fleet, config) = begin(global, kinds)?;
-    fleet.follow_use(Duration::ZERO);
+    let used = kinds.iter().any(|k| matches!(k, Kind::Node | Kind::Pod));
+    if used {
+        fleet.follow_use(Duration::ZERO);
+    }
     let (signals, listed): (Vec<Kind>, Vec<Kind>) = kinds.iter().copied().partition(|k| *k == Kind::Signal);
     settle(&mut fleet, &listed, global.timeout).await;
-    let services = [Some(Service::Metrics), signals.first().and_then(|k| k.service())];
+    let services = [used.then_some(Service::Metrics), signals.first().and_then(|k| k.service())];
     let waiting = |c: &Cluster| services.iter().flatten().any(|s| c.service(*s).state == ServiceState::Waiting);
     let waits = |c: &Cluster| c.state.live() && waiting(c);
     let mut touched = Vec::new();
@@ -165,10 +175,13 @@ pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) ->
 fn begin(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
     let loaded = Config::load(global.config.as_deref());
     let (mut config, diags) = (loaded.config, loaded.diags);
-    // Beside nodes and pods only what their columns show.
-    if kinds.contains(&Kind::Signal) && kinds.contains(&Kind::Pod) && !kinds.contains(&Kind::Alert) {
-        config.queries.retain(|q| q.gives.kind().is_some() || SHOWN.iter().any(|(_, query)| *query == &*q.name));
+    // Beside nodes, pods and claims only what their columns show.
+    let has = |kind| kinds.contains(&kind);
+    if has(Kind::Signal) && !has(Kind::Alert) && (has(Kind::Pod) || has(Kind::Claim)) {
+        let shown = |name: &str| has(Kind::Pod) && SHOWN.iter().any(|(_, query)| *query == name);
+        config.queries.retain(|q| q.gives != Gives::Signals || shown(&q.name));
     }
+    config.queries.retain(|q| q.gives != Gives::ClaimUse || has(Kind::Claim));
     for d in &diags {
         eprintln!("{d}");
     }

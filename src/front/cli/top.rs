@@ -6,7 +6,7 @@ use super::args::Global;
 use super::fail::{Code, Failure};
 use super::print::{self, Below, Cell};
 use super::read::{self, Wanted};
-use crate::model::{Kind, Object, Service, ServiceState};
+use crate::model::{Kind, Object, Service, ServiceState, use_from};
 use crate::runtime::{Fleet, now};
 use crate::table::{Column, Ctx, Row, Subject, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -291,12 +291,13 @@ fn measured(fleet: &Fleet, look: &Look, ctx: &Ctx<'_>, rows: &[Row<'_>]) -> Code
         let own = || rows.iter().filter(move |row| row.cluster().id == id);
         let nothing = || own().count() > 0 && own().all(|row| number(ctx, look.subject, *row, "cpu_use_m").is_none());
         let why = match &slot.state {
-            ServiceState::Live if slot.via.starts_with("Prometheus") => {
-                eprintln!("qd: {}: use is from {}", c.info.name, slot.via);
+            ServiceState::Live if nothing() => format!("nothing was measured of its {}: {}", look.subject.name(), slot.via),
+            ServiceState::Live => {
+                if let Some(by) = use_from(&slot.via, if look.subject == Subject::Nodes { Kind::Node } else { Kind::Pod }) {
+                    eprintln!("qd: {}: use is from {by}", c.info.name);
+                }
                 continue;
             }
-            ServiceState::Live if nothing() => format!("nothing was measured of its {}: {}", look.subject.name(), slot.via),
-            ServiceState::Live => continue,
             ServiceState::Waiting => "no answer within the time limit".to_owned(),
             ServiceState::Forbidden { missing } => format!("forbidden, needs {missing}"),
             ServiceState::Absent { hint } => hint.to_string(),

@@ -5,6 +5,9 @@ use super::{Look, Parts, Section};
 use crate::inspect::{Severity, age, title};
 use crate::model::{Alert, AlertState, Kind, Labels, Object, Pod, Silence, SilenceState, Time};
 
+/// Of an alert without annotations and labels.
+const SILENT: &str = "it says nothing of itself";
+
 /// A silence that ends within this (seconds) and hides something is worth a look.
 const ENDING: i64 = 30 * 60;
 
@@ -32,7 +35,7 @@ fn moment(look: &Look, at: Option<Time>) -> String {
 
 pub fn alert(look: &Look, a: &Alert) -> Parts {
     let mut why = Section::default();
-    why.bad(tone(a), a.state.word(), a.summary().unwrap_or("it says nothing of itself"));
+    why.bad(tone(a), a.state.word(), a.says().unwrap_or(SILENT.into()));
     for (_, text) in a.annotations.iter().filter(|(name, text)| matches!(*name, "description" | "message") && Some(*text) != a.summary()) {
         why.say("", text);
     }
@@ -145,7 +148,7 @@ pub fn section(look: &Look, object: &Object) -> Section {
     found.sort_by_key(|a| (a.state, std::cmp::Reverse(a.critical()), a.meta.name.clone()));
     for a in found.iter().take(20) {
         let since = a.starts.map_or_else(String::new, |t| format!(" since {}", ago(t, look.now)));
-        out.add(Some(tone(a)), &*a.meta.name, format!("{}{since}: {}", a.state.word(), a.summary().unwrap_or("it says nothing of itself")));
+        out.add(Some(tone(a)), &*a.meta.name, format!("{}{since}: {}", a.state.word(), a.says().unwrap_or(SILENT.into())));
     }
     if found.len() > 20 {
         out.say("", format!("and {} more", found.len() - 20));

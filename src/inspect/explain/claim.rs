@@ -3,7 +3,7 @@
 use super::words::{bytes, joined};
 use super::{Look, Parts, Section, created, events};
 use crate::inspect::Severity;
-use crate::model::{Claim, Kind, Object, Pod, Tri};
+use crate::model::{Claim, Kind, Measure, Object, Pod, Tri};
 
 /// The pods that mount a claim.
 pub fn mounted<'a>(look: &Look<'a>, c: &Claim) -> Vec<&'a Pod> {
@@ -37,6 +37,9 @@ pub fn explain(look: &Look, object: &Object, c: &Claim) -> Parts {
     let mut facts = Section::new("claim");
     let size = |n: Option<i64>| n.map_or_else(|| "not told".to_owned(), bytes);
     facts.say("capacity", format!("{} of {} asked for", size(c.capacity), size(c.requested)));
+    let full = look.cluster.claim_use(&c.meta.namespace, &c.meta.name).copied().unwrap_or_default();
+    let part = |share: Option<f64>| share.map_or_else(|| "not measured".to_owned(), |s| Measure::Ratio.text(s));
+    facts.say("used", format!("{} of its bytes, {} of its inodes", part(full.bytes), part(full.inodes)));
     facts.say("class", c.class.as_deref().unwrap_or("none named"));
     facts.say("volume", c.volume.as_deref().unwrap_or("none yet"));
     facts.say("access", joined(c.access.iter(), 4));

@@ -29,7 +29,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if a.state != AlertState::Firing || !a.critical() {
         return Verdict::Fine;
     }
-    let mut finding = judge.finding(Severity::Critical, a.starts, a.summary().unwrap_or("it fires"));
+    let mut finding = judge.finding(Severity::Critical, a.starts, a.says().unwrap_or("it fires".into()));
     let about = joined(a.about().map(|(kind, namespace, name)| format!("{} {}", kind.name(), title(&namespace.into(), &name.into()))), 4);
     finding = finding.with("about", about, a.starts).with("runbook", a.runbook().unwrap_or_default(), None);
     Verdict::Burning(finding.then(match a.runbook() {

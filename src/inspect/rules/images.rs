@@ -38,7 +38,9 @@ fn parts(image: &str) -> (&str, &str) {
 /// Whether an image is one of the usual JDKs, or says that it is made of one.
 pub fn jvm(image: &str) -> bool {
     let (name, tag) = parts(image);
-    let said = |text: &str| text.split(['-', '_', '.']).any(|w| matches!(w.trim_end_matches(|c: char| c.is_ascii_digit()), "jdk" | "jre" | "openjdk" | "java"));
+    let said = |text: &str| {
+        text.split(['-', '_', '.']).any(|w| matches!(w.trim_end_matches(|c: char| c.is_ascii_digit()), "jdk" | "jre" | "openjdk" | "java"))
+    };
     said(name) || said(tag) || ["temurin", "corretto", "zulu-openjdk", "liberica", "sapmachine", "semeru"].iter().any(|w| name.contains(w))
 }
 

@@ -1,13 +1,16 @@
 //! What rules over templates share: whose template is judged, the grace of what is new, and the mildness where the cluster itself lives.
 
 use crate::inspect::{Finding, Judge, Severity, Verdict};
-use crate::model::{ContainerSpec, Kind, Labels, Meta, Node, Object, Pod, PodShape, Template, Workload};
+use crate::model::svc::SvcPort;
+use crate::model::{ContainerSpec, Kind, Labels, Meta, Node, Object, Pod, PodShape, Svc, Template, Workload};
 
 /// The kinds that have a template that nobody above them has.
 pub const TEMPLATED: &[Kind] =
     &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job, Kind::CronJob, Kind::Pod];
 /// Those of them that stay up.
 pub const SERVING: &[Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Pod];
+/// Those of them that Services are looked up for.
+pub const SERVED: &[Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
 /// Those of them with replicas that somebody replaces.
 pub const REPLICATED: &[Kind] = &[Kind::Deployment, Kind::StatefulSet];
 
@@ -69,10 +72,15 @@ impl<'a> Whole<'a> {
         judge.cluster.objects(Kind::Node).filter_map(node).filter(|n| names.binary_search(&&*n.meta.name).is_ok()).collect()
     }
 
-    /// What says that it serves: the ports that its containers declare. None: nothing does.
-    pub fn serves(&self) -> Option<String> {
-        let ports: Vec<String> = self.template.running().flat_map(|c| &c.ports).map(ToString::to_string).collect();
-        (!ports.is_empty()).then(|| format!("it declares port {}", ports.join(", ")))
+    /// The Services that lead to its pods, with their ports. None: no Service does.
+    pub fn serves(&self, judge: &Judge<'_>) -> Option<String> {
+        let text = |s: &Svc| {
+            let ports: Vec<String> = s.ports.iter().map(SvcPort::text).collect();
+            format!("{} {}", s.meta.name, ports.join(" "))
+        };
+        let all = judge.index.services(judge.cluster, &self.meta.namespace).filter(|s| s.takes(self.labels));
+        let all: Vec<String> = all.map(|s| text(s)).collect();
+        (!all.is_empty()).then(|| several(all, 3))
     }
 
     /// The verdict with what was found, if anything: not before its time, and mild where the cluster itself lives.
@@ -116,7 +124,7 @@ pub fn several(mut names: Vec<String>, most: usize) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, ago, deployment};
+    use crate::inspect::fixture::{Fleet, ago, deployment, service};
     use serde_json::{Value, json};
 
     /// A Deployment with this pod spec.
@@ -133,6 +141,15 @@ pub mod tests {
     pub fn judged(rule: &str, spec: Value, core: bool) -> Option<(Severity, String)> {
         let mut fleet = Fleet::default();
         fleet.put(Kind::Deployment, [with(spec, core)]);
+        fleet.finding(Kind::Deployment, "web", rule).map(|f| (f.severity, f.message.clone()))
+    }
+
+    /// The same with one container, behind a Service.
+    pub fn served(rule: &str, container: Value, core: bool) -> Option<(Severity, String)> {
+        let mut c = container;
+        c["name"] = json!("app");
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Deployment, [with(json!({"containers": [c]}), core)]).put(Kind::Service, [service("web", "web")]);
         fleet.finding(Kind::Deployment, "web", rule).map(|f| (f.severity, f.message.clone()))
     }
 

@@ -6,13 +6,18 @@ mod apiserver_saturated;
 mod apiserver_slow;
 mod backup_overdue;
 mod calico_ipam_exhausted;
+mod calico_typha_overload;
 mod cluster_unreachable;
 mod conntrack_near_full;
 mod container_oomkilled;
 mod container_waiting;
 mod coredns_degraded;
+mod cpu_governor_slow;
+mod cpu_limit_below_burst;
 mod cpu_throttled;
 mod cronjob_missed;
+mod dns_cache_missing;
+mod dns_ndots_amplification;
 mod dns_policy_odd;
 mod ephemeral_storage_unbounded;
 mod etcd_alarm;
@@ -22,6 +27,9 @@ mod etcd_fragmentation;
 mod etcd_quorum_risk;
 mod etcd_raft_lag;
 mod etcd_version_skew;
+mod eviction_storm;
+mod grpc_ingress_protocol;
+mod grpc_l4_balancing;
 mod hpa_at_max;
 mod hpa_metrics_missing;
 mod hpa_min_equals_max;
@@ -29,20 +37,29 @@ mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
 mod images;
+mod ingress_duplicate_path;
+mod ingress_host_annotation_conflict;
+mod ingress_redirect_shift;
 mod job_failed;
 mod jvm_heap_unaware;
 mod lint;
 mod lxcfs_stale_mount;
 mod measured;
+mod monitoring_blind;
+mod node_io_saturated;
 mod node_maxpods;
 mod node_not_ready;
+mod node_peer_outlier;
 mod node_pressure;
 mod node_reservation_thin;
+mod page_cache_inflation;
 mod pdb_blocks_drain;
 mod pdb_ineffective;
 mod pdb_missing;
 mod pdb_overlap;
+mod pleg_unhealthy;
 mod pod_crashloop;
+mod pod_load_skew;
 mod pod_pending;
 mod priority_class_missing;
 mod privileged_or_host_access;
@@ -50,18 +67,23 @@ mod probes_missing;
 mod qos_core_not_guaranteed;
 mod release_not_lossless;
 mod replicas_colocated;
+mod replicas_excess;
 mod replicas_unavailable;
+mod requests_too_high;
 mod resources_missing;
 mod rollout_stuck;
 mod runtime_sees_host_cpus;
 mod sa_token_automount;
 mod scheduler_backlog;
 mod secret_in_env;
+mod service_links_bloat;
+mod service_no_endpoints;
 mod silence_expiring;
 mod silence_matches_nothing;
 mod single_replica_critical;
 mod spread_policy_missing;
 mod stuck_terminating;
+mod usage_denominator_shift;
 mod velero_backup_failed;
 pub(super) mod velero_bsl_unavailable;
 pub(super) mod velero_schedule_stale;
@@ -84,6 +106,7 @@ pub static RULES: &[&RuleInfo] = &[
     &pod_pending::RULE,
     &rollout_stuck::RULE,
     &replicas_unavailable::RULE,
+    &service_no_endpoints::RULE,
     &hpa_at_max::RULE,
     &job_failed::RULE,
     &pdb_blocks_drain::RULE,
@@ -104,6 +127,15 @@ pub static RULES: &[&RuleInfo] = &[
     &scheduler_backlog::RULE,
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
+    &monitoring_blind::RULE,
+    &pleg_unhealthy::RULE,
+    &eviction_storm::RULE,
+    &node_io_saturated::RULE,
+    &node_peer_outlier::RULE,
+    &ingress_redirect_shift::RULE,
+    &dns_ndots_amplification::RULE,
+    &calico_typha_overload::RULE,
+    &pod_load_skew::RULE,
     &container_waiting::RULE,
     &hpa_unable_to_scale::RULE,
     &hpa_metrics_missing::RULE,
@@ -137,6 +169,18 @@ pub static RULES: &[&RuleInfo] = &[
     &runtime_sees_host_cpus::RULE,
     &ephemeral_storage_unbounded::RULE,
     &sa_token_automount::RULE,
+    &cpu_governor_slow::RULE,
+    &cpu_limit_below_burst::RULE,
+    &dns_cache_missing::RULE,
+    &page_cache_inflation::RULE,
+    &replicas_excess::RULE,
+    &requests_too_high::RULE,
+    &usage_denominator_shift::RULE,
+    &ingress_duplicate_path::RULE,
+    &ingress_host_annotation_conflict::RULE,
+    &grpc_ingress_protocol::RULE,
+    &grpc_l4_balancing::RULE,
+    &service_links_bloat::RULE,
 ];
 
 /// Burning once the hold is over, fine until then.

@@ -1,7 +1,8 @@
 //! Pods that take traffic and do not say when they can.
 
-use super::lint::{SERVING, Whole};
-use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
+use super::lint::{SERVED, Whole};
+use crate::inspect::{Judge, Need, RuleInfo, Severity, Verdict};
+use crate::model::Kind;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "probes-missing",
@@ -10,11 +11,11 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: false,
     severity: Severity::Critical,
     scope: "workload, by container",
-    summary: "No container of a pod that serves has a readiness probe: a warning, critical for core workloads; info: no liveness probe",
+    summary: "No container of a pod behind a Service has a readiness probe: a warning, critical for core workloads; info: no liveness probe",
     why: "Without readiness, traffic reaches a pod before it listens and while it shuts down.",
-    kinds: SERVING,
-    needs: &[],
-    leans_on: &[],
+    kinds: SERVED,
+    needs: &[Need::Kind(Kind::Service)],
+    leans_on: &[Kind::Service],
     thresholds: &[],
     peers: &[
         "popeye:102",
@@ -31,13 +32,13 @@ pub static RULE: RuleInfo = RuleInfo {
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
-    let Some(by) = whole.serves() else { return Verdict::Fine };
+    let Some(by) = whole.serves(judge) else { return Verdict::Fine };
     let all = || whole.template.running();
     let (severity, message, next) = if !all().any(|c| c.readiness.is_some()) {
         let severity = if whole.core() { Severity::Critical } else { Severity::Warning };
         (
             severity,
-            "no readiness probe, and it serves",
+            "no readiness probe, and a Service leads to it",
             "Give the container that serves a readiness probe on its port: httpGet, tcpSocket or grpc",
         )
     } else if !all().any(|c| c.liveness.is_some()) {
@@ -50,28 +51,24 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     };
     let names: Vec<String> = all().map(|c| c.name.to_string()).collect();
-    let finding = judge.finding(severity, None, message).with("it serves", by, None).with("containers", names.join(", "), None);
+    let finding = judge.finding(severity, None, message).with("Services", by, None).with("containers", names.join(", "), None);
     whole.verdict(judge, Some(finding.then(next).edit()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::lint::tests::one;
+    use super::super::lint::tests::{one, served};
     use super::*;
     use serde_json::{Value, json};
 
     #[test]
     fn what_serves_says_when_it_can() {
-        let rule = |c: Value, core| one(RULE.id, c, core).map(|f| f.0);
+        let rule = |c: Value, core| served(RULE.id, c, core).map(|f| f.0);
         let probe = json!({"httpGet": {"port": 80}});
-        let port = json!([{"containerPort": 80}]);
-        assert_eq!(rule(json!({}), true), None, "it serves nobody");
-        assert_eq!(
-            (rule(json!({"ports": port}), false), rule(json!({"ports": port}), true)),
-            (Some(Severity::Warning), Some(Severity::Critical))
-        );
-        assert_eq!(rule(json!({"ports": port, "readinessProbe": probe}), true), Some(Severity::Info));
-        assert_eq!(rule(json!({"ports": port, "readinessProbe": probe, "livenessProbe": probe}), true), None);
-        assert_eq!(rule(json!({"ports": port, "livenessProbe": probe}), false), Some(Severity::Warning));
+        assert_eq!(one(RULE.id, json!({}), true), None, "no Service leads to it");
+        assert_eq!((rule(json!({}), false), rule(json!({}), true)), (Some(Severity::Warning), Some(Severity::Critical)));
+        assert_eq!(rule(json!({"readinessProbe": probe}), true), Some(Severity::Info));
+        assert_eq!(rule(json!({"readinessProbe": probe, "livenessProbe": probe}), true), None);
+        assert_eq!(rule(json!({"livenessProbe": probe}), false), Some(Severity::Warning));
     }
 }

@@ -4,7 +4,7 @@
 //! An app that drains by itself says so with the label `quarterdeck.io/drains=true`.
 
 use super::lint::{REPLICATED, Whole};
-use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
+use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Workload, WorkloadDetail, pdb::Amount};
 
 const DELAY: Threshold = Threshold { name: "delay", default: "5s", doc: "how long a pod goes on serving before it is told to stop" };
@@ -16,12 +16,12 @@ pub static RULE: RuleInfo = RuleInfo {
     tier: 1,
     burns: false,
     severity: Severity::Warning,
-    scope: "workload that serves",
+    scope: "workload behind a Service",
     summary: "No readiness, no delay before the stop, a grace period that the delay uses up, Recreate, or all pods may be unavailable at once; info for StatefulSets",
     why: "Endpoint removal and SIGTERM start at the same moment; a pod that stops at once drops requests that proxies still send to it.",
     kinds: REPLICATED,
-    needs: &[],
-    leans_on: &[],
+    needs: &[Need::Kind(Kind::Service)],
+    leans_on: &[Kind::Service],
     thresholds: &[DELAY, MARGIN],
     peers: &["kube-score:deployment-strategy", "kube-linter:no-rolling-update-strategy"],
     judge,
@@ -29,8 +29,12 @@ pub static RULE: RuleInfo = RuleInfo {
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
-    let (Some(by), Some(w)) = (whole.serves(), whole.workload.filter(|w| w.desired.is_some_and(|n| n > 0))) else { return Verdict::Fine };
-    let serving = || whole.template.running().filter(|c| !c.ports.is_empty());
+    let (Some(by), Some(w)) = (whole.serves(judge), whole.workload.filter(|w| w.desired.is_some_and(|n| n > 0))) else {
+        return Verdict::Fine;
+    };
+    // Sidecars that declare no port take no requests of others.
+    let ports = whole.template.running().any(|c| !c.ports.is_empty());
+    let serving = || whole.template.running().filter(|c| !ports || !c.ports.is_empty());
     let mut wrong: Vec<String> = Vec::new();
     if !whole.template.running().any(|c| c.readiness.is_some()) {
         wrong.push("no readiness probe".to_owned());
@@ -60,7 +64,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let hook = if hooks.is_empty() { "none".to_owned() } else { waits.map_or_else(|| "no sleep in it".to_owned(), |n| format!("{n} s")) };
     let finding = judge
         .finding(severity, None, wrong.join("; "))
-        .with("it serves", by, None)
+        .with("Services", by, None)
         .with("preStop", hook, None)
         .with("grace period", format!("{} s", whole.shape.grace), None)
         .with("strategy", rollout(w), None)
@@ -103,7 +107,7 @@ fn rollout(w: &Workload) -> String {
 mod tests {
     use super::super::lint::tests::with;
     use super::*;
-    use crate::inspect::fixture::Fleet;
+    use crate::inspect::fixture::{Fleet, service};
     use serde_json::{Value, json};
 
     fn at(hook: Value, grace: i64, strategy: Value, labels: Value) -> Option<String> {
@@ -115,7 +119,7 @@ mod tests {
         d["spec"]["strategy"] = strategy;
         d["metadata"]["labels"] = labels;
         let mut fleet = Fleet::default();
-        fleet.put(Kind::Deployment, [d]);
+        fleet.put(Kind::Service, [service("web", "web")]).put(Kind::Deployment, [d]);
         fleet.finding(Kind::Deployment, "web", RULE.id).map(|f| f.message.clone())
     }
 

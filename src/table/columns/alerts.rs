@@ -62,9 +62,15 @@ pub(super) static COLUMNS: &[Column] = &[
     )
     .width(8, 44)
     .leave(5),
-    col("summary", "SUMMARY", Unit::Text, |_, r| alert(r, Alert::summary), "The annotation `summary`, else `message`, else `description`")
-        .width(12, 80)
-        .leave(10),
+    col(
+        "summary",
+        "SUMMARY",
+        Unit::Text,
+        |_, r| alert(r, Alert::says),
+        "The annotation `summary`, else `message`, else `description`; else the labels that tell it from others of its name",
+    )
+    .width(12, 80)
+    .leave(10),
     col("node", "NODE", Unit::Text, |_, r| label(r, &["node", "nodename"]), "The label `node`, else `nodename`")
         .width(6, 30)
         .wide()

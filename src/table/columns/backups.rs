@@ -165,6 +165,7 @@ pub(super) static COLUMNS: &[Column] = &[
     .hidden(),
     col("expires_at", "EXPIRES-AT", Unit::Moment, |_, r| backup(r, |b| b.expires.map(Value::Moment)), "`status.expiration`").hidden(),
     STARTED_AT,
+    FINDINGS,
     AGE.hidden(),
     LABELS,
     DELETED,

@@ -1,22 +1,15 @@
 //! PersistentVolumeClaims.
 
 use super::*;
-use crate::model::{Claim, Tri};
+use crate::model::{Claim, ClaimUse, Tri};
 
 reader!(claim: Claim);
 
-/// How full a query of the Prometheus says that the claim's volume is: a share.
-fn share<'a>(r: Row<'a>, query: &str) -> Value<'a> {
-    let Row::Object(cluster, o) = r else { return Value::None };
-    let meta = o.meta();
-    let of_it = |s: &&Object| {
-        let m = s.meta();
-        &*m.name == query && m.namespace == meta.namespace && m.labels.get("persistentvolumeclaim") == Some(&*meta.name)
-    };
-    match cluster.objects(Kind::Signal).find(of_it) {
-        Some(Object::Signal(s)) => s.value.map(|v| Value::Percent((v * 100.0) as i64)).into(),
-        _ => Value::None,
-    }
+/// How full its volume is, of what `part` says: a share, rounded down.
+fn share<'a>(r: Row<'a>, part: fn(&ClaimUse) -> Option<f64>) -> Value<'a> {
+    let Row::Object(cluster, Object::Claim(c)) = r else { return Value::None };
+    let full = cluster.claim_use(&c.meta.namespace, &c.meta.name).and_then(part);
+    full.map(|v| Value::Percent((v * 100.0) as i64)).into()
 }
 
 fn message(c: &Claim) -> Option<Cow<'_, str>> {
@@ -50,8 +43,8 @@ pub(super) static COLUMNS: &[Column] = &[
         "used_percent",
         "USED%",
         Unit::Percent,
-        |_, r| share(r, "volume-use"),
-        "How full its volume is: Prometheus' `kubelet_volume_stats_used_bytes` of the capacity, rounded down",
+        |_, r| share(r, |u| u.bytes),
+        "How full its volume is: Prometheus' `kubelet_volume_stats_used_bytes` of the capacity, rounded down; query use-of-claims, which tells every claim that is measured",
     )
     .leave(3)
     .tone(full_tone),
@@ -59,8 +52,8 @@ pub(super) static COLUMNS: &[Column] = &[
         "inodes_percent",
         "INODES%",
         Unit::Percent,
-        |_, r| share(r, "volume-inodes"),
-        "How many of its inodes are used: Prometheus' `kubelet_volume_stats_inodes_used`, rounded down",
+        |_, r| share(r, |u| u.inodes),
+        "How many of its inodes are used: Prometheus' `kubelet_volume_stats_inodes_used`, rounded down; query use-of-claims",
     )
     .wide()
     .leave(40)
@@ -88,6 +81,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("access", "ACCESS", Unit::List, |_, r| claim(r, access), "How it may be mounted, as kubectl shortens it: `spec.accessModes`")
         .width(3, 12)
         .leave(20),
+    FINDINGS,
     AGE,
     col("volume", "VOLUME", Unit::Text, |_, r| claim(r, |c| c.volume.as_ref()), "The volume that it is bound to: `spec.volumeName`")
         .width(6, 44)

@@ -144,6 +144,19 @@ pub(super) static COLUMNS: &[Column] = &[
     .leave(11)
     .tone(some_tone),
     col("alerts_critical", "CRITICAL", Unit::Number, |_, r| sum(r, Kind::Alert, |c| c.alerts_critical), "Of these, critical").hidden(),
+    col(
+        "findings",
+        "FOUND",
+        Unit::Number,
+        |_, r| {
+            let worst = |c: &Counts| if c.findings_critical > 0 { Severity::Critical } else { Severity::Warning };
+            info(r, |c| Some(&c.counts).filter(|c| c.findings_bad > 0).map(|c| Value::Found(worst(c), c.findings_bad.into())))
+        },
+        "Open findings above info, with the sign of the worst; none where there are none or no rules are asked (`qd get`)",
+    )
+    .width(2, 6)
+    .leave(7)
+    .tone(found_tone),
     col("workloads_short", "SHORT", Unit::Number, |_, r| short(r), "Workloads with fewer available pods than wanted, and failed Jobs")
         .leave(5)
         .tone(some_tone),

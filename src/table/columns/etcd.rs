@@ -241,6 +241,7 @@ pub(super) static COLUMNS: &[Column] = &[
         .wide()
         .leave(57),
     col("peer_urls", "PEERS", Unit::List, |_, r| member(r, |m| list(m.peers.iter().map(|u| &**u))), "`Member.peerURLs`").hidden(),
+    FINDINGS,
     col("message", "WHY", Unit::Text, |_, r| member(r, message), "Why it is not well: the error, the alarm, or what Status says of itself")
         .width(10, 70)
         .leave(10),

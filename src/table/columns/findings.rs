@@ -1,7 +1,7 @@
 //! Findings: what the rules say.
 
 use super::*;
-use crate::model::{FindingRow, FindingState};
+use crate::model::FindingRow;
 use serde_json::json;
 
 fn finding<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a FindingRow) -> V) -> Value<'a> {
@@ -16,7 +16,7 @@ fn object(f: &FindingRow) -> Option<Cow<'_, str>> {
 }
 
 fn workload(f: &FindingRow) -> Option<Cow<'_, str>> {
-    f.top.as_ref().map(|(kind, name)| reference(kind.name(), name))
+    f.top.as_ref().map(|o| reference(o.kind.name(), &o.name))
 }
 
 fn evidence(f: &FindingRow) -> Value<'_> {
@@ -80,13 +80,6 @@ pub(super) static COLUMNS: &[Column] = &[
         .wide()
         .leave(41),
     col("evidence", "EVIDENCE", Unit::Json, |_, r| finding(r, evidence), "What it rests on: fields, values and times").hidden(),
-    col(
-        "open",
-        "OPEN",
-        Unit::Bool,
-        |_, r| finding(r, |f| matches!(f.state, FindingState::Open | FindingState::Flapping)),
-        "Whether somebody should look",
-    )
-    .hidden(),
+    col("open", "OPEN", Unit::Bool, |_, r| finding(r, FindingRow::open), "Whether somebody should look").hidden(),
     Column { doc: "The labels of its object", ..LABELS },
 ];

@@ -85,6 +85,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("targets", "TARGETS", Unit::List, |_, r| hpa(r, |h| list(h.metrics.iter().map(metric))), "Each metric, current/target: `status.currentMetrics`, `spec.metrics`; memory in bytes, other amounts as quantities").width(10, 48).leave(3).tone(targets_tone),
     col("last_scale_age_s", "SCALED", Unit::Seconds, |_, r| hpa(r, |h| h.last_scale.map(Value::Age)), "Since it last scaled: now less `status.lastScaleTime`").leave(10),
     col("limited", "LIMITED", Unit::Bool, |_, r| hpa(r, |h| is_true(&h.conditions, "ScalingLimited")), "It would go beyond its bounds: condition ScalingLimited").wide().leave(45),
+    FINDINGS,
     AGE,
     col("message", "MESSAGE", Unit::Text, |_, r| hpa(r, message), "Message, else reason, of AbleToScale or ScalingActive while False, else of ScalingLimited while True").width(10, 80).wide().leave(70),
     col("conditions", "CONDITIONS", Unit::List, |_, r| hpa(r, |h| conditions(&h.conditions)), "`status.conditions` as type=status").wide().leave(65),

@@ -64,6 +64,7 @@ pub(super) static COLUMNS: &[Column] = &[
     col("message", "WHY", Unit::Text, |_, r| location(r, |l| l.message.as_ref()), "Why it is unavailable: `status.message`")
         .width(10, 90)
         .leave(2),
+    FINDINGS,
     AGE,
     LABELS,
     DELETED,

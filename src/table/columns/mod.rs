@@ -22,6 +22,7 @@ mod etcd;
 mod events;
 mod findings;
 mod hpa;
+mod ingresses;
 mod locations;
 mod namespaces;
 mod nodes;
@@ -29,6 +30,7 @@ mod pdb;
 mod pods;
 mod restores;
 mod schedules;
+mod services;
 mod signals;
 mod silences;
 mod workloads;
@@ -41,7 +43,7 @@ pub use workloads::status as status_of;
 
 use super::column::{Column, Unit, col};
 use super::{Ctx, Row, Subject, Tone, Value, bad, stale};
-use crate::model::{Condition, Kind, Labels, Object, Str, Usage};
+use crate::model::{Condition, Kind, Labels, Object, Severity, Str, Usage};
 use crate::store::{Cluster, UseCourse, UseSum};
 use std::borrow::Cow;
 
@@ -76,6 +78,9 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("max", "max_replicas"),
     ("min", "min_replicas"),
     ("allowed", "disruptions_allowed"),
+    ("host", "hosts"),
+    ("backend", "backends"),
+    ("endpoints", "endpoints_ready"),
     ("latency", "latency_ms"),
     ("role", "roles"),
     ("phase", "status"),
@@ -107,6 +112,8 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Events => events::COLUMNS,
         Subject::Namespaces => namespaces::COLUMNS,
         Subject::Claims => claims::COLUMNS,
+        Subject::Services => services::COLUMNS,
+        Subject::Ingresses => ingresses::COLUMNS,
         Subject::Etcd => etcd::COLUMNS,
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,
@@ -143,6 +150,19 @@ const OWNER: Column = col(
 )
 .wide()
 .leave(60);
+const FINDINGS: Column = col(
+    "findings",
+    "FOUND",
+    Unit::Number,
+    |_, r| match r {
+        Row::Object(c, o) => c.findings_at(o.meta().uid).map(|(worst, n)| Value::Found(worst, n.into())).into(),
+        Row::Cluster(_) => Value::None,
+    },
+    "Open findings at it and at what belongs to it, with the sign of the worst; none where there are none or no rules are asked (`qd get`)",
+)
+.width(2, 5)
+.leave(18)
+.tone(found_tone);
 const LABELS: Column =
     col("labels", "LABELS", Unit::Json, |_, r| r.object().map_or(Value::None, |o| labels(&o.meta().labels)), "Labels: `metadata.labels`")
         .width(10, 60)
@@ -280,7 +300,7 @@ const THROTTLED: Column = col(
     "THROTTLED",
     Unit::Percent,
     |_, r| told(r, "cpu-throttled", f64::max, Value::Percent, 100.0),
-    "CPU periods in which a container is throttled, of the worst: Prometheus, query cpu-throttled, which tells only the worst of a cluster",
+    "CPU periods in which a container is throttled, of the worst: Prometheus, query cpu-throttled, which tells only the `top` worst of a cluster, ten unless configured; of the others nothing is known",
 )
 .hidden();
 const RESTARTED: Column = col(
@@ -288,7 +308,7 @@ const RESTARTED: Column = col(
     "RESTARTS-15M",
     Unit::Number,
     |_, r| told(r, "restarts", |a, b| a + b, Value::Int, 1.0),
-    "Restarts of containers within 15 minutes: Prometheus, query restarts; none where there are none",
+    "Restarts of containers within 15 minutes: Prometheus, query restarts, which tells only the `top` worst of a cluster, ten unless configured; blank where there are none, and beyond those",
 )
 .hidden();
 const OOM_KILLED: Column = col(
@@ -296,7 +316,7 @@ const OOM_KILLED: Column = col(
     "OOM-15M",
     Unit::Number,
     |_, r| told(r, "oom-kills", |a, b| a + b, Value::Int, 1.0),
-    "Containers that ran out of memory within 15 minutes: Prometheus, query oom-kills; none where there are none",
+    "Containers that ran out of memory within 15 minutes: Prometheus, query oom-kills, which tells only the `top` worst of a cluster, ten unless configured; blank where there are none, and beyond those",
 )
 .hidden();
 
@@ -406,6 +426,16 @@ fn ratio_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
         Value::Ratio(0, 1..) => Tone::Critical,
         Value::Ratio(a, b) if a < b => Tone::Warning,
         _ => Tone::Plain,
+    }
+}
+
+/// As bad as the worst that was found.
+fn found_tone(_: &Ctx<'_>, _: Row<'_>, value: &Value<'_>) -> Tone {
+    match value {
+        Value::Found(Severity::Critical, _) => Tone::Critical,
+        Value::Found(Severity::Warning, _) => Tone::Warning,
+        Value::Found(Severity::Info, _) => Tone::Info,
+        _ => Tone::Dim,
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) static COLUMNS: &[Column] = &[
         .width(6, 11)
         .leave(1)
         .tone(row_tone),
+    FINDINGS,
     AGE,
     PODS_CPU,
     PODS_CPU_PERCENT,

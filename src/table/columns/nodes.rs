@@ -280,6 +280,7 @@ pub(super) static COLUMNS: &[Column] = &[
     .wide()
     .leave(55),
     col("version", "VERSION", Unit::Text, |_, r| node(r, |n| &n.kubelet), "`status.nodeInfo.kubeletVersion`").width(7, 16).leave(30),
+    FINDINGS,
     AGE,
     col("internal_ip", "INTERNAL-IP", Unit::Text, |_, r| node(r, |n| n.internal_ip.as_ref()), "`status.addresses[]` of type InternalIP")
         .width(7, 39)

@@ -92,6 +92,7 @@ pub(super) static COLUMNS: &[Column] = &[
         "`spec.selector` as kubectl writes selectors; none selects nothing",
     )
     .leave(30),
+    FINDINGS,
     AGE,
     col(
         "message",

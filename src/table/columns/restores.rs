@@ -53,6 +53,7 @@ pub(super) static COLUMNS: &[Column] = &[
         .wide()
         .leave(52),
     STARTED_AT,
+    FINDINGS,
     AGE.hidden(),
     LABELS,
     DELETED,

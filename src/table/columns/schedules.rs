@@ -103,6 +103,7 @@ pub(super) static COLUMNS: &[Column] = &[
         .width(10, 70)
         .leave(7),
     col("paused", "PAUSED", Unit::Bool, |_, r| schedule(r, |s| s.paused), "`spec.paused`").hidden(),
+    FINDINGS,
     AGE.wide().leave(51),
     LABELS,
     DELETED,

@@ -16,6 +16,7 @@ pub static PANE: Pane = Pane {
         "pdbs_zero",
         "etcd_healthy",
         "alerts_firing",
+        "findings",
         "cpu_request_percent",
         "memory_request_percent",
         "latency_ms",

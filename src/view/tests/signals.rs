@@ -246,3 +246,44 @@ fn a_services_row_opens_with_what_was_told() {
     let frame = dump(&f.frame(&mut app, size));
     assert!(frame.contains("PodCrashLooping") && frame.contains("severity: critical"), "{frame}");
 }
+
+#[test]
+fn a_pane_says_who_tells_the_use_of_its_rows_and_what_keeps_it_back() {
+    let mut f = Fixture::calm();
+    let size = (200, 60);
+    let mut lines = |via: &str| {
+        f.delta(0, Delta::Service { service: Service::Metrics, state: ServiceState::Live, via: via.into() });
+        ["pods", "nodes"].map(|screen| {
+            let frame = dump(&f.frame(&mut f.app_on(screen, size), size));
+            frame.lines().find_map(|l| Some(l[l.find("use of cpu and memory")?..].trim_end().to_owned())).unwrap_or_default()
+        })
+    };
+    assert_eq!(lines("the API server"), ["", ""]);
+    let forbidden = "the API server; forbidden, needs list pods.metrics.k8s.io";
+    assert_eq!(lines(forbidden), ["use of cpu and memory: forbidden, needs list pods.metrics.k8s.io", ""]);
+    let by = "use of cpu and memory is from Prometheus, https://10.0.0.1";
+    assert_eq!(lines(&format!("{forbidden}; pods are from Prometheus, https://10.0.0.1")), [by, ""]);
+    assert_eq!(lines("Prometheus, https://10.0.0.1"), [by, by]);
+}
+
+#[test]
+fn a_claim_says_how_full_it_is_and_where_it_is_not_measured_nothing() {
+    let mut f = Fixture::calm();
+    for name in ["data-db-0", "data-db-1"] {
+        f.add(
+            0,
+            Kind::Claim,
+            json!({"metadata": {"name": name, "namespace": "pay", "uid": name, "creationTimestamp": at(90)}, "status": {"phase": "Bound"}}),
+        );
+    }
+    let full = crate::model::ClaimUse { bytes: Some(0.837), inodes: None };
+    f.delta(0, Delta::ClaimUse(vec![crate::model::ClaimRow { namespace: "pay".into(), name: "data-db-0".into(), full }]));
+    let size = (120, 40);
+    let row = |f: &Fixture, name: &str| {
+        let frame = dump(&f.frame(&mut f.app_on("pvc", size), size));
+        frame.lines().find(|l| l.contains(name)).map(str::to_owned).unwrap_or_else(|| panic!("{frame}"))
+    };
+    assert!(row(&f, "data-db-0").contains("83%") && !row(&f, "data-db-1").contains('%'));
+    f.delta(0, Delta::ClaimUse(Vec::new()));
+    assert!(!row(&f, "data-db-0").contains('%'), "what is no longer told is no longer known");
+}

@@ -153,6 +153,7 @@ fn planned(verb: VerbId) -> (Lab, Plan) {
         VerbId::Taint => f.plan(verb, Kind::Node, &["n1"], "maintenance=true:NoExecute"),
         VerbId::Label => f.plan(verb, Kind::Deployment, &["api"], "owner=pay"),
         VerbId::Annotate => f.plan(verb, Kind::Deployment, &["api"], "note=\"seen by jane\""),
+        VerbId::Ignore => f.plan(verb, Kind::Deployment, &["api"], "rule=pdb-missing until=2099-12-31 because=\"batch only\""),
         VerbId::Trigger | VerbId::Suspend => f.plan(verb, Kind::CronJob, &["report"], ""),
         VerbId::Unsuspend => {
             f.add(

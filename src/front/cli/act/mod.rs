@@ -23,6 +23,7 @@ use super::read;
 use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
+use crate::inspect::RULES;
 use crate::model::verb::On;
 use crate::model::{Control, Kind, Outcome, Progress, Service, ServiceState, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
@@ -34,6 +35,15 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+
+/// A rule that is misspelt would hide nothing, and nobody would see it.
+fn known_rules(ids: &str) -> Result<(), Failure> {
+    let known = || RULES.iter().map(|r| r.id);
+    match ids.split(',').map(str::trim).find(|id| !id.is_empty() && !known().any(|k| k == *id)) {
+        Some(stranger) => Err(Failure::usage(crate::diag::unknown("rule", stranger, known()))),
+        None => Ok(()),
+    }
+}
 
 /// Runs the subcommand of a verb.
 pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Result<Code, Failure> {
@@ -54,6 +64,9 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         if let Some(param) = info.params.iter().find(|p| objects::among(p)) {
             args.set(info, param.name, pair).map_err(command::wrong)?;
         }
+    }
+    if info.id == VerbId::Ignore {
+        known_rules(args.get("rule").unwrap_or_default())?;
     }
     let limit = command::time_limit(matches);
     if let Some(limit) = limit.as_ref().filter(|_| info.param("timeout").is_some()) {
