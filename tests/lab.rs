@@ -7,6 +7,8 @@
 
 #[path = "lab/alerts.rs"]
 mod alerts;
+#[path = "lab/asked.rs"]
+mod asked;
 #[path = "lab/careless.rs"]
 mod careless;
 #[path = "lab/etcd.rs"]
@@ -15,6 +17,8 @@ mod etcd;
 mod faults;
 #[path = "lab/metrics.rs"]
 mod metrics;
+#[path = "lab/network.rs"]
+mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
 #[path = "lab/signals.rs"]
@@ -47,7 +51,18 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, careless::TESTS, faults::TESTS])
+    run(&[
+        TESTS,
+        rotation::TESTS,
+        etcd::TESTS,
+        metrics::TESTS,
+        alerts::TESTS,
+        signals::TESTS,
+        network::TESTS,
+        asked::TESTS,
+        careless::TESTS,
+        faults::TESTS,
+    ])
 }
 
 /// A screen that shows every problem of the lab.

@@ -1,6 +1,7 @@
 //! What a rule cannot judge without, and why a cluster does not have it: a rule that cannot look says so, and never that all is well.
 
 use super::RuleInfo;
+use crate::model::asked::Part;
 use crate::model::{Kind, KindState, Object, Service, ServiceState, SignalState};
 use crate::store::Cluster;
 
@@ -13,6 +14,8 @@ pub enum Need {
     Service(Service),
     /// What this query of the Prometheus measures.
     Query(&'static str),
+    /// What the API server tells when it is asked.
+    Asked(Part),
 }
 
 impl Need {
@@ -21,6 +24,7 @@ impl Need {
         match self {
             Self::Kind(kind) => kind.plural().to_owned(),
             Self::Service(service) => service.name().to_owned(),
+            Self::Asked(part) => part.words().to_owned(),
             Self::Query(name) => format!("{}: the query {name}", Service::Prometheus.name()),
         }
     }
@@ -40,6 +44,7 @@ pub fn not_evaluated(rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
     rule.needs.iter().find_map(|need| match need {
         Need::Kind(k) => kind(cluster, *k),
         Need::Service(s) => service(cluster, *s),
+        Need::Asked(part) => cluster.asked.lacks(*part).map(ToString::to_string),
         Need::Query(name) => service(cluster, Service::Prometheus).or_else(|| query(cluster, name)),
     })
 }

@@ -1,4 +1,4 @@
-//! The fold of deltas: every cluster's tables, connection state, capabilities, counts and series; and the jobs.
+//! The fold of deltas: every cluster's tables, connection state, capabilities, counts, series and history; and the jobs.
 //!
 //! No I/O; time is an argument (unix seconds). One thread owns it, everyone else reads `&Store`.
 
@@ -6,6 +6,7 @@ mod cluster;
 mod counts;
 mod endpoints;
 mod findings;
+mod history;
 mod jobs;
 mod series;
 mod signals;
@@ -15,6 +16,7 @@ mod uses;
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 use findings::FindingsOf;
+pub use history::{Course, Fall, History, Lost, NodeEvent, NodePast, Restart};
 pub use jobs::Jobs;
 pub use series::Series;
 use signals::SignalsOf;
