@@ -252,6 +252,7 @@ impl Engine {
                 rule: RULES[rule],
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
+                policy: &self.policy,
                 thresholds: self.thresholds.of(rule),
                 asked,
             };

@@ -122,6 +122,7 @@ pub struct Judge<'a> {
     rule: &'static RuleInfo,
     index: &'a Index,
     cordoned: &'a HashSet<Str>,
+    policy: &'a Policy,
     thresholds: &'a [i64],
     /// The time that this rule asked for when it last judged the object.
     asked: Option<i64>,
@@ -240,3 +241,5 @@ fn clock(at: Time) -> String {
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wellrun;
