@@ -29,6 +29,8 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("thresholds", "numbers of the inspection rules, a table for each rule"),
     key("runbook", "runbooks, as in a file of the directory runbooks"),
     key("query", "what Prometheus is asked for: changes of what comes with qd, and queries of your own"),
+    key("rule", "rules of your own, as in a file of rules"),
+    key("rules", "files of rules, or directories of such files; those of the directory rules beside this file"),
     key("suppress", "findings that may be as they are, each with a reason and an end"),
     key("severity", "how bad rules are in a tier: a table for each, with info, warning, critical or off"),
     key(
@@ -134,6 +136,8 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
     ("runbook[]", super::runbook::RUNBOOK),
     ("runbook[].step[]", super::runbook::STEP),
     ("query[]", super::query::QUERY),
+    ("rule[]", super::rule::RULE),
+    ("rule[].case[]", super::rule::CASE),
     ("suppress[]", super::suppress::SUPPRESS),
     ("log", LOG),
 ];
@@ -172,6 +176,11 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
     }
     super::runbook::read(walk, entries, &mut config.runbooks);
     super::query::read(walk, entries, &mut config.queries);
+    super::rule::read(walk, entries, &mut config.rules);
+    if let Some((_, value)) = find(entries, "rules") {
+        let path = |walk: &mut Walk, value: &Value<'_>| Some(Setting { value: walk.path(value)?, origin: walk.origin(value.span()) });
+        config.rule_files = walk.some_list(value, path).unwrap_or_default();
+    }
     super::suppress::read(walk, entries, &mut config.suppressions);
     super::suppress::read_overrides(walk, entries, &mut config.overrides);
     walk.set(entries, "new_for", &mut config.new_for, Walk::duration);

@@ -55,7 +55,7 @@ mod jvm_heap_unaware;
 mod keda_paused;
 mod lint;
 mod lxcfs_stale_mount;
-mod measured;
+pub(super) mod measured;
 mod monitoring_blind;
 mod node_binpack_low;
 mod node_config_drift;
@@ -223,7 +223,7 @@ pub static RULES: &[&RuleInfo] = &[
 ];
 
 /// Burning once the hold is over, fine until then.
-fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
+pub(super) fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
     match held {
         Ok(()) => Verdict::Burning(finding()),
         Err(at) => Verdict::FineUntil(at),
@@ -240,7 +240,7 @@ fn until(held: Result<(), i64>, finding: impl FnOnce() -> (Finding, Option<i64>)
 }
 
 /// The next time on a grid of so many seconds (unix seconds): what looks again and again does so together, and wakes nobody in between.
-fn later(judge: &Judge<'_>, every: i64) -> i64 {
+pub(super) fn later(judge: &Judge<'_>, every: i64) -> i64 {
     judge.now - judge.now.rem_euclid(every) + every
 }
 
