@@ -3,8 +3,8 @@
 use toml::de::DeValue;
 
 use super::settings::{
-    ClusterSettings, Columns, Endpoint, Etcd, JobsRef, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold, ThresholdValue,
-    Tier, Tls, Velero, Via,
+    ClusterSettings, Columns, Endpoint, Etcd, JobsRef, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold,
+    ThresholdValue, Tier, Tls, Velero, Via,
 };
 use super::walk::{Entries, Key, KeyDoc, Value, Walk, find};
 use super::{Config, Group};

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{ClusterSettings, Confirm, Endpoint, JobsRef, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via};
+use super::settings::{
+    ClusterSettings, Confirm, Endpoint, JobsRef, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via,
+};
 use super::{Config, Loaded, format_duration};
 
 /// As TOML on the right of `=`; `None` when unset.

@@ -56,7 +56,8 @@ pub fn not_evaluated(rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
         Need::Kind(k) => kind(cluster, *k),
         Need::Service(s) => service(cluster, *s),
         Need::EtcdWatched => (cluster.elections.seen_for() < WATCHED).then(|| format!("etcd has not been watched for {}", age(WATCHED))),
-        Need::EtcdSnapshots => (!proven(cluster)).then(|| "no proof of snapshots is configured ([clusters.CONTEXT.etcd] snapshots or snapshot_jobs)".to_owned()),
+        Need::EtcdSnapshots => (!proven(cluster))
+            .then(|| "no proof of snapshots is configured ([clusters.CONTEXT.etcd] snapshots or snapshot_jobs)".to_owned()),
         Need::Query(name) => service(cluster, Service::Prometheus).or_else(|| query(cluster, name)),
     })
 }

@@ -55,9 +55,7 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
     let old = point.map_or(i64::MAX, |p| p.age(now));
     let place = format!("to {} ago ({}{})", age(old), last.meta.name, part(last));
     let (mut severity, mut text) = match (&idle, lost(last), cluster.info.rpo) {
-        (Some(idle), ..) => {
-            (Some(Severity::Critical), format!("not now, Velero stands still ({}): {place} when it goes on", idle.why))
-        }
+        (Some(idle), ..) => (Some(Severity::Critical), format!("not now, Velero stands still ({}): {place} when it goes on", idle.why)),
         (None, Some(location), _) => {
             (Some(Severity::Critical), format!("not now, location {} is unavailable: {place} when it is back", location.meta.name))
         }

@@ -97,6 +97,10 @@ mod tests {
     fn a_server_that_reads_and_was_told_not_to_look_works() {
         let status = json!({"lastValidationTime": "2026-11-26T12:00:00Z", "lastSyncedTime": "2026-11-26T12:30:00Z"});
         assert_eq!(location(json!({}), status.clone()).overdue(), Some(LOOKED + 1980));
-        assert_eq!(location(json!({"validationFrequency": "1m0s"}), status).overdue(), Some(LOOKED + 180), "this one says that it is looked at");
+        assert_eq!(
+            location(json!({"validationFrequency": "1m0s"}), status).overdue(),
+            Some(LOOKED + 180),
+            "this one says that it is looked at"
+        );
     }
 }

@@ -436,7 +436,10 @@ mod tests {
     fn without_its_server_velero_does_nothing_until_it_is_there_again() {
         let mut s = made("calm", "prod-eu");
         let ask = |s: &mut State, name: &str| {
-            s.put(BACKUPS, json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": name, "namespace": "velero"}, "spec": {}}));
+            s.put(
+                BACKUPS,
+                json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": name, "namespace": "velero"}, "spec": {}}),
+            );
         };
         let phase = |s: &State, name: &str| one(s, BACKUPS, "velero", name)["status"]["phase"].clone();
         let looked = |s: &State| parse_time(&one(s, LOCATIONS, "velero", "default")["status"]["lastValidationTime"]).unwrap();
@@ -448,7 +451,10 @@ mod tests {
         let (last, made) = (looked(&s), values(&s, BACKUPS).len());
         ask(&mut s, "waits");
         pass(&mut s, 7300);
-        assert_eq!((looked(&s), values(&s, BACKUPS).len(), phase(&s, "runs"), phase(&s, "waits")), (last, made + 1, json!("InProgress"), Value::Null));
+        assert_eq!(
+            (looked(&s), values(&s, BACKUPS).len(), phase(&s, "runs"), phase(&s, "waits")),
+            (last, made + 1, json!("InProgress"), Value::Null)
+        );
         super::super::velero::live(&mut s);
         pass(&mut s, 20);
         assert_eq!((phase(&s, "runs"), phase(&s, "waits")), (json!("Failed"), json!("Completed")));

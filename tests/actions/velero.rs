@@ -6,12 +6,11 @@ use crate::support::stage::{CONTEXT, Stage, deployment};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-pub const TESTS: &[Test] =
-    &[
-        test!(a_namespace_that_was_backed_up_and_deleted_comes_back).velero(),
-        test!(what_cannot_be_kept_is_said_before_and_after).velero(),
-        test!(a_velero_that_is_killed_is_said_and_takes_up_what_waits_when_it_is_back).velero(),
-    ];
+pub const TESTS: &[Test] = &[
+    test!(a_namespace_that_was_backed_up_and_deleted_comes_back).velero(),
+    test!(what_cannot_be_kept_is_said_before_and_after).velero(),
+    test!(a_velero_that_is_killed_is_said_and_takes_up_what_waits_when_it_is_back).velero(),
+];
 
 fn map(space: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": space}, "data": {"level": "info"}})

@@ -153,7 +153,9 @@ fn run(kind: &str, live: &Value) -> Option<VeleroRun> {
 
 /// Whether a backup or a restore is Completed: every other end is none that is good.
 fn completed(live: &Value) -> Far {
-    let Some(run) = run(live["kind"].as_str().unwrap_or(""), live) else { return Far::Never("it is neither a backup nor a restore".to_owned()) };
+    let Some(run) = run(live["kind"].as_str().unwrap_or(""), live) else {
+        return Far::Never("it is neither a backup nor a restore".to_owned());
+    };
     let queue =
         live["status"]["queuePosition"].as_i64().filter(|n| *n > 0).map_or_else(String::new, |n| format!(", place {n} in the queue"));
     match run.state() {

@@ -2,7 +2,9 @@
 //! all of a cluster. What is taken in is counted before, what will be missing is said.
 
 use super::super::snapshot::gather;
-use super::velero::{busy, checked, contents, counted, deletion, free, home, list, location, put, selector, some, stamped, unusable, works};
+use super::velero::{
+    busy, checked, contents, counted, deletion, free, home, list, location, put, selector, some, stamped, unusable, works,
+};
 use super::{Request, Snapshot, Stop, subject};
 use crate::model::duration::age;
 use crate::model::{

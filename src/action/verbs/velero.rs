@@ -2,7 +2,8 @@
 
 use super::{Snapshot, Stop};
 use crate::model::{
-    Act, Backup, ClusterId, Kind, Labels, Level, Method, Object, Plan, Resource, RunState, Step, StorageLocation, Target, Verdict, Wait, Write,
+    Act, Backup, ClusterId, Kind, Labels, Level, Method, Object, Plan, Resource, RunState, Step, StorageLocation, Target, Verdict, Wait,
+    Write,
 };
 use crate::store::Cluster;
 use serde_json::{Value, json};

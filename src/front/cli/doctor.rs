@@ -368,7 +368,11 @@ mod tests {
         let put = |room: &mut Room, ago: i64| {
             let looked = Time::from_secs(NOW - ago).unwrap().rfc3339();
             let location = json!({"metadata": {"name": "default", "namespace": "velero", "uid": "l"}, "status": {"phase": "Available", "lastValidationTime": looked}});
-            let row = crate::model::object::decode_json(Kind::StorageLocation, location.to_string().as_bytes(), &mut crate::model::Interner::default());
+            let row = crate::model::object::decode_json(
+                Kind::StorageLocation,
+                location.to_string().as_bytes(),
+                &mut crate::model::Interner::default(),
+            );
             for kind in [Kind::Backup, Kind::StorageLocation] {
                 room.delta(Delta::KindState(kind, KindState::Live));
             }
@@ -380,7 +384,10 @@ mod tests {
         put(&mut room, 720);
         let (state, says, fails) = room.of(&none, "velero");
         assert_eq!((state, fails), ("stalled", true));
-        assert_eq!(says, "it stands still: nobody has looked at location default for 12m; look at its server's pod and log, and whether the location answers");
+        assert_eq!(
+            says,
+            "it stands still: nobody has looked at location default for 12m; look at its server's pod and log, and whether the location answers"
+        );
         let since = room.report(&none).checks.into_iter().find(|k| k.what == "velero").unwrap().since;
         assert_eq!(since, Some(NOW - 720));
     }

@@ -58,7 +58,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         Some(old) if old < critical => Severity::Warning,
         _ => Severity::Critical,
     };
-    let message = old.map_or_else(|| "no snapshot of etcd is proven".to_owned(), |old| format!("the newest snapshot of etcd is {} old", age(old)));
+    let message =
+        old.map_or_else(|| "no snapshot of etcd is proven".to_owned(), |old| format!("the newest snapshot of etcd is {} old", age(old)));
     let told = |at: Option<Time>| at.map_or_else(|| "none".to_owned(), Time::rfc3339);
     let mut finding = judge.finding(severity, newest.and_then(|at| Time::from_secs(at.secs() + warning)), message);
     if kept {
@@ -66,7 +67,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with(&format!("our own{place}"), told(ours), ours);
     }
     if let Some((namespace, labels)) = jobs {
-        let what = best.map_or_else(|| format!("CronJobs of {namespace} with {labels}"), |w| format!("CronJob {}", title(&w.meta.namespace, &w.meta.name)));
+        let what = best.map_or_else(
+            || format!("CronJobs of {namespace} with {labels}"),
+            |w| format!("CronJob {}", title(&w.meta.namespace, &w.meta.name)),
+        );
         let value = if best.is_none() { "there is none".to_owned() } else { format!("last success: {}", told(theirs)) };
         finding = finding.with(&what, value, theirs);
     }
@@ -135,7 +139,10 @@ mod tests {
         taken(&mut f, Some(86_000));
         assert_eq!((found(&f), found(f.wait(399)), found(f.wait(1)).map(|f| f.0)), (None, None, Some(Severity::Warning)));
         let remedy = f.engine.for_object(ClusterId(0), Uid::default())[0].remedy.clone();
-        assert!(matches!(remedy, Some(crate::model::Remedy::Act { verb: VerbId::EtcdSnapshot, on, .. }) if &*on.name == "etcd-2"), "a follower");
+        assert!(
+            matches!(remedy, Some(crate::model::Remedy::Act { verb: VerbId::EtcdSnapshot, on, .. }) if &*on.name == "etcd-2"),
+            "a follower"
+        );
     }
 
     #[test]

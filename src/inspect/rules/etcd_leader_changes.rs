@@ -63,7 +63,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     for e in all.iter().rev().take(TOLD) {
         finding = told(finding, e);
     }
-    let finding = finding.then("See its members (E): the disk and the host of who led, and the way to its peers; move the leader to the one that is well");
+    let finding = finding
+        .then("See its members (E): the disk and the host of who led, and the way to its peers; move the leader to the one that is well");
     // An election leaves its window.
     let leaves = all.iter().flat_map(|e| [e.at + QUARTER, e.at + HOUR, e.at + EVERY_LOOK.1]).filter(|at| *at > now).min();
     let again = repaint(now - last.at, now);
@@ -91,7 +92,8 @@ fn planned(judge: &Judge<'_>, at: i64) -> bool {
     let moves = [VerbId::EtcdMoveLeader, VerbId::EtcdDefrag, VerbId::EtcdMemberRemove].map(|v| v.info().name);
     judge.store.jobs.iter().any(|job| {
         let here = job.clusters.iter().any(|c| **c == *judge.cluster.info.name);
-        here && moves.contains(&job.what.as_str()) && (job.began - PLANNED.1..=job.ended.unwrap_or(i64::MAX - PLANNED.0) + PLANNED.0).contains(&at)
+        here && moves.contains(&job.what.as_str())
+            && (job.began - PLANNED.1..=job.ended.unwrap_or(i64::MAX - PLANNED.0) + PLANNED.0).contains(&at)
     })
 }
 
