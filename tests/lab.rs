@@ -7,12 +7,16 @@
 
 #[path = "lab/alerts.rs"]
 mod alerts;
+#[path = "lab/asked.rs"]
+mod asked;
 #[path = "lab/etcd.rs"]
 mod etcd;
 #[path = "lab/faults.rs"]
 mod faults;
 #[path = "lab/metrics.rs"]
 mod metrics;
+#[path = "lab/network.rs"]
+mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
 #[path = "lab/signals.rs"]
@@ -45,7 +49,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, faults::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, network::TESTS, asked::TESTS, faults::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

@@ -15,6 +15,7 @@
 mod auth;
 mod backoff;
 mod budget;
+mod certificate;
 mod error;
 mod etcd;
 mod exec;
@@ -35,6 +36,7 @@ mod write;
 
 pub use backoff::Backoff;
 pub use budget::{BudgetConfig, BudgetUse};
+pub use certificate::Certificate;
 pub use error::ClientError;
 pub use etcd::{Certificates, EtcdClient, EtcdPermit, EtcdWay, EtcdWriter};
 pub use exec::{ExecPool, Ran, login_command, login_hint, run};

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
+    certificate::Certificate,
     exec::{ExecSpec, Identity},
     oidc::OidcSpec,
 };
@@ -144,6 +145,12 @@ impl Reach {
             config.auth_info.client_key_data = Some(STANDARD.encode(identity.key.expose_secret()).into());
         }
         Ok(Material { config, fingerprint: hash.finalize().into() })
+    }
+
+    /// The certificate that the kubeconfig has of us, where it has one.
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        let identity = self.identity().ok()??;
+        Certificate::read(certificates(identity.certificate.as_bytes()).ok()?.first()?)
     }
 
     fn identity(&self) -> Result<Option<Identity>, String> {

@@ -22,6 +22,7 @@ use tokio_util::io::StreamReader;
 
 use super::{
     budget::{BudgetConfig, BudgetUse, is_endless},
+    certificate::Certificate,
     error::ClientError,
     exec::ExecPool,
     gzip::Gunzip,
@@ -171,6 +172,11 @@ impl ReadClient {
     pub async fn get_text_stream(&self, path: &str) -> Result<impl AsyncBufRead + Send + Unpin + use<>, ClientError> {
         let stream = self.stream(path, "*/*").await?;
         Ok(StreamReader::new(stream.map_err(io::Error::other)))
+    }
+
+    /// Our certificate, as the kubeconfig has it, and the one that the server shows; where they are seen. Makes a connection of its own.
+    pub async fn certificates(&self) -> [Option<Certificate>; 2] {
+        self.0.certificates().await
     }
 
     /// The server's version.

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use super::{
     auth::{Another, Auth, Grant},
     budget::{AnswerWithin, Budget, BudgetConfig, BudgetUse},
+    certificate::Certificate,
     error::ClientError,
     exec::{ExecPool, Identity},
     forward::Forward,
@@ -113,6 +114,20 @@ impl Session {
             *who = Arc::new(Who { reach, auth });
         }
         true
+    }
+
+    /// Our certificate as the kubeconfig has it, and the server's by a handshake of its own. None where there is none, where it is reached
+    /// through a proxy or a forward, or where it does not let us see it.
+    pub async fn certificates(&self) -> [Option<Certificate>; 2] {
+        let who = self.who();
+        let direct = self.forward.is_none() && who.reach.proxy.is_none();
+        let read = tokio::task::spawn_blocking(move || (who.reach.own_certificate(), who.reach.material(None).ok().filter(|_| direct)));
+        let Ok((own, material)) = read.await else { return [None, None] };
+        let shown = match material {
+            Some(material) => stack::shown_certificate(&material.config).await,
+            None => None,
+        };
+        [own, shown]
     }
 
     pub fn used(&self) -> BudgetUse {

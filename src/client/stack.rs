@@ -20,6 +20,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use super::{
     budget::Budget,
+    certificate::Certificate,
     error::{ClientError, DialTimeout},
     forward::Forward,
 };
@@ -66,6 +67,21 @@ pub(super) fn build(
         }
         _ => finish(&config, tunnel(uri, tcp, proxy), budget),
     }
+}
+
+/// The certificate that the server of a configuration shows in a handshake.
+pub(super) async fn shown_certificate(config: &Config) -> Option<Certificate> {
+    let (url, tls) = (&config.cluster_url, config.rustls_client_config().ok()?);
+    let host = url.host()?.trim_matches(['[', ']']);
+    let name = config.tls_server_name.clone().unwrap_or_else(|| host.to_owned());
+    let name = rustls::pki_types::ServerName::try_from(name).ok()?;
+    let port = url.port_u16().unwrap_or(443);
+    let shake = async {
+        let tcp = tokio::net::TcpStream::connect((host, port)).await.ok()?;
+        tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls)).connect(name, tcp).await.ok()
+    };
+    let stream = tokio::time::timeout(DIAL_LIMIT, shake).await.ok()??;
+    Certificate::read(stream.get_ref().1.peer_certificates()?.first()?)
 }
 
 fn tunnel<C>(uri: Uri, connector: C, proxy: &Intercept) -> Tunnel<C> {

@@ -6,7 +6,7 @@
 
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Policy, RULES, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RULES, Thresholds, Verdict};
 use crate::model::ingress::wildcard;
 use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
@@ -70,7 +70,8 @@ impl Engine {
                 all.sort_unstable();
                 all.dedup();
             }
-            if rule.kinds.is_empty() {
+            let asked = rule.needs.iter().any(|n| matches!(n, Need::Asked(_)));
+            if rule.kinds.is_empty() || asked {
                 by_kind[Kind::ALL.len()].push(at);
             }
         }
@@ -345,6 +346,8 @@ impl Engine {
                         again.insert(subject(top));
                     }
                 }
+                again.extend(self.emptied(cluster, before, after));
+                let room = &self.rooms[usize::from(cluster.id.0)];
                 let Some(node) = &pod.node else { return };
                 let moved =
                     before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
@@ -405,6 +408,20 @@ impl Engine {
         }
     }
 
+    /// The nodes that a pod left or came to, where that makes or unmakes an empty one.
+    fn emptied(&self, cluster: &Cluster, before: Option<&Object>, after: Option<&Object>) -> Vec<Subject> {
+        let node = |o: Option<&Object>| if let Some(Object::Pod(p)) = o { p.node.clone().filter(|_| !p.finished()) } else { None };
+        let (old, new) = (node(before), node(after));
+        if old == new {
+            return Vec::new();
+        }
+        let room = &self.rooms[usize::from(cluster.id.0)];
+        let told = |uid: &Uid| room.findings.get(uid).is_some_and(|all| all.iter().any(|f| f.rule.id == "node-emptied"));
+        let past = [old, new].into_iter().flatten().filter_map(|name| cluster.history.node(&name));
+        let of = past.filter_map(|p| p.uid().filter(|uid| told(uid) || p.ordinary.last() * 2 <= p.ordinary.peak()));
+        of.map(|uid| Subject { cluster: cluster.id, kind: Some(Kind::Node), uid }).collect()
+    }
+
     /// Whether a rule has asked to see it later.
     fn waits(&self, subject: Subject) -> bool {
         let rules = subject.kind.map_or(Kind::ALL.len(), |k| k as usize);
@@ -435,7 +452,8 @@ fn material(before: Option<&Object>, after: Option<&Object>) -> bool {
             a.meta.labels != b.meta.labels || a.unschedulable != b.unschedulable || a.cpu_allocatable_m != b.cpu_allocatable_m
         }
         (Some(Object::Workload(a)), Some(Object::Workload(b))) => {
-            a.desired != b.desired || a.selector != b.selector || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+            (a.desired, &a.selector, &a.pod_labels) != (b.desired, &b.selector, &b.pod_labels)
+                || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
         }
         // Its endpoints are judged with the Service itself.
         (Some(Object::Svc(a)), Some(Object::Svc(b))) => {

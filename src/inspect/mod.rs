@@ -47,7 +47,7 @@ pub struct RuleInfo {
     pub summary: &'static str,
     /// Why it matters.
     pub why: &'static str,
-    /// The kinds whose objects are judged; empty: every cluster is.
+    /// The kinds whose objects are judged; empty: every cluster is, and also for a rule that needs what the API server is asked.
     pub kinds: &'static [Kind],
     /// What it cannot judge without, besides objects of its kinds.
     pub needs: &'static [Need],
@@ -142,6 +142,7 @@ impl Judge<'_> {
     /// The same for a condition that no timestamp dates: held since it was first seen.
     fn held_since_seen(&self, hold: i64) -> Result<(), i64> {
         match self.asked {
+            _ if hold <= 0 => Ok(()),
             Some(at) if at <= self.now => Ok(()),
             Some(at) => Err(at.min(self.now + hold)),
             None => Err(self.now + hold),

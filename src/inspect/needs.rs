@@ -1,6 +1,7 @@
 //! What a rule cannot judge without, and why a cluster does not have it: a rule that cannot look says so, and never that all is well.
 
 use super::{RuleInfo, age};
+use crate::model::asked::Part;
 use crate::model::{Kind, KindState, Object, Service, ServiceState, SignalState};
 use crate::store::Cluster;
 
@@ -13,6 +14,8 @@ pub enum Need {
     Service(Service),
     /// What this query of the Prometheus measures.
     Query(&'static str),
+    /// What the API server tells when it is asked.
+    Asked(Part),
     /// More than one look at the members of etcd: what they count from the beginning says nothing of when.
     EtcdWatched,
     /// Something that proves snapshots of etcd.
@@ -25,6 +28,7 @@ impl Need {
         match self {
             Self::Kind(kind) => kind.plural().to_owned(),
             Self::Service(service) => service.name().to_owned(),
+            Self::Asked(part) => part.words().to_owned(),
             Self::EtcdWatched => "etcd, looked at for a while".to_owned(),
             Self::EtcdSnapshots => "a directory of snapshots of etcd, CronJobs that take them, or our own".to_owned(),
             Self::Query(name) => format!("{}: the query {name}", Service::Prometheus.name()),
@@ -55,6 +59,7 @@ pub fn not_evaluated(rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
     rule.needs.iter().find_map(|need| match need {
         Need::Kind(k) => kind(cluster, *k),
         Need::Service(s) => service(cluster, *s),
+        Need::Asked(part) => cluster.asked.lacks(*part).map(ToString::to_string),
         Need::EtcdWatched => (cluster.elections.seen_for() < WATCHED).then(|| format!("etcd has not been watched for {}", age(WATCHED))),
         Need::EtcdSnapshots => (!proven(cluster))
             .then(|| "no proof of snapshots is configured ([clusters.CONTEXT.etcd] snapshots or snapshot_jobs)".to_owned()),

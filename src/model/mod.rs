@@ -7,6 +7,7 @@ pub mod access;
 pub mod act;
 pub mod alert;
 pub mod alertmanager;
+pub mod asked;
 pub mod audit;
 pub mod backup;
 pub mod claim;
@@ -54,6 +55,7 @@ pub mod workload;
 
 pub use act::{Act, Sweep, Wait};
 pub use alert::{Alert, AlertState, OWNER_LABELS};
+pub use asked::Asked;
 pub use audit::{Actor, AuditEvent, AuditRecord};
 pub use backup::{Backup, MovedData, Restore, Run, RunState, Selection, label_of as backup_label};
 pub use claim::Claim;
@@ -90,7 +92,7 @@ pub use time::Time;
 pub use until::Until;
 pub use usage::{ClaimRow, ClaimUse, Usage, UsageList, UsageRow, from_other, use_from, use_gap};
 pub use verb::{Args, Replicas, UndoKind, VERBS, VerbId, VerbInfo};
-pub use workload::{Workload, WorkloadDetail};
+pub use workload::{BASELINE, Workload, WorkloadDetail};
 
 /// A shared string. Strings that repeat (namespaces, nodes, images, reasons) come from an [`Interner`].
 pub type Str = std::sync::Arc<str>;

@@ -9,6 +9,7 @@ use crate::inspect::{Engine, Policy, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
+use crate::source::asked::spawn_asked;
 use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
@@ -202,6 +203,13 @@ impl Fleet {
         };
         fleet.engine.touched(&fleet.store, &[], super::now());
         (fleet, diags)
+    }
+
+    /// Begins to ask API servers of themselves, the first time after so long. Needs a tokio runtime.
+    pub fn follow_asked(&mut self, after: Duration) {
+        let Some(tx) = self.tx.upgrade() else { return };
+        let of = |(n, handle): (usize, &Handle)| spawn_asked(cluster_id(n), handle.reader(), after, tx.clone());
+        self.services.extend(self.handles.iter().enumerate().map(of));
     }
 
     /// Begins to follow what nodes and pods use, the first look after so long. Needs a tokio runtime.

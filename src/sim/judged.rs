@@ -32,6 +32,8 @@ pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
             Some(w.pods - needed).filter(|spare| *spare >= 2.0)
         }),
         "cpu-of-request" => look.workloads(false, |w| Some(w.cpu / w.cpu_asked)),
+        "cpu-by-request" => look.workloads(false, |w| Some(0.004 + 0.02 * (w.cpu % 1.0))),
+        "resident" => look.workloads(false, |w| Some(0.7 * w.memory / w.pods)),
         "pod-skew" => look.workloads(false, |w| (w.pods >= 5.0).then(|| 1.1 + (w.cpu % 0.5))),
         "cpu-burst" => look.containers(|used, asked| Some(used.cpu as f64 / (4.0 * asked.cpu as f64 * 1e6)).filter(|of| *of < 0.4)),
         "cache-share" => {

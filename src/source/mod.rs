@@ -4,11 +4,13 @@
 //! and folding to `store`.
 
 pub mod alertmanager;
+pub mod asked;
 pub mod etcd;
 mod exposition;
 pub mod kube;
 pub mod metrics;
 pub mod prometheus;
+mod rbac;
 mod second_hand;
 mod service;
 mod shared;

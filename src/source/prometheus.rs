@@ -344,7 +344,7 @@ impl Watch {
         if self.answered {
             due.truncate(1);
         }
-        if !due.is_empty() && self.list(rows.clone()).await.is_err() {
+        if !due.is_empty() && (self.list(rows.clone()).await.is_err() || self.uses().await.is_err()) {
             // Nobody listens: the next who is told finds out.
             return Ok(());
         }

@@ -1,10 +1,12 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
 use super::endpoints::EndpointsOf;
-use super::{Counts, Elections, FindingsOf, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::{
+    Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
+};
 use crate::model::{
-    Alert, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object, Selector,
-    Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
+    Alert, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
+    Selector, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -58,6 +60,8 @@ impl ClusterInfo {
 
 /// An owner of an owner of an owner, and not for ever.
 const OWNERS: usize = 4;
+/// Seconds without a proof of life after which nobody knows when things changed.
+const UNSEEN: i64 = 120;
 
 #[derive(Default)]
 struct KindSlot {
@@ -109,6 +113,9 @@ pub struct Cluster {
     pub requests: u64,
     pub waiting: u32,
     pub counts: Counts,
+    pub history: History,
+    /// What the API server tells of itself when it is asked.
+    pub asked: Arc<Asked>,
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
@@ -145,6 +152,8 @@ impl Cluster {
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
+            history: History::default(),
+            asked: Arc::default(),
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
@@ -324,6 +333,9 @@ impl Cluster {
                     self.since = now;
                 }
                 if state.live() {
+                    if self.alive > 0 && now - self.alive > UNSEEN {
+                        self.history.blind(now);
+                    }
                     self.alive = now;
                 }
                 if self.state != state {
@@ -365,7 +377,7 @@ impl Cluster {
             Delta::Told(_) => {}
             Delta::Waiting(alerts) => {
                 self.alone = alerts;
-                self.settle(touched);
+                self.settle(now, touched);
             }
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
             Delta::Usage(list) => {
@@ -375,6 +387,12 @@ impl Cluster {
                     self.sum_uses(Some(now));
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
+            }
+            Delta::Asked(asked) => {
+                if self.asked != asked {
+                    self.asked = asked;
+                    touched.push(Touched::Cluster(self.id));
+                }
             }
             Delta::ClaimUse(rows) => {
                 self.uses.replace_claims(rows);
@@ -387,10 +405,13 @@ impl Cluster {
                 let mut unseen = self.kinds[kind as usize].table.unseen(namespace.as_ref());
                 unseen.retain(|uid| !self.waits(kind, *uid));
                 for uid in unseen {
-                    self.remove(kind, uid, touched);
+                    self.remove(kind, uid, now, touched);
                 }
                 if kind == Kind::Alert {
-                    self.settle(touched);
+                    self.settle(now, touched);
+                }
+                if kind == Kind::Pod {
+                    self.history.listed(now);
                 }
                 if kind == Kind::EtcdMember {
                     let mut elections = std::mem::take(&mut self.elections);
@@ -409,9 +430,9 @@ impl Cluster {
                     match change {
                         Change::Upsert(object) => {
                             self.trend(&object, now);
-                            self.upsert(kind, object, touched);
+                            self.upsert(kind, object, now, touched);
                         }
-                        Change::Delete(uid) => self.remove(kind, uid, touched),
+                        Change::Delete(uid) => self.remove(kind, uid, now, touched),
                     }
                 }
                 self.record(now);
@@ -426,7 +447,7 @@ impl Cluster {
     }
 
     /// Makes rows of what waits, but for what the Alertmanager tells of too.
-    fn settle(&mut self, touched: &mut Vec<Touched>) {
+    fn settle(&mut self, now: i64, touched: &mut Vec<Touched>) {
         let alerts = self.objects(Kind::Alert).filter_map(|o| if let Object::Alert(a) = o { Some(a) } else { None });
         let (old, sent): (Vec<&Arc<Alert>>, Vec<&Arc<Alert>>) = alerts.partition(|a| a.state.waits());
         if old.is_empty() && self.alone.is_empty() {
@@ -436,8 +457,8 @@ impl Cluster {
         let wanted: Vec<Arc<Alert>> = self.alone.iter().filter(|a| !told(a)).cloned().collect();
         let gone = |a: &&&Arc<Alert>| !wanted.iter().any(|w| w.meta.uid == a.meta.uid);
         let gone: Vec<Uid> = old.iter().filter(gone).map(|a| a.meta.uid).collect();
-        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, touched));
-        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), touched));
+        gone.into_iter().for_each(|uid| self.remove(Kind::Alert, uid, now, touched));
+        wanted.into_iter().for_each(|a| self.upsert(Kind::Alert, Object::Alert(a), now, touched));
     }
 
     /// Rows prove that who tells of them lives.
@@ -485,7 +506,7 @@ impl Cluster {
         self.restarts.record(now, self.counts.restarts);
     }
 
-    fn upsert(&mut self, kind: Kind, object: Object, touched: &mut Vec<Touched>) {
+    fn upsert(&mut self, kind: Kind, object: Object, now: i64, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         let table = &mut self.kinds[kind as usize].table;
         let (slot, before) = match table.upsert(object) {
@@ -496,13 +517,14 @@ impl Cluster {
         if let Some(before) = &before {
             count(&mut self.counts, &mut self.findings_of, before, -1);
         }
-        let now = table.get(slot).cloned();
-        if let Some(now) = &now {
-            count(&mut self.counts, &mut self.findings_of, now, 1);
+        let after = table.get(slot).cloned();
+        if let Some(after) = &after {
+            count(&mut self.counts, &mut self.findings_of, after, 1);
+            self.history.note(before.as_ref(), Some(after), now);
         }
         match kind {
-            Kind::EndpointSlice => self.slice(before.as_ref(), now.as_ref(), touched),
-            Kind::Service => self.count_dead(before.as_ref(), now.as_ref()),
+            Kind::EndpointSlice => self.slice(before.as_ref(), after.as_ref(), touched),
+            Kind::Service => self.count_dead(before.as_ref(), after.as_ref()),
             _ => {}
         }
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
@@ -513,7 +535,7 @@ impl Cluster {
         self.counts.services_dead = self.counts.services_dead.wrapping_add_signed(by);
     }
 
-    fn remove(&mut self, kind: Kind, uid: Uid, touched: &mut Vec<Touched>) {
+    fn remove(&mut self, kind: Kind, uid: Uid, now: i64, touched: &mut Vec<Touched>) {
         let cluster = self.id;
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
@@ -523,6 +545,7 @@ impl Cluster {
                 Kind::Service => self.count_dead(Some(&before), None),
                 _ => {}
             }
+            self.history.note(Some(&before), None, now);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
     }

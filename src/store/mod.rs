@@ -1,4 +1,4 @@
-//! The fold of deltas: every cluster's tables, connection state, capabilities, counts and series; and the jobs.
+//! The fold of deltas: every cluster's tables, connection state, capabilities, counts, series and history; and the jobs.
 //!
 //! No I/O; time is an argument (unix seconds). One thread owns it, everyone else reads `&Store`.
 
@@ -7,6 +7,7 @@ mod counts;
 mod elections;
 mod endpoints;
 mod findings;
+mod history;
 mod jobs;
 mod series;
 mod signals;
@@ -18,6 +19,7 @@ pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 pub use elections::{Election, Elections};
 use findings::FindingsOf;
+pub use history::{Course, Fall, History, Lost, NodeEvent, NodePast, Restart};
 pub use jobs::Jobs;
 pub use series::Series;
 use signals::SignalsOf;

@@ -59,7 +59,11 @@ const COUNTERS: &[(&str, &str, f64)] = &[
     ("node_softnet_times_squeezed_total", r#"cpu="0",instance="e""#, 1.0),
     ("node_nf_conntrack_stat_insert_failed", "", 1.0),
     ("kubelet_evictions", r#"eviction_signal="memory.available""#, 0.1),
-    ("nginx_ingress_controller_requests", r#"host="shop.example.com",ingress="shop",status="200""#, 50.0),
+    (
+        "nginx_ingress_controller_requests",
+        r#"host="shop.example.com",ingress="shop",status="200",exported_namespace="pay",exported_service="web",service="nginx""#,
+        50.0,
+    ),
     ("typha_connections_dropped", "", 0.1),
     ("prometheus_rule_evaluation_failures_total", r#"rule_group="g""#, 0.1),
 ];
@@ -128,7 +132,8 @@ fn series(seconds: f64, at: f64) -> Vec<(String, String, f64)> {
     let began = at - seconds + BEFORE as f64;
     line("nginx_ingress_controller_config_last_reload_successful_timestamp_seconds", r#"controller_pod="ingress-1""#, began - SHIFTED);
     let redirects = 0.5 * seconds + 50.0 * (seconds - (BEFORE as f64 - SHIFTED)).max(0.0);
-    line("nginx_ingress_controller_requests", r#"host="shop.example.com",ingress="shop",status="302""#, redirects.floor());
+    let host = r#"host="shop.example.com",ingress="shop",status="302",exported_namespace="pay",exported_service="web",service="nginx""#;
+    line("nginx_ingress_controller_requests", host, redirects.floor());
     // A minute of work in ten.
     let worked = (seconds / 600.0).floor() * 54.0 + (seconds % 600.0).min(60.0) * 0.9;
     line("container_cpu_usage_seconds_total", r#"namespace="pay",pod="bursts-0",container="app""#, worked);
@@ -138,6 +143,7 @@ fn series(seconds: f64, at: f64) -> Vec<(String, String, f64)> {
         let container = format!(r#"{pod},container="app""#);
         line("container_cpu_usage_seconds_total", &container, cpu * seconds);
         line("container_memory_working_set_bytes", &container, 1e8);
+        line("container_memory_rss", &container, 9e7);
         line("container_network_receive_bytes_total", &pod, (1e5 * seconds).floor());
         line("kube_pod_info", &format!(r#"{pod},node="{node}""#), 1.0);
         line("kube_pod_start_time", &pod, 1.0);

@@ -15,6 +15,8 @@ use std::io::IsTerminal as _;
 
 /// Who opens the cockpit wants rows first: what they use is asked for after the first lists.
 const USE: std::time::Duration = std::time::Duration::from_secs(3);
+/// And what API servers tell of themselves so much later.
+const ASKED: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub fn run(global: &Global, screen: Option<&str>, greeting: Option<String>) -> Result<Code, Failure> {
     check(screen)?;
@@ -48,6 +50,7 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
     runtime.block_on(async {
         let (mut fleet, mistakes) = Fleet::open(members(targets, &config), &Kind::ALL, &config, global.read_only, &global.namespace);
         fleet.follow_use(USE);
+        fleet.follow_asked(ASKED);
         diags.extend(mistakes);
         let saved = state.as_ref().map(|s| s.session(SESSION.0, SESSION.1).load());
         let (session, set_aside): (Option<crate::app::SessionState>, _) = saved.unwrap_or((None, None));

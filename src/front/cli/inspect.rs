@@ -49,7 +49,7 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
     let wanted = Wanted { rules: args.rule.clone(), areas: args.area.clone(), namespaces: global.namespace.clone() };
     let runtime = super::runtime()?;
     let (mut report, partial) = runtime.block_on(async {
-        let (fleet, _) = read::open_with_use(global, &kinds(), global.timeout).await?;
+        let (fleet, _) = read::open_judged(global, &kinds(), global.timeout).await?;
         let partial = fleet.store.clusters().iter().any(|c| !whole(c));
         for c in fleet.store.clusters().iter().filter(|c| !c.state.live()) {
             eprintln!("qd: {}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default());

@@ -94,7 +94,7 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     match subject {
         Subject::Clusters => {
             let wanted = |k: &Kind| match k {
-                Kind::Namespace => false,
+                Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Ingress => false,
                 Kind::Event => warnings,
                 Kind::EtcdMember | Kind::Alert => warnings || output == Output::Wide,
                 k => !k.optional(),
@@ -164,17 +164,29 @@ pub async fn open_perhaps(global: &Global, kinds: &[Kind], more: &[Kind], patien
 /// The same with what nodes and pods use, and what Prometheus measures at them where signals are among the kinds; these are waited for no longer than
 /// `within`.
 pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {
+    with_use(global, kinds, within, false).await
+}
+
+/// The same with what API servers tell of themselves when they are asked: all that rules rest on.
+pub async fn open_judged(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {
+    with_use(global, kinds, within, true).await
+}
+
+async fn with_use(global: &Global, kinds: &[Kind], within: Duration, asked: bool) -> Result<(Fleet, Config), Failure> {
     let until = Instant::now() + within;
     let (mut fleet, config) = begin(global, kinds)?;
     let used = kinds.iter().any(|k| matches!(k, Kind::Node | Kind::Pod));
     if used {
         fleet.follow_use(Duration::ZERO);
     }
+    if asked {
+        fleet.follow_asked(Duration::ZERO);
+    }
     let (signals, listed): (Vec<Kind>, Vec<Kind>) = kinds.iter().copied().partition(|k| *k == Kind::Signal);
     settle(&mut fleet, &listed, global.timeout).await;
     let services = [used.then_some(Service::Metrics), signals.first().and_then(|k| k.service())];
     let waiting = |c: &Cluster| services.iter().flatten().any(|s| c.service(*s).state == ServiceState::Waiting);
-    let waits = |c: &Cluster| c.state.live() && waiting(c);
+    let waits = |c: &Cluster| c.state.live() && (waiting(c) || asked && !c.asked.told());
     let mut touched = Vec::new();
     follow(&mut fleet, until.saturating_duration_since(Instant::now()), &mut touched, |c| !waits(c)).await;
     fleet.judge(&mut touched, now());

@@ -75,10 +75,6 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         .with("CPU by pod", shown.join(", "), None)
         .then("Give clients a headless twin and round_robin (dns:///), or a mesh; limit the age of connections at the server; until then a restart of the clients spreads them")
         .edit();
-    // While nothing is measured there is nothing to look at again.
-    if judge.cluster.usage_of_nodes().cpu_m.is_none() && uses.is_empty() {
-        return Verdict::Burning(finding);
-    }
     Verdict::BurningUntil(finding, super::later(judge, AGAIN))
 }
 
@@ -134,7 +130,7 @@ mod tests {
             (0..pods).map(|n| {
                 let mut p = pod(owned(&format!("p{n}"), Kind::ReplicaSet, "rs"), "n", true, 900, running());
                 if let Some(name) = sidecar {
-                    p["spec"]["containers"][1] = json!({"name": name, "image": "x"});
+                    p["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": name, "image": "x"}));
                 }
                 p
             }),
@@ -178,19 +174,6 @@ mod tests {
     fn a_warning_from_measured_skew_on() {
         let measured = |cpu: &[i64]| {
             let mut f = fleet(grpc(), cpu.len() as u32, None);
-            f.delta(
-                0,
-                Delta::Usage(UsageList {
-                    kind: Kind::Node,
-                    namespace: None,
-                    rows: vec![UsageRow {
-                        namespace: "".into(),
-                        name: "n".into(),
-                        usage: Usage { cpu_m: Some(1), memory: None, at: None },
-                    }],
-                }),
-            );
-            f.put(Kind::Service, [grpc()]);
             used(&mut f, cpu)
         };
         assert_eq!(measured(&[200, 200, 200]), Some(Severity::Info));

@@ -1,21 +1,29 @@
 //! The register of rules, one file each, and what several of them ask.
 
+mod aggregated_api_down;
 pub(super) mod alert_critical;
 mod apiserver_errors;
 mod apiserver_saturated;
 mod apiserver_slow;
 mod backup_overdue;
 mod calico_ipam_exhausted;
+mod calico_node_restarts;
 mod calico_typha_overload;
+mod cert_expiring;
+mod cluster_overcommit;
 mod cluster_unreachable;
+mod component_down;
 mod conntrack_near_full;
 mod container_oomkilled;
+mod container_restart_rate;
 mod container_waiting;
+mod controller_leader;
 mod coredns_degraded;
 mod cpu_governor_slow;
 mod cpu_limit_below_burst;
 mod cpu_throttled;
 mod cronjob_missed;
+mod deprecated_api_in_use;
 mod dns_cache_missing;
 mod dns_ndots_amplification;
 mod etcd_alarm;
@@ -40,14 +48,19 @@ mod ingress_duplicate_path;
 mod ingress_host_annotation_conflict;
 mod ingress_redirect_shift;
 mod job_failed;
+mod keda_paused;
 mod measured;
 mod monitoring_blind;
+mod node_binpack_low;
+mod node_config_drift;
+mod node_emptied;
 mod node_io_saturated;
 mod node_maxpods;
 mod node_not_ready;
 mod node_peer_outlier;
 mod node_pressure;
 mod node_reservation_thin;
+mod orphaned_storage;
 mod page_cache_inflation;
 mod pdb_blocks_drain;
 mod pdb_ineffective;
@@ -56,8 +69,10 @@ mod pdb_overlap;
 mod pleg_unhealthy;
 mod pod_crashloop;
 mod pod_load_skew;
+mod pod_not_ready;
 mod pod_pending;
 mod qos_core_not_guaranteed;
+mod rbac_too_wide;
 mod replicas_colocated;
 mod replicas_excess;
 mod replicas_unavailable;
@@ -76,7 +91,9 @@ mod velero_backup_failed;
 pub(super) mod velero_bsl_unavailable;
 pub(super) mod velero_schedule_stale;
 mod version_skew;
+mod vm_baseline_drift;
 mod volume_nearly_full;
+mod webhook_fail_closed;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
 use crate::model::{ContainerSpec, ContainerStatus, Kind, Object, ObjectRef, Pod, Time, Tri, Workload};
@@ -87,8 +104,14 @@ pub static RULES: &[&RuleInfo] = &[
     &etcd_quorum_risk::RULE,
     &etcd_alarm::RULE,
     &etcd_db_quota::RULE,
+    &webhook_fail_closed::RULE,
+    &controller_leader::RULE,
+    &component_down::RULE,
+    &cert_expiring::RULE,
     &node_not_ready::RULE,
     &node_pressure::RULE,
+    &pleg_unhealthy::RULE,
+    &node_emptied::RULE,
     &pod_crashloop::RULE,
     &container_oomkilled::RULE,
     &pod_pending::RULE,
@@ -100,6 +123,7 @@ pub static RULES: &[&RuleInfo] = &[
     &pdb_blocks_drain::RULE,
     &stuck_terminating::RULE,
     &alert_critical::RULE,
+    &calico_node_restarts::RULE,
     &velero_bsl_unavailable::RULE,
     &velero_schedule_stale::RULE,
     &velero_backup_failed::RULE,
@@ -113,6 +137,7 @@ pub static RULES: &[&RuleInfo] = &[
     &calico_ipam_exhausted::RULE,
     &conntrack_near_full::RULE,
     &scheduler_backlog::RULE,
+    &aggregated_api_down::RULE,
     &etcd_backup_stale::RULE,
     &etcd_leader_changes::RULE,
     &etcd_raft_lag::RULE,
@@ -127,9 +152,12 @@ pub static RULES: &[&RuleInfo] = &[
     &calico_typha_overload::RULE,
     &pod_load_skew::RULE,
     &container_waiting::RULE,
+    &pod_not_ready::RULE,
+    &container_restart_rate::RULE,
     &hpa_unable_to_scale::RULE,
     &hpa_metrics_missing::RULE,
     &hpa_no_requests::RULE,
+    &keda_paused::RULE,
     &hpa_min_equals_max::RULE,
     &pdb_overlap::RULE,
     &pdb_missing::RULE,
@@ -145,7 +173,13 @@ pub static RULES: &[&RuleInfo] = &[
     &qos_core_not_guaranteed::RULE,
     &node_maxpods::RULE,
     &node_reservation_thin::RULE,
+    &node_config_drift::RULE,
+    &node_binpack_low::RULE,
+    &cluster_overcommit::RULE,
     &version_skew::RULE,
+    &deprecated_api_in_use::RULE,
+    &rbac_too_wide::RULE,
+    &orphaned_storage::RULE,
     &pdb_ineffective::RULE,
     &cpu_governor_slow::RULE,
     &cpu_limit_below_burst::RULE,
@@ -154,6 +188,7 @@ pub static RULES: &[&RuleInfo] = &[
     &replicas_excess::RULE,
     &requests_too_high::RULE,
     &usage_denominator_shift::RULE,
+    &vm_baseline_drift::RULE,
     &ingress_duplicate_path::RULE,
     &ingress_host_annotation_conflict::RULE,
     &grpc_ingress_protocol::RULE,

@@ -1,8 +1,12 @@
 //! A kubelet takes long to look at all its containers, or has stopped looking.
 
-use super::measured::{Measured, USUAL, after};
-use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
-use crate::model::{Kind, Object, Tri, VerbId, meta};
+use super::after;
+use super::measured::{Measured, USUAL, after as hold};
+use crate::inspect::explain::words::joined;
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::{ContainerState, Kind, Object, Tri, VerbId, meta};
+
+const HOLD: Threshold = hold("1m");
 
 const FACTS: Measured = Measured {
     id: "pleg-unhealthy",
@@ -12,7 +16,7 @@ const FACTS: Measured = Measured {
     why: "Relist walks all sandboxes through the runtime; when it does not finish in 3 minutes the node is declared NotReady and gets emptied.",
     kinds: &[Kind::Signal, Kind::Node],
     queries: &["pleg-relist", "pleg-last-seen"],
-    thresholds: &[after("1m")],
+    thresholds: &[HOLD],
     peers: &["k8s-mixin:KubeletPlegDurationHigh", "~npd:DockerHung"],
     next: "Cordon it; then see which call of the runtime hangs (crictl ps, crictl pods), remove that pod, restart the runtime, or have fewer pods there",
     more: |seen, finding| {
@@ -28,18 +32,36 @@ const FACTS: Measured = Measured {
 pub static RULE: RuleInfo = FACTS.rule(judge);
 
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let Some(Object::Node(node)) = judge.object else { return FACTS.judge(judge) };
-    let ready = meta::condition(&node.conditions, "Ready").filter(|c| c.status != Tri::True);
-    let said = ready.and_then(|c| Some((c.message.as_deref().filter(|m| m.contains("PLEG is not healthy"))?, c.since)));
-    let Some((message, since)) = said else { return Verdict::Fine };
-    Verdict::Burning(
-        judge
-            .finding(Severity::Critical, since, "PLEG is not healthy")
-            .with("the kubelet says", message, since)
+    let Some(object @ Object::Node(node)) = judge.object else { return FACTS.judge(judge) };
+    let says = |c: &&crate::model::Condition| c.message.as_deref().is_some_and(|m| m.contains("PLEG is not healthy"));
+    let Some(ready) = meta::condition(&node.conditions, "Ready").filter(|c| c.status != Tri::True).filter(says) else {
+        return Verdict::Fine;
+    };
+    let held = ready.since.map_or_else(|| judge.held_since_seen(judge.value(&HOLD)), |t| judge.held(t.secs(), judge.value(&HOLD)));
+    after(held, || {
+        let pods: Vec<_> = judge.index.on_node(judge.cluster, &node.meta.name).collect();
+        let containers: usize = pods.iter().map(|o| if let Object::Pod(p) = o { p.containers.len() + p.init.len() } else { 0 }).sum();
+        // What the runtime does not end is what it hangs on.
+        let hangs = pods.iter().filter_map(|o| if let Object::Pod(p) = o { Some(p) } else { None }).filter(|p| {
+            let over = p.meta.deleting.is_some_and(|t| t.secs() < judge.now);
+            over || p
+                .containers
+                .iter()
+                .any(|c| matches!(&c.state, ContainerState::Waiting { reason: Some(r), .. } if &**r == "CreateContainerError"))
+        });
+        let hangs = joined(hangs.map(|p| crate::inspect::title(&p.meta.namespace, &p.meta.name)), 5);
+        let mut finding = judge
+            .finding(Severity::Critical, ready.since, "PLEG is not healthy")
+            .with("message", ready.message.as_deref().unwrap_or(""), ready.since)
             .with("runtime", &*node.runtime, None)
-            .then(FACTS.next)
-            .here(VerbId::Cordon, &[]),
-    )
+            .with("pods and containers", format!("{} and {containers}", pods.len()), None)
+            .with("pods that hang", hangs, None)
+            .then(FACTS.next);
+        if !node.unschedulable {
+            finding = finding.act(VerbId::Cordon, Some(object.reference(judge.cluster.id)), &[]);
+        }
+        finding
+    })
 }
 
 #[cfg(test)]
@@ -55,14 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn by_what_the_kubelet_says() {
-        let at = |ready: &str, message: &str| {
-            let mut n = node("n", ready, 60);
+    fn the_nodes_own_words_for_a_minute() {
+        let at = |message: &str, since: i64| {
+            let mut n = node("n", "False", since);
             n["status"]["conditions"][0]["message"] = json!(message);
             judged(Kind::Node, n, RULE.id)
         };
-        let said = "PLEG is not healthy: pleg was last seen active 3m14.2s ago; threshold is 3m0s";
-        assert_eq!(at("False", said), Some(Severity::Critical));
-        assert_eq!((at("True", said), at("False", "container runtime is down")), (None, None));
+        let says = "PLEG is not healthy: pleg was last seen active 4m12s ago; threshold is 3m0s";
+        assert_eq!(at(says, 60), Some(Severity::Critical));
+        assert_eq!(at(says, 59), None);
+        assert_eq!(at("container runtime is down", 600), None);
     }
 }

@@ -55,10 +55,22 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         (1, _) if desired > 1 => (Severity::Warning, format!("one ready endpoint, {desired} pods are wanted")),
         _ => return Verdict::Fine,
     };
-    let held = judge.held_since_seen(judge.value(&AFTER));
+    let held = match (endpoints.all, &workloads[..], began(judge, &workloads)) {
+        // What it selects and what there is are written down, and not on the way.
+        (0, [], _) => Ok(()),
+        (0, ..) if desired == 0 => Ok(()),
+        (.., Some(began)) => judge.held(began, judge.value(&AFTER)),
+        _ => judge.held_since_seen(judge.value(&AFTER)),
+    };
     let young = service.meta.created.map_or(0, |c| c.secs() + judge.value(&YOUNG));
     let held = held.and_then(|()| if judge.now < young { Err(young) } else { Ok(()) });
     super::after(held, || finding(judge, service, &workloads, severity, message))
+}
+
+/// When the last of the pods behind it stopped to be ready (unix seconds); none where no pod is seen that is not.
+fn began(judge: &Judge<'_>, workloads: &[&Arc<Workload>]) -> Option<i64> {
+    let pods = workloads.iter().flat_map(|w| judge.index.pods(judge.cluster, w.meta.uid));
+    pods.filter_map(|p| super::unready_since(p)).map(|t| t.secs()).max()
 }
 
 /// What to say where there is no endpoint at all.
@@ -157,6 +169,11 @@ mod tests {
         assert!(found.next_step.contains("labels of web") && matches!(found.remedy, Some(Remedy::Edit(_))), "{found:?}");
         f.put(Kind::Ingress, [ingress("web", "a.example.com", &[("/", "web")])]);
         assert_eq!(rule(&f), Some(Severity::Critical), "the Ingress came later");
+        let mut renamed = deployment("web", 3, 3);
+        renamed["spec"]["template"]["metadata"] = json!({"labels": {"app": "wbe"}});
+        f.put(Kind::Deployment, [renamed]);
+        let found = f.finding(Kind::Service, "web", RULE.id);
+        assert!(found.is_none_or(|f| f.message.contains("has an address")), "its pods have these labels now: {found:?}");
         let mut zero = deployment("web", 0, 0);
         zero["spec"]["template"]["metadata"] = json!({"labels": {"app": "wbe"}});
         f.put(Kind::Deployment, [zero]);

@@ -21,7 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
 };
 
 /// `v1.36.3+k3s1` as major and minor.
-fn minor(version: &str) -> Option<(u32, u32)> {
+pub(super) fn minor(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim_start_matches('v').split('.');
     let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok();
     Some((number(parts.next()?)?, number(parts.next()?)?))

@@ -1,0 +1,179 @@
+//! A cluster whose pods have nowhere to go when a node, or a zone, is lost.
+//!
+//! Sums, not a placement: what fits by sum may still not fit by shape. Left out: quotas, and pools apart from each other.
+
+use super::core;
+use crate::inspect::explain::words::{bytes, cores, percent};
+use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::{Kind, Node, Object, Tri};
+use std::collections::BTreeMap;
+
+const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long it may be so" };
+const LIMITS: Threshold = Threshold { name: "limits-above", default: "150%", doc: "of its memory that limits promise" };
+const USED: Threshold = Threshold { name: "used-above", default: "75%", doc: "of its memory in use from which that is told" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "cluster-overcommit",
+    area: "capacity",
+    tier: 2,
+    burns: false,
+    severity: Severity::Critical,
+    scope: "cluster",
+    summary: "Requests do not fit on what is left without the largest node; critical: those of core workloads do not without the largest zone; info: memory limits over 150 % with 75 % in use",
+    why: "After one node (or one room) is lost the displaced pods have nowhere to go.",
+    kinds: &[],
+    needs: &[Need::Kind(Kind::Node), Need::Kind(Kind::Pod)],
+    leans_on: &[],
+    thresholds: &[AFTER, LIMITS, USED],
+    peers: &[
+        "k8s-mixin:KubeCPUOvercommit",
+        "k8s-mixin:KubeMemoryOvercommit",
+        "~k8s-mixin:KubeCPUQuotaOvercommit",
+        "~k8s-mixin:KubeMemoryQuotaOvercommit",
+    ],
+    judge,
+};
+
+/// Millicores and bytes.
+type Amount = (i64, i64);
+
+fn short(asked: Amount, left: Amount) -> Option<&'static str> {
+    match (asked.0 > left.0, asked.1 > left.1) {
+        (true, true) => Some("CPU and memory"),
+        (true, false) => Some("CPU"),
+        (false, true) => Some("memory"),
+        (false, false) => None,
+    }
+}
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let cluster = judge.cluster;
+    if !cluster.current(Kind::Node) || !cluster.current(Kind::Pod) {
+        return Verdict::Fine;
+    }
+    let open = |n: &&Node| {
+        !n.unschedulable && n.ready() == Tri::True && !n.taints.iter().any(|t| matches!(&*t.effect, "NoSchedule" | "NoExecute"))
+    };
+    let nodes = || cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some(&**n) } else { None }).filter(open);
+    let (mut all, mut asked, mut largest, mut limits): (Amount, Amount, Amount, i64) = Default::default();
+    let mut zones: BTreeMap<&str, Amount> = BTreeMap::new();
+    let mut count = 0;
+    for node in nodes() {
+        let size = (node.cpu_allocatable_m, node.memory_allocatable);
+        let used = cluster.counts.by_node.get(&node.meta.name).copied().unwrap_or_default();
+        count += 1;
+        all = (all.0 + size.0, all.1 + size.1);
+        largest = (largest.0.max(size.0), largest.1.max(size.1));
+        asked = (asked.0 + used.cpu_request_m, asked.1 + used.memory_request);
+        limits += used.memory_limit;
+        if let Some(zone) = node.zone() {
+            let sum = zones.entry(zone).or_default();
+            *sum = (sum.0 + size.0, sum.1 + size.1);
+        }
+    }
+    if count < 2 {
+        return Verdict::Fine;
+    }
+    let left = (all.0 - largest.0, all.1 - largest.1);
+    let zone = zones
+        .iter()
+        .filter(|_| zones.len() > 1)
+        .map(|(zone, size)| (*zone, (all.0 - size.0, all.1 - size.1)))
+        .min_by_key(|(_, left)| left.0);
+    let lost_zone = zone.and_then(|(zone, left)| {
+        short(asked, left)?;
+        let needed = core_requests(judge);
+        Some((zone, left, needed, short(needed, left)?))
+    });
+    let used = cluster.usage_of_nodes().memory.unwrap_or(0);
+    let pair = |a: Amount| format!("{} CPU, {}", cores(a.0), bytes(a.1));
+    let share = |part, whole| percent(part, whole).unwrap_or(0);
+    let (severity, message) = if let Some((zone, _, _, what)) = lost_zone {
+        (Severity::Critical, format!("core workloads do not fit without zone {zone}: {what}"))
+    } else if let Some(what) = short(asked, left) {
+        (Severity::Warning, format!("requests do not fit without the largest node: {what}"))
+    } else if share(limits, all.1) > judge.value(&LIMITS) && share(used, all.1) > judge.value(&USED) {
+        (Severity::Info, format!("memory limits promise {}% of what there is, {}% is in use", share(limits, all.1), share(used, all.1)))
+    } else {
+        return Verdict::Fine;
+    };
+    super::after(judge.held_since_seen(judge.value(&AFTER)), || {
+        let mut finding = judge
+            .finding(severity, None, message)
+            .with("open nodes", count.to_string(), None)
+            .with("allocatable on them", pair(all), None)
+            .with("requested on them", pair(asked), None)
+            .with("left without the largest node", pair(left), None);
+        if let Some((zone, left, needed, _)) = lost_zone {
+            finding = finding.with("left without the largest zone", format!("{zone}: {}", pair(left)), None);
+            finding = finding.with("requested by core workloads", pair(needed), None);
+        }
+        finding.then("Add a node, uncordon what is cordoned, or lower requests that are above use")
+    })
+}
+
+/// What the pods of core workloads request.
+fn core_requests(judge: &Judge<'_>) -> Amount {
+    let pods = judge.cluster.objects(Kind::Pod).filter(|o| matches!(o, Object::Pod(p) if !p.finished()) && core(judge, o));
+    pods.fold((0, 0), |sum, o| match o {
+        Object::Pod(p) => {
+            let r = &p.shape.requests;
+            (sum.0 + r.cpu_request_m.unwrap_or(0), sum.1 + r.memory_request.unwrap_or(0))
+        }
+        _ => sum,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, ago, node, pod, running};
+    use crate::model::{ClusterId, Delta, KindState, Uid};
+    use serde_json::json;
+
+    fn at(zones: &[&str], cpu: &[i64], is_core: bool, wait: i64) -> Option<(Severity, String)> {
+        let mut fleet = Fleet::default();
+        fleet.put(
+            Kind::Node,
+            zones.iter().enumerate().map(|(n, zone)| {
+                let mut node = node(&format!("n{n}"), "True", 9000);
+                node["metadata"]["labels"] = json!({"topology.kubernetes.io/zone": zone});
+                node["status"]["allocatable"] = json!({"cpu": "10", "memory": "100Gi"});
+                node
+            }),
+        );
+        fleet.put(
+            Kind::Pod,
+            cpu.iter().enumerate().map(|(n, cpu)| {
+                let mut p = pod(json!({"name": format!("p{n}"), "creationTimestamp": ago(900)}), &format!("n{n}"), true, 900, running());
+                p["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": cpu.to_string(), "memory": "1Gi"}});
+                if is_core {
+                    p["metadata"]["labels"] = json!({"tier": "core"});
+                }
+                p
+            }),
+        );
+        for kind in [Kind::Node, Kind::Pod] {
+            fleet.delta(0, Delta::KindState(kind, KindState::Live));
+        }
+        fleet.wait(wait);
+        let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+        all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
+    }
+
+    #[test]
+    fn without_the_largest_node() {
+        let warning = Some((Severity::Warning, "requests do not fit without the largest node: CPU".to_owned()));
+        assert_eq!(at(&["a"; 3], &[7, 7, 7], true, 600), warning);
+        assert_eq!(at(&["a"; 3], &[7, 7, 7], true, 599), None);
+        assert_eq!(at(&["a"; 3], &[7, 7, 6], true, 600), None, "they just fit");
+        assert_eq!(at(&["a"], &[7], true, 600), None, "one node has no other");
+    }
+
+    #[test]
+    fn without_the_largest_zone_core_workloads_must_fit() {
+        let at = |is_core: bool, cpu: &[i64]| at(&["a", "a", "b", "b"], cpu, is_core, 600).map(|f| f.0);
+        assert_eq!((at(true, &[6, 5, 5, 5]), at(false, &[6, 5, 5, 5])), (Some(Severity::Critical), None));
+        assert_eq!(at(true, &[5, 5, 5, 5]), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! A node that is not made like the others of its kind.
+//!
+//! Judged by what nodes say of themselves. Left out: the kubelet's configuration and cgroup version (the kubelet is not asked), and
+//! kernels without the fix of the CFS quota.
+
+use super::later;
+use crate::inspect::explain::words::bytes;
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::{Kind, Node, Object, Time, VerbId};
+use crate::store::NodeEvent;
+use std::collections::BTreeMap;
+
+const AFTER: Threshold = Threshold { name: "after", default: "1h", doc: "how long it may differ: a rolling upgrade takes its time" };
+const MOST: Threshold = Threshold { name: "majority", default: "80%", doc: "of the nodes of a model that share what is usual" };
+const LEAST: Threshold = Threshold { name: "least", default: "5", doc: "nodes of a model from which there is a usual" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "node-config-drift",
+    area: "node",
+    tier: 1,
+    burns: false,
+    severity: Severity::Warning,
+    scope: "node, among those of its model and roles",
+    summary: "Its kernel, system image, runtime, kubelet, cores or memory differ for an hour from what four fifths of its model have",
+    why: "The same model behaves differently when kernel, cgroup mode, mitigations or kubelet settings differ; this is the first thing to compare.",
+    kinds: &[Kind::Node],
+    needs: &[],
+    leans_on: &[],
+    thresholds: &[AFTER, MOST, LEAST],
+    peers: &["~k8s-mixin:KubeVersionMismatch"],
+    judge,
+};
+
+/// How often one looks again (seconds): others of its model change without it.
+const AGAIN: i64 = 3600;
+/// Memory differs by a few pages from boot to boot; what is told apart is this coarse.
+const COARSE: i64 = 1 << 28;
+
+/// Its instance type where it has one; else its architecture and, roughly, its size.
+fn model(node: &Node) -> String {
+    let labels = &node.meta.labels;
+    let named = labels.get("node.kubernetes.io/instance-type").or_else(|| labels.get("beta.kubernetes.io/instance-type"));
+    let own = || format!("{} {} cores", node.arch, node.cpu_capacity_m / 1000);
+    format!("{} {}", named.map_or_else(own, str::to_owned), node.roles().join(","))
+}
+
+fn traits(node: &Node) -> [(&'static str, String); 6] {
+    let memory = (node.memory_capacity + COARSE / 2) / COARSE * COARSE;
+    [
+        ("kernel", node.kernel.to_string()),
+        ("system", node.os_image.to_string()),
+        ("runtime", node.runtime.to_string()),
+        ("kubelet", node.kubelet.to_string()),
+        ("cores", (node.cpu_capacity_m / 1000).to_string()),
+        ("memory", bytes(memory)),
+    ]
+}
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(Object::Node(node)) = judge.object else { return Verdict::Fine };
+    if node.meta.deleting.is_some() {
+        return Verdict::Fine;
+    }
+    if !judge.cluster.current(Kind::Node) {
+        return Verdict::FineUntil(later(judge, 60));
+    }
+    let own_model = model(node);
+    let like = judge.cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some(&**n) } else { None });
+    let like: Vec<&Node> = like.filter(|n| model(n) == own_model).collect();
+    let all = i64::try_from(like.len()).unwrap_or(i64::MAX);
+    if all < judge.value(&LEAST) {
+        return Verdict::FineUntil(later(judge, AGAIN));
+    }
+    let mut counts: [BTreeMap<String, i64>; 6] = Default::default();
+    for n in &like {
+        for (at, (_, value)) in traits(n).into_iter().enumerate() {
+            *counts[at].entry(value).or_default() += 1;
+        }
+    }
+    let own = traits(node);
+    let odd = own.iter().zip(&counts).filter_map(|((what, value), counts)| {
+        let (usual, n) = counts.iter().max_by_key(|(_, n)| **n)?;
+        (usual != value && !value.is_empty() && n * 100 >= judge.value(&MOST) * all).then(|| (*what, value, usual, *n))
+    });
+    let odd: Vec<_> = odd.collect();
+    if odd.is_empty() {
+        return Verdict::FineUntil(later(judge, AGAIN));
+    }
+    // While nodes of its model are set up, or come, they are not compared.
+    let changed = |n: &&Node| {
+        let past = judge.cluster.history.node(&n.meta.name)?.events.iter().rev();
+        past.filter(|(_, e)| matches!(e, NodeEvent::Reconfigured | NodeEvent::Replaced)).map(|(at, _)| *at).next()
+    };
+    let last = like.iter().filter_map(|n| changed(n).max(n.meta.created.map(Time::secs))).max();
+    super::until(judge.held(last.unwrap_or(0), judge.value(&AFTER)), || {
+        let names: Vec<&str> = odd.iter().map(|o| o.0).collect();
+        let message = format!("{} unlike the {} others of its model", names.join(", "), all - 1);
+        let mut finding = judge.finding(Severity::Warning, None, message).with("model", own_model.trim(), None);
+        for (what, value, usual, n) in &odd {
+            finding = finding.with(what, format!("{value}; usual is {usual} ({n} of {all})"), None);
+        }
+        let next = "Compare first what is slow on it with the others; cordon it, drain it and set it up anew like them";
+        (finding.then(next).here(VerbId::Cordon, &[]), Some(later(judge, AGAIN)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, node};
+    use crate::model::{Delta, KindState};
+    use serde_json::{Value, json};
+
+    fn made(name: &str, kernel: &str, model: &str) -> Value {
+        let mut n = node(name, "True", 9000);
+        n["metadata"]["labels"] = json!({"node.kubernetes.io/instance-type": model});
+        n["status"]["nodeInfo"] = json!({"kernelVersion": kernel, "kubeletVersion": "v1.36.0"});
+        n["status"]["capacity"] = json!({"cpu": "16", "memory": "64Gi"});
+        n
+    }
+
+    fn odd(kernels: &[&str], wait: i64) -> Option<String> {
+        let mut fleet = Fleet::default();
+        let put = |fleet: &mut Fleet, kernel: fn(&str) -> &str| {
+            fleet.put(Kind::Node, kernels.iter().enumerate().map(|(n, k)| made(&format!("n{n}"), kernel(k), "m1")));
+        };
+        put(&mut fleet, |_| "4.0");
+        fleet.put(Kind::Node, (0..5).map(|n| made(&format!("other{n}"), "9.9", "m2")));
+        fleet.delta(0, Delta::KindState(Kind::Node, KindState::Live));
+        put(&mut fleet, |k| k);
+        fleet.wait(wait);
+        fleet.finding(Kind::Node, "n0", RULE.id).map(|f| f.message.clone())
+    }
+
+    #[test]
+    fn one_of_five_differs_from_what_is_usual_of_its_model() {
+        assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1", "6.1"], 3600).as_deref(), Some("kernel unlike the 4 others of its model"));
+        assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1", "6.1"], 3599), None, "not for an hour");
+        assert_eq!(odd(&["5.4", "5.4", "6.1", "6.1", "6.1"], 3600), None, "three of five are no usual");
+        assert_eq!(odd(&["5.4", "6.1", "6.1", "6.1"], 3600), None, "too few of its model");
+        assert_eq!(odd(&["6.1", "6.1", "6.1", "6.1", "6.1"], 3600), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! An admission webhook without which nothing can be made, and that is down or one pod away from it.
+//!
+//! Judged by configurations and endpoints. Left out: the share of calls that fail and their latency (the API server's metrics, which
+//! Prometheus has), and the expiry of caBundle.
+
+use crate::inspect::explain::words::joined;
+use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::asked::{Hook, Part};
+
+const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long it may be so" };
+const TIMEOUT: Threshold = Threshold { name: "timeout-above", default: "10", doc: "seconds that it may take to answer" };
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "webhook-fail-closed",
+    area: "control-plane",
+    tier: 1,
+    burns: true,
+    severity: Severity::Critical,
+    scope: "cluster, its webhooks that refuse what they do not answer",
+    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint; a warning when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds",
+    why: "When a fail-closed hook is down nothing it matches can be created, often including its own pods, so the cluster cannot heal.",
+    kinds: &[],
+    needs: &[Need::Asked(Part::Hooks)],
+    leans_on: &[],
+    thresholds: &[AFTER, TIMEOUT],
+    peers: &[],
+    judge,
+};
+
+/// What is risky about a webhook that works.
+fn risks(h: &Hook, timeout: i64) -> Vec<String> {
+    let mut risks = Vec::new();
+    if h.pods && (h.system || h.own) {
+        match h.ready {
+            Some(1) => risks.push("one replica".to_owned()),
+            Some(n) if h.nodes.len() == 1 => risks.push(format!("all {n} replicas on {}", h.nodes[0])),
+            _ => {}
+        }
+        if h.timeout > timeout {
+            risks.push(format!("it may take {} s", h.timeout));
+        }
+    }
+    risks
+}
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Ok(hooks) = &judge.cluster.asked.hooks else { return Verdict::Fine };
+    let closed = || hooks.iter().filter(|h| h.fail_closed && h.service.is_some());
+    let down: Vec<&Hook> = closed().filter(|h| h.ready == Some(0)).collect();
+    let timeout = judge.value(&TIMEOUT);
+    let risky: Vec<(&Hook, Vec<String>)> = closed().map(|h| (h, risks(h, timeout))).filter(|(_, r)| !r.is_empty()).collect();
+    if down.is_empty() && risky.is_empty() {
+        return Verdict::Fine;
+    }
+    super::after(judge.held_since_seen(judge.value(&AFTER)), || {
+        let place = |h: &Hook| h.service.as_ref().map_or_else(String::new, |(namespace, name)| format!("{namespace}/{name}"));
+        let (severity, message) = match down.first() {
+            Some(h) => {
+                let more = if down.len() > 1 { format!(" and {} more", down.len() - 1) } else { String::new() };
+                (Severity::Critical, format!("{} of {} has no endpoints{more}: {} is refused", place(h), h.config, h.matches))
+            }
+            None => {
+                let names = joined(risky.iter().map(|(h, _)| &*h.config), 3);
+                (Severity::Warning, format!("pods cannot be made when {names} is down: {}", risky[0].1.join(", ")))
+            }
+        };
+        let mut finding = judge.finding(severity, None, message);
+        for h in down.iter().take(6) {
+            let what = if h.mutating { "mutating" } else { "validating" };
+            finding = finding.with(&h.name, format!("{what}, refuses {}; {} has no ready endpoint", h.matches, place(h)), None);
+            if h.own && h.pods {
+                finding = finding.with(&h.name, "it is asked about its own pods too: they cannot come back", None);
+            }
+        }
+        for (h, risks) in risky.iter().filter(|(h, _)| h.ready != Some(0)).take(6) {
+            finding = finding.with(&h.name, format!("{}; asked about {}", risks.join(", "), h.matches), None);
+        }
+        finding.then(match down.is_empty() {
+            false => "Bring its pods back; until then set failurePolicy to Ignore in its configuration, and take that back afterwards",
+            true => "Give it two replicas on two nodes, and leave kube-system and its own namespace out of its namespaceSelector",
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::Fleet;
+    use crate::model::{Asked, ClusterId, Delta, Uid};
+
+    fn hook() -> Hook {
+        Hook {
+            config: "policy".into(),
+            mutating: false,
+            name: "check.policy.io".into(),
+            fail_closed: true,
+            service: Some(("policy".into(), "policy".into())),
+            ready: Some(2),
+            nodes: ["n1".into(), "n2".into()].into(),
+            matches: "CREATE of pods".into(),
+            pods: true,
+            system: true,
+            own: true,
+            timeout: 10,
+        }
+    }
+
+    fn at(hook: Hook, wait: i64) -> Option<(Severity, String)> {
+        let mut fleet = Fleet::default();
+        fleet.delta(0, Delta::Asked(Asked { hooks: Ok([hook].into()), ..Asked::default() }.into()));
+        fleet.wait(wait);
+        let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+        all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
+    }
+
+    #[test]
+    fn no_endpoint_is_critical_and_one_is_a_risk() {
+        let with = |change: fn(&mut Hook)| {
+            let mut h = hook();
+            change(&mut h);
+            at(h, 60).map(|f| f.0)
+        };
+        let critical = at(Hook { ready: Some(0), ..hook() }, 60);
+        assert_eq!(critical, Some((Severity::Critical, "policy/policy of policy has no endpoints: CREATE of pods is refused".to_owned())));
+        assert_eq!(at(Hook { ready: Some(0), ..hook() }, 59), None);
+        assert_eq!(with(|_| ()), None);
+        assert_eq!(with(|h| (h.ready, h.fail_closed) = (Some(0), false)), None, "it is skipped");
+        assert_eq!(with(|h| h.ready = None), None, "nobody knows");
+        assert_eq!(with(|h| h.ready = Some(1)), Some(Severity::Warning));
+        assert_eq!(with(|h| h.nodes = ["n1".into()].into()), Some(Severity::Warning));
+        assert_eq!(with(|h| h.timeout = 11), Some(Severity::Warning));
+        assert_eq!(with(|h| (h.ready, h.system, h.own) = (Some(1), false, false)), None, "it leaves the system out");
+    }
+}

@@ -1,0 +1,650 @@
+//! What an API server is asked now and then: who leads its controllers, which of its checks fail, which webhooks and aggregated APIs answer,
+//! which deprecated APIs are used, which ScaledObjects stand still.
+//!
+//! Polled and not watched: leases change every two seconds and say the same. Told only when something of it became another thing. What it
+//! means is `inspect`'s.
+
+use super::exposition::samples;
+use super::kube::Reader;
+use super::service::{self, Closed, Handle};
+use crate::client::{ClientError, ReadClient};
+use crate::model::asked::{Api, Asked, Deprecated, Hook, InUse, Lease, Scaled, Told, Unused};
+use crate::model::{Batch, ClusterId, Delta, Interner, Labels, Selector, Str, Time, quantity, wire};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncBufReadExt as _;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Between two looks at leases and checks.
+const LOOK: Duration = Duration::from_secs(30);
+/// Of these looks, every so manieth asks for aggregated APIs, ScaledObjects and endpoints of webhooks, ...
+const OFTEN: u32 = 2;
+/// ... for the webhooks themselves, ...
+const SELDOM: u32 = 4;
+/// ... for the metrics, which are long, for rights and for volumes.
+const RARELY: u32 = 20;
+/// Certificates are looked at every six hours.
+const SIX_HOURS: u32 = 720;
+/// What is not known by then is an error.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Services of webhooks whose endpoints are asked for.
+const SERVICES: usize = 50;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Starts to ask a cluster, the first time after so long. Must be called within a tokio runtime.
+pub fn spawn_asked(cluster: ClusterId, reader: Reader, after: Duration, tx: mpsc::Sender<Batch>) -> Handle {
+    let mut asker = Asker::default();
+    let mut reader = reader;
+    Handle::of(tokio::spawn(async move {
+        let follow = async {
+            let Some(client) = reader.wait().await else { return Ok(()) };
+            sleep(after).await;
+            let mut told = None;
+            loop {
+                asker.look(&client).await;
+                if told.as_ref() != Some(&asker.known) {
+                    told = Some(asker.known.clone());
+                    service::send(&tx, cluster, Delta::Asked(Arc::new(asker.known.clone()))).await?;
+                }
+                tokio::select! {
+                    () = sleep(LOOK.mul_f64(0.9 + 0.2 * fastrand::f64())) => {}
+                    () = tx.closed() => return Err(Closed),
+                }
+            }
+        };
+        // The only error is that nobody takes deltas any more.
+        drop(follow.await);
+    }))
+}
+
+/// What is known, and what the next look compares with.
+#[derive(Default)]
+struct Asker {
+    looks: u32,
+    known: Asked,
+    /// When each lease's holder changed, newest last, and how often it had.
+    changes: BTreeMap<String, (i64, VecDeque<Instant>)>,
+    /// What was first seen when (unix seconds), and at which look last.
+    seen: BTreeMap<String, (i64, u32)>,
+    interner: Interner,
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Named {
+    pub name: String,
+    pub namespace: String,
+    pub annotations: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    pub creation_timestamp: Option<String>,
+    pub managed_fields: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    r#type: String,
+    status: String,
+    #[serde(default)]
+    reason: Option<Str>,
+    #[serde(default)]
+    message: Option<Str>,
+    #[serde(default, rename = "lastTransitionTime")]
+    since: Option<String>,
+}
+
+fn time(text: &str) -> Option<Time> {
+    text.parse::<jiff::Timestamp>().ok().and_then(|t| Time::from_secs(t.as_second()))
+}
+
+impl Condition {
+    fn since(&self) -> Option<Time> {
+        self.since.as_deref().and_then(time)
+    }
+}
+
+/// Why a part is not told.
+fn why(error: &ClientError) -> Str {
+    match error {
+        ClientError::Forbidden { .. } => {
+            let words = error.words();
+            format!("no right to {}", words.strip_prefix("may not ").unwrap_or(&words)).into()
+        }
+        ClientError::NotFound { .. } => "this server has none".into(),
+        error => error.words().into(),
+    }
+}
+
+/// The items of a list.
+pub(super) async fn list<T: DeserializeOwned>(client: &ReadClient, path: &str) -> Result<Vec<T>, ClientError> {
+    let asked = timeout(ANSWER, client.get_typed::<List<T>>(path)).await;
+    asked.map_err(|_| ClientError::Timeout { after: ANSWER })?.map(|l| l.items)
+}
+
+impl Asker {
+    async fn look(&mut self, client: &ReadClient) {
+        let due = |every: u32| self.looks.is_multiple_of(every);
+        let (often, seldom, rarely, hardly) = (due(OFTEN), due(SELDOM), due(RARELY), due(SIX_HOURS));
+        self.looks += 1;
+        self.known.leases = self.leases(client).await.map_err(|e| why(&e));
+        let failing = checks(client).await;
+        self.known.checks = failing.map(|names| names.iter().filter_map(|n| Some((n.clone(), self.first(n)?))).collect());
+        if often {
+            self.known.apis = apis(client).await.map_err(|e| why(&e));
+            let mut scaled = scaled(client).await;
+            for s in scaled.iter_mut().flatten() {
+                let name = format!("{}/{}", s.namespace, s.name);
+                if s.since.is_none() && !s.paused.is_empty() {
+                    s.since = self.first(&format!("paused {name}"));
+                }
+                if s.wrong_since.is_none() && s.wrong.is_some() {
+                    s.wrong_since = self.first(&format!("wrong {name}"));
+                }
+            }
+            self.known.scaled = scaled.map_err(|e| match e {
+                ClientError::NotFound { .. } => "no scaledobjects of keda.sh".into(),
+                e => why(&e),
+            });
+        }
+        if seldom {
+            self.known.hooks = self.hooks(client).await.map_err(|e| why(&e));
+        }
+        if often && let Ok(hooks) = &mut self.known.hooks {
+            endpoints(client, hooks).await;
+        }
+        self.seen.retain(|_, (_, looks)| *looks + 2 * OFTEN > self.looks);
+        if rarely {
+            let read = timeout(ANSWER, deprecated(client)).await.map_err(|_| ClientError::Timeout { after: ANSWER });
+            self.known.deprecated = read.and_then(|read| read).map_err(|e| why(&e));
+            self.known.grants = super::rbac::grants(client).await.map_err(|e| why(&e));
+            self.known.volumes = volumes(client).await.map_err(|e| why(&e));
+        }
+        if hardly {
+            self.known.certificates = Self::certificates(client).await;
+        }
+    }
+
+    /// When something was first seen that was seen at every look since.
+    fn first(&mut self, what: &str) -> Option<Time> {
+        let now = jiff::Timestamp::now().as_second();
+        let (at, looks) = self.seen.entry(what.to_owned()).or_insert((now, self.looks));
+        *looks = self.looks;
+        Time::from_secs(*at)
+    }
+
+    /// Certificates that end, and are not renewed by whoever gives them from hour to hour.
+    async fn certificates(client: &ReadClient) -> Told<Box<[InUse]>> {
+        let seen = client.certificates().await.into_iter().zip([true, false]).filter_map(|(c, ours)| {
+            let c = c?;
+            Some(InUse { ours, subject: c.subject.into(), from: c.from, until: c.until })
+        });
+        let seen: Box<[InUse]> = seen.collect();
+        if seen.is_empty() { Err("no client certificate, and no handshake that we see".into()) } else { Ok(seen) }
+    }
+
+    async fn leases(&mut self, client: &ReadClient) -> Result<Box<[Lease]>, ClientError> {
+        #[derive(Deserialize)]
+        struct One {
+            metadata: Named,
+            #[serde(default)]
+            spec: Spec,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Spec {
+            holder_identity: Option<Str>,
+            lease_duration_seconds: i64,
+            lease_transitions: i64,
+            renew_time: Option<String>,
+        }
+        let path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+        let ask = async {
+            let stream = client.stream(path, "application/json").await?;
+            let date = stream.headers().get(http::header::DATE).and_then(|d| d.to_str().ok()).and_then(date);
+            let bytes = stream.collect().await?.bytes;
+            let list: List<One> = serde_json::from_slice(&bytes).map_err(|e| ClientError::Decode { message: e.to_string() })?;
+            Ok::<_, ClientError>((list.items, date))
+        };
+        let (all, date) = timeout(ANSWER, ask).await.map_err(|_| ClientError::Timeout { after: ANSWER })??;
+        // Its own clock: ours may be another.
+        let now = date.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+        // Those of API servers say who there is, and elect nobody.
+        let elects = all.into_iter().filter(|l| !l.metadata.name.starts_with("apiserver-"));
+        let at = Instant::now();
+        let mut found: Vec<Lease> = Vec::new();
+        for One { metadata, spec } in elects {
+            let (before, changes) = self.changes.entry(metadata.name.clone()).or_insert((spec.lease_transitions, VecDeque::new()));
+            for _ in 0..(spec.lease_transitions - *before).clamp(0, 16) {
+                changes.push_back(at);
+            }
+            *before = spec.lease_transitions;
+            changes.retain(|c| at.duration_since(*c) < HOUR);
+            let changed = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+            let holder = spec.holder_identity.filter(|h| !h.is_empty());
+            let renewed = spec.renew_time.as_deref().and_then(time);
+            // Given back on purpose: nobody holds it, and that is for the next to see.
+            let lapsed = renewed.filter(|t| spec.lease_duration_seconds > 0 && now - t.secs() > 2 * spec.lease_duration_seconds);
+            found.push(Lease {
+                name: metadata.name.into(),
+                holder: holder.unwrap_or_default(),
+                duration: spec.lease_duration_seconds,
+                lapsed,
+                transitions: spec.lease_transitions,
+                changed,
+            });
+        }
+        Ok(found.into())
+    }
+
+    async fn hooks(&mut self, client: &ReadClient) -> Result<Box<[Hook]>, ClientError> {
+        #[derive(Deserialize)]
+        struct Config {
+            metadata: Named,
+            #[serde(default)]
+            webhooks: Vec<One>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct One {
+            name: Str,
+            #[serde(default)]
+            failure_policy: String,
+            #[serde(default)]
+            timeout_seconds: i64,
+            #[serde(default)]
+            namespace_selector: Option<wire::LabelSelector>,
+            #[serde(default)]
+            rules: Vec<Matches>,
+            client_config: Client,
+        }
+        #[derive(Deserialize)]
+        struct Client {
+            #[serde(default)]
+            service: Option<Named>,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Matches {
+            operations: Vec<String>,
+            resources: Vec<String>,
+        }
+        let mut found = Vec::new();
+        for (plural, mutating) in [("mutatingwebhookconfigurations", true), ("validatingwebhookconfigurations", false)] {
+            let configs: Vec<Config> = list(client, &format!("/apis/admissionregistration.k8s.io/v1/{plural}")).await?;
+            for config in configs {
+                let name: Str = config.metadata.name.into();
+                for hook in config.webhooks {
+                    let selector = hook.namespace_selector.map(|s| Selector::of(&s, &mut self.interner));
+                    let takes = |namespace: &str| {
+                        let labels = Labels::from(vec![(Str::from("kubernetes.io/metadata.name"), Str::from(namespace))]);
+                        selector.as_ref().is_none_or(|s| s.matches(&labels))
+                    };
+                    let mut operations: Vec<&str> = hook.rules.iter().flat_map(|r| &r.operations).map(String::as_str).collect();
+                    let mut resources: Vec<&str> = hook.rules.iter().flat_map(|r| &r.resources).map(String::as_str).collect();
+                    for names in [&mut operations, &mut resources] {
+                        names.sort_unstable();
+                        names.dedup();
+                    }
+                    let service = hook.client_config.service.map(|s| (Str::from(s.namespace), Str::from(s.name)));
+                    found.push(Hook {
+                        config: name.clone(),
+                        mutating,
+                        name: hook.name,
+                        fail_closed: hook.failure_policy != "Ignore",
+                        ready: None,
+                        nodes: Box::default(),
+                        matches: format!("{} of {}", operations.join(", "), resources.join(", ")).into(),
+                        pods: resources.iter().any(|r| matches!(*r, "pods" | "*" | "*/*")),
+                        system: takes("kube-system"),
+                        own: service.as_ref().is_some_and(|(namespace, _)| takes(namespace)),
+                        service,
+                        timeout: hook.timeout_seconds,
+                    });
+                }
+            }
+        }
+        Ok(found.into())
+    }
+}
+
+/// `Tue, 15 Nov 1994 08:12:31 GMT` in unix seconds.
+fn date(text: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|t| t.timestamp().as_second())
+}
+
+/// The checks of the server that fail.
+async fn checks(client: &ReadClient) -> Told<Box<[Str]>> {
+    match timeout(ANSWER, client.get_bytes("/readyz?verbose", "*/*")).await {
+        Ok(Ok(_)) => Ok(Box::default()),
+        Ok(Err(ClientError::Server { message, .. })) if message.contains("failing checks: ") => {
+            let names = message.rsplit("failing checks: ").next().unwrap_or_default();
+            Ok(names.split(", ").map(Str::from).collect())
+        }
+        Ok(Err(error)) => Err(why(&error)),
+        Err(_) => Err(why(&ClientError::Timeout { after: ANSWER })),
+    }
+}
+
+async fn apis(client: &ReadClient) -> Result<Box<[Api]>, ClientError> {
+    #[derive(Deserialize)]
+    struct One {
+        metadata: Named,
+        #[serde(default)]
+        spec: Spec,
+        #[serde(default)]
+        status: Status,
+    }
+    #[derive(Deserialize, Default)]
+    struct Spec {
+        #[serde(default)]
+        service: Option<Named>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Status {
+        #[serde(default)]
+        conditions: Vec<Condition>,
+    }
+    let all: Vec<One> = list(client, "/apis/apiregistration.k8s.io/v1/apiservices").await?;
+    let down = all.into_iter().filter_map(|one| {
+        let condition = one.status.conditions.into_iter().find(|c| c.r#type == "Available" && c.status != "True")?;
+        Some(Api {
+            name: one.metadata.name.into(),
+            service: one.spec.service.map(|s| (s.namespace.into(), s.name.into())),
+            since: condition.since(),
+            reason: condition.reason,
+            message: condition.message,
+        })
+    });
+    Ok(down.collect())
+}
+
+/// How many of the endpoints of each webhook's service are ready, and where.
+async fn endpoints(client: &ReadClient, hooks: &mut [Hook]) {
+    #[derive(Deserialize)]
+    struct Slice {
+        #[serde(default)]
+        endpoints: Option<Vec<Endpoint>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Endpoint {
+        #[serde(default)]
+        conditions: Ready,
+        #[serde(default)]
+        node_name: Option<Str>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Ready {
+        ready: Option<bool>,
+    }
+    let services: BTreeSet<(Str, Str)> = hooks.iter().filter_map(|h| h.service.clone()).take(SERVICES).collect();
+    for of in services {
+        let path =
+            format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{}", of.0, of.1);
+        let slices = list::<Slice>(client, &path).await.ok();
+        let ready = slices.map(|slices| {
+            let all = slices.into_iter().flat_map(|s| s.endpoints.unwrap_or_default());
+            all.filter(|e| e.conditions.ready != Some(false)).map(|e| e.node_name).collect::<Vec<_>>()
+        });
+        for hook in hooks.iter_mut().filter(|h| h.service.as_ref() == Some(&of)) {
+            hook.ready = ready.as_ref().map(|r| u32::try_from(r.len()).unwrap_or(u32::MAX));
+            let nodes: BTreeSet<Str> = ready.iter().flatten().flatten().cloned().collect();
+            hook.nodes = nodes.into_iter().collect();
+        }
+    }
+}
+
+async fn deprecated(client: &ReadClient) -> Result<Box<[Deprecated]>, ClientError> {
+    let mut text = client.get_text_stream("/metrics").await?;
+    let mut found: BTreeSet<Deprecated> = BTreeSet::new();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = text.read_line(&mut line).await;
+        if read.map_err(|e| ClientError::Decode { message: e.to_string() })? == 0 {
+            return Ok(found.into_iter().collect());
+        }
+        if line.starts_with("apiserver_requested_deprecated_apis{") {
+            let label = |s: &super::exposition::Sample<'_>, name: &str| Str::from(s.label(name).unwrap_or_default());
+            found.extend(samples(&line).filter(|s| s.value > 0.0).map(|s| Deprecated {
+                group: label(&s, "group"),
+                version: label(&s, "version"),
+                resource: label(&s, "resource"),
+                removed: label(&s, "removed_release"),
+            }));
+        }
+    }
+}
+
+/// Volumes that no claim has.
+async fn volumes(client: &ReadClient) -> Result<Box<[Unused]>, ClientError> {
+    #[derive(Deserialize)]
+    struct One {
+        metadata: Named,
+        #[serde(default)]
+        spec: Spec,
+        #[serde(default)]
+        status: Status,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Spec {
+        capacity: BTreeMap<String, String>,
+        claim_ref: Option<Named>,
+        storage_class_name: String,
+        persistent_volume_reclaim_policy: String,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Status {
+        phase: String,
+        last_phase_transition_time: Option<String>,
+    }
+    let all: Vec<One> = list(client, "/api/v1/persistentvolumes").await?;
+    let unused = all.into_iter().filter(|v| matches!(v.status.phase.as_str(), "Released" | "Available")).map(|v| Unused {
+        size: v.spec.capacity.get("storage").and_then(|s| quantity::whole(s)).unwrap_or(0),
+        // Servers before 1.28 do not say when: it is as old as it is.
+        since: v.status.last_phase_transition_time.or(v.metadata.creation_timestamp).as_deref().and_then(time),
+        name: v.metadata.name.into(),
+        phase: v.status.phase.into(),
+        claim: v.spec.claim_ref.map(|c| format!("{}/{}", c.namespace, c.name).into()),
+        class: v.spec.storage_class_name.into(),
+        reclaim: v.spec.persistent_volume_reclaim_policy.into(),
+    });
+    Ok(unused.collect())
+}
+
+const PAUSES: [&str; 4] = ["paused", "paused-replicas", "paused-scale-in", "paused-scale-out"];
+
+async fn scaled(client: &ReadClient) -> Result<Box<[Scaled]>, ClientError> {
+    #[derive(Deserialize)]
+    struct One {
+        metadata: Named,
+        #[serde(default)]
+        spec: Value,
+        #[serde(default)]
+        status: Value,
+    }
+    let all: Vec<One> = list(client, "/apis/keda.sh/v1alpha1/scaledobjects").await?;
+    let troubled = all.into_iter().filter_map(|one| {
+        let conditions: Vec<Condition> = serde_json::from_value(one.status["conditions"].clone()).unwrap_or_default();
+        let is = |kind: &str, status: &str| conditions.iter().find(|c| c.r#type == kind && c.status == status);
+        let annotation = |name: &&str| {
+            let value = one.metadata.annotations.get(&format!("autoscaling.keda.sh/{name}"))?;
+            (value != "false").then(|| Str::from(format!("{name}={value}")))
+        };
+        // Who wrote it, and when they last wrote anything of this object.
+        let written = one.metadata.managed_fields.iter().find(|m| {
+            let annotations = m["fieldsV1"]["f:metadata"]["f:annotations"].as_object();
+            annotations.is_some_and(|all| PAUSES.iter().any(|p| all.contains_key(&format!("f:autoscaling.keda.sh/{p}"))))
+        });
+        let paused: Box<[Str]> = PAUSES.iter().filter_map(annotation).collect();
+        let wrong = is("Ready", "False").filter(|_| paused.is_empty()).or_else(|| is("Fallback", "True"));
+        let health = one.status["health"].as_object().into_iter().flatten();
+        let failing: Box<[(Str, i64)]> =
+            health.filter_map(|(name, h)| Some((Str::from(&**name), h["numberOfFailures"].as_i64().filter(|n| *n >= 3)?))).collect();
+        if paused.is_empty() && wrong.is_none() && failing.is_empty() {
+            return None;
+        }
+        let target = &one.spec["scaleTargetRef"];
+        Some(Scaled {
+            namespace: one.metadata.namespace.into(),
+            name: one.metadata.name.into(),
+            target: (target["kind"].as_str().unwrap_or("Deployment").into(), target["name"].as_str().unwrap_or_default().into()),
+            since: is("Paused", "True")
+                .and_then(Condition::since)
+                .or_else(|| time(written?["time"].as_str()?))
+                .filter(|_| !paused.is_empty()),
+            by: written.and_then(|w| w["manager"].as_str()).map(Str::from),
+            wrong: wrong.map(|c| (c.r#type.as_str().into(), c.message.clone().unwrap_or_default())),
+            wrong_since: wrong.and_then(Condition::since),
+            paused,
+            failing,
+        })
+    });
+    Ok(troubled.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::fake::{Reply, Server, connect, reply};
+    use http::Request;
+    use serde_json::json;
+
+    async fn heard(answer: impl Fn(&Request<()>) -> Reply + Send + Sync + 'static, looks: u32) -> (Asked, usize) {
+        let server = Server::start(answer).await;
+        let client = connect(&server, "").await;
+        let mut asker = Asker::default();
+        for _ in 0..looks {
+            asker.look(&client).await;
+        }
+        (asker.known, server.count())
+    }
+
+    fn lease(name: &str, renewed: &str, transitions: i64) -> Value {
+        json!({"metadata": {"name": name}, "spec": {"holderIdentity": "node-1_a", "leaseDurationSeconds": 15, "leaseTransitions": transitions, "renewTime": renewed}})
+    }
+
+    fn ok(value: &Value) -> Reply {
+        reply(200, value.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_as_old_as_the_servers_clock_says_and_changes_are_counted_since_seen() {
+        let looks = std::sync::atomic::AtomicI64::new(4);
+        let (asked, _) = heard(
+            move |r| {
+                if !r.uri().path().ends_with("/leases") {
+                    return reply(404, "{}");
+                }
+                let n = looks.fetch_add(2, std::sync::atomic::Ordering::Relaxed);
+                let all = json!({"items": [lease("kube-scheduler", "2020-01-01T00:00:00.000000Z", n), lease("other", "2020-01-01T00:00:31.000000Z", 1),
+                    lease("apiserver-abc", "2019-01-01T00:00:00.000000Z", 0)]});
+                let mut answer = ok(&all);
+                answer.headers_mut().insert(http::header::DATE, http::HeaderValue::from_static("Wed, 01 Jan 2020 00:00:31 GMT"));
+                answer
+            },
+            2,
+        )
+        .await;
+        let leases = asked.leases.unwrap();
+        let facts: Vec<_> = leases.iter().map(|l| (&*l.name, l.lapsed.is_some(), l.changed)).collect();
+        assert_eq!(facts, [("kube-scheduler", true, 2), ("other", false, 0)], "what was before is not dated, and API servers elect nobody");
+        assert_eq!(asked.scaled, Err("no scaledobjects of keda.sh".into()));
+    }
+
+    #[tokio::test]
+    async fn webhooks_know_their_endpoints_and_whom_their_selector_leaves_in() {
+        let hook = |selector: Value| {
+            json!({"name": "check.policy.io", "failurePolicy": "Fail", "timeoutSeconds": 10, "namespaceSelector": selector,
+                "rules": [{"operations": ["CREATE"], "resources": ["pods"]}], "clientConfig": {"service": {"namespace": "policy", "name": "svc"}, "caBundle": "eHg="}})
+        };
+        let without = json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}]});
+        let (asked, _) = heard(
+            move |r| match r.uri().path() {
+                p if p.ends_with("/validatingwebhookconfigurations") => {
+                    ok(&json!({"items": [{"metadata": {"name": "policy"}, "webhooks": [hook(json!({})), hook(without.clone())]}]}))
+                }
+                p if p.ends_with("/mutatingwebhookconfigurations") => ok(&json!({"items": []})),
+                p if p.ends_with("/namespaces/policy/endpointslices") => {
+                    assert_eq!(r.uri().query(), Some("labelSelector=kubernetes.io%2Fservice-name%3Dsvc"));
+                    ok(&json!({"items": [{"endpoints": [{"conditions": {"ready": true}, "nodeName": "n1"}, {"conditions": {"ready": false}, "nodeName": "n2"}]}, {"endpoints": null}]}))
+                }
+                _ => reply(404, "{}"),
+            },
+            1,
+        )
+        .await;
+        let hooks = asked.hooks.unwrap();
+        let facts: Vec<_> = hooks.iter().map(|h| (h.fail_closed, h.ready, h.nodes.len(), h.pods, h.system, h.own)).collect();
+        assert_eq!(facts, [(true, Some(1), 1, true, true, true), (true, Some(1), 1, true, false, true)]);
+        assert_eq!(&*hooks[0].matches, "CREATE of pods");
+    }
+
+    #[tokio::test]
+    async fn failing_checks_deprecated_apis_and_a_missing_right_are_named() {
+        let metrics = "# TYPE apiserver_requested_deprecated_apis gauge\n\
+            apiserver_requested_deprecated_apis{group=\"flow.k8s.io\",removed_release=\"1.38\",resource=\"flowschemas\",subresource=\"\",version=\"v1beta3\"} 1\n\
+            apiserver_requested_deprecated_apis{group=\"old.k8s.io\",removed_release=\"\",resource=\"x\",subresource=\"\",version=\"v1\"} 0\n";
+        let (asked, count) = heard(
+            move |r| match r.uri().path() {
+                "/readyz" => reply(500, "[+]ping ok\n[-]etcd failed: reason withheld\n[-]etcd-readiness failed: reason withheld\nreadyz check failed\n"),
+                "/metrics" => reply(200, metrics),
+                p if p.ends_with("/leases") => reply(
+                    403,
+                    r#"{"kind":"Status","message":"leases.coordination.k8s.io is forbidden: User \"v\" cannot list resource \"leases\" in API group \"coordination.k8s.io\" in the namespace \"kube-system\"","reason":"Forbidden","code":403}"#,
+                ),
+                p if p.ends_with("/apiservices") => ok(&json!({"items": [
+                    {"metadata": {"name": "v1.apps"}, "status": {"conditions": [{"type": "Available", "status": "True"}]}},
+                    {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": {"service": {"namespace": "kube-system", "name": "m"}},
+                        "status": {"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints", "lastTransitionTime": "2020-01-01T00:00:00Z"}]}}]})),
+                _ => reply(404, "{}"),
+            },
+            1,
+        )
+        .await;
+        let failing: Vec<_> = asked.checks.as_deref().unwrap().iter().map(|(name, _)| &**name).collect();
+        assert_eq!(failing, ["etcd", "etcd-readiness"]);
+        let used: Vec<_> = asked.deprecated.as_deref().unwrap().iter().map(|d| (&*d.resource, &*d.removed)).collect();
+        assert_eq!(used, [("flowschemas", "1.38")]);
+        assert!(asked.leases.as_ref().unwrap_err().starts_with("no right to list leases"), "{:?}", asked.leases);
+        let down: Vec<_> = asked.apis.as_deref().unwrap().iter().map(|a| (&*a.name, a.since.is_some())).collect();
+        assert_eq!(down, [("v1beta1.metrics.k8s.io", true)]);
+        assert_eq!(count, 8, "each once, and what is refused first is not asked further");
+    }
+
+    #[tokio::test]
+    async fn scaledobjects_that_stand_still() {
+        let one = |name: &str, annotations: Value, conditions: Value, failures: i64| {
+            json!({"metadata": {"name": name, "namespace": "pay", "annotations": annotations}, "spec": {"scaleTargetRef": {"name": "web"}},
+                "status": {"conditions": conditions, "health": {"s0-cron": {"numberOfFailures": failures, "status": "Failing"}}}})
+        };
+        let ready = |status: &str| json!([{"type": "Ready", "status": status, "message": "m"}]);
+        let (asked, _) = heard(
+            move |r| match r.uri().path() {
+                "/apis/keda.sh/v1alpha1/scaledobjects" => ok(&json!({"items": [
+                    one("fine", json!({}), ready("True"), 0), one("paused", json!({"autoscaling.keda.sh/paused": "true"}), ready("False"), 0),
+                    one("on", json!({"autoscaling.keda.sh/paused": "false"}), ready("True"), 2), one("wrong", json!({}), ready("False"), 0),
+                    one("fails", json!({}), ready("True"), 3)]})),
+                _ => reply(404, "{}"),
+            },
+            1,
+        )
+        .await;
+        let facts = asked.scaled.unwrap();
+        let dated: Vec<_> = facts.iter().map(|s| (s.since.is_some(), s.wrong_since.is_some())).collect();
+        assert_eq!(dated, [(true, false), (false, true), (false, false)]);
+        let facts: Vec<_> = facts.iter().map(|s| (&*s.name, s.paused.len(), s.wrong.is_some(), s.failing.len())).collect();
+        assert_eq!(facts, [("paused", 1, false, 0), ("wrong", 0, true, 0), ("fails", 0, false, 1)]);
+    }
+}
