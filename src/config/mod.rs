@@ -22,6 +22,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -70,6 +71,10 @@ pub struct Config {
     pub suppressions: Vec<Suppression>,
     /// How bad rules are in a tier.
     pub overrides: Vec<Override>,
+    /// Where what the cluster itself runs on lives.
+    pub infra_namespaces: Setting<Vec<Glob>>,
+    /// How long what is new is left in peace.
+    pub new_for: Setting<Duration>,
     groups: Vec<Group>,
     /// The keys of the cluster tables, in which the tables are found again in `text`.
     clusters: Vec<Setting<Glob>>,
@@ -121,6 +126,8 @@ impl Default for Config {
             rule_files: Vec::new(),
             suppressions: Vec::new(),
             overrides: Vec::new(),
+            infra_namespaces: Setting::default_to(suppress::infra()),
+            new_for: Setting::default_to(Duration::from_secs(300)),
             groups: Vec::new(),
             clusters: Vec::new(),
             locked: None,

@@ -33,6 +33,11 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("rules", "files of rules, or directories of such files; those of the directory rules beside this file"),
     key("suppress", "findings that may be as they are, each with a reason and an end"),
     key("severity", "how bad rules are in a tier: a table for each, with info, warning, critical or off"),
+    key(
+        "infra_namespaces",
+        "namespaces of what the cluster itself runs on, names or globs: there, rules on how templates are made say info at most; kube-*, calico-*, tigera-*, cilium*, *csi*, rook-ceph, longhorn-system, metallb-system, monitoring and velero",
+    ),
+    key("new_for", "how long rules on how templates are made leave new objects in peace; 5m"),
     key("log", "the log file"),
 ];
 pub(super) const CLUSTER: &[KeyDoc] = &[
@@ -178,6 +183,13 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
     }
     super::suppress::read(walk, entries, &mut config.suppressions);
     super::suppress::read_overrides(walk, entries, &mut config.overrides);
+    walk.set(entries, "new_for", &mut config.new_for, Walk::duration);
+    walk.set(entries, "infra_namespaces", &mut config.infra_namespaces, |walk, value| {
+        walk.some_list(value, |walk, item| {
+            let text = walk.string(item)?;
+            walk.glob(&text, item.span())
+        })
+    });
     for (rule, value) in members(walk, entries, "thresholds") {
         for (key, value) in walk.table(value).into_iter().flatten() {
             let (rule, key) = (named(walk, rule), named(walk, key));

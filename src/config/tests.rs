@@ -75,7 +75,7 @@ fn the_contract_is_read_whole() {
     assert_eq!(eu.velero.rpo.value, Some(Duration::from_secs(86_400)));
     let rules = loaded.config.tiers.get(Tier::Production);
     assert_eq!((rules.confirm.value, rules.reason.value), (Confirm::Typed, Reason::Required));
-    assert_eq!((rules.deny[0].as_str(), at(&rules.deny[0].origin)), ("delete namespace/*", 35));
+    assert_eq!((rules.deny[0].as_str(), at(&rules.deny[0].origin)), ("delete namespace/*", 36));
 
     let us = loaded.config.for_cluster("prod-us");
     assert_eq!(us.tier.value, Some(Tier::Production));
@@ -331,7 +331,7 @@ fn show_says_where_each_value_came_from_and_is_valid() {
         "theme = \"dark\"                           # /etc/qd/config.toml:7",
         "[clusters.prod-eu]",
         "tier = \"production\"                      # /etc/qd/config.toml:12",
-        "rpo = \"1d\"                               # /etc/qd/config.toml:34",
+        "rpo = \"1d\"                               # /etc/qd/config.toml:35",
         "[clusters.\"a:b/c\".budget]",
         "burst = 40                               # default",
         "confirm = \"yes\"                          # default",

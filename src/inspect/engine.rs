@@ -305,6 +305,7 @@ impl Engine {
                 rule: info,
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
+                policy: &self.policy,
                 thresholds: self.thresholds.at(rule),
                 own: self.thresholds.rules().own(rule),
                 whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },

@@ -127,6 +127,7 @@ pub struct Judge<'a> {
     rule: &'static RuleInfo,
     index: &'a Index,
     cordoned: &'a HashSet<Str>,
+    policy: &'a Policy,
     thresholds: &'a [i64],
     /// What a rule of the user's own is.
     own: Option<&'a own::Own>,
@@ -249,3 +250,5 @@ fn clock(at: Time) -> String {
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wellrun;
