@@ -381,6 +381,23 @@ fn the_register_of_keys_is_documented_and_each_key_is_read() {
                     let other = if ["run", "wait", "check"].contains(&key.name) { "" } else { "run = 'drain'" };
                     format!("[[runbook]]\nname = 'n'\n[[runbook.step]]\n{entry}\n{other}")
                 }
+                "rule[]" => {
+                    let series = ["promql", "needs", "measure", "warning", "critical", "top"].contains(&key.name);
+                    let other = if series {
+                        "id = 'n'\npromql = 'up'\nwarning = 1"
+                    } else {
+                        "id = 'n'\nkind = 'pod'\nwhen = 'true'\nrun = 'drain'"
+                    };
+                    let rest = other.lines().filter(|l| !l.starts_with(&format!("{} =", key.name))).collect::<Vec<_>>().join("\n");
+                    format!("[[rule]]\n{entry}\n{rest}")
+                }
+                "rule[].case[]" => {
+                    let series = ["value", "labels"].contains(&key.name);
+                    let rule = if series { "promql = 'up'\nwarning = 1" } else { "kind = 'pod'\nwhen = 'true'" };
+                    let rest =
+                        ["fires = true", "value = 1", "object.a = 1"].into_iter().filter(|l| !l.starts_with(key.name)).collect::<Vec<_>>();
+                    format!("[[rule]]\nid = 'n'\nmessage = 'm'\n{rule}\n[[rule.case]]\n{entry}\n{}", rest.join("\n"))
+                }
                 "suppress[]" => format!("[[suppress]]\n{entry}"),
                 _ => format!("[{header}]\n{entry}"),
             };
