@@ -412,7 +412,10 @@ impl App {
             KeyCode::Char('k') if !typing => pane.offset = pane.offset.saturating_sub(1),
             KeyCode::Char('j') if !typing => pane.offset += 1,
             KeyCode::Char('o') if !typing => return Some(self.other_arguments(world)),
-            KeyCode::Char(c @ '1'..='9') if pane.offered(c).is_some() => return Some(self.take_offer(c)),
+            // What is typed of a name before it was asked for takes nothing either.
+            KeyCode::Char(c @ '1'..='9') if (!typing || pane.frame.is_some_and(|f| self.acked >= f)) && pane.offered(c).is_some() => {
+                return Some(self.take_offer(c));
+            }
             KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Tab | KeyCode::Enter => return Some(self.word(key.code)),
             _ => {}
         }

@@ -142,6 +142,9 @@ fn a_digit_takes_an_offer_before_a_name_is_typed_and_is_of_the_name_else() {
         plan.offers.push(Offer { text: "back up".into(), before: true, verb: VerbId::Backup, args: Args::default(), targets });
         let gate = Gate { ask: Ask::Typed(name.into()), reason_required: reason, refusals: Vec::new(), parallel: 1 };
         app.update(&b.world(), Event::Previewed(*id, Ok(Arc::new(Preview::new(plan, Preflight::default(), gate)))));
+        assert!(b.press(&mut app, "1").is_empty(), "before it is on the screen");
+        app.drawn(HitMap { frame: 5, ..HitMap::default() });
+        app.acked = 5;
         let effects = b.press(&mut app, keys);
         assert_eq!(matches!(effects.last(), Some(Effect::Plan(..))), takes, "{name} {reason} {keys}");
         let Place::Preview(pane) = &app.place else { panic!() };
