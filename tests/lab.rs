@@ -15,6 +15,8 @@ mod etcd;
 mod faults;
 #[path = "lab/metrics.rs"]
 mod metrics;
+#[path = "lab/network.rs"]
+mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
 #[path = "lab/signals.rs"]
@@ -47,7 +49,7 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, asked::TESTS, faults::TESTS])
+    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, network::TESTS, asked::TESTS, faults::TESTS])
 }
 
 /// A screen that shows every problem of the lab.

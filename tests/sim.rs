@@ -8,7 +8,7 @@ use quarterdeck::client::{
 use quarterdeck::config::{Endpoint, Reach, Setting};
 use quarterdeck::inspect::recovery::recovery;
 use quarterdeck::model::etcd_rpc::{self as rpc, Method};
-use quarterdeck::model::{Batch, ClusterId, ConnectionState, Kind, KindState};
+use quarterdeck::model::{Batch, ClusterId, ConnectionState, Gives, Kind, KindState};
 use quarterdeck::reach::{Alertmanager, Sought, find};
 use quarterdeck::sim::{Fault, Moment, Options, Running, Scenario, start};
 use quarterdeck::source::kube::{ClusterSource, Handle, Timing, spawn_cluster};
@@ -198,10 +198,11 @@ async fn backups_go_wrong_in_every_way_and_each_cluster_says_whether_it_could_be
     let mut scenario = Scenario::load("backups").unwrap();
     scenario.resize(None, Some(4), Some(60)).unwrap();
     let running = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
-    let said: [&[&str]; 3] = [
+    let said: [&[&str]; 4] = [
         &["; nightly-", " is PartiallyFailed"],
         &["not now, location default is unavailable: to "],
         &["; no backup of the last 24h has ", "; 1 schedule is late"],
+        &["not now, Velero stands still (nobody has looked at location default for ", " when it goes on"],
     ];
     for (n, words) in said.into_iter().enumerate() {
         let mut follower = Follower::one_of(&running, n);
@@ -612,7 +613,7 @@ async fn the_prometheus_is_found_or_shared_and_answers_every_query() {
             .collect();
         assert_eq!(without, Vec::<String>::new());
         let asked: std::collections::BTreeSet<&str> = signals.iter().map(|s| &*s.meta.name).collect();
-        let all = config.queries.iter().filter(|q| q.gives.kind().is_none()).count();
+        let all = config.queries.iter().filter(|q| q.gives == Gives::Signals).count();
         assert_eq!(asked.len(), all, "{asked:?}");
     }
     // What metrics.k8s.io may not tell of one comes from its Prometheus, and is marked so.

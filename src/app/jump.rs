@@ -33,6 +33,9 @@ pub fn pods_of<'a>(cluster: &'a Cluster, object: &Object) -> Vec<&'a Object> {
                 |o: &&Object| matches!(o, Object::Pod(p) if p.meta.namespace == c.meta.namespace && p.claims.contains(&c.meta.name));
             cluster.objects(Kind::Pod).filter(mounts).collect()
         }
+        Object::Svc(s) => {
+            cluster.objects(Kind::Pod).filter(|p| p.meta().namespace == s.meta.namespace && s.takes(&p.meta().labels)).collect()
+        }
         Object::Pod(p) => cluster.named(Kind::Pod, &p.meta.namespace, &p.meta.name).into_iter().collect(),
         _ => Vec::new(),
     }

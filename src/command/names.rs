@@ -63,6 +63,8 @@ named! {
         Events "events" ["event" "ev"] "Events, newest first";
         Namespaces "namespaces" ["namespace" "ns"] "Namespaces of every cluster";
         Claims "pvc" ["pvcs" "persistentvolumeclaims" "persistentvolumeclaim"] "Persistent volume claims, and how full their volumes are";
+        Services "services" ["service" "svc"] "Services, their ports, and how many endpoints answer";
+        Ingresses "ingresses" ["ingress" "ing"] "Ingresses: hosts, and the Services that they lead to";
         Findings "findings" ["finding" "inspect" "inspection"] "What the rules find in every cluster: what is wrong, why, and what mends it";
         Etcd "etcd" ["etcdmembers" "etcdmember"] "etcd's members, and whether the quorum holds";
         Alerts "alerts" ["alert"] "Alerts of every cluster: firing, silenced, inhibited";

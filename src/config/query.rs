@@ -17,10 +17,11 @@ pub(super) const QUERY: &[KeyDoc] = &[
     key("area", "what it is about, such as pods, nodes, storage, network, api or dns"),
     key("title", "what it measures, in a few words"),
     key("expr", "PromQL; $by and $match stand for the label that tells clusters apart"),
-    key("measure", "ratio, seconds, bytes, bytes/s, per-second or count; count"),
+    key("measure", "ratio, seconds, bytes, bytes/s, per-second, cores or count; count"),
     key("warning", "at and above this it is worth a look"),
     key("critical", "at and above this it is bad"),
     key("top", "only so many of a cluster, the highest; all, with their course"),
+    key("every", "how often it is asked, where it is dear; every minute"),
     key("needs", "the metric without which it says nothing"),
     key("gives", "signals; use-of-claims; or use-of-pods or use-of-nodes, asked where metrics.k8s.io does not answer; signals"),
     key("off", "whether it is not asked; false"),
@@ -100,6 +101,7 @@ fn query(walk: &mut Walk, value: &Value<'_>, into: &mut Vec<Query>) -> Option<()
             warning: None,
             critical: None,
             top: None,
+            every: None,
             needs: String::new(),
             gives: Gives::default(),
         },
@@ -132,6 +134,9 @@ fn query(walk: &mut Walk, value: &Value<'_>, into: &mut Vec<Query>) -> Option<()
     number("critical", &mut query.critical);
     if let Some(top) = find(table, "top").and_then(|(_, value)| walk.whole(value, 1, 200)) {
         query.top = Some(top);
+    }
+    if let Some(every) = find(table, "every").and_then(|(_, value)| walk.duration(value)) {
+        query.every = Some(every);
     }
     if query.expr.is_empty() {
         walk.wrong(value.span(), format!("query `{name}` has no expr"));

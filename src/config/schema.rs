@@ -3,12 +3,13 @@
 use toml::de::DeValue;
 
 use super::settings::{
-    ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold, ThresholdValue,
-    Tier, Tls, Velero, Via,
+    ClusterSettings, Columns, Endpoint, Etcd, JobsRef, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold,
+    ThresholdValue, Tier, Tls, Velero, Via,
 };
 use super::walk::{Entries, Key, KeyDoc, Value, Walk, find};
 use super::{Config, Group};
 use crate::diag::{self, Diag};
+use crate::model::Selector;
 use crate::model::duration::parse_duration;
 
 const fn key(name: &'static str, doc: &'static str) -> KeyDoc {
@@ -60,6 +61,10 @@ pub(super) const ETCD: &[KeyDoc] = &[
     key("key", "the file with our key"),
     key("secret", "the Secret with ca.crt, tls.crt and tls.key, as namespace/name, in place of ca, cert and key; kept in memory only"),
     key("snapshots", "the directory for snapshots"),
+    key(
+        "snapshot_jobs",
+        "the CronJobs that take snapshots, as namespace/labels (kube-system/app=etcd-backup): the rule etcd-backup-stale takes their success for proof",
+    ),
     key(
         "after_snapshot",
         "the program and its arguments that each snapshot is given to, run without a shell; {file} is the snapshot, which comes last where no argument names it",
@@ -289,9 +294,10 @@ fn sub<'a, 'i>(walk: &mut Walk, entries: &'a Entries<'i>, name: &str, known: &'s
 }
 
 fn read_etcd(walk: &mut Walk, table: &Entries<'_>, into: &mut Etcd) {
-    let Etcd { endpoints, via, tls, secret, snapshots, after_snapshot, after_snapshot_within } = into;
+    let Etcd { endpoints, via, tls, secret, snapshots, snapshot_jobs, after_snapshot, after_snapshot_within } = into;
     walk.set(table, "endpoints", endpoints, |walk, value| walk.some_list(value, url));
     walk.set_some(table, "snapshots", snapshots, Walk::path);
+    walk.set_some(table, "snapshot_jobs", snapshot_jobs, jobs_ref);
     walk.set(table, "after_snapshot", after_snapshot, |walk, value| walk.some_list(value, Walk::string));
     walk.set(table, "after_snapshot_within", after_snapshot_within, Walk::duration);
     read_tls(walk, table, tls);
@@ -372,6 +378,23 @@ fn secret_ref(walk: &mut Walk, value: &Value<'_>) -> Option<SecretRef> {
         return None;
     };
     Some(SecretRef { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+fn jobs_ref(walk: &mut Walk, value: &Value<'_>) -> Option<JobsRef> {
+    let text = walk.string(value)?;
+    let parts = text.split_once('/').filter(|(namespace, labels)| plain(namespace) && !labels.trim().is_empty());
+    let read = parts.map(|(namespace, labels)| (namespace, Selector::parse(labels)));
+    match read {
+        Some((namespace, Ok(labels))) => Some(JobsRef { namespace: namespace.to_owned(), labels }),
+        Some((_, Err(why))) => {
+            walk.wrong(value.span(), why);
+            None
+        }
+        None => {
+            walk.wrong(value.span(), "expected CronJobs as namespace/labels");
+            None
+        }
+    }
 }
 
 fn service(walk: &mut Walk, value: &Value<'_>) -> Option<Service> {

@@ -32,6 +32,7 @@ ca = "/etc/qd/etcd-ca.crt"
 cert = "/etc/qd/etcd.crt"
 key = "/etc/qd/etcd.key"
 snapshots = "/var/backups/etcd"
+snapshot_jobs = "kube-system/app=etcd-backup,tier in (a,b)"
 
 [clusters.prod-eu.alertmanager]
 urls = ["https://am-0:9093", "https://am-1:9093"]   # or service = "monitoring/alertmanager-operated:9093"
@@ -66,6 +67,8 @@ fn the_contract_is_read_whole() {
     assert_eq!(eu.etcd.endpoints.value, ["https://10.0.0.1:2379"]);
     assert_eq!(eu.etcd.tls.key.as_deref(), Some(Path::new("/etc/qd/etcd.key")));
     assert_eq!(eu.etcd.snapshots.as_deref(), Some(Path::new("/var/backups/etcd")));
+    let jobs = eu.etcd.snapshot_jobs.as_ref().unwrap();
+    assert_eq!((jobs.namespace.as_str(), jobs.to_string().as_str()), ("kube-system", "kube-system/app=etcd-backup,tier in (a,b)"));
     let urls = vec!["https://am-0:9093".to_owned(), "https://am-1:9093".to_owned()];
     assert_eq!(eu.alertmanager.reach.value, Some(Reach::Urls(urls)));
     assert_eq!(eu.prometheus.reach.value, Some(Reach::Urls(vec!["https://prometheus:9090".to_owned()])));
@@ -134,6 +137,7 @@ fn an_unknown_value_names_its_line_and_what_is_wrong() {
         ("[clusters.a.alertmanager]\nvia = 'portforward'", "2: unknown way `portforward`; did you mean `port-forward`?"),
         ("[clusters.a.etcd]\nvia = 'service-proxy'", "2: etcd's certificates do not pass the service proxy: port-forward, or leave it out"),
         ("[clusters.a.etcd]\nsecret = 'etcd-client'", "2: expected a Secret as namespace/name"),
+        ("[clusters.a.etcd]\nsnapshot_jobs = 'etcd-backup'", "2: expected CronJobs as namespace/labels"),
         ("[clusters.a.etcd]\nca = 'a'\nsecret = 'a/b'", "3: `ca` and `secret` exclude each other"),
         (
             "[clusters.a.etcd]\nendpoints = ['https://a']\nvia = 'port-forward'",

@@ -7,6 +7,7 @@
 use super::index::Index;
 use super::life::Lives;
 use super::{Finding, FindingId, Judge, Need, Policy, RULES, Thresholds, Verdict};
+use crate::model::ingress::wildcard;
 use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
@@ -326,7 +327,12 @@ impl Engine {
         if !leaning.is_empty() && material(before, after) {
             let namespace = &object.meta().namespace;
             let near = |o: &&Object| namespace.is_empty() || o.meta().namespace.is_empty() || o.meta().namespace == *namespace;
-            again.extend(leaning.iter().flat_map(|kind| cluster.objects(*kind)).filter(near).map(subject));
+            for kind in leaning {
+                match room.index.in_namespace(cluster, *kind, namespace).filter(|_| !namespace.is_empty()) {
+                    Some(here) => again.extend(here.map(subject)),
+                    None => again.extend(cluster.objects(*kind).filter(near).map(subject)),
+                }
+            }
         }
         match object {
             Object::Pod(pod) => {
@@ -375,6 +381,18 @@ impl Engine {
                 let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
                 if cordoned(before) != cordoned(after) {
                     again.extend(burning(room, cluster.id, Kind::Pdb));
+                }
+            }
+            Object::Ingress(_) => {
+                let claims =
+                    [before, after].into_iter().flatten().filter_map(|o| if let Object::Ingress(i) = o { Some(&**i) } else { None });
+                for host in claims.flat_map(super::index::claims) {
+                    again.extend(room.index.at_host(cluster, &host).map(|i| subject(&Object::Ingress(i.clone()))));
+                    // Few have a wildcard, and those that it has in it are few changes away.
+                    if host.starts_with("*.") {
+                        let under = |o: &&Object| matches!(o, Object::Ingress(i) if i.hosts.iter().any(|h| wildcard(&host, h)));
+                        again.extend(cluster.objects(Kind::Ingress).filter(under).map(subject));
+                    }
                 }
             }
             // Of these the cluster as a whole is judged too.
@@ -434,7 +452,12 @@ fn material(before: Option<&Object>, after: Option<&Object>) -> bool {
             a.meta.labels != b.meta.labels || a.unschedulable != b.unschedulable || a.cpu_allocatable_m != b.cpu_allocatable_m
         }
         (Some(Object::Workload(a)), Some(Object::Workload(b))) => {
-            a.desired != b.desired || a.selector != b.selector || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+            (a.desired, &a.selector, &a.pod_labels) != (b.desired, &b.selector, &b.pod_labels)
+                || !std::sync::Arc::ptr_eq(&a.shape, &b.shape)
+        }
+        // Its endpoints are judged with the Service itself.
+        (Some(Object::Svc(a)), Some(Object::Svc(b))) => {
+            (&a.class, &a.ip, &a.ports, &a.selector) != (&b.class, &b.ip, &b.ports, &b.selector)
         }
         (Some(a), Some(b)) => a != b,
         _ => true,

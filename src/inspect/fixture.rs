@@ -139,6 +139,26 @@ pub fn replicaset(name: &str, deployment: &str, revision: u32, image: &str, crea
     json!({"metadata": metadata, "spec": {"replicas": desired, "template": {"spec": {"containers": [{"name": "app", "image": image}]}}}, "status": {"replicas": desired}})
 }
 
+/// A Service with one port, 80, that selects `app: APP`; made long ago.
+pub fn service(name: &str, app: &str) -> Value {
+    json!({"metadata": {"name": name, "creationTimestamp": ago(900_000)},
+        "spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": {"app": app}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}})
+}
+
+/// The one EndpointSlice of a Service.
+pub fn slice(service: &str, ready: usize, unready: usize) -> Value {
+    let endpoint = |ready: bool| json!({"addresses": ["10.0.0.9"], "conditions": {"ready": ready}});
+    let all: Vec<Value> = std::iter::repeat_n(endpoint(true), ready).chain(std::iter::repeat_n(endpoint(false), unready)).collect();
+    json!({"metadata": {"name": format!("{service}-x"), "labels": {"kubernetes.io/service-name": service}}, "addressType": "IPv4", "endpoints": all})
+}
+
+/// An Ingress of ingress-nginx with one host; each path with the Service that it leads to, port 80.
+pub fn ingress(name: &str, host: &str, paths: &[(&str, &str)]) -> Value {
+    let path = |(path, to): &(&str, &str)| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": to, "port": {"number": 80}}}});
+    json!({"metadata": {"name": name, "creationTimestamp": ago(900_000)},
+        "spec": {"ingressClassName": "nginx", "rules": [{"host": host, "http": {"paths": paths.iter().map(path).collect::<Vec<_>>()}}]}})
+}
+
 /// A backup in that phase, begun so many seconds ago; nothing is left out, and it is in the default location.
 pub fn backup(name: &str, phase: &str, started: i64) -> Value {
     json!({"metadata": {"name": name}, "spec": {}, "status": {"phase": phase, "startTimestamp": ago(started)}})

@@ -1,16 +1,69 @@
-//! Which rows of a cluster belong to which: by owner and by node. Kept from what was touched, so that nothing scans tables.
+//! Which rows of a cluster belong to which: by owner, node, namespace and host. Kept from what was touched, so that nothing scans tables.
 
-use crate::model::{Kind, Object, Pod, Str, Uid};
+use crate::model::{Ingress, Kind, Object, Pod, Str, Svc, Uid, Workload};
 use crate::store::{Cluster, RowId};
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// One cluster's rows by owner and by node.
+/// One cluster's rows by owner, by node, by namespace and by host.
 #[derive(Default)]
 pub(super) struct Index {
     owned: HashMap<Uid, BTreeSet<(Kind, u32)>>,
     on_node: HashMap<Str, BTreeSet<u32>>,
+    /// Of each of [`SPACES`].
+    spaces: [HashMap<Str, BTreeSet<u32>>; SPACES.len()],
+    /// Ingresses by what they claim.
+    hosts: HashMap<Str, BTreeSet<u32>>,
+    links: HashMap<Str, Links>,
+}
+
+/// The kinds that are found by namespace: what Services select, and what leads to them.
+const SPACES: [Kind; 5] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Service, Kind::Ingress];
+
+/// What containers of a namespace get of its Services.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Links {
+    /// Services with an address.
+    pub services: u32,
+    pub variables: u32,
+    /// Names and values.
+    pub bytes: u32,
+}
+
+/// The hosts that an Ingress claims: of its rules (empty: any host), its aliases, and the twin with or without `www.` that it redirects from.
+pub(super) fn claims(ingress: &Ingress) -> Vec<Str> {
+    let mut all: Vec<Str> = ingress.hosts.to_vec();
+    if ingress.routes.iter().any(|r| r.host.is_empty()) {
+        all.push(Str::default());
+    }
+    all.extend(taken_along(ingress));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The hosts that it claims besides those of its rules.
+pub(super) fn taken_along(ingress: &Ingress) -> impl Iterator<Item = Str> {
+    let aliases =
+        ingress.settings.get("server-alias").unwrap_or_default().split(',').map(str::trim).filter(|a| !a.is_empty() && !a.starts_with('~'));
+    let twins = ingress.settings.get("from-to-www-redirect") == Some("true");
+    let twin = |host: &Str| host.strip_prefix("www.").map_or_else(|| Str::from(format!("www.{host}")), Str::from);
+    let twins = ingress.hosts.iter().filter(move |_| twins).map(twin);
+    aliases.map(Str::from).chain(twins)
+}
+
+fn insert<K: std::hash::Hash + Eq + Clone>(map: &mut HashMap<K, BTreeSet<u32>>, key: &K, slot: u32) {
+    map.entry(key.clone()).or_default().insert(slot);
+}
+
+fn remove<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<u32>>, key: &K, slot: u32) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(&slot);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
 }
 
 fn node_of(object: Option<&Object>) -> Option<&Str> {
@@ -27,6 +80,9 @@ fn owner_of(object: Option<&Object>) -> Option<Uid> {
 impl Index {
     /// A row was `before` and is `after`.
     pub(super) fn note(&mut self, id: RowId, before: Option<&Object>, after: Option<&Object>) {
+        if let Some(space) = SPACES.iter().position(|k| *k == id.kind) {
+            self.note_space(space, id.slot, before, after);
+        }
         if !matches!(id.kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) {
             return;
         }
@@ -58,6 +114,90 @@ impl Index {
                 self.on_node.entry_ref(node).or_default().insert(id.slot);
             }
         }
+    }
+
+    fn note_space(&mut self, space: usize, slot: u32, before: Option<&Object>, after: Option<&Object>) {
+        if let Some(before) = before {
+            remove(&mut self.spaces[space], &before.meta().namespace, slot);
+        }
+        if let Some(after) = after {
+            insert(&mut self.spaces[space], &after.meta().namespace, slot);
+        }
+        if let Some(Object::Ingress(i)) = before {
+            claims(i).iter().for_each(|host| remove(&mut self.hosts, host, slot));
+        }
+        if let Some(Object::Ingress(i)) = after {
+            claims(i).iter().for_each(|host| insert(&mut self.hosts, host, slot));
+        }
+        let links = |o: Option<&Object>| if let Some(Object::Svc(s)) = o { s.links().map(|l| (s.meta.namespace.clone(), l)) } else { None };
+        if let Some((namespace, (variables, bytes))) = links(before)
+            && let Some(sum) = self.links.get_mut(&namespace)
+        {
+            *sum = Links { services: sum.services - 1, variables: sum.variables - variables, bytes: sum.bytes - bytes };
+            if sum.services == 0 {
+                self.links.remove(&namespace);
+            }
+        }
+        if let Some((namespace, (variables, bytes))) = links(after) {
+            let sum = self.links.entry(namespace).or_default();
+            *sum = Links { services: sum.services + 1, variables: sum.variables + variables, bytes: sum.bytes + bytes };
+        }
+    }
+
+    /// The objects of a kind in a namespace, where that kind is found so.
+    pub(super) fn in_namespace<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        kind: Kind,
+        namespace: &str,
+    ) -> Option<impl Iterator<Item = &'a Object> + use<'a>> {
+        let space = SPACES.iter().position(|k| *k == kind)?;
+        let slots = self.spaces[space].get(namespace);
+        Some(slots.into_iter().flatten().filter_map(move |slot| cluster.table(kind).get(*slot)))
+    }
+
+    fn here<'a>(&'a self, cluster: &'a Cluster, kind: Kind, namespace: &str) -> impl Iterator<Item = &'a Object> + use<'a> {
+        self.in_namespace(cluster, kind, namespace).into_iter().flatten()
+    }
+
+    /// The workloads of a namespace that keep pods running.
+    pub(super) fn workloads<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> Vec<&'a Arc<Workload>> {
+        let of = |kind: Kind| self.here(cluster, kind, namespace);
+        let workload = |o: &'a Object| if let Object::Workload(w) = o { Some(w) } else { None };
+        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet].into_iter().flat_map(of).filter_map(workload).collect()
+    }
+
+    /// The workloads whose pods a Service selects.
+    pub(super) fn selected<'a>(&'a self, cluster: &'a Cluster, service: &Svc) -> Vec<&'a Arc<Workload>> {
+        let mut all = self.workloads(cluster, &service.meta.namespace);
+        all.retain(|w| service.takes(&w.pod_labels));
+        all
+    }
+
+    /// The Services of a namespace.
+    pub(super) fn services<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Arc<Svc>> + use<'a> {
+        self.here(cluster, Kind::Service, namespace).filter_map(|o| if let Object::Svc(s) = o { Some(s) } else { None })
+    }
+
+    /// The Ingresses that lead to a Service.
+    pub(super) fn routing<'a>(&'a self, cluster: &'a Cluster, service: &'a Svc) -> impl Iterator<Item = &'a Arc<Ingress>> {
+        let ingress = |o: &'a Object| if let Object::Ingress(i) = o { Some(i) } else { None };
+        let leads = |i: &&Arc<Ingress>| i.backends().iter().any(|b| b.service == service.meta.name);
+        self.here(cluster, Kind::Ingress, &service.meta.namespace).filter_map(ingress).filter(leads)
+    }
+
+    /// The Ingresses that claim a host, of all namespaces.
+    pub(super) fn at_host<'a>(&'a self, cluster: &'a Cluster, host: &str) -> impl Iterator<Item = &'a Arc<Ingress>> + use<'a> {
+        let slots = self.hosts.get(host).into_iter().flatten();
+        slots.filter_map(move |slot| match cluster.table(Kind::Ingress).get(*slot) {
+            Some(Object::Ingress(i)) => Some(i),
+            _ => None,
+        })
+    }
+
+    /// What containers of a namespace get of its Services.
+    pub(super) fn links(&self, namespace: &str) -> Links {
+        self.links.get(namespace).copied().unwrap_or_default()
     }
 
     /// What an object owns directly: a Deployment's ReplicaSets, a CronJob's Jobs, pods.

@@ -9,7 +9,7 @@ use super::engine::Room;
 use super::explain::words::joined;
 use super::rules::{alert_critical, velero_bsl_unavailable, velero_schedule_stale};
 use super::{Engine, Finding, FindingId, RULES, Severity, quorum, title};
-use crate::model::{Alert, Backup, ClusterId, ConnectionState, Kind, Object, ObjectRef, ServiceState, Str, Time, Tri, Uid, Workload};
+use crate::model::{Alert, Backup, ClusterId, ConnectionState, Kind, Object, ObjectRef, ServiceState, Str, Svc, Time, Tri, Uid, Workload};
 use crate::store::{Cluster, Store};
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
@@ -168,6 +168,7 @@ impl<'a> Fold<'a> {
                 .location(&b.meta.namespace, &b.selection.location)
                 .unwrap_or_else(|| velero_schedule_stale::of(self.cluster, b).map_or(own, |s| Head::Object(Kind::Schedule, s.meta().uid))),
             Object::Schedule(s) => self.location(&s.meta.namespace, &s.selection.location).unwrap_or(own),
+            Object::Svc(s) => self.behind(s, lost).unwrap_or(own),
             _ => own,
         }
     }
@@ -183,6 +184,15 @@ impl<'a> Fold<'a> {
             "backup" => Head::Backups,
             _ => Head::Cluster,
         }
+    }
+
+    /// The line of the one workload behind a Service, where that burns itself.
+    fn behind(&self, service: &Svc, lost: &HashMap<&'a Str, Head<'a>>) -> Option<Head<'a>> {
+        let [workload] = self.room.index.selected(self.cluster, service)[..] else { return None };
+        let uid = workload.meta.uid;
+        let burning = |uid: &Uid| self.room.findings.get(uid).into_iter().flatten().find(|f| f.burns());
+        let of_pods = || self.room.index.below(self.cluster, uid).iter().find_map(|o| burning(&o.meta().uid));
+        burning(&uid).or_else(of_pods).map(|f| self.head(f, lost))
     }
 
     /// The line of the location that backups go to, where that is what is wrong.
@@ -261,6 +271,8 @@ impl<'a> Fold<'a> {
             (_, Some(Object::Schedule(s))) => name = Some(format!("schedule {}", title(&s.meta.namespace, &s.meta.name))),
             (_, Some(Object::Signal(s))) => name = Some(s.title.to_string()),
             (_, Some(Object::Claim(c))) => name = Some(format!("pvc {}", title(&c.meta.namespace, &c.meta.name))),
+            (_, Some(Object::Svc(s))) => name = Some(format!("service {}", title(&s.meta.namespace, &s.meta.name))),
+            (_, Some(Object::Ingress(i))) => name = Some(format!("ingress {}", title(&i.meta.namespace, &i.meta.name))),
             (_, Some(Object::StorageLocation(l))) => name = Some(format!("location {}", title(&l.meta.namespace, &l.meta.name))),
             (_, Some(Object::Workload(w))) => {
                 if findings.iter().filter(|f| f.rule.id == "pod-pending" && f.severity > Severity::Info).count() > MANY_PENDING {

@@ -49,7 +49,13 @@ impl Policy {
                 && s.name.as_ref().is_none_or(|g| g.matches(name))
         };
         let configured = self.suppressions.iter().filter(fits).max_by_key(|s| s.until).map(|s| (s.reason.clone(), s.until));
-        let own = || object.and_then(|o| annotated(o.meta().ignore.as_deref()?, finding.rule.id)).filter(|(_, until)| until.secs() > now);
+        // A measurement carries no annotation: what it is about does.
+        let about = finding.about.as_ref().and_then(|o| {
+            let table = cluster.table(o.kind);
+            table.get(table.slot_of(o.uid)?)
+        });
+        let said = |o: &Object| annotated(o.meta().ignore.as_deref()?, finding.rule.id).filter(|(_, until)| until.secs() > now);
+        let own = || object.and_then(said).or_else(|| about.and_then(said));
         let Some((reason, until)) = configured.or_else(own) else { return Some((finding, None)) };
         finding.suppressed = Some(format!("{reason} (until {})", until.rfc3339()));
         Some((finding, Some(until.secs())))

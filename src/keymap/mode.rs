@@ -42,6 +42,8 @@ modes! {
     Events "events" "As clusters, for events";
     Namespaces "namespaces" "As clusters, for namespaces";
     Claims "pvc" "As clusters, for persistent volume claims";
+    Services "services" "As clusters, for Services";
+    Ingresses "ingresses" "As clusters, for Ingresses";
     Findings "findings" "As clusters, for what the rules find";
     Etcd "etcd" "As clusters, for etcd's members";
     Alerts "alerts" "As clusters, for alerts";
@@ -90,6 +92,8 @@ impl From<PaneName> for Mode {
             PaneName::Events => Self::Events,
             PaneName::Namespaces => Self::Namespaces,
             PaneName::Claims => Self::Claims,
+            PaneName::Services => Self::Services,
+            PaneName::Ingresses => Self::Ingresses,
             PaneName::Findings => Self::Findings,
             PaneName::Etcd => Self::Etcd,
             PaneName::Alerts => Self::Alerts,

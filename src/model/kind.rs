@@ -18,6 +18,9 @@ pub enum Kind {
     Event,
     Namespace,
     Claim,
+    Service,
+    EndpointSlice,
+    Ingress,
     Backup,
     Restore,
     Schedule,
@@ -82,7 +85,7 @@ const fn told(
 
 const VELERO: &str = "velero.io";
 
-static KINDS: [KindInfo; 22] = [
+static KINDS: [KindInfo; 25] = [
     info(Kind::Node, "Node", "nodes", &["node", "no"], "", "v1", false),
     info(Kind::Pod, "Pod", "pods", &["pod", "po"], "", "v1", true),
     info(Kind::Deployment, "Deployment", "deployments", &["deployment", "deploy"], "apps", "v1", true),
@@ -104,6 +107,9 @@ static KINDS: [KindInfo; 22] = [
     info(Kind::Event, "Event", "events", &["event", "ev"], "", "v1", true),
     info(Kind::Namespace, "Namespace", "namespaces", &["namespace", "ns"], "", "v1", false),
     info(Kind::Claim, "PersistentVolumeClaim", "persistentvolumeclaims", &["persistentvolumeclaim", "pvc", "pvcs"], "", "v1", true),
+    info(Kind::Service, "Service", "services", &["service", "svc"], "", "v1", true),
+    info(Kind::EndpointSlice, "EndpointSlice", "endpointslices", &["endpointslice"], "discovery.k8s.io", "v1", true),
+    info(Kind::Ingress, "Ingress", "ingresses", &["ingress", "ing"], "networking.k8s.io", "v1", true),
     info(Kind::Backup, "Backup", "backups", &["backup"], VELERO, "v1", true),
     info(Kind::Restore, "Restore", "restores", &["restore"], VELERO, "v1", true),
     info(Kind::Schedule, "Schedule", "schedules", &["schedule"], VELERO, "v1", true),
@@ -133,8 +139,8 @@ static KINDS: [KindInfo; 22] = [
 ];
 
 /// The first of all: those that services tell of come last.
-const fn watched() -> [Kind; 17] {
-    let (mut kinds, mut at) = ([Kind::Node; 17], 0);
+const fn watched() -> [Kind; 20] {
+    let (mut kinds, mut at) = ([Kind::Node; 20], 0);
     while at < kinds.len() {
         kinds[at] = Kind::ALL[at];
         at += 1;
@@ -144,7 +150,7 @@ const fn watched() -> [Kind; 17] {
 
 impl Kind {
     /// Every kind, in the order of the panes.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Node,
         Kind::Pod,
         Kind::Deployment,
@@ -158,6 +164,9 @@ impl Kind {
         Kind::Event,
         Kind::Namespace,
         Kind::Claim,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Ingress,
         Kind::Backup,
         Kind::Restore,
         Kind::Schedule,
@@ -169,7 +178,7 @@ impl Kind {
         Kind::Finding,
     ];
     /// The kinds that are watched at the API server.
-    pub const WATCHED: [Kind; 17] = watched();
+    pub const WATCHED: [Kind; 20] = watched();
     /// Velero's kinds: custom resources that many clusters do not have.
     pub const VELERO: [Kind; 4] = [Kind::Backup, Kind::Restore, Kind::Schedule, Kind::StorageLocation];
     /// The kinds of the workloads pane.
@@ -201,6 +210,10 @@ impl Kind {
     /// Whether it is watched at the API server.
     pub fn watched(self) -> bool {
         self.info().feed == Feed::Api
+    }
+    /// Whether a name in a namespace means one object, and people ask for it by that.
+    pub fn one_of_a_name(self) -> bool {
+        self.watched() && !matches!(self, Self::Event | Self::EndpointSlice)
     }
     /// Whether a cluster without it lacks nothing: a custom resource, or what a service tells.
     pub fn optional(self) -> bool {

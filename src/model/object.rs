@@ -1,8 +1,8 @@
 //! Any projected object, and reading one from either encoding.
 
 use super::{
-    Alert, Backup, Claim, ClusterId, EtcdMember, Event, FindingRow, Hpa, Interner, Kind, Meta, Namespace, Node, Pdb, Pod, Restore,
-    Schedule, Signal, Silence, StorageLocation, Str, Uid, Workload, velero, wire,
+    Alert, Backup, Claim, ClusterId, EndpointSlice, EtcdMember, Event, FindingRow, Hpa, Ingress, Interner, Kind, Meta, Namespace, Node,
+    Pdb, Pod, Restore, Schedule, Signal, Silence, StorageLocation, Str, Svc, Uid, Workload, velero, wire,
 };
 use prost::Message as _;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ pub enum Object {
     Event(Arc<Event>),
     Namespace(Arc<Namespace>),
     Claim(Arc<Claim>),
+    Svc(Arc<Svc>),
+    EndpointSlice(Arc<EndpointSlice>),
+    Ingress(Arc<Ingress>),
     Backup(Arc<Backup>),
     Restore(Arc<Restore>),
     Schedule(Arc<Schedule>),
@@ -58,6 +61,9 @@ impl Object {
             Self::Event(_) => Kind::Event,
             Self::Namespace(_) => Kind::Namespace,
             Self::Claim(_) => Kind::Claim,
+            Self::Svc(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Ingress(_) => Kind::Ingress,
             Self::Backup(_) => Kind::Backup,
             Self::Restore(_) => Kind::Restore,
             Self::Schedule(_) => Kind::Schedule,
@@ -79,6 +85,9 @@ impl Object {
             Self::Event(o) => &o.meta,
             Self::Namespace(o) => &o.meta,
             Self::Claim(o) => &o.meta,
+            Self::Svc(o) => &o.meta,
+            Self::EndpointSlice(o) => &o.meta,
+            Self::Ingress(o) => &o.meta,
             Self::Backup(o) => &o.meta,
             Self::Restore(o) => &o.meta,
             Self::Schedule(o) => &o.meta,
@@ -160,6 +169,9 @@ decoders! {
         Event => Event, Event, Event::of;
         Namespace => Namespace, Namespace, Namespace::of;
         Claim => PersistentVolumeClaim, Claim, Claim::of;
+        Service => Service, Svc, Svc::of;
+        EndpointSlice => EndpointSlice, EndpointSlice, EndpointSlice::of;
+        Ingress => Ingress, Ingress, Ingress::of;
     }
     json {
         Backup => Backup::of;

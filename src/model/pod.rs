@@ -114,6 +114,8 @@ pub struct PodShape {
     pub priority: i32,
     pub service_account: Str,
     pub host_network: bool,
+    /// Its containers get variables of every Service of their namespace: `enableServiceLinks`.
+    pub service_links: bool,
     pub restart_policy: Str,
     /// Seconds.
     pub grace: u32,
@@ -144,6 +146,7 @@ impl PodShape {
             priority: spec.priority.unwrap_or(0),
             service_account: i.str(&spec.service_account_name),
             host_network: spec.host_network,
+            service_links: spec.enable_service_links.unwrap_or(true),
             restart_policy: i.str(&spec.restart_policy),
             grace: spec.termination_grace_period_seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30),
             node_selector: i.labels(&spec.node_selector),

@@ -1,6 +1,7 @@
 //! What a Prometheus is asked for: PromQL as data, with what its answer means.
 
 use super::Str;
+use std::time::Duration;
 
 /// What a query's numbers are in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -14,18 +15,21 @@ pub enum Measure {
     BytesPerSecond,
     /// Something a second.
     PerSecond,
+    /// Cores of a CPU.
+    Cores,
     #[default]
     Count,
 }
 
 impl Measure {
     /// By the names that settings use.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("ratio", Self::Ratio),
         ("seconds", Self::Seconds),
         ("bytes", Self::Bytes),
         ("bytes/s", Self::BytesPerSecond),
         ("per-second", Self::PerSecond),
+        ("cores", Self::Cores),
         ("count", Self::Count),
     ];
 
@@ -51,6 +55,7 @@ impl Measure {
             Self::Bytes => bytes(value),
             Self::BytesPerSecond => format!("{}/s", bytes(value)),
             Self::PerSecond => format!("{}/s", short(value)),
+            Self::Cores => format!("{} cores", short(value)),
             Self::Count => short(value),
         }
     }
@@ -125,6 +130,8 @@ pub struct Query {
     pub critical: Option<f64>,
     /// Only the so many highest of a cluster; none: all, with their course.
     pub top: Option<u32>,
+    /// How often it is asked, where it is dear; none: every minute. Then it has no course but what was heard.
+    pub every: Option<Duration>,
     /// The metric without which it says nothing.
     pub needs: String,
     pub gives: Gives,
@@ -163,6 +170,7 @@ mod tests {
         assert_eq!(of(Measure::Bytes, 1.5 * 1024.0 * 1024.0 * 1024.0), "1.5Gi");
         assert_eq!(of(Measure::BytesPerSecond, 512.0), "512B/s");
         assert_eq!(of(Measure::Count, 17.0), "17");
+        assert_eq!(of(Measure::Cores, 0.25), "0.25 cores");
         assert_eq!(of(Measure::PerSecond, f64::NAN), "-");
         assert!(Measure::ALL.iter().all(|(name, m)| m.name() == *name));
     }

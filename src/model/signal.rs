@@ -43,7 +43,7 @@ pub struct Signal {
     pub state: SignalState,
     /// In the measure's unit; none where nothing was told.
     pub value: Option<f64>,
-    /// The last half hour or less, a minute apart, oldest first, the value last.
+    /// The last half hour or less, a minute apart (or as often as it is asked), oldest first, the value last.
     pub course: Box<[f64]>,
     pub warning: Option<f64>,
     pub critical: Option<f64>,
@@ -97,7 +97,8 @@ impl Signal {
     /// Which one of its kind it is, by its labels: `pay/checkout-1 app`, `GET`, `10.0.0.1:9100 /var`.
     pub fn of_what(&self) -> String {
         let labels = &self.meta.labels;
-        let first = ["pod", "persistentvolumeclaim"].into_iter().find_map(|l| Some((l, labels.get(l).filter(|v| !v.is_empty())?)));
+        let first =
+            ["pod", "persistentvolumeclaim", "workload"].into_iter().find_map(|l| Some((l, labels.get(l).filter(|v| !v.is_empty())?)));
         let mut out = match (first, labels.get("namespace").filter(|n| !n.is_empty())) {
             (Some((_, name)), Some(namespace)) => format!("{namespace}/{name}"),
             (Some((_, name)), None) => name.to_owned(),
@@ -106,7 +107,10 @@ impl Signal {
         };
         let told = |l: &str| l == "namespace" || first.is_some_and(|(name, _)| name == l);
         for (name, value) in labels.iter().filter(|(l, v)| !told(l) && !v.is_empty() && *l != "__name__") {
-            let plain = matches!(name, "container" | "instance" | "node" | "job" | "verb" | "alertname" | "mountpoint" | "name");
+            let plain = matches!(
+                name,
+                "container" | "device" | "host" | "instance" | "node" | "job" | "verb" | "alertname" | "mountpoint" | "name"
+            );
             let space = if out.is_empty() { "" } else { " " };
             out.push_str(&if plain { format!("{space}{value}") } else { format!("{space}{name}={value}") });
         }
@@ -128,6 +132,7 @@ pub(crate) mod tests {
             warning: Some(0.25),
             critical: Some(0.5),
             top: Some(10),
+            every: None,
             needs: "x".to_owned(),
             gives: crate::model::Gives::Signals,
         }

@@ -24,7 +24,7 @@ macro_rules! wire {
     (@ $m:tt $n:ident [$($a:tt)*] optbool $f:ident = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(bool, optional, tag = $t)] pub $f: Option<bool>,] $($r)*); };
     (@ $m:tt $n:ident [$($a:tt)*] msg $f:ident : $ty:ident = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(message, optional, tag = $t)] pub $f: Option<$ty>,] $($r)*); };
     (@ $m:tt $n:ident [$($a:tt)*] rep $f:ident : $ty:ident = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(message, repeated, tag = $t)] #[serde(deserialize_with = "zero")] pub $f: Vec<$ty>,] $($r)*); };
-    (@ $m:tt $n:ident [$($a:tt)*] strs $f:ident = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(string, repeated, tag = $t)] #[serde(deserialize_with = "zero")] pub $f: Vec<String>,] $($r)*); };
+    (@ $m:tt $n:ident [$($a:tt)*] strs $f:ident $(($j:tt))? = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(string, repeated, tag = $t)] #[serde(deserialize_with = "zero" $(, rename = $j)?)] pub $f: Vec<String>,] $($r)*); };
     (@ $m:tt $n:ident [$($a:tt)*] map $f:ident = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(message, repeated, tag = $t)] #[serde(deserialize_with = "pairs")] pub $f: Vec<Pair>,] $($r)*); };
     (@ $m:tt $n:ident [$($a:tt)*] qmap $f:ident = $t:tt; $($r:tt)*) => { wire!(@ $m $n [$($a)* #[prost(message, repeated, tag = $t)] #[serde(deserialize_with = "quantities")] pub $f: Vec<QuantityPair>,] $($r)*); };
     (@ [$($m:tt)*] $n:ident [$($a:tt)*]) => {
@@ -169,6 +169,35 @@ impl<'de> Deserialize<'de> for Volume {
     }
 }
 
+/// What an Ingress has for one host. JSON has the paths in the rule itself.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct IngressRule {
+    #[prost(string, tag = "1")]
+    pub host: String,
+    #[prost(message, optional, tag = "2")]
+    pub value: Option<IngressRuleValue>,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
+#[serde(default)]
+pub struct IngressRuleValue {
+    #[prost(message, optional, tag = "1")]
+    pub http: Option<HttpRule>,
+}
+
+impl<'de> Deserialize<'de> for IngressRule {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Rule {
+            #[serde(default, deserialize_with = "zero")]
+            host: String,
+            http: Option<HttpRule>,
+        }
+        let Rule { host, http } = Rule::deserialize(d)?;
+        Ok(Self { host, value: http.map(|http| IngressRuleValue { http: Some(http) }) })
+    }
+}
+
 wire! {
     ObjectMeta {
         str name = "1"; str namespace = "3"; str uid = "5"; str resource_version = "6"; int generation = "7";
@@ -188,7 +217,7 @@ wire! {
         map node_selector = "7"; str service_account_name = "8"; str node_name = "10"; bool host_network = "11";
         rep tolerations: Toleration = "22"; str priority_class_name = "24"; opt32 priority = "25"; qmap overhead = "32";
         rep scheduling_gates: SchedulingGate = "38"; msg resources: ResourceRequirements = "40"; str scheduler_name = "19";
-        rep volumes: Volume = "1"; msg affinity: Affinity = "18"; rep topology_spread_constraints: TopologySpreadConstraint = "33";
+        rep volumes: Volume = "1"; msg affinity: Affinity = "18"; optbool enable_service_links = "30"; rep topology_spread_constraints: TopologySpreadConstraint = "33";
     }
     Affinity { msg node_affinity: NodeAffinity = "1"; msg pod_affinity: PodAffinity = "2"; msg pod_anti_affinity: PodAffinity = "3"; }
     NodeAffinity { msg required_during_scheduling_ignored_during_execution: NodeSelector = "1"; }
@@ -323,6 +352,31 @@ wire! {
     ClaimSpec { strs access_modes = "1"; msg resources: ResourceRequirements = "2"; str volume_name = "3"; str storage_class_name = "5"; str volume_mode = "6"; }
     ClaimStatus { str phase = "1"; qmap capacity = "3"; rep conditions: ClaimCondition = "4"; }
     ClaimCondition { str r#type = "1"; str status = "2"; msg last_transition_time: Time = "4"; str reason = "5"; str message = "6"; }
+
+    Service { msg metadata: ObjectMeta = "1"; msg spec: ServiceSpec = "2"; msg status: ServiceStatus = "3"; }
+    ServiceSpec {
+        rep ports: ServicePort = "1"; map selector = "2"; str cluster_ip ("clusterIP") = "3"; str r#type = "4"; strs external_ips ("externalIPs") = "5";
+        str external_name = "10"; bool publish_not_ready_addresses = "13";
+    }
+    ServicePort { str name = "1"; str protocol = "2"; int32 port = "3"; msg target_port: IntOrString = "4"; int32 node_port = "5"; str app_protocol = "6"; }
+    ServiceStatus { msg load_balancer: LoadBalancer = "1"; }
+    /// Of a Service or an Ingress.
+    LoadBalancer { rep ingress: LoadBalancerAddress = "1"; }
+    LoadBalancerAddress { str ip = "1"; str hostname = "2"; }
+
+    EndpointSlice { msg metadata: ObjectMeta = "1"; rep endpoints: Endpoint = "2"; str address_type = "4"; }
+    Endpoint { msg conditions: EndpointConditions = "2"; }
+    EndpointConditions { optbool ready = "1"; optbool serving = "2"; optbool terminating = "3"; }
+
+    Ingress { msg metadata: ObjectMeta = "1"; msg spec: IngressSpec = "2"; msg status: IngressStatus = "3"; }
+    IngressSpec { msg default_backend: IngressBackend = "1"; rep tls: IngressTls = "2"; rep rules: IngressRule = "3"; str ingress_class_name = "4"; }
+    IngressBackend { msg service: IngressService = "4"; }
+    IngressService { str name = "1"; msg port: IngressPort = "2"; }
+    IngressPort { str name = "1"; int32 number = "2"; }
+    IngressTls { strs hosts = "1"; str secret_name = "2"; }
+    HttpRule { rep paths: HttpPath = "1"; }
+    HttpPath { str path = "1"; msg backend: IngressBackend = "2"; str path_type = "3"; }
+    IngressStatus { msg load_balancer: LoadBalancer = "1"; }
 
     PodDisruptionBudget { msg metadata: ObjectMeta = "1"; msg spec: PdbSpec = "2"; msg status: PdbStatus = "3"; }
     PdbSpec { msg min_available: IntOrString = "1"; msg selector: LabelSelector = "2"; msg max_unavailable: IntOrString = "3"; str unhealthy_pod_eviction_policy = "4"; }

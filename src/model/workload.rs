@@ -23,6 +23,8 @@ pub struct Workload {
     pub observed: u32,
     /// `deployment.kubernetes.io/revision`.
     pub revision: Option<Str>,
+    /// [`BASELINE`]'s value.
+    pub baseline: Option<Str>,
     pub detail: WorkloadDetail,
 }
 
@@ -85,6 +87,8 @@ fn annotation(meta: Option<&wire::ObjectMeta>, key: &str, i: &mut Interner) -> O
     meta.and_then(|m| m.annotations.iter().find(|p| p.key == key)).map(|p| i.str(&p.value))
 }
 
+/// The annotation that says what it used where it ran before: `cpu=1200m,requests=150,memory=3Gi` (cores, requests a second, and bytes a pod).
+pub const BASELINE: &str = "quarterdeck.io/vm-baseline";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 impl Workload {
@@ -109,6 +113,7 @@ impl Workload {
                 .collect(),
             observed: generation(status.observed_generation),
             revision: annotation(o.metadata.as_ref(), REVISION, i),
+            baseline: annotation(o.metadata.as_ref(), BASELINE, i),
             detail: WorkloadDetail::Deployment {
                 strategy: i.str(&strategy.r#type),
                 paused: spec.paused,
@@ -135,6 +140,7 @@ impl Workload {
             conditions: Box::default(),
             observed: generation(status.observed_generation),
             revision: None,
+            baseline: annotation(o.metadata.as_ref(), BASELINE, i),
             detail: WorkloadDetail::StatefulSet {
                 service: i.str(&spec.service_name),
                 strategy: i.str(&strategy.r#type),
@@ -161,6 +167,7 @@ impl Workload {
             conditions: Box::default(),
             observed: generation(status.observed_generation),
             revision: None,
+            baseline: annotation(o.metadata.as_ref(), BASELINE, i),
             detail: WorkloadDetail::DaemonSet {
                 strategy: i.str(&spec.update_strategy.unwrap_or_default().r#type),
                 misscheduled: status.number_misscheduled,
@@ -188,6 +195,7 @@ impl Workload {
                 .collect(),
             observed: generation(status.observed_generation),
             revision: annotation(o.metadata.as_ref(), REVISION, i),
+            baseline: None,
             detail: WorkloadDetail::ReplicaSet,
         }
     }
@@ -213,6 +221,7 @@ impl Workload {
                 .collect(),
             observed: 0,
             revision: None,
+            baseline: None,
             detail: WorkloadDetail::Job {
                 completions: spec.completions,
                 succeeded: status.succeeded,
@@ -243,6 +252,7 @@ impl Workload {
             conditions: Box::default(),
             observed: 0,
             revision: None,
+            baseline: None,
             detail: WorkloadDetail::CronJob {
                 schedule: i.str(&spec.schedule),
                 time_zone: i.opt(&spec.time_zone),

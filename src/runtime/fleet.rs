@@ -103,6 +103,7 @@ impl Fleet {
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
                 snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
+                snapshot_jobs: s.etcd.snapshot_jobs.value.as_ref().map(|j| (j.namespace.as_str().into(), j.labels.clone())),
                 after_snapshot: (s.etcd.after_snapshot.value.clone(), s.etcd.after_snapshot_within.as_secs().max(1)),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,

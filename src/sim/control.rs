@@ -6,10 +6,10 @@
 use super::make::{self, End};
 use super::register::{
     BACKUPS, CLAIMS, CRONJOBS, DAEMONSETS, DELETIONS, DEPLOYMENTS, DOWNLOADS, EVENTS, HPAS, JOBS, NAMESPACES, NODES, PDBS, PODS, REGISTER,
-    REPLICASETS, RESTORES, Res, SCALED_OBJECTS, STATEFULSETS,
+    REPLICASETS, RESTORES, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
 };
 use super::store::{Key, Obj, State, rfc3339};
-use super::{budgets, scaler, taints, workloads};
+use super::{budgets, endpoints, scaler, taints, workloads};
 use crate::model::{Selector, Str, quantity};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -88,6 +88,8 @@ pub struct Conditions {
     pub incidents: Vec<super::scenario::Incident>,
     /// Scenario lines and orders that concern the sockets: what begins, and what ends.
     pub outages: Vec<(super::fault::Fault, bool)>,
+    /// No Velero server runs.
+    pub velero_dead: bool,
     /// Where this server is reached, once it is: what Velero keeps is there too.
     pub address: String,
     /// What a backup that was made here has, by its name.
@@ -124,6 +126,7 @@ pub fn settle(s: &mut State) {
             PODS => pod(s, &key),
             NAMESPACES => namespace(s, &key.1),
             PDBS => budgets::budgets(s, &key.0),
+            SERVICES => endpoints::service(s, &key),
             HPAS => scaler::scaler(s, &key),
             SCALED_OBJECTS => scaler::scaled_object(s, &key),
             DEPLOYMENTS => workloads::deployment(s, &key),
@@ -535,6 +538,7 @@ pub fn delete(s: &mut State, res: Res, key: &Key, grace: Option<i64>) -> Option<
 /// Pods of a namespace changed: its budgets; or the namespace itself goes.
 fn namespace(s: &mut State, name: &Str) {
     budgets::budgets(s, name);
+    endpoints::namespace(s, name);
     let key = (Str::from(""), name.clone());
     if !s.at(NAMESPACES, &key).is_some_and(|n| n.deleting) {
         return;

@@ -4,7 +4,7 @@
 use super::control::{self, Action};
 use super::make::{self, App, NodeSpec};
 use super::register::{
-    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
+    CRONJOBS, DAEMONSETS, DEPLOYMENTS, EVENTS, HPAS, INGRESSES, NAMESPACES, NODES, PDBS, Res, SCALED_OBJECTS, SERVICES, STATEFULSETS,
 };
 use super::scenario::Scenario;
 use super::store::{Key, State, parse_time, rfc3339};
@@ -60,11 +60,32 @@ fn cronjob(app: &App, schedule: &str) -> Value {
 }
 
 fn service(app: &App, ip: u8) -> Value {
+    let mut ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
+    let (mut kind, mut balancer) = ("ClusterIP", json!({}));
+    match app.name.as_str() {
+        "ledger" => ports[0] = json!({"name": "grpc", "port": 9090, "targetPort": "http", "protocol": "TCP", "appProtocol": "grpc"}),
+        "gateway" => (kind, balancer) = ("LoadBalancer", json!({"ingress": [{"ip": GATEWAY, "ipMode": "VIP"}]})),
+        _ => {}
+    }
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "namespace": app.namespace, "labels": {"app": app.name}},
-        "spec": {"type": "ClusterIP", "clusterIP": format!("10.96.{ip}.{}", make::fnv(&app.name) % 250 + 1), "selector": {"app": app.name}, "sessionAffinity": "None",
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]},
-        "status": {"loadBalancer": {}},
+        "spec": {"type": kind, "clusterIP": format!("10.96.{ip}.{}", make::fnv(&app.name) % 250 + 1), "selector": {"app": app.name}, "sessionAffinity": "None",
+            "ports": ports},
+        "status": {"loadBalancer": balancer},
+    })
+}
+
+/// Where the Ingress controller is reached.
+const GATEWAY: &str = "192.0.2.10";
+
+/// An Ingress for one host; each path with the Service that it leads to.
+fn ingress(namespace: &str, name: &str, host: &str, paths: &[(&str, &str)]) -> Value {
+    let path = |(path, service): &(&str, &str)| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"name": "http"}}}});
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name, "namespace": namespace, "generation": 1},
+        "spec": {"ingressClassName": "nginx", "tls": [{"hosts": [host], "secretName": format!("{name}-tls")}],
+            "rules": [{"host": host, "http": {"paths": paths.iter().map(path).collect::<Vec<_>>()}}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": GATEWAY}]}},
     })
 }
 
@@ -146,6 +167,13 @@ const CRONS: [(&str, &str, &str); 4] = [
     ("auth", "expire", "*/20 * * * *"),
 ];
 
+/// The hosts that people reach the apps under: namespace, name, host, paths.
+const HOSTS: [(&str, &str, &str, &[(&str, &str)]); 3] = [
+    ("shop", "shop", "shop.example.com", &[("/", "web"), ("/cart", "cart"), ("/search", "search")]),
+    ("pay", "pay", "pay.example.com", &[("/", "checkout"), ("/api", "api")]),
+    ("auth", "login", "login.example.com", &[("/", "login")]),
+];
+
 const DAY: i64 = 86_400;
 
 /// What is made, when (seconds before the start), and where.
@@ -175,6 +203,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     super::velero::plan(&mut plan, start);
     plan.push((25 * DAY, SERVICES, super::alertmanager::service()));
     plan.push((25 * DAY, SERVICES, super::prometheus::service()));
+    plan.extend(HOSTS.map(|(namespace, name, host, paths)| (24 * DAY, INGRESSES, ingress(namespace, name, host, paths))));
     let namespaces: std::collections::BTreeSet<String> =
         plan.iter().filter_map(|(_, _, v)| v["metadata"]["namespace"].as_str().map(ToOwned::to_owned)).collect();
     for ns in namespaces.iter().map(String::as_str).chain(["default", "kube-public", "kube-node-lease"]) {
@@ -203,6 +232,7 @@ pub fn cluster(scenario: &Scenario, name: &str, index: usize, seed: u64, start: 
     }
     control::settle(&mut s);
     s.world.instant = false;
+    super::endpoints::all(&mut s);
     let mine = scenario.incidents.iter().filter(|i| i.cluster == name);
     s.world.incidents = mine.cloned().collect();
     for n in 0..s.world.incidents.len() {
@@ -301,7 +331,7 @@ fn room(plan: &Plan, scenario: &Scenario) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::register::{BACKUPS, CLAIMS, JOBS, PODS, REPLICASETS, SCHEDULES, VOLUMES};
+    use super::super::register::{BACKUPS, CLAIMS, JOBS, LOCATIONS, PODS, REPLICASETS, SCHEDULES, VOLUMES};
     use super::*;
     use std::sync::Arc;
 
@@ -400,6 +430,35 @@ mod tests {
         assert_eq!((&status["phase"], &status["progress"]["itemsBackedUp"]), (&json!("Completed"), &status["progress"]["totalItems"]));
         let night = made("on-call-night", "prod-us");
         assert!(values(&night, BACKUPS).iter().any(|b| b["status"]["phase"] == "PartiallyFailed"));
+    }
+
+    #[test]
+    fn without_its_server_velero_does_nothing_until_it_is_there_again() {
+        let mut s = made("calm", "prod-eu");
+        let ask = |s: &mut State, name: &str| {
+            s.put(
+                BACKUPS,
+                json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": name, "namespace": "velero"}, "spec": {}}),
+            );
+        };
+        let phase = |s: &State, name: &str| one(s, BACKUPS, "velero", name)["status"]["phase"].clone();
+        let looked = |s: &State| parse_time(&one(s, LOCATIONS, "velero", "default")["status"]["lastValidationTime"]).unwrap();
+        pass(&mut s, 70);
+        assert!(s.now() - looked(&s) <= 60, "it is looked at once a minute");
+        ask(&mut s, "runs");
+        pass(&mut s, 3);
+        super::super::velero::die(&mut s);
+        let (last, made) = (looked(&s), values(&s, BACKUPS).len());
+        ask(&mut s, "waits");
+        pass(&mut s, 7300);
+        assert_eq!(
+            (looked(&s), values(&s, BACKUPS).len(), phase(&s, "runs"), phase(&s, "waits")),
+            (last, made + 1, json!("InProgress"), Value::Null)
+        );
+        super::super::velero::live(&mut s);
+        pass(&mut s, 20);
+        assert_eq!((phase(&s, "runs"), phase(&s, "waits")), (json!("Failed"), json!("Completed")));
+        assert!(looked(&s) > last && values(&s, BACKUPS).len() > made + 1, "what is due is made up for");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::alerts;
 use super::control::NodeFacts;
 use super::fault::Faults;
+use super::judged;
 use super::metrics::{self, hash};
 use super::register::{PODS, STATEFULSETS};
 use super::store::{Obj, State, parse_time};
@@ -29,7 +30,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(labels: &[(&'static str, &str)], level: f64) -> Self {
+    pub(super) fn new(labels: &[(&'static str, &str)], level: f64) -> Self {
         let labels: BTreeMap<_, _> = labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         let seed = hash(&labels.iter().flat_map(|(k, v)| [*k, v.as_str()]).collect::<Vec<_>>());
         Self { labels, level, before: None, moves: 0.12, seed }
@@ -38,13 +39,18 @@ impl Row {
     pub fn count(n: u32) -> Self {
         Self::new(&[], f64::from(n)).exact()
     }
-    fn since(mut self, since: Option<i64>, before: f64) -> Self {
+    pub(super) fn since(mut self, since: Option<i64>, before: f64) -> Self {
         self.before = since.map(|since| (since, before));
         self
     }
     /// It is exactly so.
-    fn exact(mut self) -> Self {
+    pub(super) fn exact(mut self) -> Self {
         self.moves = 0.0;
+        self
+    }
+    /// The same with another label.
+    pub(super) fn with(mut self, label: &'static str, value: &str) -> Self {
+        self.labels.insert(label, value.to_owned());
         self
     }
     /// Its value at a time (unix seconds).
@@ -58,13 +64,13 @@ impl Row {
 }
 
 /// A number from 0 to 1 that goes with these words.
-fn share(parts: &[&str]) -> f64 {
+pub(super) fn share(parts: &[&str]) -> f64 {
     (hash(parts) % 10_007) as f64 / 10_007.0
 }
 
 /// What the queries look at.
-struct Look<'a> {
-    s: &'a State,
+pub(super) struct Look<'a> {
+    pub s: &'a State,
     faults: &'a Faults,
 }
 
@@ -164,7 +170,7 @@ pub fn rows(s: &State, faults: &Faults, query: &str) -> Option<Vec<Row>> {
             };
             part("bytes", look.volumes("bytes", 0.75)).chain(part("inodes", look.volumes("inodes", 0.1))).collect()
         }
-        _ => return None,
+        _ => return judged::rows(&look, query),
     })
 }
 
@@ -187,13 +193,13 @@ fn container(pod: &Obj) -> [(&'static str, &str); 3] {
 
 impl Look<'_> {
     /// The running pods by what their use and requests give.
-    fn measured(&self, mut of: impl FnMut(&Obj, metrics::Amount) -> Option<f64>) -> Vec<(f64, &Arc<Obj>)> {
+    pub(super) fn measured(&self, mut of: impl FnMut(&Obj, metrics::Amount) -> Option<f64>) -> Vec<(f64, &Arc<Obj>)> {
         let mut loads = HashMap::new();
         let all = self.s.tables[PODS].objects.values();
         all.filter_map(|o| Some((of(o, metrics::pod(self.s, o, &mut loads)?)?, o))).collect()
     }
 
-    fn containers(&self, of: impl Fn(metrics::Amount, &super::store::PodFacts) -> Option<f64>) -> Vec<Row> {
+    pub(super) fn containers(&self, of: impl Fn(metrics::Amount, &super::store::PodFacts) -> Option<f64>) -> Vec<Row> {
         let all = self.measured(|o, used| of(used, o.pod.as_ref().filter(|f| f.cpu > 0)?));
         highest(all).map(|(level, o)| Row::new(&container(o), level)).collect()
     }
@@ -231,7 +237,7 @@ impl Look<'_> {
         rows.take(MOST).collect()
     }
 
-    fn nodes(&self, port: &str, of: impl Fn(&str) -> f64) -> Vec<Row> {
+    pub(super) fn nodes(&self, port: &str, of: impl Fn(&str) -> f64) -> Vec<Row> {
         let up = self.s.world.nodes.iter().filter(|n| !self.s.world.dead.contains(&n.name));
         up.map(|n| Row::new(&[("instance", &format!("{}:{port}", n.address))], of(&n.name))).collect()
     }
@@ -249,7 +255,7 @@ impl Look<'_> {
     }
 
     /// Nodes that are not ready, since when, and whether their kubelets are silent too.
-    fn unready(&self) -> impl Iterator<Item = (&NodeFacts, Option<i64>, bool)> {
+    pub(super) fn unready(&self) -> impl Iterator<Item = (&NodeFacts, Option<i64>, bool)> {
         self.s.world.nodes.iter().filter(|n| !n.ready).map(|n| {
             let node = self.s.get(super::register::NODES, "", &n.name).map(|o| o.value()).unwrap_or_default();
             let said = alerts::since(&node, "Ready", "False");

@@ -39,12 +39,12 @@ macro_rules! resource {
 }
 
 /// Every resource. The constants below are places in it.
-pub static REGISTER: [Resource; 29] = [
+pub static REGISTER: [Resource; 31] = [
     resource!("", "namespaces", "Namespace", ["ns"], false, ["status"], Some(Kind::Namespace), false),
     resource!("", "nodes", "Node", ["no"], false, ["status"], Some(Kind::Node), false),
     resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding", "resize"], Some(Kind::Pod), true),
     resource!("", "events", "Event", ["ev"], true, [], Some(Kind::Event), false),
-    resource!("", "services", "Service", ["svc"], true, ["status"], None, true),
+    resource!("", "services", "Service", ["svc"], true, ["status"], Some(Kind::Service), true),
     resource!("", "configmaps", "ConfigMap", ["cm"], true, [], None, false),
     resource!("", "secrets", "Secret", [], true, [], None, false),
     resource!("", "serviceaccounts", "ServiceAccount", ["sa"], true, [], None, false),
@@ -78,6 +78,8 @@ pub static REGISTER: [Resource; 29] = [
     resource!("velero.io", "downloadrequests", "DownloadRequest", [], true, [], None, false),
     resource!("velero.io", "volumesnapshotlocations", "VolumeSnapshotLocation", ["vsl"], true, [], None, false),
     resource!("", "persistentvolumes", "PersistentVolume", ["pv"], false, ["status"], None, false),
+    resource!("discovery.k8s.io", "endpointslices", "EndpointSlice", [], true, [], Some(Kind::EndpointSlice), false),
+    resource!("networking.k8s.io", "ingresses", "Ingress", ["ing"], true, ["status"], Some(Kind::Ingress), false),
 ];
 
 /// A place in [`REGISTER`].
@@ -105,6 +107,8 @@ pub const LOCATIONS: Res = 24;
 pub const DELETIONS: Res = 25;
 pub const DOWNLOADS: Res = 26;
 pub const VOLUMES: Res = 28;
+pub const ENDPOINT_SLICES: Res = 29;
+pub const INGRESSES: Res = 30;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
@@ -294,6 +298,9 @@ mod tests {
             (RESTORES, "restores"),
             (SCHEDULES, "schedules"),
             (LOCATIONS, "backupstoragelocations"),
+            (SERVICES, "services"),
+            (ENDPOINT_SLICES, "endpointslices"),
+            (INGRESSES, "ingresses"),
         ] {
             assert_eq!(REGISTER[res].plural, plural);
         }

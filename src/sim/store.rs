@@ -19,6 +19,7 @@ pub struct PodFacts {
     pub node: Option<Str>,
     pub phase: Str,
     pub ready: bool,
+    pub ip: Option<Str>,
     /// Requests: millicores and bytes.
     pub cpu: i64,
     pub memory: i64,
@@ -243,7 +244,8 @@ impl State {
             let ready =
                 value["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
             let phase = self.str(value["status"]["phase"].as_str().unwrap_or("Pending"));
-            PodFacts { node, phase, ready, cpu, memory }
+            let ip = value["status"]["podIP"].as_str().filter(|ip| !ip.is_empty()).map(Str::from);
+            PodFacts { node, phase, ready, ip, cpu, memory }
         });
         Obj {
             rv,

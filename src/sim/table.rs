@@ -132,6 +132,8 @@ const fn columns(res: Res) -> &'static [Column] {
             ("Age", true),
             ("VolumeMode", false),
         ],
+        register::INGRESSES => &[("Name", true), ("Class", true), ("Hosts", true), ("Address", true), ("Ports", true), ("Age", true)],
+        register::ENDPOINT_SLICES => &[("Name", true), ("AddressType", true), ("Ports", true), ("Endpoints", true), ("Age", true)],
         register::PDBS => {
             &[("Name", true), ("Min Available", true), ("Max Unavailable", true), ("Allowed Disruptions", true), ("Age", true)]
         }
@@ -280,11 +282,12 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
         register::SERVICES => {
             let ports: Vec<String> =
                 spec["ports"].as_array().into_iter().flatten().map(|p| format!("{}/{}", text(&p["port"]), text(&p["protocol"]))).collect();
+            let outside: Vec<&str> = status["loadBalancer"]["ingress"].as_array().into_iter().flatten().map(|a| word(&a["ip"])).collect();
             vec![
                 name,
                 spec["type"].clone(),
                 spec["clusterIP"].clone(),
-                "<none>".into(),
+                if outside.is_empty() { "<none>".into() } else { outside.join(",").into() },
                 ports.join(",").into(),
                 born,
                 pairs(&spec["selector"]).into(),
@@ -368,6 +371,36 @@ fn cells(res: Res, object: &Obj) -> Vec<Value> {
             born,
             text(&spec["volumeMode"]).into(),
         ],
+        register::INGRESSES => {
+            let listed = |v: &Value, of: fn(&Value) -> String| {
+                v.as_array().into_iter().flatten().map(of).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(",")
+            };
+            let hosts = listed(&spec["rules"], |r| word(&r["host"]).to_owned());
+            let address = listed(&status["loadBalancer"]["ingress"], |a| format!("{}{}", word(&a["ip"]), word(&a["hostname"])));
+            vec![
+                name,
+                text(&spec["ingressClassName"]).into(),
+                if hosts.is_empty() { "*".into() } else { hosts.into() },
+                address.into(),
+                if spec["tls"].is_array() { "80, 443" } else { "80" }.into(),
+                born,
+            ]
+        }
+        register::ENDPOINT_SLICES => {
+            const SHOWN: usize = 3;
+            let few = |v: &Value, of: fn(&Value) -> String| {
+                let all = v.as_array().map_or(&[][..], Vec::as_slice);
+                let shown = all.iter().take(SHOWN).map(of).collect::<Vec<_>>().join(",");
+                match all.len() {
+                    0 => "<unset>".to_owned(),
+                    n if n > SHOWN => format!("{shown} + {} more...", n - SHOWN),
+                    _ => shown,
+                }
+            };
+            let ports = few(&o["ports"], |p| text(&p["port"]));
+            let endpoints = few(&o["endpoints"], |e| text(&e["addresses"][0]));
+            vec![name, o["addressType"].clone(), ports.into(), endpoints.into(), born]
+        }
         register::PDBS => {
             let or = |v: &Value| Value::from(if v.is_null() { "N/A".to_owned() } else { text(v) });
             vec![name, or(&spec["minAvailable"]), or(&spec["maxUnavailable"]), zero(&status["disruptionsAllowed"]), born]

@@ -1,8 +1,8 @@
 //! Prometheus, or VictoriaMetrics, as deltas: what it measures of each cluster, by the queries of the configuration.
 //!
 //! One task an endpoint: clusters that share it share the requests, and a label tells what belongs to which. Queries go one after the other, all of
-//! them once a minute. A query that is refused costs only itself; one that finds nothing says whether there is nothing of the kind or no metric.
-//! What nodes and what pods use is asked only of clusters whose metrics.k8s.io does not tell of them.
+//! them once a minute but those that are dear, which the others do not wait for. A query that is refused costs only itself; one that finds nothing says
+//! whether there is nothing of the kind or no metric. What nodes and what pods use is asked only of clusters whose metrics.k8s.io does not tell of them.
 
 use super::service::{self, Closed, Handle, failed};
 use super::shared::{self, Member, Not, Owner, Wanted, grouped};
@@ -30,6 +30,8 @@ struct Pace {
     round: Duration,
     /// How long one answer may take.
     answer: Duration,
+    /// The same of a query that is not asked every round.
+    dear: Duration,
     /// How long the cluster may take to have a client.
     client: Duration,
     /// Between two looks for a Prometheus where there is none.
@@ -41,6 +43,7 @@ struct Pace {
 const PACE: Pace = Pace {
     round: Duration::from_secs(60),
     answer: Duration::from_secs(10),
+    dear: Duration::from_secs(60),
     client: Duration::from_secs(10),
     absent: Duration::from_secs(300),
     known: Duration::from_secs(600),
@@ -92,6 +95,7 @@ fn spawn(group: Vec<Wanted>, queries: Arc<[Query]>, steads: impl Fn(ClusterId) -
             waiting: Vec::new(),
             full: Vec::new(),
             there: HashMap::new(),
+            kept: HashMap::new(),
         };
         // The only error is that nobody takes deltas any more.
         let _ = watch.run().await;
@@ -122,6 +126,8 @@ struct Watch {
     full: Vec<Vec<ClaimRow>>,
     /// In which members a query's metric is, and when that was asked.
     there: HashMap<Str, (Instant, Vec<bool>)>,
+    /// The rows of queries that are not asked every round, and when they are asked again.
+    kept: HashMap<Str, (Instant, Rows)>,
 }
 
 /// The rows of each member.
@@ -284,21 +290,12 @@ impl Watch {
         // Kept, so that the next round has the connection.
         self.replica = Some(replica);
         let mut rows: Rows = self.members.iter().map(|_| Vec::new()).collect();
-        for query in self.queries.clone().iter().filter(|q| q.gives == Gives::Signals) {
-            match self.ask(&at, query).await {
-                Ok(answer) => {
-                    let missing = self.fold(query, answer, &mut rows);
-                    if missing {
-                        self.without(&at, query, &mut rows).await?;
-                    }
-                }
-                Err(ClientError::Invalid { message }) => {
-                    let row = Signal::without(query, SignalState::Failing, Some(message.into()));
-                    rows.iter_mut().for_each(|r| r.push(row.clone()));
-                }
-                Err(error) => return Err(error),
-            }
+        let queries = self.queries.clone();
+        let signals = || queries.iter().filter(|q| q.gives == Gives::Signals);
+        for query in signals().filter(|q| q.every.is_none()) {
+            self.row(&at, query, &mut rows).await?;
         }
+        self.dear(&at, signals().filter(|q| q.every.is_some()), &mut rows).await?;
         self.full = self.ask_full(&at, &mut rows).await?;
         self.waiting = self.waits(&at, &rows).await?;
         // What was not told again is over.
@@ -307,6 +304,60 @@ impl Watch {
         self.courses.retain(|key, _| told.contains(key));
         self.interner.sweep(told.len());
         Ok(rows)
+    }
+
+    /// One query: its rows, or why there are none. An error is the endpoint's.
+    async fn row(&mut self, at: &Reached, query: &Query, rows: &mut Rows) -> Result<(), ClientError> {
+        match self.ask(at, query).await {
+            Ok(answer) => {
+                if self.fold(query, answer, rows) {
+                    self.without(at, query, rows).await?;
+                }
+                Ok(())
+            }
+            Err(ClientError::Invalid { message }) => {
+                fail(query, &message, rows);
+                Ok(())
+            }
+            // What is dear may take too long here, and the rest not.
+            Err(error @ (ClientError::Timeout { .. } | ClientError::Server { .. })) if query.every.is_some() => {
+                fail(query, error.reason().as_ref(), rows);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rows of queries that are not asked every round. What else is known is told before one waits for those that are due.
+    async fn dear<'a>(&mut self, at: &Reached, queries: impl Iterator<Item = &'a Query>, rows: &mut Rows) -> Result<(), ClientError> {
+        let (mut due, now) = (Vec::new(), Instant::now());
+        for query in queries {
+            let kept = self.kept.get(&query.name);
+            if kept.is_none_or(|(again, _)| *again <= now) {
+                due.push(query);
+            }
+            for (own, rows) in kept.iter().flat_map(|(_, kept)| kept).zip(rows.iter_mut()) {
+                rows.extend(own.iter().cloned());
+            }
+        }
+        // At first all of them, then one a round: the others wait for no more than one.
+        if self.answered {
+            due.truncate(1);
+        }
+        if !due.is_empty() && (self.list(rows.clone()).await.is_err() || self.uses().await.is_err()) {
+            // Nobody listens: the next who is told finds out.
+            return Ok(());
+        }
+        for query in due {
+            rows.iter_mut().for_each(|rows| rows.retain(|s| s.meta.name != query.name));
+            let mut own: Rows = self.members.iter().map(|_| Vec::new()).collect();
+            self.row(at, query, &mut own).await?;
+            rows.iter_mut().zip(&own).for_each(|(rows, own)| rows.extend(own.iter().cloned()));
+            // Not all of them together for ever.
+            let wait = query.every.unwrap_or_default().mul_f64(0.95 + 0.1 * fastrand::f64());
+            self.kept.insert(query.name.clone(), (Instant::now() + wait, own));
+        }
+        Ok(())
     }
 
     /// The alerts that are pending, and the targets that are down.
@@ -348,14 +399,15 @@ impl Watch {
                 let by = self.filled("by ($by)");
                 format!("/api/v1/query?query={}", encoded(&format!("topk {by} ({top}, {expr})")))
             }
-            None if query.gives != Gives::Signals => format!("/api/v1/query?query={}", encoded(&expr)),
+            None if query.gives != Gives::Signals || query.every.is_some() => format!("/api/v1/query?query={}", encoded(&expr)),
             None => {
                 let end = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0) / STEP * STEP;
                 let start = end.saturating_sub(STEP * (POINTS as u64 - 1));
                 format!("/api/v1/query_range?start={start}&end={end}&step={STEP}&query={}", encoded(&expr))
             }
         };
-        let answer: Answer = at.get(&path, self.pace.answer).await?;
+        let within = if query.every.is_some() { self.pace.dear } else { self.pace.answer };
+        let answer: Answer = at.get(&path, within).await?;
         match answer.status.as_str() {
             "success" => Ok(answer),
             "error" => Err(ClientError::Invalid { message: answer.error }),
@@ -465,6 +517,12 @@ impl Watch {
     async fn stand(&self, state: &ServiceState, via: Str) -> Result<(), Closed> {
         shared::stand(&self.tx, &self.members, Service::Prometheus, state, via).await
     }
+}
+
+/// A row for each member that says why it failed.
+fn fail(query: &Query, why: &str, rows: &mut Rows) {
+    let row = Signal::without(query, SignalState::Failing, Some(why.into()));
+    rows.iter_mut().for_each(|r| r.push(row.clone()));
 }
 
 /// For a query string: all but letters, digits, `-`, `.`, `_` and `~` by their bytes.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 const QUICK: Pace = Pace {
     round: Duration::from_millis(20),
     answer: Duration::from_secs(1),
+    dear: Duration::from_secs(1),
     client: Duration::from_secs(5),
     absent: Duration::from_millis(50),
     known: Duration::from_secs(600),
@@ -28,6 +29,7 @@ fn query(name: &str, expr: &str, top: Option<u32>) -> Query {
         warning: Some(0.5),
         critical: None,
         top,
+        every: None,
         needs: format!("{name}_total"),
         gives: Gives::Signals,
     }
@@ -386,4 +388,36 @@ async fn use_that_comes_when_the_cluster_tells_it_again_itself_is_not_told() {
         told += usize::from(matches!(batch.delta, Delta::Usage(_) | Delta::Service { service: Service::Metrics, .. }));
     }
     assert_eq!(told, 0);
+}
+
+#[tokio::test]
+async fn what_is_dear_is_asked_seldom_and_costs_only_itself() {
+    install_crypto_provider();
+    let server = Server::start(|request| match asked(request) {
+        expr if expr.contains("dear{") => vector(&json!([{"metric": {"pod": "a"}, "value": [1, "0.7"]}])),
+        expr if expr.contains("late{") => reply(503, "query timed out in expression evaluation"),
+        _ => vector(&json!([{"metric": {"pod": "b"}, "value": [1, "0.4"]}])),
+    })
+    .await;
+    let reader = Reader::of(connect(&server, "").await);
+    let every = Some(Duration::from_secs(3600));
+    let dear = |name: &str, top| Query { every, ..query(name, &format!("{name}{{$match}}"), top) };
+    let queries: Arc<[Query]> = vec![dear("dear", None), dear("late", Some(3)), query("hot", "hot{$match}", Some(3))].into();
+    let (tx, mut rx) = mpsc::channel(64);
+    let _task = spawn(vec![wanted(0, "eu", urls(&server), reader)], queries, |_| Stead::default(), tx, QUICK);
+    let (rows, _) = heard(&mut rx, 1, "live", 4).await;
+    let row = |name: &str| rows[0].iter().find(|s| *s.meta.name == *name).unwrap();
+    assert_eq!((row("dear").value, row("dear").course.len()), (Some(0.7), 1), "kept from round to round");
+    assert_eq!((row("late").state, row("hot").state.word()), (SignalState::Failing, "ok"));
+    assert!(row("hot").course.len() >= 4, "{:?}", row("hot"));
+    let paths: Vec<String> = server
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|r| asked(r).contains("dear{") || asked(r).contains("late{"))
+        .map(|r| r.uri().path().to_owned())
+        .collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    assert!(paths.iter().all(|p| p.ends_with("/api/v1/query")), "a moment, not half an hour: {paths:?}");
 }

@@ -1,9 +1,12 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
-use super::{Counts, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::endpoints::EndpointsOf;
+use super::{
+    Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
+};
 use crate::model::{
-    Alert, Asked, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Generation, Kind, KindState, OWNER_LABELS, Object, Service,
-    ServiceState, Severity, Signal, Str, Uid, Usage,
+    Alert, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
+    Selector, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// The namespace and the labels of CronJobs that take snapshots; none: nobody has said.
+    pub snapshot_jobs: Option<(Str, Selector)>,
     /// What a snapshot is given to, and for how many seconds at most; empty: to nobody.
     pub after_snapshot: (Vec<String>, u64),
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
@@ -103,6 +108,8 @@ pub struct Cluster {
     pub restarts: Series,
     /// Of each member of its etcd.
     pub etcd: HashMap<Uid, EtcdTrends>,
+    /// Elections of its etcd in the last hour.
+    pub elections: Elections,
     pub requests: u64,
     pub waiting: u32,
     pub counts: Counts,
@@ -112,6 +119,7 @@ pub struct Cluster {
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    endpoints: EndpointsOf,
     signals_of: SignalsOf,
     findings_of: FindingsOf,
     /// What Prometheus alone knows of: alerts that are pending, targets that are down.
@@ -140,6 +148,7 @@ impl Cluster {
             pending: Series::default(),
             restarts: Series::default(),
             etcd: HashMap::new(),
+            elections: Elections::default(),
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
@@ -148,6 +157,7 @@ impl Cluster {
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
+            endpoints: EndpointsOf::default(),
             signals_of: SignalsOf::default(),
             findings_of: FindingsOf::default(),
             alone: Arc::default(),
@@ -171,21 +181,51 @@ impl Cluster {
 
     /// The object of that name.
     pub fn named(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
-        self.objects(kind).find(|o| &*o.meta().name == name && &*o.meta().namespace == namespace)
+        self.table(kind).named(namespace, name)
     }
 
-    /// The namespace that Velero works in: that of its default storage location, else of anything of its kinds.
-    pub fn velero(&self) -> Option<Str> {
-        let default = |o: &&Object| matches!(o, Object::StorageLocation(l) if l.default);
-        let location = self.objects(Kind::StorageLocation).find(default);
-        let any = || [Kind::StorageLocation, Kind::Schedule, Kind::Backup].into_iter().find_map(|k| self.objects(k).next());
-        location.or_else(any).map(|o| o.meta().namespace.clone())
+    /// How many endpoints a Service has, over all its slices; none where slices are not seen, or not yet.
+    pub fn endpoints(&self, service: &Svc) -> Option<Endpoints> {
+        let known = matches!(self.kind_state(Kind::EndpointSlice), KindState::Live | KindState::Failing { .. });
+        self.endpoints.of(&service.meta.namespace, &service.meta.name).or(known.then(Endpoints::default))
     }
 
-    /// The newest completed backup that has all of a namespace.
-    pub fn backup_of(&self, namespace: &str) -> Option<&Backup> {
-        let good = self.objects(Kind::Backup).filter_map(|o| if let Object::Backup(b) = o { Some(&**b) } else { None });
-        good.filter(|b| b.good() && b.selection.whole(namespace)).max_by_key(|b| b.point())
+    /// Whether nobody answers for a Service that selects pods.
+    fn dead(&self, object: Option<&Object>) -> bool {
+        let Some(Object::Svc(s)) = object else { return false };
+        s.selects() && self.endpoints.of(&s.meta.namespace, &s.meta.name).is_none_or(|e| e.ready == 0)
+    }
+
+    /// Notes what a slice was and is; the Service whose endpoints are others now has changed too.
+    fn slice(&mut self, before: Option<&Object>, after: Option<&Object>, touched: &mut Vec<Touched>) {
+        let of = |o: Option<&Object>| match o {
+            Some(Object::EndpointSlice(s)) => s.service.clone().map(|service| (s.meta.namespace.clone(), service)),
+            _ => None,
+        };
+        let (old, new) = (of(before), of(after));
+        let mut places: Vec<(Str, Str)> = old.into_iter().chain(new).collect();
+        places.dedup();
+        let row = |c: &Self, (namespace, name): &(Str, Str)| {
+            let object = c.named(Kind::Service, namespace, name).cloned();
+            (object.clone(), c.endpoints.of(namespace, name), c.dead(object.as_ref()))
+        };
+        let was: Vec<_> = places.iter().map(|p| row(self, p)).collect();
+        if let Some(Object::EndpointSlice(s)) = before {
+            self.endpoints.take(s);
+        }
+        if let Some(Object::EndpointSlice(s)) = after {
+            self.endpoints.add(s);
+        }
+        for (place, (object, endpoints, dead)) in places.iter().zip(was) {
+            let Some(object) = object.filter(|_| self.endpoints.of(&place.0, &place.1) != endpoints) else { continue };
+            let slot = self.table(Kind::Service).slot_of(object.meta().uid);
+            let now = self.dead(Some(&object));
+            let count = &mut self.counts.services_dead;
+            *count = count.wrapping_add_signed(i32::from(now) - i32::from(dead));
+            if let Some(slot) = slot {
+                touched.push(Touched::Row { id: RowId { cluster: self.id, kind: Kind::Service, slot }, before: Some(object) });
+            }
+        }
     }
 
     /// Seconds since the last proof of life; none before the first.
@@ -373,6 +413,11 @@ impl Cluster {
                 if kind == Kind::Pod {
                     self.history.listed(now);
                 }
+                if kind == Kind::EtcdMember {
+                    let mut elections = std::mem::take(&mut self.elections);
+                    elections.look(self.objects(kind).filter_map(|o| if let Object::EtcdMember(m) = o { Some(&**m) } else { None }), now);
+                    self.elections = elections;
+                }
                 self.record(now);
                 if kind == Kind::Signal {
                     self.signals_of = SignalsOf::join(self);
@@ -472,11 +517,22 @@ impl Cluster {
         if let Some(before) = &before {
             count(&mut self.counts, &mut self.findings_of, before, -1);
         }
-        if let Some(after) = table.get(slot) {
+        let after = table.get(slot).cloned();
+        if let Some(after) = &after {
             count(&mut self.counts, &mut self.findings_of, after, 1);
             self.history.note(before.as_ref(), Some(after), now);
         }
+        match kind {
+            Kind::EndpointSlice => self.slice(before.as_ref(), after.as_ref(), touched),
+            Kind::Service => self.count_dead(before.as_ref(), after.as_ref()),
+            _ => {}
+        }
         touched.push(Touched::Row { id: RowId { cluster, kind, slot }, before });
+    }
+
+    fn count_dead(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        let by = i32::from(self.dead(after)) - i32::from(self.dead(before));
+        self.counts.services_dead = self.counts.services_dead.wrapping_add_signed(by);
     }
 
     fn remove(&mut self, kind: Kind, uid: Uid, now: i64, touched: &mut Vec<Touched>) {
@@ -484,6 +540,11 @@ impl Cluster {
         self.etcd.remove(&uid);
         if let Some((slot, before)) = self.kinds[kind as usize].table.remove(uid) {
             count(&mut self.counts, &mut self.findings_of, &before, -1);
+            match kind {
+                Kind::EndpointSlice => self.slice(Some(&before), None, touched),
+                Kind::Service => self.count_dead(Some(&before), None),
+                _ => {}
+            }
             self.history.note(Some(&before), None, now);
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }

@@ -34,6 +34,8 @@ pub struct Counts {
     pub pdbs: u32,
     /// Budgets that allow nothing while they cover something.
     pub pdbs_zero: u32,
+    /// Services that select pods and have no ready endpoint.
+    pub services_dead: u32,
     /// Claims whose volume is gone.
     pub claims_lost: u32,
     pub warnings: u32,
@@ -116,7 +118,8 @@ impl Counts {
                 n(&mut self.findings_bad, f.open() && f.severity > Severity::Info);
                 n(&mut self.findings_critical, f.open() && f.severity == Severity::Critical);
             }
-            Object::Namespace(_) | Object::Schedule(_) => {}
+            // A Service is counted with its endpoints.
+            Object::Namespace(_) | Object::Schedule(_) | Object::Svc(_) | Object::EndpointSlice(_) | Object::Ingress(_) => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! One kind's rows in one cluster: slots that stay where they are, found by uid, swept after a list.
+//! One kind's rows in one cluster: slots that stay where they are, found by uid and by name, swept after a list.
 
 use crate::model::{Object, Str, Uid};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -12,6 +12,8 @@ pub struct Table {
     seen: Vec<u32>,
     free: Vec<u32>,
     by_uid: HashTable<u32>,
+    /// Empty where several rows may have one name.
+    by_name: HashTable<u32>,
     hasher: DefaultHashBuilder,
     lists: HashMap<Option<Str>, u32>,
     list: u32,
@@ -47,6 +49,16 @@ impl Table {
         self.by_uid.find(self.hasher.hash_one(uid), |s| slots[*s as usize].as_ref().is_some_and(|o| o.meta().uid == uid)).copied()
     }
 
+    /// The object of that name.
+    pub fn named(&self, namespace: &str, name: &str) -> Option<&Object> {
+        let is = |o: &&Object| &*o.meta().name == name && &*o.meta().namespace == namespace;
+        if self.by_name.is_empty() {
+            return self.iter().map(|(_, o)| o).find(is);
+        }
+        let here = |slot: &u32| self.get(*slot).as_ref().is_some_and(is);
+        self.by_name.find(self.hasher.hash_one((namespace, name)), here).and_then(|slot| self.get(*slot))
+    }
+
     pub(super) fn upsert(&mut self, object: Object) -> Upsert {
         let uid = object.meta().uid;
         if let Some(slot) = self.slot_of(uid) {
@@ -75,6 +87,10 @@ impl Table {
         self.seen[slot as usize] = self.list;
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_uid.insert_unique(hasher.hash_one(uid), slot, |s| slots[*s as usize].as_ref().map_or(0, |o| hasher.hash_one(o.meta().uid)));
+        let hash = |slot: u32| slots[slot as usize].as_ref().map_or(0, |o| hasher.hash_one((&*o.meta().namespace, &*o.meta().name)));
+        if slots[slot as usize].as_ref().is_some_and(|o| o.kind().one_of_a_name()) {
+            self.by_name.insert_unique(hash(slot), slot, |s| hash(*s));
+        }
         Upsert::Added(slot)
     }
 
@@ -84,7 +100,12 @@ impl Table {
             self.by_uid.find_entry(self.hasher.hash_one(uid), |s| slots[*s as usize].as_ref().is_some_and(|o| o.meta().uid == uid)).ok()?;
         let (slot, _) = entry.remove();
         self.free.push(slot);
-        self.slots[slot as usize].take().map(|o| (slot, o))
+        let object = self.slots[slot as usize].take()?;
+        let hash = self.hasher.hash_one((&*object.meta().namespace, &*object.meta().name));
+        if let Ok(entry) = self.by_name.find_entry(hash, |s| *s == slot) {
+            entry.remove();
+        }
+        Some((slot, object))
     }
 
     /// A list of this scope begins: what it does not name is gone at its end.

@@ -176,3 +176,69 @@ fn what_waits_stands_beside_what_fires_until_it_fires_itself() {
     let touched = apply(&mut s, 0, Delta::Waiting(Arc::default()));
     assert_eq!((told(&s), touched.len()), (vec!["Now firing".to_owned()], 2));
 }
+
+fn read(kind: Kind, value: serde_json::Value) -> Delta {
+    let object = object::decode_json(kind, value.to_string().as_bytes(), &mut Interner::default()).unwrap();
+    Delta::Rows { kind, changes: vec![Change::Upsert(object)] }
+}
+
+#[test]
+fn a_name_finds_its_object_after_others_came_and_went() {
+    let mut s = store();
+    let web = |uid: &str, name: &str| read(Kind::Service, serde_json::json!({"metadata": {"name": name, "namespace": "ns", "uid": uid}}));
+    let found = |s: &Store, namespace: &str, name: &str| s.clusters()[0].named(Kind::Service, namespace, name).map(|o| o.meta().uid);
+    for n in 0..40 {
+        apply(&mut s, 1, web(&format!("u{n}"), &format!("s{n}")));
+    }
+    assert_eq!(found(&s, "ns", "s7"), Some(Uid::parse("u7")));
+    assert_eq!((found(&s, "other", "s7"), found(&s, "ns", "s99")), (None, None));
+    // Made anew before the old one is said to be gone.
+    apply(&mut s, 1, web("again", "s7"));
+    apply(&mut s, 1, Delta::Rows { kind: Kind::Service, changes: vec![Change::Delete(Uid::parse("u7"))] });
+    assert_eq!(found(&s, "ns", "s7"), Some(Uid::parse("again")));
+    apply(&mut s, 1, Delta::Rows { kind: Kind::Service, changes: vec![Change::Delete(Uid::parse("again"))] });
+    apply(&mut s, 1, web("other", "s99"));
+    assert_eq!((found(&s, "ns", "s7"), found(&s, "ns", "s99")), (None, Some(Uid::parse("other"))), "the slot is used again");
+}
+
+#[test]
+fn a_slice_changes_its_service_and_the_dead_are_counted() {
+    let mut s = store();
+    let slice = |ready: bool| {
+        let meta = serde_json::json!({"name": "web-x", "namespace": "ns", "uid": "x", "labels": {"kubernetes.io/service-name": "web"}});
+        read(
+            Kind::EndpointSlice,
+            serde_json::json!({"metadata": meta, "addressType": "IPv4", "endpoints": [{"conditions": {"ready": ready}}]}),
+        )
+    };
+    let service = |selector: serde_json::Value| {
+        read(
+            Kind::Service,
+            serde_json::json!({"metadata": {"name": "web", "namespace": "ns", "uid": "web"}, "spec": {"selector": selector}}),
+        )
+    };
+    let dead = |s: &Store| s.clusters()[0].counts.services_dead;
+    let kinds = |touched: Vec<Touched>| -> Vec<Kind> {
+        let kind = |t: Touched| match t {
+            Touched::Row { id, .. } | Touched::Gone { id, .. } => Some(id.kind),
+            _ => None,
+        };
+        let mut all: Vec<Kind> = touched.into_iter().filter_map(kind).collect();
+        all.sort_unstable();
+        all
+    };
+    apply(&mut s, 1, service(serde_json::json!({"app": "web"})));
+    assert_eq!(dead(&s), 1);
+    assert_eq!(kinds(apply(&mut s, 1, slice(true))), [Kind::Service, Kind::EndpointSlice]);
+    assert_eq!(dead(&s), 0);
+    apply(&mut s, 1, slice(false));
+    assert_eq!(dead(&s), 1);
+    apply(&mut s, 1, service(serde_json::json!({})));
+    assert_eq!(dead(&s), 0, "it selects nothing");
+    apply(&mut s, 1, service(serde_json::json!({"app": "web"})));
+    assert_eq!(dead(&s), 1);
+    let gone = apply(&mut s, 1, Delta::Rows { kind: Kind::EndpointSlice, changes: vec![Change::Delete(Uid::parse("x"))] });
+    assert_eq!((kinds(gone), dead(&s)), (vec![Kind::Service, Kind::EndpointSlice], 1));
+    apply(&mut s, 1, Delta::Rows { kind: Kind::Service, changes: vec![Change::Delete(Uid::parse("web"))] });
+    assert_eq!(dead(&s), 0);
+}

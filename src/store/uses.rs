@@ -139,10 +139,11 @@ impl Sums {
 
 /// Namespace and name.
 #[derive(PartialEq, Eq, Hash)]
-struct Place(Str, Str);
+pub struct Place(pub Str, pub Str);
 
+/// The same, to look one up.
 #[derive(Hash)]
-struct Sought<'a>(&'a str, &'a str);
+pub struct Sought<'a>(pub &'a str, pub &'a str);
 
 impl Equivalent<Place> for Sought<'_> {
     fn equivalent(&self, place: &Place) -> bool {

@@ -5,9 +5,10 @@
 
 use super::{Ctx, Row, Tone};
 use crate::model::{
-    Alert, AlertState, Claim, ConnectionState, EtcdMember, FindingRow, FindingState, Hpa, Kind, KindState, Namespace, Node, Object, Pdb,
-    Phase, Pod, RunState, Severity, Signal, SignalState, Silence, SilenceState, StorageLocation, Tri, Workload, meta,
+    Alert, AlertState, Claim, ConnectionState, EtcdMember, FindingRow, FindingState, Hpa, Ingress, Kind, KindState, Namespace, Node,
+    Object, Pdb, Phase, Pod, RunState, Severity, Signal, SignalState, Silence, SilenceState, StorageLocation, Svc, Tri, Workload, meta,
 };
+use crate::store::Cluster;
 
 /// How bad the row as a whole is: what "the bad on top" sorts by and "faults only" keeps ([`Tone::fault`]).
 pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
@@ -32,6 +33,9 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
         }
         Row::Object(_, Object::Namespace(n)) => namespace(n),
         Row::Object(_, Object::Claim(c)) => claim(c),
+        Row::Object(c, Object::Svc(s)) => service(c, s),
+        Row::Object(c, Object::Ingress(i)) => ingress(c, i),
+        Row::Object(_, Object::EndpointSlice(_)) => Tone::Plain,
         Row::Object(_, Object::EtcdMember(m)) => etcd(m),
         Row::Object(_, Object::Alert(a)) => alert(a),
         Row::Object(_, Object::Silence(s)) => silence(s, ctx.now),
@@ -129,6 +133,22 @@ fn claim(c: &Claim) -> Tone {
         "Pending" => Tone::Info,
         _ => Tone::Critical,
     }
+}
+
+/// One that selects pods and reaches none.
+fn service(c: &Cluster, s: &Svc) -> Tone {
+    match c.endpoints(s).filter(|_| s.selects()) {
+        Some(e) if e.ready == 0 && e.all > 0 => Tone::Critical,
+        Some(e) if e.ready == 0 => Tone::Warning,
+        Some(e) if e.ready < e.all => Tone::Info,
+        _ => Tone::Ok,
+    }
+}
+
+/// One that leads to a Service that is not there.
+fn ingress(c: &Cluster, i: &Ingress) -> Tone {
+    let missing = |b: &&crate::model::ingress::Backend| c.named(Kind::Service, &i.meta.namespace, &b.service).is_none();
+    if c.current(Kind::Service) && i.backends().iter().any(missing) { Tone::Warning } else { Tone::Ok }
 }
 
 fn etcd(m: &EtcdMember) -> Tone {

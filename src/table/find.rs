@@ -43,7 +43,7 @@ pub fn find_anywhere(store: &Store, text: &str, limit: usize) -> Vec<Found> {
     };
     for c in store.clusters() {
         offer(RowKey::Cluster(c.id), Row::Cluster(c));
-        for kind in Kind::ALL.into_iter().filter(|k| !matches!(k, Kind::Event | Kind::Signal)) {
+        for kind in Kind::ALL.into_iter().filter(|k| !matches!(k, Kind::Event | Kind::Signal | Kind::EndpointSlice)) {
             for (slot, o) in c.table(kind).iter().filter(|(_, o)| Subject::Workloads.lists(o)) {
                 offer(RowKey::Object(RowId { cluster: c.id, kind, slot }), Row::Object(c, o));
             }

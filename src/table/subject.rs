@@ -24,6 +24,8 @@ pub enum Subject {
     Events,
     Namespaces,
     Claims,
+    Services,
+    Ingresses,
     Etcd,
     Alerts,
     Silences,
@@ -53,7 +55,7 @@ impl Unknown {
 
 impl Subject {
     /// The register, in the order of the panes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Clusters,
         Self::Nodes,
         Self::Pods,
@@ -69,6 +71,8 @@ impl Subject {
         Self::Events,
         Self::Namespaces,
         Self::Claims,
+        Self::Services,
+        Self::Ingresses,
         Self::Etcd,
         Self::Alerts,
         Self::Silences,
@@ -98,6 +102,8 @@ impl Subject {
             Self::Events => "events",
             Self::Namespaces => "namespaces",
             Self::Claims => "pvc",
+            Self::Services => "services",
+            Self::Ingresses => "ingresses",
             Self::Etcd => "etcd",
             Self::Alerts => "alerts",
             Self::Silences => "silences",
@@ -128,6 +134,8 @@ impl Subject {
             Self::Events => "EVENTS",
             Self::Namespaces => "NAMESPACES",
             Self::Claims => "PVC",
+            Self::Services => "SERVICES",
+            Self::Ingresses => "INGRESSES",
             Self::Etcd => "ETCD",
             Self::Alerts => "ALERTS",
             Self::Silences => "SILENCES",
@@ -158,6 +166,8 @@ impl Subject {
             Self::Events => &[Kind::Event],
             Self::Namespaces => &[Kind::Namespace],
             Self::Claims => &[Kind::Claim],
+            Self::Services => &[Kind::Service],
+            Self::Ingresses => &[Kind::Ingress],
             Self::Etcd => &[Kind::EtcdMember],
             Self::Alerts => &[Kind::Alert],
             Self::Silences => &[Kind::Silence],
@@ -185,9 +195,10 @@ impl Subject {
         self.kinds().contains(&kind) || kind == Kind::Pod && self.kinds().iter().any(of_pods)
     }
 
-    /// The subject that lists this kind alone.
+    /// The subject that lists this kind alone; of endpoints, the one whose rows have their counts.
     pub fn of_kind(kind: Kind) -> Self {
-        Self::ALL.into_iter().find(|s| s.kinds() == [kind]).unwrap_or(Self::Workloads)
+        let other = if kind == Kind::EndpointSlice { Self::Services } else { Self::Workloads };
+        Self::ALL.into_iter().find(|s| s.kinds() == [kind]).unwrap_or(other)
     }
 
     /// Whether an object of one of its kinds is listed.
@@ -203,7 +214,8 @@ impl Subject {
     /// Every name that [`Subject::parse`] takes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let own = ["clusters", "cluster", "workloads", "workload", "wl", "hpa", "pdb"];
-        own.into_iter().chain(Kind::names().filter(move |n| !own.contains(n)))
+        let listed = |n: &&str| Kind::parse(n) != Some(Kind::EndpointSlice);
+        own.into_iter().chain(Kind::names().filter(move |n| !own.contains(n)).filter(listed))
     }
 
     /// What a person typed: the name, or what kubectl takes for the kind.
@@ -214,7 +226,10 @@ impl Subject {
         match text.to_ascii_lowercase().as_str() {
             "clusters" | "cluster" => Ok(Self::Clusters),
             "workloads" | "workload" | "wl" => Ok(Self::Workloads),
-            _ => Kind::parse(text).map(Self::of_kind).ok_or_else(|| Unknown::new("kind", text, &Self::names().collect::<Vec<_>>())),
+            _ => Kind::parse(text)
+                .filter(|k| *k != Kind::EndpointSlice)
+                .map(Self::of_kind)
+                .ok_or_else(|| Unknown::new("kind", text, &Self::names().collect::<Vec<_>>())),
         }
     }
 
@@ -269,11 +284,15 @@ mod tests {
             ("cj", Subject::CronJobs),
             ("bsl", Subject::Locations),
             ("pvc", Subject::Claims),
+            ("svc", Subject::Services),
+            ("ing", Subject::Ingresses),
+            ("ingresses.networking.k8s.io", Subject::Ingresses),
             ("backups.velero.io", Subject::Backups),
             ("etcd", Subject::Etcd),
         ] {
             assert_eq!(Subject::parse(text), Ok(expected), "{text}");
         }
+        assert!(Subject::parse("endpointslices").is_err(), "Services have their counts");
         assert_eq!(Subject::parse("pdos").unwrap_err().nearest, Some("pods"));
         for s in Subject::ALL {
             assert_eq!(Subject::parse(s.name()), Ok(s));

@@ -131,6 +131,26 @@ pub(super) fn everything() -> Store {
         &json!({"metadata": meta("data-db-0"), "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}, "storageClassName": "ssd", "volumeName": "pv-1"},
         "status": {"phase": "Bound", "capacity": {"storage": "20Gi"}, "conditions": [{"type": "FileSystemResizePending", "status": "True", "message": "waits for the node"}]}}),
     );
+    put(
+        &mut s,
+        0,
+        Kind::Service,
+        &json!({"metadata": meta("web"), "spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "selector": {"app": "x", "tier": "y"}, "externalIPs": ["1.2.3.4"],
+        "ports": [{"name": "http", "port": 80, "targetPort": "web", "nodePort": 30080, "protocol": "TCP"}, {"name": "rpc", "port": 9000, "appProtocol": "grpc"}]}}),
+    );
+    let endpoint = |ready: bool, going: bool| json!({"addresses": ["10.1.0.1"], "conditions": {"ready": ready, "terminating": going}});
+    let mut slice = json!({"metadata": meta("web-x"), "addressType": "IPv4", "endpoints": [endpoint(true, false), endpoint(true, false), endpoint(false, true)]});
+    slice["metadata"]["labels"] = json!({"kubernetes.io/service-name": "web"});
+    put(&mut s, 0, Kind::EndpointSlice, &slice);
+    let path = |path: &str, service: &str| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"name": "http"}}}});
+    put(
+        &mut s,
+        0,
+        Kind::Ingress,
+        &json!({"metadata": meta("web"), "spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["a.example.com"]}],
+        "rules": [{"host": "a.example.com", "http": {"paths": [path("/", "web"), path("/x", "gone")]}}, {"host": "b.example.com", "http": {"paths": [path("/", "web")]}}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}}),
+    );
     signals(&mut s);
     s
 }
@@ -330,6 +350,16 @@ fn items_as_json() {
     expect(
         &item(Subject::Pdb, 0),
         json!({"status": "Blocks", "min_available": "50%", "max_unavailable": null, "message": "only 1 of the 2 needed pods are healthy"}),
+    );
+    expect(
+        &item(Subject::Services, 0),
+        json!({"type": "NodePort", "cluster_ip": "10.0.0.1", "ports": ["80:30080/TCP", "9000/TCP"], "target_ports": ["web", "9000"], "selector": "app=x,tier=y", "app_protocols": ["grpc"],
+            "outside": ["1.2.3.4"], "endpoints_ready": 2, "endpoints": 3, "endpoints_terminating": 1}),
+    );
+    expect(
+        &item(Subject::Ingresses, 0),
+        json!({"class": "nginx", "hosts": ["a.example.com", "b.example.com"], "backends": ["web:http", "gone:http"], "address": ["1.2.3.4"], "tls": 1,
+            "routes": ["a.example.com/ -> web:http", "a.example.com/x -> gone:http", "b.example.com/ -> web:http"]}),
     );
     expect(
         &item(Subject::Events, 0),

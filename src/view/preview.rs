@@ -78,6 +78,9 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
         ];
     }
     let mut lines = Vec::new();
+    if let Some(then) = pane.then() {
+        lines.push(Line(0, format!("when it is done: the preview of {then}"), Role::TextDim));
+    }
     if preview.gate.reason_required {
         lines.push(Line(0, format!("reason: {}", pane.reason), if pane.in_reason { Role::Input } else { Role::Text }));
     }

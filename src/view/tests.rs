@@ -123,8 +123,29 @@ impl Fixture {
     fn calm() -> Self {
         let mut f = Self::new();
         f.add(2, Kind::Claim, claim("data-db-0", "Bound"));
+        f.network(3);
         f.judge();
         f
+    }
+
+    /// A Service with so many ready endpoints of three, and the Ingress to it.
+    fn network(&mut self, ready: usize) {
+        let meta = |name: &str| json!({"name": name, "namespace": "shop", "uid": format!("net-{name}"), "creationTimestamp": at(9000), "labels": {"kubernetes.io/service-name": "web"}});
+        let endpoint = |n: usize| json!({"addresses": ["10.0.0.7"], "conditions": {"ready": n < ready}});
+        self.add(
+            2,
+            Kind::EndpointSlice,
+            json!({"metadata": meta("web-x"), "addressType": "IPv4", "endpoints": (0..3).map(endpoint).collect::<Vec<_>>()}),
+        );
+        let ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
+        self.add(2, Kind::Service, json!({"metadata": meta("web"), "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.9", "selector": {"app": "web"}, "ports": ports}}));
+        let paths = json!([{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": if ready > 0 { "web" } else { "wbe" }, "port": {"name": "http"}}}}]);
+        self.add(
+            2,
+            Kind::Ingress,
+            json!({"metadata": meta("shop"), "spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}],
+                "rules": [{"host": "shop.example.com", "http": {"paths": paths}}]}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}}),
+        );
     }
 
     fn burning() -> Self {
@@ -162,6 +183,7 @@ impl Fixture {
         for (name, phase) in [("data-db-0", "Bound"), ("data-db-3", "Pending"), ("data-db-4", "Lost")] {
             f.add(2, Kind::Claim, claim(name, phase));
         }
+        f.network(0);
         f.delta(0, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW - 130), reason: "dial timeout".into() }));
         f.judge();
         f
@@ -246,7 +268,8 @@ fn dump(buffer: &Buffer) -> String {
 }
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
-const SCREENS: [&str; 10] = ["cockpit", "clusters", "nodes", "pods", "workloads", "hpa", "pdb", "events", "namespaces", "pvc"];
+const SCREENS: [&str; 12] =
+    ["cockpit", "clusters", "nodes", "pods", "workloads", "hpa", "pdb", "events", "namespaces", "pvc", "services", "ingresses"];
 
 #[test]
 fn every_pane_calm_and_burning_at_three_sizes() {

@@ -54,7 +54,7 @@ const SCHEDULE: (&str, &str, &str) = ("Schedule", "velero", "nightly");
 const SCHEDULE_AT: &str = "/apis/velero.io/v1/namespaces/velero/schedules/nightly";
 const IMAGE: &str = "/spec/template/spec/containers/0/image";
 
-/// Verbs of what the demo fleet does not serve: an Alertmanager. They are tried at real ones, in `tests/actions/alerts.rs`.
+/// Verbs that need an Alertmanager. They are tried at real ones, in `tests/actions/alerts.rs`.
 const ELSEWHERE: [VerbId; 3] = [VerbId::Silence, VerbId::SilenceExtend, VerbId::SilenceExpire];
 
 fn case(verb: VerbId) -> Case {
@@ -85,6 +85,11 @@ fn case(verb: VerbId) -> Case {
         VerbId::Taint => case(NODE, "work=yes:NoSchedule", Look::At(NODE_AT, "/spec/taints")),
         VerbId::Label => case(CHECKOUT, "owner=pay", Look::At(CHECKOUT_AT, "/metadata/labels")),
         VerbId::Annotate => case(CHECKOUT, "note=seen", Look::At(CHECKOUT_AT, "/metadata/annotations/note")),
+        VerbId::Ignore => case(
+            CHECKOUT,
+            "rule=pdb-missing until=2099-12-31 because=batch",
+            Look::At(CHECKOUT_AT, "/metadata/annotations/quarterdeck.io~1ignore"),
+        ),
         VerbId::Trigger => case(CRON, "name=by-hand", Look::At("/apis/batch/v1/namespaces/data/jobs/by-hand", "/metadata/name")),
         VerbId::Suspend => case(CRON, "", Look::At(CRON_AT, "/spec/suspend")),
         VerbId::Unsuspend => after((VerbId::Suspend, ""), CRON, "", Look::At(CRON_AT, "/spec/suspend")),

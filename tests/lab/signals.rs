@@ -31,9 +31,41 @@ const COUNTERS: &[(&str, &str, f64)] = &[
     ("container_network_transmit_packets_dropped_total", r#"namespace="pay",pod="checkout-1""#, 1.0),
     ("apiserver_request_total", r#"code="200",verb="GET""#, 50.0),
     ("apiserver_request_total", r#"code="503",verb="GET""#, 5.0),
-    ("coredns_dns_responses_total", r#"rcode="NOERROR""#, 90.0),
-    ("coredns_dns_responses_total", r#"rcode="SERVFAIL""#, 10.0),
+    ("coredns_dns_responses_total", r#"rcode="NOERROR""#, 120.0),
+    ("coredns_dns_responses_total", r#"rcode="SERVFAIL""#, 40.0),
+    ("coredns_dns_responses_total", r#"rcode="NXDOMAIN""#, 240.0),
+    ("coredns_dns_requests_total", "", 600.0),
+    ("coredns_cache_requests_total", "", 100.0),
+    ("coredns_cache_hits_total", "", 20.0),
     ("felix_int_dataplane_failures", "", 1.0),
+    (
+        "container_memory_failures_total",
+        r#"namespace="pay",pod="checkout-1",container="app",failure_type="pgmajfault",scope="container""#,
+        200.0,
+    ),
+    ("node_cpu_seconds_total", r#"cpu="0",mode="idle""#, 0.1),
+    ("node_cpu_seconds_total", r#"cpu="0",mode="steal""#, 0.05),
+    ("node_cpu_package_throttles_total", r#"package="0""#, 1.0),
+    ("node_disk_io_time_weighted_seconds_total", r#"device="sda""#, 12.0),
+    ("node_disk_read_time_seconds_total", r#"device="sda""#, 3.0),
+    ("node_disk_write_time_seconds_total", r#"device="sda""#, 0.0),
+    ("node_disk_reads_completed_total", r#"device="sda""#, 60.0),
+    ("node_disk_writes_completed_total", r#"device="sda""#, 1.0),
+    ("node_pressure_io_stalled_seconds_total", "", 0.2),
+    ("node_softnet_times_squeezed_total", r#"cpu="0",instance="a""#, 100.0),
+    ("node_softnet_times_squeezed_total", r#"cpu="0",instance="b""#, 1.0),
+    ("node_softnet_times_squeezed_total", r#"cpu="0",instance="c""#, 1.0),
+    ("node_softnet_times_squeezed_total", r#"cpu="0",instance="d""#, 1.0),
+    ("node_softnet_times_squeezed_total", r#"cpu="0",instance="e""#, 1.0),
+    ("node_nf_conntrack_stat_insert_failed", "", 1.0),
+    ("kubelet_evictions", r#"eviction_signal="memory.available""#, 0.1),
+    (
+        "nginx_ingress_controller_requests",
+        r#"host="shop.example.com",ingress="shop",status="200",exported_namespace="pay",exported_service="web",service="nginx""#,
+        50.0,
+    ),
+    ("typha_connections_dropped", "", 0.1),
+    ("prometheus_rule_evaluation_failures_total", r#"rule_group="g""#, 0.1),
 ];
 const GAUGES: &[(&str, &str, f64)] = &[
     ("container_memory_working_set_bytes", r#"namespace="pay",pod="checkout-1",container="app""#, 98e6),
@@ -54,6 +86,15 @@ const GAUGES: &[(&str, &str, f64)] = &[
     ("workqueue_depth", r#"name="deployment""#, 4.0),
     ("ipam_allocations_in_use", r#"ippool="default""#, 200.0),
     ("ipam_ippool_size", r#"ippool="default""#, 256.0),
+    ("container_memory_rss", r#"namespace="pay",pod="checkout-1",container="app""#, 20e6),
+    ("container_spec_cpu_quota", r#"namespace="pay",pod="bursts-0",container="app""#, 100_000.0),
+    ("container_spec_cpu_period", r#"namespace="pay",pod="bursts-0",container="app""#, 100_000.0),
+    ("node_cpu_scaling_governor", r#"cpu="0",governor="powersave""#, 1.0),
+    ("node_cpu_scaling_governor", r#"cpu="0",governor="performance""#, 0.0),
+    ("node_cpu_scaling_frequency_hertz", r#"cpu="0""#, 2e9),
+    ("node_cpu_frequency_max_hertz", r#"cpu="0""#, 3e9),
+    ("nginx_ingress_controller_config_last_reload_successful", r#"controller_pod="ingress-1""#, 0.0),
+    ("typha_client_latency_secs", r#"quantile="0.99""#, 3.0),
 ];
 /// Each with all of its observations between 0.1 and 0.5.
 const HISTOGRAMS: &[(&str, &str)] = &[
@@ -65,13 +106,18 @@ const HISTOGRAMS: &[(&str, &str)] = &[
     ("coredns_dns_request_duration_seconds", r#"server="dns://:53""#),
 ];
 
-/// The page after so many seconds.
-fn page(seconds: f64) -> String {
-    let mut out = String::new();
-    let mut line = |name: &str, labels: &str, value: f64| out.push_str(&format!("{name}{{{labels}}} {value}\n"));
+/// So long it was before the test began: rules look back. Whole minutes.
+const BEFORE: i64 = 3 * 3600;
+/// So long before that many answers became redirects.
+const SHIFTED: f64 = 1000.0;
+
+/// Every series and its value after so many seconds, at a time (unix seconds).
+fn series(seconds: f64, at: f64) -> Vec<(String, String, f64)> {
+    let mut out = Vec::new();
+    let mut line = |name: &str, labels: &str, value: f64| out.push((name.to_owned(), labels.to_owned(), value));
     for (name, labels, rate) in COUNTERS {
-        // Of CPU fractions of a second count.
-        line(name, labels, if name.contains("cpu_usage") { rate * seconds } else { (rate * seconds).floor() });
+        // Of seconds fractions count.
+        line(name, labels, if name.contains("_seconds_") { rate * seconds } else { (rate * seconds).floor() });
     }
     for (name, labels, value) in GAUGES {
         line(name, labels, *value);
@@ -82,8 +128,61 @@ fn page(seconds: f64) -> String {
             line(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"{le}\""), (seconds * 20.0 * share).floor());
         }
     }
-    line("kubelet_pleg_last_seen_seconds", "", jiff::Timestamp::now().as_second() as f64 - 3.0);
+    line("kubelet_pleg_last_seen_seconds", "", at - 3.0);
+    let began = at - seconds + BEFORE as f64;
+    line("nginx_ingress_controller_config_last_reload_successful_timestamp_seconds", r#"controller_pod="ingress-1""#, began - SHIFTED);
+    let redirects = 0.5 * seconds + 50.0 * (seconds - (BEFORE as f64 - SHIFTED)).max(0.0);
+    let host = r#"host="shop.example.com",ingress="shop",status="302",exported_namespace="pay",exported_service="web",service="nginx""#;
+    line("nginx_ingress_controller_requests", host, redirects.floor());
+    // A minute of work in ten.
+    let worked = (seconds / 600.0).floor() * 54.0 + (seconds % 600.0).min(60.0) * 0.9;
+    line("container_cpu_usage_seconds_total", r#"namespace="pay",pod="bursts-0",container="app""#, worked);
+    // Three workloads whose pods on n1 do four times the work for as many bytes, and one of the lab's that does next to nothing.
+    let mut pod = |namespace: &str, workload: &str, n: usize, node: &str, cpu: f64, request: f64| {
+        let pod = format!(r#"namespace="{namespace}",pod="{workload}-7c9d8f6b5d-x2x4{}""#, ["b", "c", "d", "f", "g"][n]);
+        let container = format!(r#"{pod},container="app""#);
+        line("container_cpu_usage_seconds_total", &container, cpu * seconds);
+        line("container_memory_working_set_bytes", &container, 1e8);
+        line("container_memory_rss", &container, 9e7);
+        line("container_network_receive_bytes_total", &pod, (1e5 * seconds).floor());
+        line("kube_pod_info", &format!(r#"{pod},node="{node}""#), 1.0);
+        line("kube_pod_start_time", &pod, 1.0);
+        line("kube_pod_container_resource_requests", &format!(r#"{container},resource="cpu""#), request);
+        line("kube_pod_container_resource_requests", &format!(r#"{container},resource="memory""#), 1e9);
+    };
+    for n in 0..5 {
+        let (node, cpu) = if n == 0 { ("n1", 0.8) } else { ("n2", 0.2) };
+        ["web", "api", "cart"].iter().for_each(|workload| pod("pay", workload, n, node, cpu, 0.1));
+        pod("team-01", "app-0001", n, "n3", 0.04, 1.0);
+    }
     out
+}
+
+/// The page after so many seconds.
+fn page(seconds: f64) -> String {
+    let at = jiff::Timestamp::now().as_second() as f64;
+    series(seconds, at).iter().map(|(name, labels, value)| format!("{name}{{{labels}}} {value}\n")).collect()
+}
+
+/// What such a page would have said every minute before `began` (unix seconds, a whole minute), as Prometheus keeps it.
+fn history(target: &str, began: i64, tsdb: &Path) {
+    let mut text = String::new();
+    for at in (began - BEFORE..began).step_by(60) {
+        for (name, labels, value) in series((at - (began - BEFORE)) as f64, at as f64) {
+            let mut labels = labels;
+            for (label, own) in [("instance", target), ("job", "page")] {
+                if !labels.contains(&format!("{label}=")) {
+                    labels.push_str(&format!("{}{label}=\"{own}\"", if labels.is_empty() { "" } else { "," }));
+                }
+            }
+            text.push_str(&format!("{name}{{{labels}}} {value} {at}\n"));
+        }
+    }
+    text.push_str("# EOF\n");
+    let file = tsdb.with_extension("txt");
+    std::fs::write(&file, text).unwrap();
+    let out = Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).args([&file, tsdb]).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// A Prometheus that scrapes it, a target that is down, and a rule that waits. It ends with the test.
@@ -97,12 +196,15 @@ impl Prometheus {
     fn new() -> Self {
         let pages = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = pages.local_addr().unwrap();
-        let began = Instant::now();
+        // What was before ends at a whole minute.
+        let now = jiff::Timestamp::now().as_second();
+        let began = now / 60 * 60;
+        let (clock, head) = (Instant::now(), (BEFORE + now - began) as f64);
         std::thread::spawn(move || {
             for stream in pages.incoming() {
                 let Ok(mut stream) = stream else { return };
                 let _ = stream.read(&mut [0; 4096]);
-                let body = page(began.elapsed().as_secs_f64());
+                let body = page(head + clock.elapsed().as_secs_f64());
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                     body.len()
@@ -114,9 +216,12 @@ impl Prometheus {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (own, closed) = (free(), free());
         let path = |name: &str| room.path().join(name);
+        history(&target.to_string(), began, &path("tsdb"));
+        let watchdog = json!({"alert": "Watchdog", "expr": "vector(1)"});
         let waits = json!({"alert": "QdWaits", "expr": "vector(1)", "for": "1h", "labels": {"severity": "warning"}});
-        std::fs::write(path("rules.json"), json!({"groups": [{"name": "g", "interval": "1s", "rules": [waits]}]}).to_string()).unwrap();
-        let job = |name: &str, at: String| json!({"job_name": name, "static_configs": [{"targets": [at]}]});
+        std::fs::write(path("rules.json"), json!({"groups": [{"name": "g", "interval": "1s", "rules": [waits, watchdog]}]}).to_string())
+            .unwrap();
+        let job = |name: &str, at: String| json!({"job_name": name, "honor_labels": true, "static_configs": [{"targets": [at]}]});
         let config = json!({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "rule_files": [path("rules.json")],
             "scrape_configs": [job("page", target.to_string()), job("gone", closed.to_string())]});
         std::fs::write(path("prometheus.json"), config.to_string()).unwrap();
@@ -144,6 +249,7 @@ fn ask(url: &str, expr: &str) -> Vec<(String, f64)> {
     let result = body["data"]["result"].as_array().unwrap();
     result
         .iter()
+        .filter(|r| r["metric"]["pod"].is_null() || r["metric"]["pod"] == "checkout-1")
         .map(|r| (r["metric"]["resource"].as_str().unwrap().to_owned(), r["value"][1].as_str().unwrap().parse().unwrap()))
         .collect()
 }
@@ -208,6 +314,15 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     assert_eq!((&row("cpu-throttled")["of"], &row("cpu-throttled")["namespace"]), (&json!("pay/checkout-1 app"), &json!("pay")));
     assert_eq!(row("alerts-pending")["of"], "QdWaits severity=warning");
     assert!(row("targets-down")["of"].as_str().unwrap().contains("gone"));
+    near("cpu-burst", 0.85, 0.95, "warning");
+    near("node-costs-more", 3.0, 3.0, "warning");
+    near("pod-skew", 3.8, 4.2, "warning");
+    near("cpu-spare", 4.7, 4.9, "ok");
+    near("replicas-spare", 3.0, 3.0, "ok");
+    near("answers-shifted", 0.45, 0.5, "warning");
+    near("dns-nxdomain", 0.58, 0.62, "warning");
+    near("disk-await", 0.045, 0.055, "warning");
+    every_rule_over_queries_finds_something(lab, &room, config);
     // The pane, and what it says when the server is gone.
     let args = ["--screen", "signals", "--context", CONTEXT, "--config", config];
     let mut term = Term::open(&args, room.env(&lab.kubeconfig()), SIZE.0, SIZE.1);
@@ -217,3 +332,34 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
 }
+
+/// Each of these rules has a finding here.
+fn every_rule_over_queries_finds_something(lab: &Lab, room: &Room, config: &str) {
+    let own = std::fs::read_to_string(config).unwrap();
+    let text: String = JUDGED.iter().map(|(rule, set)| format!("[thresholds.{rule}]\n{set}\n")).collect();
+    let path = room.path("at-once.toml");
+    std::fs::write(&path, own + &text).unwrap();
+    let args = ["inspect", "--context", CONTEXT, "--config", path.to_str().unwrap(), "-o", "json"];
+    let (report, _, said) = room.json(&lab.kubeconfig(), &args);
+    let found = |rule: &str| report["items"].as_array().unwrap().iter().any(|i| i["rule"] == rule);
+    let silent: Vec<&str> = JUDGED.iter().map(|(rule, _)| *rule).filter(|rule| !found(rule)).collect();
+    assert_eq!(silent, Vec::<&str>::new(), "{said}\n{report:#}");
+}
+
+/// The rules that find something in what this page says, and what they are set to for that.
+const JUDGED: &[(&str, &str)] = &[
+    ("calico-typha-overload", "after = '0s'"),
+    ("cpu-governor-slow", "after = '0s'"),
+    ("cpu-limit-below-burst", "after = '0s'"),
+    ("dns-cache-missing", "after = '0s'"),
+    ("dns-ndots-amplification", "after = '0s'"),
+    ("eviction-storm", ""),
+    ("ingress-redirect-shift", "after = '0s'"),
+    ("monitoring-blind", "after = '1m'\ngone-after = '1m'"),
+    ("node-io-saturated", "after = '0s'"),
+    ("node-peer-outlier", "after = '0s'"),
+    ("page-cache-inflation", "after = '0s'"),
+    ("pod-load-skew", "after = '0s'"),
+    ("replicas-excess", "full-from = '1000%'"),
+    ("requests-too-high", "age = '0s'\ncpu-from = 100"),
+];

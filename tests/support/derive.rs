@@ -1,7 +1,7 @@
 //! What every field of `qd get KIND -o json` must be, from kubectl's JSON: the API's fields and kubectl's rules.
 
 use super::amount::{milli, seconds, selector, whole};
-use super::{pods, workloads};
+use super::{network, pods, workloads};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -131,6 +131,8 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
         "events" => event(field, o),
         "namespaces" => namespace(field, o),
         "pvc" => claim(field, o),
+        "services" => network::service(field, o, w),
+        "ingresses" => network::ingress(field, o),
         _ => workloads::field(field, o),
     };
     own.or_else(|| common(field, o, w))

@@ -175,7 +175,7 @@ impl Lab {
     }
     /// Everything that the comparison needs of one cluster.
     pub fn world(&self, context: &str) -> World {
-        const KINDS: &str = "nodes,pods,deployments.apps,statefulsets.apps,daemonsets.apps,replicasets.apps,jobs.batch,cronjobs.batch,horizontalpodautoscalers.v2.autoscaling,poddisruptionbudgets.policy,events.v1.,namespaces,persistentvolumeclaims";
+        const KINDS: &str = "nodes,pods,deployments.apps,statefulsets.apps,daemonsets.apps,replicasets.apps,jobs.batch,cronjobs.batch,horizontalpodautoscalers.v2.autoscaling,poddisruptionbudgets.policy,events.v1.,namespaces,persistentvolumeclaims,services,endpointslices.discovery.k8s.io,ingresses.networking.k8s.io";
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         let all = json(&self.kubectl(context, &["get", KINDS, "-A", "-o", "json"]));
         let mut lists = std::collections::BTreeMap::<String, Vec<Value>>::new();

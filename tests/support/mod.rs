@@ -7,6 +7,7 @@ pub mod derive;
 #[allow(dead_code, reason = "the suite of faults uses it")]
 pub mod fault_proxy;
 pub mod lab;
+pub mod network;
 pub mod parity;
 pub mod pods;
 #[allow(dead_code, reason = "only the suites that act use it")]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What `qd get` takes, and the kinds that it then lists.
-pub const SUBJECTS: [(&str, &[&str]); 15] = [
+pub const SUBJECTS: [(&str, &[&str]); 17] = [
     ("clusters", &[]),
     ("nodes", &["Node"]),
     ("pods", &["Pod"]),
@@ -23,6 +23,8 @@ pub const SUBJECTS: [(&str, &[&str]); 15] = [
     ("events", &["Event"]),
     ("namespaces", &["Namespace"]),
     ("pvc", &["PersistentVolumeClaim"]),
+    ("services", &["Service"]),
+    ("ingresses", &["Ingress"]),
 ];
 
 /// What was found in one comparison.

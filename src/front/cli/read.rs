@@ -94,7 +94,7 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
     match subject {
         Subject::Clusters => {
             let wanted = |k: &Kind| match k {
-                Kind::Namespace => false,
+                Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Ingress => false,
                 Kind::Event => warnings,
                 Kind::EtcdMember | Kind::Alert => warnings || output == Output::Wide,
                 k => !k.optional(),
@@ -109,6 +109,9 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
         }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
         Subject::Claims if output != Output::Name => vec![Kind::Claim, Kind::Signal],
+        // Their endpoints, and whether what they lead to is there.
+        Subject::Services => vec![Kind::Service, Kind::EndpointSlice],
+        Subject::Ingresses => vec![Kind::Ingress, Kind::Service],
         s @ (Subject::Schedules | Subject::Locations) => [s.kinds(), s.leans_on()].concat(),
         s => s.kinds().to_vec(),
     }
@@ -145,6 +148,16 @@ pub async fn open_beside(global: &Global, kinds: &[Kind], patience: Duration) ->
     follow(&mut fleet, global.timeout, &mut touched, |c| settled(c, &told)).await;
     fleet.judge(&mut touched, now());
     settle(&mut fleet, kinds, patience.min(until.saturating_duration_since(Instant::now()))).await;
+    Ok((fleet, config))
+}
+
+/// The same, and then what services tell of `more`, for no longer than `patience`.
+pub async fn open_perhaps(global: &Global, kinds: &[Kind], more: &[Kind], patience: Duration) -> Result<(Fleet, Config), Failure> {
+    let (mut fleet, config) = begin(global, &[kinds, more].concat())?;
+    settle(&mut fleet, kinds, global.timeout).await;
+    let mut touched = Vec::new();
+    follow(&mut fleet, patience, &mut touched, |c| settled(c, more)).await;
+    fleet.judge(&mut touched, now());
     Ok((fleet, config))
 }
 

@@ -8,6 +8,7 @@ mod claim;
 mod etcd;
 mod events;
 mod finding;
+mod network;
 mod node;
 mod pod;
 mod scale;
@@ -91,6 +92,8 @@ pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) ->
         Object::Hpa(h) => scale::hpa(&look, h),
         Object::Pdb(p) => scale::pdb(&look, object, p),
         Object::Claim(c) => claim::explain(&look, object, c),
+        Object::Svc(s) => network::service(&look, object, s),
+        Object::Ingress(i) => network::ingress(&look, object, i),
         Object::Backup(b) => velero::backup(&look, object, b),
         Object::Restore(r) => velero::restore(&look, object, r),
         Object::Schedule(s) => velero::schedule(&look, object, s),
@@ -156,6 +159,14 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
             b.meta.namespace == p.meta.namespace && b.selector.as_ref().is_some_and(|s| s.matches(&p.meta.labels))
         }
         (Object::Claim(c), Object::Pod(p)) => c.meta.namespace == p.meta.namespace && p.claims.contains(&c.meta.name),
+        (Object::Svc(s), Object::Workload(w)) => s.meta.namespace == w.meta.namespace && s.takes(&w.pod_labels),
+        (Object::Svc(s), Object::Ingress(i)) => {
+            s.meta.namespace == i.meta.namespace && i.backends().iter().any(|b| b.service == s.meta.name)
+        }
+        (Object::Ingress(i), Object::Svc(s)) => {
+            s.meta.namespace == i.meta.namespace && i.backends().iter().any(|b| b.service == s.meta.name)
+        }
+        (Object::Ingress(i), Object::Ingress(o)) => i.hosts.iter().any(|h| o.hosts.contains(h)),
         (Object::Hpa(h), Object::Workload(w)) => h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name,
         (Object::Backup(b), Object::Restore(r)) => r.backup.as_deref() == Some(&*b.meta.name),
         (Object::Schedule(s), Object::Backup(b)) => b.schedule.as_deref() == Some(&*s.meta.name),

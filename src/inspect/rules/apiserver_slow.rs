@@ -1,40 +1,24 @@
 //! The p99 of a verb is over 1 s for 10 minutes.
 
-use super::measured::{Over, over};
-use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::Kind;
+use super::measured::{Measured, USUAL, after};
+use crate::inspect::{Need, RuleInfo};
 
-const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long it may be so" };
-
-/// The limits are the queries' own: `[[query]]` sets them.
-const QUERIES: &[&str] = &["api-latency"];
-
-pub static RULE: RuleInfo = RuleInfo {
+const FACTS: Measured = Measured {
     id: "apiserver-slow",
     area: "control-plane",
-    tier: 1,
-    burns: true,
-    severity: Severity::Critical,
     scope: "cluster",
     summary: "The p99 of a verb is over 1 s for 10 minutes; critical from 5 s on",
     why: "Controllers, kubelets and kubectl all wait here; slow writes delay failover.",
-    kinds: &[Kind::Signal],
     needs: &[Need::Query("api-latency")],
-    leans_on: &[],
-    thresholds: &[AFTER],
+    queries: &["api-latency"],
+    thresholds: &[after("10m")],
     peers: &["~k8s-mixin:KubeAPIErrorBudgetBurn"],
-    judge,
+    says: |seen| format!("{} of {}: {}", seen.signal.title, seen.of(), seen.value()),
+    next: "See what it waits for: webhooks, etcd or its own queue; then who asks most",
+    ..USUAL
 };
 
-fn judge(judge: &Judge<'_>) -> Verdict {
-    over(
-        judge,
-        QUERIES,
-        &AFTER,
-        |Over { title, value, of }| format!("{title} of {of}: {value}"),
-        "See what it waits for: webhooks, etcd or its own queue; then who asks most",
-    )
-}
+pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
 #[cfg(test)]
 mod tests {
@@ -43,6 +27,6 @@ mod tests {
 
     #[test]
     fn at_its_limits_after_its_time() {
-        holds(&RULE, QUERIES, 600);
+        holds(&RULE, &FACTS, 600);
     }
 }

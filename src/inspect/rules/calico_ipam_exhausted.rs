@@ -1,40 +1,22 @@
 //! An address pool is 80 % used for 5 minutes.
 
-use super::measured::{Over, over};
-use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::Kind;
+use super::measured::{Measured, USUAL};
+use crate::inspect::{Need, RuleInfo};
 
-const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long it may be so" };
-
-/// The limits are the queries' own: `[[query]]` sets them.
-const QUERIES: &[&str] = &["calico-ipam"];
-
-pub static RULE: RuleInfo = RuleInfo {
+const FACTS: Measured = Measured {
     id: "calico-ipam-exhausted",
     area: "network",
-    tier: 1,
-    burns: true,
-    severity: Severity::Critical,
     scope: "cluster",
     summary: "An address pool is 80 % used for 5 minutes; critical from 95 % on",
     why: "Pods stay in ContainerCreating although CPU and memory are free, and leaked blocks make it look like growth.",
-    kinds: &[Kind::Signal],
     needs: &[Need::Query("calico-ipam")],
-    leans_on: &[],
-    thresholds: &[AFTER],
-    peers: &[],
-    judge,
+    queries: &["calico-ipam"],
+    says: |seen| format!("address pool {}: {} used", seen.of(), seen.value()),
+    next: "Release leaked blocks (`calicoctl ipam check`), or add an IPPool",
+    ..USUAL
 };
 
-fn judge(judge: &Judge<'_>) -> Verdict {
-    over(
-        judge,
-        QUERIES,
-        &AFTER,
-        |Over { value, of, .. }| format!("address pool {of}: {value} used"),
-        "Release leaked blocks (`calicoctl ipam check`), or add an IPPool",
-    )
-}
+pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
 #[cfg(test)]
 mod tests {
@@ -43,6 +25,6 @@ mod tests {
 
     #[test]
     fn at_its_limits_after_its_time() {
-        holds(&RULE, QUERIES, 300);
+        holds(&RULE, &FACTS, 300);
     }
 }

@@ -1,40 +1,23 @@
 //! Its quota stops a container for more than a quarter of its periods for 5 minutes.
 
-use super::measured::{Over, over};
-use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::Kind;
+use super::measured::{Measured, USUAL};
+use crate::inspect::{Need, RuleInfo};
 
-const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long it may be so" };
-
-/// The limits are the queries' own: `[[query]]` sets them.
-const QUERIES: &[&str] = &["cpu-throttled"];
-
-pub static RULE: RuleInfo = RuleInfo {
+const FACTS: Measured = Measured {
     id: "cpu-throttled",
     area: "runtime",
-    tier: 1,
-    burns: true,
-    severity: Severity::Critical,
     scope: "container",
     summary: "Its quota stops a container for more than a quarter of its periods for 5 minutes; critical from half of them on",
     why: "When the quota of a 100 ms period is used up, all threads stop until the next one, so response time jumps at peaks although average CPU looks low.",
-    kinds: &[Kind::Signal],
     needs: &[Need::Query("cpu-throttled")],
-    leans_on: &[],
-    thresholds: &[AFTER],
+    queries: &["cpu-throttled"],
     peers: &["k8s-mixin:CPUThrottlingHigh"],
-    judge,
+    says: |seen| format!("throttled in {} of its periods", seen.value()),
+    next: "Raise its CPU limit to twice its p99 use, or take the limit away where the policy allows that",
+    ..USUAL
 };
 
-fn judge(judge: &Judge<'_>) -> Verdict {
-    over(
-        judge,
-        QUERIES,
-        &AFTER,
-        |Over { value, .. }| format!("throttled in {value} of its periods"),
-        "Raise its CPU limit to twice its p99 use, or take the limit away where the policy allows that",
-    )
-}
+pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
 #[cfg(test)]
 mod tests {
@@ -43,6 +26,6 @@ mod tests {
 
     #[test]
     fn at_its_limits_after_its_time() {
-        holds(&RULE, QUERIES, 300);
+        holds(&RULE, &FACTS, 300);
     }
 }

@@ -1,76 +1,286 @@
-//! What rules over Prometheus' measurements share: a limit of the query that is passed for a while.
+//! The constructor of rules over Prometheus' measurements: such a rule is its facts, and its cases.
+//!
+//! Each series of its queries is judged by itself: its level, which the query's own limits give unless the rule has another one, must last for the
+//! threshold `after`. The finding is the signal's, and about the object that its labels name, where that is there.
 
-use crate::inspect::{Finding, Judge, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object, ObjectRef, Signal, SignalState};
+use crate::inspect::{Evidence, Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict};
+use crate::model::{ContainerSpec, Hpa, Kind, Measure, Node, Object, ObjectRef, Signal, SignalState, Workload};
 
-/// What a rule words.
-pub(super) struct Over {
-    pub title: String,
-    pub value: String,
-    /// Which one of its kind: `pay/checkout-1 app`, `GET`; empty where there is one.
-    pub of: String,
+/// The facts of a rule over queries.
+pub(super) struct Measured {
+    pub id: &'static str,
+    pub area: &'static str,
+    pub tier: u8,
+    pub burns: bool,
+    /// The worst that it gives.
+    pub severity: Severity,
+    pub scope: &'static str,
+    pub summary: &'static str,
+    pub why: &'static str,
+    /// What it judges; more than signals where it says something without measurements too.
+    pub kinds: &'static [Kind],
+    /// What it cannot judge without.
+    pub needs: &'static [Need],
+    /// The queries whose series it judges. The limits are the queries' own: `[[query]]` sets them.
+    pub queries: &'static [&'static str],
+    /// `after` among them, which is how long it must be so.
+    pub thresholds: &'static [Threshold],
+    pub peers: &'static [&'static str],
+    /// It is looked at again after so many seconds although the series is the same: what it rests on changes without it. Then it is so at once.
+    pub again: Option<i64>,
+    /// How bad one series is; none: it is as it should be.
+    pub level: fn(&Seen<'_>) -> Option<Severity>,
+    /// The message, without the name of the object.
+    pub says: fn(&Seen<'_>) -> String,
+    pub next: &'static str,
+    /// Adds evidence and what a key can do.
+    pub more: fn(&Seen<'_>, Finding) -> Finding,
 }
 
-/// A signal of one of these queries that is over a limit for so long. The finding is the signal's, and about the object that its labels
-/// name, where that is there.
-pub(super) fn over(judge: &Judge<'_>, queries: &[&str], after: &Threshold, words: impl Fn(Over) -> String, next: &str) -> Verdict {
-    let Some(Object::Signal(signal)) = judge.object else { return Verdict::Fine };
-    let severity = match signal.state {
-        SignalState::Critical => Severity::Critical,
-        SignalState::Warning => Severity::Warning,
-        _ => return Verdict::Fine,
-    };
-    if !queries.contains(&&*signal.meta.name) {
-        return Verdict::Fine;
+/// What rules have unless they say otherwise.
+pub(super) const USUAL: Measured = Measured {
+    id: "",
+    area: "",
+    tier: 1,
+    burns: true,
+    severity: Severity::Critical,
+    scope: "",
+    summary: "",
+    why: "",
+    kinds: &[Kind::Signal],
+    needs: &[],
+    queries: &[],
+    thresholds: &[after("5m")],
+    peers: &[],
+    again: None,
+    level: |seen| seen.limits(),
+    says: |seen| format!("{}: {}", seen.signal.title, seen.value()),
+    next: "",
+    more: |_, finding| finding,
+};
+
+/// How long it must be so.
+pub(super) const fn after(default: &'static str) -> Threshold {
+    Threshold { name: "after", default, doc: "how long it must be so" }
+}
+
+impl Measured {
+    /// The rule; `judge` is [`Measured::judge`] of the same facts, and what it judges besides.
+    pub const fn rule(&self, judge: fn(&Judge<'_>) -> Verdict) -> RuleInfo {
+        RuleInfo {
+            id: self.id,
+            area: self.area,
+            tier: self.tier,
+            burns: self.burns,
+            severity: self.severity,
+            scope: self.scope,
+            summary: self.summary,
+            why: self.why,
+            kinds: self.kinds,
+            needs: self.needs,
+            leans_on: &[],
+            thresholds: self.thresholds,
+            peers: self.peers,
+            judge,
+        }
     }
-    super::after(judge.held_since_seen(judge.value(after)), || finding(judge, signal, severity, &words).then(next))
+
+    /// Judges a signal.
+    pub fn judge(&self, judge: &Judge<'_>) -> Verdict {
+        let Some(Object::Signal(signal)) = judge.object else { return Verdict::Fine };
+        if signal.value.is_none() || !self.queries.contains(&&*signal.meta.name) {
+            return Verdict::Fine;
+        }
+        let seen = Seen { judge, signal };
+        let later = self.again.map(|every| super::later(judge, every));
+        let Some(severity) = (self.level)(&seen) else { return later.map_or(Verdict::Fine, Verdict::FineUntil) };
+        let hold = judge.rule.thresholds.iter().find(|t| t.name == "after").map_or(0, |t| judge.value(t));
+        let held = if hold == 0 || later.is_some() { Ok(()) } else { judge.held_since_seen(hold) };
+        super::until(held, || {
+            let finding = seen.finding(severity, (self.says)(&seen));
+            ((self.more)(&seen, finding.then(self.next)), later)
+        })
+    }
 }
 
-fn finding(judge: &Judge<'_>, signal: &Signal, severity: Severity, words: impl Fn(Over) -> String) -> Finding {
-    let text = |v: Option<f64>| v.map_or_else(|| "none".to_owned(), |v| signal.measure.text(v));
-    let (value, of) = (text(signal.value), signal.of_what());
-    let message = words(Over { title: signal.title.to_string(), value: value.clone(), of: of.clone() });
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ").replace(" :", ":");
-    let mut finding = judge.finding(severity, None, message).with(&signal.title, value, None);
-    finding.about = about(judge, signal);
-    let limits = format!("{} / {}", text(signal.warning), text(signal.critical));
-    let course = signal.course.iter().rev().take(6).rev().map(|v| signal.measure.text(*v)).collect::<Vec<_>>().join(", ");
-    finding.with("warning / critical from", limits, None).with("of", of, None).with("the last minutes", course, None)
+/// A series that is judged.
+pub(super) struct Seen<'a> {
+    pub judge: &'a Judge<'a>,
+    pub signal: &'a Signal,
 }
 
-/// The most particular object that its labels name and that is there.
-fn about(judge: &Judge<'_>, signal: &Signal) -> Option<ObjectRef> {
-    let there = |(kind, namespace, name): (Kind, &str, &str)| judge.cluster.named(kind, namespace, name);
-    signal.about().filter(|(kind, ..)| *kind != Kind::Namespace).find_map(there).map(|o| o.reference(judge.cluster.id))
+impl<'a> Seen<'a> {
+    /// As bad as the query's limits say.
+    pub fn limits(&self) -> Option<Severity> {
+        match self.signal.state {
+            SignalState::Critical => Some(Severity::Critical),
+            SignalState::Warning => Some(Severity::Warning),
+            _ => None,
+        }
+    }
+
+    /// Worth knowing from the query's warning on.
+    pub fn known(&self) -> Option<Severity> {
+        self.limits().map(|_| Severity::Info)
+    }
+
+    /// In the measure's unit.
+    pub fn number(&self) -> f64 {
+        self.signal.value.unwrap_or_default()
+    }
+
+    /// The value for people.
+    pub fn value(&self) -> String {
+        self.signal.value.map_or_else(|| "none".to_owned(), |v| self.signal.measure.text(v))
+    }
+
+    /// Which one of its kind: `pay/checkout-1 app`, `GET`; empty where there is one.
+    pub fn of(&self) -> String {
+        self.signal.of_what()
+    }
+
+    /// One of the rule's thresholds.
+    pub fn threshold(&self, threshold: &Threshold) -> i64 {
+        self.judge.value(threshold)
+    }
+
+    /// A label's value; empty without it.
+    pub fn label(&self, name: &str) -> &'a str {
+        self.signal.meta.labels.get(name).unwrap_or_default()
+    }
+
+    /// The most particular object that its labels name and that is there; the node that an exporter is told by.
+    pub fn object(&self) -> Option<&'a Object> {
+        let cluster = self.judge.cluster;
+        let named = |(kind, namespace, name): (Kind, &str, &str)| cluster.named(kind, namespace, name);
+        let about = self.signal.about().filter(|(kind, ..)| *kind != Kind::Namespace).find_map(named);
+        let (namespace, workload) = (self.label("namespace"), self.label("workload"));
+        let workload = || Kind::WORKLOADS.iter().filter(|_| !workload.is_empty()).find_map(|k| cluster.named(*k, namespace, workload));
+        about.or_else(workload).or_else(|| self.exporter())
+    }
+
+    fn exporter(&self) -> Option<&'a Object> {
+        let instance = Some(self.label("instance")).filter(|i| !i.is_empty())?;
+        let host = instance.rsplit_once(':').map_or(instance, |(host, _)| host);
+        let is = |o: &&Object| matches!(o, Object::Node(n) if &*n.meta.name == host || n.internal_ip.as_deref() == Some(host));
+        self.judge.cluster.objects(Kind::Node).find(is)
+    }
+
+    /// The node that it is about.
+    pub fn node(&self) -> Option<&'a Node> {
+        match self.object() {
+            Some(Object::Node(node)) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The workload that it is about, or that is above the pod that it is about.
+    pub fn workload(&self) -> Option<&'a Workload> {
+        match self.judge.cluster.workload_of(self.object()?) {
+            Object::Workload(w) => Some(w),
+            _ => None,
+        }
+    }
+
+    /// The container of a workload's template that the labels name.
+    pub fn container(&self, workload: &'a Workload) -> Option<&'a ContainerSpec> {
+        workload.shape.containers.iter().find(|c| *c.name == *self.label("container"))
+    }
+
+    /// The autoscaler of a workload.
+    pub fn scaler(&self, workload: &Workload) -> Option<&'a Hpa> {
+        self.judge.cluster.objects(Kind::Hpa).find_map(|o| match o {
+            Object::Hpa(h) if h.meta.namespace == workload.meta.namespace && h.target_name == workload.meta.name => {
+                Some(&**h).filter(|h| Kind::parse(&h.target_kind) == Some(workload.kind))
+            }
+            _ => None,
+        })
+    }
+
+    fn finding(&self, severity: Severity, message: String) -> Finding {
+        let signal = self.signal;
+        let text = |v: Option<f64>| v.map_or_else(|| "none".to_owned(), |v| signal.measure.text(v));
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ").replace(" :", ":");
+        let mut finding = self.judge.finding(severity, None, message).with(&signal.title, self.value(), None);
+        finding.about = self.object().map(|o| o.reference(self.judge.cluster.id));
+        if signal.warning.is_some() {
+            let limits = format!("{} / {}", text(signal.warning), text(signal.critical));
+            finding = finding.with("warning / critical from", limits, None);
+        }
+        let course = signal.course.iter().rev().take(6).rev().map(|v| signal.measure.text(*v)).collect::<Vec<_>>().join(", ");
+        finding.with("of", self.of(), None).with("the last values", course, None)
+    }
+}
+
+/// `34%`; nothing of nothing.
+pub(super) fn percent(part: i64, whole: i64) -> String {
+    if whole > 0 { format!("{}%", part * 100 / whole) } else { "none".to_owned() }
+}
+
+/// Millicores as people write them: `250m`, `1.5`.
+pub(super) fn cores(millicores: i64) -> String {
+    if millicores < 1000 { format!("{millicores}m") } else { Measure::Count.text(millicores as f64 / 1000.0) }
+}
+
+/// What is measured in cores or bytes, as thousandths of a core or bytes.
+#[expect(clippy::cast_possible_truncation, reason = "saturates")]
+pub(super) fn whole(value: f64) -> i64 {
+    value as i64
+}
+
+impl Finding {
+    /// On what a key acts: the object that it is about.
+    pub(super) fn there(&self) -> Option<ObjectRef> {
+        self.about.clone()
+    }
+
+    /// Adds what is known.
+    pub(super) fn with_all(mut self, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.evidence.extend(more.into_iter().map(|(what, value)| Evidence { what: what.to_owned(), value, at: None }));
+        self
+    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::inspect::RuleInfo;
     use crate::inspect::fixture::{Fleet, told};
-    use crate::model::{Query, Service, ServiceState};
+    use crate::model::{ClusterId, Query, Service, ServiceState};
 
-    /// A rule over queries: silent below the warning and before its time, a warning from then on, critical from the second limit on.
-    pub fn holds(rule: &'static RuleInfo, queries: &[&str], after: i64) {
-        let shipped = crate::config::Config::default().queries;
-        for name in queries {
-            let query: &Query = shipped.iter().find(|q| *q.name == **name).unwrap_or_else(|| panic!("no query {name}"));
-            let labels = crate::model::signal::tests::labels(&[("namespace", "pay"), ("pod", "none-such"), ("verb", "GET")]);
+    /// A query that qd ships.
+    pub fn shipped(name: &str) -> Query {
+        crate::config::Config::default().queries.iter().find(|q| *q.name == *name).unwrap_or_else(|| panic!("no query {name}")).clone()
+    }
+
+    /// What a rule finds of one series of a query, in a fleet, once that has been told for so many seconds.
+    pub fn seen(fleet: &mut Fleet, rule: &RuleInfo, query: &str, labels: &[(&str, &str)], value: f64, wait: i64) -> Option<Finding> {
+        let signal = Signal::of(&shipped(query), crate::model::signal::tests::labels(labels), value, [value].into());
+        let uid = signal.meta.uid;
+        told(fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
+        fleet.wait(wait);
+        fleet.engine.for_object(ClusterId(0), uid).iter().find(|f| f.rule == rule).cloned()
+    }
+
+    /// A rule by its queries' limits: silent below the warning and before its time, a warning (or what is said) from then on, critical from the second
+    /// limit on.
+    pub fn holds(rule: &'static RuleInfo, facts: &Measured, after: i64) {
+        holds_as(rule, facts, after, Severity::Warning);
+    }
+
+    /// The same, the first limit giving another severity.
+    pub fn holds_as(rule: &'static RuleInfo, facts: &Measured, after: i64, first: Severity) {
+        for name in facts.queries {
+            let query = shipped(name);
             let at = |value: f64, wait: i64| {
-                let mut fleet = Fleet::default();
-                let signal = Signal::of(query, labels.clone(), value, [value].into());
-                let uid = signal.meta.uid;
-                told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
-                fleet.wait(wait);
-                fleet.engine.for_object(crate::model::ClusterId(0), uid).iter().find(|f| f.rule == rule).map(|f| f.severity)
+                let labels = [("namespace", "pay"), ("pod", "none-such"), ("verb", "GET")];
+                seen(&mut Fleet::default(), rule, name, &labels, value, wait).map(|f| f.severity)
             };
             let warning = query.warning.unwrap_or_else(|| panic!("{name} has no warning"));
             assert_eq!(at(warning * 0.99, after), None, "{name} below its limit");
             assert_eq!(at(warning, after - 1), None, "{name} before its time");
-            assert_eq!(at(warning, after), Some(Severity::Warning), "{name}");
+            assert_eq!(at(warning, after), Some(first), "{name}");
             if let Some(critical) = query.critical {
-                assert_eq!(at(critical * 0.99, after), Some(Severity::Warning), "{name}");
+                assert_eq!(at(critical * 0.99, after), Some(first), "{name}");
                 assert_eq!(at(critical, after), Some(Severity::Critical), "{name}");
             }
         }

@@ -8,6 +8,7 @@ mod apiserver_slow;
 mod backup_overdue;
 mod calico_ipam_exhausted;
 mod calico_node_restarts;
+mod calico_typha_overload;
 mod cert_expiring;
 mod cluster_overcommit;
 mod cluster_unreachable;
@@ -18,56 +19,79 @@ mod container_restart_rate;
 mod container_waiting;
 mod controller_leader;
 mod coredns_degraded;
+mod cpu_governor_slow;
+mod cpu_limit_below_burst;
 mod cpu_throttled;
 mod cronjob_missed;
 mod deprecated_api_in_use;
+mod dns_cache_missing;
+mod dns_ndots_amplification;
 mod etcd_alarm;
+mod etcd_backup_stale;
 mod etcd_db_quota;
 mod etcd_disk_slow;
 mod etcd_fragmentation;
+mod etcd_leader_changes;
 mod etcd_quorum_risk;
 mod etcd_raft_lag;
 mod etcd_version_skew;
+mod eviction_storm;
+mod grpc_ingress_protocol;
+mod grpc_l4_balancing;
 mod hpa_at_max;
 mod hpa_metrics_missing;
 mod hpa_min_equals_max;
 mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
+mod ingress_duplicate_path;
+mod ingress_host_annotation_conflict;
+mod ingress_redirect_shift;
 mod job_failed;
 mod keda_paused;
 mod measured;
+mod monitoring_blind;
 mod node_binpack_low;
 mod node_config_drift;
 mod node_emptied;
+mod node_io_saturated;
 mod node_maxpods;
 mod node_not_ready;
+mod node_peer_outlier;
 mod node_pressure;
 mod node_reservation_thin;
 mod orphaned_storage;
+mod page_cache_inflation;
 mod pdb_blocks_drain;
 mod pdb_ineffective;
 mod pdb_missing;
 mod pdb_overlap;
 mod pleg_unhealthy;
 mod pod_crashloop;
+mod pod_load_skew;
 mod pod_not_ready;
 mod pod_pending;
 mod qos_core_not_guaranteed;
 mod rbac_too_wide;
 mod replicas_colocated;
+mod replicas_excess;
 mod replicas_unavailable;
+mod requests_too_high;
 mod resources_missing;
 mod rollout_stuck;
 mod scheduler_backlog;
+mod service_links_bloat;
+mod service_no_endpoints;
 mod silence_expiring;
 mod silence_matches_nothing;
 mod single_replica_critical;
 mod stuck_terminating;
+mod usage_denominator_shift;
 mod velero_backup_failed;
 pub(super) mod velero_bsl_unavailable;
 pub(super) mod velero_schedule_stale;
 mod version_skew;
+mod vm_baseline_drift;
 mod volume_nearly_full;
 mod webhook_fail_closed;
 
@@ -93,6 +117,7 @@ pub static RULES: &[&RuleInfo] = &[
     &pod_pending::RULE,
     &rollout_stuck::RULE,
     &replicas_unavailable::RULE,
+    &service_no_endpoints::RULE,
     &hpa_at_max::RULE,
     &job_failed::RULE,
     &pdb_blocks_drain::RULE,
@@ -113,8 +138,19 @@ pub static RULES: &[&RuleInfo] = &[
     &conntrack_near_full::RULE,
     &scheduler_backlog::RULE,
     &aggregated_api_down::RULE,
+    &etcd_backup_stale::RULE,
+    &etcd_leader_changes::RULE,
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
+    &monitoring_blind::RULE,
+    &pleg_unhealthy::RULE,
+    &eviction_storm::RULE,
+    &node_io_saturated::RULE,
+    &node_peer_outlier::RULE,
+    &ingress_redirect_shift::RULE,
+    &dns_ndots_amplification::RULE,
+    &calico_typha_overload::RULE,
+    &pod_load_skew::RULE,
     &container_waiting::RULE,
     &pod_not_ready::RULE,
     &container_restart_rate::RULE,
@@ -145,6 +181,19 @@ pub static RULES: &[&RuleInfo] = &[
     &rbac_too_wide::RULE,
     &orphaned_storage::RULE,
     &pdb_ineffective::RULE,
+    &cpu_governor_slow::RULE,
+    &cpu_limit_below_burst::RULE,
+    &dns_cache_missing::RULE,
+    &page_cache_inflation::RULE,
+    &replicas_excess::RULE,
+    &requests_too_high::RULE,
+    &usage_denominator_shift::RULE,
+    &vm_baseline_drift::RULE,
+    &ingress_duplicate_path::RULE,
+    &ingress_host_annotation_conflict::RULE,
+    &grpc_ingress_protocol::RULE,
+    &grpc_l4_balancing::RULE,
+    &service_links_bloat::RULE,
 ];
 
 /// Burning once the hold is over, fine until then.

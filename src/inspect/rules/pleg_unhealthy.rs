@@ -1,36 +1,43 @@
-//! A kubelet that no longer gets round its containers.
-//!
-//! Judged by what the node itself says. How long its relists take is a query's to measure.
+//! A kubelet takes long to look at all its containers, or has stopped looking.
 
 use super::after;
+use super::measured::{Measured, USUAL, after as hold};
 use crate::inspect::explain::words::joined;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{ContainerState, Kind, Object, VerbId, meta};
+use crate::model::{ContainerState, Kind, Object, Tri, VerbId, meta};
 
-const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long the node must say so" };
+const HOLD: Threshold = hold("1m");
 
-pub static RULE: RuleInfo = RuleInfo {
+const FACTS: Measured = Measured {
     id: "pleg-unhealthy",
     area: "node",
-    tier: 1,
-    burns: true,
-    severity: Severity::Critical,
     scope: "node",
-    summary: "Its Ready condition says `PLEG is not healthy`",
+    summary: "A relist of containers takes over 5 s (p99), or was last seen a minute ago, for 1 minute; critical from 10 s or 2 minutes on, or when the kubelet says so itself",
     why: "Relist walks all sandboxes through the runtime; when it does not finish in 3 minutes the node is declared NotReady and gets emptied.",
-    kinds: &[Kind::Node],
-    needs: &[],
-    leans_on: &[],
-    thresholds: &[AFTER],
+    kinds: &[Kind::Signal, Kind::Node],
+    queries: &["pleg-relist", "pleg-last-seen"],
+    thresholds: &[HOLD],
     peers: &["k8s-mixin:KubeletPlegDurationHigh", "~npd:DockerHung"],
-    judge,
+    next: "Cordon it; then see which call of the runtime hangs (crictl ps, crictl pods), remove that pod, restart the runtime, or have fewer pods there",
+    more: |seen, finding| {
+        let judge = seen.judge;
+        let Some(node) = seen.node() else { return finding };
+        let pods = judge.index.on_node(judge.cluster, &node.meta.name).count();
+        let on = finding.there();
+        finding.with_all([("pods on it", pods.to_string()), ("runtime", node.runtime.to_string())]).act(VerbId::Cordon, on, &[])
+    },
+    ..USUAL
 };
 
+pub static RULE: RuleInfo = FACTS.rule(judge);
+
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let Some(object @ Object::Node(node)) = judge.object else { return Verdict::Fine };
+    let Some(object @ Object::Node(node)) = judge.object else { return FACTS.judge(judge) };
     let says = |c: &&crate::model::Condition| c.message.as_deref().is_some_and(|m| m.contains("PLEG is not healthy"));
-    let Some(ready) = meta::condition(&node.conditions, "Ready").filter(says) else { return Verdict::Fine };
-    let held = ready.since.map_or_else(|| judge.held_since_seen(judge.value(&AFTER)), |t| judge.held(t.secs(), judge.value(&AFTER)));
+    let Some(ready) = meta::condition(&node.conditions, "Ready").filter(|c| c.status != Tri::True).filter(says) else {
+        return Verdict::Fine;
+    };
+    let held = ready.since.map_or_else(|| judge.held_since_seen(judge.value(&HOLD)), |t| judge.held(t.secs(), judge.value(&HOLD)));
     after(held, || {
         let pods: Vec<_> = judge.index.on_node(judge.cluster, &node.meta.name).collect();
         let containers: usize = pods.iter().map(|o| if let Object::Pod(p) = o { p.containers.len() + p.init.len() } else { 0 }).sum();
@@ -49,7 +56,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             .with("runtime", &*node.runtime, None)
             .with("pods and containers", format!("{} and {containers}", pods.len()), None)
             .with("pods that hang", hangs, None)
-            .then("Cordon it; then restart its runtime, remove the pod that hangs, or move pods and exec probes away from it");
+            .then(FACTS.next);
         if !node.unschedulable {
             finding = finding.act(VerbId::Cordon, Some(object.reference(judge.cluster.id)), &[]);
         }
@@ -61,7 +68,13 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::inspect::fixture::{judged, node};
+    use crate::inspect::rules::measured::tests::holds;
     use serde_json::json;
+
+    #[test]
+    fn by_what_is_measured() {
+        holds(&RULE, &FACTS, 60);
+    }
 
     #[test]
     fn the_nodes_own_words_for_a_minute() {

@@ -1,40 +1,23 @@
 //! More than 50 pods wait for the scheduler, or an attempt takes over 1 s (p99), for 5 minutes.
 
-use super::measured::{Over, over};
-use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::Kind;
+use super::measured::{Measured, USUAL};
+use crate::inspect::{Need, RuleInfo};
 
-const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long it may be so" };
-
-/// The limits are the queries' own: `[[query]]` sets them.
-const QUERIES: &[&str] = &["scheduler-queue", "scheduler-latency"];
-
-pub static RULE: RuleInfo = RuleInfo {
+const FACTS: Measured = Measured {
     id: "scheduler-backlog",
     area: "control-plane",
     tier: 2,
-    burns: true,
-    severity: Severity::Critical,
     scope: "cluster",
     summary: "More than 50 pods wait for the scheduler, or an attempt takes over 1 s (p99), for 5 minutes; critical from 500 pods or 5 s on",
     why: "A slow or stuck scheduler looks like lack of capacity.",
-    kinds: &[Kind::Signal],
     needs: &[Need::Query("scheduler-queue")],
-    leans_on: &[],
-    thresholds: &[AFTER],
-    peers: &[],
-    judge,
+    queries: &["scheduler-queue", "scheduler-latency"],
+    says: |seen| format!("{} {}: {}", seen.signal.title, seen.of(), seen.value()),
+    next: "See its lease and its log; a plugin or extender that is slow shows in scheduler_framework_extension_point_duration_seconds",
+    ..USUAL
 };
 
-fn judge(judge: &Judge<'_>) -> Verdict {
-    over(
-        judge,
-        QUERIES,
-        &AFTER,
-        |Over { title, value, of }| format!("{title} {of}: {value}"),
-        "See its lease and its log; a plugin or extender that is slow shows in scheduler_framework_extension_point_duration_seconds",
-    )
-}
+pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
 #[cfg(test)]
 mod tests {
@@ -43,6 +26,6 @@ mod tests {
 
     #[test]
     fn at_its_limits_after_its_time() {
-        holds(&RULE, QUERIES, 300);
+        holds(&RULE, &FACTS, 300);
     }
 }

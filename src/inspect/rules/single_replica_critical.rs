@@ -1,7 +1,7 @@
 //! A workload of one replica.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict, core};
-use crate::model::{Hpa, Kind, Object, VerbId, WorkloadDetail};
+use crate::model::{Hpa, Kind, Object, VerbId, Workload, WorkloadDetail};
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "single-replica-critical",
@@ -10,11 +10,11 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: false,
     severity: Severity::Warning,
     scope: "workload",
-    summary: "It has one replica, or its autoscaler may leave it one; a warning when core, else info",
+    summary: "It has one replica, or its autoscaler may leave it one; a warning when core or reached from outside the cluster, else info",
     why: "Any restart, drain or rollout of the one replica is user-visible downtime.",
     kinds: &[Kind::Deployment, Kind::StatefulSet],
     needs: &[],
-    leans_on: &[Kind::Hpa],
+    leans_on: &[Kind::Hpa, Kind::Ingress, Kind::Service],
     thresholds: &[],
     peers: &[
         "popeye:1109",
@@ -36,7 +36,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let scales = |o: &'_ Object| matches!(o, Object::Hpa(h) if h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind));
     let hpa: Option<&Hpa> =
         judge.cluster.objects(Kind::Hpa).find(|o| scales(o)).and_then(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None });
-    let severity = if core(object) { Severity::Warning } else { Severity::Info };
+    let outside = outside(judge, w);
+    let severity = if core(object) || outside.is_some() { Severity::Warning } else { Severity::Info };
     let reference = object.reference(judge.cluster.id);
     if let Some(hpa) = hpa {
         if hpa.min > 1 {
@@ -46,6 +47,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Burning(
             judge
                 .finding(severity, hpa.meta.created, format!("its autoscaler may leave it {} replica", hpa.min))
+                .with("reached from outside by", outside.clone().unwrap_or_default(), None)
                 .with("autoscaler", format!("{} {} to {}", hpa.meta.name, hpa.min, hpa.max), None)
                 .then("Set the autoscaler's minimum to 2")
                 .act(VerbId::HpaSet, Some(on), &[("min", "2")]),
@@ -58,16 +60,26 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     Verdict::Burning(
         judge
             .finding(severity, w.meta.created, if recreate { "one replica, and each rollout takes it away first" } else { "one replica" })
+            .with("reached from outside by", outside.unwrap_or_default(), None)
             .with("strategy", if recreate { "Recreate" } else { "" }, None)
             .then("Scale it to 2, with a budget and a spread over nodes, if it can run twice")
             .act(VerbId::Scale, Some(reference), &[("replicas", "2")]),
     )
 }
 
+/// By what its pods are reached from outside the cluster: a Service that is exposed itself, or an Ingress to one.
+fn outside(judge: &Judge<'_>, w: &Workload) -> Option<String> {
+    let services = judge.index.services(judge.cluster, &w.meta.namespace).filter(|s| s.takes(&w.pod_labels));
+    services.into_iter().find_map(|s| {
+        let ingress = || judge.index.routing(judge.cluster, s).next().map(|i| format!("ingress {}", i.meta.name));
+        if s.exposed() { Some(format!("{} {}", s.class, s.meta.name)) } else { ingress() }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, deployment};
+    use crate::inspect::fixture::{Fleet, deployment, ingress, service};
     use serde_json::json;
 
     fn fleet(replicas: i32, core: bool) -> Fleet {
@@ -91,5 +103,23 @@ mod tests {
         assert_eq!(rule(&f), Some(Severity::Info), "it may be one at night");
         f.put(Kind::Hpa, [hpa(2)]);
         assert_eq!(rule(&f), None);
+    }
+
+    #[test]
+    fn what_people_reach_weighs_more() {
+        let rule = |f: &Fleet| f.severity(Kind::Deployment, "web", RULE.id);
+        let mut f = fleet(1, false);
+        let mut d = deployment("web", 1, 1);
+        d["spec"]["template"]["metadata"] = json!({"labels": {"app": "web"}});
+        f.put(Kind::Deployment, [d]).put(Kind::Service, [service("web", "web"), service("other", "other")]);
+        f.put(Kind::Ingress, [ingress("i", "a.example.com", &[("/", "other")])]);
+        assert_eq!(rule(&f), Some(Severity::Info));
+        f.put(Kind::Ingress, [ingress("i", "a.example.com", &[("/", "web")])]);
+        assert_eq!(rule(&f), Some(Severity::Warning), "the Ingress leads to it now");
+        f.delete(Kind::Ingress, "i");
+        let mut open = service("web", "web");
+        open["spec"]["type"] = json!("LoadBalancer");
+        f.put(Kind::Service, [open]);
+        assert_eq!(rule(&f), Some(Severity::Warning));
     }
 }

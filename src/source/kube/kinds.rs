@@ -9,7 +9,7 @@ const FIRST: [Kind; 2] = [Kind::Node, Kind::Pod];
 
 /// As many objects as pods, and nobody opens on them: asked for when the first kinds are there, or a server with few
 /// cores answers these before the pods.
-const LAST: [Kind; 2] = [Kind::ReplicaSet, Kind::Event];
+const LAST: [Kind; 3] = [Kind::ReplicaSet, Kind::Event, Kind::EndpointSlice];
 
 /// The kinds of one cluster.
 pub(super) struct Kinds {

@@ -22,6 +22,7 @@ mod etcd;
 mod events;
 mod findings;
 mod hpa;
+mod ingresses;
 mod locations;
 mod namespaces;
 mod nodes;
@@ -29,6 +30,7 @@ mod pdb;
 mod pods;
 mod restores;
 mod schedules;
+mod services;
 mod signals;
 mod silences;
 mod workloads;
@@ -76,6 +78,9 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("max", "max_replicas"),
     ("min", "min_replicas"),
     ("allowed", "disruptions_allowed"),
+    ("host", "hosts"),
+    ("backend", "backends"),
+    ("endpoints", "endpoints_ready"),
     ("latency", "latency_ms"),
     ("role", "roles"),
     ("phase", "status"),
@@ -107,6 +112,8 @@ pub(super) fn of(subject: Subject) -> &'static [Column] {
         Subject::Events => events::COLUMNS,
         Subject::Namespaces => namespaces::COLUMNS,
         Subject::Claims => claims::COLUMNS,
+        Subject::Services => services::COLUMNS,
+        Subject::Ingresses => ingresses::COLUMNS,
         Subject::Etcd => etcd::COLUMNS,
         Subject::Alerts => alerts::COLUMNS,
         Subject::Silences => silences::COLUMNS,

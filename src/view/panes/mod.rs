@@ -10,6 +10,7 @@ mod etcd;
 mod events;
 mod findings;
 mod hpa;
+mod ingresses;
 mod locations;
 mod namespaces;
 mod nodes;
@@ -17,6 +18,7 @@ mod pdb;
 mod pods;
 mod restores;
 mod schedules;
+mod services;
 mod signals;
 mod silences;
 mod workloads;
@@ -62,6 +64,8 @@ pub static PANES: &[&Pane] = &[
     &events::PANE,
     &namespaces::PANE,
     &claims::PANE,
+    &services::PANE,
+    &ingresses::PANE,
     &etcd::PANE,
     &alerts::PANE,
     &silences::PANE,

@@ -59,3 +59,21 @@ fn enter_explains_the_fix_is_a_preview_and_the_owner_key_goes_to_the_object() {
     let at = app.highlighted(&f.world()).unwrap();
     assert_eq!((at.kind, &*at.name), (Kind::Node, "node-002"));
 }
+
+#[test]
+fn a_finding_is_suppressed_from_its_row_by_a_form_that_knows_the_rule() {
+    let f = Fixture::burning();
+    let mut app = on(&f, "node-not-ready", (80, 24));
+    f.keys(&mut app, "m");
+    insta::assert_snapshot!("findings-ignore-80x24", dump(&f.frame(&mut app, (80, 24))));
+    // The rule stands there; when it ends and why is for people to say.
+    f.keys(&mut app, "30d");
+    press(&f, &mut app, &[(KeyCode::Tab, KeyModifiers::NONE)]);
+    f.keys(&mut app, "repair");
+    let effects = press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
+    let Wanted::Act(request) = &**wanted else { panic!() };
+    assert_eq!((request.verb, request.targets[0].name.as_str()), (VerbId::Ignore, "node-002"));
+    let given = ["rule", "until", "because"].map(|name| request.args.get(name));
+    assert_eq!(given, [Some("node-not-ready"), Some("30d"), Some("repair")]);
+}

@@ -84,6 +84,8 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         _ if info.on == On::Etcd => Seen::Etcd,
         id if silences(id) => Seen::Silences,
         VerbId::Drain if args.flag("silence") => Seen::And(SILENCES),
+        // It offers to silence its nodes, where there is an Alertmanager.
+        VerbId::Drain => Seen::Perhaps(SILENCES),
         _ => Seen::And(&[]),
     };
     following(&global, seen, async |fleet, state| {
@@ -101,6 +103,9 @@ const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
 /// A silence is not kept waiting longer by an API server that is not needed for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What only an offer rests on is waited for no longer.
+const PERHAPS: Duration = Duration::from_secs(2);
+
 fn silences(verb: VerbId) -> bool {
     matches!(verb, VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire)
 }
@@ -109,6 +114,8 @@ fn silences(verb: VerbId) -> bool {
 enum Seen {
     /// All that their API servers have, and this beside it.
     And(&'static [Kind]),
+    /// All that their API servers have, and this too where it does not keep them waiting.
+    Perhaps(&'static [Kind]),
     /// Their Alertmanagers, which answer whatever their API servers do.
     Silences,
     /// Their etcd alone, which is reached whether the API server is or not.
@@ -139,11 +146,13 @@ fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &St
     let code = runtime.block_on(async {
         let (kinds, etcd) = match &seen {
             Seen::And(more) => ([&Kind::WATCHED[..], more].concat(), false),
+            Seen::Perhaps(_) => (Kind::WATCHED.to_vec(), false),
             Seen::Silences => ([&Kind::WATCHED[..], SILENCES].concat(), false),
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
         let (mut fleet, _) = match &seen {
             Seen::Silences => read::open_beside(global, &kinds, PATIENCE).await?,
+            Seen::Perhaps(more) => read::open_perhaps(global, &kinds, more, PERHAPS).await?,
             _ => read::open(global, &kinds).await?,
         };
         let alone = matches!(seen, Seen::Silences);

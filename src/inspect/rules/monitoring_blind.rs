@@ -1,0 +1,165 @@
+//! The way from a measurement to somebody's phone is broken: targets, rules, Prometheus, Alertmanager, and the alert that always fires.
+//!
+//! Says too which rules cannot be evaluated for want of data. Left out: peers of Alertmanager that disagree, remote write, textfile collectors.
+
+use crate::inspect::{Judge, RULES, RuleInfo, Severity, Threshold, Verdict, not_evaluated};
+use crate::model::{Kind, Object, Service, ServiceState, Signal};
+
+const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long something on the way must fail" };
+const GONE: Threshold =
+    Threshold { name: "gone-after", default: "10m", doc: "how long targets must be down, or the Watchdog missing at the Alertmanager" };
+const SILENT: Threshold = Threshold { name: "silent-after", default: "2m", doc: "how long Prometheus must not answer as it did" };
+/// How often one looks again (seconds).
+const AGAIN: i64 = 60;
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "monitoring-blind",
+    area: "alerting",
+    tier: 2,
+    burns: true,
+    severity: Severity::Critical,
+    scope: "cluster",
+    summary: "The Watchdog fires in Prometheus and is not at the Alertmanager, notifications fail, rules fail, a tenth of a job's targets is down, or Prometheus tells nothing any more",
+    why: "No alert is only good news while the alerting path works.",
+    kinds: &[],
+    needs: &[],
+    leans_on: &[],
+    thresholds: &[AFTER, GONE, SILENT],
+    peers: &[
+        "kube-prometheus:TargetDown",
+        "kube-prometheus:Watchdog",
+        "kube-prometheus:AlertmanagerFailedToSendAlerts",
+        "kube-prometheus:PrometheusRuleFailures",
+    ],
+    judge,
+};
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let slot = judge.cluster.service(Service::Prometheus);
+    let mut broken: Vec<(Severity, String)> = Vec::new();
+    let again = match &slot.state {
+        ServiceState::Live => {
+            measured(judge, &mut broken);
+            Some(super::later(judge, AGAIN))
+        }
+        state @ (ServiceState::Stale { .. } | ServiceState::Failing { .. }) => match judge.held(slot.since, judge.value(&SILENT)) {
+            Ok(()) => {
+                broken.push((Severity::Warning, format!("Prometheus tells nothing: {}", state.reason().map_or(state.word(), |r| &**r))));
+                None
+            }
+            Err(at) => return Verdict::FineUntil(at),
+        },
+        _ => None,
+    };
+    broken.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let Some((severity, message)) = broken.first().cloned() else { return again.map_or(Verdict::Fine, Verdict::FineUntil) };
+    let mut finding = judge.finding(severity, None, message);
+    for (_, hop) in &broken {
+        finding = finding.with("broken", hop.as_str(), None);
+    }
+    let blind: Vec<&str> =
+        RULES.iter().filter(|r| !r.needs.is_empty() && not_evaluated(r, judge.cluster).is_some()).map(|r| r.id).collect();
+    let blind = if blind.is_empty() { "none".to_owned() } else { blind.join(", ") };
+    let finding = finding
+        .with("rules that cannot be evaluated", blind, None)
+        .then("Go along the way, scrape, rule, Alertmanager, receiver, to the hop that fails, and restart or mend that");
+    again.map_or_else(|| Verdict::Burning(finding.clone()), |at| Verdict::BurningUntil(finding.clone(), at))
+}
+
+/// Whether it was at its limit for so many seconds: the course has a value a minute.
+fn held(signal: &Signal, secs: i64) -> bool {
+    let count = usize::try_from(secs / 60).unwrap_or(0).max(1);
+    let limit = signal.warning.unwrap_or(f64::MIN_POSITIVE);
+    signal.course.len() >= count && signal.course.iter().rev().take(count).all(|v| *v >= limit)
+}
+
+fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
+    let (after, gone) = (judge.value(&AFTER), judge.value(&GONE));
+    for object in judge.cluster.objects(Kind::Signal) {
+        let Object::Signal(s) = object else { continue };
+        let label = |name: &str| s.meta.labels.get(name).unwrap_or_default();
+        let value = || s.value.map_or_else(String::new, |v| s.measure.text(v));
+        match &*s.meta.name {
+            "job-down" if held(s, gone) => {
+                broken.push((Severity::Warning, format!("{} of the targets of {} are not scraped", value(), label("job"))))
+            }
+            "monitoring-failures" if held(s, after) => {
+                let severity = if label("hop") == "rules" { Severity::Warning } else { Severity::Critical };
+                let of = ["rule_group", "alertmanager", "integration"].into_iter().map(label).find(|v| !v.is_empty()).unwrap_or_default();
+                broken.push((severity, format!("{} failures {}, {of}", value(), label("hop"))));
+            }
+            "watchdog" if held(s, gone) && unheard(judge, gone) => {
+                broken.push((Severity::Critical, "the Watchdog fires in Prometheus and is not at the Alertmanager".to_owned()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The Alertmanager has answered for so long and has no Watchdog.
+fn unheard(judge: &Judge<'_>, secs: i64) -> bool {
+    let slot = judge.cluster.service(Service::Alertmanager);
+    let heard = |o: &Object| matches!(o, Object::Alert(a) if &*a.meta.name == "Watchdog" && !a.state.waits());
+    slot.state == ServiceState::Live && judge.now - slot.since >= secs && !judge.cluster.objects(Kind::Alert).any(heard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::Finding;
+    use crate::inspect::fixture::{Fleet, alert, told};
+    use crate::inspect::rules::measured::tests::shipped;
+    use crate::model::{AlertState, ClusterId, Uid};
+
+    fn found(fleet: &Fleet) -> Option<Finding> {
+        fleet.engine.for_object(ClusterId(0), Uid::default()).iter().find(|f| f.rule == &RULE).cloned()
+    }
+
+    /// Told so many minutes in a row.
+    fn tell(fleet: &mut Fleet, query: &str, labels: &[(&str, &str)], value: f64, minutes: usize) {
+        let signal = Signal::of(&shipped(query), crate::model::signal::tests::labels(labels), value, vec![value; minutes].into());
+        told(fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
+        fleet.wait(60);
+    }
+
+    #[test]
+    fn what_fails_on_the_way_for_a_while() {
+        let at = |query: &str, labels: &[(&str, &str)], value: f64, minutes: usize| {
+            let mut fleet = Fleet::default();
+            tell(&mut fleet, query, labels, value, minutes);
+            found(&fleet).map(|f| (f.severity, f.message))
+        };
+        let of = |severity, message: &str| Some((severity, message.to_owned()));
+        assert_eq!(at("job-down", &[("job", "kubelet")], 0.1, 10), of(Severity::Warning, "10% of the targets of kubelet are not scraped"));
+        assert_eq!((at("job-down", &[("job", "kubelet")], 0.1, 9), at("job-down", &[("job", "kubelet")], 0.09, 10)), (None, None));
+        let sends = [("hop", "from Alertmanager"), ("integration", "pager")];
+        assert_eq!(at("monitoring-failures", &sends, 3.0, 5), of(Severity::Critical, "3 failures from Alertmanager, pager"));
+        assert_eq!(at("monitoring-failures", &sends, 3.0, 4), None);
+        let rules = [("hop", "rules"), ("rule_group", "node")];
+        assert_eq!(at("monitoring-failures", &rules, 1.0, 5), of(Severity::Warning, "1 failures rules, node"));
+    }
+
+    #[test]
+    fn the_watchdog_must_arrive() {
+        let mut fleet = Fleet::default();
+        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Other")], AlertState::Firing)]);
+        fleet.wait(540);
+        tell(&mut fleet, "watchdog", &[("alertname", "Watchdog")], 1.0, 10);
+        let it = found(&fleet).unwrap();
+        assert_eq!(it.severity, Severity::Critical);
+        assert!(it.evidence.iter().any(|e| e.what == "rules that cannot be evaluated" && e.value.contains("cpu-throttled")), "{it:?}");
+        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Watchdog")], AlertState::Firing)]);
+        fleet.wait(60);
+        assert_eq!(found(&fleet), None);
+    }
+
+    #[test]
+    fn who_tells_nothing_any_more() {
+        let mut fleet = Fleet::default();
+        let stale = ServiceState::Stale { reason: "connection refused".into() };
+        told(&mut fleet, Service::Prometheus, stale, Vec::new());
+        assert_eq!(found(&fleet), None);
+        fleet.wait(120);
+        assert_eq!(found(&fleet).unwrap().message, "Prometheus tells nothing: connection refused");
+    }
+}

@@ -1,0 +1,127 @@
+//! The same load is much of its request, little of its limit and little of the node: three percentages that mean different things.
+//!
+//! Left out: what a VM had (no annotation is read), alert expressions and dashboards.
+
+use super::measured::{Measured, Seen, USUAL, after, cores, percent, whole};
+use crate::inspect::{Need, RuleInfo, Severity, Threshold};
+use crate::model::{Kind, VerbId, Workload};
+
+const LIMIT: Threshold = Threshold { name: "limit-below", default: "60%", doc: "share of its limit that it must use less than" };
+const NODE: Threshold = Threshold { name: "node-below", default: "50%", doc: "the same of its nodes' CPU" };
+
+const FACTS: Measured = Measured {
+    id: "usage-denominator-shift",
+    area: "runtime",
+    tier: 2,
+    burns: false,
+    severity: Severity::Info,
+    scope: "workload",
+    summary: "It uses one and a half of its CPU request, less than 60 % of its limit, and its nodes less than half of theirs, for 30 minutes",
+    why: "A VM shows use of its vCPUs, Kubernetes shows use of request, of limit or of the node; the same load becomes three different percentages and load average is the host's.",
+    needs: &[Need::Query("cpu-of-request")],
+    queries: &["cpu-of-request"],
+    thresholds: &[after("30m"), LIMIT, NODE],
+    level: |seen| {
+        let use_ = seen.known().and_then(|_| Use::of(seen))?;
+        let below = |part: i64, whole: i64, t: &Threshold| part * 100 < whole * seen.threshold(t);
+        (use_.limit > 0 && below(use_.cpu, use_.limit, &LIMIT) && use_.nodes.is_some_and(|(used, all)| below(used, all, &NODE)))
+            .then_some(Severity::Info)
+    },
+    says: |seen| {
+        let Some(u) = Use::of(seen) else { return String::new() };
+        format!(
+            "CPU is {} of its request, {} of its limit, {} of its nodes",
+            percent(u.cpu, u.request),
+            percent(u.cpu, u.limit),
+            share(u.nodes)
+        )
+    },
+    next: "Request the p95 of its busiest hours, so that 100 % means what it did before, and set the autoscaler's target anew",
+    more: |seen, finding| {
+        let Some(u) = Use::of(seen) else { return finding };
+        let scaler = seen.scaler(u.workload).map_or_else(|| "none".to_owned(), |h| format!("{}, of the request", h.meta.name));
+        let marked =
+            u.workload.meta.labels.iter().find(|(name, _)| name.contains("migrated")).map(|(name, value)| format!("{name}={value}"));
+        let finding = finding.with_all([
+            ("cores used", cores(u.cpu)),
+            ("requested", cores(u.request)),
+            ("limit", cores(u.limit)),
+            ("autoscaler", scaler),
+            ("marked as migrated", marked.unwrap_or_else(|| "no".to_owned())),
+        ]);
+        let (w, on) = (u.workload, finding.there());
+        let Some([one]) = Some(&*w.shape.containers) else { return finding };
+        let each = u.cpu / i64::from(w.desired.unwrap_or(1).max(1));
+        finding.act(VerbId::Resize, on, &[("container", &one.name), ("requests", &format!("cpu={each}m"))])
+    },
+    ..USUAL
+};
+
+pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
+
+fn share(of: Option<(i64, i64)>) -> String {
+    of.map_or_else(|| "none".to_owned(), |(part, whole)| percent(part, whole))
+}
+
+/// Millicores, of all replicas.
+struct Use<'a> {
+    workload: &'a Workload,
+    cpu: i64,
+    request: i64,
+    /// 0 where a container has none.
+    limit: i64,
+    /// What the nodes of its pods use, and have; none where that is not known.
+    nodes: Option<(i64, i64)>,
+}
+
+impl<'a> Use<'a> {
+    fn of(seen: &Seen<'a>) -> Option<Self> {
+        let (judge, workload) = (seen.judge, seen.workload()?);
+        let replicas = i64::from(workload.desired.unwrap_or(1).max(1));
+        let request = workload.shape.requests.cpu_request_m.filter(|r| *r > 0)? * replicas;
+        let limits = workload.shape.containers.iter().map(|c| c.resources.cpu_limit_m).sum::<Option<i64>>();
+        let mut names: Vec<_> = judge.index.pods(judge.cluster, workload.meta.uid).iter().filter_map(|p| p.node.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let node = |name: &crate::model::Str| match judge.cluster.named(Kind::Node, "", name) {
+            Some(crate::model::Object::Node(n)) => Some((judge.cluster.usage(Kind::Node, "", name)?.cpu_m?, n.cpu_allocatable_m)),
+            _ => None,
+        };
+        let nodes = names.iter().filter_map(node).reduce(|(a, b), (c, d)| (a + c, b + d));
+        Some(Self { workload, cpu: whole(seen.number() * request as f64), request, limit: limits.unwrap_or(0) * replicas, nodes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::fixture::{Fleet, deployment, node, owned, pod, replicaset, running};
+    use crate::inspect::rules::measured::tests::seen;
+    use crate::model::{Delta, Usage, UsageList, UsageRow};
+    use serde_json::json;
+
+    fn found(of_request: f64, node_used: i64, wait: i64) -> Option<crate::inspect::Finding> {
+        let mut fleet = Fleet::default();
+        let mut web = deployment("web", 1, 1);
+        web["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "4"}});
+        let mut n1 = node("n1", "True", 9000);
+        n1["status"]["allocatable"] = json!({"cpu": "10"});
+        fleet.put(Kind::Deployment, [web]).put(Kind::ReplicaSet, [replicaset("rs", "web", 2, "i:1", 900, 1)]).put(Kind::Node, [n1]);
+        fleet.put(Kind::Pod, [pod(owned("p", Kind::ReplicaSet, "rs"), "n1", true, 900, running())]);
+        let usage = Usage { cpu_m: Some(node_used), memory: None, at: None };
+        let rows = vec![UsageRow { namespace: "".into(), name: "n1".into(), usage }];
+        fleet.delta(0, Delta::Usage(UsageList { kind: Kind::Node, namespace: None, rows }));
+        seen(&mut fleet, &RULE, "cpu-of-request", &[("namespace", "pay"), ("workload", "web")], of_request, wait)
+    }
+
+    #[test]
+    fn much_of_the_request_little_of_the_limit_and_of_the_node() {
+        let it = found(1.6, 4000, 1800).unwrap();
+        assert_eq!(it.message, "CPU is 160% of its request, 40% of its limit, 40% of its nodes");
+        assert_eq!(it.severity, Severity::Info);
+        assert_eq!(found(1.6, 4000, 1799), None);
+        assert_eq!(found(1.49, 4000, 1800), None, "of the request");
+        assert_eq!(found(2.4, 4000, 1800), None, "of the limit");
+        assert_eq!(found(1.6, 5000, 1800), None, "of the node");
+    }
+}

@@ -1,0 +1,136 @@
+//! What a simulated cluster's Prometheus answers to the queries that are there for rules: what is too large, too small, or unlike its peers.
+//!
+//! On a good day workloads request too much and nothing is at a limit; a node that is sick is hot and evicts; in a storm of alerts the ways of names, of
+//! alerts and of the ingress suffer too.
+
+use super::measured::{Look, Row, share};
+use std::collections::BTreeMap;
+
+/// The ingress controller's pod, the hosts and the jobs.
+const CONTROLLER: &str = "ingress-nginx-controller-7c9d8f6b5d-x2x4x";
+const JOBS: [(&str, &str); 2] = [("kubelet", "10250"), ("node-exporter", "9100")];
+
+/// What a workload's pods use and request together.
+#[derive(Default)]
+struct Sum {
+    pods: f64,
+    /// Cores.
+    cpu: f64,
+    cpu_asked: f64,
+    /// Bytes.
+    memory: f64,
+    memory_asked: f64,
+}
+
+/// The answer to a query by its name; none to one that is not known.
+pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
+    Some(match query {
+        "cpu-spare" => look.workloads(true, |w| Some(w.cpu_asked - w.cpu).filter(|spare| *spare > 0.0)),
+        "memory-spare" => look.workloads(true, |w| Some(w.memory_asked - 1.15 * w.memory).filter(|spare| *spare > 0.0)),
+        "replicas-spare" => look.workloads(false, |w| {
+            let needed = (w.cpu / (0.6 * w.cpu_asked / w.pods)).ceil().max(2.0);
+            Some(w.pods - needed).filter(|spare| *spare >= 2.0)
+        }),
+        "cpu-of-request" => look.workloads(false, |w| Some(w.cpu / w.cpu_asked)),
+        "cpu-by-request" => look.workloads(false, |w| Some(0.004 + 0.02 * (w.cpu % 1.0))),
+        "resident" => look.workloads(false, |w| Some(0.7 * w.memory / w.pods)),
+        "pod-skew" => look.workloads(false, |w| (w.pods >= 5.0).then(|| 1.1 + (w.cpu % 0.5))),
+        "cpu-burst" => look.containers(|used, asked| Some(used.cpu as f64 / (4.0 * asked.cpu as f64 * 1e6)).filter(|of| *of < 0.4)),
+        "cache-share" => {
+            look.containers(|used, asked| Some(used.memory as f64 / asked.memory as f64).filter(|of| *of > 1.0).map(|of| of - 0.6))
+        }
+        "cache-thrashed" => {
+            look.containers(|used, asked| Some(used.memory as f64 / asked.memory as f64).filter(|of| *of > 1.0).map(|of| of * 3.0))
+        }
+        "cpu-governor" => look.some("9100", "governor", "schedutil", 0.2, |_| 8.0),
+        "cpu-below-nominal" => look.nodes("9100", |node| 0.02 + 0.06 * share(&["mhz", node])),
+        "cpu-throttles" => look.sick("9100", &[], 40.0),
+        "cpu-steal" => look.nodes("9100", |node| 0.01 * share(&["steal", node])),
+        "softnet-squeezed" => look.some("9100", "", "", 0.3, |node| 1.0 + share(&["squeezed", node])),
+        "node-costs-more" => {
+            let odd = |name: &&str| share(&["odd", name]) < 0.3;
+            look.names().filter(odd).map(|name| Row::new(&[("node", name)], 1.0).exact()).collect()
+        }
+        "disk-queue" => look.disks(|node| 0.1 + 2.0 * share(&["queue", node])),
+        "disk-await" => look.disks(|node| 0.0004 + 0.004 * share(&["await", node])),
+        "io-pressure" => look.nodes("9100", |node| 0.001 + 0.01 * share(&["pressure", node])),
+        "evictions" => look.sick("10250", &[("eviction_signal", "memory.available")], 2.0),
+        "answers-shifted" => [("shop.example.com", "shop"), ("pay.example.com", "pay")]
+            .map(|(host, ingress)| Row::new(&[("host", host), ("ingress", ingress), ("answers", "3xx")], 0.012))
+            .into(),
+        "ingress-reload-failed" => look.storm(&[("controller_pod", CONTROLLER)], 1.0),
+        "conntrack-insert-failed" => look.nodes("9100", |node| 0.001 + 0.02 * share(&["refused", node])),
+        "dns-nxdomain" => look.storm(&[("job", "coredns")], 0.62),
+        "dns-load" => look.some("9153", "", "", 0.3, |node| 40.0 + 80.0 * share(&["dns", node])),
+        "dns-cache-misses" => vec![Row::new(&[("job", "coredns")], 0.21)],
+        "typha-latency" => look.some("9098", "", "", 0.3, |node| 0.02 + 0.05 * share(&["typha", node])),
+        "typha-dropped" => look.storm(&[("instance", "10.0.0.9:9098")], 3.0),
+        "job-down" => {
+            let silent = look.unready().filter(|(.., silent)| *silent).count() as f64;
+            let of = |(job, _): (&'static str, &str)| Row::new(&[("job", job)], silent / look.s.world.nodes.len().max(1) as f64).exact();
+            JOBS.into_iter().filter(|_| silent > 0.0).map(of).collect()
+        }
+        "watchdog" => vec![Row::new(&[("alertname", "Watchdog")], 1.0).exact()],
+        "monitoring-failures" => look.storm(&[("alertmanager", "http://alertmanager-operated:9093"), ("hop", "to Alertmanager")], 2.0),
+        _ => return None,
+    })
+}
+
+impl Look<'_> {
+    /// A row for each workload that requests CPU, and its one container.
+    fn workloads(&self, container: bool, of: impl Fn(&Sum) -> Option<f64>) -> Vec<Row> {
+        let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
+        let used = self.measured(|o, used| {
+            let facts = o.pod.as_ref().filter(|f| f.cpu > 0)?;
+            let sum = sums.entry((o.key.0.to_string(), o.labels.get("app")?.to_owned())).or_default();
+            sum.pods += 1.0;
+            sum.cpu += used.cpu as f64 / 1e9;
+            sum.cpu_asked += facts.cpu as f64 / 1e3;
+            sum.memory += used.memory as f64;
+            sum.memory_asked += facts.memory as f64;
+            None
+        });
+        drop(used);
+        let row = |((namespace, app), sum): (&(String, String), &Sum)| {
+            let labels: [(&'static str, &str); 3] = [("namespace", namespace), ("workload", app), ("container", app)];
+            Some(Row::new(&labels[..if container { 3 } else { 2 }], of(sum)?).exact())
+        };
+        sums.iter().filter_map(row).collect()
+    }
+
+    /// The names of nodes that are up.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.s.world.nodes.iter().filter(|n| !self.s.world.dead.contains(&n.name)).map(|n| &*n.name)
+    }
+
+    /// Such a part of the nodes, with another label where it has a name.
+    fn some(&self, port: &str, label: &'static str, value: &str, part: f64, of: impl Fn(&str) -> f64) -> Vec<Row> {
+        let up = self.s.world.nodes.iter().filter(|n| !self.s.world.dead.contains(&n.name) && share(&[port, label, &n.name]) < part);
+        let row = |n: &super::control::NodeFacts| {
+            let instance = format!("{}:{port}", n.address);
+            let labels = [("instance", instance.as_str()), (label, value)];
+            Row::new(&labels[..if label.is_empty() { 1 } else { 2 }], of(&n.name)).exact()
+        };
+        up.map(row).collect()
+    }
+
+    fn disks(&self, of: impl Fn(&str) -> f64) -> Vec<Row> {
+        let rows = self.nodes("9100", of);
+        rows.into_iter().map(|row| row.with("device", "nvme0n1")).collect()
+    }
+
+    /// Of nodes that are not ready and whose kubelets speak.
+    fn sick(&self, port: &str, labels: &[(&'static str, &str)], level: f64) -> Vec<Row> {
+        let speaks = self.unready().filter(|(.., silent)| !silent);
+        let row = |(node, since, _): (&super::control::NodeFacts, Option<i64>, bool)| {
+            let instance = format!("{}:{port}", node.address);
+            Row::new(&[labels, &[("instance", instance.as_str())]].concat(), level).since(since, 0.0).exact()
+        };
+        speaks.map(row).collect()
+    }
+
+    /// One row while there is a storm of alerts.
+    fn storm(&self, labels: &[(&'static str, &str)], level: f64) -> Vec<Row> {
+        self.s.alerting.storm.iter().map(|_| Row::new(labels, level).exact()).collect()
+    }
+}
