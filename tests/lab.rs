@@ -9,6 +9,8 @@
 mod alerts;
 #[path = "lab/asked.rs"]
 mod asked;
+#[path = "lab/careless.rs"]
+mod careless;
 #[path = "lab/etcd.rs"]
 mod etcd;
 #[path = "lab/faults.rs"]
@@ -49,7 +51,18 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[TESTS, rotation::TESTS, etcd::TESTS, metrics::TESTS, alerts::TESTS, signals::TESTS, network::TESTS, asked::TESTS, faults::TESTS])
+    run(&[
+        TESTS,
+        rotation::TESTS,
+        etcd::TESTS,
+        metrics::TESTS,
+        alerts::TESTS,
+        signals::TESTS,
+        network::TESTS,
+        asked::TESTS,
+        careless::TESTS,
+        faults::TESTS,
+    ])
 }
 
 /// A screen that shows every problem of the lab.

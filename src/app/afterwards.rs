@@ -1,11 +1,28 @@
 //! What waits for an offer that is taken before it: a namespace is backed up, and then its deletion is previewed afresh. Nothing is sent unasked.
 
-use super::{App, Effect, Notice, Place};
-use crate::action::{Request, Wanted};
+use super::{App, Effect, Notice, Place, PreviewPane};
+use crate::action::{Ask, Request, Wanted};
 use crate::model::plan::Offer;
 use crate::model::{JobId, JobState, Outcome};
 
+impl PreviewPane {
+    /// The offer that a digit takes. Where a name is to be typed it does so before the first letter, unless the name begins with it.
+    pub(super) fn offered(&self, digit: char) -> Option<&Offer> {
+        let preview = self.ready()?;
+        let begins = matches!(&preview.gate.ask, Ask::Typed(name) if name.starts_with(digit));
+        if self.types() && (self.in_reason || begins || !self.typed.is_empty()) {
+            return None;
+        }
+        preview.plan.offers.get(usize::try_from(u32::from(digit).checked_sub(u32::from('1'))?).ok()?)
+    }
+}
+
 impl App {
+    pub(super) fn take_offer(&mut self, digit: char) -> Vec<Effect> {
+        let Place::Preview(pane) = &self.place else { return Vec::new() };
+        pane.offered(digit).cloned().map_or_else(Vec::new, |offer| self.prefer(offer))
+    }
+
     /// Previews an offer in place of the act that it is made with; one that comes before keeps that in mind.
     pub(super) fn prefer(&mut self, offer: Offer) -> Vec<Effect> {
         let Place::Preview(pane) = &self.place else { return Vec::new() };

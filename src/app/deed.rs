@@ -412,7 +412,7 @@ impl App {
             KeyCode::Char('k') if !typing => pane.offset = pane.offset.saturating_sub(1),
             KeyCode::Char('j') if !typing => pane.offset += 1,
             KeyCode::Char('o') if !typing => return Some(self.other_arguments(world)),
-            KeyCode::Char(c @ '1'..='9') if !typing => return Some(self.take_offer(c)),
+            KeyCode::Char(c @ '1'..='9') if pane.offered(c).is_some() => return Some(self.take_offer(c)),
             KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Tab | KeyCode::Enter => return Some(self.word(key.code)),
             _ => {}
         }
@@ -493,13 +493,6 @@ impl App {
         }
         self.open_form(world, verb, targets, &args);
         Vec::new()
-    }
-
-    fn take_offer(&mut self, digit: char) -> Vec<Effect> {
-        let Place::Preview(pane) = &self.place else { return Vec::new() };
-        let at = usize::try_from(u32::from(digit) - u32::from('1')).unwrap_or(usize::MAX);
-        let offer = pane.ready().and_then(|p| p.plan.offers.get(at).cloned());
-        offer.map_or_else(Vec::new, |offer| self.prefer(offer))
     }
 
     /// F: the finding's remedy as a preview, or in words.

@@ -29,8 +29,15 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("thresholds", "numbers of the inspection rules, a table for each rule"),
     key("runbook", "runbooks, as in a file of the directory runbooks"),
     key("query", "what Prometheus is asked for: changes of what comes with qd, and queries of your own"),
+    key("rule", "rules of your own, as in a file of rules"),
+    key("rules", "files of rules, or directories of such files; those of the directory rules beside this file"),
     key("suppress", "findings that may be as they are, each with a reason and an end"),
     key("severity", "how bad rules are in a tier: a table for each, with info, warning, critical or off"),
+    key(
+        "infra_namespaces",
+        "namespaces of what the cluster itself runs on, names or globs: there, rules on how templates are made say info at most; kube-*, calico-*, tigera-*, cilium*, *csi*, rook-ceph, longhorn-system, metallb-system, monitoring and velero",
+    ),
+    key("new_for", "how long rules on how templates are made leave new objects in peace; 5m"),
     key("log", "the log file"),
 ];
 pub(super) const CLUSTER: &[KeyDoc] = &[
@@ -129,6 +136,8 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
     ("runbook[]", super::runbook::RUNBOOK),
     ("runbook[].step[]", super::runbook::STEP),
     ("query[]", super::query::QUERY),
+    ("rule[]", super::rule::RULE),
+    ("rule[].case[]", super::rule::CASE),
     ("suppress[]", super::suppress::SUPPRESS),
     ("log", LOG),
 ];
@@ -167,8 +176,20 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
     }
     super::runbook::read(walk, entries, &mut config.runbooks);
     super::query::read(walk, entries, &mut config.queries);
+    super::rule::read(walk, entries, &mut config.rules);
+    if let Some((_, value)) = find(entries, "rules") {
+        let path = |walk: &mut Walk, value: &Value<'_>| Some(Setting { value: walk.path(value)?, origin: walk.origin(value.span()) });
+        config.rule_files = walk.some_list(value, path).unwrap_or_default();
+    }
     super::suppress::read(walk, entries, &mut config.suppressions);
     super::suppress::read_overrides(walk, entries, &mut config.overrides);
+    walk.set(entries, "new_for", &mut config.new_for, Walk::duration);
+    walk.set(entries, "infra_namespaces", &mut config.infra_namespaces, |walk, value| {
+        walk.some_list(value, |walk, item| {
+            let text = walk.string(item)?;
+            walk.glob(&text, item.span())
+        })
+    });
     for (rule, value) in members(walk, entries, "thresholds") {
         for (key, value) in walk.table(value).into_iter().flatten() {
             let (rule, key) = (named(walk, rule), named(walk, key));

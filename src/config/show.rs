@@ -200,6 +200,9 @@ impl Config {
         page.set("theme", &self.theme);
         page.set("keymap", &self.keymap);
         page.set("layout", &self.layout);
+        let infra: Vec<String> = self.infra_namespaces.value.iter().map(|glob| glob.as_str().to_owned()).collect();
+        page.line("infra_namespaces", &infra, &self.infra_namespaces.origin);
+        page.set("new_for", &self.new_for);
         page.table(&["log"]);
         page.set("level", &self.log_level);
         for cluster in self.for_clusters(contexts) {

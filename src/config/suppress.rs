@@ -38,6 +38,13 @@ pub struct Override {
     pub severity: Option<Severity>,
 }
 
+/// The namespaces of what clusters themselves run on, where nobody says otherwise.
+pub(super) fn infra() -> Vec<Glob> {
+    let names =
+        ["kube-*", "calico-*", "tigera-*", "cilium*", "*csi*", "rook-ceph", "longhorn-system", "metallb-system", "monitoring", "velero"];
+    names.iter().filter_map(|n| Glob::new(n).ok()).collect()
+}
+
 /// Reads `2026-12-31` (its beginning, UTC) or a time of RFC 3339.
 pub fn end(text: &str) -> Option<Time> {
     let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());

@@ -75,7 +75,7 @@ fn the_contract_is_read_whole() {
     assert_eq!(eu.velero.rpo.value, Some(Duration::from_secs(86_400)));
     let rules = loaded.config.tiers.get(Tier::Production);
     assert_eq!((rules.confirm.value, rules.reason.value), (Confirm::Typed, Reason::Required));
-    assert_eq!((rules.deny[0].as_str(), at(&rules.deny[0].origin)), ("delete namespace/*", 35));
+    assert_eq!((rules.deny[0].as_str(), at(&rules.deny[0].origin)), ("delete namespace/*", 36));
 
     let us = loaded.config.for_cluster("prod-us");
     assert_eq!(us.tier.value, Some(Tier::Production));
@@ -331,7 +331,7 @@ fn show_says_where_each_value_came_from_and_is_valid() {
         "theme = \"dark\"                           # /etc/qd/config.toml:7",
         "[clusters.prod-eu]",
         "tier = \"production\"                      # /etc/qd/config.toml:12",
-        "rpo = \"1d\"                               # /etc/qd/config.toml:34",
+        "rpo = \"1d\"                               # /etc/qd/config.toml:35",
         "[clusters.\"a:b/c\".budget]",
         "burst = 40                               # default",
         "confirm = \"yes\"                          # default",
@@ -380,6 +380,23 @@ fn the_register_of_keys_is_documented_and_each_key_is_read() {
                 "runbook[].step[]" => {
                     let other = if ["run", "wait", "check"].contains(&key.name) { "" } else { "run = 'drain'" };
                     format!("[[runbook]]\nname = 'n'\n[[runbook.step]]\n{entry}\n{other}")
+                }
+                "rule[]" => {
+                    let series = ["promql", "needs", "measure", "warning", "critical", "top"].contains(&key.name);
+                    let other = if series {
+                        "id = 'n'\npromql = 'up'\nwarning = 1"
+                    } else {
+                        "id = 'n'\nkind = 'pod'\nwhen = 'true'\nrun = 'drain'"
+                    };
+                    let rest = other.lines().filter(|l| !l.starts_with(&format!("{} =", key.name))).collect::<Vec<_>>().join("\n");
+                    format!("[[rule]]\n{entry}\n{rest}")
+                }
+                "rule[].case[]" => {
+                    let series = ["value", "labels"].contains(&key.name);
+                    let rule = if series { "promql = 'up'\nwarning = 1" } else { "kind = 'pod'\nwhen = 'true'" };
+                    let rest =
+                        ["fires = true", "value = 1", "object.a = 1"].into_iter().filter(|l| !l.starts_with(key.name)).collect::<Vec<_>>();
+                    format!("[[rule]]\nid = 'n'\nmessage = 'm'\n{rule}\n[[rule.case]]\n{entry}\n{}", rest.join("\n"))
                 }
                 "suppress[]" => format!("[[suppress]]\n{entry}"),
                 _ => format!("[{header}]\n{entry}"),

@@ -3,7 +3,7 @@
 use crate::model::{Ingress, Kind, Object, Pod, Str, Svc, Uid, Workload};
 use crate::store::{Cluster, RowId};
 use hashbrown::HashMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One cluster's rows by owner, by node, by namespace and by host.
@@ -11,11 +11,29 @@ use std::sync::Arc;
 pub(super) struct Index {
     owned: HashMap<Uid, BTreeSet<(Kind, u32)>>,
     on_node: HashMap<Str, BTreeSet<u32>>,
+    ranks: BTreeMap<Rank, Ranked>,
     /// Of each of [`SPACES`].
     spaces: [HashMap<Str, BTreeSet<u32>>; SPACES.len()],
     /// Ingresses by what they claim.
     hosts: HashMap<Str, BTreeSet<u32>>,
     links: HashMap<Str, Links>,
+}
+
+/// A priority and the class that gives it.
+type Rank = (i32, Option<Str>);
+
+/// How many pods have a priority, and how many of them are core.
+#[derive(Default, Clone, Copy)]
+struct Ranked {
+    pods: u32,
+    core: u32,
+}
+
+fn rank_of(object: Option<&Object>) -> Option<(Rank, bool)> {
+    match object {
+        Some(o @ Object::Pod(pod)) if !pod.finished() => Some(((pod.shape.priority, pod.shape.priority_class.clone()), super::core(o))),
+        _ => None,
+    }
 }
 
 /// The kinds that are found by namespace: what Services select, and what leads to them.
@@ -86,6 +104,9 @@ impl Index {
         if !matches!(id.kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) {
             return;
         }
+        if id.kind == Kind::Pod {
+            self.rank(before, after);
+        }
         let (old, new) = (owner_of(before), owner_of(after));
         if old != new {
             if let Some(owner) = old
@@ -114,6 +135,32 @@ impl Index {
                 self.on_node.entry_ref(node).or_default().insert(id.slot);
             }
         }
+    }
+
+    fn rank(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        let (old, new) = (rank_of(before), rank_of(after));
+        if old == new {
+            return;
+        }
+        if let Some((rank, core)) = old
+            && let Some(ranked) = self.ranks.get_mut(&rank)
+        {
+            ranked.pods = ranked.pods.saturating_sub(1);
+            ranked.core = ranked.core.saturating_sub(u32::from(core));
+            if ranked.pods == 0 {
+                self.ranks.remove(&rank);
+            }
+        }
+        if let Some((rank, core)) = new {
+            let ranked = self.ranks.entry(rank).or_default();
+            ranked.pods += 1;
+            ranked.core += u32::from(core);
+        }
+    }
+
+    /// The priorities of the cluster's pods, highest first: the priority, its class, its pods, and those of them that are core.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = (i32, Option<&str>, u32, u32)> {
+        self.ranks.iter().rev().map(|((priority, class), r)| (*priority, class.as_deref(), r.pods, r.core))
     }
 
     fn note_space(&mut self, space: usize, slot: u32, before: Option<&Object>, after: Option<&Object>) {

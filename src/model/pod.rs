@@ -1,6 +1,6 @@
 //! Pods. What thousands of them have in common (containers, images, requests) is a shared [`PodShape`].
 
-use super::{Condition, Interner, Labels, Meta, Placing, Str, Time, Tri, quantity, time, wire};
+use super::{Condition, Interner, Labels, Meta, Placing, Str, Template, Time, Tri, quantity, template, time, wire};
 use std::sync::Arc;
 
 /// `status.phase`.
@@ -122,11 +122,24 @@ pub struct PodShape {
     pub node_selector: Labels,
     pub placing: Box<Placing>,
     pub scheduling_gates: Box<[Str]>,
+    /// Its `/proc` is lxcfs's.
+    pub lxcfs: Option<Lxcfs>,
+    /// What else rules read; only where nobody above has a template: of workloads and pods without an owner.
+    pub template: Option<Box<Template>>,
+}
+
+/// How a pod mounts lxcfs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lxcfs {
+    /// Its files as they were when the container started: a restart of lxcfs breaks them.
+    Pinned,
+    /// The directory above them, with the host's mounts following.
+    Follows,
 }
 
 impl PodShape {
-    /// Projects a pod's or a template's spec.
-    pub fn of(spec: &wire::PodSpec, i: &mut Interner) -> Arc<Self> {
+    /// Projects a pod's or a template's spec; with what else rules read where it is `whole`.
+    pub fn of(spec: &wire::PodSpec, whole: bool, i: &mut Interner) -> Arc<Self> {
         let mut container = |c: &wire::Container| ContainerSpec {
             name: i.str(&c.name),
             image: i.str(&c.image),
@@ -152,6 +165,8 @@ impl PodShape {
             node_selector: i.labels(&spec.node_selector),
             placing: Box::new(Placing::of(spec, i)),
             scheduling_gates: spec.scheduling_gates.iter().map(|g| i.str(&g.name)).collect(),
+            lxcfs: template::lxcfs(spec),
+            template: whole.then(|| Box::new(Template::of(spec, i))),
         };
         i.shape(shape)
     }
@@ -298,7 +313,7 @@ impl Pod {
         };
         Self {
             meta: Meta::of(o.metadata.as_ref(), i),
-            shape: PodShape::of(spec, i),
+            shape: PodShape::of(spec, o.metadata.as_ref().is_none_or(|m| m.owner_references.is_empty()), i),
             node: i.opt(&spec.node_name),
             phase: Phase::parse(&status.phase),
             qos: match status.qos_class.as_str() {

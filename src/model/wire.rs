@@ -2,7 +2,8 @@
 //!
 //! Each struct reads both encodings: protobuf (field numbers of `generated.proto` in k8s.io/api v0.36.3) and
 //! JSON (camel case, absent and `null` alike). Whatever is not named here is skipped while decoding and never
-//! allocated. Environment values, Secret data and managedFields are not named on purpose.
+//! allocated. Secret data and managedFields are not named on purpose; environment values and arguments live as long as these structs do,
+//! and the projection keeps only what they look like (see `leak`).
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -147,25 +148,63 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// A volume: which kind it is, as far as it matters when the pod moves. JSON has the source's fields in the volume itself.
+/// A volume: which kind it is, as far as it matters. JSON has the source's fields in the volume itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Volume {
+    #[prost(string, tag = "1")]
+    pub name: String,
     #[prost(message, optional, tag = "2")]
     pub source: Option<VolumeSource>,
 }
 
-#[derive(Clone, PartialEq, prost::Message, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct VolumeSource {
-    #[prost(message, optional, tag = "2")]
-    pub empty_dir: Option<Present>,
-    #[prost(message, optional, tag = "10")]
-    pub persistent_volume_claim: Option<ClaimSource>,
-}
-
 impl<'de> Deserialize<'de> for Volume {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        VolumeSource::deserialize(d).map(|source| Self { source: Some(source) })
+        #[derive(Deserialize)]
+        struct Flat {
+            #[serde(default)]
+            name: String,
+            #[serde(flatten)]
+            source: VolumeSource,
+        }
+        Flat::deserialize(d).map(|v| Self { name: v.name, source: Some(v.source) })
+    }
+}
+
+/// A probe: how it asks, and when. JSON has the handler's fields in the probe itself.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Probe {
+    #[prost(message, optional, tag = "1")]
+    pub handler: Option<ProbeHandler>,
+    #[prost(int32, tag = "2")]
+    pub initial_delay_seconds: i32,
+    #[prost(int32, tag = "3")]
+    pub timeout_seconds: i32,
+    #[prost(int32, tag = "4")]
+    pub period_seconds: i32,
+    #[prost(int32, tag = "6")]
+    pub failure_threshold: i32,
+}
+
+impl<'de> Deserialize<'de> for Probe {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Flat {
+            initial_delay_seconds: Option<i32>,
+            timeout_seconds: Option<i32>,
+            period_seconds: Option<i32>,
+            failure_threshold: Option<i32>,
+            #[serde(flatten)]
+            handler: ProbeHandler,
+        }
+        let p = Flat::deserialize(d)?;
+        Ok(Self {
+            handler: Some(p.handler),
+            initial_delay_seconds: p.initial_delay_seconds.unwrap_or_default(),
+            timeout_seconds: p.timeout_seconds.unwrap_or_default(),
+            period_seconds: p.period_seconds.unwrap_or_default(),
+            failure_threshold: p.failure_threshold.unwrap_or_default(),
+        })
     }
 }
 
@@ -218,22 +257,46 @@ wire! {
         rep tolerations: Toleration = "22"; str priority_class_name = "24"; opt32 priority = "25"; qmap overhead = "32";
         rep scheduling_gates: SchedulingGate = "38"; msg resources: ResourceRequirements = "40"; str scheduler_name = "19";
         rep volumes: Volume = "1"; msg affinity: Affinity = "18"; optbool enable_service_links = "30"; rep topology_spread_constraints: TopologySpreadConstraint = "33";
+        str dns_policy = "6"; bool host_pid ("hostPID") = "12"; bool host_ipc ("hostIPC") = "13"; msg security_context: PodSecurityContext = "14";
+        optbool automount_service_account_token = "21"; rep host_aliases: HostAlias = "23"; msg dns_config: DnsConfig = "26";
     }
+    PodSecurityContext { rep sysctls: Sysctl = "7"; msg windows_options: WindowsOptions = "8"; }
+    Sysctl { str name = "1"; }
+    WindowsOptions { bool host_process = "4"; }
+    HostAlias { strs hostnames = "2"; }
+    DnsConfig { strs nameservers = "1"; strs searches = "2"; rep options: DnsOption = "3"; }
+    DnsOption { str name = "1"; str value = "2"; }
+    VolumeSource { msg host_path: HostPath = "1"; msg empty_dir: EmptyDir = "2"; msg persistent_volume_claim: ClaimSource = "10"; }
+    HostPath { str path = "1"; }
+    EmptyDir { str medium = "1"; msg size_limit: Quantity = "2"; }
     Affinity { msg node_affinity: NodeAffinity = "1"; msg pod_affinity: PodAffinity = "2"; msg pod_anti_affinity: PodAffinity = "3"; }
     NodeAffinity { msg required_during_scheduling_ignored_during_execution: NodeSelector = "1"; }
     NodeSelector { rep node_selector_terms: NodeSelectorTerm = "1"; }
     NodeSelectorTerm { rep match_expressions: NodeSelectorRequirement = "1"; }
     NodeSelectorRequirement { str key = "1"; str operator = "2"; strs values = "3"; }
-    PodAffinity { rep required_during_scheduling_ignored_during_execution: PodAffinityTerm = "1"; }
+    PodAffinity { rep required_during_scheduling_ignored_during_execution: PodAffinityTerm = "1"; rep preferred_during_scheduling_ignored_during_execution: WeightedTerm = "2"; }
+    WeightedTerm { msg pod_affinity_term: PodAffinityTerm = "2"; }
     PodAffinityTerm { msg label_selector: LabelSelector = "1"; strs namespaces = "2"; str topology_key = "3"; msg namespace_selector: LabelSelector = "4"; }
     TopologySpreadConstraint { int32 max_skew = "1"; str topology_key = "2"; str when_unsatisfiable = "3"; msg label_selector: LabelSelector = "4"; }
     SchedulingGate { str name = "1"; }
     Toleration { str key = "1"; str operator = "2"; str value = "3"; str effect = "4"; opt64 toleration_seconds = "5"; }
     Container {
-        str name = "1"; str image = "2"; rep ports: ContainerPort = "6"; msg resources: ResourceRequirements = "8"; msg liveness_probe: Present = "10";
-        msg readiness_probe: Present = "11"; msg startup_probe: Present = "22"; str restart_policy = "24";
+        str name = "1"; str image = "2"; rep ports: ContainerPort = "6"; msg resources: ResourceRequirements = "8"; msg liveness_probe: Probe = "10";
+        msg readiness_probe: Probe = "11"; msg startup_probe: Probe = "22"; str restart_policy = "24"; strs command = "3"; strs args = "4"; rep env: EnvVar = "7";
+        rep volume_mounts: VolumeMount = "9"; msg lifecycle: Lifecycle = "12"; msg security_context: SecurityContext = "15"; rep env_from: EnvFrom = "19";
     }
-    ContainerPort { str name = "1"; int32 container_port = "3"; str protocol = "4"; }
+    ContainerPort { str name = "1"; int32 host_port = "2"; int32 container_port = "3"; str protocol = "4"; }
+    EnvVar { str name = "1"; str value = "2"; msg value_from: EnvSource = "3"; }
+    EnvSource { msg secret_key_ref: Present = "4"; }
+    EnvFrom { msg config_map_ref: Present = "2"; msg secret_ref: Present = "3"; }
+    VolumeMount { str name = "1"; bool read_only = "2"; str mount_path = "3"; str mount_propagation = "5"; }
+    ProbeHandler { msg exec: Exec = "1"; msg http_get: Present = "2"; msg tcp_socket: Present = "3"; msg grpc: Present = "4"; }
+    Exec { strs command = "1"; }
+    Lifecycle { msg pre_stop: Hook = "2"; }
+    Hook { msg exec: Exec = "1"; msg http_get: Present = "2"; msg sleep: Sleep = "4"; }
+    Sleep { int seconds = "1"; }
+    SecurityContext { msg capabilities: Capabilities = "1"; bool privileged = "2"; str proc_mount = "9"; msg windows_options: WindowsOptions = "10"; }
+    Capabilities { strs add = "1"; }
     /// A message of which only the presence matters.
     Present {}
     PodStatus {
@@ -278,7 +341,7 @@ wire! {
 
     Deployment { msg metadata: ObjectMeta = "1"; msg spec: DeploymentSpec = "2"; msg status: DeploymentStatus = "3"; }
     DeploymentSpec {
-        opt32 replicas = "1"; msg selector: LabelSelector = "2"; msg template: PodTemplateSpec = "3"; msg strategy: DeploymentStrategy = "4"; bool paused = "7"; opt32 progress_deadline_seconds = "9";
+        opt32 replicas = "1"; msg selector: LabelSelector = "2"; msg template: PodTemplateSpec = "3"; msg strategy: DeploymentStrategy = "4"; int32 min_ready_seconds = "5"; bool paused = "7"; opt32 progress_deadline_seconds = "9";
     }
     DeploymentStrategy { str r#type = "1"; msg rolling_update: RollingUpdate = "2"; }
     RollingUpdate { msg max_unavailable: IntOrString = "1"; msg max_surge: IntOrString = "2"; }

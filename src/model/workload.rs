@@ -35,6 +35,9 @@ pub enum WorkloadDetail {
         strategy: Str,
         paused: bool,
         max_unavailable: Option<Amount>,
+        max_surge: Option<Amount>,
+        /// Seconds.
+        min_ready: i32,
         progress_deadline: Option<i32>,
     },
     StatefulSet {
@@ -74,9 +77,10 @@ fn generation(n: i64) -> u32 {
     u32::try_from(n).unwrap_or(0)
 }
 
-fn template(t: Option<&wire::PodTemplateSpec>, i: &mut Interner) -> Arc<PodShape> {
+fn template(meta: Option<&wire::ObjectMeta>, t: Option<&wire::PodTemplateSpec>, i: &mut Interner) -> Arc<PodShape> {
     let none = wire::PodSpec::default();
-    PodShape::of(t.and_then(|t| t.spec.as_ref()).unwrap_or(&none), i)
+    let owned = meta.is_some_and(|m| !m.owner_references.is_empty());
+    PodShape::of(t.and_then(|t| t.spec.as_ref()).unwrap_or(&none), !owned, i)
 }
 
 fn labels(t: Option<&wire::PodTemplateSpec>, i: &mut Interner) -> Labels {
@@ -104,7 +108,7 @@ impl Workload {
             available: status.available_replicas,
             updated: status.updated_replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
-            shape: template(spec.template.as_ref(), i),
+            shape: template(o.metadata.as_ref(), spec.template.as_ref(), i),
             pod_labels: labels(spec.template.as_ref(), i),
             conditions: status
                 .conditions
@@ -117,7 +121,9 @@ impl Workload {
             detail: WorkloadDetail::Deployment {
                 strategy: i.str(&strategy.r#type),
                 paused: spec.paused,
-                max_unavailable: strategy.rolling_update.and_then(|r| r.max_unavailable).as_ref().map(Amount::of),
+                max_unavailable: strategy.rolling_update.as_ref().and_then(|r| r.max_unavailable.as_ref()).map(Amount::of),
+                max_surge: strategy.rolling_update.as_ref().and_then(|r| r.max_surge.as_ref()).map(Amount::of),
+                min_ready: spec.min_ready_seconds,
                 progress_deadline: spec.progress_deadline_seconds,
             },
         }
@@ -135,7 +141,7 @@ impl Workload {
             available: status.available_replicas,
             updated: status.updated_replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
-            shape: template(spec.template.as_ref(), i),
+            shape: template(o.metadata.as_ref(), spec.template.as_ref(), i),
             pod_labels: labels(spec.template.as_ref(), i),
             conditions: Box::default(),
             observed: generation(status.observed_generation),
@@ -162,7 +168,7 @@ impl Workload {
             available: status.number_available,
             updated: status.updated_number_scheduled,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
-            shape: template(spec.template.as_ref(), i),
+            shape: template(o.metadata.as_ref(), spec.template.as_ref(), i),
             pod_labels: labels(spec.template.as_ref(), i),
             conditions: Box::default(),
             observed: generation(status.observed_generation),
@@ -186,7 +192,7 @@ impl Workload {
             available: status.available_replicas,
             updated: status.replicas,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
-            shape: template(spec.template.as_ref(), i),
+            shape: template(o.metadata.as_ref(), spec.template.as_ref(), i),
             pod_labels: labels(spec.template.as_ref(), i),
             conditions: status
                 .conditions
@@ -212,7 +218,7 @@ impl Workload {
             available: ready,
             updated: status.active,
             selector: spec.selector.as_ref().map(|s| Selector::of(s, i)),
-            shape: template(spec.template.as_ref(), i),
+            shape: template(o.metadata.as_ref(), spec.template.as_ref(), i),
             pod_labels: labels(spec.template.as_ref(), i),
             conditions: status
                 .conditions
@@ -247,7 +253,7 @@ impl Workload {
             available: 0,
             updated: 0,
             selector: None,
-            shape: template(job.template.as_ref(), i),
+            shape: template(o.metadata.as_ref(), job.template.as_ref(), i),
             pod_labels: labels(job.template.as_ref(), i),
             conditions: Box::default(),
             observed: 0,

@@ -5,7 +5,7 @@ use crate::app::World;
 use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
-use crate::inspect::{Engine, Policy, Thresholds};
+use crate::inspect::{Engine, Policy, Rules, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
@@ -179,7 +179,7 @@ impl Fleet {
         let use_queries = (!asked(Service::Prometheus)).then(use_queries);
         services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), |id| steads[usize::from(id.0)].clone(), &tx));
         let (policy, sightings) = (Policy::of(config), Sightings::default());
-        diags.extend(policy.strangers().into_iter().map(Diag::warning));
+        diags.extend(policy.strangers(thresholds.rules()).into_iter().map(Diag::warning));
         let engine = Engine::new(thresholds).with(policy);
         let mut fleet = Self {
             store,
@@ -375,8 +375,8 @@ impl Fleet {
 
 /// The thresholds that were set; the ones that mean nothing are told.
 pub fn thresholds(config: &Config) -> (Thresholds, Vec<Diag>) {
-    let mut diags = Vec::new();
-    let mut thresholds = Thresholds::default();
+    let (rules, mut diags) = Rules::of(config);
+    let mut thresholds = Thresholds::of(rules);
     for t in &config.thresholds {
         let value = match &t.value {
             crate::config::ThresholdValue::Flag(on) => on.to_string(),

@@ -37,6 +37,10 @@ fn daemonset(app: &App) -> Value {
     let mut template = make::template(app);
     template["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     template["spec"]["priorityClassName"] = "system-node-critical".into();
+    if let Some(spec) = template["spec"].as_object_mut() {
+        // One on each node is spread enough.
+        spec.shift_remove("topologySpreadConstraints");
+    }
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},
         "spec": {"selector": {"matchLabels": {"app": app.name}}, "template": template, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}, "revisionHistoryLimit": 10},
@@ -48,8 +52,9 @@ fn cronjob(app: &App, schedule: &str) -> Value {
     let mut template = make::template(app);
     template["spec"]["restartPolicy"] = "Never".into();
     if let Some(c) = template["spec"]["containers"][0].as_object_mut() {
-        c.shift_remove("readinessProbe");
-        c.shift_remove("ports");
+        for field in ["readinessProbe", "livenessProbe", "lifecycle", "ports"] {
+            c.shift_remove(field);
+        }
     }
     json!({
         "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}},

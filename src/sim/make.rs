@@ -16,7 +16,8 @@ pub struct App {
 /// A pod template.
 pub fn template(app: &App) -> Value {
     let limits = json!({"cpu": format!("{}m", app.cpu_m * 2), "memory": format!("{}Mi", app.memory_mi * 2)});
-    let probe = json!({"httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"}, "periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3});
+    let probe = |path: &str, failures: i64| json!({"httpGet": {"path": path, "port": 8080, "scheme": "HTTP"}, "periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": failures});
+    let spread = |key: &str| json!({"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"app": app.name}}});
     json!({
         "metadata": {"creationTimestamp": null, "labels": {"app": app.name}},
         "spec": {
@@ -24,10 +25,11 @@ pub fn template(app: &App) -> Value {
                 "name": app.name, "image": app.image, "imagePullPolicy": "IfNotPresent",
                 "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
                 "resources": {"requests": {"cpu": format!("{}m", app.cpu_m), "memory": format!("{}Mi", app.memory_mi)}, "limits": limits},
-                "readinessProbe": probe,
+                "readinessProbe": probe("/readyz", 3), "livenessProbe": probe("/healthz", 6), "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
                 "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
             }],
-            "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
+            "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst", "automountServiceAccountToken": false,
+            "topologySpreadConstraints": [spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")],
             "securityContext": {}, "schedulerName": "default-scheduler",
         },
     })

@@ -125,6 +125,31 @@ fn what_an_offer_came_before_is_previewed_afresh_when_that_is_done() {
 }
 
 #[test]
+fn a_digit_takes_an_offer_before_a_name_is_typed_and_is_of_the_name_else() {
+    use crate::model::plan::Offer;
+    for (name, reason, keys, takes, typed) in [
+        ("lab-1", false, "1", true, ""),
+        ("lab-1", false, "lab-1", false, "lab-1"),
+        ("1st", false, "1", false, "1"),
+        ("lab-1", true, "1", false, ""),
+    ] {
+        let (b, mut app) = Bench::new();
+        let effects = b.press(&mut app, "4r");
+        let [Effect::Plan(id, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+        let Wanted::Act(request) = &**wanted else { panic!() };
+        let mut plan = Plan::new(VerbId::Restart, &Args::default(), "it");
+        let targets = request.targets.clone();
+        plan.offers.push(Offer { text: "back up".into(), before: true, verb: VerbId::Backup, args: Args::default(), targets });
+        let gate = Gate { ask: Ask::Typed(name.into()), reason_required: reason, refusals: Vec::new(), parallel: 1 };
+        app.update(&b.world(), Event::Previewed(*id, Ok(Arc::new(Preview::new(plan, Preflight::default(), gate)))));
+        let effects = b.press(&mut app, keys);
+        assert_eq!(matches!(effects.last(), Some(Effect::Plan(..))), takes, "{name} {reason} {keys}");
+        let Place::Preview(pane) = &app.place else { panic!() };
+        assert_eq!(pane.typed, typed, "{name} {reason} {keys}");
+    }
+}
+
+#[test]
 fn a_fetched_log_opens_when_its_job_is_done_unless_keys_go_elsewhere() {
     let of = [(Kind::Backup, PaneName::Backups), (Kind::Restore, PaneName::Restores)];
     for ((kind, pane), (elsewhere, opens)) in of.into_iter().flat_map(|of| [("", true), ("/", false)].map(|how| (of, how))) {

@@ -66,7 +66,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 }
 
 /// Bytes as a template would say them: `512Mi`.
-fn binary(bytes: i64) -> String {
+pub(super) fn binary(bytes: i64) -> String {
     let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
     let unit = units
         .iter()

@@ -63,7 +63,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     for (c, _) in &bad {
         finding = finding.with(&c.name, &*c.image, None);
     }
-    Verdict::Burning(finding.then("Name the version that runs now: its tag, or better its digest"))
+    super::lint::settle(judge, &w.meta, finding.then("Name the version that runs now: its tag, or better its digest"))
 }
 
 #[cfg(test)]

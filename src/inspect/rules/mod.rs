@@ -26,6 +26,8 @@ mod cronjob_missed;
 mod deprecated_api_in_use;
 mod dns_cache_missing;
 mod dns_ndots_amplification;
+mod dns_policy_odd;
+mod ephemeral_storage_unbounded;
 mod etcd_alarm;
 mod etcd_backup_stale;
 mod etcd_db_quota;
@@ -44,12 +46,16 @@ mod hpa_min_equals_max;
 mod hpa_no_requests;
 mod hpa_unable_to_scale;
 mod image_not_pinned;
+mod images;
 mod ingress_duplicate_path;
 mod ingress_host_annotation_conflict;
 mod ingress_redirect_shift;
 mod job_failed;
+mod jvm_heap_unaware;
 mod keda_paused;
-mod measured;
+mod lint;
+mod lxcfs_stale_mount;
+pub(super) mod measured;
 mod monitoring_blind;
 mod node_binpack_low;
 mod node_config_drift;
@@ -71,20 +77,28 @@ mod pod_crashloop;
 mod pod_load_skew;
 mod pod_not_ready;
 mod pod_pending;
+mod priority_class_missing;
+mod privileged_or_host_access;
+mod probes_missing;
 mod qos_core_not_guaranteed;
 mod rbac_too_wide;
+mod release_not_lossless;
 mod replicas_colocated;
 mod replicas_excess;
 mod replicas_unavailable;
 mod requests_too_high;
 mod resources_missing;
 mod rollout_stuck;
+mod runtime_sees_host_cpus;
+mod sa_token_automount;
 mod scheduler_backlog;
+mod secret_in_env;
 mod service_links_bloat;
 mod service_no_endpoints;
 mod silence_expiring;
 mod silence_matches_nothing;
 mod single_replica_critical;
+mod spread_policy_missing;
 mod stuck_terminating;
 mod usage_denominator_shift;
 mod velero_backup_failed;
@@ -181,6 +195,18 @@ pub static RULES: &[&RuleInfo] = &[
     &rbac_too_wide::RULE,
     &orphaned_storage::RULE,
     &pdb_ineffective::RULE,
+    &lxcfs_stale_mount::RULE,
+    &jvm_heap_unaware::RULE,
+    &probes_missing::RULE,
+    &release_not_lossless::RULE,
+    &secret_in_env::RULE,
+    &privileged_or_host_access::RULE,
+    &dns_policy_odd::RULE,
+    &priority_class_missing::RULE,
+    &spread_policy_missing::RULE,
+    &runtime_sees_host_cpus::RULE,
+    &ephemeral_storage_unbounded::RULE,
+    &sa_token_automount::RULE,
     &cpu_governor_slow::RULE,
     &cpu_limit_below_burst::RULE,
     &dns_cache_missing::RULE,
@@ -197,7 +223,7 @@ pub static RULES: &[&RuleInfo] = &[
 ];
 
 /// Burning once the hold is over, fine until then.
-fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
+pub(super) fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
     match held {
         Ok(()) => Verdict::Burning(finding()),
         Err(at) => Verdict::FineUntil(at),
@@ -214,7 +240,7 @@ fn until(held: Result<(), i64>, finding: impl FnOnce() -> (Finding, Option<i64>)
 }
 
 /// The next time on a grid of so many seconds (unix seconds): what looks again and again does so together, and wakes nobody in between.
-fn later(judge: &Judge<'_>, every: i64) -> i64 {
+pub(super) fn later(judge: &Judge<'_>, every: i64) -> i64 {
     judge.now - judge.now.rem_euclid(every) + every
 }
 

@@ -45,7 +45,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let labels = w.pod_labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
     // A share of few pods rounds to all or none of them.
     let most = if desired < 4 { "1" } else { "25%" };
-    Verdict::Burning(
+    super::lint::settle(
+        judge,
+        &w.meta,
         judge
             .finding(severity, w.meta.created, format!("no budget covers its {desired} pods"))
             .with("replicas", desired.to_string(), None)

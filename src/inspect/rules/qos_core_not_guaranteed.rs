@@ -44,7 +44,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         }
         (Severity::Warning, format!("Burstable: {} may use more memory than it asks for", who.join(", ")), who)
     };
-    Verdict::Burning(
+    super::lint::settle(
+        judge,
+        &w.meta,
         judge
             .finding(severity, w.meta.created, message)
             .with("containers whose memory request is below the limit", who.join(", "), None)

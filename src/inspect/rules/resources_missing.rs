@@ -59,7 +59,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     for (what, names, _) in &lacking {
         finding = finding.with(what, names.join(", "), None);
     }
-    Verdict::Burning(
+    super::lint::settle(
+        judge,
+        &w.meta,
         finding.then("Give each container a CPU and memory request and a memory limit: what it used at its busiest, and some room").edit(),
     )
 }

@@ -44,7 +44,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             return Verdict::Fine;
         }
         let on = Object::Hpa(std::sync::Arc::new(hpa.clone())).reference(judge.cluster.id);
-        return Verdict::Burning(
+        return super::lint::settle(
+            judge,
+            &w.meta,
             judge
                 .finding(severity, hpa.meta.created, format!("its autoscaler may leave it {} replica", hpa.min))
                 .with("reached from outside by", outside.clone().unwrap_or_default(), None)
@@ -57,7 +59,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     let recreate = matches!(&w.detail, WorkloadDetail::Deployment { strategy, .. } if &**strategy == "Recreate");
-    Verdict::Burning(
+    super::lint::settle(
+        judge,
+        &w.meta,
         judge
             .finding(severity, w.meta.created, if recreate { "one replica, and each rollout takes it away first" } else { "one replica" })
             .with("reached from outside by", outside.unwrap_or_default(), None)

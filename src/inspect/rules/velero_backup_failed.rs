@@ -10,7 +10,7 @@ use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
 use crate::model::{Kind, Object, RunState, Time};
 
 /// Seconds between two looks at what may be waiting for another.
-const AGAIN: i64 = 60;
+const AGAIN: i64 = 10;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-backup-failed",

@@ -12,7 +12,7 @@ use crate::store::Cluster;
 const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long a location must be unavailable" };
 
 /// Seconds between two looks whether a location is seen again.
-const AGAIN: i64 = 60;
+const AGAIN: i64 = 10;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-bsl-unavailable",

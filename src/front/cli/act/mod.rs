@@ -23,7 +23,7 @@ use super::read;
 use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
-use crate::inspect::RULES;
+use crate::inspect::Rules;
 use crate::model::verb::On;
 use crate::model::{Control, Kind, Outcome, Progress, Service, ServiceState, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
@@ -37,8 +37,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// A rule that is misspelt would hide nothing, and nobody would see it.
-fn known_rules(ids: &str) -> Result<(), Failure> {
-    let known = || RULES.iter().map(|r| r.id);
+fn known_rules(global: &Global, ids: &str) -> Result<(), Failure> {
+    let rules = Rules::of(&Config::load(global.config.as_deref()).config).0;
+    let known = || rules.all().iter().map(|r| r.id);
     match ids.split(',').map(str::trim).find(|id| !id.is_empty() && !known().any(|k| k == *id)) {
         Some(stranger) => Err(Failure::usage(crate::diag::unknown("rule", stranger, known()))),
         None => Ok(()),
@@ -66,7 +67,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         }
     }
     if info.id == VerbId::Ignore {
-        known_rules(args.get("rule").unwrap_or_default())?;
+        known_rules(global, args.get("rule").unwrap_or_default())?;
     }
     let limit = command::time_limit(matches);
     if let Some(limit) = limit.as_ref().filter(|_| info.param("timeout").is_some()) {

@@ -1,0 +1,127 @@
+//! Who is preempted first: priorities of core workloads against those of others.
+//!
+//! PriorityClass objects are not read: that there are classes is known from the pods that have one, and a workload's priority from its pods.
+//! Left out: pods that were preempted (their events are gone within the hour, and so are they).
+
+use super::lint::{Whole, several};
+use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
+use crate::model::Kind;
+
+pub static RULE: RuleInfo = RuleInfo {
+    id: "priority-class-missing",
+    area: "availability",
+    tier: 2,
+    burns: false,
+    severity: Severity::Warning,
+    scope: "workload",
+    summary: "A core workload has priority 0 while others have a class, or another workload has a higher priority than core pods; info: a system class outside infrastructure namespaces",
+    why: "Priority decides who is preempted and who is evicted last when capacity is short.",
+    kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet],
+    needs: &[crate::inspect::Need::Kind(Kind::Pod)],
+    leans_on: &[],
+    thresholds: &[],
+    peers: &["polaris:priorityClassNotSet", "kube-linter:priority-class-name"],
+    judge,
+};
+
+fn system(class: Option<&str>) -> bool {
+    matches!(class, Some("system-node-critical" | "system-cluster-critical"))
+}
+
+fn judge(judge: &Judge<'_>) -> Verdict {
+    let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
+    let class = whole.shape.priority_class.as_deref();
+    let core = whole.core();
+    if !core && class.is_none() {
+        return Verdict::Fine;
+    }
+    let infra = judge.policy.infra(&whole.meta.namespace);
+    let finding = |severity, message: String| {
+        let step = |(priority, class, pods, core): (i32, Option<&str>, u32, u32)| {
+            let class = class.unwrap_or("no class");
+            let core = if core > 0 { format!(" ({core} core)") } else { String::new() };
+            format!("{priority} {class}: {pods} pods{core}")
+        };
+        let ladder = several(judge.index.ranks().map(step).collect(), 8);
+        judge.finding(severity, None, message).with("its class", class.unwrap_or("none"), None).with(
+            "priorities of the cluster's pods",
+            ladder,
+            None,
+        )
+    };
+    if system(class) {
+        let found = (!infra).then(|| {
+            finding(Severity::Info, format!("{} is for what the cluster itself runs on", class.unwrap_or_default()))
+                .then("Give it a class of your own below the system's")
+                .edit()
+        });
+        return whole.verdict(judge, found);
+    }
+    // What admission gave its pods: a default of the cluster counts.
+    let Some(priority) = whole.pods(judge).first().map(|p| p.shape.priority) else { return whole.again(judge, None) };
+    let classes = || judge.index.ranks().any(|(_, class, ..)| class.is_some() && !system(class));
+    let below = || judge.index.ranks().filter(|(p, _, _, core)| *p < priority && *core > 0).map(|(_, _, _, core)| core).sum::<u32>();
+    let found = if core {
+        (priority == 0 && classes()).then(|| {
+            finding(Severity::Warning, "core, and of no priority: others are scheduled before it and may push it out".to_owned())
+                .then("Set priorityClassName in its template to the class of core workloads")
+                .edit()
+        })
+    } else {
+        let behind = if infra { 0 } else { below() };
+        (behind > 0).then(|| {
+            finding(Severity::Warning, format!("priority {priority}, above {behind} core pods"))
+                .then("Give core workloads a higher class, or this one a lower")
+                .edit()
+        })
+    };
+    whole.again(judge, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lint::tests::with;
+    use super::*;
+    use crate::inspect::fixture::{Fleet, ago};
+    use serde_json::{Value, json};
+
+    fn app(name: &str, core: bool, class: Option<&str>) -> Value {
+        let mut d = with(json!({"containers": [{"name": "a"}], "priorityClassName": class}), core);
+        d["metadata"]["name"] = json!(name);
+        d
+    }
+
+    fn pod(name: &str, app: &str, core: bool, class: Option<&str>, priority: i32) -> Value {
+        let labels = if core { json!({"tier": "core"}) } else { json!({}) };
+        json!({"metadata": {"name": name, "labels": labels, "creationTimestamp": ago(9000), "ownerReferences": [{"kind": "Deployment", "name": app, "uid": format!("deployments/{app}"), "controller": true}]},
+            "spec": {"containers": [{"name": "a"}], "priorityClassName": class, "priority": priority}, "status": {"phase": "Running"}})
+    }
+
+    #[test]
+    fn core_without_a_class_where_there_are_some() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Pod, [pod("w", "web", true, None, 0)]).put(Kind::Deployment, [app("web", true, None)]);
+        let rule = |f: &Fleet, name: &str| f.severity(Kind::Deployment, name, RULE.id);
+        assert_eq!(rule(&fleet, "web"), None, "nobody has a class");
+        fleet.put(Kind::Pod, [pod("b", "batch", false, Some("low"), -10)]);
+        assert_eq!(rule(fleet.wait(300), "web"), Some(Severity::Warning));
+        fleet.put(Kind::Pod, [pod("w", "web", true, None, 1000)]);
+        assert_eq!(rule(fleet.wait(300), "web"), None, "a default of the cluster");
+    }
+
+    #[test]
+    fn others_above_core_and_the_systems_classes() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Pod, [pod("w", "web", true, Some("core"), 1000), pod("b", "batch", false, Some("high"), 1000)]);
+        fleet.put(
+            Kind::Deployment,
+            [app("web", true, Some("core")), app("batch", false, Some("high")), app("agent", false, Some("system-node-critical"))],
+        );
+        let rule = |f: &Fleet, name: &str| f.severity(Kind::Deployment, name, RULE.id);
+        assert_eq!((rule(&fleet, "web"), rule(&fleet, "batch"), rule(&fleet, "agent")), (None, None, Some(Severity::Info)));
+        fleet.put(Kind::Pod, [pod("b", "batch", false, Some("high"), 1001)]);
+        assert_eq!(rule(fleet.wait(300), "batch"), Some(Severity::Warning));
+        fleet.delete(Kind::Pod, "w");
+        assert_eq!(rule(fleet.wait(300), "batch"), None, "no core pod is below it");
+    }
+}
