@@ -306,6 +306,7 @@ fn condition(walk: &mut Walk, value: &Value<'_>, table: &Entries<'_>, id: &Setti
                 critical,
                 top: find(table, "top").and_then(|(_, v)| walk.whole(v, 1, 200)).or(Some(50)),
                 needs: text(walk, table, "needs").map(|n| n.value).unwrap_or_default(),
+                every: None,
                 gives: Gives::default(),
             }))
         }
