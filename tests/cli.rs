@@ -200,6 +200,112 @@ fn an_inspection_says_what_is_wrong_in_every_form_and_against_the_last_one() {
     assert!(code == 2 && err.contains("no report"), "{code} {err}");
 }
 
+const OWN: &str = "[[rule]]\nid = 'few'\nkind = 'deployment'\narea = 'house'\nwhen = 'object.spec.replicas < thresholds.least'\nthresholds.least = 3\nmessage = '{object.spec.replicas} replicas'\n\
+    [[rule.case]]\nfires = true\nobject.spec.replicas = 2\n[[rule.case]]\nfires = false\nobject.spec.replicas = 3\n";
+
+/// A directory with a configuration, whose path is given, and a rule beside it.
+fn house() -> (tempfile::TempDir, String) {
+    let dir = room();
+    std::fs::create_dir(dir.path().join("rules")).unwrap();
+    std::fs::write(dir.path().join("rules/few.toml"), OWN).unwrap();
+    let config = dir.path().join("c.toml");
+    std::fs::write(&config, "[thresholds.few]\nleast = 4\n").unwrap();
+    let config = config.to_str().unwrap().to_owned();
+    (dir, config)
+}
+
+#[test]
+fn rules_of_ones_own_are_listed_shown_and_tested() {
+    let (dir, config) = house();
+    let run = |args: &[&str]| qd(dir.path(), &[&["--config", &config][..], args].concat());
+    let (code, out, err) = run(&["rule", "list"]);
+    assert!(code == 0 && out.contains("few") && out.contains("house"), "{code} {err}");
+    let (_, out, _) = run(&["rule", "show", "few"]);
+    assert!(out.contains("thresholds.few.least = \"3\"") && out.contains("few.toml:2"), "{out}");
+    let (code, out, err) = run(&["rule", "test"]);
+    assert_eq!((code, out.lines().count()), (0, 2), "{out}{err}");
+    let file = dir.path().join("rules/few.toml");
+    let named = file.to_str().unwrap();
+    std::fs::write(&file, OWN.replace("replicas = 3", "replicas = 1")).unwrap();
+    let (code, out, _) = run(&["rule", "test", named]);
+    assert!(code == 1 && out.contains("few.toml:11): it finds: 1 replicas"), "{code} {out}");
+    let (_, out, _) = run(&["rule", "test", named, "-o", "json"]);
+    let items: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((items["items"][0]["ok"].as_bool(), items["items"][1]["ok"].as_bool()), (Some(true), Some(false)));
+    std::fs::write(&file, OWN.replace("object.spec.replicas <", "object.spec.replica <")).unwrap();
+    for args in [&["rule", "test"][..], &["inspect", "--file", "."], &["config", "check"]] {
+        let (code, out, err) = run(args);
+        let said = format!("{out}{err}");
+        assert!(code == 2 && said.contains("few.toml:5:8: `spec.replica` of a Deployment is not kept by qd"), "{args:?} {code} {said}");
+        assert!(said.contains("spec.replicas"), "{said}");
+    }
+    std::fs::write(&file, OWN.replace("fires = true", "fires = false").replace("= 2", "= 5")).unwrap();
+    let (code, _, err) = run(&["rule", "test"]);
+    assert!(code == 1 && err.contains("no case in which it fires"), "{code} {err}");
+}
+
+#[test]
+fn manifests_are_judged_without_a_cluster() {
+    let (dir, config) = house();
+    let web = "# the shop\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      containers: [{name: app, image: \"reg/web\"}]\n";
+    let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}\n";
+    let list = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Service, metadata: {{name: s}}}}\n- {}",
+        budget.trim_end().replace('\n', "\n  ")
+    );
+    std::fs::create_dir_all(dir.path().join("deploy/.git")).unwrap();
+    std::fs::create_dir(dir.path().join("deploy/sub")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join("deploy").join(name), text).unwrap();
+    write("web.yaml", &format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\ndata: {{a: Y2FuYXJ5LTkxMWY=}}\n---\n{web}"));
+    write(".git/x.yaml", "[");
+    write("readme.md", "[");
+    let run = |args: &[&str]| {
+        let all = [&["--config", &config, "inspect", "--file", "deploy"][..], args].concat();
+        let out = command(dir.path(), &all).current_dir(dir.path()).output().unwrap();
+        (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let (code, out, err) = run(&["-o", "json", "--fail-on", "warning"]);
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("1 object judged; not judged: 1 Secret v1"), "{err}");
+    assert!(!format!("{out}{err}").contains("Y2FuYXJ5"));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let rules = |report: &Value| {
+        report["items"].as_array().unwrap().iter().map(|i| i["rule"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(rules(&report), ["few", "image-not-pinned", "pdb-missing", "resources-missing"].map(str::to_owned).into());
+    let few = report["items"].as_array().unwrap().iter().find(|i| i["rule"] == "few").unwrap();
+    assert_eq!(
+        (few["message"].as_str(), few["file"].as_str(), few["line"].as_u64()),
+        (Some("2 replicas"), Some("deploy/web.yaml"), Some(7))
+    );
+    let not: Vec<(&str, &str)> = report["clusters"][0]["not_evaluated"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| (n["rule"].as_str().unwrap(), n["why"].as_str().unwrap()))
+        .collect();
+    assert!(not.contains(&("node-not-ready", "no cluster")) && not.iter().all(|(_, why)| *why == "no cluster"), "{not:?}");
+    // A list brings the budget.
+    write("sub/budget.yaml", &list);
+    let (code, out, err) = run(&["-o", "json"]);
+    assert!(code == 0 && err.contains("2 objects judged; not judged: 1 Secret v1, 1 Service v1"), "{code} {err}");
+    assert!(!rules(&serde_json::from_str(&out).unwrap()).contains("pdb-missing"));
+    let (_, out, _) = run(&["-o", "sarif", "--rule", "few"]);
+    assert!(out.contains("\"uri\": \"deploy/web.yaml\"") && out.contains("\"startLine\": 7"), "{out}");
+    // What cannot be read is told with its line, and the rest is there.
+    write("sub/bad.yaml", &format!("{budget}---\nkind: [\n"));
+    let (code, out, err) = run(&["--rule", "few"]);
+    assert!(code == 3 && out.contains("web.yaml:7") && err.contains("deploy/sub/bad.yaml:"), "{code} {out} {err}");
+    let mut child = command(dir.path(), &["inspect", "--file", "-", "--rule", "image-not-pinned"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), web.as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && String::from_utf8(out.stdout).unwrap().contains("(standard input:2)"));
+}
+
 /// Several pods of one Deployment in every cluster: namespace, Deployment and what is printed of the pods.
 fn deployment(dir: &Path) -> (String, String, Vec<Value>) {
     let (code, out, err) = qd(dir, &["get", "deployments", "-o", "json"]);

@@ -3,10 +3,10 @@
 
 use quarterdeck::command::{COMMANDS, Category};
 use quarterdeck::front::cli::act::command::whole;
-use quarterdeck::inspect::RULES;
+use quarterdeck::inspect::{RULES, kept};
 use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
 use quarterdeck::model::verb::{Param, ParamKind};
-use quarterdeck::model::{UndoKind, VERBS};
+use quarterdeck::model::{Kind, UndoKind, VERBS};
 use quarterdeck::table::{Show, Subject};
 use std::fmt::Write as _;
 
@@ -95,6 +95,15 @@ that burn are in BURNING too; others say how things are made.\n"
             if let Some((program, check)) = peer.split_once(':') {
                 peers.entry((program, check)).or_default().push(r.id);
             }
+        }
+    }
+    out.push_str("\n## Fields\n\nWhat rules of your own ([own-rules.md](own-rules.md)) may name of a cluster's objects; manifests are there as a whole. `[]` stands for a member of a list, `*` for keys of one's own.\n\nOf every kind: ");
+    let of_all = kept(Kind::Event);
+    let _ = writeln!(out, "{}", of_all.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", "));
+    for kind in Kind::WATCHED {
+        let own: Vec<String> = kept(kind).into_iter().filter(|f| !of_all.contains(f)).map(|f| format!("`{f}`")).collect();
+        if !own.is_empty() {
+            let _ = writeln!(out, "\n- {}: {}", kind.name(), own.join(", "));
         }
     }
     out.push_str(
@@ -222,6 +231,25 @@ fn pages_are_what_the_code_says() {
         }
     }
     assert!(stale.is_empty(), "stale: {stale:?}; QD_UPDATE_DOCS=1 cargo test --test docs writes them");
+}
+
+/// The examples of the page on rules of one's own are rules, and their cases are as they say.
+#[test]
+fn the_examples_of_own_rules_hold() {
+    use quarterdeck::config::{Config, parse_rules};
+    use quarterdeck::inspect::{Rules, run_cases};
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/own-rules.md")).unwrap();
+    let (mut config, mut diags) = (Config::default(), Vec::new());
+    for block in page.split("```toml\n").skip(1).filter_map(|b| b.split("```").next()) {
+        parse_rules(block, std::path::Path::new("own-rules.md"), &mut config.rules, &mut diags);
+    }
+    let (rules, more) = Rules::of(&config);
+    diags.extend(more);
+    assert_eq!(diags, []);
+    let results = run_cases(&rules, &config.rules, 1_767_614_400);
+    let wrong: Vec<_> = results.iter().filter(|r| r.wrong.is_some()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(results.len() >= 8 && config.rules.iter().all(|r| r.cases.iter().any(|c| c.fires.value)));
 }
 
 /// A verb is a key, a palette entry and a subcommand; the last two are made from the register.

@@ -198,10 +198,11 @@ async fn backups_go_wrong_in_every_way_and_each_cluster_says_whether_it_could_be
     let mut scenario = Scenario::load("backups").unwrap();
     scenario.resize(None, Some(4), Some(60)).unwrap();
     let running = start(&Options { scenario, kubeconfig: None, viewer: false }).unwrap();
-    let said: [&[&str]; 3] = [
+    let said: [&[&str]; 4] = [
         &["; nightly-", " is PartiallyFailed"],
         &["not now, location default is unavailable: to "],
         &["; no backup of the last 24h has ", "; 1 schedule is late"],
+        &["not now, Velero stands still (nobody has looked at location default for ", " when it goes on"],
     ];
     for (n, words) in said.into_iter().enumerate() {
         let mut follower = Follower::one_of(&running, n);

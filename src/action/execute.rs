@@ -19,7 +19,10 @@ mod write;
 use super::ledger::lock_name;
 use super::{Clients, Confirmed, Sightings};
 use crate::client::{Receipt, WriteAnswer};
-use crate::model::{Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, StepState};
+use crate::model::until::clock;
+use crate::model::{
+    Act, Actor, AuditEvent, AuditRecord, Control, Job, JobId, JobState, JobStep, Outcome, Plan, Progress, SilenceWrite, Step, StepState,
+};
 use crate::state::{Journal, StateDir};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +36,8 @@ const REQUESTS: usize = 8;
 tokio::task_local! {
     /// When the time of the lane that a step belongs to is up: each node of a drain has its own.
     static DEADLINE: Option<Instant>;
+    /// There while something is ended that the job began: it is, however the job goes on.
+    static CLOSING: ();
 }
 
 /// What a job needs beside its plan.
@@ -80,7 +85,7 @@ struct Run {
     pending: BTreeMap<crate::model::ClusterId, u32>,
     ended: Mutex<BTreeMap<usize, Ended>>,
     /// Steps that the plan did not have; their numbers follow its own.
-    added: Mutex<Vec<crate::model::Step>>,
+    added: Mutex<Vec<Step>>,
 }
 
 /// Carries it out. Returns when nothing more will be sent.
@@ -149,7 +154,7 @@ pub async fn execute(confirmed: Confirmed, id: JobId, resumes: Option<JobId>, ex
 
 fn job_of(plan: &Plan, id: &JobId) -> Job {
     let now = unix();
-    let step = |s: &crate::model::Step| JobStep {
+    let step = |s: &Step| JobStep {
         text: s.text.clone(),
         cluster: s.target.cluster,
         part: s.part.clone(),
@@ -268,13 +273,14 @@ impl Run {
         failed
     }
 
-    /// The stages of a lane, until one fails: which did, or had before.
+    /// The stages of a lane, until one fails: which did, or had before. What the lane began to end it itself is ended all the same.
     async fn lane(self: &Arc<Self>, stages: BTreeMap<u16, Vec<usize>>, mut failed: Option<String>) -> Option<String> {
         let deadline = self.plan.timeout.map(|s| Instant::now() + Duration::from_secs(s));
         for steps in stages.into_values() {
             if let Some(text) = &failed {
                 for at in steps {
-                    self.end(at, Err((Why::Stopped, format!("not tried: {text}"))));
+                    let ended = if self.closes(at) { self.step(at).await } else { Err((Why::Stopped, format!("not tried: {text}"))) };
+                    self.end(at, ended);
                 }
                 continue;
             }
@@ -300,6 +306,13 @@ impl Run {
 
     async fn step(&self, at: usize) -> Ended {
         let Some(step) = self.plan.steps.get(at) else { return Err((Why::Failed, "no such step".to_owned())) };
+        if let Act::Silence(write @ SilenceWrite::Expire { body, .. }) = &step.act
+            && self.closes(at)
+        {
+            self.tell(at, StepState::Running, None);
+            let ended = CLOSING.scope((), self.silence(at, step, write)).await;
+            return ended.map_err(|(why, text)| (why, format!("{text}; it ends by itself at {}", clock(body.ends, unix()))));
+        }
         self.turn().await?;
         self.tell(at, StepState::Running, None);
         match &step.act {
@@ -312,12 +325,26 @@ impl Run {
         }
     }
 
+    /// Whether a step ends a silence that its lane has set, or may have.
+    fn closes(&self, at: usize) -> bool {
+        let Some(step) = self.plan.steps.get(at).filter(|s| s.optional) else { return false };
+        let Act::Silence(SilenceWrite::Expire { body, .. }) = &step.act else { return false };
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = |(n, s): (usize, &Step)| {
+            s.lane == step.lane
+                && matches!(&s.act, Act::Silence(SilenceWrite::Add { body: b }) if b == body)
+                && matches!(ended.get(&n), Some(Ok(_) | Err((Why::Unknown, _))))
+        };
+        self.plan.steps.iter().enumerate().any(set)
+    }
+
     /// Waits while the job is paused.
     async fn turn(&self) -> Result<(), (Why, String)> {
         let mut control = self.control.clone();
         loop {
             match *control.borrow_and_update() {
                 Control::Run => return Ok(()),
+                Control::Stop(_) if CLOSING.try_with(|()| ()).is_ok() => return Ok(()),
                 Control::Stop(why) => return Err((Why::Stopped, why.to_owned())),
                 Control::Pause => {}
             }

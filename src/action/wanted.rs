@@ -3,7 +3,7 @@
 use super::runbook::{self, Params};
 use super::{Facts, Past, Request, Snapshot, Stop, plan, remaining, undo};
 use crate::config::Runbook;
-use crate::model::{JobId, Plan};
+use crate::model::{JobId, Plan, VerbId};
 use crate::store::Store;
 
 /// What is to be planned.
@@ -30,6 +30,11 @@ impl Wanted {
             Self::Undo(past) => format!("undo: {}", past.plan.title),
             Self::Resume(past) => format!("resume: {}", past.plan.title),
         }
+    }
+
+    /// The verb, where it is one act.
+    pub fn verb(&self) -> Option<VerbId> {
+        if let Self::Act(request) = self { Some(request.verb) } else { None }
     }
 
     /// The job that the new one goes on with.

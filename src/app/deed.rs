@@ -48,6 +48,8 @@ pub struct PreviewPane {
     pub reason: String,
     /// The reason is being typed, not the name.
     pub in_reason: bool,
+    /// What was asked for before this was taken from its offers: it comes back when this is done.
+    pub(super) then: Option<Wanted>,
     /// The frame that first showed what is to be confirmed.
     frame: Option<u64>,
 }
@@ -62,8 +64,14 @@ impl PreviewPane {
             typed: String::new(),
             reason: String::new(),
             in_reason: false,
+            then: None,
             frame: None,
         }
+    }
+
+    /// What is previewed when this is done, in words.
+    pub fn then(&self) -> Option<String> {
+        self.then.as_ref().map(Wanted::title)
     }
 
     /// Whether it could be asked for with other arguments.
@@ -318,7 +326,15 @@ impl App {
         let mut effects = vec![Effect::Plan(request, Box::new(wanted.clone()))];
         let pane = Place::Preview(Box::new(PreviewPane::new(request, wanted)));
         match std::mem::replace(&mut self.place, pane) {
-            Place::Preview(old) => effects.insert(0, Effect::DropPlan(old.request)),
+            Place::Preview(old) => {
+                effects.insert(0, Effect::DropPlan(old.request));
+                // The same with other arguments still comes before something.
+                if let Place::Preview(new) = &mut self.place
+                    && new.wanted.verb().is_some_and(|verb| old.wanted.verb() == Some(verb))
+                {
+                    new.then = old.then;
+                }
+            }
             under => self.under.push(under),
         }
         effects
@@ -341,7 +357,9 @@ impl App {
             Ok(job) => {
                 if let Some(pane) = self.preview_mut(id) {
                     let fetching = pane.sent().and_then(|preview| Fetching::of(world, pane, preview, &job));
+                    let then = pane.then.clone().map(|wanted| (job.clone(), wanted));
                     self.fetching.extend(fetching);
+                    self.afterwards.extend(then);
                     self.close_preview(world);
                     // The text has become a job.
                     if matches!(self.place, Place::Editor(_)) {
@@ -394,7 +412,7 @@ impl App {
             KeyCode::Char('k') if !typing => pane.offset = pane.offset.saturating_sub(1),
             KeyCode::Char('j') if !typing => pane.offset += 1,
             KeyCode::Char('o') if !typing => return Some(self.other_arguments(world)),
-            KeyCode::Char(c @ '1'..='9') if !typing => return Some(self.take_offer(c)),
+            KeyCode::Char(c @ '1'..='9') if pane.offered(c).is_some() => return Some(self.take_offer(c)),
             KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Tab | KeyCode::Enter => return Some(self.word(key.code)),
             _ => {}
         }
@@ -475,16 +493,6 @@ impl App {
         }
         self.open_form(world, verb, targets, &args);
         Vec::new()
-    }
-
-    fn take_offer(&mut self, digit: char) -> Vec<Effect> {
-        let Place::Preview(pane) = &self.place else { return Vec::new() };
-        let at = usize::try_from(u32::from(digit) - u32::from('1')).unwrap_or(usize::MAX);
-        let offer = pane.ready().and_then(|p| p.plan.offers.get(at).cloned());
-        match offer {
-            Some(o) => self.wish(Wanted::Act(Request { verb: o.verb, targets: o.targets, args: o.args, documents: Vec::new() })),
-            None => Vec::new(),
-        }
     }
 
     /// F: the finding's remedy as a preview, or in words.

@@ -41,9 +41,7 @@ impl App {
     pub(super) fn open_fetched(&mut self, id: &JobId, state: JobState) -> Vec<Effect> {
         let Some(at) = self.fetching.iter().position(|f| f.job == *id) else { return Vec::new() };
         let fetching = self.fetching.remove(at);
-        let free = self.overlay.is_none() && self.pending.is_empty();
-        let free = free && matches!(self.place, Place::Cockpit | Place::Table(_) | Place::Detail(_) | Place::Jobs(_) | Place::Logs(_));
-        if state != JobState::Ended(Outcome::Done) || !free {
+        if state != JobState::Ended(Outcome::Done) || !self.free() {
             return Vec::new();
         }
         let request = self.request();

@@ -11,7 +11,7 @@ impl App {
             Some(Object::Finding(row)) => Some(row.meta.name.to_string()),
             _ => None,
         };
-        let known = |title: &String| crate::inspect::RULES.iter().any(|r| r.id == *title);
+        let known = |title: &String| world.engine.rules().find(title).is_some();
         let here = self.seen_group().filter(known).or_else(|| finding(&self.seen_highlighted(world)?));
         let rules = here.unwrap_or_else(|| {
             let found = objects.iter().flat_map(|o| world.engine.for_object(o.cluster, o.uid)).filter(|f| f.open());

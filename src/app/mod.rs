@@ -3,6 +3,7 @@
 //! Owns navigation, cursors, filters, overlays and saved views. `update` is pure: it takes an event and gives effects; what is
 //! drawn is `view`'s, what is fetched is `runtime`'s. It never waits and never mutates a cluster.
 
+mod afterwards;
 mod chooser;
 mod cockpit;
 mod commands;
@@ -44,12 +45,13 @@ pub use prompt::{Prompt, Purpose};
 pub use scope::Scope;
 pub use session::{SavedView, SessionState};
 
+use crate::action::Wanted;
 use crate::command::PaneName;
 use crate::config::{Config, Runbook};
 use crate::diag::Diag;
 use crate::inspect::Engine;
 use crate::keymap::{Chord, Keymap, Mode, Pending};
-use crate::model::{ClusterId, ObjectRef};
+use crate::model::{ClusterId, JobId, ObjectRef};
 use crate::store::{Store, Touched};
 use crate::table::{Ctx, RowKey, Subject};
 use ratatui::layout::Rect;
@@ -189,6 +191,8 @@ pub struct App {
     requests: u64,
     /// What jobs are fetching, to be opened.
     fetching: Vec<fetched::Fetching>,
+    /// What is to be previewed when a job has ended well.
+    afterwards: Vec<(JobId, Wanted)>,
     /// The logs that were open after the last event.
     reading: Vec<RequestId>,
     pub shown: HitMap,
@@ -227,6 +231,7 @@ impl App {
             search: String::new(),
             requests: 0,
             fetching: Vec::new(),
+            afterwards: Vec::new(),
             reading: Vec::new(),
             shown: HitMap::default(),
             acked: 0,
@@ -579,7 +584,9 @@ impl App {
             Event::Started(id, result) => self.started(world, id, result),
             Event::JobEnded(id, state) => {
                 self.job_ended(world, &id, state);
-                self.open_fetched(&id, state)
+                let mut effects = self.open_fetched(&id, state);
+                effects.extend(self.go_on(&id, state));
+                effects
             }
             Event::Remembered(why, Ok(ledger)) => self.remembered(&why, &ledger),
             Event::Edited(id, result) => {

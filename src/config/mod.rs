@@ -9,6 +9,7 @@
 
 mod glob;
 mod query;
+mod rule;
 mod runbook;
 mod schema;
 mod settings;
@@ -28,11 +29,12 @@ use toml::de::DeTable;
 use crate::model::Query;
 pub use crate::model::duration::{format_duration, parse_duration};
 pub use glob::Glob;
+pub use rule::{Condition, Given, OwnCase, OwnRule, parse as parse_rules};
 pub use runbook::{Does, Runbook, RunbookStep, named, parse as parse_runbooks, runbooks};
 pub use schema::TABLES;
 pub use settings::{
-    Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, Layout, LayoutRow, LogLevel, Origin, Reach, Reason, SecretRef, Service,
-    Setting, Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero, Via,
+    Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, JobsRef, Layout, LayoutRow, LogLevel, Origin, Reach, Reason, SecretRef,
+    Service, Setting, Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero, Via,
 };
 pub use suppress::{Override, Suppression, end as suppression_end};
 pub use walk::KeyDoc;
@@ -61,6 +63,10 @@ pub struct Config {
     pub runbooks: Vec<Runbook>,
     /// What Prometheus is asked for: those that come with qd, as this file changes them.
     pub queries: Vec<Query>,
+    /// Rules of the user's own.
+    pub rules: Vec<OwnRule>,
+    /// The files and directories that have more of them; empty: those of `rules/` beside the file.
+    rule_files: Vec<Setting<PathBuf>>,
     /// Findings that may be, for a while.
     pub suppressions: Vec<Suppression>,
     /// How bad rules are in a tier.
@@ -116,6 +122,8 @@ impl Default for Config {
             thresholds: Vec::new(),
             runbooks: Vec::new(),
             queries: query::embedded(),
+            rules: Vec::new(),
+            rule_files: Vec::new(),
             suppressions: Vec::new(),
             overrides: Vec::new(),
             infra_namespaces: Setting::default_to(suppress::infra()),
@@ -145,6 +153,12 @@ pub fn config_dir() -> Option<PathBuf> {
 impl Config {
     /// Reads the file that was named, or `config.toml` in [`config_dir`], which need not exist.
     pub fn load(path: Option<&Path>) -> Loaded {
+        let mut loaded = Self::load_file(path);
+        rule::load(&mut loaded.config, &mut loaded.diags);
+        loaded
+    }
+
+    fn load_file(path: Option<&Path>) -> Loaded {
         let Some(file) = path.map(Path::to_owned).or_else(|| Some(config_dir()?.join("config.toml"))) else {
             return Loaded { config: Self::default(), diags: Vec::new() };
         };

@@ -3,12 +3,13 @@
 use toml::de::DeValue;
 
 use super::settings::{
-    ClusterSettings, Columns, Endpoint, Etcd, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold, ThresholdValue,
-    Tier, Tls, Velero, Via,
+    ClusterSettings, Columns, Endpoint, Etcd, JobsRef, Layout, LayoutRow, Named as _, Reach, SecretRef, Service, Setting, Threshold,
+    ThresholdValue, Tier, Tls, Velero, Via,
 };
 use super::walk::{Entries, Key, KeyDoc, Value, Walk, find};
 use super::{Config, Group};
 use crate::diag::{self, Diag};
+use crate::model::Selector;
 use crate::model::duration::parse_duration;
 
 const fn key(name: &'static str, doc: &'static str) -> KeyDoc {
@@ -28,6 +29,8 @@ pub(super) const TOP: &[KeyDoc] = &[
     key("thresholds", "numbers of the inspection rules, a table for each rule"),
     key("runbook", "runbooks, as in a file of the directory runbooks"),
     key("query", "what Prometheus is asked for: changes of what comes with qd, and queries of your own"),
+    key("rule", "rules of your own, as in a file of rules"),
+    key("rules", "files of rules, or directories of such files; those of the directory rules beside this file"),
     key("suppress", "findings that may be as they are, each with a reason and an end"),
     key("severity", "how bad rules are in a tier: a table for each, with info, warning, critical or off"),
     key(
@@ -65,6 +68,10 @@ pub(super) const ETCD: &[KeyDoc] = &[
     key("key", "the file with our key"),
     key("secret", "the Secret with ca.crt, tls.crt and tls.key, as namespace/name, in place of ca, cert and key; kept in memory only"),
     key("snapshots", "the directory for snapshots"),
+    key(
+        "snapshot_jobs",
+        "the CronJobs that take snapshots, as namespace/labels (kube-system/app=etcd-backup): the rule etcd-backup-stale takes their success for proof",
+    ),
     key(
         "after_snapshot",
         "the program and its arguments that each snapshot is given to, run without a shell; {file} is the snapshot, which comes last where no argument names it",
@@ -129,6 +136,8 @@ pub const TABLES: &[(&str, &[KeyDoc])] = &[
     ("runbook[]", super::runbook::RUNBOOK),
     ("runbook[].step[]", super::runbook::STEP),
     ("query[]", super::query::QUERY),
+    ("rule[]", super::rule::RULE),
+    ("rule[].case[]", super::rule::CASE),
     ("suppress[]", super::suppress::SUPPRESS),
     ("log", LOG),
 ];
@@ -167,6 +176,11 @@ pub(super) fn read(walk: &mut Walk, entries: &Entries<'_>, config: &mut Config) 
     }
     super::runbook::read(walk, entries, &mut config.runbooks);
     super::query::read(walk, entries, &mut config.queries);
+    super::rule::read(walk, entries, &mut config.rules);
+    if let Some((_, value)) = find(entries, "rules") {
+        let path = |walk: &mut Walk, value: &Value<'_>| Some(Setting { value: walk.path(value)?, origin: walk.origin(value.span()) });
+        config.rule_files = walk.some_list(value, path).unwrap_or_default();
+    }
     super::suppress::read(walk, entries, &mut config.suppressions);
     super::suppress::read_overrides(walk, entries, &mut config.overrides);
     walk.set(entries, "new_for", &mut config.new_for, Walk::duration);
@@ -301,9 +315,10 @@ fn sub<'a, 'i>(walk: &mut Walk, entries: &'a Entries<'i>, name: &str, known: &'s
 }
 
 fn read_etcd(walk: &mut Walk, table: &Entries<'_>, into: &mut Etcd) {
-    let Etcd { endpoints, via, tls, secret, snapshots, after_snapshot, after_snapshot_within } = into;
+    let Etcd { endpoints, via, tls, secret, snapshots, snapshot_jobs, after_snapshot, after_snapshot_within } = into;
     walk.set(table, "endpoints", endpoints, |walk, value| walk.some_list(value, url));
     walk.set_some(table, "snapshots", snapshots, Walk::path);
+    walk.set_some(table, "snapshot_jobs", snapshot_jobs, jobs_ref);
     walk.set(table, "after_snapshot", after_snapshot, |walk, value| walk.some_list(value, Walk::string));
     walk.set(table, "after_snapshot_within", after_snapshot_within, Walk::duration);
     read_tls(walk, table, tls);
@@ -384,6 +399,23 @@ fn secret_ref(walk: &mut Walk, value: &Value<'_>) -> Option<SecretRef> {
         return None;
     };
     Some(SecretRef { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+fn jobs_ref(walk: &mut Walk, value: &Value<'_>) -> Option<JobsRef> {
+    let text = walk.string(value)?;
+    let parts = text.split_once('/').filter(|(namespace, labels)| plain(namespace) && !labels.trim().is_empty());
+    let read = parts.map(|(namespace, labels)| (namespace, Selector::parse(labels)));
+    match read {
+        Some((namespace, Ok(labels))) => Some(JobsRef { namespace: namespace.to_owned(), labels }),
+        Some((_, Err(why))) => {
+            walk.wrong(value.span(), why);
+            None
+        }
+        None => {
+            walk.wrong(value.span(), "expected CronJobs as namespace/labels");
+            None
+        }
+    }
 }
 
 fn service(walk: &mut Walk, value: &Value<'_>) -> Option<Service> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diag::{self, Diag};
+use crate::model::Selector;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -251,6 +252,19 @@ pub struct SecretRef {
     pub name: String,
 }
 
+/// CronJobs by their labels: `namespace/labels`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobsRef {
+    pub namespace: String,
+    pub labels: Selector,
+}
+
+impl fmt::Display for JobsRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.labels)
+    }
+}
+
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -269,6 +283,8 @@ pub struct Etcd {
     pub secret: Setting<Option<SecretRef>>,
     /// The directory for snapshots.
     pub snapshots: Setting<Option<PathBuf>>,
+    /// The CronJobs whose success proves a snapshot that others take.
+    pub snapshot_jobs: Setting<Option<JobsRef>>,
     /// The program and its arguments that a snapshot is given to; empty: none.
     pub after_snapshot: Setting<Vec<String>>,
     /// How long it may take.
@@ -283,6 +299,7 @@ impl Default for Etcd {
             tls: Tls::default(),
             secret: Setting::default(),
             snapshots: Setting::default(),
+            snapshot_jobs: Setting::default(),
             after_snapshot: Setting::default(),
             after_snapshot_within: Setting::default_to(Duration::from_secs(600)),
         }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{ClusterSettings, Confirm, Endpoint, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via};
+use super::settings::{
+    ClusterSettings, Confirm, Endpoint, JobsRef, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via,
+};
 use super::{Config, Loaded, format_duration};
 
 /// As TOML on the right of `=`; `None` when unset.
@@ -66,6 +68,12 @@ macro_rules! toml_name {
     })+ };
 }
 toml_name!(Tier, Confirm, Reason, LogLevel, Via);
+
+impl Toml for JobsRef {
+    fn toml(&self) -> Option<String> {
+        self.to_string().toml()
+    }
+}
 
 impl Toml for SecretRef {
     fn toml(&self) -> Option<String> {
@@ -132,6 +140,7 @@ impl Page {
         self.tls(&etcd.tls);
         self.set("secret", &etcd.secret);
         self.set("snapshots", &etcd.snapshots);
+        self.set("snapshot_jobs", &etcd.snapshot_jobs);
         self.set("after_snapshot", &etcd.after_snapshot);
         if !etcd.after_snapshot.is_empty() {
             self.set("after_snapshot_within", &etcd.after_snapshot_within);

@@ -32,6 +32,7 @@ ca = "/etc/qd/etcd-ca.crt"
 cert = "/etc/qd/etcd.crt"
 key = "/etc/qd/etcd.key"
 snapshots = "/var/backups/etcd"
+snapshot_jobs = "kube-system/app=etcd-backup,tier in (a,b)"
 
 [clusters.prod-eu.alertmanager]
 urls = ["https://am-0:9093", "https://am-1:9093"]   # or service = "monitoring/alertmanager-operated:9093"
@@ -66,13 +67,15 @@ fn the_contract_is_read_whole() {
     assert_eq!(eu.etcd.endpoints.value, ["https://10.0.0.1:2379"]);
     assert_eq!(eu.etcd.tls.key.as_deref(), Some(Path::new("/etc/qd/etcd.key")));
     assert_eq!(eu.etcd.snapshots.as_deref(), Some(Path::new("/var/backups/etcd")));
+    let jobs = eu.etcd.snapshot_jobs.as_ref().unwrap();
+    assert_eq!((jobs.namespace.as_str(), jobs.to_string().as_str()), ("kube-system", "kube-system/app=etcd-backup,tier in (a,b)"));
     let urls = vec!["https://am-0:9093".to_owned(), "https://am-1:9093".to_owned()];
     assert_eq!(eu.alertmanager.reach.value, Some(Reach::Urls(urls)));
     assert_eq!(eu.prometheus.reach.value, Some(Reach::Urls(vec!["https://prometheus:9090".to_owned()])));
     assert_eq!(eu.velero.rpo.value, Some(Duration::from_secs(86_400)));
     let rules = loaded.config.tiers.get(Tier::Production);
     assert_eq!((rules.confirm.value, rules.reason.value), (Confirm::Typed, Reason::Required));
-    assert_eq!((rules.deny[0].as_str(), at(&rules.deny[0].origin)), ("delete namespace/*", 35));
+    assert_eq!((rules.deny[0].as_str(), at(&rules.deny[0].origin)), ("delete namespace/*", 36));
 
     let us = loaded.config.for_cluster("prod-us");
     assert_eq!(us.tier.value, Some(Tier::Production));
@@ -134,6 +137,7 @@ fn an_unknown_value_names_its_line_and_what_is_wrong() {
         ("[clusters.a.alertmanager]\nvia = 'portforward'", "2: unknown way `portforward`; did you mean `port-forward`?"),
         ("[clusters.a.etcd]\nvia = 'service-proxy'", "2: etcd's certificates do not pass the service proxy: port-forward, or leave it out"),
         ("[clusters.a.etcd]\nsecret = 'etcd-client'", "2: expected a Secret as namespace/name"),
+        ("[clusters.a.etcd]\nsnapshot_jobs = 'etcd-backup'", "2: expected CronJobs as namespace/labels"),
         ("[clusters.a.etcd]\nca = 'a'\nsecret = 'a/b'", "3: `ca` and `secret` exclude each other"),
         (
             "[clusters.a.etcd]\nendpoints = ['https://a']\nvia = 'port-forward'",
@@ -327,7 +331,7 @@ fn show_says_where_each_value_came_from_and_is_valid() {
         "theme = \"dark\"                           # /etc/qd/config.toml:7",
         "[clusters.prod-eu]",
         "tier = \"production\"                      # /etc/qd/config.toml:12",
-        "rpo = \"1d\"                               # /etc/qd/config.toml:34",
+        "rpo = \"1d\"                               # /etc/qd/config.toml:35",
         "[clusters.\"a:b/c\".budget]",
         "burst = 40                               # default",
         "confirm = \"yes\"                          # default",
@@ -376,6 +380,23 @@ fn the_register_of_keys_is_documented_and_each_key_is_read() {
                 "runbook[].step[]" => {
                     let other = if ["run", "wait", "check"].contains(&key.name) { "" } else { "run = 'drain'" };
                     format!("[[runbook]]\nname = 'n'\n[[runbook.step]]\n{entry}\n{other}")
+                }
+                "rule[]" => {
+                    let series = ["promql", "needs", "measure", "warning", "critical", "top"].contains(&key.name);
+                    let other = if series {
+                        "id = 'n'\npromql = 'up'\nwarning = 1"
+                    } else {
+                        "id = 'n'\nkind = 'pod'\nwhen = 'true'\nrun = 'drain'"
+                    };
+                    let rest = other.lines().filter(|l| !l.starts_with(&format!("{} =", key.name))).collect::<Vec<_>>().join("\n");
+                    format!("[[rule]]\n{entry}\n{rest}")
+                }
+                "rule[].case[]" => {
+                    let series = ["value", "labels"].contains(&key.name);
+                    let rule = if series { "promql = 'up'\nwarning = 1" } else { "kind = 'pod'\nwhen = 'true'" };
+                    let rest =
+                        ["fires = true", "value = 1", "object.a = 1"].into_iter().filter(|l| !l.starts_with(key.name)).collect::<Vec<_>>();
+                    format!("[[rule]]\nid = 'n'\nmessage = 'm'\n{rule}\n[[rule.case]]\n{entry}\n{}", rest.join("\n"))
                 }
                 "suppress[]" => format!("[[suppress]]\n{entry}"),
                 _ => format!("[{header}]\n{entry}"),

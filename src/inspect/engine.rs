@@ -6,7 +6,7 @@
 
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Need, Policy, RULES, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict};
 use crate::model::ingress::wildcard;
 use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
@@ -42,7 +42,7 @@ struct Subject {
 pub struct Engine {
     thresholds: Thresholds,
     policy: Policy,
-    /// The rules of each kind, and last those of clusters: their places in `RULES`.
+    /// The rules of each kind, and last those of clusters: their places in [`Rules::all`].
     by_kind: [Vec<usize>; Kind::ALL.len() + 1],
     /// The kinds that are judged again when an object of a kind changes.
     leaning: [Vec<Kind>; Kind::ALL.len()],
@@ -52,6 +52,12 @@ pub struct Engine {
     later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
     /// When what may be for a while may be no more.
     ends: BTreeSet<(i64, Subject)>,
+    /// Objects of which all is there, as they were read.
+    whole: HashMap<(ClusterId, Uid), serde_json::Value>,
+    /// Rules that do not judge, and why.
+    left_out: HashMap<&'static str, &'static str>,
+    /// How many rules were off when their findings were last looked for.
+    off: usize,
     revision: u64,
 }
 
@@ -60,7 +66,7 @@ impl Engine {
     pub fn new(thresholds: Thresholds) -> Self {
         let mut by_kind: [Vec<usize>; Kind::ALL.len() + 1] = Default::default();
         let mut leaning: [Vec<Kind>; Kind::ALL.len()] = Default::default();
-        for (at, rule) in RULES.iter().enumerate() {
+        for (at, rule) in thresholds.rules().all().iter().enumerate() {
             for kind in rule.kinds {
                 by_kind[*kind as usize].push(at);
             }
@@ -79,6 +85,9 @@ impl Engine {
             thresholds,
             policy: Policy::default(),
             ends: BTreeSet::new(),
+            whole: HashMap::new(),
+            left_out: HashMap::new(),
+            off: 0,
             by_kind,
             leaning,
             rooms: Vec::new(),
@@ -92,6 +101,47 @@ impl Engine {
     pub fn with(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
+    }
+
+    /// The rules that it judges by.
+    pub fn rules(&self) -> &Rules {
+        self.thresholds.rules()
+    }
+
+    /// Only some of the rules judge from now on; why the others do not, in words.
+    pub fn only(mut self, wanted: impl Fn(&RuleInfo) -> bool, why: &'static str) -> Self {
+        let all = self.thresholds.rules().all();
+        for some in &mut self.by_kind {
+            some.retain(|at| wanted(all[*at]));
+        }
+        self.left_out = all.iter().filter(|r| !wanted(r)).map(|r| (r.id, why)).collect();
+        self
+    }
+
+    /// Why a rule judges nothing in a cluster. None where it does.
+    pub fn not_evaluated(&self, rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
+        let why = self.left_out.get(rule.id).map(|why| (*why).to_owned());
+        why.or_else(|| self.rules().not_evaluated(rule, cluster))
+    }
+
+    /// Keeps an object as a whole, for rules of the user's own.
+    pub(super) fn whole(&mut self, cluster: ClusterId, uid: Uid, object: serde_json::Value) {
+        self.whole.insert((cluster, uid), object);
+    }
+
+    /// What a rule found that is off by now is found no more.
+    fn silence(&mut self, store: &Store, now: i64) {
+        let off = self.rules().off();
+        if off == std::mem::replace(&mut self.off, off) {
+            return;
+        }
+        let of = |room: &Room| -> Vec<Subject> {
+            let found = room.findings.values().flatten().filter(|f| self.rules().is_off(f.rule.id));
+            found.filter_map(|f| f.object.as_ref()).map(|o| Subject { cluster: o.cluster, kind: Some(o.kind), uid: o.uid }).collect()
+        };
+        for subject in self.rooms.iter().flat_map(of).collect::<Vec<_>>() {
+            self.again(store, subject, now);
+        }
     }
 
     /// Judges what was touched, and what follows from it. `now` in unix seconds.
@@ -136,6 +186,7 @@ impl Engine {
         for subject in follow {
             self.again(store, subject, now);
         }
+        self.silence(store, now);
         self.trim();
     }
 
@@ -172,6 +223,7 @@ impl Engine {
             let gone = room.lives.tick(now);
             room.news.extend(gone);
         }
+        self.silence(store, now);
         self.trim();
     }
 
@@ -243,20 +295,23 @@ impl Engine {
         let mut found = Vec::new();
         for rule in self.by_kind[rules].iter().copied() {
             let key = (subject, rule);
+            let info = self.thresholds.rules().all()[rule];
             let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
             let judge = Judge {
                 store,
                 cluster,
                 object,
                 now,
-                rule: RULES[rule],
+                rule: info,
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
                 policy: &self.policy,
-                thresholds: self.thresholds.of(rule),
+                thresholds: self.thresholds.at(rule),
+                own: self.thresholds.rules().own(rule),
+                whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
                 asked,
             };
-            let verdict = (RULES[rule].judge)(&judge);
+            let verdict = (info.judge)(&judge);
             let again = match &verdict {
                 Verdict::FineUntil(at) | Verdict::BurningUntil(_, at) => Some((*at).max(now + 1)),
                 Verdict::Burning(_) => asked,

@@ -450,7 +450,7 @@ fn blast(pods: usize, down: usize) -> String {
 /// Puts the finding that speaks for all first. A crash or what the scheduler says explains what follows from it, so it weighs as much as the worst.
 fn speak(findings: &mut [&Finding]) {
     let worst = findings.iter().map(|f| f.severity).max();
-    let place = |f: &Finding| RULES.iter().position(|r| *r == f.rule);
+    let place = |f: &Finding| RULES.iter().position(|r| *r == f.rule).unwrap_or(usize::MAX);
     let weight = |f: &Finding| {
         let causes =
             f.severity > Severity::Info && matches!(f.rule.id, "cluster-unreachable" | "node-not-ready" | "pod-crashloop" | "pod-pending");

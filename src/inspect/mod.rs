@@ -9,7 +9,9 @@ pub mod explain;
 mod index;
 mod life;
 mod lines;
+mod manifests;
 mod needs;
+mod own;
 mod policy;
 pub mod quorum;
 pub mod recovery;
@@ -18,7 +20,10 @@ mod threshold;
 
 pub use engine::Engine;
 pub use lines::Line;
-pub use needs::{Need, not_evaluated};
+pub use manifests::{Manifests, judges_manifests};
+pub use needs::Need;
+use needs::not_evaluated;
+pub use own::{CaseResult, Rules, kept, run_cases};
 pub use policy::Policy;
 pub use rules::RULES;
 pub use threshold::{Threshold, ThresholdError, Thresholds};
@@ -124,6 +129,10 @@ pub struct Judge<'a> {
     cordoned: &'a HashSet<Str>,
     policy: &'a Policy,
     thresholds: &'a [i64],
+    /// What a rule of the user's own is.
+    own: Option<&'a own::Own>,
+    /// The object as it was read, where all of it is there.
+    whole: Option<&'a serde_json::Value>,
     /// The time that this rule asked for when it last judged the object.
     asked: Option<i64>,
 }

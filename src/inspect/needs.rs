@@ -1,6 +1,6 @@
 //! What a rule cannot judge without, and why a cluster does not have it: a rule that cannot look says so, and never that all is well.
 
-use super::RuleInfo;
+use super::{RuleInfo, age};
 use crate::model::asked::Part;
 use crate::model::{Kind, KindState, Object, Service, ServiceState, SignalState};
 use crate::store::Cluster;
@@ -16,6 +16,10 @@ pub enum Need {
     Query(&'static str),
     /// What the API server tells when it is asked.
     Asked(Part),
+    /// More than one look at the members of etcd: what they count from the beginning says nothing of when.
+    EtcdWatched,
+    /// Something that proves snapshots of etcd.
+    EtcdSnapshots,
 }
 
 impl Need {
@@ -25,9 +29,20 @@ impl Need {
             Self::Kind(kind) => kind.plural().to_owned(),
             Self::Service(service) => service.name().to_owned(),
             Self::Asked(part) => part.words().to_owned(),
+            Self::EtcdWatched => "etcd, looked at for a while".to_owned(),
+            Self::EtcdSnapshots => "a directory of snapshots of etcd, CronJobs that take them, or our own".to_owned(),
             Self::Query(name) => format!("{}: the query {name}", Service::Prometheus.name()),
         }
     }
+}
+
+/// Seconds that etcd is watched for before nothing seen is nothing that was.
+const WATCHED: i64 = 60;
+
+/// Whether there is anything that could prove a snapshot of etcd.
+fn proven(cluster: &Cluster) -> bool {
+    let taken = |o: &Object| matches!(o, Object::EtcdMember(m) if m.snapshot.is_some());
+    cluster.info.snapshots.is_some() || cluster.info.snapshot_jobs.is_some() || cluster.objects(Kind::EtcdMember).any(taken)
 }
 
 /// Why a rule judges nothing in a cluster: `no Prometheus`, `no right to list nodes`. None where it does.
@@ -45,6 +60,9 @@ pub fn not_evaluated(rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
         Need::Kind(k) => kind(cluster, *k),
         Need::Service(s) => service(cluster, *s),
         Need::Asked(part) => cluster.asked.lacks(*part).map(ToString::to_string),
+        Need::EtcdWatched => (cluster.elections.seen_for() < WATCHED).then(|| format!("etcd has not been watched for {}", age(WATCHED))),
+        Need::EtcdSnapshots => (!proven(cluster))
+            .then(|| "no proof of snapshots is configured ([clusters.CONTEXT.etcd] snapshots or snapshot_jobs)".to_owned()),
         Need::Query(name) => service(cluster, Service::Prometheus).or_else(|| query(cluster, name)),
     })
 }

@@ -1,6 +1,6 @@
 //! What somebody has said of findings: that one may be, for a while and for a reason; and how bad a rule is in a tier.
 
-use super::{Finding, RULES};
+use super::{Finding, Rules};
 use crate::config::{Config, Glob, Override, Suppression, suppression_end};
 use crate::model::Object;
 use crate::store::Cluster;
@@ -34,11 +34,11 @@ impl Policy {
     }
 
     /// Rules that it names and that do not exist.
-    pub fn strangers(&self) -> Vec<String> {
-        let known = |id: &str| RULES.iter().any(|r| r.id == id);
-        let glob = self.suppressions.iter().filter(|s| !RULES.iter().any(|r| s.rule.matches(r.id))).map(|s| s.rule.as_str());
+    pub fn strangers(&self, rules: &Rules) -> Vec<String> {
+        let known = |id: &str| rules.find(id).is_some();
+        let glob = self.suppressions.iter().filter(|s| !rules.all().iter().any(|r| s.rule.matches(r.id))).map(|s| s.rule.as_str());
         let named = self.overrides.iter().map(|o| o.rule.as_str()).filter(|id| !known(id));
-        glob.chain(named).map(|name| crate::diag::unknown("rule", name, RULES.iter().map(|r| r.id))).collect()
+        glob.chain(named).map(|name| crate::diag::unknown("rule", name, rules.all().iter().map(|r| r.id))).collect()
     }
 
     /// The finding as it is to be told, and when that ends (unix seconds). None: the rule is off there.
@@ -171,6 +171,7 @@ mod tests {
             overrides: vec![Override { tier: "staging".into(), rule: "node-not-redy".into(), severity: None }],
             ..Policy::default()
         };
-        assert!(policy.strangers()[0].contains("node-not-ready"), "{:?}", policy.strangers());
+        let strangers = policy.strangers(&Rules::default());
+        assert!(strangers[0].contains("node-not-ready"), "{strangers:?}");
     }
 }

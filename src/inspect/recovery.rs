@@ -34,15 +34,19 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
     let unavailable: Vec<&StorageLocation> =
         cluster.objects(Kind::StorageLocation).filter_map(as_location).filter(|l| &*l.phase == "Unavailable").collect();
     let lost = |b: &Backup| unavailable.iter().find(|l| b.selection.location.is_empty() || *l.meta.name == *b.selection.location);
+    let idle = cluster.velero_idle(now);
     let newest = |fits: &dyn Fn(&Backup) -> bool| {
         let fit = backups.iter().copied().filter(|b| b.run.ended() && fits(b));
         fit.max_by_key(|b| b.point())
     };
     let Some(kept) = newest(&Backup::good) else {
-        let text = match newest(&|b| !b.good()) {
+        let mut text = match newest(&|b| !b.good()) {
             Some(b) => format!("no: of {} none is Completed; {} is {}", counted(backups.len()), b.meta.name, b.run.phase),
             None => "no: there is no completed backup".to_owned(),
         };
+        if let Some(idle) = idle {
+            text.push_str(&format!("; Velero stands still: {}", idle.why));
+        }
         return Some(Recovery { severity: Some(Severity::Critical), point: None, text });
     };
     let readable = newest(&|b| b.good() && lost(b).is_none());
@@ -50,13 +54,14 @@ pub fn recovery(cluster: &Cluster, now: i64) -> Option<Recovery> {
     let point = last.point();
     let old = point.map_or(i64::MAX, |p| p.age(now));
     let place = format!("to {} ago ({}{})", age(old), last.meta.name, part(last));
-    let (mut severity, mut text) = match (lost(last), cluster.info.rpo) {
-        (Some(location), _) => {
+    let (mut severity, mut text) = match (&idle, lost(last), cluster.info.rpo) {
+        (Some(idle), ..) => (Some(Severity::Critical), format!("not now, Velero stands still ({}): {place} when it goes on", idle.why)),
+        (None, Some(location), _) => {
             (Some(Severity::Critical), format!("not now, location {} is unavailable: {place} when it is back", location.meta.name))
         }
-        (None, Some(rpo)) if old > rpo => (Some(Severity::Critical), format!("only {place}, the objective is {}", age(rpo))),
-        (None, Some(rpo)) => (None, format!("yes, {place}, within the objective of {}", age(rpo))),
-        (None, None) => (None, format!("yes, {place}")),
+        (None, None, Some(rpo)) if old > rpo => (Some(Severity::Critical), format!("only {place}, the objective is {}", age(rpo))),
+        (None, None, Some(rpo)) => (None, format!("yes, {place}, within the objective of {}", age(rpo))),
+        (None, None, None) => (None, format!("yes, {place}")),
     };
     if let (Some(_), Some(location)) = (readable, lost(kept)) {
         severity = severity.max(Some(Severity::Warning));
@@ -293,6 +298,34 @@ mod tests {
         let mut f = Fleet::default();
         put_members(&mut f, members);
         assert_eq!(said(&f), (None, "only etcd as a whole, to 2h ago (its newest snapshot): there is no Velero".to_owned()));
+    }
+
+    #[test]
+    fn without_a_server_nothing_is_restored() {
+        let looked = |ago: i64, every: &str| {
+            json!({"metadata": {"name": "default"}, "spec": {"validationFrequency": every},
+                "status": {"phase": "Available", "lastValidationTime": super::super::fixture::ago(ago)}})
+        };
+        let mut f = fleet(Some(86_400), &[backup("b1", "Completed", 7200)]);
+        f.put(Kind::StorageLocation, [looked(720, "1m0s")]);
+        assert_eq!(said(&f).0, None, "whether locations are seen is not known");
+        f.delta(0, Delta::KindState(Kind::StorageLocation, KindState::Live));
+        f.delta(0, Delta::State(crate::model::ConnectionState::Live));
+        let gone = "not now, Velero stands still (nobody has looked at location default for 12m): to 2h ago (b1) when it goes on";
+        assert_eq!(said(&f), (Some(Severity::Critical), gone.to_owned()));
+        f.put(Kind::StorageLocation, [looked(720, "0s")]);
+        assert_eq!(said(&f).0, None, "it is not to be looked at");
+        // What is asked for and stays as it is tells it too, unless it may be waiting for another.
+        let asked = |name: &str, phase: &str, secs: i64| json!({"metadata": {"name": name, "creationTimestamp": ago(secs)}, "status": {"phase": phase}});
+        f.put(Kind::Backup, [asked("walk", "New", 179)]);
+        assert_eq!(said(&f).0, None);
+        f.put(Kind::Backup, [asked("walk", "", 180)]);
+        assert!(said(&f).1.starts_with("not now, Velero stands still (backup walk is New for 3m): to 2h ago (b1)"), "{}", said(&f).1);
+        f.put(Kind::Backup, [asked("long", "InProgress", 900)]);
+        assert_eq!(said(&f).0, None);
+        let mut none = fleet(None, &[asked("walk", "New", 600)]);
+        none.delta(0, Delta::State(crate::model::ConnectionState::Live));
+        assert_eq!(said(&none).1, "no: there is no completed backup; Velero stands still: backup walk is New for 10m");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Named settings of rules: their defaults, and what a user set instead.
 
-use super::{RULES, RuleInfo};
+use super::{RuleInfo, Rules};
 
 /// A setting of a rule. Its default also says what it is: `5m` a duration, `3` a count, `120%` a percentage.
 pub struct Threshold {
@@ -20,14 +20,14 @@ pub enum ThresholdError {
     Value { value: String, wanted: &'static str, default: &'static str },
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Unit {
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Unit {
     Duration,
     Count,
     Percent,
 }
 
-fn parse(text: &str) -> Option<(i64, Unit)> {
+pub(super) fn parse(text: &str) -> Option<(i64, Unit)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: i64 = text[..digits].parse().ok().filter(|n| *n <= 1_000_000_000)?;
     let (scale, unit) = match &text[digits..] {
@@ -44,25 +44,40 @@ fn parse(text: &str) -> Option<(i64, Unit)> {
 
 /// Every rule's thresholds: the defaults, and what was set instead.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Thresholds(Vec<Vec<i64>>);
+pub struct Thresholds {
+    rules: Rules,
+    /// By rule.
+    set: Vec<Vec<i64>>,
+}
 
 impl Default for Thresholds {
     fn default() -> Self {
-        let of = |rule: &&RuleInfo| rule.thresholds.iter().map(|t| parse(t.default).map_or(0, |(value, _)| value)).collect();
-        Self(RULES.iter().map(of).collect())
+        Self::of(Rules::default())
     }
 }
 
 impl Thresholds {
+    /// The defaults of these rules.
+    pub fn of(rules: Rules) -> Self {
+        let defaults = |rule: &&RuleInfo| rule.thresholds.iter().map(|t| parse(t.default).map_or(0, |(value, _)| value)).collect();
+        Self { set: rules.all().iter().map(defaults).collect(), rules }
+    }
+
+    /// The rules that they are of.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Sets one: `pod-pending`, `after`, `10m`.
     ///
     /// # Errors
     /// When there is no such rule or threshold, or the value is of another unit than the default.
     pub fn set(&mut self, rule: &str, name: &str, value: &str) -> Result<(), ThresholdError> {
-        let at = RULES.iter().position(|r| r.id == rule).ok_or_else(|| ThresholdError::Rule(rule.to_owned()))?;
-        let all = RULES[at].thresholds;
+        let at = self.rules.place(rule).ok_or_else(|| ThresholdError::Rule(rule.to_owned()))?;
+        let info = self.rules.all()[at];
+        let all = info.thresholds;
         let place = all.iter().position(|t| t.name == name).ok_or_else(|| ThresholdError::Name {
-            rule: RULES[at].id,
+            rule: info.id,
             name: name.to_owned(),
             known: all.iter().map(|t| t.name).collect::<Vec<_>>().join(", "),
         })?;
@@ -78,18 +93,19 @@ impl Thresholds {
             wanted,
             default,
         })?;
-        self.0[at][place] = value;
+        self.set[at][place] = value;
         Ok(())
     }
 
-    pub(super) fn of(&self, rule: usize) -> &[i64] {
-        self.0.get(rule).map_or(&[], Vec::as_slice)
+    pub(super) fn at(&self, rule: usize) -> &[i64] {
+        self.set.get(rule).map_or(&[], Vec::as_slice)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::RULES;
 
     #[test]
     fn every_default_parses_and_a_wrong_setting_is_refused() {
@@ -101,7 +117,7 @@ mod tests {
         let mut t = Thresholds::default();
         assert_eq!(t.set("pod-pending", "after", "10m"), Ok(()));
         let at = RULES.iter().position(|r| r.id == "pod-pending").unwrap();
-        assert_eq!(t.of(at)[0], 600);
+        assert_eq!(t.at(at)[0], 600);
         assert!(matches!(t.set("pod-pendin", "after", "10m"), Err(ThresholdError::Rule(_))));
         assert!(matches!(t.set("pod-pending", "afte", "10m"), Err(ThresholdError::Name { .. })));
         assert!(matches!(t.set("pod-pending", "after", "10"), Err(ThresholdError::Value { .. })));

@@ -69,6 +69,10 @@ impl Run {
             _ => RunState::Running,
         }
     }
+    /// Whether no server has taken it up yet.
+    pub fn fresh(&self) -> bool {
+        matches!(&*self.phase, "" | "New")
+    }
     /// Whether it will not go on.
     pub fn ended(&self) -> bool {
         matches!(self.state(), RunState::Completed | RunState::Partly | RunState::Failed)

@@ -46,7 +46,7 @@ json! {
     ScheduleStatus { phase: String, last_backup: Option<Time>, last_skipped: Option<Time>, validation_errors: Vec<String>, }
 
     StorageLocation { metadata: Option<ObjectMeta>, spec: LocationSpec, status: LocationStatus, }
-    LocationSpec { provider: String, default: bool, access_mode: String, object_storage: ObjectStorage, backup_sync_period: String, }
+    LocationSpec { provider: String, default: bool, access_mode: String, object_storage: ObjectStorage, validation_frequency: String, }
     ObjectStorage { bucket: String, prefix: String, }
     LocationStatus { phase: String, message: String, last_synced_time: Option<Time>, last_validation_time: Option<Time>, }
 }

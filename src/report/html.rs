@@ -3,7 +3,6 @@
 use super::junit::xml;
 use super::markdown::{counted, place};
 use super::{ClusterReport, Item, Report};
-use crate::inspect::RULES;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -34,7 +33,7 @@ pub fn html(report: &Report) -> String {
     areas(report, &mut out);
     out.push_str("<h2>What was found, the worst first</h2>\n");
     for (rule, items) in report.by_rule() {
-        finding(rule, &items, &mut out);
+        finding(report, rule, &items, &mut out);
     }
     if report.items.is_empty() {
         out.push_str("<p>Nothing.</p>\n");
@@ -139,7 +138,7 @@ fn areas(report: &Report, out: &mut String) {
     out.push_str("</table>\n");
 }
 
-fn finding(rule: &str, items: &[&Item], out: &mut String) {
+fn finding(report: &Report, rule: &str, items: &[&Item], out: &mut String) {
     let Some(first) = items.first() else { return };
     let _ = writeln!(
         out,
@@ -150,7 +149,7 @@ fn finding(rule: &str, items: &[&Item], out: &mut String) {
         counted(items.len()),
         first.severity
     );
-    if let Some(info) = RULES.iter().find(|r| r.id == rule) {
+    if let Some(info) = report.rules.find(rule) {
         let _ = writeln!(out, "<p>{}</p><p class=\"why\">{}</p>", xml(info.summary), xml(info.why));
     }
     let line = |i: &Item| {

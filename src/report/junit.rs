@@ -10,7 +10,7 @@ pub fn junit(report: &Report) -> String {
     for cluster in &report.clusters {
         let mut cases = String::new();
         let (mut tests, mut failures, mut skipped) = (0, 0, 0);
-        for rule in crate::inspect::RULES {
+        for rule in report.rules.all() {
             let own = |i: &&super::Item| i.rule == rule.id && i.cluster == cluster.name;
             let found: Vec<_> = report.items.iter().filter(own).collect();
             let not = cluster.not_evaluated.iter().find(|n| n.rule == rule.id);

@@ -33,7 +33,7 @@ pub fn markdown(report: &Report) -> String {
     for (rule, items) in report.by_rule() {
         let first = items[0];
         let _ = writeln!(out, "\n## {} ({}, {})\n", rule, first.severity, counted(items.len()));
-        if let Some(info) = crate::inspect::RULES.iter().find(|r| r.id == rule) {
+        if let Some(info) = report.rules.find(rule) {
             let _ = writeln!(out, "{} {}\n", info.summary.trim_end_matches('.').to_owned() + ".", info.why);
         }
         for item in items.iter().take(NAMED) {

@@ -12,7 +12,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use sarif::sarif;
 
-use crate::inspect::{Engine, RULES, RuleInfo, Severity, not_evaluated};
+use crate::inspect::{Engine, RuleInfo, Rules, Severity};
 use crate::model::Time;
 use crate::store::{Cluster, Store};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct Report {
     /// What that one had and this one has not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed: Vec<Item>,
+    /// The rules that were there; of a report that was read, those of qd.
+    #[serde(skip)]
+    pub rules: Rules,
 }
 
 /// One finding.
@@ -58,6 +61,12 @@ pub struct Item {
     /// `new` or `still`, where it is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
+    /// Of manifests: the file that it was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Of manifests: the line where its document begins, from 1 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }
 
 /// A line of evidence.
@@ -156,11 +165,13 @@ impl Report {
                 since: time(finding.since),
                 first_seen: at.clone(),
                 change: None,
+                file: None,
+                line: None,
             });
         }
         items.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| key(a).cmp(&key(b))));
-        let clusters = store.clusters().iter().map(|c| ClusterReport::of(c, &items, wanted, now)).collect();
-        Self { at, items, clusters, since: None, fixed: Vec::new() }
+        let clusters = store.clusters().iter().map(|c| ClusterReport::of(c, engine, &items, wanted, now)).collect();
+        Self { at, items, clusters, since: None, fixed: Vec::new(), rules: engine.rules().clone() }
     }
 
     /// The same beside an earlier report: what is new, what is still there, what is fixed. Clusters that are not seen now have fixed nothing.
@@ -218,13 +229,14 @@ fn key(item: &Item) -> [&str; 5] {
 }
 
 impl ClusterReport {
-    fn of(c: &Cluster, items: &[Item], wanted: &Wanted, now: i64) -> Self {
+    fn of(c: &Cluster, engine: &Engine, items: &[Item], wanted: &Wanted, now: i64) -> Self {
         let own: Vec<&Item> = items.iter().filter(|i| *i.cluster == *c.info.name).collect();
         let count = |word: Severity| own.iter().filter(|i| i.severity == word.word()).count();
         let seen = c.state.live();
-        let blind =
-            |rule: &&&RuleInfo| if seen { not_evaluated(rule, c) } else { (!rule.kinds.is_empty()).then(|| c.state.word().to_owned()) };
-        let rules: Vec<&&RuleInfo> = RULES.iter().filter(|r| wanted.rule(r)).collect();
+        let blind = |rule: &&&RuleInfo| {
+            if seen { engine.not_evaluated(rule, c) } else { (!rule.kinds.is_empty()).then(|| c.state.word().to_owned()) }
+        };
+        let rules: Vec<&&RuleInfo> = engine.rules().all().iter().filter(|r| wanted.rule(r)).collect();
         let not: Vec<NotEvaluated> = rules.iter().filter_map(|r| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r)? })).collect();
         Self {
             name: c.info.name.to_string(),
@@ -268,6 +280,7 @@ pub fn score(items: &[&Item]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::RULES;
     use crate::inspect::fixture::{Fleet, NOW, node};
     use crate::model::Kind;
 

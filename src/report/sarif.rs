@@ -1,8 +1,7 @@
-//! A report as SARIF 2.1.0 (OASIS), which code hosts and scanners show. An object has no file: it is a logical location.
+//! A report as SARIF 2.1.0 (OASIS), which code hosts and scanners show. An object of a cluster has no file: it is a logical location.
 
 use super::Report;
 use super::markdown::place;
-use crate::inspect::RULES;
 use serde_json::{Value, json};
 
 /// The document.
@@ -12,7 +11,7 @@ pub fn sarif(report: &Report) -> Value {
         "warning" => "warning",
         _ => "note",
     };
-    let used: Vec<_> = RULES.iter().filter(|r| report.items.iter().chain(&report.fixed).any(|i| i.rule == r.id)).collect();
+    let used: Vec<_> = report.rules.all().iter().filter(|r| report.items.iter().chain(&report.fixed).any(|i| i.rule == r.id)).collect();
     let rules: Vec<Value> = used
         .iter()
         .map(|r| {
@@ -27,6 +26,10 @@ pub fn sarif(report: &Report) -> Value {
             "locations": [{"logicalLocations": [{"name": i.name, "kind": "resource", "fullyQualifiedName": super::key(i)[..].iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("/")}]}],
             "partialFingerprints": {"object/v1": super::key(i).join("/")},
             "properties": {"cluster": i.cluster, "severity": i.severity, "since": i.since, "remedy": i.remedy}});
+        if let Some(file) = &i.file {
+            one["locations"][0]["physicalLocation"] =
+                json!({"artifactLocation": {"uri": file}, "region": {"startLine": i.line.unwrap_or(1)}});
+        }
         if let Some(state) = state {
             one["baselineState"] = state.into();
         }

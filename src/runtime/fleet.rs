@@ -5,7 +5,7 @@ use crate::app::World;
 use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
 use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
 use crate::diag::Diag;
-use crate::inspect::{Engine, Policy, Thresholds};
+use crate::inspect::{Engine, Policy, Rules, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
 use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
@@ -103,6 +103,7 @@ impl Fleet {
                 group: s.group.value.as_deref().map(Into::into),
                 alertmanager: s.alertmanager.reach.value.is_some(),
                 snapshots: s.etcd.snapshots.value.as_ref().map(|dir| dir.to_string_lossy().as_ref().into()),
+                snapshot_jobs: s.etcd.snapshot_jobs.value.as_ref().map(|j| (j.namespace.as_str().into(), j.labels.clone())),
                 after_snapshot: (s.etcd.after_snapshot.value.clone(), s.etcd.after_snapshot_within.as_secs().max(1)),
                 alert_label: label(&s.alertmanager, !alert_peers.is_empty()).map(Into::into),
                 alert_peers,
@@ -178,7 +179,7 @@ impl Fleet {
         let use_queries = (!asked(Service::Prometheus)).then(use_queries);
         services.extend(spawn_prometheus(prometheus, &config.queries.clone().into(), |id| steads[usize::from(id.0)].clone(), &tx));
         let (policy, sightings) = (Policy::of(config), Sightings::default());
-        diags.extend(policy.strangers().into_iter().map(Diag::warning));
+        diags.extend(policy.strangers(thresholds.rules()).into_iter().map(Diag::warning));
         let engine = Engine::new(thresholds).with(policy);
         let mut fleet = Self {
             store,
@@ -374,8 +375,8 @@ impl Fleet {
 
 /// The thresholds that were set; the ones that mean nothing are told.
 pub fn thresholds(config: &Config) -> (Thresholds, Vec<Diag>) {
-    let mut diags = Vec::new();
-    let mut thresholds = Thresholds::default();
+    let (rules, mut diags) = Rules::of(config);
+    let mut thresholds = Thresholds::of(rules);
     for t in &config.thresholds {
         let value = match &t.value {
             crate::config::ThresholdValue::Flag(on) => on.to_string(),

@@ -88,6 +88,8 @@ pub struct Conditions {
     pub incidents: Vec<super::scenario::Incident>,
     /// Scenario lines and orders that concern the sockets: what begins, and what ends.
     pub outages: Vec<(super::fault::Fault, bool)>,
+    /// No Velero server runs.
+    pub velero_dead: bool,
     /// Where this server is reached, once it is: what Velero keeps is there too.
     pub address: String,
     /// What a backup that was made here has, by its name.

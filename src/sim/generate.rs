@@ -336,7 +336,7 @@ fn room(plan: &Plan, scenario: &Scenario) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::register::{BACKUPS, CLAIMS, JOBS, PODS, REPLICASETS, SCHEDULES, VOLUMES};
+    use super::super::register::{BACKUPS, CLAIMS, JOBS, LOCATIONS, PODS, REPLICASETS, SCHEDULES, VOLUMES};
     use super::*;
     use std::sync::Arc;
 
@@ -435,6 +435,35 @@ mod tests {
         assert_eq!((&status["phase"], &status["progress"]["itemsBackedUp"]), (&json!("Completed"), &status["progress"]["totalItems"]));
         let night = made("on-call-night", "prod-us");
         assert!(values(&night, BACKUPS).iter().any(|b| b["status"]["phase"] == "PartiallyFailed"));
+    }
+
+    #[test]
+    fn without_its_server_velero_does_nothing_until_it_is_there_again() {
+        let mut s = made("calm", "prod-eu");
+        let ask = |s: &mut State, name: &str| {
+            s.put(
+                BACKUPS,
+                json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": name, "namespace": "velero"}, "spec": {}}),
+            );
+        };
+        let phase = |s: &State, name: &str| one(s, BACKUPS, "velero", name)["status"]["phase"].clone();
+        let looked = |s: &State| parse_time(&one(s, LOCATIONS, "velero", "default")["status"]["lastValidationTime"]).unwrap();
+        pass(&mut s, 70);
+        assert!(s.now() - looked(&s) <= 60, "it is looked at once a minute");
+        ask(&mut s, "runs");
+        pass(&mut s, 3);
+        super::super::velero::die(&mut s);
+        let (last, made) = (looked(&s), values(&s, BACKUPS).len());
+        ask(&mut s, "waits");
+        pass(&mut s, 7300);
+        assert_eq!(
+            (looked(&s), values(&s, BACKUPS).len(), phase(&s, "runs"), phase(&s, "waits")),
+            (last, made + 1, json!("InProgress"), Value::Null)
+        );
+        super::super::velero::live(&mut s);
+        pass(&mut s, 20);
+        assert_eq!((phase(&s, "runs"), phase(&s, "waits")), (json!("Failed"), json!("Completed")));
+        assert!(looked(&s) > last && values(&s, BACKUPS).len() > made + 1, "what is due is made up for");
     }
 
     #[test]

@@ -105,6 +105,7 @@ pub fn begin(s: &mut State, n: usize) {
             s.silenced(&incident.target, lasts, incident.message.as_deref().unwrap_or("known, being worked on"));
         }
         What::LocationUnavailable => super::velero::unreachable(s, &key, incident.message.as_deref()),
+        What::VeleroDown => super::velero::die(s),
         What::StuckTerminating => {
             let sets = s.at(DEPLOYMENTS, &key).map(|d| s.owned(&d.uid, REPLICASETS)).unwrap_or_default();
             let Some(pod) = sets.iter().flat_map(|r| s.owned(&r.uid, PODS)).find(|p| !p.deleting) else { return };
@@ -187,5 +188,6 @@ pub fn end(s: &mut State, n: usize) {
         What::AlertStorm => s.alerting.storm = None,
         What::Silence | What::PdbBlocks | What::JobFails | What::BackupFails => {}
         What::LocationUnavailable => super::velero::remember(s, super::register::LOCATIONS, &key),
+        What::VeleroDown => super::velero::live(s),
     }
 }

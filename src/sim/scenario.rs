@@ -85,6 +85,8 @@ pub enum What {
     Silence,
     /// A storage location cannot be reached.
     LocationUnavailable,
+    /// The Velero server is gone.
+    VeleroDown,
 }
 
 /// Seconds, as `-9m`, `20s`, `1h`.

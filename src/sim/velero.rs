@@ -91,6 +91,9 @@ fn backup(schedule: &str, template: &Value, at: i64) -> Value {
 
 /// Once a minute: what is due is begun, and locations are looked at.
 pub fn minute(s: &mut State) {
+    if s.world.velero_dead {
+        return;
+    }
     let now = s.now();
     let due = |o: &Obj| match decode_json(Kind::Schedule, &o.json, &mut Interner::default()) {
         Ok(Object::Schedule(schedule)) => schedule.due().filter(|at| *at <= now),
@@ -130,7 +133,7 @@ pub fn look(s: &mut State, res: Res, key: &Key) {
         };
         run.state() == RunState::Waiting
     };
-    if !s.at(res, key).is_some_and(|o| !o.deleting && waits(o)) {
+    if s.world.velero_dead || !s.at(res, key).is_some_and(|o| !o.deleting && waits(o)) {
         return;
     }
     let now = s.now();
@@ -235,7 +238,7 @@ fn bring_back(s: &mut State, key: &Key) {
 
 /// Somebody wants a backup to be deleted.
 pub fn deletion(s: &mut State, key: &Key) {
-    if s.at(DELETIONS, key).is_some_and(|o| o.value()["status"]["phase"].is_null()) {
+    if !s.world.velero_dead && s.at(DELETIONS, key).is_some_and(|o| o.value()["status"]["phase"].is_null()) {
         s.edit(DELETIONS, key, |v| v["status"] = json!({"phase": "InProgress"}));
         s.later(STEP, Action::Velero(DELETIONS, key.clone()));
     }
@@ -266,7 +269,8 @@ fn deleted(s: &mut State, key: &Key) {
 
 /// Somebody wants to know where something lies.
 pub fn download(s: &mut State, key: &Key) {
-    let Some(request) = s.at(DOWNLOADS, key).map(|o| o.value()).filter(|r| r["status"].is_null()) else { return };
+    let asked = s.at(DOWNLOADS, key).filter(|_| !s.world.velero_dead).map(|o| o.value());
+    let Some(request) = asked.filter(|r| r["status"].is_null()) else { return };
     let target = &request["spec"]["target"];
     let (kind, name) = (target["kind"].as_str().unwrap_or(""), target["name"].as_str().unwrap_or(""));
     let about = if kind.starts_with("Restore") { RESTORES } else { BACKUPS };
@@ -331,8 +335,39 @@ pub fn unreachable(s: &mut State, location: &Key, why: Option<&str>) {
     });
 }
 
+/// The server is gone: what runs stands still, and what is asked for from now on stays as it is.
+pub fn die(s: &mut State) {
+    s.world.velero_dead = true;
+}
+
+/// It is there again: what ran when it went has failed, what waits is begun, and locations are looked at.
+pub fn live(s: &mut State) {
+    s.world.velero_dead = false;
+    for res in [BACKUPS, RESTORES, DELETIONS, DOWNLOADS] {
+        for key in s.tables[res].objects.keys().cloned().collect::<Vec<_>>() {
+            let runs = s.at(res, &key).is_some_and(|o| o.value()["status"]["phase"] == "InProgress");
+            match (runs, res) {
+                (true, DELETIONS) => s.later(STEP, Action::Velero(res, key)),
+                (true, _) => {
+                    let word = REGISTER[res].kind.to_lowercase();
+                    let why = format!("found a {word} with status \"InProgress\" during the server starting, mark it as \"Failed\"");
+                    s.edit(res, &key, |v| {
+                        v["status"]["phase"] = "Failed".into();
+                        v["status"]["failureReason"] = why.into();
+                    });
+                }
+                (false, _) => s.mark(res, &key),
+            }
+        }
+    }
+    minute(s);
+}
+
 /// One step on.
 pub fn step(s: &mut State, res: Res, key: &Key) {
+    if s.world.velero_dead {
+        return;
+    }
     if res == DELETIONS {
         return deleted(s, key);
     }

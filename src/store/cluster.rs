@@ -1,10 +1,12 @@
 //! One cluster: who it is, how it is reached, its tables and their sums.
 
 use super::endpoints::EndpointsOf;
-use super::{Counts, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert};
+use super::{
+    Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
+};
 use crate::model::{
-    Alert, Asked, Backup, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS,
-    Object, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
+    Alert, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
+    Selector, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct ClusterInfo {
     pub alertmanager: bool,
     /// The directory for snapshots of its etcd; none: not configured.
     pub snapshots: Option<Str>,
+    /// The namespace and the labels of CronJobs that take snapshots; none: nobody has said.
+    pub snapshot_jobs: Option<(Str, Selector)>,
     /// What a snapshot is given to, and for how many seconds at most; empty: to nobody.
     pub after_snapshot: (Vec<String>, u64),
     /// The label that tells its alerts from other clusters', where its Alertmanager serves several or one is configured.
@@ -104,6 +108,8 @@ pub struct Cluster {
     pub restarts: Series,
     /// Of each member of its etcd.
     pub etcd: HashMap<Uid, EtcdTrends>,
+    /// Elections of its etcd in the last hour.
+    pub elections: Elections,
     pub requests: u64,
     pub waiting: u32,
     pub counts: Counts,
@@ -142,6 +148,7 @@ impl Cluster {
             pending: Series::default(),
             restarts: Series::default(),
             etcd: HashMap::new(),
+            elections: Elections::default(),
             requests: 0,
             waiting: 0,
             counts: Counts::default(),
@@ -219,20 +226,6 @@ impl Cluster {
                 touched.push(Touched::Row { id: RowId { cluster: self.id, kind: Kind::Service, slot }, before: Some(object) });
             }
         }
-    }
-
-    /// The namespace that Velero works in: that of its default storage location, else of anything of its kinds.
-    pub fn velero(&self) -> Option<Str> {
-        let default = |o: &&Object| matches!(o, Object::StorageLocation(l) if l.default);
-        let location = self.objects(Kind::StorageLocation).find(default);
-        let any = || [Kind::StorageLocation, Kind::Schedule, Kind::Backup].into_iter().find_map(|k| self.objects(k).next());
-        location.or_else(any).map(|o| o.meta().namespace.clone())
-    }
-
-    /// The newest completed backup that has all of a namespace.
-    pub fn backup_of(&self, namespace: &str) -> Option<&Backup> {
-        let good = self.objects(Kind::Backup).filter_map(|o| if let Object::Backup(b) = o { Some(&**b) } else { None });
-        good.filter(|b| b.good() && b.selection.whole(namespace)).max_by_key(|b| b.point())
     }
 
     /// Seconds since the last proof of life; none before the first.
@@ -419,6 +412,11 @@ impl Cluster {
                 }
                 if kind == Kind::Pod {
                     self.history.listed(now);
+                }
+                if kind == Kind::EtcdMember {
+                    let mut elections = std::mem::take(&mut self.elections);
+                    elections.look(self.objects(kind).filter_map(|o| if let Object::EtcdMember(m) = o { Some(&**m) } else { None }), now);
+                    self.elections = elections;
                 }
                 self.record(now);
                 if kind == Kind::Signal {

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod counts;
+mod elections;
 mod endpoints;
 mod findings;
 mod history;
@@ -12,9 +13,11 @@ mod series;
 mod signals;
 mod table;
 mod uses;
+mod velero;
 
 pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
 pub use counts::{Counts, NodeUse};
+pub use elections::{Election, Elections};
 use findings::FindingsOf;
 pub use history::{Course, Fall, History, Lost, NodeEvent, NodePast, Restart};
 pub use jobs::Jobs;
@@ -23,6 +26,7 @@ use signals::SignalsOf;
 pub use table::Table;
 use uses::{Sums, Uses};
 pub use uses::{UseCourse, UseSum};
+pub use velero::Idle;
 
 use crate::model::{Batch, ClusterId, Kind, Object, ObjectRef, Uid};
 

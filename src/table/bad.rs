@@ -47,7 +47,7 @@ pub fn bad(ctx: &Ctx<'_>, row: Row<'_>) -> Tone {
             "Paused" | "New" => Tone::Info,
             _ => Tone::Ok,
         },
-        Row::Object(_, Object::StorageLocation(l)) => location(l),
+        Row::Object(c, Object::StorageLocation(l)) => location(c, l, ctx.now),
         Row::Object(_, Object::Finding(f)) => finding(f),
     }
 }
@@ -204,8 +204,10 @@ fn run(state: RunState) -> Tone {
     }
 }
 
-fn location(l: &StorageLocation) -> Tone {
+fn location(c: &Cluster, l: &StorageLocation, now: i64) -> Tone {
     match &*l.phase {
+        // Nobody looks at it any more.
+        "Available" if c.current(Kind::StorageLocation) && l.overdue().is_some_and(|at| at <= now) => Tone::Critical,
         "Available" => Tone::Ok,
         "" => Tone::Info,
         _ => Tone::Critical,

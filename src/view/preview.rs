@@ -78,6 +78,9 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
         ];
     }
     let mut lines = Vec::new();
+    if let Some(then) = pane.then() {
+        lines.push(Line(0, format!("when it is done: the preview of {then}"), Role::TextDim));
+    }
     if preview.gate.reason_required {
         lines.push(Line(0, format!("reason: {}", pane.reason), if pane.in_reason { Role::Input } else { Role::Text }));
     }
@@ -85,7 +88,7 @@ fn asked(pane: &PreviewPane) -> Vec<Line> {
         Ask::Typed(expected) => {
             lines.push(Line(0, format!("type {expected} and Enter to do it:"), Role::Production));
             lines.push(Line(0, format!("> {}", pane.typed), if pane.in_reason { Role::Text } else { Role::Input }));
-            lines.push(keys("Esc closes, nothing is done"));
+            lines.push(keys(&format!("Esc closes, nothing is done{}", offers(preview))));
         }
         _ if preview.gate.reason_required => {
             lines.push(Line(
@@ -107,12 +110,16 @@ fn ways(preview: &Preview) -> String {
     if preview.plan.runbook.is_some() || (!verb.info().params.is_empty() && verb != VerbId::Edit && preview.plan.undoes.is_none()) {
         keys.push_str("   o other arguments");
     }
+    keys + &offers(preview)
+}
+
+/// The keys that take an offer.
+fn offers(preview: &Preview) -> String {
     match preview.plan.offers.len() {
-        0 => {}
-        1 => keys.push_str("   1 the offer"),
-        n => keys.push_str(&format!("   1-{} an offer", n.min(9))),
+        0 => String::new(),
+        1 => "   1 the offer".to_owned(),
+        n => format!("   1-{} an offer", n.min(9)),
     }
-    keys
 }
 
 /// The lines of a text that fit.

@@ -1,5 +1,6 @@
 //! A table of rows: the full pane, a tile, the cluster strip.
 
+use super::pieces::{self, clean};
 use super::text::{cut, elide, width};
 use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
@@ -67,15 +68,14 @@ pub fn draw_full(d: &Draw, pane: &TablePane, area: Rect, buf: &mut Buffer, hits:
         d.put(buf, x, area.y, area.right().saturating_sub(x), &text, Role::Filter);
     }
     let head = head(d, pane);
-    let over = u16::try_from(head.len()).unwrap_or(u16::MAX).min((area.height / 4).max(1));
-    for (i, line) in head.iter().take(usize::from(over)).enumerate() {
-        head_line(
-            d,
-            line,
-            (usize::from(over) == i + 1).then(|| head.len() - i - 1),
-            Rect { y: area.y + 1 + i as u16, height: 1, ..area },
-            buf,
-        );
+    let most = (area.height / 4).max(1);
+    let shown = u16::try_from(head.len()).unwrap_or(u16::MAX).min(most);
+    // Lines that are longer than the pane go on below themselves, the worst first, where there is room for all.
+    let (mut over, mut spare) = (0, most - shown);
+    for (i, line) in head.iter().take(usize::from(shown)).enumerate() {
+        let more = (usize::from(shown) == i + 1).then(|| head.len() - i - 1);
+        let used = head_line(d, line, more, Rect { y: area.y + 1 + over, height: 1 + spare, ..area }, buf);
+        (over, spare) = (over + used, spare + 1 - used);
     }
     let gaps = gaps(d, pane);
     let below = u16::try_from(gaps.len()).unwrap_or(0).min(3) + 1;
@@ -118,15 +118,28 @@ fn head(d: &Draw, pane: &TablePane) -> Vec<panes::HeadLine> {
     lines
 }
 
-/// One line of the head; the last that has room says how many more there are.
-fn head_line(d: &Draw, line: &panes::HeadLine, more: Option<usize>, area: Rect, buf: &mut Buffer) {
+/// One line of the head, on as many rows of its area as it needs; the last that has room says how many more there are. Returns the rows.
+fn head_line(d: &Draw, line: &panes::HeadLine, more: Option<usize>, area: Rect, buf: &mut Buffer) -> u16 {
     let (sign, role) = line.severity.map_or((" ", Role::SeverityOk), Draw::severity);
     let name = d.world.store.cluster(line.cluster).map_or("", |c| &c.info.name);
     let more = more.filter(|n| *n > 0).map_or_else(String::new, |n| format!("; and {n} more clusters"));
     let x = d.put(buf, area.x, area.y, area.width, &format!("{sign} {name}: "), role);
-    let room = area.right().saturating_sub(x);
-    let text = format!("{}{more}", cut(&line.text, usize::from(room).saturating_sub(width(&more)), d.glyphs.ellipsis));
-    d.put(buf, x, area.y, room, &text, if line.severity.is_some() { role } else { Role::Text });
+    let role = if line.severity.is_some() { role } else { Role::Text };
+    let (room, most) = (usize::from(area.right().saturating_sub(x)), usize::from(area.height.max(1)));
+    let text = clean(&line.text);
+    let rows: Vec<String> = if more.is_empty() && most > 1 {
+        let rows = pieces::wrap(&[(text, role)], room, true);
+        rows.iter().map(|row| row.iter().map(|(t, _)| t.as_ref()).collect()).collect()
+    } else {
+        vec![text.into_owned()]
+    };
+    let shown = rows.len().min(most);
+    for (n, row) in rows.iter().take(shown).enumerate() {
+        let rest = || format!("{}{more}", cut(&rows[n..].join(" "), room.saturating_sub(width(&more)), d.glyphs.ellipsis));
+        let text = if n + 1 == shown { rest() } else { row.clone() };
+        d.put(buf, x, area.y + n as u16, area.right().saturating_sub(x), &text, role);
+    }
+    shown as u16
 }
 
 /// Clusters of which this pane shows nothing, or not all, and why. What many have in common is said once.

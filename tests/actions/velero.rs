@@ -6,8 +6,11 @@ use crate::support::stage::{CONTEXT, Stage, deployment};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-pub const TESTS: &[Test] =
-    &[test!(a_namespace_that_was_backed_up_and_deleted_comes_back).velero(), test!(what_cannot_be_kept_is_said_before_and_after).velero()];
+pub const TESTS: &[Test] = &[
+    test!(a_namespace_that_was_backed_up_and_deleted_comes_back).velero(),
+    test!(what_cannot_be_kept_is_said_before_and_after).velero(),
+    test!(a_velero_that_is_killed_is_said_and_takes_up_what_waits_when_it_is_back).velero(),
+];
 
 fn map(space: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": space}, "data": {"level": "info"}})
@@ -98,4 +101,59 @@ fn what_cannot_be_kept_is_said_before_and_after(lab: &Lab) {
     assert!(why.contains("FailedValidation: "), "{why}");
     stage.qd("backup logs unkept-2").is(5, "it was never begun and has no log");
     stage.qd("undo last").done();
+}
+
+/// What doctor says of Velero: its state, in words why, and whether it is well.
+fn doctor(stage: &Stage) -> (String, String, bool) {
+    let told: Value = serde_json::from_str(&stage.typed(&format!("doctor --context {CONTEXT} -o json")).stdout).unwrap();
+    let check = told["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "velero").unwrap().clone();
+    let text = |key: &str| check[key].as_str().unwrap_or("").to_owned();
+    (text("state"), text("message"), check["ok"] == true)
+}
+
+/// Lets the default location be looked at so often; `null`: as the server is told to.
+fn looked_at_every(lab: &Lab, period: &Value) {
+    let patch = json!({"spec": {"validationFrequency": period}}).to_string();
+    lab.kubectl(CONTEXT, &["patch", "-n", "velero", "backupstoragelocation/default", "--type=merge", "-p", &patch]);
+}
+
+fn a_velero_that_is_killed_is_said_and_takes_up_what_waits_when_it_is_back(lab: &Lab) {
+    const SPACE: &str = "stalled";
+    let stage = Stage::new(lab, SPACE, &[map(SPACE)]);
+    // The server looks every ten seconds whether a location is due.
+    looked_at_every(lab, &json!("10s"));
+    until("the location to be looked at", Duration::from_secs(90), || match doctor(&stage) {
+        (state, _, true) if state == "live" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let before = stage.qd(&format!("backup create stalled-0 --include-namespace {SPACE} --dry-run"));
+    lab.lab(&["kill", CONTEXT, "velero"]);
+    let said = until("the dead server to be said", Duration::from_secs(90), || match doctor(&stage) {
+        (state, said, false) if state == "stalled" => Ok(said),
+        other => Err(format!("{other:?}")),
+    });
+    let unseen = stage.qd(&format!("backup create stalled-1 --include-namespace {SPACE} --no-wait"));
+    let waited = stage.qd(&format!("backup create stalled-2 --include-namespace {SPACE} --wait"));
+    let found = stage.typed(&format!("inspect --context {CONTEXT} --rule velero-bsl-unavailable -o json"));
+    let left = (phase(lab, "backup/stalled-1"), phase(lab, "backup/stalled-2"));
+    lab.lab(&["start", CONTEXT, "velero"]);
+    assert!(!before.notes().contains("Velero"), "{}", before.notes());
+    assert!(said.starts_with("it stands still: nobody has looked at location default for "), "{said}");
+    let notes = unseen.done().notes();
+    assert!(notes.contains("Velero stands still (nobody has looked at location default for "), "{notes}");
+    let why = waited.events.iter().filter_map(|e| e["why"].as_str()).collect::<Vec<_>>().join("\n");
+    assert!(waited.code != 0 && why.contains("no Velero server has taken it up"), "{:#?}", waited.events);
+    assert!(found.stdout.contains("Velero is gone, or hangs at it"), "{}", found.stdout);
+    assert!(["", "New"].contains(&left.0.as_str()) && ["", "New"].contains(&left.1.as_str()), "{left:?}");
+    for name in ["backup/stalled-1", "backup/stalled-2"] {
+        until("what waited to be taken up", Duration::from_secs(90), || match phase(lab, name).as_str() {
+            "Completed" => Ok(()),
+            other => Err(other.to_owned()),
+        });
+    }
+    until("it to be well", Duration::from_secs(90), || if doctor(&stage).2 { Ok(()) } else { Err(format!("{:?}", doctor(&stage))) });
+    looked_at_every(lab, &Value::Null);
+    for name in ["stalled-1", "stalled-2"] {
+        stage.qd(&format!("backup delete {name} --confirm {CONTEXT}")).done();
+    }
 }

@@ -22,7 +22,7 @@ fn found(lab: &Lab, room: &Room, rules: &[&str]) -> Vec<(String, String, String,
 
 /// One look has no time to wait for what must hold for a while.
 fn at_once(room: &Room, rules: &[&str]) {
-    let dir = room.path("config").join("quarterdeck");
+    let dir = room.path("config").join("qd");
     std::fs::create_dir_all(&dir).unwrap();
     let text: String = rules.iter().map(|r| format!("[thresholds.{r}]\nafter = '0s'\n")).collect();
     std::fs::write(dir.join("config.toml"), text).unwrap();

@@ -460,6 +460,53 @@ mod tests {
         assert_eq!((writes(&a), writes(&b)), (1, 0));
     }
 
+    /// A lane that sets a silence, waits for what comes of `rest`, and ends it: how its steps ended, and the state of the silence.
+    async fn lane(stop: bool, fault: Fault) -> (Vec<Ended>, Option<String>) {
+        let silences = Silences::default();
+        let am = replica(&silences, fault).await;
+        let endpoint = Endpoint { reach: Setting::default_to(Some(Reach::Urls(vec![am.url()]))), ..Endpoint::default() };
+        let api = Server::start(|_| reply(404, "{}")).await;
+        let place = Target::of_cluster(ClusterId(0), "lab");
+        let add = SilenceWrite::Add { body: body() };
+        let end = Step { optional: true, ..Step::new("end", &place, Act::Silence(add.back())) };
+        let wait = Act::Wait(if stop { crate::model::Wait::Seconds { seconds: 60 } } else { crate::model::Wait::Ready });
+        let steps = [Step::new("begin", &place, Act::Silence(add)), Step::new("empty", &place, wait), end];
+        let steps = steps.into_iter().zip(0..).map(|(s, stage)| s.at(0, stage)).collect();
+        let bench = bench(&api, steps, |read| Alertmanager::of(&endpoint, read, Vec::new()).map(|am| am.within(LIMIT))).await;
+        let run = Arc::new(bench.run);
+        let lead = bench.lead;
+        let stopping = tokio::spawn({
+            let silences = silences.clone();
+            async move {
+                while stop && silences.lock().unwrap().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                if stop {
+                    lead.send_replace(crate::model::Control::Stop("told to"));
+                }
+                std::future::pending::<()>().await;
+            }
+        });
+        run.lanes(1).await;
+        stopping.abort();
+        let ended = run.ended.lock().unwrap().values().cloned().collect();
+        let state = silences.lock().unwrap().first().and_then(|s| s["status"]["state"].as_str().map(str::to_owned));
+        (ended, state)
+    }
+
+    #[tokio::test]
+    async fn what_a_lane_silenced_is_ended_though_it_fails_or_is_stopped() {
+        for stop in [false, true] {
+            let (ended, state) = lane(stop, |_, _| None).await;
+            assert!(ended[0].is_ok() && ended[1].is_err() && ended[2].is_ok(), "{ended:?}");
+            assert_eq!(state.as_deref(), Some("expired"), "stopped: {stop}");
+        }
+        let (ended, _) = lane(false, |r, _| (r.method() == "DELETE").then(|| reply(403, "\"no\""))).await;
+        assert!(matches!(&ended[2], Err((Why::Failed, why)) if why.contains("; it ends by itself at ")), "{ended:?}");
+        let (ended, state) = lane(false, |r, _| (r.method() == "POST").then(|| reply(400, "\"no\""))).await;
+        assert!(matches!(&ended[2], Err((Why::Stopped, _))) && state.is_none(), "what was never set is not ended: {ended:?}");
+    }
+
     #[tokio::test]
     async fn one_that_is_ended_is_ended_once_and_found_without_its_id_too() {
         let body = body();

@@ -2,7 +2,7 @@
 
 use super::super::Clients;
 use super::{Ended, Run, Why};
-use crate::client::ClientError;
+use crate::client::{ClientError, ReadClient};
 use crate::model::{ClusterId, Interner, Kind, Object, Run as VeleroRun, RunState, Step, StepState, Wait, decode_json};
 use serde_json::Value;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Run {
                 | Wait::Available
                 | Wait::Seconds { .. } => match client.get_json(&step.target.path()).await {
                     Ok(live) => {
-                        if let (Wait::Completed, Some(run)) = (wait, run(&live)) {
+                        if let (Wait::Completed, Some(run)) = (wait, run(live["kind"].as_str().unwrap_or(""), &live)) {
                             so = run.words();
                         }
                         looked(wait, step, &live)
@@ -65,13 +65,18 @@ impl Run {
                     Err(e) => Far::Not(e.reason()),
                 },
             };
+            let far = match (far, wait) {
+                (Far::Silent(why), Wait::Completed) if silent >= SILENCE && !once => turn(client, step).await.unwrap_or(Far::Silent(why)),
+                (far, _) => far,
+            };
+            let quiet = matches!(far, Far::Silent(_));
             match far {
                 Far::There => return Ok(so),
                 Far::Never(why) => return Err((Why::Failed, why)),
                 Far::Not(why) | Far::Silent(why) if once => return Err((Why::Failed, why)),
                 Far::Silent(why) if silent >= SILENCE => return Err((Why::Unknown, why)),
                 Far::Not(why) | Far::Silent(why) => {
-                    silent += 1;
+                    silent = if quiet { silent + 1 } else { 0 };
                     if why != said {
                         said.clone_from(&why);
                         self.tell(at, StepState::Waits(why.clone()), None);
@@ -84,6 +89,16 @@ impl Run {
             self.rest(LOOK).await?;
         }
     }
+}
+
+/// Whether another one of the kind runs, whose end it may be waiting for: a server takes up one restore at a time, and an old one also one backup.
+async fn turn(client: &ReadClient, step: &Step) -> Option<Far> {
+    let all = client.get_json(&step.target.resource.path(&step.target.namespace)).await.ok()?;
+    let kind = step.target.resource.kind.as_str();
+    let runs = |o: &&Value| run(kind, o).is_some_and(|r| r.state() == RunState::Running);
+    let other = all["items"].as_array()?.iter().find(runs)?;
+    let name = other["metadata"]["name"].as_str().unwrap_or("another one");
+    Some(Far::Not(format!("no Velero server has taken it up; {name} is {}", other["status"]["phase"].as_str().unwrap_or("under way"))))
 }
 
 /// Whether an alert has stopped. An Alertmanager that does not answer says nothing of it.
@@ -127,8 +142,8 @@ fn looked(wait: &Wait, step: &Step, live: &Value) -> Far {
 }
 
 /// How a backup or a restore of Velero goes.
-fn run(live: &Value) -> Option<VeleroRun> {
-    let kind = if live["kind"] == "Restore" { Kind::Restore } else { Kind::Backup };
+fn run(kind: &str, live: &Value) -> Option<VeleroRun> {
+    let kind = if kind == "Restore" { Kind::Restore } else { Kind::Backup };
     match decode_json(kind, live.to_string().as_bytes(), &mut Interner::default()).ok()? {
         Object::Backup(b) => Some(b.run.clone()),
         Object::Restore(r) => Some(r.run.clone()),
@@ -138,14 +153,16 @@ fn run(live: &Value) -> Option<VeleroRun> {
 
 /// Whether a backup or a restore is Completed: every other end is none that is good.
 fn completed(live: &Value) -> Far {
-    let Some(run) = run(live) else { return Far::Never("it is neither a backup nor a restore".to_owned()) };
+    let Some(run) = run(live["kind"].as_str().unwrap_or(""), live) else {
+        return Far::Never("it is neither a backup nor a restore".to_owned());
+    };
     let queue =
         live["status"]["queuePosition"].as_i64().filter(|n| *n > 0).map_or_else(String::new, |n| format!(", place {n} in the queue"));
     match run.state() {
         RunState::Completed => Far::There,
         RunState::Partly | RunState::Failed => Far::Never(run.words()),
         RunState::Deleting => Far::Never("it is being deleted".to_owned()),
-        RunState::Waiting if run.phase.is_empty() => Far::Silent("Velero has not taken it up".to_owned()),
+        RunState::Waiting if run.fresh() => Far::Silent("no Velero server has taken it up".to_owned()),
         RunState::Waiting | RunState::Running => Far::Not(format!("{}{queue}", run.words())),
     }
 }
@@ -156,7 +173,7 @@ fn processed(live: &Value) -> Far {
     match live["status"]["phase"].as_str().unwrap_or("") {
         "Processed" if errors.is_empty() => Far::There,
         "Processed" => Far::Never(format!("Velero: {}", errors.join("; "))),
-        "" | "New" => Far::Silent("Velero has not taken it up".to_owned()),
+        "" | "New" => Far::Silent("no Velero server has taken it up".to_owned()),
         phase => Far::Not(phase.to_owned()),
     }
 }
@@ -412,7 +429,9 @@ mod tests {
         assert_eq!(at("Backup", partly), Far::Never("PartiallyFailed, 5 items, 1 error".to_owned()));
         let invalid = json!({"phase": "FailedValidation", "validationErrors": ["no such location"]});
         assert_eq!(at("Backup", invalid), Far::Never("FailedValidation: no such location".to_owned()));
-        assert!(matches!(at("Backup", json!({})), Far::Silent(_)), "nobody has taken it up");
+        for fresh in [json!({}), json!({"phase": "New"})] {
+            assert_eq!(at("Backup", fresh), Far::Silent("no Velero server has taken it up".to_owned()));
+        }
         assert!(matches!(at("Backup", json!({"phase": "Deleting"})), Far::Never(_)));
     }
 

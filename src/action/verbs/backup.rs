@@ -2,7 +2,9 @@
 //! all of a cluster. What is taken in is counted before, what will be missing is said.
 
 use super::super::snapshot::gather;
-use super::velero::{busy, checked, contents, counted, deletion, free, home, idle, list, location, put, selector, some, stamped, unusable};
+use super::velero::{
+    busy, checked, contents, counted, deletion, free, home, list, location, put, selector, some, stamped, unusable, works,
+};
 use super::{Request, Snapshot, Stop, subject};
 use crate::model::duration::age;
 use crate::model::{
@@ -224,9 +226,7 @@ fn make(snapshot: &Snapshot, plan: &mut Plan, take: &Take, args: &Args, lane: us
             stage = 1;
         }
     }
-    if let Some(why) = idle(cluster, &home, snapshot.now) {
-        plan.judge(Verdict::Blocks(why));
-    }
+    works(plan, cluster, &home, snapshot.now);
     busy(plan, cluster, &home, Kind::Backup);
     let body = json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": metadata, "spec": spec});
     let post = Write { method: Method::Post, path: target.resource.path(&home), query: String::new(), body };
@@ -461,7 +461,7 @@ mod tests {
         f.location(|l| l["spec"]["accessMode"] = "ReadOnly".into());
         assert_eq!(verdict(&mut f, ""), "blocks on location default: ReadOnly");
         f.location(|l| l["status"]["lastValidationTime"] = at(NOW - 7200).into());
-        assert_eq!(verdict(&mut f, ""), "blocks on Velero: it last looked at a location 2h ago");
+        assert_eq!(verdict(&mut f, ""), "blocks on Velero: nobody has looked at location default for 2h");
         let mut velero = |ready: i64| {
             f.add(
                 Kind::Deployment,
@@ -470,12 +470,30 @@ mod tests {
             );
             verdict(&mut f, "")
         };
-        assert_eq!(velero(0), "blocks on Velero: deployment velero/velero has 0 of 1 ready");
-        assert_eq!(velero(1), "fits", "who runs may be told not to look");
+        assert_eq!(velero(0), "blocks on Velero: nobody has looked at location default for 2h");
+        assert_eq!(velero(1), "degrades Velero: nobody has looked at location default for 2h", "who runs may be told not to look");
         let mut none = Fixture::new();
         none.add(Kind::Namespace, json!({"metadata": {"name": "pay"}}));
         let refused = none.plan(VerbId::Backup, Kind::Namespace, &["pay"], "").unwrap_err();
         assert_eq!(refused, "lab: Velero is not there, or has no storage location");
+    }
+
+    #[test]
+    fn a_server_that_has_not_looked_for_a_while_is_said_before() {
+        let mut f = fixture();
+        let said = |f: &mut Fixture, ago: i64| {
+            f.location(|l| l["status"]["lastValidationTime"] = at(NOW - ago).into());
+            let plan = plan(f, Kind::Namespace, &["pay"], "");
+            let note = plan.notes.iter().find(|n| n.text.starts_with("Velero stands still")).map(|n| (n.level, n.text.clone()));
+            (plan.verdict.words(), note)
+        };
+        assert_eq!(said(&mut f, 179), ("fits".to_owned(), None));
+        let (verdict, note) = said(&mut f, 240);
+        assert_eq!(verdict, "degrades Velero: nobody has looked at location default for 4m");
+        let text = "Velero stands still (nobody has looked at location default for 4m): what is asked for stays New until it goes on";
+        assert_eq!(note, Some((Level::Warning, text.to_owned())));
+        f.add(Kind::Backup, json!({"metadata": {"name": "walk", "namespace": "velero", "creationTimestamp": at(NOW - 300)}}));
+        assert_eq!(said(&mut f, 30).0, "degrades Velero: backup walk is New for 5m");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `backup-delete`: a backup and all that is kept of it, by the request that Velero wants for it.
 
-use super::velero::{backup, deletion, home, idle, location, processed, some, stamped, unusable};
+use super::velero::{backup, deletion, home, location, processed, some, stamped, unusable, works};
 use super::{Request, Snapshot, Stop, subject};
 use crate::model::duration::age;
 use crate::model::{Act, Backup, Kind, Level, Object, Plan, RunState, Step, Target, Verdict};
@@ -20,9 +20,7 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         if matches!(backup.run.state(), RunState::Running | RunState::Deleting) {
             plan.judge(Verdict::Blocks(format!("backup {}: it is {}", backup.meta.name, backup.run.phase)));
         }
-        if let Some(why) = idle(cluster, &home, snapshot.now) {
-            plan.judge(Verdict::Blocks(why));
-        }
+        works(&mut plan, cluster, &home, snapshot.now);
         let (asked, post) = deletion(&target, stamped(&target.name, snapshot.now));
         let text = format!("ask Velero to delete backup {}", target.title());
         plan.steps.push(Step::new(text, &asked, Act::Write(post)).at(lane, 0));

@@ -1,9 +1,9 @@
 //! `backup-logs`: what Velero wrote of a backup or a restore, into a private file. Velero tells where it is when it is asked, by a signed
 //! address that nobody else has to see.
 
-use super::velero::{idle, request, stamped};
+use super::velero::{request, stamped, works};
 use super::{Request, Snapshot, Stop, subject};
-use crate::model::{Act, Method, Object, Plan, Run, RunState, Step, Target, Verdict, Write};
+use crate::model::{Act, Method, Object, Plan, Run, RunState, Step, Target, Write};
 use serde_json::json;
 
 pub fn plan(snapshot: &Snapshot, asked_for: &Request) -> Result<Plan, Stop> {
@@ -18,9 +18,7 @@ pub fn plan(snapshot: &Snapshot, asked_for: &Request) -> Result<Plan, Stop> {
         };
         written(run, target)?;
         let cluster = snapshot.cluster(target.cluster)?;
-        if let Some(why) = idle(cluster, &target.namespace, snapshot.now) {
-            plan.judge(Verdict::Blocks(why));
-        }
+        works(&mut plan, cluster, &target.namespace, snapshot.now);
         let resource = request("downloadrequests", "DownloadRequest");
         let asked = Target { resource, name: stamped(&target.name, snapshot.now), uid: None, ..target.clone() };
         let what = if results { "Results" } else { "Log" };

@@ -120,11 +120,15 @@ fn kept(plan: &mut Plan, cluster: &Cluster, target: &Target, now: i64) {
         return;
     }
     let last = cluster.backup_of(&target.name).and_then(|b| Some((&b.meta.name, b.point()?)));
-    let text = match last {
-        Some((name, at)) => format!("the newest completed backup of it is {} old ({name})", age(at.age(now))),
-        None => "no completed backup has it".to_owned(),
+    let made = cluster.named(Kind::Namespace, "", &target.name).and_then(|o| o.meta().created);
+    let (level, text) = match last {
+        Some((name, at)) if made.is_some_and(|made| made > at) => {
+            (Level::Danger, format!("no completed backup has it as it is: the newest of that name ({name}) is older than the namespace"))
+        }
+        Some((name, at)) => (Level::Info, format!("the newest completed backup of it is {} old ({name})", age(at.age(now)))),
+        None => (Level::Danger, "no completed backup has it".to_owned()),
     };
-    plan.note(if last.is_some() { Level::Info } else { Level::Danger }, text);
+    plan.note(level, text);
     let text = format!("back up {}", target.label());
     offer(plan, VerbId::Backup, true, target, text, |n| format!("back up these {n} namespaces"));
 }
@@ -197,7 +201,7 @@ fn words(found: &BTreeMap<Kind, Vec<String>>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Fixture;
+    use super::super::fixture::{Fixture, NOW, at};
     use crate::model::{Kind, VerbId};
     use serde_json::json;
 
@@ -257,6 +261,11 @@ mod tests {
         f.backup("b1", "Completed", 60, |b| b["spec"]["labelSelector"] = json!({"matchLabels": {"app": "api"}}));
         let plan = f.plan(VerbId::Delete, Kind::Namespace, &["pay"], "").unwrap();
         assert_eq!(plan.notes[0].text, "the newest completed backup of it is 2h old (b0)", "b1 has a part of it");
+        f.add(Kind::Namespace, json!({"metadata": {"name": "new", "creationTimestamp": at(NOW - 60)}}));
+        f.backup("all", "Completed", 600, |b| b["spec"]["includedNamespaces"] = json!(["*"]));
+        let note = f.plan(VerbId::Delete, Kind::Namespace, &["new"], "").unwrap().notes[0].clone();
+        let text = "no completed backup has it as it is: the newest of that name (all) is older than the namespace";
+        assert_eq!((note.level, note.text.as_str()), (crate::model::Level::Danger, text));
         let all = f.plan(VerbId::Delete, Kind::Namespace, &["pay", "shop"], "").unwrap();
         let names: Vec<&str> = all.offers[0].targets.iter().map(|t| t.name.as_str()).collect();
         assert_eq!((all.offers.len(), all.offers[0].text.as_str(), names), (1, "back up these 2 namespaces", vec!["pay", "shop"]));

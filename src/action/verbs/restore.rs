@@ -1,7 +1,7 @@
 //! `restore`: a Restore of Velero from a backup, or from the newest complete one of a schedule. What is there already is counted, and stays as
 //! it is unless somebody says otherwise.
 
-use super::velero::{backup, busy, checked, contents, counted, free, home, idle, list, location, put, selector, some, stamped, unusable};
+use super::velero::{backup, busy, checked, contents, counted, free, home, list, location, put, selector, some, stamped, unusable, works};
 use super::{Request, Snapshot, Stop, subject};
 use crate::model::duration::age;
 use crate::model::{Act, Args, Backup, Kind, Level, Method, Object, Plan, RunState, Step, Target, Verdict, Wait, Write};
@@ -112,9 +112,7 @@ fn make(snapshot: &Snapshot, plan: &mut Plan, of: &Target, backup: &Backup, args
             plan.steps.push(Step::new(format!("check that location {} is available", at.name), &at, look).at(lane, 0));
         }
     }
-    if let Some(why) = idle(cluster, &home, snapshot.now) {
-        plan.judge(Verdict::Blocks(why));
-    }
+    works(plan, cluster, &home, snapshot.now);
     busy(plan, cluster, &home, Kind::Restore);
     let body = json!({"apiVersion": "velero.io/v1", "kind": "Restore", "metadata": {"name": target.name, "namespace": home}, "spec": spec});
     let post = Write { method: Method::Post, path: target.resource.path(&home), query: String::new(), body };

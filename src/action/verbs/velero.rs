@@ -1,16 +1,16 @@
 //! What the verbs of Velero share: where it works, whether it does, where backups are kept, what is in a namespace.
 
 use super::{Snapshot, Stop};
-use crate::model::duration::age;
 use crate::model::{
-    Act, Backup, ClusterId, Kind, Labels, Level, Method, Object, Plan, Resource, RunState, Step, StorageLocation, Target, Wait, Write,
+    Act, Backup, ClusterId, Kind, Labels, Level, Method, Object, Plan, Resource, RunState, Step, StorageLocation, Target, Verdict, Wait,
+    Write,
 };
 use crate::store::Cluster;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The server looks at its locations once a minute: who has not for this long does not run, or does not look.
-const LOOKED: i64 = 10 * 60;
+/// Seconds without a sign of life of a server, after which nothing is asked of it.
+const SILENT: i64 = 10 * 60;
 /// The longest name of an object.
 const LONGEST: usize = 253;
 
@@ -51,17 +51,24 @@ pub fn unusable(location: &StorageLocation, write: bool) -> Option<String> {
     (write && location.read_only).then(|| format!("location {}: ReadOnly", location.meta.name))
 }
 
-/// Why Velero seems not to run. Its Deployment tells, where it has that name, and what the server does once a minute.
-pub fn idle(cluster: &Cluster, home: &str, now: i64) -> Option<String> {
-    let looked = locations(cluster, home).filter_map(|l| l.validated.max(l.synced)).max();
-    if looked.is_some_and(|at| at.age(now) < LOOKED) {
-        return None;
-    }
-    let since = looked.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at.age(now))));
-    match cluster.named(Kind::Deployment, home, "velero") {
-        Some(Object::Workload(w)) if w.ready > 0 => None,
-        Some(Object::Workload(w)) => Some(format!("Velero: deployment {home}/velero has {} of {} ready", w.ready, w.desired.unwrap_or(1))),
-        _ => Some(format!("Velero: it last looked at a location {since}")),
+/// Says, where Velero stands still, that nothing comes of it until it goes on. It blocks when that is so for long, and no pod of its
+/// Deployment is ready: who runs may be told not to look.
+pub fn works(plan: &mut Plan, cluster: &Cluster, home: &str, now: i64) {
+    let Some(idle) = cluster.velero_idle(now) else { return };
+    let ready = match cluster.named(Kind::Deployment, home, "velero") {
+        Some(Object::Workload(w)) if w.ready > 0 => true,
+        Some(Object::Workload(w)) => {
+            plan.note(Level::Warning, format!("deployment {home}/velero has {} of {} ready", w.ready, w.desired.unwrap_or(1)));
+            false
+        }
+        _ => false,
+    };
+    let text = format!("Velero: {}", idle.why);
+    if ready || idle.since.is_some_and(|at| at.age(now) < SILENT) {
+        plan.note(Level::Warning, format!("Velero stands still ({}): what is asked for stays New until it goes on", idle.why));
+        plan.judge(Verdict::Degrades(text));
+    } else {
+        plan.judge(Verdict::Blocks(text));
     }
 }
 

@@ -74,20 +74,95 @@ fn b_backs_up_what_is_highlighted_or_all_of_a_cluster() {
 }
 
 #[test]
+fn what_an_offer_came_before_is_previewed_afresh_when_that_is_done() {
+    use crate::model::plan::Offer;
+    let ready = |verb: VerbId, before: bool, on: &Request| {
+        let mut plan = Plan::new(verb, &Args::default(), "it");
+        let offer = Offer { text: "back up".into(), before, verb: VerbId::Backup, args: Args::default(), targets: on.targets.clone() };
+        plan.offers.extend((verb == VerbId::Delete).then_some(offer));
+        let gate = Gate { ask: Ask::Yes, reason_required: false, refusals: Vec::new(), parallel: 1 };
+        Arc::new(Preview::new(plan, Preflight::default(), gate))
+    };
+    let planned = |effects: &[Effect]| match effects.last() {
+        Some(Effect::Plan(id, wanted)) => match &**wanted {
+            Wanted::Act(request) => (*id, request.clone()),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    // Before it, instead of it; done, failed, while something is typed.
+    for (before, outcome, keys, comes) in [
+        (true, Outcome::Done, "", true),
+        (false, Outcome::Done, "", false),
+        (true, Outcome::Failed, "", false),
+        (true, Outcome::Done, "/", false),
+    ] {
+        let (b, mut app) = Bench::new();
+        b.press(&mut app, "4");
+        let (id, delete) = planned(&app.run(&b.world(), &Command::Verb(VerbId::Delete, None)));
+        assert_eq!(delete.verb, VerbId::Delete);
+        app.update(&b.world(), Event::Previewed(id, Ok(ready(VerbId::Delete, before, &delete))));
+        let (id, backup) = planned(&b.press(&mut app, "1"));
+        assert_eq!(backup.verb, VerbId::Backup);
+        let Place::Preview(pane) = &app.place else { panic!() };
+        assert_eq!(pane.then().is_some(), before);
+        app.update(&b.world(), Event::Previewed(id, Ok(ready(VerbId::Backup, false, &backup))));
+        app.drawn(HitMap { frame: 5, ..HitMap::default() });
+        app.acked = 5;
+        assert!(confirms(&b.press(&mut app, "y")));
+        let job = JobId("j1".into());
+        app.update(&b.world(), Event::Started(id, Ok(job.clone())));
+        b.press(&mut app, keys);
+        let effects = app.update(&b.world(), Event::JobEnded(job.clone(), JobState::Ended(outcome)));
+        assert_eq!(matches!(app.place, Place::Preview(_)), comes, "{before} {outcome:?} {keys}");
+        assert!(!confirms(&effects), "nothing is sent unasked");
+        if comes {
+            assert_eq!(planned(&effects).1, delete);
+            assert!(app.notice.as_ref().unwrap().text.ends_with("nothing of it is sent yet"), "{:?}", app.notice);
+        }
+        assert!(app.update(&b.world(), Event::JobEnded(job, JobState::Ended(Outcome::Done))).is_empty(), "once");
+    }
+}
+
+#[test]
+fn a_digit_takes_an_offer_before_a_name_is_typed_and_is_of_the_name_else() {
+    use crate::model::plan::Offer;
+    for (name, reason, keys, takes, typed) in [
+        ("lab-1", false, "1", true, ""),
+        ("lab-1", false, "lab-1", false, "lab-1"),
+        ("1st", false, "1", false, "1"),
+        ("lab-1", true, "1", false, ""),
+    ] {
+        let (b, mut app) = Bench::new();
+        let effects = b.press(&mut app, "4r");
+        let [Effect::Plan(id, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
+        let Wanted::Act(request) = &**wanted else { panic!() };
+        let mut plan = Plan::new(VerbId::Restart, &Args::default(), "it");
+        let targets = request.targets.clone();
+        plan.offers.push(Offer { text: "back up".into(), before: true, verb: VerbId::Backup, args: Args::default(), targets });
+        let gate = Gate { ask: Ask::Typed(name.into()), reason_required: reason, refusals: Vec::new(), parallel: 1 };
+        app.update(&b.world(), Event::Previewed(*id, Ok(Arc::new(Preview::new(plan, Preflight::default(), gate)))));
+        let effects = b.press(&mut app, keys);
+        assert_eq!(matches!(effects.last(), Some(Effect::Plan(..))), takes, "{name} {reason} {keys}");
+        let Place::Preview(pane) = &app.place else { panic!() };
+        assert_eq!(pane.typed, typed, "{name} {reason} {keys}");
+    }
+}
+
+#[test]
 fn a_fetched_log_opens_when_its_job_is_done_unless_keys_go_elsewhere() {
-    for (elsewhere, opens) in [("", true), ("/", false)] {
+    let of = [(Kind::Backup, PaneName::Backups), (Kind::Restore, PaneName::Restores)];
+    for ((kind, pane), (elsewhere, opens)) in of.into_iter().flat_map(|of| [("", true), ("/", false)].map(|how| (of, how))) {
         let (mut b, mut app) = Bench::new();
-        b.add(
-            0,
-            Kind::Backup,
-            json!({"metadata": {"name": "nightly", "namespace": "velero", "uid": "v1"}, "status": {"phase": "Completed"}}),
-        );
-        app.run(&b.world(), &Command::Pane((PaneName::Backups, None)));
+        b.add(0, kind, json!({"metadata": {"name": "nightly", "namespace": "velero", "uid": "v1"}, "status": {"phase": "Completed"}}));
+        app.run(&b.world(), &Command::Pane((pane, None)));
         let effects = b.press(&mut app, "l");
         let [Effect::Plan(id, wanted)] = effects.as_slice() else { panic!("{effects:?}") };
         let Wanted::Act(request) = &**wanted else { panic!("{wanted:?}") };
         assert_eq!(request.verb, VerbId::BackupLogs);
-        let fetch = Act::Fetch { file: "velero-a-backup-nightly-log.txt".into() };
+        assert_eq!(request.targets[0].resource.known(), Some(kind));
+        let kept = format!("velero-a-{}-nightly-log.txt", kind.name().to_lowercase());
+        let fetch = Act::Fetch { file: kept.clone() };
         let mut plan = Plan::new(VerbId::BackupLogs, &Args::default(), "fetch the log");
         plan.steps.push(Step::new("fetch", &request.targets[0], fetch));
         let gate = Gate { ask: Ask::Yes, reason_required: false, refusals: Vec::new(), parallel: 1 };
@@ -103,7 +178,7 @@ fn a_fetched_log_opens_when_its_job_is_done_unless_keys_go_elsewhere() {
         assert_eq!(matches!(app.place, Place::Logs(_)), opens, "{elsewhere}");
         if opens {
             let Some(Effect::ReadFiles(id, files)) = effects.first() else { panic!("{effects:?}") };
-            assert_eq!((&*files[0].about, &*files[0].file), ("nightly", "velero-a-backup-nightly-log.txt"));
+            assert_eq!((&*files[0].about, &*files[0].file), ("nightly", &*kept));
             let line = LogLine { time: String::new(), pod: "nightly".into(), container: "log".into(), text: "Setting up".into() };
             app.update(&b.world(), Event::Logs(*id, vec![line]));
             let Place::Logs(logs) = &app.place else { panic!() };

@@ -160,7 +160,7 @@ pub enum Command {
     Doctor,
     /// What the rules find in every cluster: what is wrong, why, and what mends it
     #[command(
-        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html"
+        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen, or a manifest could not be read.\n\nWith --file no cluster is asked: rules that rest on what objects are meant to be judge the manifests, and those that need a cluster say so.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html\n  kustomize build overlays/prod | qd inspect --file - --fail-on warning"
     )]
     Inspect(super::inspect::Inspect),
     /// The rules: all of them, or one
@@ -342,6 +342,14 @@ pub enum RuleCommand {
     Show {
         #[arg(value_name = "ID", value_parser = Suggest(suggest::rules), hide_possible_values = true)]
         id: String,
+    },
+    /// Judge the cases of your own rules: what they must find, and must not
+    #[command(
+        after_help = "Without a file, all rules of your own. Each object is judged as a whole and as qd keeps a cluster's.\n\nExit code 0 when every case is as it says, 1 when one is not or a rule has no case in which it fires, 2 when a rule has a mistake.\n\nExample:\n  qd rule test rules/images.toml"
+    )]
+    Test {
+        /// Files of rules
+        file: Vec<PathBuf>,
     },
 }
 

@@ -45,11 +45,11 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(cluster: &'a Cluster, target: Option<&Target>, settings: Option<&ClusterSettings>) -> Self {
+    fn of(cluster: &'a Cluster, target: Option<&Target>, settings: Option<&ClusterSettings>, now: i64) -> Self {
         let identity = target.map_or_else(|| "not known".to_owned(), Target::identity);
         let mut checks = vec![api(cluster, target.and_then(Target::broken)), authentication(cluster, &identity)];
         checks.extend(permissions(cluster));
-        checks.extend(Service::ALL.into_iter().map(|s| service(cluster, s, settings)));
+        checks.extend(Service::ALL.into_iter().map(|s| service(cluster, s, settings, now)));
         Self { cluster, identity, checks }
     }
 
@@ -144,7 +144,7 @@ fn configured(service: Service, settings: &ClusterSettings) -> bool {
     }
 }
 
-fn service(c: &Cluster, service: Service, settings: Option<&ClusterSettings>) -> Check {
+fn service(c: &Cluster, service: Service, settings: Option<&ClusterSettings>, now: i64) -> Check {
     let slot = c.service(service);
     let configured = settings.is_some_and(|s| configured(service, s));
     let absent = matches!(slot.state, ServiceState::Absent { .. });
@@ -157,13 +157,21 @@ fn service(c: &Cluster, service: Service, settings: Option<&ClusterSettings>) ->
     if absent {
         says = hint(c, service, configured, &says);
     }
+    // Its objects are there without it.
+    let idle = (service == Service::Velero && slot.state == ServiceState::Live).then(|| c.velero_idle(now)).flatten();
+    if let Some(idle) = &idle {
+        says = format!("it stands still: {}; look at its server's pod and log, and whether the location answers", idle.why);
+    }
     Check {
         what: service.name(),
-        state: slot.state.word(),
+        state: if idle.is_some() { "stalled" } else { slot.state.word() },
         via: if absent { String::new() } else { slot.via.to_string() },
-        since: (!absent).then_some(slot.since),
+        since: match &idle {
+            Some(idle) => idle.since.map(Time::secs),
+            None => (!absent).then_some(slot.since),
+        },
         expected: configured || !absent,
-        ok: slot.state == ServiceState::Live,
+        ok: slot.state == ServiceState::Live && idle.is_none(),
         says,
     }
 }
@@ -207,7 +215,7 @@ pub fn run(global: &Global) -> Result<Code, Failure> {
 fn tell(output: Output, fleet: &Fleet) -> Result<Code, Failure> {
     let at = now();
     let clusters = fleet.store.clusters().iter();
-    let reports: Vec<Report> = clusters.map(|c| Report::of(c, fleet.target(c.id), fleet.settings(c.id))).collect();
+    let reports: Vec<Report> = clusters.map(|c| Report::of(c, fleet.target(c.id), fleet.settings(c.id), at)).collect();
     let ok = !reports.is_empty() && reports.iter().all(Report::ok);
     print::text(&match output {
         Output::Json => format!("{:#}\n", document(&reports, ok, at)),
@@ -284,7 +292,7 @@ mod tests {
             self.0.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta }, NOW - 30, &mut Vec::new());
         }
         fn report(&self, settings: &ClusterSettings) -> Report<'_> {
-            Report::of(&self.0.clusters()[0], None, Some(settings))
+            Report::of(&self.0.clusters()[0], None, Some(settings), NOW)
         }
         /// State and words of a check.
         fn of(&self, settings: &ClusterSettings, what: &str) -> (&'static str, String, bool) {
@@ -352,6 +360,36 @@ mod tests {
         room.delta(Delta::Rows { kind: Kind::EtcdMember, changes: vec![Change::Upsert(Object::EtcdMember(row.into()))] });
         let (_, says, _) = room.of(&ClusterSettings::new("x"), "etcd");
         assert!(says.starts_with("second hand: the API server's check of etcd is ok. etcd runs in pods"), "{says}");
+    }
+
+    #[test]
+    fn a_velero_that_nobody_runs_is_not_well() {
+        let mut room = Room::live("prod");
+        let put = |room: &mut Room, ago: i64| {
+            let looked = Time::from_secs(NOW - ago).unwrap().rfc3339();
+            let location = json!({"metadata": {"name": "default", "namespace": "velero", "uid": "l"}, "status": {"phase": "Available", "lastValidationTime": looked}});
+            let row = crate::model::object::decode_json(
+                Kind::StorageLocation,
+                location.to_string().as_bytes(),
+                &mut crate::model::Interner::default(),
+            );
+            for kind in [Kind::Backup, Kind::StorageLocation] {
+                room.delta(Delta::KindState(kind, KindState::Live));
+            }
+            room.delta(Delta::Rows { kind: Kind::StorageLocation, changes: vec![Change::Upsert(row.unwrap())] });
+        };
+        let none = ClusterSettings::new("prod");
+        put(&mut room, 170);
+        assert_eq!(room.of(&none, "velero"), ("live", String::new(), false));
+        put(&mut room, 720);
+        let (state, says, fails) = room.of(&none, "velero");
+        assert_eq!((state, fails), ("stalled", true));
+        assert_eq!(
+            says,
+            "it stands still: nobody has looked at location default for 12m; look at its server's pod and log, and whether the location answers"
+        );
+        let since = room.report(&none).checks.into_iter().find(|k| k.what == "velero").unwrap().since;
+        assert_eq!(since, Some(NOW - 720));
     }
 
     #[test]

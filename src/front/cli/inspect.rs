@@ -1,15 +1,14 @@
-//! `qd inspect`, `qd rule`: what the rules find, once, on paper.
+//! `qd inspect`: what the rules find, once, on paper.
 
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
-use super::{print, read};
-use crate::inspect::{RULES, RuleInfo, Severity};
+use super::{manifest, print, read, rule};
+use crate::inspect::Severity;
 use crate::model::{Kind, KindState, Service, ServiceState};
 use crate::report::{Report, Wanted, html, junit, markdown, sarif};
 use crate::runtime::now;
 use crate::store::Cluster;
 use crate::table::Align;
-use crate::view::width;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,6 +27,9 @@ pub struct Inspect {
     /// Compare with an earlier report, as -o json wrote it: what is new, still there, fixed
     #[arg(long, value_name = "REPORT")]
     pub since: Option<PathBuf>,
+    /// Judge manifests instead of clusters: a file, a directory of them, or - for standard input; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
@@ -41,22 +43,17 @@ fn kinds() -> Vec<Kind> {
 
 pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
     let before = args.since.as_ref().map(read_report).transpose()?;
-    for (what, given, known) in [("rule", &args.rule, super::suggest::rules()), ("area", &args.area, super::suggest::areas())] {
+    let (config, thresholds) = rule::loaded(global)?;
+    let known: Vec<&str> = thresholds.rules().all().iter().map(|r| r.id).collect();
+    let areas: Vec<&str> = thresholds.rules().all().iter().map(|r| r.area).collect();
+    for (what, given, known) in [("rule", &args.rule, known), ("area", &args.area, areas)] {
         if let Some(odd) = given.iter().find(|g| !known.contains(&g.as_str())) {
             return Err(Failure::usage(crate::diag::unknown(what, odd, known)));
         }
     }
     let wanted = Wanted { rules: args.rule.clone(), areas: args.area.clone(), namespaces: global.namespace.clone() };
-    let runtime = super::runtime()?;
-    let (mut report, partial) = runtime.block_on(async {
-        let (fleet, _) = read::open_judged(global, &kinds(), global.timeout).await?;
-        let partial = fleet.store.clusters().iter().any(|c| !whole(c));
-        for c in fleet.store.clusters().iter().filter(|c| !c.state.live()) {
-            eprintln!("qd: {}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default());
-        }
-        Ok::<_, Failure>((Report::of(&fleet.store, &fleet.engine, &wanted, now()), partial))
-    })?;
-    runtime.shutdown_background();
+    let (mut report, partial) =
+        if args.file.is_empty() { live(global, &wanted)? } else { manifest::judge(&args.file, &wanted, thresholds, &config)? };
     if let Some(before) = &before {
         report = report.compare(before);
     }
@@ -66,6 +63,21 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
         _ if partial => Code::Partial,
         _ => Code::Done,
     })
+}
+
+/// What is found in the clusters, and whether one of them was not seen as a whole.
+fn live(global: &Global, wanted: &Wanted) -> Result<(Report, bool), Failure> {
+    let runtime = super::runtime()?;
+    let found = runtime.block_on(async {
+        let (fleet, _) = read::open_judged(global, &kinds(), global.timeout).await?;
+        let partial = fleet.store.clusters().iter().any(|c| !whole(c));
+        for c in fleet.store.clusters().iter().filter(|c| !c.state.live()) {
+            eprintln!("qd: {}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default());
+        }
+        Ok::<_, Failure>((Report::of(&fleet.store, &fleet.engine, wanted, now()), partial))
+    });
+    runtime.shutdown_background();
+    found
 }
 
 /// Whether a cluster was seen with all that rules read of it there.
@@ -133,7 +145,7 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
                 rule.to_owned(),
                 i.cluster.clone(),
                 format!("{} {place}{}", i.kind, i.name),
-                format!("{new}{}", i.message),
+                format!("{new}{}{}", i.message, i.file.as_ref().map_or_else(String::new, |f| format!(" ({f}:{})", i.line.unwrap_or(1)))),
             ]);
         }
         if items.len() > few {
@@ -168,57 +180,4 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
         eprintln!("qd: fixed since {since}: {}", report.fixed.len());
     }
     Ok(())
-}
-
-/// `qd rule list`.
-pub fn list(global: &Global) -> Result<Code, Failure> {
-    match global.output {
-        Output::Json => {
-            let all: Vec<_> = RULES.iter().map(|r| told(r)).collect();
-            print::text(&(serde_json::to_string_pretty(&json!({"items": all})).map_err(std::io::Error::from)? + "\n"))?;
-        }
-        Output::Name => print::text(&RULES.iter().map(|r| format!("{}\n", r.id)).collect::<String>())?,
-        _ => {
-            let titles: Vec<(&str, Align)> = ["RULE", "TIER", "AREA", "UP-TO", "FINDS"].map(|t| (t, Align::Left)).to_vec();
-            let cells: Vec<Vec<String>> = RULES
-                .iter()
-                .map(|r| vec![r.id.to_owned(), r.tier.to_string(), r.area.to_owned(), r.severity.word().to_owned(), r.summary.to_owned()])
-                .collect();
-            print::grid(&mut std::io::stdout().lock(), &titles, &cells)?;
-        }
-    }
-    Ok(Code::Done)
-}
-
-fn told(r: &RuleInfo) -> serde_json::Value {
-    let kinds: Vec<&str> = r.kinds.iter().map(|k| k.name()).collect();
-    let thresholds: Vec<_> = r.thresholds.iter().map(|t| json!({"name": t.name, "default": t.default, "is": t.doc})).collect();
-    json!({"id": r.id, "area": r.area, "tier": r.tier, "severity": r.severity.word(), "scope": r.scope, "finds": r.summary, "why": r.why,
-        "kinds": kinds, "needs": r.needs.iter().map(|n| n.words()).collect::<Vec<_>>(), "thresholds": thresholds, "peers": r.peers})
-}
-
-/// `qd rule show ID`.
-pub fn show(global: &Global, id: &str) -> Result<Code, Failure> {
-    let rule = RULES.iter().find(|r| r.id == id);
-    let rule = rule.ok_or_else(|| Failure::usage(crate::diag::unknown("rule", id, RULES.iter().map(|r| r.id))))?;
-    if global.output == Output::Json {
-        print::text(&(serde_json::to_string_pretty(&told(rule)).map_err(std::io::Error::from)? + "\n"))?;
-        return Ok(Code::Done);
-    }
-    let mut lines = vec![
-        ("finds", rule.summary.to_owned()),
-        ("matters", rule.why.to_owned()),
-        ("area", rule.area.to_owned()),
-        ("tier", rule.tier.to_string()),
-        ("up to", rule.severity.word().to_owned()),
-        ("judges", rule.scope.to_owned()),
-    ];
-    lines.extend(rule.needs.iter().map(|n| ("needs", n.words())));
-    lines
-        .extend(rule.thresholds.iter().map(|t| ("threshold", format!("thresholds.{}.{} = \"{}\"  {}", rule.id, t.name, t.default, t.doc))));
-    lines.extend((!rule.peers.is_empty()).then(|| ("as", rule.peers.join(", "))));
-    let label = lines.iter().map(|(l, _)| width(l)).max().unwrap_or(0);
-    let text: String = lines.iter().map(|(l, t)| format!("  {l}{}  {t}\n", " ".repeat(label - width(l)))).collect();
-    print::text(&format!("{}\n{text}", rule.id))?;
-    Ok(Code::Done)
 }

@@ -9,9 +9,11 @@ mod doctor;
 mod fail;
 mod inspect;
 mod logs;
+mod manifest;
 mod meta;
 mod print;
 mod read;
+mod rule;
 mod snapshot;
 mod suggest;
 mod top;
@@ -78,8 +80,9 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Code, Failure> {
         Some(Command::Top { what, names }) => top::run(&global, &what, &names),
         Some(Command::Doctor) => doctor::run(&global),
         Some(Command::Inspect(args)) => inspect::run(&global, &args),
-        Some(Command::Rule { what: args::RuleCommand::List }) => inspect::list(&global),
-        Some(Command::Rule { what: args::RuleCommand::Show { id } }) => inspect::show(&global, &id),
+        Some(Command::Rule { what: args::RuleCommand::List }) => rule::list(&global),
+        Some(Command::Rule { what: args::RuleCommand::Show { id } }) => rule::show(&global, &id),
+        Some(Command::Rule { what: args::RuleCommand::Test { file } }) => rule::test(&global, &file),
         Some(Command::Logs(args)) => logs::run(&global, &args),
         Some(Command::Snapshot { screen, cols, rows, format, theme }) => {
             snapshot::run(&global, &screen, (cols, rows), format, theme.as_deref())

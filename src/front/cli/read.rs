@@ -151,6 +151,16 @@ pub async fn open_beside(global: &Global, kinds: &[Kind], patience: Duration) ->
     Ok((fleet, config))
 }
 
+/// The same, and then what services tell of `more`, for no longer than `patience`.
+pub async fn open_perhaps(global: &Global, kinds: &[Kind], more: &[Kind], patience: Duration) -> Result<(Fleet, Config), Failure> {
+    let (mut fleet, config) = begin(global, &[kinds, more].concat())?;
+    settle(&mut fleet, kinds, global.timeout).await;
+    let mut touched = Vec::new();
+    follow(&mut fleet, patience, &mut touched, |c| settled(c, more)).await;
+    fleet.judge(&mut touched, now());
+    Ok((fleet, config))
+}
+
 /// The same with what nodes and pods use, and what Prometheus measures at them where signals are among the kinds; these are waited for no longer than
 /// `within`.
 pub async fn open_with_use(global: &Global, kinds: &[Kind], within: Duration) -> Result<(Fleet, Config), Failure> {

@@ -2,7 +2,7 @@
 
 use super::words::ago;
 use super::{Look, Parts, Section, events};
-use crate::inspect::{RULES, title};
+use crate::inspect::title;
 use crate::model::{FindingRow, FindingState, Kind, Object, Remedy};
 use crate::store::Cluster;
 
@@ -14,7 +14,7 @@ pub(super) fn object<'a>(cluster: &'a Cluster, f: &FindingRow) -> Option<&'a Obj
 }
 
 pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
-    let rule = RULES.iter().find(|r| r.id == &*f.meta.name);
+    let rule = look.rules.find(&f.meta.name);
     let mut why = Section::default();
     let open = matches!(f.state, FindingState::Open | FindingState::Flapping);
     if open {
@@ -55,6 +55,9 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
     }
     if f.remedy.is_some() {
         fix.say("next", &*f.next_step);
+    }
+    for link in look.rules.links(&f.meta.name) {
+        fix.say("read", link.as_str());
     }
     let mut about = Section::new("object");
     let mut all = vec![fix, evidence];

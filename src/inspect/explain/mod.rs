@@ -17,7 +17,7 @@ mod velero;
 pub(super) mod words;
 mod workload;
 
-use super::{Engine, Finding, Index, Severity};
+use super::{Engine, Finding, Index, Rules, Severity};
 use crate::model::{Condition, Kind, Meta, MovedData, Object, Tri, Uid};
 use crate::store::Cluster;
 use words::{ago, joined};
@@ -68,6 +68,7 @@ impl Section {
 
 /// What an explanation may look at.
 struct Look<'a> {
+    rules: &'a Rules,
     cluster: &'a Cluster,
     index: &'a Index,
     now: i64,
@@ -83,7 +84,7 @@ pub fn with_moved(sections: &mut [Section], moved: Option<&MovedData>) {
 /// Why an object of the cluster is as it is. The first section is `why` when something is wrong, else `healthy` with one line.
 pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) -> Vec<Section> {
     let none = Index::default();
-    let look = Look { cluster, index: engine.room(cluster.id).map_or(&none, |r| &r.index), now };
+    let look = Look { rules: engine.rules(), cluster, index: engine.room(cluster.id).map_or(&none, |r| &r.index), now };
     let mut all = Vec::new();
     let (mut why, healthy, mut facts) = match object {
         Object::Pod(p) => pod::explain(&look, object, p),

@@ -289,6 +289,9 @@ pub fn storage(look: &Look, object: &Object, l: &StorageLocation) -> Parts {
     } else if l.phase.is_empty() {
         why.bad(Severity::Info, "new", "the server has not looked at it yet");
     }
+    if l.overdue().is_some_and(|at| at <= look.now) && look.cluster.current(Kind::StorageLocation) {
+        why.bad(Severity::Critical, "not looked at", "Velero is gone, or hangs at it: nothing is backed up, restored or deleted meanwhile");
+    }
     if l.read_only {
         why.bad(Severity::Info, "read-only", "nothing is backed up to it");
     }
@@ -296,7 +299,9 @@ pub fn storage(look: &Look, object: &Object, l: &StorageLocation) -> Parts {
     facts.say("default", if l.default { "yes: backups go there that name none" } else { "no" });
     facts.say("provider", &*l.provider);
     facts.say("bucket", format!("{}{}", l.bucket, l.prefix.as_deref().map_or_else(String::new, |p| format!("/{p}"))));
+    let every = l.period().map_or_else(|| "never: it is told not to".to_owned(), age);
     facts.say("looked at", moment(look, l.validated));
+    facts.say("looked at every", every);
     facts.say("read", moment(look, l.synced));
     let kept = look.cluster.objects(Kind::Backup).filter(|o| matches!(o, Object::Backup(b) if b.selection.location == l.meta.name)).count();
     facts.say("backups", kept.to_string());

@@ -103,6 +103,15 @@ impl Measured {
     }
 }
 
+/// A series of a query of the user's own that has been over the query's limits for so many seconds.
+pub(in crate::inspect) fn over(judge: &Judge<'_>, query: &str, hold: i64, says: impl FnOnce() -> String, next: &str) -> Verdict {
+    let Some(Object::Signal(signal)) = judge.object.filter(|o| *o.meta().name == *query) else { return Verdict::Fine };
+    let seen = Seen { judge, signal };
+    let Some(severity) = seen.limits() else { return Verdict::Fine };
+    let held = if hold == 0 { Ok(()) } else { judge.held_since_seen(hold) };
+    super::after(held, || seen.finding(severity, says()).then(next))
+}
+
 /// A series that is judged.
 pub(super) struct Seen<'a> {
     pub judge: &'a Judge<'a>,

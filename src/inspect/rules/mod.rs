@@ -29,9 +29,11 @@ mod dns_ndots_amplification;
 mod dns_policy_odd;
 mod ephemeral_storage_unbounded;
 mod etcd_alarm;
+mod etcd_backup_stale;
 mod etcd_db_quota;
 mod etcd_disk_slow;
 mod etcd_fragmentation;
+mod etcd_leader_changes;
 mod etcd_quorum_risk;
 mod etcd_raft_lag;
 mod etcd_version_skew;
@@ -53,7 +55,7 @@ mod jvm_heap_unaware;
 mod keda_paused;
 mod lint;
 mod lxcfs_stale_mount;
-mod measured;
+pub(super) mod measured;
 mod monitoring_blind;
 mod node_binpack_low;
 mod node_config_drift;
@@ -150,6 +152,8 @@ pub static RULES: &[&RuleInfo] = &[
     &conntrack_near_full::RULE,
     &scheduler_backlog::RULE,
     &aggregated_api_down::RULE,
+    &etcd_backup_stale::RULE,
+    &etcd_leader_changes::RULE,
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
     &monitoring_blind::RULE,
@@ -219,7 +223,7 @@ pub static RULES: &[&RuleInfo] = &[
 ];
 
 /// Burning once the hold is over, fine until then.
-fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
+pub(super) fn after(held: Result<(), i64>, finding: impl FnOnce() -> Finding) -> Verdict {
     match held {
         Ok(()) => Verdict::Burning(finding()),
         Err(at) => Verdict::FineUntil(at),
@@ -236,7 +240,7 @@ fn until(held: Result<(), i64>, finding: impl FnOnce() -> (Finding, Option<i64>)
 }
 
 /// The next time on a grid of so many seconds (unix seconds): what looks again and again does so together, and wakes nobody in between.
-fn later(judge: &Judge<'_>, every: i64) -> i64 {
+pub(super) fn later(judge: &Judge<'_>, every: i64) -> i64 {
     judge.now - judge.now.rem_euclid(every) + every
 }
 

@@ -33,7 +33,7 @@ const FACTS: Measured = Measured {
     more: |seen, finding| {
         let Some((w, asked)) = asked(seen) else { return finding };
         let (spare, replicas) = (spare(seen), replicas(w));
-        let used = asked - spare / replicas;
+        let used = (asked - spare / replicas).max(0);
         let goal = used.max(asked / 2);
         let text = |n: i64| if cpu(seen) { cores(n) } else { Measure::Bytes.text(n as f64) };
         let wanted = if cpu(seen) { format!("cpu={goal}m") } else { format!("memory={}Mi", (goal >> 20) + 1) };

@@ -1,11 +1,16 @@
 //! A backup that failed and has not been made good.
 //!
-//! Of a schedule the last one counts; one made by hand until a complete one comes after it. Left out: how long one usually takes, how many items it
+//! Of a schedule the last one counts; one made by hand until a complete one comes after it. A backup or a restore that stays New is not taken up by
+//! any server; while another one of its kind runs it may be waiting for that. Left out: how long one usually takes, how many items it
 //! usually has (need the backups before it compared), and what is missing in it, which only its log says.
 
+use super::{after, later};
 use crate::inspect::recovery::stands;
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
-use crate::model::{Kind, Object, RunState};
+use crate::model::{Kind, Object, RunState, Time};
+
+/// Seconds between two looks at what may be waiting for another.
+const AGAIN: i64 = 10;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-backup-failed",
@@ -13,10 +18,10 @@ pub static RULE: RuleInfo = RuleInfo {
     tier: 1,
     burns: true,
     severity: Severity::Critical,
-    scope: "backup, rolled up to its schedule",
-    summary: "A backup failed (critical), or some of its items, volume snapshots or hooks did (warning), and none after it made that good",
+    scope: "backup, rolled up to its schedule; restore",
+    summary: "A backup failed (critical), or some of its items, volume snapshots or hooks did (warning), and none after it made that good; a backup or a restore stays New for three minutes (warning)",
     why: "Partial backups restore partially; the missing part is usually the volume.",
-    kinds: &[Kind::Backup],
+    kinds: &[Kind::Backup, Kind::Restore],
     needs: &[],
     leans_on: &[],
     thresholds: &[],
@@ -25,6 +30,9 @@ pub static RULE: RuleInfo = RuleInfo {
 };
 
 fn judge(judge: &Judge<'_>) -> Verdict {
+    if let Some(left) = judge.object.and_then(|o| fresh(judge, o)) {
+        return left;
+    }
     let Some(Object::Backup(b)) = judge.object else { return Verdict::Fine };
     let name = &b.meta.name;
     let lacks = b.run.ended() && (b.volumes.0 < b.volumes.1 || b.run.hooks.1 > 0 || b.operations.2 > 0);
@@ -51,10 +59,35 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     Verdict::Burning(finding.then("Read its log, mend what it names, and back up again"))
 }
 
+/// One that is New, and since when; none where it is not.
+fn fresh(judge: &Judge<'_>, object: &Object) -> Option<Verdict> {
+    let run = match object {
+        Object::Backup(b) => &b.run,
+        Object::Restore(r) => &r.run,
+        _ => return None,
+    };
+    let meta = object.meta();
+    if !run.fresh() || meta.deleting.is_some() {
+        return None;
+    }
+    // Another may run that it waits for, and what it is now may not be seen.
+    let Some(left) = judge.cluster.left(object) else { return Some(Verdict::FineUntil(later(judge, AGAIN))) };
+    Some(after(judge.held(left, 0), || {
+        let looked = judge.cluster.velero_looked();
+        judge
+            .finding(Severity::Warning, meta.created, format!("{} is New: no Velero server has taken it up", meta.name))
+            .with("phase", if run.phase.is_empty() { "none" } else { &*run.phase }, None)
+            .with("made", meta.created.map_or_else(String::new, Time::rfc3339), meta.created)
+            .with("a server last looked at a location", looked.map_or_else(|| "never".to_owned(), Time::rfc3339), looked)
+            .then("Look at the Velero server's pod and its log; it takes this up when it works")
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, backup};
+    use crate::inspect::fixture::{Fleet, ago, backup};
+    use crate::model::{Delta, KindState};
     use serde_json::{Value, json};
 
     fn of(schedule: &str, name: &str, phase: &str, secs: i64) -> Value {
@@ -82,6 +115,29 @@ mod tests {
     }
 
     #[test]
+    fn one_that_stays_new_is_taken_up_by_nobody() {
+        let at = |kind: Kind, phase: &str, secs: i64, other: &str| {
+            let mut fleet = Fleet::default();
+            fleet.delta(0, Delta::KindState(kind, KindState::Live));
+            let made = json!({"metadata": {"name": "m", "creationTimestamp": ago(secs)}, "spec": {}, "status": {"phase": phase}});
+            fleet.put(kind, [made, backup("other", other, 9000)]);
+            fleet.severity(kind, "m", RULE.id)
+        };
+        for kind in [Kind::Backup, Kind::Restore] {
+            assert_eq!((at(kind, "", 179, "Completed"), at(kind, "New", 180, "Completed")), (None, Some(Severity::Warning)));
+            assert_eq!(at(kind, "New", 900, "InProgress"), None, "it may be waiting for that one");
+            assert_eq!(at(kind, "Queued", 900, "Completed"), None, "a server has it");
+        }
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Backup, [json!({"metadata": {"name": "m", "creationTimestamp": ago(900)}})]);
+        assert!(fleet.lines().is_empty(), "whether it is still so is not seen");
+        fleet.delta(0, Delta::KindState(Kind::Backup, KindState::Live));
+        assert_eq!(fleet.wait(60).lines()[0].message, "m is New: no Velero server has taken it up");
+        fleet.put(Kind::Backup, [backup("m", "InProgress", 1)]);
+        assert!(fleet.lines().is_empty());
+    }
+
+    #[test]
     fn a_complete_one_that_lacks_volumes_or_hooks() {
         let mut b = backup("m", "Completed", 60);
         b["status"]["csiVolumeSnapshotsAttempted"] = json!(2);
@@ -94,8 +150,8 @@ mod tests {
     #[test]
     fn a_later_backup_ends_it_and_both_are_at_the_schedule() {
         let mut fleet = Fleet::default();
-        let s = json!({"metadata": {"name": "s", "creationTimestamp": crate::inspect::fixture::ago(864_000)}, "spec": {"schedule": "@every 24h"},
-            "status": {"phase": "Enabled", "lastBackup": crate::inspect::fixture::ago(600)}});
+        let s = json!({"metadata": {"name": "s", "creationTimestamp": ago(864_000)}, "spec": {"schedule": "@every 24h"},
+            "status": {"phase": "Enabled", "lastBackup": ago(600)}});
         fleet.put(Kind::Schedule, [s]).put(Kind::Backup, [of("s", "good", "Completed", 90_000), of("s", "a", "Failed", 600)]);
         let line = &fleet.lines()[0];
         assert_eq!((fleet.lines().len(), line.title.as_str(), line.message.as_str()), (1, "schedule pay/s", "a Failed"));

@@ -1,14 +1,18 @@
-//! A storage location that cannot be reached.
+//! A storage location that cannot be reached, or that nobody looks at any more.
 //!
-//! Dated by when its backups were last read, which happens every minute while it is there. Left out: a location that nobody looks at any more (the
-//! period is not projected; a schedule is late then too), repositories, and credentials.
+//! Unavailable is dated by when its backups were last read, which happens every minute while it is there. Not looked at: the controller has missed
+//! three looks by the location's own period, else by the server's default one; a period of zero is off, and never judged. Left out: a default that
+//! is missing, read-only locations, repositories, and credentials.
 
-use super::after;
-use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object, StorageLocation};
+use super::{after, later};
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age, clock};
+use crate::model::{Kind, Object, StorageLocation, Time};
 use crate::store::Cluster;
 
 const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long a location must be unavailable" };
+
+/// Seconds between two looks whether a location is seen again.
+const AGAIN: i64 = 10;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-bsl-unavailable",
@@ -17,7 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "storage location, with what is kept there",
-    summary: "A storage location of backups is Unavailable",
+    summary: "A storage location of backups is Unavailable, or the server has missed three looks at it",
     why: "All schedules writing there fail, and existing backups cannot be read.",
     kinds: &[Kind::StorageLocation],
     needs: &[],
@@ -30,21 +34,43 @@ pub static RULE: RuleInfo = RuleInfo {
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::StorageLocation(l)) = judge.object else { return Verdict::Fine };
     if &*l.phase != "Unavailable" {
-        return Verdict::Fine;
+        return unlooked(judge, l);
     }
     let since = l.synced.or(l.meta.created);
     after(judge.held(since.map_or(0, |t| t.secs()), judge.value(&AFTER)), || {
-        let kept = judge
-            .cluster
-            .objects(Kind::Backup)
-            .filter(|o| matches!(o, Object::Backup(b) if holds(l, &b.meta.namespace, &b.selection.location)));
         let message = l.message.as_deref().map_or_else(|| "unavailable".to_owned(), |m| format!("unavailable: {m}"));
         judge
             .finding(Severity::Critical, since, message)
             .with("bucket", &*l.bucket, None)
-            .with("backups there", kept.count().to_string(), None)
+            .with("backups there", kept(judge.cluster, l), None)
             .then("Check the address, the bucket and the credentials of the location; another one may be the default meanwhile")
     })
+}
+
+/// Nobody has looked at it for three of its periods.
+fn unlooked(judge: &Judge<'_>, l: &StorageLocation) -> Verdict {
+    let (Some(period), Some(overdue)) = (l.period(), l.overdue()) else { return Verdict::Fine };
+    if !judge.cluster.current(Kind::StorageLocation) {
+        // Whether it is looked at is not seen meanwhile.
+        return Verdict::FineUntil(later(judge, AGAIN));
+    }
+    after(judge.held(overdue, 0), || {
+        let looked = l.looked();
+        let last = looked.map_or_else(|| "never".to_owned(), Time::rfc3339);
+        let message = looked.map_or_else(|| "never looked at".to_owned(), |at| format!("not looked at since {}", clock(at)));
+        judge
+            .finding(Severity::Critical, looked.or(l.meta.created), format!("{message}: Velero is gone, or hangs at it"))
+            .with("last looked at", last, looked)
+            .with("looked at every", age(period), None)
+            .with("backups there", kept(judge.cluster, l), None)
+            .then("Look at the Velero server's pod and its log, and whether the location answers: nothing is backed up, restored or deleted meanwhile")
+    })
+}
+
+/// How many backups are in it.
+fn kept(cluster: &Cluster, l: &StorageLocation) -> String {
+    let there = |o: &&Object| matches!(o, Object::Backup(b) if holds(l, &b.meta.namespace, &b.selection.location));
+    cluster.objects(Kind::Backup).filter(there).count().to_string()
 }
 
 /// Whether what names this location means that one: none named is the default.
@@ -61,6 +87,7 @@ pub fn of<'a>(cluster: &'a Cluster, namespace: &str, named: &str) -> Option<&'a 
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, ago, backup, judged};
+    use crate::model::{ConnectionState, Delta, KindState};
     use serde_json::{Value, json};
 
     fn location(phase: &str, synced: i64) -> Value {
@@ -76,6 +103,45 @@ mod tests {
         let mut fleet = Fleet::default();
         fleet.put(Kind::StorageLocation, [location("Unavailable", 299)]);
         assert_eq!(fleet.wait(1).lines()[0].message, "unavailable: no such host");
+    }
+
+    #[test]
+    fn three_looks_missed() {
+        let looked = |every: Option<&str>, ago_s: i64| {
+            let mut l = location("Available", 86_400);
+            l["status"]["lastValidationTime"] = json!(ago(ago_s));
+            l["spec"]["validationFrequency"] = json!(every);
+            l
+        };
+        let found = |l: Value| {
+            let mut fleet = Fleet::default();
+            fleet.delta(0, Delta::KindState(Kind::StorageLocation, KindState::Live));
+            fleet.put(Kind::StorageLocation, [l]);
+            fleet.severity(Kind::StorageLocation, "default", RULE.id)
+        };
+        assert_eq!((found(looked(None, 179)), found(looked(None, 180))), (None, Some(Severity::Critical)));
+        assert_eq!((found(looked(Some("10m0s"), 1799)), found(looked(Some("10m0s"), 1800))), (None, Some(Severity::Critical)));
+        assert_eq!(found(looked(Some("0s"), 90_000)), None, "it is not to be looked at");
+        let mut read = looked(None, 90_000);
+        read["status"]["lastSyncedTime"] = json!(ago(30));
+        assert_eq!(found(read), None, "a server that reads it was told not to look");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_not_old() {
+        let mut fleet = Fleet::default();
+        let mut l = location("Available", 86_400);
+        l["status"]["lastValidationTime"] = json!(ago(0));
+        fleet.delta(0, Delta::KindState(Kind::StorageLocation, KindState::Live));
+        fleet.put(Kind::StorageLocation, [l]);
+        fleet.delta(0, Delta::State(ConnectionState::Stale { last: None, reason: "dial timeout".into() }));
+        assert_eq!(fleet.wait(600).severity(Kind::StorageLocation, "default", RULE.id), None, "the cluster is not seen");
+        fleet.delta(0, Delta::State(ConnectionState::Live));
+        assert_eq!(fleet.wait(60).lines()[0].message, "not looked at since 12:00Z: Velero is gone, or hangs at it");
+        let mut seen = location("Available", 0);
+        seen["status"]["lastValidationTime"] = json!(crate::model::Time::from_secs(fleet.now).unwrap().rfc3339());
+        fleet.put(Kind::StorageLocation, [seen]);
+        assert!(fleet.lines().is_empty());
     }
 
     #[test]

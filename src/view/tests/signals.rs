@@ -223,6 +223,30 @@ fn a_pane_says_what_to_configure_where_there_is_nothing() {
 }
 
 #[test]
+fn a_velero_that_stands_still_is_said_over_its_backups_on_as_many_lines_as_it_takes() {
+    let mut f = fixture(false);
+    f.delta(0, Delta::KindState(Kind::StorageLocation, KindState::Live));
+    f.add(
+        0,
+        Kind::StorageLocation,
+        json!({"metadata": {"name": "default", "namespace": "velero", "uid": "l-0", "creationTimestamp": at(90_000)}, "spec": {"provider": "aws", "default": true, "objectStorage": {"bucket": "backups"}},
+        "status": {"phase": "Available", "lastValidationTime": at(12), "lastSyncedTime": at(12)}}),
+    );
+    f.judge();
+    for size in [(80, 24), (120, 40)] {
+        let frame = dump(&f.frame(&mut f.app_on("backups", size), size));
+        let head: Vec<&str> = frame.lines().step_by(2).skip(2).take_while(|l| !l.contains("CLUSTER")).map(str::trim).collect();
+        let said = head.join(" ");
+        let gone = "X prod-eu: not now, Velero stands still (nobody has looked at location default for 12m): to 40m ago (hourly-20260300, of shop) when it goes on";
+        assert!(said.starts_with(gone) && said.contains("; no complete backup has all namespaces"), "{frame}");
+        assert!(head.len() > 2 && said.contains("prod-us: yes, to 40m ago"), "each cluster has its own lines: {frame}");
+    }
+    let size = (120, 40);
+    let frame = dump(&f.frame(&mut f.app_on("cockpit", size), size));
+    assert!(burns(&frame, "location velero/default not looked at since"), "{frame}");
+}
+
+#[test]
 fn etcd_is_seen_while_the_api_server_is_gone() {
     let mut f = fixture(true);
     f.delta(1, Delta::State(ConnectionState::Unreachable { last: Time::from_secs(NOW - 60), reason: "dial timeout".into() }));

@@ -23,7 +23,7 @@ use super::read;
 use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
 use crate::client::install_crypto_provider;
 use crate::config::Config;
-use crate::inspect::RULES;
+use crate::inspect::Rules;
 use crate::model::verb::On;
 use crate::model::{Control, Kind, Outcome, Progress, Service, ServiceState, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
@@ -37,8 +37,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// A rule that is misspelt would hide nothing, and nobody would see it.
-fn known_rules(ids: &str) -> Result<(), Failure> {
-    let known = || RULES.iter().map(|r| r.id);
+fn known_rules(global: &Global, ids: &str) -> Result<(), Failure> {
+    let rules = Rules::of(&Config::load(global.config.as_deref()).config).0;
+    let known = || rules.all().iter().map(|r| r.id);
     match ids.split(',').map(str::trim).find(|id| !id.is_empty() && !known().any(|k| k == *id)) {
         Some(stranger) => Err(Failure::usage(crate::diag::unknown("rule", stranger, known()))),
         None => Ok(()),
@@ -66,7 +67,7 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         }
     }
     if info.id == VerbId::Ignore {
-        known_rules(args.get("rule").unwrap_or_default())?;
+        known_rules(global, args.get("rule").unwrap_or_default())?;
     }
     let limit = command::time_limit(matches);
     if let Some(limit) = limit.as_ref().filter(|_| info.param("timeout").is_some()) {
@@ -84,6 +85,8 @@ pub fn run(global: &Global, info: &'static VerbInfo, matches: &ArgMatches) -> Re
         _ if info.on == On::Etcd => Seen::Etcd,
         id if silences(id) => Seen::Silences,
         VerbId::Drain if args.flag("silence") => Seen::And(SILENCES),
+        // It offers to silence its nodes, where there is an Alertmanager.
+        VerbId::Drain => Seen::Perhaps(SILENCES),
         _ => Seen::And(&[]),
     };
     following(&global, seen, async |fleet, state| {
@@ -101,6 +104,9 @@ const SILENCES: &[Kind] = &[Kind::Alert, Kind::Silence];
 /// A silence is not kept waiting longer by an API server that is not needed for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What only an offer rests on is waited for no longer.
+const PERHAPS: Duration = Duration::from_secs(2);
+
 fn silences(verb: VerbId) -> bool {
     matches!(verb, VerbId::Silence | VerbId::SilenceExtend | VerbId::SilenceExpire)
 }
@@ -109,6 +115,8 @@ fn silences(verb: VerbId) -> bool {
 enum Seen {
     /// All that their API servers have, and this beside it.
     And(&'static [Kind]),
+    /// All that their API servers have, and this too where it does not keep them waiting.
+    Perhaps(&'static [Kind]),
     /// Their Alertmanagers, which answer whatever their API servers do.
     Silences,
     /// Their etcd alone, which is reached whether the API server is or not.
@@ -139,11 +147,13 @@ fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &St
     let code = runtime.block_on(async {
         let (kinds, etcd) = match &seen {
             Seen::And(more) => ([&Kind::WATCHED[..], more].concat(), false),
+            Seen::Perhaps(_) => (Kind::WATCHED.to_vec(), false),
             Seen::Silences => ([&Kind::WATCHED[..], SILENCES].concat(), false),
             Seen::Etcd => (vec![Kind::EtcdMember], true),
         };
         let (mut fleet, _) = match &seen {
             Seen::Silences => read::open_beside(global, &kinds, PATIENCE).await?,
+            Seen::Perhaps(more) => read::open_perhaps(global, &kinds, more, PERHAPS).await?,
             _ => read::open(global, &kinds).await?,
         };
         let alone = matches!(seen, Seen::Silences);
