@@ -108,6 +108,8 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
             [Kind::Node, Kind::Pod].into_iter().chain(signals.then_some(Kind::Signal)).collect()
         }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
+        // What rules judge is all there is.
+        Subject::Findings => Kind::ALL.to_vec(),
         Subject::Claims if output != Output::Name => vec![Kind::Claim, Kind::Signal],
         // Their endpoints, and whether what they lead to is there.
         Subject::Services => vec![Kind::Service, Kind::EndpointSlice],
