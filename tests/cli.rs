@@ -173,6 +173,9 @@ fn an_inspection_says_what_is_wrong_in_every_form_and_against_the_last_one() {
     }
     let rules: BTreeSet<&str> = items.iter().map(|i| i["rule"].as_str().unwrap()).collect();
     assert!(rules.contains("pdb-missing"), "{rules:?}");
+    let (found, code, err) = self::items(dir.path(), &["get", "findings"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(found["items"].as_array().unwrap().iter().any(|f| f["name"] == "pdb-missing"), "the same as rows: {found}");
     let worst: Vec<&str> = items.iter().map(|i| i["severity"].as_str().unwrap()).collect();
     assert!(worst.is_sorted_by_key(|s| ["critical", "warning", "info"].iter().position(|w| w == s)), "the worst first");
     for cluster in report["clusters"].as_array().unwrap() {

@@ -165,16 +165,13 @@ fn an_autoscaler_is_driven_to_its_maximum_by_use_and_shown_so(lab: &Lab) {
     let config = room.path("qd.toml");
     std::fs::write(&config, "[thresholds.hpa-at-max]\nafter = \"1s\"\n").unwrap();
     let config = config.to_str().unwrap();
-    let get = |kind: &str| {
-        let args = ["get", kind, "--context", "lab-1", "-n", name, "--config", config, "-o", "json"];
-        let (got, _, said) = room.json(&lab.kubeconfig(), &args);
-        (got["items"].as_array().unwrap().clone(), said)
-    };
     // As the pane has it: status, pods of the most, what each uses, and whether more would be wanted: with the first measurement of one pod three are
     // just enough, and only with theirs too few.
     let stands = |status: &str, used: std::ops::RangeInclusive<i64>, replicas: i64, limited: bool| {
         until(&format!("the autoscaler to be {status} with {replicas}"), Duration::from_secs(300), || {
-            let (rows, said) = get("hpa");
+            let args = ["get", "hpa", "--context", "lab-1", "-n", name, "--config", config, "-o", "json"];
+            let (got, _, said) = room.json(&lab.kubeconfig(), &args);
+            let rows = got["items"].as_array().unwrap();
             let so = |row: &&Value| {
                 let measured = percent(row).is_some_and(|p| used.contains(&p));
                 measured && row["status"] == status && row["current_replicas"] == replicas && row["limited"] == limited
@@ -195,11 +192,12 @@ fn an_autoscaler_is_driven_to_its_maximum_by_use_and_shown_so(lab: &Lab) {
     term.line(120, &[name, "web", "AtMax", "3/3", "cpu "]);
     // The finding: whose it is, and by how much; on paper and in its pane.
     let finding = until("the finding", Duration::from_secs(120), || {
-        let (rows, said) = get("findings");
-        rows.iter().find(|r| r["name"] == "hpa-at-max" && r["namespace"] == name).cloned().ok_or_else(|| format!("{}{said}", json!(rows)))
+        let args = ["inspect", "--rule", "hpa-at-max", "--context", "lab-1", "-n", name, "--config", config, "-o", "json"];
+        let (got, _, said) = room.json(&lab.kubeconfig(), &args);
+        got["items"].as_array().unwrap().iter().find(|r| r["namespace"] == name).cloned().ok_or_else(|| format!("{got}{said}"))
     });
     let message = finding["message"].as_str().unwrap();
-    assert!(message.starts_with("3/3, cpu ") && message.contains("/60%") && finding["severity"] == "critical", "{finding}");
+    assert!(message.starts_with("3/3, cpu ") && message.ends_with("/60%") && finding["severity"] == "critical", "{finding}");
     term.keys("I/name:hpa-at-max\r");
     term.line(60, &["hpa-at-max", "web", "3/3, cpu "]);
     term.keys("\x03\x03");

@@ -36,11 +36,6 @@ fn severity(text: &str) -> Result<Severity, String> {
     Severity::parse(text).ok_or_else(|| crate::diag::unknown("severity", text, Severity::ALL.map(Severity::word)))
 }
 
-/// Everything that rules read.
-fn kinds() -> Vec<Kind> {
-    Kind::ALL.into_iter().filter(|k| *k != Kind::Finding).collect()
-}
-
 pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
     let before = args.since.as_ref().map(read_report).transpose()?;
     let (config, thresholds) = rule::loaded(global)?;
@@ -69,7 +64,7 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
 fn live(global: &Global, wanted: &Wanted) -> Result<(Report, bool), Failure> {
     let runtime = super::runtime()?;
     let found = runtime.block_on(async {
-        let (fleet, _) = read::open_judged(global, &kinds(), global.timeout).await?;
+        let (fleet, _) = read::open_judged(global, &read::judged(), global.timeout).await?;
         let partial = fleet.store.clusters().iter().any(|c| !whole(c));
         for c in fleet.store.clusters().iter().filter(|c| !c.state.live()) {
             eprintln!("qd: {}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default());

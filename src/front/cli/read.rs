@@ -87,6 +87,11 @@ fn behind(c: &Cluster, kind: Kind) -> bool {
     kind.service().is_some_and(|s| c.service(s).via.is_empty())
 }
 
+/// Everything that rules read.
+pub fn judged() -> Vec<Kind> {
+    Kind::ALL.into_iter().filter(|k| *k != Kind::Finding).collect()
+}
+
 /// What must be watched so that a subject's columns are right: owners, node sums, counts. Events are many, and only a count of warnings
 /// needs them: where it is printed or asked for. Services are asked where their columns are printed.
 fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
@@ -108,6 +113,7 @@ fn kinds_for(subject: Subject, output: Output, filter: &str) -> Vec<Kind> {
             [Kind::Node, Kind::Pod].into_iter().chain(signals.then_some(Kind::Signal)).collect()
         }
         Subject::Namespaces => vec![Kind::Namespace, Kind::Pod],
+        Subject::Findings => judged(),
         Subject::Claims if output != Output::Name => vec![Kind::Claim, Kind::Signal],
         // Their endpoints, and whether what they lead to is there.
         Subject::Services => vec![Kind::Service, Kind::EndpointSlice],
@@ -243,6 +249,8 @@ fn run_get(global: &Global, kind: &str, names: &[String]) -> Result<Code, Failur
     let code = runtime.block_on(async {
         let (fleet, _) = if shows_use(subject, global.output, global.filter.as_deref().unwrap_or_default()) {
             open_with_use(global, &kinds, USE.min(global.timeout)).await?
+        } else if subject == Subject::Findings {
+            open_judged(global, &kinds, global.timeout).await?
         } else {
             open(global, &kinds).await?
         };
