@@ -6,9 +6,9 @@
 use super::measured::{Look, Row, share};
 use std::collections::BTreeMap;
 
-/// The ingress controller's pod, the hosts and the jobs.
+/// The ingress controller's pod, and the jobs of nodes.
 const CONTROLLER: &str = "ingress-nginx-controller-7c9d8f6b5d-x2x4x";
-const JOBS: [(&str, &str); 2] = [("kubelet", "10250"), ("node-exporter", "9100")];
+const JOBS: [&str; 2] = ["kubelet", "node-exporter"];
 
 /// What a workload's pods use and request together.
 #[derive(Default)]
@@ -67,7 +67,7 @@ pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
         "typha-dropped" => look.storm(&[("instance", "10.0.0.9:9098")], 3.0),
         "job-down" => {
             let silent = look.unready().filter(|(.., silent)| *silent).count() as f64;
-            let of = |(job, _): (&'static str, &str)| Row::new(&[("job", job)], silent / look.s.world.nodes.len().max(1) as f64).exact();
+            let of = |job: &str| Row::new(&[("job", job)], silent / look.s.world.nodes.len().max(1) as f64).exact();
             JOBS.into_iter().filter(|_| silent > 0.0).map(of).collect()
         }
         "watchdog" => vec![Row::new(&[("alertname", "Watchdog")], 1.0).exact()],
@@ -80,17 +80,15 @@ impl Look<'_> {
     /// A row for each workload that requests CPU, and its one container.
     fn workloads(&self, container: bool, of: impl Fn(&Sum) -> Option<f64>) -> Vec<Row> {
         let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
-        let used = self.measured(|o, used| {
-            let facts = o.pod.as_ref().filter(|f| f.cpu > 0)?;
-            let sum = sums.entry((o.key.0.to_string(), o.labels.get("app")?.to_owned())).or_default();
+        for (o, used) in self.used() {
+            let (Some(facts), Some(app)) = (o.pod.as_ref().filter(|f| f.cpu > 0), o.labels.get("app")) else { continue };
+            let sum = sums.entry((o.key.0.to_string(), app.to_owned())).or_default();
             sum.pods += 1.0;
             sum.cpu += used.cpu as f64 / 1e9;
             sum.cpu_asked += facts.cpu as f64 / 1e3;
             sum.memory += used.memory as f64;
             sum.memory_asked += facts.memory as f64;
-            None
-        });
-        drop(used);
+        }
         let row = |((namespace, app), sum): (&(String, String), &Sum)| {
             let labels: [(&'static str, &str); 3] = [("namespace", namespace), ("workload", app), ("container", app)];
             Some(Row::new(&labels[..if container { 3 } else { 2 }], of(sum)?).exact())

@@ -192,11 +192,15 @@ fn container(pod: &Obj) -> [(&'static str, &str); 3] {
 }
 
 impl Look<'_> {
-    /// The running pods by what their use and requests give.
-    pub(super) fn measured(&self, mut of: impl FnMut(&Obj, metrics::Amount) -> Option<f64>) -> Vec<(f64, &Arc<Obj>)> {
+    /// The running pods, and what they use.
+    pub(super) fn used(&self) -> impl Iterator<Item = (&Arc<Obj>, metrics::Amount)> {
         let mut loads = HashMap::new();
-        let all = self.s.tables[PODS].objects.values();
-        all.filter_map(|o| Some((of(o, metrics::pod(self.s, o, &mut loads)?)?, o))).collect()
+        self.s.tables[PODS].objects.values().filter_map(move |o| Some((o, metrics::pod(self.s, o, &mut loads)?)))
+    }
+
+    /// The running pods by what their use and requests give.
+    fn measured(&self, mut of: impl FnMut(&Obj, metrics::Amount) -> Option<f64>) -> Vec<(f64, &Arc<Obj>)> {
+        self.used().filter_map(|(o, used)| Some((of(o, used)?, o))).collect()
     }
 
     pub(super) fn containers(&self, of: impl Fn(metrics::Amount, &super::store::PodFacts) -> Option<f64>) -> Vec<Row> {

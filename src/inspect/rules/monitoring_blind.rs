@@ -63,7 +63,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let finding = finding
         .with("rules that cannot be evaluated", blind, None)
         .then("Go along the way, scrape, rule, Alertmanager, receiver, to the hop that fails, and restart or mend that");
-    again.map_or_else(|| Verdict::Burning(finding.clone()), |at| Verdict::BurningUntil(finding.clone(), at))
+    match again {
+        Some(at) => Verdict::BurningUntil(finding, at),
+        None => Verdict::Burning(finding),
+    }
 }
 
 /// Whether it was at its limit for so many seconds: the course has a value a minute.
