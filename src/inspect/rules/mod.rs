@@ -157,7 +157,6 @@ pub static RULES: &[&RuleInfo] = &[
     &etcd_raft_lag::RULE,
     &etcd_disk_slow::RULE,
     &monitoring_blind::RULE,
-    &pleg_unhealthy::RULE,
     &eviction_storm::RULE,
     &node_io_saturated::RULE,
     &node_peer_outlier::RULE,
