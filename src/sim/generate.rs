@@ -172,8 +172,11 @@ const CRONS: [(&str, &str, &str); 4] = [
     ("auth", "expire", "*/20 * * * *"),
 ];
 
+/// Paths and the apps behind them.
+type Paths = &'static [(&'static str, &'static str)];
+
 /// The hosts that people reach the apps under: namespace, name, host, paths.
-const HOSTS: [(&str, &str, &str, &[(&str, &str)]); 3] = [
+const HOSTS: [(&str, &str, &str, Paths); 3] = [
     ("shop", "shop", "shop.example.com", &[("/", "web"), ("/cart", "cart"), ("/search", "search")]),
     ("pay", "pay", "pay.example.com", &[("/", "checkout"), ("/api", "api")]),
     ("auth", "login", "login.example.com", &[("/", "login")]),

@@ -98,7 +98,7 @@ impl Course {
     /// The deepest fall of the last hour by at least `percent` from at least `least` within `window` seconds, unless it is half made up for.
     pub fn fall(&self, percent: u32, least: u32, window: i64, now: i64) -> Option<Fall> {
         let begin = slot(now - FINE);
-        let first = self.steps.iter().rposition(|s| s.0 <= begin).unwrap_or(0);
+        let first = self.steps.iter().rposition(|s| s.0 < begin).unwrap_or(0);
         let steps: Vec<(u32, u32)> = self.steps.range(first..).map(|s| (s.0, u32::from(s.1))).collect();
         let last = steps.last()?.1;
         let high = |v: u32| v >= least.max(1) && last * 2 <= v;

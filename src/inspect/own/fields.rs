@@ -483,7 +483,7 @@ impl Field {
                         Inner::Map => more.is_empty(),
                         List(inner) => {
                             let fits = |i: &&str| i.split('.').zip(&more).all(|(a, b)| a == *b) && i.split('.').count() >= more.len();
-                            first == MEMBER && (more.is_empty() || inner.iter().any(|i| fits(&i)))
+                            first == MEMBER && (more.is_empty() || inner.iter().any(fits))
                         }
                     };
                 }

@@ -122,12 +122,14 @@ fn failed_probes<'a>(judge: &Judge<'_>, pods: &[&'a std::sync::Arc<Pod>]) -> BTr
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     for object in judge.cluster.objects(Kind::Event) {
         let Object::Event(e) = object else { continue };
-        if &*e.reason == "Unhealthy" && e.message.contains("iveness") && recent(e) {
-            if let Some(pod) = pods.iter().find(|p| p.meta.uid == e.about.uid) {
-                // Counted since its first time: what is older than the window is none of it.
-                let all = e.first.is_some_and(|t| t.age(judge.now) < PROBED);
-                *counts.entry(pod.node.as_deref().unwrap_or("")).or_default() += if all { e.count } else { 1 };
-            }
+        if &*e.reason == "Unhealthy"
+            && e.message.contains("iveness")
+            && recent(e)
+            && let Some(pod) = pods.iter().find(|p| p.meta.uid == e.about.uid)
+        {
+            // Counted since its first time: what is older than the window is none of it.
+            let all = e.first.is_some_and(|t| t.age(judge.now) < PROBED);
+            *counts.entry(pod.node.as_deref().unwrap_or("")).or_default() += if all { e.count } else { 1 };
         }
     }
     counts.retain(|_, n| i64::from(*n) >= judge.value(&PROBES));

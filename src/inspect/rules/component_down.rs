@@ -39,6 +39,9 @@ fn component(pod: &Pod) -> Option<&str> {
     own.then(|| labels.get("component").or_else(|| labels.get("k8s-app")).or_else(|| labels.get("tier").map(|_| "static pod"))).flatten()
 }
 
+/// How many pods a component has, and which of them are not ready since when.
+type Pods<'a> = (usize, Vec<(&'a str, Option<Time>)>);
+
 fn judge(judge: &Judge<'_>) -> Verdict {
     let mut next: Option<i64> = None;
     let mut wait = |held: Result<(), i64>| match held {
@@ -51,7 +54,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let told = judge.cluster.asked.checks.as_deref().unwrap_or_default();
     let failing: Vec<&(Str, Time)> = told.iter().filter(|(_, since)| wait(judge.held(since.secs(), judge.value(&AFTER)))).collect();
     // By component: how many there are, and those that are not ready for long.
-    let mut parts: BTreeMap<&str, (usize, Vec<(&str, Option<Time>)>)> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, Pods<'_>> = BTreeMap::new();
     if judge.cluster.counts.pods_bad > 0 && judge.cluster.current(Kind::Pod) {
         let pods = judge.cluster.objects(Kind::Pod).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None });
         for (name, pod) in pods.filter_map(|p| Some((component(p)?, p))) {

@@ -80,7 +80,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let own = traits(node);
     let odd = own.iter().zip(&counts).filter_map(|((what, value), counts)| {
         let (usual, n) = counts.iter().max_by_key(|(_, n)| **n)?;
-        (usual != value && !value.is_empty() && n * 100 >= judge.value(&MOST) * all).then(|| (*what, value, usual, *n))
+        (usual != value && !value.is_empty() && n * 100 >= judge.value(&MOST) * all).then_some((*what, value, usual, *n))
     });
     let odd: Vec<_> = odd.collect();
     if odd.is_empty() {

@@ -93,7 +93,7 @@ fn socket(mount: &HostMount) -> bool {
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
-    let (mut worst, mut bad): (Vec<(String, String)>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+    let (mut worst, mut bad) = (Vec::<(String, String)>::new(), Vec::<(String, String)>::new());
     let template = whole.template;
     let pod = [("hostPID", template.host_pid), ("hostIPC", template.host_ipc), ("hostNetwork", whole.shape.host_network)];
     bad.extend(pod.iter().filter(|(_, on)| *on).map(|(field, _)| ((*field).to_owned(), "the pod".to_owned())));

@@ -65,7 +65,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         _ => judge.held_since_seen(judge.value(&AFTER)),
     };
     let young = service.meta.created.map_or(0, |c| c.secs() + judge.value(&YOUNG));
-    let held = held.and_then(|()| if judge.now < young { Err(young) } else { Ok(()) });
+    let held = held.and(if judge.now < young { Err(young) } else { Ok(()) });
     super::after(held, || finding(judge, service, &workloads, severity, message))
 }
 
