@@ -28,6 +28,8 @@ pub(super) struct Room {
     cordoned: HashSet<Str>,
     /// What the rows were when it was last looked at: old or proven, by who tells of them.
     stale: [bool; 3],
+    /// The kinds that were all there then, a bit each.
+    current: u64,
 }
 
 /// What is judged: an object of a kind, or the cluster.
@@ -38,6 +40,15 @@ struct Subject {
     uid: Uid,
 }
 
+/// What a rule asked for when it last judged something.
+#[derive(Clone, Copy, PartialEq)]
+struct Asked {
+    /// When it is to judge again (unix seconds).
+    at: i64,
+    /// When the hold of what it waits for is over. Stays while it burns: a hold that was waited for is not waited for again.
+    hold: Option<i64>,
+}
+
 /// Judges what changed and keeps the findings.
 pub struct Engine {
     thresholds: Thresholds,
@@ -46,9 +57,11 @@ pub struct Engine {
     by_kind: [Vec<usize>; Kind::ALL.len() + 1],
     /// The kinds that are judged again when an object of a kind changes.
     leaning: [Vec<Kind>; Kind::ALL.len()],
+    /// The kinds that rules judge only when a kind is all there. Pods are not among them: they are many, and no rule on them needs another kind.
+    needing: [Vec<Kind>; Kind::ALL.len()],
     rooms: Vec<Room>,
-    /// The time that each rule last asked for. Stays while it burns: a hold that was waited for is not waited for again.
-    asked: HashMap<(Subject, usize), i64>,
+    /// What each rule last asked for.
+    asked: HashMap<(Subject, usize), Asked>,
     later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
     /// When what may be for a while may be no more.
     ends: BTreeSet<(i64, Subject)>,
@@ -66,6 +79,7 @@ impl Engine {
     pub fn new(thresholds: Thresholds) -> Self {
         let mut by_kind: [Vec<usize>; Kind::ALL.len() + 1] = Default::default();
         let mut leaning: [Vec<Kind>; Kind::ALL.len()] = Default::default();
+        let mut needing: [Vec<Kind>; Kind::ALL.len()] = Default::default();
         for (at, rule) in thresholds.rules().all().iter().enumerate() {
             for kind in rule.kinds {
                 by_kind[*kind as usize].push(at);
@@ -75,6 +89,14 @@ impl Engine {
                 all.extend(rule.kinds);
                 all.sort_unstable();
                 all.dedup();
+            }
+            for need in rule.needs {
+                if let Need::Kind(kind) = need {
+                    let all = &mut needing[*kind as usize];
+                    all.extend(rule.kinds.iter().filter(|k| **k != Kind::Pod));
+                    all.sort_unstable();
+                    all.dedup();
+                }
             }
             let asked = rule.needs.iter().any(|n| matches!(n, Need::Asked(_)));
             if rule.kinds.is_empty() || asked {
@@ -90,6 +112,7 @@ impl Engine {
             off: 0,
             by_kind,
             leaning,
+            needing,
             rooms: Vec::new(),
             asked: HashMap::new(),
             later: BinaryHeap::new(),
@@ -174,6 +197,7 @@ impl Engine {
                 Touched::Cluster(id) => {
                     let Some(cluster) = store.cluster(*id) else { continue };
                     self.judge(store, cluster, None, now);
+                    self.arrived(cluster, &mut follow);
                     let stale = [Kind::Pod, Kind::EtcdMember, Kind::Alert].map(|kind| super::lines::stale(cluster, kind));
                     let room = &mut self.rooms[usize::from(id.0)];
                     if room.stale != stale {
@@ -188,6 +212,19 @@ impl Engine {
         }
         self.silence(store, now);
         self.trim();
+    }
+
+    /// What rules could not judge before a kind was all there, where one is now.
+    fn arrived(&mut self, cluster: &Cluster, follow: &mut HashSet<Subject>) {
+        let current = Kind::ALL.into_iter().filter(|k| cluster.current(*k)).fold(0, |bits, k| bits | 1 << k as u64);
+        let before = std::mem::replace(&mut self.rooms[usize::from(cluster.id.0)].current, current);
+        let new = |k: &Kind| current & !before & 1 << *k as u64 != 0;
+        let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(new).flat_map(|k| self.needing[k as usize].iter().copied()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        for kind in kinds {
+            follow.extend(cluster.objects(kind).map(|o| Subject { cluster: cluster.id, kind: Some(kind), uid: o.meta().uid }));
+        }
     }
 
     /// Judges a cluster, or an object if it is still there.
@@ -210,7 +247,7 @@ impl Engine {
                 break;
             }
             self.later.pop();
-            if self.asked.get(&(subject, rule)) != Some(&at) {
+            if self.asked.get(&(subject, rule)).is_none_or(|a| a.at != at) {
                 continue;
             }
             self.again(store, subject, now);
@@ -309,19 +346,25 @@ impl Engine {
                 thresholds: self.thresholds.at(rule),
                 own: self.thresholds.rules().own(rule),
                 whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
-                asked,
+                hold: asked.and_then(|a| a.hold),
             };
             let verdict = (info.judge)(&judge);
             let again = match &verdict {
-                Verdict::FineUntil(at) | Verdict::BurningUntil(_, at) => Some((*at).max(now + 1)),
+                Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at) }),
+                Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None }),
+                Verdict::BurningUntil(_, at) => {
+                    Some(Asked { at: (*at).max(now + 1), hold: Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)) })
+                }
                 Verdict::Burning(_) => asked,
                 Verdict::Fine => None,
             };
             if again != asked {
                 match again {
-                    Some(at) => {
-                        self.asked.insert(key, at);
-                        self.later.push(Reverse((at, subject, rule)));
+                    Some(new) => {
+                        self.asked.insert(key, new);
+                        if asked.is_none_or(|a| a.at != new.at) {
+                            self.later.push(Reverse((new.at, subject, rule)));
+                        }
                     }
                     None => {
                         self.asked.remove(&key);
@@ -487,7 +530,7 @@ impl Engine {
     /// Drops what nobody waits for any more from the top, so that `next_due` is true.
     fn trim(&mut self) {
         while let Some(Reverse((at, subject, rule))) = self.later.peek() {
-            if self.asked.get(&(*subject, *rule)) == Some(at) {
+            if self.asked.get(&(*subject, *rule)).is_some_and(|a| a.at == *at) {
                 break;
             }
             self.later.pop();

@@ -111,7 +111,10 @@ pub struct FindingId {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Verdict {
     Fine,
+    /// So it is, and when that time has come the hold of what it waits for is over.
     FineUntil(i64),
+    /// So it is, and nothing is waited for.
+    LookAgain(i64),
     Burning(Finding),
     BurningUntil(Finding, i64),
 }
@@ -133,8 +136,8 @@ pub struct Judge<'a> {
     own: Option<&'a own::Own>,
     /// The object as it was read, where all of it is there.
     whole: Option<&'a serde_json::Value>,
-    /// The time that this rule asked for when it last judged the object.
-    asked: Option<i64>,
+    /// When the hold is over that this rule waits, or waited, for here (unix seconds).
+    hold: Option<i64>,
 }
 
 impl Judge<'_> {
@@ -151,7 +154,7 @@ impl Judge<'_> {
 
     /// The same for a condition that no timestamp dates: held since it was first seen.
     fn held_since_seen(&self, hold: i64) -> Result<(), i64> {
-        match self.asked {
+        match self.hold {
             _ if hold <= 0 => Ok(()),
             Some(at) if at <= self.now => Ok(()),
             Some(at) => Err(at.min(self.now + hold)),

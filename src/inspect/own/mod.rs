@@ -233,7 +233,7 @@ impl Own {
                     Ok(_) => self.state.wrong(&Fault::Wrong("the condition is neither true nor false".to_owned()), place, steps),
                     Err(fault) => self.state.wrong(&fault, place, steps),
                 }
-                if now { Verdict::FineUntil(later()) } else { Verdict::Fine }
+                if now { Verdict::LookAgain(later()) } else { Verdict::Fine }
             }
         };
         if judge.whole.is_none() {

@@ -42,7 +42,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         _ => return Verdict::Fine,
     };
     let again = super::later(judge, AGAIN);
-    finding.map_or(Verdict::FineUntil(again), |f| Verdict::BurningUntil(f.with("nodes", nodes.to_string(), None), again))
+    finding.map_or(Verdict::LookAgain(again), |f| Verdict::BurningUntil(f.with("nodes", nodes.to_string(), None), again))
 }
 
 fn typha(judge: &Judge<'_>, w: &Workload, nodes: i64) -> Option<crate::inspect::Finding> {

@@ -80,7 +80,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         }
         Some(object @ Object::Workload(w)) if dns(judge.cluster).is_some_and(|d| d.meta().uid == object.meta().uid) => {
             let again = super::later(judge, AGAIN);
-            few(judge, w).map_or(Verdict::FineUntil(again), |f| Verdict::BurningUntil(f, again))
+            few(judge, w).map_or(Verdict::LookAgain(again), |f| Verdict::BurningUntil(f, again))
         }
         Some(Object::Signal(_)) => FACTS.judge(judge),
         _ => Verdict::Fine,

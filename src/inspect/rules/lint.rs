@@ -92,7 +92,7 @@ impl<'a> Whole<'a> {
     pub fn again(&self, judge: &Judge<'_>, found: Option<Finding>) -> Verdict {
         let at = super::later(judge, AGAIN);
         match self.verdict(judge, found) {
-            Verdict::Fine => Verdict::FineUntil(at),
+            Verdict::Fine => Verdict::LookAgain(at),
             Verdict::Burning(finding) => Verdict::BurningUntil(finding, at),
             other => other,
         }

@@ -51,14 +51,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let on_node = |o: &'_ Object| if let Object::Pod(p) = o { serves(p) } else { false };
     let server = judge.index.on_node(judge.cluster, node).find(|o| on_node(o));
     let server = server.and_then(|o| if let Object::Pod(p) = o { Some(&**p) } else { None });
-    let Some(first) = began(pod).min() else { return Verdict::FineUntil(again) };
+    let Some(first) = began(pod).min() else { return Verdict::LookAgain(again) };
     let hold = judge.value(&AFTER);
     let ready = |p: &&Pod| p.ready == Tri::True;
     let Some(lxcfs) = server.filter(ready) else {
         // The node may run it by itself: only where a DaemonSet runs it somewhere does one expect it.
         let daemon = |o: &Object| matches!(o, Object::Workload(w) if w.meta.name.contains("lxcfs") || w.shape.containers.iter().any(|c| c.image.contains("lxcfs")));
         if server.is_none() && !judge.cluster.objects(Kind::DaemonSet).any(daemon) {
-            return Verdict::FineUntil(again);
+            return Verdict::LookAgain(again);
         }
         let since = server.and_then(super::unready_since);
         let held = since.map_or_else(|| judge.held_since_seen(hold), |t| judge.held(t.secs(), hold));
@@ -78,7 +78,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             )
         });
     };
-    let Some(restarted) = began(lxcfs).max().filter(|at| *at > first && how == Lxcfs::Pinned) else { return Verdict::FineUntil(again) };
+    let Some(restarted) = began(lxcfs).max().filter(|at| *at > first && how == Lxcfs::Pinned) else { return Verdict::LookAgain(again) };
     super::until(judge.held(restarted.secs(), hold), || {
         let finding = judge
             .finding(

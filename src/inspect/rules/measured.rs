@@ -93,7 +93,7 @@ impl Measured {
         }
         let seen = Seen { judge, signal };
         let later = self.again.map(|every| super::later(judge, every));
-        let Some(severity) = (self.level)(&seen) else { return later.map_or(Verdict::Fine, Verdict::FineUntil) };
+        let Some(severity) = (self.level)(&seen) else { return later.map_or(Verdict::Fine, Verdict::LookAgain) };
         let hold = judge.rule.thresholds.iter().find(|t| t.name == "after").map_or(0, |t| judge.value(t));
         let held = if hold == 0 || later.is_some() { Ok(()) } else { judge.held_since_seen(hold) };
         super::until(held, || {

@@ -52,7 +52,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         _ => None,
     };
     broken.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let Some((severity, message)) = broken.first().cloned() else { return again.map_or(Verdict::Fine, Verdict::FineUntil) };
+    let Some((severity, message)) = broken.first().cloned() else { return again.map_or(Verdict::Fine, Verdict::LookAgain) };
     let mut finding = judge.finding(severity, None, message);
     for (_, hop) in &broken {
         finding = finding.with("broken", hop.as_str(), None);

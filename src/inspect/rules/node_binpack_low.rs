@@ -40,7 +40,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     if !judge.cluster.current(Kind::Pod) {
-        return Verdict::FineUntil(later(judge, 60));
+        return Verdict::Fine;
     }
     let daemon = |p: &Pod| p.mirror || p.meta.owner.as_deref().is_some_and(|o| matches!(&*o.kind, "DaemonSet" | "Node"));
     let pods = judge.index.on_node(judge.cluster, &node.meta.name).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None });
@@ -49,7 +49,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let memory: i64 = pods.iter().filter_map(|p| p.shape.requests.memory_request).sum();
     let below = |part: i64, whole: i64| percent(part, whole).is_some_and(|p| p < judge.value(&BELOW));
     if !below(cpu, node.cpu_allocatable_m) || !below(memory, node.memory_allocatable) {
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     // What others have left over, the largest of them lost.
     let (mut free, mut largest) = ((0, 0), (0, 0));
@@ -64,7 +64,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
     let room = (free.0 - largest.0, free.1 - largest.1);
     if room.0 < cpu || room.1 < memory {
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     // Pods come and go: since the last that came, or the last that was seen to go, it had as few.
     let came = pods.iter().filter_map(|p| p.started.or(p.meta.created)).max();

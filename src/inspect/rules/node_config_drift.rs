@@ -5,7 +5,7 @@
 
 use super::later;
 use crate::inspect::explain::words::bytes;
-use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
+use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Node, Object, Time, VerbId};
 use crate::store::NodeEvent;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "Its kernel, system image, runtime, kubelet, cores or memory differ for an hour from what four fifths of its model have",
     why: "The same model behaves differently when kernel, cgroup mode, mitigations or kubelet settings differ; this is the first thing to compare.",
     kinds: &[Kind::Node],
-    needs: &[],
+    needs: &[Need::Kind(Kind::Node)],
     leans_on: &[],
     thresholds: &[AFTER, MOST, LEAST],
     peers: &["~k8s-mixin:KubeVersionMismatch"],
@@ -62,14 +62,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     if !judge.cluster.current(Kind::Node) {
-        return Verdict::FineUntil(later(judge, 60));
+        return Verdict::Fine;
     }
     let own_model = model(node);
     let like = judge.cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some(&**n) } else { None });
     let like: Vec<&Node> = like.filter(|n| model(n) == own_model).collect();
     let all = i64::try_from(like.len()).unwrap_or(i64::MAX);
     if all < judge.value(&LEAST) {
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     let mut counts: [BTreeMap<String, i64>; 6] = Default::default();
     for n in &like {
@@ -84,7 +84,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     });
     let odd: Vec<_> = odd.collect();
     if odd.is_empty() {
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     // While nodes of its model are set up, or come, they are not compared.
     let changed = |n: &&Node| {

@@ -200,7 +200,7 @@ fn empty(judge: &Judge<'_>, node: &Node) -> Verdict {
         return Verdict::Fine;
     }
     if !judge.cluster.current(Kind::Pod) || !judge.cluster.current(Kind::Node) {
-        return Verdict::FineUntil(later(judge, 60));
+        return Verdict::Fine;
     }
     let (mut like, mut pods) = (0_i64, 0_i64);
     for other in judge.cluster.objects(Kind::Node) {
@@ -214,7 +214,7 @@ fn empty(judge: &Judge<'_>, node: &Node) -> Verdict {
         }
     }
     if like == 0 || pods < judge.value(&LEAST) * like {
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     let since = judge.cluster.history.node(&node.meta.name).and_then(|p| p.ordinary.since()).and_then(Time::from_secs);
     let since = since.max(node.meta.created);

@@ -35,7 +35,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         () if may <= 0 => return Verdict::Fine,
         () if from(&WARNING) => Severity::Warning,
         () if from(&INFO) => Severity::Info,
-        () => return Verdict::FineUntil(super::later(judge, AGAIN)),
+        () => return Verdict::LookAgain(super::later(judge, AGAIN)),
     };
     let percent = |part: i64, whole: i64| if whole > 0 { format!("{}%", part * 100 / whole) } else { String::new() };
     let used = judge.cluster.counts.by_node.get(&node.meta.name).copied().unwrap_or_default();

@@ -53,7 +53,7 @@ fn claim(judge: &Judge<'_>, c: &Claim) -> Verdict {
         return Verdict::FineUntil(at);
     }
     if !judge.cluster.current(Kind::Pod) || !judge.cluster.current(Kind::StatefulSet) {
-        return Verdict::FineUntil(later(judge, 60));
+        return Verdict::Fine;
     }
     let mounts = |o: &Object| matches!(o, Object::Pod(p) if p.meta.namespace == c.meta.namespace && !p.finished() && p.claims.contains(&c.meta.name));
     // `data-db-0` is of the set `db`, also while that has no replicas.
@@ -63,7 +63,7 @@ fn claim(judge: &Judge<'_>, c: &Claim) -> Verdict {
         own && meta.namespace == c.meta.namespace && ordinal.parse::<u32>().is_ok()
     };
     if judge.cluster.objects(Kind::Pod).any(mounts) || judge.cluster.objects(Kind::StatefulSet).any(of_set) {
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     let size = c.capacity.or(c.requested).unwrap_or(0);
     let backup = judge.cluster.backup_of(&c.meta.namespace);

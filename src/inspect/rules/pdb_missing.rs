@@ -105,5 +105,13 @@ mod tests {
         let mut blind = Fleet::default();
         blind.put(Kind::Deployment, [deployment("web", 3, 3)]);
         assert_eq!(blind.severity(Kind::Deployment, "web", RULE.id), None);
+        blind.delta(0, Delta::KindState(Kind::Pdb, KindState::Live));
+        assert_eq!(blind.severity(Kind::Deployment, "web", RULE.id), Some(Severity::Info), "budgets were listed last, and there are none");
+        // While the server is away, nothing new is said of what is missing; when it is back it is looked at again.
+        blind.delta(0, Delta::State(crate::model::ConnectionState::Stale { last: None, reason: "no answer".into() }));
+        blind.put(Kind::Deployment, [deployment("api", 3, 3)]);
+        assert_eq!(blind.severity(Kind::Deployment, "api", RULE.id), None);
+        blind.delta(0, Delta::State(crate::model::ConnectionState::Live));
+        assert_eq!(blind.severity(Kind::Deployment, "api", RULE.id), Some(Severity::Info));
     }
 }

@@ -55,7 +55,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
     if pods.is_empty() {
         // Its pods may come later.
-        return Verdict::FineUntil(super::later(judge, 300));
+        return Verdict::LookAgain(super::later(judge, 300));
     }
     pods.sort_unstable();
     with.sort_unstable();

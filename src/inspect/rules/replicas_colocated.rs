@@ -34,7 +34,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let ready = |p: &&Pod| p.ready == Tri::True && !p.finished() && p.meta.deleting.is_none();
     let pods: Vec<&Pod> = judge.index.pods(judge.cluster, w.meta.uid).into_iter().map(|p| &**p).filter(ready).collect();
     if pods.len() < 2 {
-        return Verdict::FineUntil(super::later(judge, AGAIN));
+        return Verdict::LookAgain(super::later(judge, AGAIN));
     }
     let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
     for pod in &pods {
@@ -54,7 +54,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     } else if let (1, true, Some(Some(zone))) = (zones.len(), several, zones.iter().next()) {
         (Severity::Warning, format!("all {n} replicas are in zone {zone}"))
     } else {
-        return Verdict::FineUntil(super::later(judge, AGAIN));
+        return Verdict::LookAgain(super::later(judge, AGAIN));
     };
     let held = judge.held_since_seen(judge.value(&AFTER));
     super::after(held, || {
@@ -109,5 +109,15 @@ mod tests {
         assert_eq!(rule(fleet(&THREE, &["a", "a", "c"], false)), Some(Severity::Warning), "two of three on one");
         assert_eq!(rule(fleet(&THREE, &["a", "a", "b", "c"], false)), None, "exactly half");
         assert_eq!(rule(fleet(&THREE[..1], &["a", "a"], false)), None, "there is no other node");
+    }
+
+    #[test]
+    fn a_look_in_between_is_no_hold() {
+        let mut fleet = fleet(&[("a", "z1"), ("b", "z1"), ("c", "z2")], &["a", "c"], false);
+        let rule = |f: &Fleet| f.severity(Kind::Deployment, "web", RULE.id);
+        fleet.wait(AGAIN);
+        fleet.put(Kind::Pod, [pod(owned("p1", Kind::ReplicaSet, "rs"), "a", true, 900, running())]);
+        assert_eq!(rule(fleet.wait(AGAIN)), None, "it has just come to be so");
+        assert_eq!(rule(fleet.wait(600)), Some(Severity::Warning));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::inspect::index::Index;
 use crate::inspect::{Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict, title};
-use crate::model::{Kind, KindState, Object, Svc, Workload};
+use crate::model::{Kind, Object, Svc, Workload};
 use std::sync::Arc;
 
 const AFTER: Threshold = Threshold { name: "after", default: "2m", doc: "how long it may be so" };
@@ -33,19 +33,13 @@ pub static RULE: RuleInfo = RuleInfo {
     judge,
 };
 
-/// How often one looks whether slices are there by now (seconds).
-const AGAIN: i64 = 5;
-
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::Svc(service)) = judge.object else { return Verdict::Fine };
     if !service.selects() || service.meta.deleting.is_some() {
         return Verdict::Fine;
     }
-    // The cluster as a whole may still be on the way: nobody says when it is there.
-    match judge.cluster.kind_state(Kind::EndpointSlice) {
-        KindState::Live => {}
-        KindState::Waiting | KindState::Listing => return Verdict::FineUntil(super::later(judge, AGAIN)),
-        _ => return Verdict::Fine,
+    if !judge.cluster.current(Kind::EndpointSlice) {
+        return Verdict::Fine;
     }
     let endpoints = judge.cluster.endpoints(service).unwrap_or_default();
     let workloads = judge.index.selected(judge.cluster, service);
@@ -129,7 +123,7 @@ fn nearest<'a>(index: &'a Index, judge: &'a Judge<'_>, service: &Svc) -> Option<
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, NOW, ago, crashing, deployment, ingress, owned, pod, replicaset, service, slice};
-    use crate::model::{Delta, Remedy};
+    use crate::model::{Delta, KindState, Remedy};
     use serde_json::json;
 
     fn fleet() -> Fleet {
@@ -200,7 +194,9 @@ mod tests {
         blind.put(Kind::Service, [service("web", "wbe")]).wait(400);
         assert_eq!(rule(&blind), None, "slices are not read yet");
         blind.delta(0, Delta::KindState(Kind::EndpointSlice, KindState::Live));
-        assert_eq!(rule(blind.wait(200)), Some(Severity::Info), "now they are");
+        assert_eq!(rule(&blind), None, "others are not");
+        blind.delta(0, Delta::State(crate::model::ConnectionState::Live));
+        assert_eq!(rule(&blind), Some(Severity::Info), "now all are");
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         .filter(|o| hidden(o))
         .filter_map(|o| if let Object::Alert(a) = o { Some(&**a) } else { None })
         .collect();
-    let Some(worst) = alerts.iter().max_by_key(|a| a.critical()) else { return Verdict::FineUntil(super::later(judge, 60)) };
+    let Some(worst) = alerts.iter().max_by_key(|a| a.critical()) else { return Verdict::LookAgain(super::later(judge, 60)) };
     let severity = if worst.critical() { Severity::Critical } else { Severity::Warning };
     let n = alerts.len();
     let finding = judge

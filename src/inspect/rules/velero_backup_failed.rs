@@ -71,7 +71,7 @@ fn fresh(judge: &Judge<'_>, object: &Object) -> Option<Verdict> {
         return None;
     }
     // Another may run that it waits for, and what it is now may not be seen.
-    let Some(left) = judge.cluster.left(object) else { return Some(Verdict::FineUntil(later(judge, AGAIN))) };
+    let Some(left) = judge.cluster.left(object) else { return Some(Verdict::LookAgain(later(judge, AGAIN))) };
     Some(after(judge.held(left, 0), || {
         let looked = judge.cluster.velero_looked();
         judge

@@ -52,7 +52,7 @@ fn unlooked(judge: &Judge<'_>, l: &StorageLocation) -> Verdict {
     let (Some(period), Some(overdue)) = (l.period(), l.overdue()) else { return Verdict::Fine };
     if !judge.cluster.current(Kind::StorageLocation) {
         // Whether it is looked at is not seen meanwhile.
-        return Verdict::FineUntil(later(judge, AGAIN));
+        return Verdict::LookAgain(later(judge, AGAIN));
     }
     after(judge.held(overdue, 0), || {
         let looked = l.looked();
