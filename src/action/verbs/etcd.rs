@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 const DEFRAG: u64 = 600;
 /// Percent of a file that a defragmentation is worth it for.
 const WORTH: i64 = 10;
-/// Percent of the quota at which NOSPACE would be raised again at the next write.
-const FULL: i64 = 100;
+/// Percent of the quota from which on NOSPACE would be raised again. etcd raises it when a write would not fit any more, which may be large:
+/// the file itself need not have reached the quota.
+const FULL: i64 = 95;
 
 /// A cluster's etcd as it was seen last.
 pub(super) struct Seen<'a> {
@@ -428,6 +429,14 @@ pub(super) mod tests {
         let why = plan(&mut f, VerbId::EtcdDisarm, &[], "").unwrap_err();
         assert_eq!(why, "lab: c takes 150 % of its quota: the alarm would be raised again at the next write");
         assert!(plan(&mut f, VerbId::EtcdDisarm, &[], "force").is_ok());
+        let at = |percent: i64| {
+            let mut f = three(|all| {
+                nospace(all);
+                all[1].status.as_mut().unwrap().db_size = ((2 << 30) * percent + 99) / 100;
+            });
+            plan(&mut f, VerbId::EtcdDisarm, &[], "").is_ok()
+        };
+        assert_eq!((at(94), at(95)), (true, false));
         let mut f = three(|all| all[1].alarms = ["CORRUPT".into()].into());
         assert!(plan(&mut f, VerbId::EtcdDisarm, &[], "corrupt").unwrap_err().contains("It stays raised"));
         assert_eq!(texts(&plan(&mut f, VerbId::EtcdDisarm, &["b"], "corrupt").unwrap()), ["disarm CORRUPT of b"]);
