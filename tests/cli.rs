@@ -253,7 +253,7 @@ fn manifests_are_judged_without_a_cluster() {
     let web = "# the shop\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      containers: [{name: app, image: \"reg/web\"}]\n";
     let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}\n";
     let list = format!(
-        "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Service, metadata: {{name: s}}}}\n- {}",
+        "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: s}}}}\n- {}",
         budget.trim_end().replace('\n', "\n  ")
     );
     std::fs::create_dir_all(dir.path().join("deploy/.git")).unwrap();
@@ -291,7 +291,7 @@ fn manifests_are_judged_without_a_cluster() {
     // A list brings the budget.
     write("sub/budget.yaml", &list);
     let (code, out, err) = run(&["-o", "json"]);
-    assert!(code == 0 && err.contains("2 objects judged; not judged: 1 Secret v1, 1 Service v1"), "{code} {err}");
+    assert!(code == 0 && err.contains("2 objects judged; not judged: 1 ConfigMap v1, 1 Secret v1"), "{code} {err}");
     assert!(!rules(&serde_json::from_str(&out).unwrap()).contains("pdb-missing"));
     let (_, out, _) = run(&["-o", "sarif", "--rule", "few"]);
     assert!(out.contains("\"uri\": \"deploy/web.yaml\"") && out.contains("\"startLine\": 7"), "{out}");
