@@ -64,6 +64,8 @@ pub struct Fleet {
     pub sightings: Sightings,
     /// What people should know and no row says; whoever shows it takes it.
     pub told: Vec<String>,
+    /// Whether all is read that rules rest on: else what they find is no whole, and no row.
+    judges: bool,
     read_only: bool,
     members: Vec<Member>,
     handles: Vec<Handle>,
@@ -187,6 +189,7 @@ impl Fleet {
             guardrails,
             sightings,
             told: Vec::new(),
+            judges: Kind::ALL.into_iter().all(|k| k == Kind::Finding || kinds.contains(&k)),
             read_only,
             members,
             handles,
@@ -282,7 +285,7 @@ impl Fleet {
 
     /// The findings that became others are rows that did.
     fn tell(&mut self, touched: &mut Vec<Touched>, now: i64) {
-        for (cluster, changes) in self.engine.news() {
+        for (cluster, changes) in self.engine.news().into_iter().filter(|_| self.judges) {
             let delta = Delta::Rows { kind: Kind::Finding, changes };
             self.store.apply(Batch { cluster, generation: Generation::default(), delta }, now, touched);
         }

@@ -115,6 +115,10 @@ pub fn expected(subject: &str, field: &str, o: &Value, w: &World) -> Option<Expe
         "conntrack_use_percent",
         "pleg_relist_ms",
     ];
+    // Counted where all is read that rules rest on.
+    if field == "findings" {
+        return Some(Value::Null.into());
+    }
     if USE.contains(&field) {
         return Some(Expected::Sane(|v| v.is_null() || v.is_i64(), "a whole number, or null where nothing was measured"));
     }

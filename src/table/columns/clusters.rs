@@ -152,7 +152,7 @@ pub(super) static COLUMNS: &[Column] = &[
             let worst = |c: &Counts| if c.findings_critical > 0 { Severity::Critical } else { Severity::Warning };
             info(r, |c| Some(&c.counts).filter(|c| c.findings_bad > 0).map(|c| Value::Found(worst(c), c.findings_bad.into())))
         },
-        "Open findings above info, with the sign of the worst; none where there are none or no rules are asked (`qd get`)",
+        "Open findings above info, with the sign of the worst; none where there are none, and in `qd get`, which does not read all that rules rest on",
     )
     .width(2, 6)
     .leave(7)

@@ -158,7 +158,7 @@ const FINDINGS: Column = col(
         Row::Object(c, o) => c.findings_at(o.meta().uid).map(|(worst, n)| Value::Found(worst, n.into())).into(),
         Row::Cluster(_) => Value::None,
     },
-    "Open findings at it and at what belongs to it, with the sign of the worst; none where there are none or no rules are asked (`qd get`)",
+    "Open findings at it and at what belongs to it, with the sign of the worst; none where there are none, and in `qd get`, which does not read all that rules rest on",
 )
 .width(2, 5)
 .leave(18)
