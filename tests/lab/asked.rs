@@ -142,6 +142,8 @@ fn a_node_that_was_emptied_says_why(lab: &Lab) {
     });
     let mut term = super::cockpit(&lab, &room, &[]);
     super::stands(&mut term, CONTEXT, &["live"], 30);
+    // What changes within a minute of the first look may have changed before it.
+    std::thread::sleep(Duration::from_secs(65));
     lab.kubectl(CONTEXT, &["taint", "node", &node, "rack=down:NoExecute"]);
     term.wait("the emptied node and its cause", 60, |lines| {
         super::burning(lines).into_iter().find(|l| l.contains(&node) && l.contains("lost ") && l.contains("NoExecute taint"))
