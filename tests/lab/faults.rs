@@ -194,7 +194,7 @@ fn fails_so(lab: &Lab, behind: &Behind, fault: Fault, told: &Told) {
         lab.kubectl(context, &["delete", "pod", "-n", "default", &pod, "--grace-period=0", "--force", "--wait=false"]);
     }
     term.wait("them to be gone", 20, |lines| (!lines.iter().any(|l| l.contains(&pod) && l.contains("lab-"))).then_some(()));
-    says(&mut term, "signals", 120, &[CONTEXT, told.signals]);
+    says(&mut term, "signals", 240, &[CONTEXT, told.signals]);
     if !told.uses.is_empty() {
         says(&mut term, "nodes", 150, &[CONTEXT, "use of cpu and memory", told.uses]);
     }
