@@ -25,19 +25,23 @@ mod work;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::runner::main(&[
-        every::TESTS,
-        nodes::TESTS,
-        drain::TESTS,
-        work::TESTS,
-        edit::TESTS,
-        typed::TESTS,
-        runbooks::TESTS,
-        alerts::TESTS,
-        etcd::TESTS,
-        storage::TESTS,
-        server::TESTS,
-        velero::TESTS,
-        old::TESTS,
-    ])
+    // The longest first. Each list has its own namespaces and nodes; tests of one list share theirs.
+    support::runner::main(
+        &[],
+        &[
+            work::TESTS,
+            every::TESTS,
+            nodes::TESTS,
+            velero::TESTS,
+            runbooks::TESTS,
+            alerts::TESTS,
+            old::TESTS,
+            typed::TESTS,
+            drain::TESTS,
+            etcd::TESTS,
+            edit::TESTS,
+            storage::TESTS,
+            server::TESTS,
+        ],
+    )
 }
