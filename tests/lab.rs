@@ -56,16 +56,16 @@ fn main() -> ExitCode {
     run(
         &[TESTS, rotation::TESTS],
         &[
-            answers,
-            metrics::TESTS,
-            members,
-            asked::TESTS,
-            std::slice::from_ref(stores),
-            alerts::TESTS,
-            std::slice::from_ref(slow),
-            signals::TESTS,
-            network::TESTS,
-            careless::TESTS,
+            &[answers],
+            &[metrics::TESTS],
+            &[members],
+            &[asked::TESTS],
+            &[std::slice::from_ref(stores)],
+            &[alerts::TESTS],
+            &[std::slice::from_ref(slow)],
+            &[signals::TESTS],
+            &[network::TESTS],
+            &[careless::TESTS],
         ],
     )
 }

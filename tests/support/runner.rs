@@ -1,5 +1,6 @@
 //! Runs a suite's tests and says what was skipped and why, in cargo's own format. Those that kill servers which others need run one after
-//! the other; what is left runs in a few lanes, since most of a test is waiting for a control plane.
+//! the other; what is left runs in a few lanes, since most of a test is waiting for a control plane. What fails there is run again alone, and
+//! said to be unsteady when it passes then: it has found its neighbours' load, not a fault.
 
 use super::lab::Lab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// How many lists of tests run at a time.
+/// How many of them run at a time.
 const LANES: usize = 3;
 
 pub struct Test {
@@ -126,16 +127,18 @@ fn run_one(test: &Test, lab: Option<&Lab>) -> Ended {
     if ok { Ended::Passed } else { Ended::Failed }
 }
 
-/// Runs what the arguments choose of these: first the lists `in_order`, then those `beside`, each of which is itself run in its order.
-pub fn main(in_order: &[&'static [Test]], beside: &[&'static [Test]]) -> ExitCode {
+/// Runs what the arguments choose of these: first the lists `in_order`, then the lanes `beside`, each of which is lists that
+/// run in their order.
+pub fn main(in_order: &[&'static [Test]], beside: &[&[&'static [Test]]]) -> ExitCode {
     let wanted = wanted();
     let hit = |name: &str, of: &String| if wanted.exact { name == of } else { name.contains(of.as_str()) };
     let asked = |t: &&Test| wanted.names.is_empty() || wanted.names.iter().any(|n| hit(t.name(), n));
     let chosen = |of: &&'static [Test]| -> Vec<&'static Test> {
         of.iter().filter(asked).filter(|t| !wanted.skip.iter().any(|n| hit(t.name(), n))).collect()
     };
-    let total: usize = in_order.iter().chain(beside).map(|f| f.len()).sum();
-    let (first, lists): (Vec<&Test>, Vec<Vec<&Test>>) = (in_order.iter().flat_map(&chosen).collect(), beside.iter().map(&chosen).collect());
+    let total: usize = in_order.iter().chain(beside.iter().copied().flatten()).map(|list| list.len()).sum();
+    let of = |lists: &[&'static [Test]]| -> Vec<&'static Test> { lists.iter().flat_map(&chosen).collect() };
+    let (first, lists): (_, Vec<Vec<&Test>>) = (of(in_order), beside.iter().map(|lists| of(lists)).collect());
     let many = first.len() + lists.iter().map(Vec::len).sum::<usize>();
     if wanted.list {
         first.iter().chain(lists.iter().flatten()).for_each(|t| println!("{}: test", t.name()));
@@ -143,14 +146,15 @@ pub fn main(in_order: &[&'static [Test]], beside: &[&'static [Test]]) -> ExitCod
     }
     println!("\nrunning {many} test{}", if many == 1 { "" } else { "s" });
     let (began, lab) = (Instant::now(), Lab::open());
-    let ended: Mutex<Vec<(&str, Ended)>> = Mutex::default();
+    let ended: Mutex<Vec<(&Test, Ended)>> = Mutex::default();
     let all = |tests: Vec<&'static Test>| {
         for test in tests {
             let how = run_one(test, lab.as_ref());
-            ended.lock().unwrap().push((test.name(), how));
+            ended.lock().unwrap().push((test, how));
         }
     };
     all(first);
+    let alone = ended.lock().unwrap().len();
     let queue = Mutex::new(lists.into_iter());
     let next = || queue.lock().unwrap().next();
     std::thread::scope(|lanes| {
@@ -162,8 +166,21 @@ pub fn main(in_order: &[&'static [Test]], beside: &[&'static [Test]]) -> ExitCod
             });
         }
     });
-    let ended = ended.into_inner().unwrap();
-    let failed: Vec<&str> = ended.iter().filter(|(_, how)| matches!(how, Ended::Failed)).map(|(name, _)| *name).collect();
+    let mut ended = ended.into_inner().unwrap();
+    let mut unsteady = Vec::new();
+    for (test, how) in &mut ended[alone..] {
+        if matches!(how, Ended::Failed) {
+            println!("\nagain, alone: {}", test.name());
+            *how = run_one(test, lab.as_ref());
+            if matches!(how, Ended::Passed) {
+                unsteady.push(test.name());
+            }
+        }
+    }
+    if !unsteady.is_empty() {
+        println!("\nunsteady, failed beside others and passed alone:\n    {}", unsteady.join("\n    "));
+    }
+    let failed: Vec<&str> = ended.iter().filter(|(_, how)| matches!(how, Ended::Failed)).map(|(test, _)| test.name()).collect();
     let count = |f: fn(&Ended) -> bool| ended.iter().filter(|(_, how)| f(how)).count();
     let ignored = count(|how| matches!(how, Ended::Ignored));
     if !failed.is_empty() {
