@@ -29,6 +29,28 @@ pub(super) enum Tie {
     Behind,
 }
 
+impl Tie {
+    /// In words, of the explained: `whose pods are on that node`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Same => "at the same thing",
+            Self::OnNode => "at a pod on that node; at a workload of which every bad pod is on such nodes, and none is missing",
+            Self::Cluster => "of the same cluster",
+            Self::Silent => "while nothing of the cluster answers, etcd's members neither",
+            Self::Refused => "at a workload whose pods that webhook refused",
+            Self::NoRoom => "at a pod that finds no room, and would on an empty node",
+            Self::Metrics => "at an autoscaler that reads metrics of that API",
+            Self::Location => "at what goes to that storage location",
+            Self::Behind => "at a Service with that workload's pods behind it, and no other's",
+        }
+    }
+}
+
+/// What explains what, for people: the rules that explain, those that are explained, and by what tie.
+pub fn told() -> impl Iterator<Item = (&'static [&'static str], &'static [&'static str], &'static str)> {
+    CAUSES.iter().map(|c| (c.by, c.of, c.tie.words()))
+}
+
 /// Which rules may explain which.
 pub(super) struct Cause {
     /// What explains; of several that stand, the first.
@@ -48,7 +70,6 @@ const OF_PODS: &[&str] = &[
     "container-restart-rate",
     "stuck-terminating",
     "calico-node-restarts",
-    "job-failed",
 ];
 const ETCD: &[&str] = &["etcd-quorum-risk", "etcd-alarm", "etcd-disk-slow", "etcd-raft-lag", "etcd-leader-changes"];
 
@@ -71,7 +92,7 @@ pub(super) static CAUSES: &[Cause] = &[
         of: &["controller-leader", "scheduler-backlog"],
         tie: Tie::Cluster,
     },
-    Cause { by: &["webhook-fail-closed"], of: &["replicas-unavailable", "rollout-stuck", "job-failed"], tie: Tie::Refused },
+    Cause { by: &["webhook-fail-closed"], of: &["replicas-unavailable", "rollout-stuck"], tie: Tie::Refused },
     Cause { by: &["aggregated-api-down"], of: &["hpa-metrics-missing"], tie: Tie::Metrics },
     Cause { by: &["cluster-overcommit"], of: &["pod-pending"], tie: Tie::NoRoom },
     Cause { by: &["velero-bsl-unavailable"], of: &["velero-backup-failed", "velero-schedule-stale"], tie: Tie::Location },

@@ -43,6 +43,9 @@ pub(super) struct Group<'a> {
     pub alerts: Vec<&'a Alert>,
 }
 
+/// Which finding of an object says where that is told: the smallest.
+type Place = (Reverse<Severity>, usize, &'static str, Uid);
+
 /// What a finding is explained by.
 enum Up<'a> {
     Head(Head<'a>),
@@ -102,14 +105,14 @@ impl<'a> Correlation<'a> {
             groups.entry(head).or_insert_with(|| new(head)).findings.push(finding);
         }
         // Where what an alert names is told already.
-        let mut places: HashMap<Uid, (Reverse<Severity>, Uid, Head<'a>)> = HashMap::new();
+        let mut places: HashMap<Uid, (Place, Head<'a>)> = HashMap::new();
         for (group, f) in groups.values().flat_map(|g| g.findings.iter().map(move |f| (g, *f))) {
             let Some(place) = f.place() else { continue };
-            let here = (Reverse(f.severity), place.uid, group.head);
+            let here = ((Reverse(f.severity), causes::rank(f.rule.id), f.rule.id, place.uid), group.head);
             let top = self.get(place).map(|o| self.cluster.workload_of(o).meta().uid);
             for uid in std::iter::once(place.uid).chain(top) {
                 let entry = places.entry(uid).or_insert(here);
-                if (here.0, here.1) < (entry.0, entry.1) {
+                if here.0 < entry.0 {
                     *entry = here;
                 }
             }
@@ -140,14 +143,14 @@ impl<'a> Correlation<'a> {
     }
 
     /// The group in which an object is told already.
-    fn place(&self, object: &'a Object, places: &HashMap<Uid, (Reverse<Severity>, Uid, Head<'a>)>) -> Option<Head<'a>> {
+    fn place(&self, object: &'a Object, places: &HashMap<Uid, (Place, Head<'a>)>) -> Option<Head<'a>> {
         let by_node = match object {
             Object::Node(n) => self.lost.get(&n.meta.name),
             Object::Pod(p) => p.node.as_ref().and_then(|n| self.lost.get(n)),
             _ => None,
         };
         let only_lost = || if let Object::Workload(w) = object { self.only_lost(w) } else { None };
-        let told = |o: &Object| places.get(&o.meta().uid).map(|(.., head)| *head);
+        let told = |o: &Object| places.get(&o.meta().uid).map(|(_, head)| *head);
         by_node.copied().or_else(only_lost).or_else(|| told(object)).or_else(|| told(self.cluster.workload_of(object)))
     }
 

@@ -21,6 +21,7 @@ pub mod recovery;
 mod rules;
 mod threshold;
 
+pub use causes::told as explanations;
 pub use engine::Engine;
 pub use lines::{Incident, Line};
 pub use manifests::{Manifests, judges_manifests};

@@ -159,6 +159,63 @@ mod tests {
     }
 
     #[test]
+    fn incidents_come_first_by_what_they_touch_their_cause_on_top() {
+        use crate::model::{Change, Delta, Explains, FindingRow, FindingState, Object, Severity, Uid};
+        let mut store = fleet();
+        let row = |rule: &str, object: &str, cause: Option<&str>, objects: u32, since: i64| {
+            let explains = (objects > 0).then(|| Explains { says: "gone".into(), findings: objects, alerts: 2, objects, workloads: 3 });
+            Change::Upsert(Object::Finding(
+                FindingRow {
+                    meta: FindingRow::meta(rule, Uid::parse(object), "pay".into(), Default::default(), None),
+                    area: "node".into(),
+                    tier: 1,
+                    severity: Severity::Critical,
+                    state: FindingState::Open,
+                    about: None,
+                    top: None,
+                    message: "x".into(),
+                    evidence: Box::default(),
+                    remedy: None,
+                    next_step: "".into(),
+                    since: Time::from_secs(NOW - since),
+                    resolved: None,
+                    begun: 1,
+                    suppressed: None,
+                    cause: cause.map(Into::into),
+                    explains,
+                }
+                .into(),
+            ))
+        };
+        let (n1, n2) = (Some("n1 node-not-ready"), Some("n2 node-not-ready"));
+        let changes = vec![
+            row("a-pod", "p1", n1, 0, 900),
+            row("node-not-ready", "n1", n1, 3, 60),
+            row("node-not-ready", "n2", n2, 9, 60),
+            row("a-rule", "o1", None, 0, 5),
+            row("a-rule", "o2", None, 0, 5),
+        ];
+        super::super::tests::apply(&mut store, 0, Delta::Rows { kind: Kind::Finding, changes });
+        let ctx = Ctx { store: &store, now: NOW };
+        let mut view = View::new(Subject::Findings);
+        view.rebuild(&ctx);
+        let by = |column: &str| Group::all(&ctx, &view, Subject::Findings.column(column).unwrap());
+        let groups = by("cause");
+        let told: Vec<(&str, usize)> = groups.iter().map(|g| (g.title.as_str(), g.rows.len())).collect();
+        let cluster = &store.clusters()[0].info.name;
+        assert_eq!(
+            told,
+            [(format!("{cluster} n2 node-not-ready").as_str(), 1), (format!("{cluster} n1 node-not-ready").as_str(), 2), ("a-rule", 2)]
+        );
+        let said = groups[1].says.as_ref().map(|(says, explains)| (says.as_str(), explains.as_str()));
+        assert_eq!(said, Some(("gone", "3 findings and 2 alerts on 3 workloads")));
+        assert_eq!(groups[1].oldest, Time::from_secs(NOW - 60), "since its cause is so");
+        let Some(Row::Object(_, Object::Finding(first))) = Row::of(&store, groups[1].rows[0]) else { panic!() };
+        assert_eq!(&*first.meta.name, "node-not-ready");
+        assert!(by("name").iter().all(|g| g.says.is_none()));
+    }
+
+    #[test]
     fn what_rows_are_usually_grouped_by_can_be_grouped_by() {
         for subject in Subject::ALL {
             assert!(usual(subject).into_iter().all(groups_by), "{}", subject.name());

@@ -107,7 +107,7 @@ fn write(output: Output, report: &Report) -> Result<(), Failure> {
 }
 
 fn csv(report: &Report) -> String {
-    let mut out = "severity,rule,cluster,kind,namespace,name,message,since\n".to_owned();
+    let mut out = "severity,rule,cluster,kind,namespace,name,message,since,cause\n".to_owned();
     for i in &report.items {
         let cells = [
             &i.severity,
@@ -118,6 +118,7 @@ fn csv(report: &Report) -> String {
             &i.name,
             &i.message,
             i.since.as_deref().unwrap_or(""),
+            i.cause.as_deref().unwrap_or(""),
         ];
         out.push_str(&cells.map(print::csv).join(","));
         out.push('\n');

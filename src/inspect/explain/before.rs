@@ -4,7 +4,7 @@
 
 use super::words::count;
 use super::{Look, Section, workload};
-use crate::inspect::{age, clock, title};
+use crate::inspect::{age, clock};
 use crate::model::{Event, FindingRow, Kind, Object, Str, Time, Uid, Workload};
 use hashbrown::HashMap;
 use std::cmp::Reverse;
@@ -154,43 +154,54 @@ pub(super) fn section(look: &Look, f: &FindingRow, object: Option<&Object>) -> S
     let Some(began) = f.since.or(f.meta.created).map(Time::secs) else { return out };
     let mut before = Before { look, from: began - WINDOW, began, all: Vec::new() };
     let (mut uids, mut nodes, mut names) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    if let Some(object) = object {
-        let top = look.cluster.workload_of(object);
-        for o in [object, top] {
-            uids.insert(o.meta().uid);
-            names.insert(o.meta().name.clone());
-        }
-        let below = look.index.below(look.cluster, top.meta().uid);
-        uids.extend(below.iter().map(|o| o.meta().uid));
-        match object {
-            Object::Node(n) => nodes.extend([n.meta.name.clone()]),
-            Object::Pod(p) => nodes.extend(p.node.clone()),
-            _ => {
-                let bad_on = |o: &&Object| if let Object::Pod(p) = o { p.node.clone().filter(|_| p.bad()) } else { None };
-                let bad: BTreeSet<Str> = below.iter().filter_map(bad_on).collect();
-                nodes.extend(bad.into_iter().take(NODES));
+    match (object, &f.about) {
+        (Some(object), _) => {
+            let top = look.cluster.workload_of(object);
+            for o in [object, top] {
+                uids.insert(o.meta().uid);
+                names.insert(o.meta().name.clone());
             }
+            let below = look.index.below(look.cluster, top.meta().uid);
+            uids.extend(below.iter().map(|o| o.meta().uid));
+            match object {
+                Object::Node(n) => nodes.extend([n.meta.name.clone()]),
+                Object::Pod(p) => nodes.extend(p.node.clone()),
+                _ => {
+                    let bad_on = |o: &&Object| if let Object::Pod(p) = o { p.node.clone().filter(|_| p.bad()) } else { None };
+                    let bad: BTreeSet<Str> = below.iter().filter_map(bad_on).collect();
+                    nodes.extend(bad.into_iter().take(NODES));
+                }
+            }
+            if let Object::Pod(p) = object {
+                before.made(Kind::Pod, &p.meta.name, p.meta.created);
+            }
+            if let Object::Workload(w) = top {
+                before.rollouts(w);
+                let scales =
+                    |o: &&Object| matches!(o, Object::Hpa(h) if h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name);
+                uids.extend(look.cluster.objects(Kind::Hpa).filter(scales).map(|o| o.meta().uid));
+            }
+            let owners: BTreeSet<Uid> =
+                below.iter().copied().chain([object]).filter_map(|o| o.meta().owner.as_ref()).map(|o| o.uid).collect();
+            let owners = if owners.is_empty() { BTreeSet::from([object.meta().uid]) } else { owners };
+            owners.into_iter().for_each(|owner| before.restarts(owner));
         }
-        if let Object::Pod(p) = object {
-            before.made(Kind::Pod, &p.meta.name, p.meta.created);
+        (None, Some(gone)) => {
+            uids.insert(gone.uid);
+            if gone.kind == Kind::Node {
+                nodes.insert(gone.name.clone())
+            } else {
+                names.insert(gone.name.clone())
+            };
         }
-        if let Object::Workload(w) = top {
-            before.rollouts(w);
-            let scales = |o: &&Object| matches!(o, Object::Hpa(h) if h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name);
-            uids.extend(look.cluster.objects(Kind::Hpa).filter(scales).map(|o| o.meta().uid));
-        }
-        let owners: BTreeSet<Uid> = below.iter().copied().chain([object]).filter_map(|o| o.meta().owner.as_ref()).map(|o| o.uid).collect();
-        let owners = if owners.is_empty() { BTreeSet::from([object.meta().uid]) } else { owners };
-        owners.into_iter().for_each(|owner| before.restarts(owner));
-    } else {
-        nodes.extend(look.cluster.history.nodes().cloned());
+        (None, None) => nodes.extend(look.cluster.history.nodes().cloned()),
     }
     for node in &nodes {
         before.node(node);
     }
     before.events(&uids, &nodes);
     names.extend(nodes);
-    before.jobs(&names, object.is_none());
+    before.jobs(&names, f.about.is_none());
     if &*f.area == "etcd" {
         for e in look.cluster.elections.iter() {
             before.note(e.at, format!("etcd: {} leads, before {}", e.to, e.from.as_deref().unwrap_or("nobody")));
@@ -220,9 +231,6 @@ pub(super) fn section(look: &Look, f: &FindingRow, object: Option<&Object>) -> S
     out.say("", [nothing, blind].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join("; "));
     if !look.cluster.current(Kind::Event) {
         out.say("", "this cluster's events are not known");
-    }
-    if let Some(about) = f.about.as_ref().filter(|_| object.is_none()) {
-        out.say("", format!("{} is gone, and what was known of it", title(&about.namespace, &about.name)));
     }
     out
 }
