@@ -412,11 +412,11 @@ mod tests {
         let rows = rows(&mut fleet);
         let of =
             |object: &str, rule: &str| rows.iter().find(|r| r.0 == object && r.1 == rule).map(|r| (r.2.as_str(), r.3.as_deref())).unwrap();
-        assert_eq!(of("n1", "node-not-ready"), ("n1 node-not-ready", Some("33 findings and 5 alerts on 3 workloads")));
+        assert_eq!(of("n1", "node-not-ready"), ("n1 node-not-ready", Some("34 findings and 5 alerts on 3 workloads")));
         assert_eq!(of("db-7", "pod-not-ready"), ("n1 node-not-ready", None));
         // The alerts end: the row of the cause alone says so.
         told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![firing(&[("alertname", "Lone"), ("severity", "critical")])]);
-        assert_eq!(self::rows(&mut fleet).iter().find(|r| r.0 == "n1").unwrap().3.as_deref(), Some("33 findings on 3 workloads"));
+        assert_eq!(self::rows(&mut fleet).iter().find(|r| r.0 == "n1").unwrap().3.as_deref(), Some("34 findings on 3 workloads"));
         // The node comes back: each workload stands for itself.
         fleet.put(Kind::Node, [node("n1", "True", 1)]);
         let after = names(&fleet);
@@ -448,7 +448,8 @@ mod tests {
         // A node that may be as it is explains nothing.
         let mut fleet = Fleet::default();
         let mut known = pleg("n1");
-        known["metadata"]["annotations"] = json!({"quarterdeck.io/ignore": "node-not-ready=disk is being replaced until=2026-12-31"});
+        known["metadata"]["annotations"] =
+            json!({"quarterdeck.io/ignore": "node-not-ready,pleg-unhealthy=disk is being replaced until=2026-12-31"});
         fleet.put(Kind::Node, [known, node("n2", "True", 9000), node("n3", "True", 9000)]);
         thirty(&mut fleet, |_, _| "n1", 0);
         assert!(names(&fleet).iter().all(|(name, ..)| name.starts_with("pay/")), "{:?}", names(&fleet));

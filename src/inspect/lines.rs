@@ -426,21 +426,14 @@ fn speak(findings: &mut [&Finding]) {
         let entry = worst.entry(f.rule.id).or_insert(f.severity);
         *entry = f.severity.max(*entry);
     }
-    let weight: HashMap<&'static str, Severity> = worst
-        .iter()
-        .map(|(rule, own)| {
-            let explained = worst.iter().filter(|(other, _)| causes::explains(rule, other)).map(|(_, s)| *s).max();
-            (*rule, explained.unwrap_or(*own))
-        })
-        .collect();
-    let weighs = |f: &Finding| match weight.get(f.rule.id) {
-        Some(explained) if f.severity > Severity::Info => f.severity.max(*explained),
-        _ => f.severity,
-    };
+    // The worst of what it explains here, where that is anything.
+    let explained: HashMap<&'static str, Option<Severity>> =
+        worst.keys().map(|rule| (*rule, worst.iter().filter(|(other, _)| causes::explains(rule, other)).map(|(_, s)| *s).max())).collect();
+    let of = |f: &Finding| explained.get(f.rule.id).copied().flatten().filter(|_| f.severity > Severity::Info);
     findings.sort_by_cached_key(|f| {
         (
-            Reverse(weighs(f)),
-            causes::rank(f.rule.id),
+            Reverse(of(f).max(Some(f.severity))),
+            of(f).map_or(usize::MAX, |_| causes::rank(f.rule.id)),
             place(f),
             Reverse(often.get(&(f.rule.id, f.message.as_str())).copied()),
             f.message.clone(),

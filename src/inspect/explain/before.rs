@@ -292,8 +292,8 @@ mod tests {
         fleet.store.jobs.apply(job("2", "scale deployment pay/checkout-2 0 -> 1", "prod", NOW - 1000), NOW);
         fleet.store.jobs.apply(job("3", "scale deployment pay/checkout 0 -> 1", "dev", NOW - 1000), NOW);
         let lines = before(&mut fleet, "pod-crashloop", Kind::Pod, "p");
-        assert_eq!(lines[0], "11:45Z Pod p was made (<1m before)");
-        assert_eq!(lines[1], "11:45Z ScalingReplicaSet: Scaled up replica set rs3 from 0 to 1 (<1m before)");
+        assert_eq!(lines[0], "11:45Z Pod p was made (40s before)");
+        assert_eq!(lines[1], "11:45Z ScalingReplicaSet: Scaled up replica set rs3 from 0 to 1 (48s before)");
         assert!(lines[2].starts_with("11:45Z checkout revision 3: app") && lines[2].contains("1.9"), "{lines:#?}");
         assert_eq!(lines[3], "11:43Z qd: scale deployment pay/checkout 0 -> 1 (done, job 1) (2m before)");
         assert!(lines[4].starts_with("qd was not watching then"), "{lines:#?}");
