@@ -46,6 +46,8 @@ pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
         "cpu-below-nominal" => look.nodes("9100", |node| 0.02 + 0.06 * share(&["mhz", node])),
         "cpu-throttles" => look.sick("9100", &[], 40.0),
         "cpu-steal" => look.nodes("9100", |node| 0.01 * share(&["steal", node])),
+        // Nobody here asks for whole cores, and no node has two sockets.
+        "cpu-pinning-errors" | "numa-remote" => Vec::new(),
         "softnet-squeezed" => look.some("9100", "", "", 0.3, |node| 1.0 + share(&["squeezed", node])),
         "node-costs-more" => {
             let odd = |name: &&str| share(&["odd", name]) < 0.3;
