@@ -230,7 +230,7 @@ fn kubelets_that_pin_and_tls_that_ends_before_the_controller_are_found() {
         "prod-us | gateway | critical | TLS ends at the balancer of gateway: 3 hosts are redirected to themselves without end",
     ];
     assert_eq!(all, expected);
-    assert!(running.fault("prod-eu", &quarterdeck::sim::Fault::Denied("get".into(), "nodes/proxy".into())));
+    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Denied("get".into(), "nodes/proxy".into())));
     let report = look();
     assert_eq!(found(&report).len(), 1, "what is not heard is not judged");
     let why = report["clusters"][0]["not_evaluated"].to_string();

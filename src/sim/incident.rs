@@ -203,7 +203,9 @@ pub fn end(s: &mut State, n: usize) {
         What::Silence | What::PdbBlocks | What::JobFails | What::BackupFails => {}
         What::LocationUnavailable => super::velero::remember(s, super::register::LOCATIONS, &key),
         What::VeleroDown => super::velero::live(s),
-        What::TlsAtBalancer => s.edit(SERVICES, &key, |v| v["metadata"]["annotations"] = serde_json::json!({})),
+        What::TlsAtBalancer => {
+            s.edit(SERVICES, &key, |v| v["metadata"]["annotations"] = serde_json::json!({}));
+        }
         What::CoresPinned => s.world.pinned = false,
     }
 }

@@ -9,13 +9,17 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What charts and manifests name it by.
-const SELECTORS: [&str; 2] = [
-    "app.kubernetes.io/name%20in%20(ingress-nginx,nginx-ingress,rke2-ingress-nginx)",
-    "app%20in%20(ingress-nginx,nginx-ingress)",
-];
+const SELECTORS: [&str; 2] =
+    ["app.kubernetes.io/name%20in%20(ingress-nginx,nginx-ingress,rke2-ingress-nginx)", "app%20in%20(ingress-nginx,nginx-ingress)"];
 /// The keys of its ConfigMap that are read.
-const KEYS: [&str; 6] =
-    ["use-forwarded-headers", "compute-full-forwarded-for", "use-proxy-protocol", "proxy-real-ip-cidr", "ssl-redirect", "force-ssl-redirect"];
+const KEYS: [&str; 6] = [
+    "use-forwarded-headers",
+    "compute-full-forwarded-for",
+    "use-proxy-protocol",
+    "proxy-real-ip-cidr",
+    "ssl-redirect",
+    "force-ssl-redirect",
+];
 /// The program in its image.
 const PROGRAM: &str = "/nginx-ingress-controller";
 
@@ -249,7 +253,9 @@ mod tests {
     #[tokio::test]
     async fn a_controller_its_keys_and_the_way_to_it() {
         let cert = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert";
-        let all = read(json!({cert: "arn:x", "note": "kept by nobody"}), json!({"use-forwarded-headers": "false", "http-snippet": "secret"})).await;
+        let all =
+            read(json!({cert: "arn:x", "note": "kept by nobody"}), json!({"use-forwarded-headers": "false", "http-snippet": "secret"}))
+                .await;
         assert_eq!(all.len(), 1, "what has the label and is no controller is none: {all:?}");
         let one = &all[0];
         assert_eq!((&*one.of.0, &*one.of.1, one.config.as_deref(), &*one.class), ("Deployment", "in", Some("edge/conf"), "outer"));

@@ -215,7 +215,8 @@ mod tests {
     #[tokio::test]
     async fn without_the_right_one_is_asked_and_none_is_guessed() {
         let forbidden = r#"{"kind":"Status","status":"Failure","message":"nodes \"n00\" is forbidden: User \"u\" cannot get resource \"nodes/proxy\" in API group \"\" at the cluster scope","reason":"Forbidden","code":403}"#;
-        let server = Server::start(move |r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(1)) } else { reply(403, forbidden) }).await;
+        let server =
+            Server::start(move |r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(1)) } else { reply(403, forbidden) }).await;
         let client = connect(&server, "").await;
         let mut kubelets = Kubelets::default();
         let told = kubelets.look(&client, true, Instant::now()).await.unwrap_err();
@@ -226,7 +227,9 @@ mod tests {
 
     #[tokio::test]
     async fn kubelets_that_say_nothing_are_not_taken_for_unpinned() {
-        let server = Server::start(|r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(2)) } else { reply(404, "404 page not found") }).await;
+        let server =
+            Server::start(|r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(2)) } else { reply(404, "404 page not found") })
+                .await;
         let client = connect(&server, "").await;
         let told = Kubelets::default().look(&client, true, Instant::now()).await.unwrap_err();
         assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");

@@ -1,17 +1,20 @@
 //! A priority level has 80 % of its seats taken, or requests in flight near their maximum, for 5 minutes.
 
-use super::measured::{Measured, USUAL};
+use super::measured::{BASE, Measured, USUAL, held};
 use crate::inspect::{Need, RuleInfo};
 
 const FACTS: Measured = Measured {
-    id: "apiserver-saturated",
-    area: "control-plane",
-    scope: "cluster",
-    summary: "A priority level has 80 % of its seats taken, or requests in flight near their maximum, for 5 minutes; critical from 95 % on",
-    why: "One greedy client can push others into the queue; when system levels are rejected the cluster loses leases.",
-    needs: &[Need::Query("api-seats")],
+    info: RuleInfo {
+        id: "apiserver-saturated",
+        area: "control-plane",
+        scope: "cluster",
+        summary: "A priority level has 80 % of its seats taken, or requests in flight near their maximum, for 5 minutes; critical from 95 % on",
+        why: "One greedy client can push others into the queue; when system levels are rejected the cluster loses leases.",
+        needs: &[Need::Query("api-seats")],
+        peers: &["k8s-mixin:KubeAPITerminatedRequests"],
+        ..BASE
+    },
     queries: &["api-seats", "api-inflight"],
-    peers: &["k8s-mixin:KubeAPITerminatedRequests"],
     says: |seen| format!("{} {}: {}", seen.signal.title, seen.of(), seen.value()),
     next: "See who asks most at that level; isolate that client in a FlowSchema of its own",
     ..USUAL
@@ -19,13 +22,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 300);
-    }
-}
+held!(300);

@@ -5,7 +5,7 @@
 
 use super::later;
 use super::lint::{Whole, several};
-use super::measured::{Measured, USUAL, after};
+use super::measured::{BASE, Measured, USUAL, after};
 use crate::inspect::{Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::asked::Part;
 use crate::model::{ContainerSpec, Kind, Node, Object, Pod, Qos};
@@ -16,17 +16,20 @@ const EXCLUSIVE: Threshold = Threshold { name: "exclusive-above", default: "70%"
 const SHARED: Threshold = Threshold { name: "shared-below", default: "2", doc: "cores that are left for all others then" };
 
 const FACTS: Measured = Measured {
-    id: "cpu-manager-mismatch",
-    area: "node",
-    burns: false,
-    severity: Severity::Warning,
-    scope: "workload, over the nodes that its pods are on; node",
-    summary: "A core workload shares cores on nodes whose kubelet pins (info: it wants whole cores where none pins), its pods are refused for lack of aligned cores; whole cores take 70 % of a node and leave fewer than 2; pinning fails, or a tenth of memory is another NUMA node's under the topology policy none; for 10 minutes",
-    why: "A pinned VM had its own cores and local memory; an unpinned container migrates across cores and sockets and is throttled by quota.",
-    kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::Node, Kind::Signal],
-    needs: &[Need::Asked(Part::Kubelets)],
+    info: RuleInfo {
+        id: "cpu-manager-mismatch",
+        area: "node",
+        burns: false,
+        severity: Severity::Warning,
+        scope: "workload, over the nodes that its pods are on; node",
+        summary: "A core workload shares cores on nodes whose kubelet pins (info: it wants whole cores where none pins), its pods are refused for lack of aligned cores; whole cores take 70 % of a node and leave fewer than 2; pinning fails, or a tenth of memory is another NUMA node's under the topology policy none; for 10 minutes",
+        why: "A pinned VM had its own cores and local memory; an unpinned container migrates across cores and sockets and is throttled by quota.",
+        kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::Node, Kind::Signal],
+        needs: &[Need::Asked(Part::Kubelets)],
+        thresholds: &[AFTER, EXCLUSIVE, SHARED],
+        ..BASE
+    },
     queries: &["cpu-pinning-errors", "numa-remote"],
-    thresholds: &[AFTER, EXCLUSIVE, SHARED],
     level: |seen| {
         let unaligned = || seen.node().and_then(|n| seen.judge.cluster.asked.kubelet(&n.meta.name)).is_some_and(|k| &*k.topology == "none");
         seen.limits().filter(|_| &*seen.signal.meta.name != "numa-remote" || unaligned())
@@ -122,7 +125,11 @@ fn workload(judge: &Judge<'_>) -> Verdict {
         (Severity::Warning, message, "Ask for fewer cores, or free a NUMA node: the kubelet's topology policy refuses what it cannot align")
     } else if !pinned && !fixed.is_empty() {
         let message = format!("{} of {all} pods share cores on nodes that pin", fixed.len());
-        (Severity::Warning, message, "Give every container whole cores and equal requests and limits, of memory too; or run it on nodes that pin none")
+        (
+            Severity::Warning,
+            message,
+            "Give every container whole cores and equal requests and limits, of memory too; or run it on nodes that pin none",
+        )
     } else if pinned && !free.is_empty() {
         (Severity::Info, format!("{} of {all} pods want whole cores on nodes that pin none", free.len()), FACTS.next)
     } else {

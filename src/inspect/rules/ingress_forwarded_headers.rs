@@ -245,7 +245,11 @@ mod tests {
         says(at(&[], ("LoadBalancer", None, Some(PROXY), true), false), "which it does not expect");
         says(at(&[("use-proxy-protocol", "true")], ("LoadBalancer", None, None, true), false), "does not speak");
         assert_eq!(at(&[("use-proxy-protocol", "true")], ("LoadBalancer", None, Some(PROXY), true), false), None);
-        assert_eq!(at(&[("use-proxy-protocol", "true")], ("LoadBalancer", None, None, false), false), None, "nothing tells of its balancer");
+        assert_eq!(
+            at(&[("use-proxy-protocol", "true")], ("LoadBalancer", None, None, false), false),
+            None,
+            "nothing tells of its balancer"
+        );
     }
 
     #[test]
