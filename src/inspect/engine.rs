@@ -24,7 +24,7 @@ pub(super) struct Room {
     lives: Lives,
     /// Rows that are not told yet.
     news: Vec<Change>,
-    /// The nodes with a node-not-ready finding.
+    /// The nodes with a node-not-ready finding that are so now.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
     /// What the rows were when it was last looked at: old or proven, by who tells of them.
@@ -201,6 +201,14 @@ impl Engine {
                         self.forget(cluster, id.kind, before, now);
                     }
                     self.follow(cluster, Some(before), None, &mut follow);
+                }
+                Touched::Usage { cluster, kind: Kind::Claim } => {
+                    let Some(cluster) = store.cluster(*cluster) else { continue };
+                    follow.extend(cluster.objects(Kind::Claim).map(|o| Subject {
+                        cluster: cluster.id,
+                        kind: Some(Kind::Claim),
+                        uid: o.meta().uid,
+                    }));
                 }
                 Touched::Usage { .. } => {}
                 Touched::Cluster(id) => {
@@ -407,7 +415,7 @@ impl Engine {
         let shown = |all: &'_ [Finding]| all.iter().filter(|f| f.burns()).cloned().collect::<Vec<_>>();
         self.revision += u64::from(shown(old) != shown(&found));
         if let Some(Object::Node(node)) = object {
-            if found.iter().any(|f| f.rule.id == "node-not-ready") {
+            if super::rules::node_not_ready::down(node) && found.iter().any(|f| f.rule.id == "node-not-ready") {
                 room.lost.insert(node.meta.name.clone());
             } else {
                 room.lost.remove(&node.meta.name);

@@ -1,8 +1,8 @@
 //! What ingress-nginx believes of those before it: its controllers, found by their usual labels and known by their arguments, the ConfigMap that
 //! these name, and the Services that lead to them. Read for `asked`; only the keys and annotations that rules read are kept.
 
-use super::asked::{ANSWER, Named, Wire, list};
-use crate::client::{ClientError, ReadClient};
+use super::asked::{ANSWER, Named, Wire, allowed, list};
+use crate::client::{Ask, ClientError, ReadClient};
 use crate::model::asked::{Controller, Way};
 use crate::model::{Labels, Str};
 use serde::Deserialize;
@@ -166,6 +166,7 @@ async fn settings(client: &ReadClient, config: &str) -> Result<Labels, ClientErr
         data: Option<BTreeMap<String, String>>,
     }
     let Some((namespace, name)) = config.split_once('/') else { return Ok(Labels::default()) };
+    allowed(client, Ask { verb: "get", resource: "configmaps", namespace: Some(namespace), ..Ask::default() }).await?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
     match client.get_within::<Config>(&path, 1 << 20, ANSWER).await {
         Ok(config) => {
@@ -243,6 +244,7 @@ mod tests {
                         service("nobody", "NodePort", json!({}), json!({})),
                     ])
                 }
+                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => reply(201, r#"{"status":{"allowed":true}}"#),
                 path => panic!("{path} is not for it"),
             }
         })

@@ -2,8 +2,8 @@
 //!
 //! Only what rules read of the answers is kept. Of each kind of node one is asked first: after the first look something of all is known.
 
-use super::asked::{ANSWER, HOUR, Named, why};
-use crate::client::{ClientError, ReadClient};
+use super::asked::{ANSWER, HOUR, Named, allowed, why};
+use crate::client::{Ask, ClientError, ReadClient};
 use crate::model::asked::{Kubelet, Told};
 use crate::model::{Interner, Str};
 use futures::StreamExt as _;
@@ -111,6 +111,8 @@ impl Kubelets {
     }
 
     async fn list(&mut self, client: &ReadClient, now: Instant) -> Result<(), ClientError> {
+        let ask = Ask { verb: "get", resource: "nodes", subresource: Some("proxy"), ..Ask::default() };
+        allowed(client, ask).await?;
         let read = async { client.get_bytes("/api/v1/nodes", METADATA).await };
         let answer = tokio::time::timeout(ANSWER, read).await.map_err(|_| ClientError::Timeout { after: ANSWER })??;
         let nodes: Nodes = serde_json::from_slice(&answer.bytes).map_err(|e| ClientError::Decode { message: e.to_string() })?;
@@ -198,18 +200,18 @@ mod tests {
         let client = connect(&server, "").await;
         let (mut kubelets, began) = (Kubelets::default(), Instant::now());
         let heard = kubelets.look(&client, true, began).await.unwrap();
-        assert_eq!((heard.len(), server.count()), (19, 21), "the nodes, and twenty kubelets of which one is silent");
+        assert_eq!((heard.len(), server.count()), (19, 22), "whether it may, the nodes, and twenty kubelets of which one is silent");
         assert!(heard.iter().any(|k| &*k.node == "n44"), "a few of one kind are not behind many of the other: {heard:?}");
         assert_eq!((&*heard[0].node, &*heard[0].cpus, &*heard[0].topology, heard[0].kept), ("n00", "static", "single-numa-node", 4));
         assert_eq!(kubelets.look(&client, false, began).await.unwrap().len(), 23);
         for _ in 0..8 {
             kubelets.look(&client, false, began).await.unwrap();
         }
-        assert_eq!(server.count(), 46, "each once");
+        assert_eq!(server.count(), 47, "each once");
         kubelets.look(&client, false, began + RETRY).await.unwrap();
-        assert_eq!(server.count(), 47, "the silent one once more");
+        assert_eq!(server.count(), 48, "the silent one once more");
         kubelets.look(&client, false, began + HOUR * 2).await.unwrap();
-        assert_eq!(server.count(), 51);
+        assert_eq!(server.count(), 52);
     }
 
     #[tokio::test]
@@ -222,7 +224,11 @@ mod tests {
         let told = kubelets.look(&client, true, Instant::now()).await.unwrap_err();
         assert!(told.starts_with("no right to get nodes/proxy"), "{told}");
         kubelets.look(&client, false, Instant::now()).await.unwrap_err();
-        assert_eq!(server.count(), 2, "and not again before the nodes are listed anew");
+        assert_eq!(server.count(), 3, "and not again before the nodes are listed anew");
+        let review = r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false}}"#;
+        let server = Server::start(move |_| reply(201, review)).await;
+        let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+        assert_eq!((&*told, server.count()), ("no right to get nodes/proxy", 1), "what an authorizer denies is not sent");
     }
 
     #[tokio::test]

@@ -121,7 +121,7 @@ fn unheard(judge: &Judge<'_>, c: &Controller) -> Option<Finding> {
     let message = if loops.is_empty() {
         format!("TLS ends at the balancer of {}, and apps are told http", way.service)
     } else {
-        format!("TLS ends at the balancer of {}: {} redirected to themselves without end", way.service, count(loops.len()))
+        format!("TLS ends at the balancer of {}: {} without end", way.service, count(loops.len()))
     };
     let next = format!(
         "Set use-forwarded-headers: \"true\" in {}, and proxy-real-ip-cidr to the balancer's addresses; ssl-redirect stays as it is",
@@ -137,7 +137,7 @@ fn unheard(judge: &Judge<'_>, c: &Controller) -> Option<Finding> {
 }
 
 fn count(hosts: usize) -> String {
-    if hosts == 1 { "1 host is".to_owned() } else { format!("{hosts} hosts are") }
+    if hosts == 1 { "1 host is redirected to itself".to_owned() } else { format!("{hosts} hosts are redirected to themselves") }
 }
 
 /// It uses forwarded headers, and whoever comes may send them.
@@ -208,7 +208,7 @@ mod tests {
         let trusts = ("proxy-real-ip-cidr", "10.0.0.0/8");
         assert_eq!(at(&[], outer, false), Some((Severity::Warning, "TLS ends at the balancer of in, and apps are told http".into())));
         assert_eq!(at(&[("use-forwarded-headers", "true"), trusts], outer, false), None);
-        let looping = "TLS ends at the balancer of in: 1 host is redirected to themselves without end";
+        let looping = "TLS ends at the balancer of in: 1 host is redirected to itself without end";
         assert_eq!(at(&[], outer, true), Some((Severity::Critical, looping.into())));
         assert_eq!(at(&[("ssl-redirect", "false")], outer, true).map(|f| f.0), Some(Severity::Warning));
         assert_eq!(at(&[("force-ssl-redirect", "true")], outer, false).map(|f| f.0), Some(Severity::Critical));

@@ -214,6 +214,13 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Whether it was at its limit for so many seconds: the course has a value a minute.
+pub(super) fn lasted(signal: &Signal, secs: i64) -> bool {
+    let count = usize::try_from(secs / 60).unwrap_or(0).max(1);
+    let limit = signal.warning.unwrap_or(f64::MIN_POSITIVE);
+    signal.course.len() >= count && signal.course.iter().rev().take(count).all(|v| *v >= limit)
+}
+
 /// `34%`; nothing of nothing.
 pub(super) fn percent(part: i64, whole: i64) -> String {
     if whole > 0 { format!("{}%", part * 100 / whole) } else { "none".to_owned() }
@@ -278,10 +285,11 @@ pub(super) mod tests {
                 seen(&mut Fleet::default(), rule, name, &labels, value, wait).map(|f| f.severity)
             };
             let warning = query.warning.unwrap_or_else(|| panic!("{name} has no warning"));
+            let first = if query.critical == Some(warning) { Severity::Critical } else { first };
             assert_eq!(at(warning * 0.99, after), None, "{name} below its limit");
             assert_eq!(at(warning, after - 1), None, "{name} before its time");
             assert_eq!(at(warning, after), Some(first), "{name}");
-            if let Some(critical) = query.critical {
+            if let Some(critical) = query.critical.filter(|c| *c > warning) {
                 assert_eq!(at(critical * 0.99, after), Some(first), "{name}");
                 assert_eq!(at(critical, after), Some(Severity::Critical), "{name}");
             }

@@ -64,7 +64,7 @@ mod node_config_drift;
 mod node_emptied;
 mod node_io_saturated;
 mod node_maxpods;
-mod node_not_ready;
+pub(super) mod node_not_ready;
 mod node_peer_outlier;
 mod node_pressure;
 mod node_reservation_thin;
