@@ -21,6 +21,8 @@ mod metrics;
 mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[path = "lab/shown.rs"]
+mod shown;
 #[path = "lab/signals.rs"]
 mod signals;
 #[allow(dead_code, reason = "other suites use the rest")]
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         network::TESTS,
         asked::TESTS,
         careless::TESTS,
+        shown::TESTS,
         faults::TESTS,
     ])
 }

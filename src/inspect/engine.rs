@@ -6,7 +6,7 @@
 
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
 use crate::model::ingress::wildcard;
 use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
@@ -69,6 +69,8 @@ pub struct Engine {
     whole: HashMap<(ClusterId, Uid), serde_json::Value>,
     /// Rules that do not judge, and why.
     left_out: HashMap<&'static str, &'static str>,
+    /// Objects are written and run nowhere.
+    written: bool,
     /// How many rules were off when their findings were last looked for.
     off: usize,
     revision: u64,
@@ -91,7 +93,7 @@ impl Engine {
                 all.dedup();
             }
             for need in rule.needs {
-                if let Need::Kind(kind) = need {
+                if let Need::Kind(kind) | Need::Made(kind) = need {
                     let all = &mut needing[*kind as usize];
                     all.extend(rule.kinds.iter().filter(|k| **k != Kind::Pod));
                     all.sort_unstable();
@@ -109,6 +111,7 @@ impl Engine {
             ends: BTreeSet::new(),
             whole: HashMap::new(),
             left_out: HashMap::new(),
+            written: false,
             off: 0,
             by_kind,
             leaning,
@@ -139,6 +142,13 @@ impl Engine {
         }
         self.left_out = all.iter().filter(|r| !wanted(r)).map(|r| (r.id, why)).collect();
         self
+    }
+
+    /// The same for objects that are written and run nowhere: rules that need a cluster do not judge, and nothing is waited for.
+    pub fn of_manifests(mut self) -> Self {
+        let rules = self.thresholds.rules().clone();
+        self.written = true;
+        self.only(|r| judges_manifests(r, rules.is_own(r.id)), "needs a cluster")
     }
 
     /// Why a rule judges nothing in a cluster. None where it does.
@@ -342,6 +352,7 @@ impl Engine {
                 rule: info,
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
+                written: self.written,
                 policy: &self.policy,
                 thresholds: self.thresholds.at(rule),
                 own: self.thresholds.rules().own(rule),
