@@ -29,12 +29,13 @@ pub fn judges_manifests(rule: &RuleInfo, own: bool) -> bool {
         return !rule.kinds.contains(&Kind::Signal);
     }
     let written = |kind: &Kind| WRITTEN.contains(kind);
+    let templated = |kind: &Kind| written(kind) || *kind == Kind::Pod;
     let there = |need: &Need| match need {
         Need::Kind(kind) => written(kind),
         Need::Made(_) => true,
         Need::Running | Need::Service(_) | Need::Query(_) | Need::Asked(_) | Need::EtcdWatched | Need::EtcdSnapshots => false,
     };
-    rule.kinds.iter().any(written) && rule.needs.iter().all(there)
+    rule.kinds.iter().all(templated) && rule.kinds.iter().any(written) && rule.needs.iter().all(there)
 }
 
 /// A store of one cluster that is none, and what its rules find.

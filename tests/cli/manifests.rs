@@ -165,12 +165,12 @@ fn no_status_changes_what_is_found_in_manifests() {
 fn rules_say_whether_they_judge_manifests() {
     let judge = |id: &str| judges_manifests(RULES.iter().find(|r| r.id == id).unwrap(), false);
     for id in
-        ["replicas-unavailable", "hpa-at-max", "node-not-ready", "cpu-throttled", "rbac-too-wide", "pod-crashloop", "lxcfs-stale-mount"]
+        ["replicas-unavailable", "hpa-at-max", "node-not-ready", "cpu-throttled", "rbac-too-wide", "pod-crashloop", "dns-cache-missing"]
     {
         assert!(!judge(id), "{id} needs a cluster");
     }
     let all = RULES.iter().filter(|r| judges_manifests(r, false)).count();
-    assert!(all >= 30, "{all} rules judge manifests");
+    assert!(all >= 26, "{all} rules judge manifests");
     let dir = room();
     let (_, out, _) = qd(dir.path(), &["rule", "list", "-o", "json"]);
     let listed: Value = serde_json::from_str(&out).unwrap();

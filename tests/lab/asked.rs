@@ -148,4 +148,6 @@ fn a_node_that_was_emptied_says_why(lab: &Lab) {
     term.wait("the emptied node and its cause", 60, |lines| {
         super::burning(lines).into_iter().find(|l| l.contains(&node) && l.contains("lost ") && l.contains("NoExecute taint"))
     });
+    term.keys("I/name:node-emptied\r");
+    term.line(30, &["node-emptied", &node]);
 }

@@ -85,9 +85,9 @@ fn objects(hostname: &str) -> Value {
     };
     let like_the_others = json!({"kubernetes.io/hostname": "node-shown", "node.kubernetes.io/instance-type": "bm-64c-256g"});
     let scheduler = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kube-scheduler-shown", "namespace": "kube-system",
-            "labels": {"component": "kube-scheduler", "tier": "control-plane", NS: "yes"},
+            "labels": {"app": "kube-scheduler-shown", "component": "kube-scheduler", "tier": "control-plane"},
             "annotations": {"kubernetes.io/config.mirror": "shown", "kubernetes.io/config.source": "file"}},
-        "spec": {"nodeSelector": {"no": "such-node"}, "containers": [{"name": "kube-scheduler", "image": "registry.internal/kube-scheduler:1"}]}});
+        "spec": {"nodeName": "node-shown-large", "containers": [{"name": "app", "image": "registry.internal/kube-scheduler:1"}]}});
     json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
         workload("Deployment", "served", &core, spec("registry.internal/app:1", asks())),
@@ -113,15 +113,15 @@ fn objects(hostname: &str) -> Value {
     ]})
 }
 
-fn pods(lab: &Lab, app: &str) -> Vec<String> {
-    let wanted = ["get", "pods", "-n", NS, "-l", &format!("app={app}"), "--field-selector", "status.phase=Running", "-o", "name"];
+fn pods(lab: &Lab, namespace: &str, app: &str) -> Vec<String> {
+    let wanted = ["get", "pods", "-n", namespace, "-l", &format!("app={app}"), "--field-selector", "status.phase=Running", "-o", "name"];
     lab.kubectl(CONTEXT, &wanted).lines().map(str::to_owned).collect()
 }
 
 /// The one container of an app's pods is so, as its kubelet would say.
-fn stands(lab: &Lab, app: &str, container: &Value) {
+fn stands(lab: &Lab, namespace: &str, app: &str, container: &Value) {
     let all = until(&format!("{app} to run"), Duration::from_secs(60), || {
-        let all = pods(lab, app);
+        let all = pods(lab, namespace, app);
         if all.is_empty() { Err("no pod".to_owned()) } else { Ok(all) }
     });
     let mut one = json!({"name": "app", "image": "i", "imageID": "", "ready": false, "restartCount": 0});
@@ -129,7 +129,7 @@ fn stands(lab: &Lab, app: &str, container: &Value) {
     let ready = ["Ready", "ContainersReady"].map(|c| json!({"type": c, "status": "False", "lastTransitionTime": at(now() - 900)}));
     let patch = json!({"status": {"containerStatuses": [one], "conditions": ready}}).to_string();
     for pod in all {
-        lab.kubectl(CONTEXT, &["patch", "-n", NS, &pod, "--subresource", "status", "--type", "merge", "-p", &patch]);
+        lab.kubectl(CONTEXT, &["patch", "-n", namespace, &pod, "--subresource", "status", "--type", "merge", "-p", &patch]);
     }
 }
 
@@ -166,8 +166,9 @@ fn rules_find_their_causes_in_one_inspection(lab: &Lab) {
         lab.kubectl(CONTEXT, &["get", "nodes", "-l", "node.kubernetes.io/instance-type", "-o", "jsonpath={.items[0].metadata.name}"]);
     lab.apply(CONTEXT, &objects(&hostname));
     let killed = json!({"terminated": {"exitCode": 137, "reason": "Error", "startedAt": at(now() - 300), "finishedAt": at(now() - 60)}});
-    stands(lab, "calico-node", &json!({"state": {"running": {"startedAt": at(now() - 50)}}, "lastState": killed, "restartCount": 3}));
-    stands(lab, "unpulled", &json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}));
+    stands(lab, NS, "calico-node", &json!({"state": {"running": {"startedAt": at(now() - 50)}}, "lastState": killed, "restartCount": 3}));
+    stands(lab, "kube-system", "kube-scheduler-shown", &json!({"state": {"running": {"startedAt": at(now() - 50)}}}));
+    stands(lab, NS, "unpulled", &json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}));
     let (kubeconfig, config) = (nearly_expired(lab, &room), settings(lab, &room));
     let wanted = table::shown(|by| by == By::Lab);
     until("every rule that the lab shows to find something", Duration::from_secs(120), || {
@@ -180,5 +181,5 @@ fn rules_find_their_causes_in_one_inspection(lab: &Lab) {
     });
     lab.kubectl(CONTEXT, &["delete", "namespace", NS, "--wait=false"]);
     lab.kubectl(CONTEXT, &["delete", "nodes", "node-shown", "node-shown-large"]);
-    lab.kubectl(CONTEXT, &["delete", "pods", "-n", "kube-system", "-l", NS, "--grace-period=0", "--force"]);
+    lab.kubectl(CONTEXT, &["delete", "pod", "-n", "kube-system", "kube-scheduler-shown", "--grace-period=0", "--force"]);
 }

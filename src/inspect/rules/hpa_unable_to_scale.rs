@@ -32,8 +32,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if hpa.meta.deleting.is_some() {
         return Verdict::Fine;
     }
-    let unable = meta::condition(&hpa.conditions, "AbleToScale").filter(|c| c.status == Tri::False);
-    let selector = meta::condition(&hpa.conditions, "ScalingActive")
+    let conditions = if judge.written { &[][..] } else { &hpa.conditions };
+    let unable = meta::condition(conditions, "AbleToScale").filter(|c| c.status == Tri::False);
+    let selector = meta::condition(conditions, "ScalingActive")
         .filter(|c| c.status == Tri::False && matches!(c.reason.as_deref(), Some("AmbiguousSelector" | "InvalidSelector")));
     let kind = Kind::parse(&hpa.target_kind);
     // Manifests without any workload of its namespace say nothing of it.
