@@ -44,10 +44,6 @@ fn found(name: &str) -> BTreeSet<String> {
     for incident in &mut scenario.incidents {
         incident.at = Moment(incident.at.0.min(-260));
     }
-    // Backups are made in the night, and the newest one must not be.
-    let now = jiff::Timestamp::now().as_second();
-    let made = (now.rem_euclid(86_400) - 2 * 3600).rem_euclid(86_400);
-    scenario.began = Some(if made < 2 * 3600 { now - 3 * 3600 } else { now });
     let running = start(&Options { scenario, kubeconfig: Some(dir.path().join("kubeconfig")), viewer: false }).unwrap();
     let mut config = table::at_once();
     for name in running.fleet.names() {

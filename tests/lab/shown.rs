@@ -2,7 +2,7 @@
 //!
 //! The causes are what `lab fault` and `lab kinds` have made, and what is made here and taken away again.
 
-use super::support::lab::{Lab, Room, now, until};
+use super::support::lab::{CONTEXTS, Lab, Room, now, until};
 use super::support::runner::{Test, test};
 use quarterdeck::model::etcd_act::snapshot_name;
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ use table::By;
 #[path = "../shown/table.rs"]
 mod table;
 
-const CONTEXT: &str = "lab-1";
+const CONTEXT: &str = CONTEXTS[0];
+const OTHER: &str = CONTEXTS[1];
 const NS: &str = "shown";
 const DAY: i64 = 86_400;
 
@@ -87,7 +88,7 @@ fn objects(hostname: &str) -> Value {
     let scheduler = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kube-scheduler-shown", "namespace": "kube-system",
             "labels": {"app": "kube-scheduler-shown", "component": "kube-scheduler", "tier": "control-plane"},
             "annotations": {"kubernetes.io/config.mirror": "shown", "kubernetes.io/config.source": "file"}},
-        "spec": {"nodeName": "node-shown-large", "containers": [{"name": "app", "image": "registry.internal/kube-scheduler:1"}]}});
+        "spec": {"nodeName": "node-shown", "containers": [{"name": "app", "image": "registry.internal/kube-scheduler:1"}]}});
     json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
         workload("Deployment", "served", &core, spec("registry.internal/app:1", asks())),
@@ -105,11 +106,18 @@ fn objects(hostname: &str) -> Value {
         budget("one"),
         budget("other"),
         node("node-shown", like_the_others, ("64", "256Gi", "2"), "v1.31.0", true),
-        node("node-shown-large", json!({"kubernetes.io/hostname": "node-shown-large"}), ("100k", "256Gi", "110"), "v1.36.3", false),
         bound("first", "node-shown", asks()),
         bound("second", "node-shown", asks()),
-        bound("greedy", "node-shown-large", json!({"requests": {"cpu": "90k"}})),
         scheduler,
+    ]})
+}
+
+/// A node without which the other cluster has no room: where there is one, no node of its cluster can be spared.
+fn large() -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS}},
+        node("node-shown", json!({"kubernetes.io/hostname": "node-shown"}), ("100k", "256Gi", "110"), "v1.31.4", false),
+        bound("greedy", "node-shown", json!({"requests": {"cpu": "90k"}})),
     ]})
 }
 
@@ -142,9 +150,8 @@ fn nearly_expired(lab: &Lab, room: &Room) -> PathBuf {
     };
     let (certificate, key) = (file("client.crt", &certificate), file("client.key", &key));
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(lab.kubeconfig()).unwrap()).unwrap();
-    for user in config["users"].as_array_mut().unwrap() {
-        user["user"] = json!({"client-certificate": certificate, "client-key": key});
-    }
+    let user = config["users"].as_array_mut().unwrap().iter_mut().find(|u| u["name"] == format!("{CONTEXT}-admin")).unwrap();
+    user["user"] = json!({"client-certificate": certificate, "client-key": key});
     file("kubeconfig", &config.to_string())
 }
 
@@ -165,6 +172,7 @@ fn rules_find_their_causes_in_one_inspection(lab: &Lab) {
     let hostname =
         lab.kubectl(CONTEXT, &["get", "nodes", "-l", "node.kubernetes.io/instance-type", "-o", "jsonpath={.items[0].metadata.name}"]);
     lab.apply(CONTEXT, &objects(&hostname));
+    lab.apply(OTHER, &large());
     let killed = json!({"terminated": {"exitCode": 137, "reason": "Error", "startedAt": at(now() - 300), "finishedAt": at(now() - 60)}});
     stands(lab, NS, "calico-node", &json!({"state": {"running": {"startedAt": at(now() - 50)}}, "lastState": killed, "restartCount": 3}));
     stands(lab, "kube-system", "kube-scheduler-shown", &json!({"state": {"running": {"startedAt": at(now() - 50)}}}));
@@ -172,14 +180,16 @@ fn rules_find_their_causes_in_one_inspection(lab: &Lab) {
     let (kubeconfig, config) = (nearly_expired(lab, &room), settings(lab, &room));
     let wanted = table::shown(|by| by == By::Lab);
     until("every rule that the lab shows to find something", Duration::from_secs(120), || {
-        let args = ["inspect", "--context", CONTEXT, "--config", config.to_str().unwrap(), "-o", "json"];
+        let args = ["inspect", "--context", CONTEXT, "--context", OTHER, "--config", config.to_str().unwrap(), "-o", "json"];
         let (report, code, said) = room.json(&kubeconfig, &args);
         let items = report["items"].as_array().ok_or_else(|| format!("code {code}: {said}"))?;
         let found: BTreeSet<&str> = items.iter().filter_map(|i| i["rule"].as_str()).collect();
         let silent: Vec<_> = wanted.iter().filter(|rule| !found.contains(**rule)).collect();
         if silent.is_empty() { Ok(()) } else { Err(format!("{silent:?} find nothing; {}", report["clusters"][0]["not_evaluated"])) }
     });
-    lab.kubectl(CONTEXT, &["delete", "namespace", NS, "--wait=false"]);
-    lab.kubectl(CONTEXT, &["delete", "nodes", "node-shown", "node-shown-large"]);
+    for context in [CONTEXT, OTHER] {
+        lab.kubectl(context, &["delete", "namespace", NS, "--wait=false"]);
+        lab.kubectl(context, &["delete", "node", "node-shown"]);
+    }
     lab.kubectl(CONTEXT, &["delete", "pod", "-n", "kube-system", "kube-scheduler-shown", "--grace-period=0", "--force"]);
 }
