@@ -6,7 +6,7 @@
 
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
 use crate::model::asked::Part;
 use crate::model::ingress::wildcard;
 use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
@@ -74,6 +74,8 @@ pub struct Engine {
     whole: HashMap<(ClusterId, Uid), serde_json::Value>,
     /// Rules that do not judge, and why.
     left_out: HashMap<&'static str, &'static str>,
+    /// Objects are written and run nowhere.
+    written: bool,
     /// How many rules were off when their findings were last looked for.
     off: usize,
     revision: u64,
@@ -98,7 +100,7 @@ impl Engine {
             }
             for need in rule.needs {
                 let all = match need {
-                    Need::Kind(kind) => &mut needing[*kind as usize],
+                    Need::Kind(kind) | Need::Made(kind) => &mut needing[*kind as usize],
                     Need::Asked(part) => &mut asking[*part as usize],
                     _ => continue,
                 };
@@ -117,6 +119,7 @@ impl Engine {
             ends: BTreeSet::new(),
             whole: HashMap::new(),
             left_out: HashMap::new(),
+            written: false,
             off: 0,
             by_kind,
             leaning,
@@ -148,6 +151,13 @@ impl Engine {
         }
         self.left_out = all.iter().filter(|r| !wanted(r)).map(|r| (r.id, why)).collect();
         self
+    }
+
+    /// The same for objects that are written and run nowhere: rules that need a cluster do not judge, and nothing is waited for.
+    pub fn of_manifests(mut self) -> Self {
+        let rules = self.thresholds.rules().clone();
+        self.written = true;
+        self.only(|r| judges_manifests(r, rules.is_own(r.id)), "needs a cluster")
     }
 
     /// Why a rule judges nothing in a cluster. None where it does.
@@ -363,6 +373,7 @@ impl Engine {
                 rule: info,
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
+                written: self.written,
                 policy: &self.policy,
                 thresholds: self.thresholds.at(rule),
                 own: self.thresholds.rules().own(rule),
