@@ -6,7 +6,7 @@
 pub mod alertmanager;
 pub mod asked;
 pub mod etcd;
-mod exposition;
+pub mod exposition;
 pub mod kube;
 pub mod metrics;
 pub mod prometheus;
