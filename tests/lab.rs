@@ -15,6 +15,8 @@ mod careless;
 mod etcd;
 #[path = "lab/faults.rs"]
 mod faults;
+#[path = "lab/inspect.rs"]
+mod inspect;
 #[path = "lab/metrics.rs"]
 mod metrics;
 #[path = "lab/network.rs"]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         signals::TESTS,
         network::TESTS,
         asked::TESTS,
+        inspect::TESTS,
         careless::TESTS,
         faults::TESTS,
     ])
