@@ -121,7 +121,7 @@ fn run(pods: usize) {
     );
     say("decode all, protobuf", pods, vec![decode]);
     say("fold all", pods, vec![fold]);
-    say("judge all, twelve rules", pods, vec![judge]);
+    say("judge pods as they come, nothing else there", pods, vec![judge]);
     let world = World { store: &c.store, engine: &c.engine, now: NOW };
     let at = Instant::now();
     c.app.restore(&world, SessionState::default(), Some("pods"));
@@ -177,9 +177,114 @@ fn run(pods: usize) {
     }
 }
 
+/// What stands around so many pods: a node for a hundred of them; for twenty a Deployment, its ReplicaSet, a Service with its slice and an
+/// Ingress; a budget and an autoscaler for every second one.
+fn around(pods: usize) -> Vec<(Kind, Vec<Value>)> {
+    let meta = |name: &str, ns: Option<usize>, n: usize| {
+        let mut m = json!({"name": name, "uid": format!("{name}-{n}"), "resourceVersion": "5", "creationTimestamp": "2026-02-20T10:00:00Z", "labels": {"app": name}});
+        if let Some(ns) = ns {
+            m["namespace"] = format!("team-{ns:02}").into();
+        }
+        m
+    };
+    let app = |n: usize| format!("app-{n:04}");
+    let apps = || 0..pods.div_ceil(20);
+    let template = |n: usize| json!({"metadata": {"labels": {"app": app(n)}}, "spec": pod(n * 20, 0)["spec"]});
+    let node = |n: usize| {
+        json!({"metadata": meta(&format!("node-{n:04}"), None, n), "spec": {}, "status": {"capacity": {"cpu": "64", "memory": "256Gi", "pods": "250"}, "allocatable": {"cpu": "63", "memory": "250Gi", "pods": "250"},
+            "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-03-01T06:00:00Z", "lastTransitionTime": "2026-02-20T10:00:00Z"}], "nodeInfo": {"kubeletVersion": "v1.36.3"}}})
+    };
+    let deployment = |n: usize| {
+        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"replicas": 20, "selector": {"matchLabels": {"app": app(n)}}, "template": template(n)},
+            "status": {"replicas": 20, "readyReplicas": 20, "updatedReplicas": 20, "availableReplicas": 20, "observedGeneration": 1}})
+    };
+    let replica_set = |n: usize| {
+        let mut meta = meta(&format!("{}-5d8f7c9b64", app(n)), Some(n % 20), n);
+        meta["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n), "uid": format!("{}-{n}", app(n)), "controller": true}]);
+        json!({"metadata": meta, "spec": {"replicas": 20, "selector": {"matchLabels": {"app": app(n)}}, "template": template(n)}, "status": {"replicas": 20, "readyReplicas": 20}})
+    };
+    let budget = |n: usize| {
+        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app(n)}}},
+            "status": {"disruptionsAllowed": 1, "currentHealthy": 20, "desiredHealthy": 19, "expectedPods": 20, "observedGeneration": 1}})
+    };
+    let autoscaler = |n: usize| {
+        let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
+        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"minReplicas": 10, "maxReplicas": 40, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n)}, "metrics": [{"type": "Resource", "resource": cpu}]},
+            "status": {"currentReplicas": 20, "desiredReplicas": 20, "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 61, "averageValue": "122m"}}}]}})
+    };
+    let service = |n: usize| json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": {"app": app(n)}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}});
+    let slice = |n: usize| {
+        let mut meta = meta(&app(n), Some(n % 20), n);
+        meta["labels"] = json!({"kubernetes.io/service-name": app(n)});
+        let endpoint = |k: usize| json!({"addresses": [format!("10.1.{}.{k}", n % 250)], "conditions": {"ready": true, "serving": true}});
+        json!({"metadata": meta, "addressType": "IPv4", "endpoints": (0..20).map(endpoint).collect::<Vec<_>>(), "ports": [{"name": "http", "port": 8080}]})
+    };
+    let ingress = |n: usize| {
+        let backend = json!({"service": {"name": app(n), "port": {"name": "http"}}});
+        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"ingressClassName": "nginx", "rules": [{"host": format!("{}.example.com", app(n)), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}})
+    };
+    vec![
+        (
+            Kind::Namespace,
+            (0..20).map(|n| json!({"metadata": meta(&format!("team-{n:02}"), None, n), "status": {"phase": "Active"}})).collect(),
+        ),
+        (Kind::Node, (0..pods.div_ceil(100)).map(node).collect()),
+        (Kind::Deployment, apps().map(deployment).collect()),
+        (Kind::ReplicaSet, apps().map(replica_set).collect()),
+        (Kind::Hpa, apps().step_by(2).map(autoscaler).collect()),
+        (Kind::Pdb, apps().step_by(2).map(budget).collect()),
+        (Kind::Service, apps().map(service).collect()),
+        (Kind::EndpointSlice, apps().map(slice).collect()),
+        (Kind::Ingress, apps().map(ingress).collect()),
+    ]
+}
+
+/// Every rule over a store that holds it all, and what one pod's change costs then.
+fn inspect(pods: usize) {
+    let info = ClusterInfo { name: "bench".into(), contexts: vec!["bench".into()], ..ClusterInfo::default() };
+    let mut store = Store::new(vec![info], NOW);
+    let mut interner = Interner::default();
+    let apply = |store: &mut Store, delta: Delta| {
+        let mut touched = Vec::new();
+        store.apply(Batch { cluster: ClusterId(0), generation: Generation(1), delta }, NOW, &mut touched);
+        touched
+    };
+    let mut all = apply(&mut store, Delta::State(ConnectionState::Live));
+    let mut lists = around(pods);
+    lists.push((Kind::Pod, (0..pods).map(|n| pod(n, 0)).collect()));
+    for (kind, objects) in lists {
+        let read = |o: &Value| Change::Upsert(object::decode_json(kind, o.to_string().as_bytes(), &mut interner).unwrap());
+        let changes = objects.iter().map(read).collect();
+        all.extend(apply(&mut store, Delta::Rows { kind, changes }));
+    }
+    for kind in Kind::ALL {
+        all.extend(apply(&mut store, Delta::KindState(kind, KindState::Live)));
+    }
+    let mut engine = Engine::new(Thresholds::default());
+    let times = timed(9, |_| {
+        engine = Engine::new(Thresholds::default());
+        engine.touched(&store, &all, NOW);
+    });
+    say(&format!("inspect all, {} rules", engine.rules().all().len()), pods, times);
+    println!("{:<44} {pods:>7} pods   {:>6} findings", "what it found", engine.findings().count());
+    let mut version = 0;
+    let changes: Vec<Vec<Touched>> = (0..500)
+        .map(|i| {
+            version += 1;
+            let o = pod(i * 7919 % pods, version);
+            let change = Change::Upsert(object::decode_json(Kind::Pod, o.to_string().as_bytes(), &mut interner).unwrap());
+            apply(&mut store, Delta::Rows { kind: Kind::Pod, changes: vec![change] })
+        })
+        .collect();
+    let again = timed(changes.len(), |i| engine.touched(&store, &changes[i], NOW));
+    say("judge one pod's change", pods, again);
+}
+
 fn main() {
     let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     for pods in if sizes.is_empty() { vec![10_000, 50_000] } else { sizes } {
         run(pods);
+        inspect(pods);
     }
 }

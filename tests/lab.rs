@@ -1,7 +1,7 @@
 //! The real-server suite: `qd` against two real control planes, one of them an older Kubernetes.
 //!
 //! `tests/lab/run` brings them up and runs everything; with a lab of one's own: `QD_LAB=$LAB_HOME cargo test --test lab`. Without `QD_LAB`
-//! every test is reported as ignored. Kept apart from libtest because the tests stop each other's servers: they run one by one, in this order.
+//! every test is reported as ignored. Kept apart from libtest because the first of them stop each other's servers: these run one by one, in this order.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers beside the test functions too")]
 
@@ -53,19 +53,24 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    run(&[
-        TESTS,
-        rotation::TESTS,
-        etcd::TESTS,
-        metrics::TESTS,
-        alerts::TESTS,
-        signals::TESTS,
-        network::TESTS,
-        asked::TESTS,
-        inspect::TESTS,
-        careless::TESTS,
-        faults::TESTS,
-    ])
+    let ([answers @ .., stores], [members @ .., slow]) = (faults::TESTS, etcd::TESTS) else { unreachable!("both have tests") };
+    // The first ones compare everything that there is, or stop the servers that all share. Of the others the longest first.
+    run(
+        &[TESTS, rotation::TESTS],
+        &[
+            &[answers],
+            &[metrics::TESTS],
+            &[members],
+            &[asked::TESTS],
+            &[inspect::TESTS],
+            &[std::slice::from_ref(stores)],
+            &[alerts::TESTS],
+            &[std::slice::from_ref(slow)],
+            &[signals::TESTS],
+            &[network::TESTS],
+            &[careless::TESTS],
+        ],
+    )
 }
 
 /// A screen that shows every problem of the lab.

@@ -76,7 +76,7 @@ fn clusters(report: &Report, out: &mut String) {
             "<article class=\"{class}\"><h3>{}{tier}</h3><p class=\"score\">{}{trend}</p>{}<p>{} critical, {} warnings, {} info</p><p><small>{} nodes, {} pods; {} rules judged, {} could not</small></p>{}</article>",
             xml(&c.name),
             c.score.map_or_else(|| "not seen".to_owned(), |s| format!("{s}<small>/100</small>")),
-            bar(&[("critical", c.critical), ("warning", c.warning), ("info", c.info)]),
+            if c.score.is_some() { bar(&[("critical", c.critical), ("warning", c.warning), ("info", c.info)]) } else { String::new() },
             c.critical,
             c.warning,
             c.info,

@@ -179,14 +179,14 @@ pub fn end(s: &mut State, n: usize) {
                 s.edit(PODS, &pod, |p| p["metadata"]["finalizers"] = serde_json::Value::Null);
             }
         }
-        What::ScheduleLate => super::velero::remember(s, super::register::SCHEDULES, &key),
+        What::ScheduleLate | What::BackupFails => super::velero::remember(s, super::register::SCHEDULES, &key),
         What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), false)),
         What::EtcdFills => {
             let now = s.now();
             s.etcd.stop(now);
         }
         What::AlertStorm => s.alerting.storm = None,
-        What::Silence | What::PdbBlocks | What::JobFails | What::BackupFails => {}
+        What::Silence | What::PdbBlocks | What::JobFails => {}
         What::LocationUnavailable => super::velero::remember(s, super::register::LOCATIONS, &key),
         What::VeleroDown => super::velero::live(s),
     }

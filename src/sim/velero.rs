@@ -18,6 +18,8 @@ use std::sync::Arc;
 const NAMESPACE: &str = "velero";
 /// A schedule with this annotation is no longer looked at, and a location with it cannot be reached.
 const STUCK: &str = "quarterdeck.io/stuck";
+/// At how many items each backup of a schedule fails.
+const FAILS: &str = "quarterdeck.io/fails";
 /// Milliseconds between two looks at what runs, and how many of these it takes.
 const STEP: i64 = 2000;
 const STEPS: i64 = 5;
@@ -391,25 +393,38 @@ pub fn step(s: &mut State, res: Res, key: &Key) {
     if ended && s.at(res, key).is_some_and(|o| o.value()["status"]["phase"] == "Completed") {
         if res == BACKUPS { keep(s, key) } else { bring_back(s, key) }
     }
+    if ended && res == BACKUPS {
+        fails_as_its_schedule(s, key);
+    }
     if !ended && s.at(res, key).is_some() {
         s.later(STEP, Action::Velero(res, key.clone()));
     }
 }
 
-/// The newest backup of a schedule turns out to have failed at some items.
+/// From now on a schedule's backups fail at some items, and so did its newest one.
 pub fn fail(s: &mut State, schedule: &Key, errors: i64) {
+    s.edit(SCHEDULES, schedule, |v| v["metadata"]["annotations"][FAILS] = errors.to_string().into());
     let of = |o: &Obj| o.labels.get("velero.io/schedule-name") == Some(&*schedule.1);
     let started = |o: &Obj| parse_time(&o.value()["status"]["startTimestamp"]);
-    let newest = s.tables[BACKUPS].objects.values().filter(|o| of(o)).max_by_key(|o| started(o)).map(|o| o.key.clone());
-    let Some(key) = newest else { return };
-    let now = s.now();
-    s.edit(BACKUPS, &key, |v| {
-        let status = &mut v["status"];
-        status["phase"] = "PartiallyFailed".into();
-        status["errors"] = errors.into();
-        status["warnings"] = 1.into();
-        if status["completionTimestamp"].is_null() {
-            status["completionTimestamp"] = rfc3339(now).into();
+    let ended = |o: &Obj| o.value()["status"]["phase"] == "Completed";
+    let newest = s.tables[BACKUPS].objects.values().filter(|o| of(o) && ended(o)).max_by_key(|o| started(o)).map(|o| o.key.clone());
+    if let Some(key) = newest {
+        fails_as_its_schedule(s, &key);
+    }
+}
+
+/// A backup that has ended failed in part where its schedule's backups do.
+fn fails_as_its_schedule(s: &mut State, backup: &Key) {
+    let Some(schedule) = s.at(BACKUPS, backup).and_then(|o| o.labels.get("velero.io/schedule-name").map(Str::from)) else { return };
+    let errors = s
+        .at(SCHEDULES, &(backup.0.clone(), schedule))
+        .and_then(|o| o.value()["metadata"]["annotations"][FAILS].as_str()?.parse::<i64>().ok());
+    let Some(errors) = errors else { return };
+    s.edit(BACKUPS, backup, |v| {
+        if v["status"]["phase"] == "Completed" {
+            v["status"]["phase"] = "PartiallyFailed".into();
+            v["status"]["errors"] = errors.into();
+            v["status"]["warnings"] = 1.into();
         }
     });
 }
@@ -429,11 +444,12 @@ pub fn forget(s: &mut State, schedule: &Key, ago: i64) {
     }
 }
 
-/// A schedule is looked at again, a location is reached.
+/// A schedule is looked at again or its backups are whole again, a location is reached.
 pub fn remember(s: &mut State, res: Res, key: &Key) {
     s.edit(res, key, |v| {
         if let Some(all) = v["metadata"]["annotations"].as_object_mut() {
             all.shift_remove(STUCK);
+            all.shift_remove(FAILS);
         }
     });
 }

@@ -248,14 +248,20 @@ impl Subject {
         let exact = columns.iter().find(|c| c.id == name).or_else(|| columns.iter().find(|c| c.title == name));
         let found = exact.or_else(|| by_id(name)).or_else(|| columns.iter().find(|c| c.title.eq_ignore_ascii_case(name)));
         let lower = name.to_ascii_lowercase();
-        let alias = || columns::ALIASES.iter().filter(|(alias, _)| *alias == lower).find_map(|(_, id)| by_id(id));
+        let alias = || self.aliases().filter(|(alias, _)| *alias == lower).find_map(|(_, id)| by_id(id));
         found.or_else(alias).ok_or_else(|| Unknown::new("field", name, &self.fields()))
+    }
+
+    /// Other names of columns, and the ids that they stand for; also of columns that it has not.
+    fn aliases(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let own = columns::OWN_ALIASES.iter().filter(move |(subject, ..)| *subject == self).map(|&(_, alias, id)| (alias, id));
+        own.chain(columns::ALIASES.iter().copied())
     }
 
     /// Every name that a filter takes for its columns: ids, and the aliases that lead to one.
     pub fn fields(self) -> Vec<&'static str> {
         let has = |id: &str| self.columns().iter().any(|c| c.id == id);
-        let aliases = columns::ALIASES.iter().filter(|(alias, id)| has(id) && !has(alias)).map(|(alias, _)| *alias);
+        let aliases = self.aliases().filter(|(alias, id)| has(id) && !has(alias)).map(|(alias, _)| alias);
         let mut all: Vec<_> = self.columns().iter().map(|c| c.id).chain(aliases).collect();
         let mut seen = hashbrown::HashSet::new();
         all.retain(|f| seen.insert(*f));

@@ -309,6 +309,10 @@ fn every_column_has_its_own_name_title_and_doc_and_says_its_unit() {
         let first: Vec<_> = subject.columns().iter().take(4).map(|c| c.id).collect();
         assert_eq!(first, ["cluster", "kind", "namespace", "name"], "{}", subject.name());
     }
+    for (subject, alias, id) in columns::OWN_ALIASES {
+        assert_eq!(subject.column(alias).unwrap().id, *id, "{alias}");
+    }
+    assert!(Subject::Pods.column("alertname").is_err());
     for (_, id) in columns::ALIASES {
         assert!(Subject::ALL.iter().any(|s| s.columns().iter().any(|c| c.id == *id)), "{id}");
     }

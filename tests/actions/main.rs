@@ -25,19 +25,21 @@ mod work;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::runner::main(&[
-        every::TESTS,
-        nodes::TESTS,
-        drain::TESTS,
-        work::TESTS,
-        edit::TESTS,
-        typed::TESTS,
-        runbooks::TESTS,
-        alerts::TESTS,
-        etcd::TESTS,
-        storage::TESTS,
-        server::TESTS,
-        velero::TESTS,
-        old::TESTS,
-    ])
+    // The first ones count what is on a node that all share. Of the others the longest go first; those of one lane share a namespace, or
+    // mind what the other leaves behind: definitions of custom resources, a Velero that is down.
+    support::runner::main(
+        &[nodes::TESTS],
+        &[
+            &[work::TESTS, every::TESTS],
+            &[velero::TESTS, alerts::TESTS],
+            &[runbooks::TESTS],
+            &[old::TESTS],
+            &[typed::TESTS],
+            &[drain::TESTS],
+            &[etcd::TESTS],
+            &[edit::TESTS],
+            &[storage::TESTS],
+            &[server::TESTS],
+        ],
+    )
 }

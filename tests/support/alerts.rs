@@ -4,6 +4,7 @@ use super::lab::{Lab, now, until};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What `lab alerts` runs, each named as its Debian package.
@@ -11,6 +12,7 @@ pub const PROGRAMS: &[&str] = &["prometheus", "prometheus-alertmanager"];
 
 /// They end with the test.
 pub struct Alertmanagers<'a> {
+    _one: MutexGuard<'a, ()>,
     lab: &'a Lab,
     context: &'a str,
     pub urls: Vec<String>,
@@ -18,10 +20,12 @@ pub struct Alertmanagers<'a> {
 
 impl<'a> Alertmanagers<'a> {
     pub fn new(lab: &'a Lab, context: &'a str) -> Self {
+        // One that failed has ended its pair too.
+        let one = lab.alertmanagers.lock().unwrap_or_else(PoisonError::into_inner);
         lab.lab(&["alerts", context]);
         let services: Value = serde_json::from_str(&std::fs::read_to_string(lab.file(context, "services.json")).unwrap()).unwrap();
         let urls = services["alertmanagers"].as_array().unwrap().iter().map(|u| u.as_str().unwrap().to_owned()).collect();
-        let all = Self { lab, context, urls };
+        let all = Self { _one: one, lab, context, urls };
         for url in &all.urls {
             until("an Alertmanager to be ready", Duration::from_secs(30), || match ask(url, "GET", "/-/ready", "") {
                 Ok(answer) if answer.contains(" 200 OK") => Ok(()),

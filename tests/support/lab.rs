@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The contexts that `tests/lab/run` brings up; the second one is the older Kubernetes.
@@ -14,11 +15,17 @@ pub struct Lab {
     home: PathBuf,
     /// Where its binaries are.
     bin: PathBuf,
+    /// Held by the test that runs its pair of Alertmanagers: there is one.
+    pub alertmanagers: Mutex<()>,
 }
+
+/// Which of a lab's hundreds of ports tests' own clusters have: those after the two that all share.
+static PLACES: Mutex<[bool; 7]> = Mutex::new([false; 7]);
 
 /// A cluster that no other test touches, without any fault; it goes when the test ends.
 pub struct Own {
     lab: Lab,
+    place: usize,
     _dir: tempfile::TempDir,
 }
 
@@ -32,6 +39,7 @@ impl std::ops::Deref for Own {
 impl Drop for Own {
     fn drop(&mut self) {
         self.lab.try_lab(&["down"]);
+        PLACES.lock().unwrap()[self.place] = false;
     }
 }
 
@@ -91,7 +99,7 @@ impl Lab {
         let home = PathBuf::from(std::env::var_os("QD_LAB").filter(|v| !v.is_empty())?);
         assert!(home.join("kubeconfig").is_file(), "QD_LAB={}: no lab there; tests/lab/lab up -n 2 --old makes one", home.display());
         let bin = std::env::var_os("LAB_BIN").filter(|v| !v.is_empty()).map_or_else(|| home.join("bin"), PathBuf::from);
-        Some(Self { home, bin })
+        Some(Self { home, bin, alertmanagers: Mutex::default() })
     }
     /// Brings up a cluster of a test's own, its context `lab-1`, with this many nodes and members of etcd.
     pub fn own(&self, nodes: usize, etcd: usize) -> Own {
@@ -101,10 +109,17 @@ impl Lab {
     pub fn own_with(&self, nodes: usize, etcd: usize, more: &[&str]) -> Own {
         // Beside this one: a temporary directory elsewhere may be too small for an etcd.
         let dir = tempfile::tempdir_in(self.home.parent().unwrap()).unwrap();
-        let own = Own { lab: Self { home: dir.path().to_owned(), bin: self.bin.clone() }, _dir: dir };
+        let place = {
+            let mut places = PLACES.lock().unwrap();
+            let free = places.iter().position(|taken| !taken).unwrap();
+            places[free] = true;
+            free
+        };
+        let own =
+            Own { lab: Self { home: dir.path().to_owned(), bin: self.bin.clone(), alertmanagers: Mutex::default() }, place, _dir: dir };
         let port: u16 = std::fs::read_to_string(self.home.join("port")).unwrap().trim().parse().unwrap();
-        // This lab's clusters have the hundreds after its port.
-        std::fs::write(own.home.join("port"), (port + 500).to_string()).unwrap();
+        // Its cluster has the hundred after its own port.
+        std::fs::write(own.home.join("port"), (port + 200 + 100 * u16::try_from(place).unwrap()).to_string()).unwrap();
         own.lab(&[&["up", "-n", "1", "--etcd", &etcd.to_string()], more].concat());
         own.lab(&["fill", "lab-1", "--nodes", &nodes.to_string(), "--pods", "0"]);
         own

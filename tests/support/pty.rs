@@ -11,6 +11,10 @@ use super::lab::QD;
 
 struct Shown {
     parser: vt100::Parser,
+    /// The screen as the last whole frame left it, and how many bytes that is.
+    whole: (vt100::Parser, usize),
+    /// When something came last.
+    heard: Instant,
     /// Everything that was ever written to the terminal.
     bytes: Vec<u8>,
     answered: usize,
@@ -26,6 +30,9 @@ pub struct Term {
     master: Box<dyn MasterPty + Send>,
     modes: String,
 }
+
+/// How long nothing comes before what has come is taken for all.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// What `qd` asks after each frame.
 const FRAME: &[u8] = b"\x1b[5n";
@@ -48,8 +55,7 @@ impl Term {
         let modes = modes_of(pair.master.as_ref());
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let shown =
-            Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(rows, cols, 0), bytes: Vec::new(), answered: 0, frames: Vec::new() }));
+        let shown = Arc::new(Mutex::new(Shown::new(rows, cols)));
         let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (sink, back) = (shown.clone(), writer.clone());
@@ -62,6 +68,7 @@ impl Term {
                 let mut shown = sink.lock().unwrap();
                 shown.parser.process(&buffer[..n]);
                 shown.bytes.extend_from_slice(&buffer[..n]);
+                shown.heard = Instant::now();
                 // Before anybody can see the frame, and type: keys come after the answer, as they do from a terminal.
                 let answers = shown.answers();
                 let _ = back.lock().unwrap().write_all(&answers);
@@ -74,10 +81,12 @@ impl Term {
         self.writer.lock().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    /// The screen as lines.
+    /// The screen as lines: never a frame of which only a part has come.
     pub fn lines(&self) -> Vec<String> {
         let shown = self.shown.lock().unwrap();
-        let screen = shown.parser.screen();
+        // What comes without frames (a login's question, an editor) has come when no more does.
+        let under_way = shown.whole.1 > 0 && shown.whole.1 < shown.bytes.len() && shown.heard.elapsed() < SETTLED;
+        let screen = if under_way { shown.whole.0.screen() } else { shown.parser.screen() };
         screen.rows(0, screen.size().1).collect()
     }
 
@@ -180,6 +189,11 @@ impl Drop for Term {
 }
 
 impl Shown {
+    fn new(rows: u16, cols: u16) -> Self {
+        let parser = || vt100::Parser::new(rows, cols, 0);
+        Self { parser: parser(), whole: (parser(), 0), heard: Instant::now(), bytes: Vec::new(), answered: 0, frames: Vec::new() }
+    }
+
     /// Answers to what was asked since the last time.
     fn answers(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -190,6 +204,8 @@ impl Shown {
                 self.answered += question.len();
                 if *question == FRAME {
                     self.frames.push(self.answered);
+                    self.whole.0.process(&self.bytes[self.whole.1..self.answered]);
+                    self.whole.1 = self.answered;
                 }
             } else if ANSWERS.iter().any(|(q, _)| q.starts_with(rest)) {
                 break;

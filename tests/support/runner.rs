@@ -1,9 +1,15 @@
-//! Runs a suite's tests one after the other (they kill each other's servers) and says what was skipped and why, in cargo's own format.
+//! Runs a suite's tests and says what was skipped and why, in cargo's own format. Those that kill servers which others need run one after
+//! the other; what is left runs in a few lanes, since most of a test is waiting for a control plane. What fails there is run again alone, and
+//! said to be unsteady when it passes then: it has found its neighbours' load, not a fault.
 
 use super::lab::Lab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
+
+/// How many of them run at a time.
+const LANES: usize = 3;
 
 pub struct Test {
     /// The function's path.
@@ -98,47 +104,97 @@ fn wanted() -> Wanted {
     w
 }
 
-/// Runs what the arguments choose of these.
-pub fn main(files: &[&[Test]]) -> ExitCode {
+/// How a test ended.
+enum Ended {
+    Passed,
+    Failed,
+    Ignored,
+}
+
+fn run_one(test: &Test, lab: Option<&Lab>) -> Ended {
+    if let Some(why) = test.skipped(lab) {
+        println!("test {} ... ignored, {why}", test.name());
+        return Ended::Ignored;
+    }
+    let at = Instant::now();
+    let ok = catch_unwind(AssertUnwindSafe(|| match (&test.run, lab) {
+        (Run::Lab(run), Some(lab)) => run(lab),
+        (Run::Alone(run), _) => run(),
+        (Run::Lab(_), None) => {}
+    }))
+    .is_ok();
+    println!("test {} ... {} ({:.1} s)", test.name(), if ok { "ok" } else { "FAILED" }, at.elapsed().as_secs_f32());
+    if ok { Ended::Passed } else { Ended::Failed }
+}
+
+/// Runs what the arguments choose of these: first the lists `in_order`, then the lanes `beside`, each of which is lists that
+/// run in their order.
+pub fn main(in_order: &[&'static [Test]], beside: &[&[&'static [Test]]]) -> ExitCode {
     let wanted = wanted();
     let hit = |name: &str, of: &String| if wanted.exact { name == of } else { name.contains(of.as_str()) };
-    let all = || files.iter().flat_map(|f| f.iter());
     let asked = |t: &&Test| wanted.names.is_empty() || wanted.names.iter().any(|n| hit(t.name(), n));
-    let chosen: Vec<&Test> = all().filter(asked).filter(|t| !wanted.skip.iter().any(|n| hit(t.name(), n))).collect();
+    let chosen = |of: &&'static [Test]| -> Vec<&'static Test> {
+        of.iter().filter(asked).filter(|t| !wanted.skip.iter().any(|n| hit(t.name(), n))).collect()
+    };
+    let total: usize = in_order.iter().chain(beside.iter().copied().flatten()).map(|list| list.len()).sum();
+    let of = |lists: &[&'static [Test]]| -> Vec<&'static Test> { lists.iter().flat_map(&chosen).collect() };
+    let (first, lists): (_, Vec<Vec<&Test>>) = (of(in_order), beside.iter().map(|lists| of(lists)).collect());
+    let many = first.len() + lists.iter().map(Vec::len).sum::<usize>();
     if wanted.list {
-        chosen.iter().for_each(|t| println!("{}: test", t.name()));
+        first.iter().chain(lists.iter().flatten()).for_each(|t| println!("{}: test", t.name()));
         return ExitCode::SUCCESS;
     }
-    println!("\nrunning {} test{}", chosen.len(), if chosen.len() == 1 { "" } else { "s" });
+    println!("\nrunning {many} test{}", if many == 1 { "" } else { "s" });
     let (began, lab) = (Instant::now(), Lab::open());
-    let (mut passed, mut failed, mut ignored) = (0, Vec::new(), 0);
-    for test in &chosen {
-        if let Some(why) = test.skipped(lab.as_ref()) {
-            println!("test {} ... ignored, {why}", test.name());
-            ignored += 1;
-            continue;
+    let ended: Mutex<Vec<(&Test, Ended)>> = Mutex::default();
+    let all = |tests: Vec<&'static Test>| {
+        for test in tests {
+            let how = run_one(test, lab.as_ref());
+            ended.lock().unwrap().push((test, how));
         }
-        let at = Instant::now();
-        let ok = catch_unwind(AssertUnwindSafe(|| match (&test.run, &lab) {
-            (Run::Lab(run), Some(lab)) => run(lab),
-            (Run::Alone(run), _) => run(),
-            (Run::Lab(_), None) => {}
-        }))
-        .is_ok();
-        println!("test {} ... {} ({:.1} s)", test.name(), if ok { "ok" } else { "FAILED" }, at.elapsed().as_secs_f32());
-        if ok { passed += 1 } else { failed.push(test.name()) }
+    };
+    all(first);
+    let alone = ended.lock().unwrap().len();
+    let queue = Mutex::new(lists.into_iter());
+    let next = || queue.lock().unwrap().next();
+    std::thread::scope(|lanes| {
+        for _ in 0..LANES {
+            lanes.spawn(|| {
+                while let Some(tests) = next() {
+                    all(tests);
+                }
+            });
+        }
+    });
+    let mut ended = ended.into_inner().unwrap();
+    let mut unsteady = Vec::new();
+    for (test, how) in &mut ended[alone..] {
+        if matches!(how, Ended::Failed) {
+            println!("\nagain, alone: {}", test.name());
+            *how = run_one(test, lab.as_ref());
+            if matches!(how, Ended::Passed) {
+                unsteady.push(test.name());
+            }
+        }
     }
+    if !unsteady.is_empty() {
+        println!("\nunsteady, failed beside others and passed alone:\n    {}", unsteady.join("\n    "));
+    }
+    let failed: Vec<&str> = ended.iter().filter(|(_, how)| matches!(how, Ended::Failed)).map(|(test, _)| test.name()).collect();
+    let count = |f: fn(&Ended) -> bool| ended.iter().filter(|(_, how)| f(how)).count();
+    let ignored = count(|how| matches!(how, Ended::Ignored));
     if !failed.is_empty() {
         println!("\nfailures:\n    {}", failed.join("\n    "));
     }
     if ignored > 0 && lab.is_none() {
         println!("\nskipped: the real-server suite, {ignored} tests; tests/lab/run brings two control planes up and runs everything");
     }
-    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        "\ntest result: {}. {} passed; {} failed; {ignored} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        if failed.is_empty() { "ok" } else { "FAILED" },
+        count(|how| matches!(how, Ended::Passed)),
         failed.len(),
-        all().count() - chosen.len(),
+        total - many,
         began.elapsed().as_secs_f32()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -47,6 +47,9 @@ fn many_alerts_stand_in_groups_until_somebody_wants_it_otherwise() {
     assert_eq!((app.table().unwrap().len(), app.table().unwrap().cursor), (2, 0), "the cursor goes to the head");
     app.run(&b.world(), &Command::Group(Some("none".into())));
     assert_eq!((groups(&app).len(), app.table().unwrap().len()), (0, 80));
+    app.run(&b.world(), &Command::Group(Some("alertname".into())));
+    assert_eq!(groups(&app).len(), 2, "as the label is called");
+    app.run(&b.world(), &Command::Group(Some("none".into())));
     app.run(&b.world(), &Command::Group(Some("age".into())));
     assert!(app.notice.as_ref().unwrap().text.contains("no `age`") || app.notice.as_ref().unwrap().text.contains("age"));
     app.run(&b.world(), &Command::Group(None));

@@ -47,6 +47,9 @@ use crate::model::{Condition, Kind, Labels, Object, Severity, Str, Usage};
 use crate::store::{Cluster, UseCourse, UseSum};
 use std::borrow::Cow;
 
+/// Names that one subject's people use for its columns.
+pub(super) const OWN_ALIASES: &[(Subject, &str, &str)] = &[(Subject::Alerts, "alertname", "name")];
+
 /// Short names that filters and `--sort` take besides ids and titles; the first that the subject has wins.
 pub(super) const ALIASES: &[(&str, &str)] = &[
     ("ns", "namespace"),
