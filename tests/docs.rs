@@ -259,3 +259,25 @@ fn every_verb_has_a_key_in_the_default_keymap() {
     let without: Vec<&str> = VERBS.iter().filter(|v| !bound(v.name) && !v.aliases.iter().any(|a| bound(a))).map(|v| v.name).collect();
     assert_eq!(without, Vec::<&str>::new());
 }
+
+/// A page that names the test behind each claim names tests that there are.
+#[test]
+fn the_tests_that_the_page_of_scheduled_inspection_names_exist() {
+    fn sources(dir: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
+            if entry.is_dir() {
+                sources(&entry, text);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                text.push_str(&std::fs::read_to_string(&entry).unwrap());
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    ["src", "tests"].iter().for_each(|dir| sources(&root.join(dir), &mut all));
+    let page = std::fs::read_to_string(root.join("docs/scheduled-inspection.md")).unwrap();
+    let named: Vec<&str> = page.split('`').filter(|w| w.matches('_').count() >= 4 && w.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+    assert!(named.len() > 8, "{named:?}");
+    let missing: Vec<&&str> = named.iter().filter(|n| !all.contains(&format!("fn {n}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -15,6 +15,8 @@ mod careless;
 mod etcd;
 #[path = "lab/faults.rs"]
 mod faults;
+#[path = "lab/inspect.rs"]
+mod inspect;
 #[path = "lab/metrics.rs"]
 mod metrics;
 #[path = "lab/network.rs"]
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             &[metrics::TESTS],
             &[members],
             &[asked::TESTS],
+            &[inspect::TESTS],
             &[std::slice::from_ref(stores)],
             &[alerts::TESTS],
             &[std::slice::from_ref(slow)],

@@ -127,6 +127,7 @@ async fn answer(cluster: &Arc<Cluster>, request: Request<Incoming>, accept: Acce
     }
     let path = request.uri().path().to_owned();
     let mut query = Query::parse(request.uri().query().unwrap_or(""));
+    cluster.hear(if query.flag("watch") { "WATCH" } else { request.method().as_str() }, &path);
     let agent = request.headers().get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
     query.manager = query.get("fieldManager").unwrap_or_else(|| agent.split('/').next().unwrap_or("unknown")).to_owned();
     if let Some(to) = proxy::to(&path) {
