@@ -27,7 +27,7 @@
 //! | `store` | the fold of deltas: tables, connection state, capabilities, history. No I/O; time is an argument | `model`, `config`, `diag` |
 //! | `table` | the register of columns, the filter language, sort and filter indices | `model`, `store`, `diag` |
 //! | `inspect` | rules that read the store and give findings | `model`, `config`, `store`, `diag` |
-//! | `report` | an inspection as JSON, Markdown, HTML, SARIF and JUnit | `model`, `store`, `inspect`, `diag` |
+//! | `report` | an inspection as JSON, Markdown, HTML, SARIF, JUnit and metrics | `model`, `store`, `inspect`, `diag` |
 //! | `action` | every change there is: plan, preflight, guardrails, confirm, execute, audit; `verbs/<verb>.rs` | `model`, `config`, `state`, `store`, `client`, `reach`, `diag` |
 //! | `command` | the typed commands: name, doc, arguments | `model`, `diag` |
 //! | `keymap` | chords, trie, layers, hints | `command`, `diag` |

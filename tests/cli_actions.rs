@@ -8,6 +8,7 @@ mod support;
 use quarterdeck::client::install_crypto_provider;
 use quarterdeck::sim::{Options, Running, Scenario, start};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -455,4 +456,149 @@ fn nothing_is_kept_outside_the_state_directory() {
     let locks =
         std::fs::read_dir(lab.room.state()).unwrap().filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().starts_with("job-"));
     assert_eq!(locks.count(), 0, "no lock of a job is left");
+}
+
+const REPORTS: &str = "/apis/wgpolicyk8s.io/v1alpha2";
+
+/// What the manifests of a scheduled inspection allow: verb, group and resource; the names of services that are proxied to; paths.
+fn allowed() -> (BTreeSet<[String; 3]>, BTreeSet<String>, BTreeSet<String>) {
+    let (mut rules, mut services, mut paths) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let text = std::fs::read_to_string("assets/inspect/rbac.yaml").unwrap();
+    for document in text.split("\n---\n") {
+        let role: Value = serde_saphyr::from_str(document).unwrap();
+        let words = |v: &Value| v.as_array().into_iter().flatten().map(|w| w.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            paths.extend(words(&rule["nonResourceURLs"]));
+            services.extend(words(&rule["resourceNames"]));
+            for group in words(&rule["apiGroups"]) {
+                for resource in words(&rule["resources"]) {
+                    rules.extend(words(&rule["verbs"]).into_iter().map(|verb| [verb, group.clone(), resource.clone()]));
+                }
+            }
+        }
+    }
+    (rules, services, paths)
+}
+
+/// What an authorizer is asked of a request: verb, group and resource, and the name; none: it is of no resource.
+fn attributes(method: &str, path: &str) -> Option<([String; 3], Option<String>)> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let (group, rest) = match parts.as_slice() {
+        ["api", _, rest @ ..] => ("", rest),
+        ["apis", group, _, rest @ ..] => (*group, rest),
+        _ => return None,
+    };
+    let rest = match rest {
+        ["namespaces", _, rest @ ..] if !rest.is_empty() => rest,
+        rest => rest,
+    };
+    let resource = match rest {
+        [plural, _, sub, ..] => format!("{plural}/{sub}"),
+        [plural, ..] => (*plural).to_owned(),
+        [] => return None,
+    };
+    let name = rest.get(1).map(|n| (*n).to_owned());
+    let verb = match (method, &name) {
+        ("GET", None) => "list",
+        ("GET", _) => "get",
+        ("WATCH", _) => "watch",
+        ("POST", _) => "create",
+        ("PATCH", _) => "patch",
+        ("DELETE", _) => "delete",
+        other => panic!("{other:?} {path}"),
+    };
+    Some(([verb.to_owned(), group.to_owned(), resource], name))
+}
+
+#[test]
+fn a_scheduled_inspection_asks_what_its_role_allows_and_its_role_allows_nothing_else() {
+    let lab = Lab::new(1, "");
+    let fleet = &lab.running.fleet;
+    let namespace = json!({"metadata": {"name": "empty"}});
+    fleet.by_another(EU[1], "POST", "/api/v1/namespaces", "application/json", namespace).unwrap();
+    let old =
+        json!({"kind": "PolicyReport", "metadata": {"name": "quarterdeck", "labels": {"app.kubernetes.io/managed-by": "quarterdeck"}}});
+    let own = format!("{REPORTS}/namespaces/empty/policyreports");
+    fleet.by_another(EU[1], "POST", &own, "application/json", old).unwrap();
+    let kyverno = json!({"kind": "PolicyReport", "metadata": {"name": "cpol-x", "labels": {"app.kubernetes.io/managed-by": "kyverno"}}});
+    fleet.by_another(EU[1], "POST", &own, "application/json", kyverno).unwrap();
+    fleet.heard(EU[1]);
+    let file = lab.room.path("qd.prom");
+    let publish = ["inspect", "--publish", "policyreport", "--every", "15m", "--yes", "--metrics-file", file.to_str().unwrap()];
+    lab.qd(&publish).is(0, "publish ");
+    let heard = fleet.heard(EU[1]);
+    let (rules, services, paths) = allowed();
+    let mut used = BTreeSet::new();
+    for (method, path) in &heard {
+        match attributes(method, path) {
+            None => assert!(paths.contains(path), "{method} {path} is not allowed"),
+            Some((asked, name)) => {
+                assert!(rules.contains(&asked), "{asked:?} is not allowed: {method} {path}");
+                if asked[2] == "services/proxy" {
+                    assert!(services.contains(name.as_ref().unwrap()), "{path}");
+                }
+                if asked[0] == "patch" {
+                    // What is applied and is not there is made.
+                    used.insert(["create".to_owned(), asked[1].clone(), asked[2].clone()]);
+                }
+                used.insert(asked);
+            }
+        }
+    }
+    // The deletion of a report is of a namespace's; the cluster's own is always there.
+    let twice = |verb: &str| [verb, "wgpolicyk8s.io", "clusterpolicyreports"].map(str::to_owned);
+    // Of groups that the simulated fleet has not, the first refusal ends the question.
+    const UNSERVED: [&str; 2] = ["admissionregistration.k8s.io", "rbac.authorization.k8s.io"];
+    let unserved = |r: &[String; 3]| UNSERVED.contains(&r[1].as_str()) && used.iter().any(|u| u[1] == r[1]);
+    let spare: Vec<_> =
+        rules.iter().filter(|r| !used.contains(*r) && !unserved(r) && **r != twice("delete") && **r != twice("get")).collect();
+    assert!(spare.is_empty(), "allowed and not asked for: {spare:?}");
+    assert!(heard.iter().any(|(_, p)| p == "/metrics") && heard.iter().any(|(_, p)| p == "/readyz"), "{heard:?}");
+
+    let object = |path: &str| fleet.object(EU[1], &format!("{REPORTS}{path}"));
+    assert!(object("/namespaces/empty/policyreports/quarterdeck").is_none(), "nothing is found there");
+    assert!(object("/namespaces/empty/policyreports/cpol-x").is_some(), "others' reports are theirs");
+    let whole = object("/clusterpolicyreports/quarterdeck").unwrap();
+    assert_eq!(whole["metadata"]["annotations"]["quarterdeck.io/every"], "15m");
+    assert!(whole["summary"]["pass"].as_u64().unwrap() > 20 && whole["summary"]["skip"].as_u64().unwrap() > 0, "{}", whole["summary"]);
+
+    let inspected: Value = serde_json::from_str(&lab.qd(&["inspect", "-o", "json"]).out).unwrap();
+    let of_pay = inspected["items"].as_array().unwrap().iter().filter(|i| i["namespace"] == "pay").count();
+    let pay = object("/namespaces/pay/policyreports/quarterdeck").unwrap();
+    assert_eq!(pay["results"].as_array().unwrap().len(), of_pay, "{pay}");
+    assert!(lab.audit(&[]).iter().any(|l| l.to_string().contains("\"publish\"")), "it is in the audit log");
+
+    let metrics = std::fs::read_to_string(&file).unwrap();
+    assert!(metrics.contains("qd_findings{cluster=\"prod-eu\",") && metrics.contains("qd_inspection_timestamp_seconds{"), "{metrics}");
+
+    let again = lab.qd(&publish).is(0, "the same already");
+    assert!(!again.out.contains("delete policyreport"), "{}", again.out);
+    let later = object("/clusterpolicyreports/quarterdeck").unwrap();
+    assert_eq!(later["metadata"]["uid"], whole["metadata"]["uid"]);
+}
+
+#[test]
+fn an_inspection_is_published_as_a_whole_and_where_it_is_meant_to_be() {
+    let lab = Lab::new(2, "[clusters.prod-us]\nread_only = true\n");
+    let publish = ["inspect", "--publish", "policyreport"];
+    lab.more(&publish, &["--yes"]).is(4, "--context NAME");
+    lab.more(&publish, &EU).is(4, "--yes");
+    lab.more(&publish, &[&EU[..], &["--yes", "-n", "pay"]].concat()).is(2, "-n");
+    lab.more(&publish, &[&EU[..], &["--yes", "--rule", "pdb-missing"]].concat()).is(2, "--rule");
+    lab.more(&publish, &[&EU[..], &["--yes", "--read-only"]].concat()).is(4, "read-only");
+    lab.more(&publish, &["--yes", "--context", "prod-us"]).is(4, "read_only is set");
+    lab.more(&publish, &[&EU[..], &["--dry-run"]].concat()).is(0, "publish ");
+    let there = |cluster: &str| lab.running.fleet.object(cluster, &format!("{REPORTS}/clusterpolicyreports/quarterdeck")).is_some();
+    assert!(!there("prod-eu") && !there("prod-us"), "nothing was written");
+    // The report of one run is published by another.
+    let report = lab.room.path("report.json");
+    std::fs::write(&report, lab.more(&["inspect", "-o", "json"], &EU).out).unwrap();
+    lab.more(&["publish", "-f", report.to_str().unwrap(), "--yes"], &EU).is(0, "publish ");
+    assert!(there("prod-eu") && !there("prod-us"));
+}
+
+#[test]
+fn the_manifests_of_a_scheduled_inspection_give_no_finding_above_info() {
+    let lab = Lab::new(1, "");
+    lab.qd(&["inspect", "--file", "assets/inspect/cronjob.yaml", "--file", "assets/inspect/rbac.yaml", "--fail-on", "warning"]).is(0, "");
 }

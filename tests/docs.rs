@@ -1,9 +1,12 @@
 //! The pages under `docs/` that come from code: a page that is stale fails. `QD_UPDATE_DOCS=1 cargo test --test docs` writes them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "docs/peers.rs"]
+mod peers;
+
 use quarterdeck::command::{COMMANDS, Category};
 use quarterdeck::front::cli::act::command::whole;
-use quarterdeck::inspect::{RULES, explanations, kept};
+use quarterdeck::inspect::{RULES, explanations, judges_manifests, kept};
 use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
 use quarterdeck::model::verb::{Param, ParamKind};
 use quarterdeck::model::{Kind, UndoKind, VERBS};
@@ -85,6 +88,9 @@ that burn are in BURNING too; others say how things are made.\n"
         for t in r.thresholds {
             let _ = writeln!(out, "- `thresholds.{}.{} = \"{}\"` {}", r.id, t.name, t.default, t.doc);
         }
+        if judges_manifests(r, false) {
+            out.push_str("- Judges manifests too (`qd inspect --file`)\n");
+        }
         if !r.peers.is_empty() {
             let _ = writeln!(out, "- As {}", r.peers.join(", "));
         }
@@ -95,14 +101,6 @@ burns at the object that they name):\n\n| A finding of | explains findings of | 
     for (by, of, tie) in explanations() {
         let _ = writeln!(out, "| {} | {} | {tie} |", by.join(", "), of.join(", "));
     }
-    let mut peers: std::collections::BTreeMap<(&str, &str), Vec<&str>> = std::collections::BTreeMap::new();
-    for r in RULES {
-        for peer in r.peers.iter().filter(|p| !p.starts_with('~')) {
-            if let Some((program, check)) = peer.split_once(':') {
-                peers.entry((program, check)).or_default().push(r.id);
-            }
-        }
-    }
     out.push_str("\n## Fields\n\nWhat rules of your own ([own-rules.md](own-rules.md)) may name of a cluster's objects; manifests are there as a whole. `[]` stands for a member of a list, `*` for keys of one's own.\n\nOf every kind: ");
     let of_all = kept(Kind::Event);
     let _ = writeln!(out, "{}", of_all.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", "));
@@ -112,12 +110,7 @@ burns at the object that they name):\n\n| A finding of | explains findings of | 
             let _ = writeln!(out, "\n- {}: {}", kind.name(), own.join(", "));
         }
     }
-    out.push_str(
-        "\n## Checks of other programs\n\nWhat is not in this table is not covered yet.\n\n| Program | Check | Rule |\n|---|---|---|\n",
-    );
-    for ((program, check), rules) in peers {
-        let _ = writeln!(out, "| {program} | {check} | {} |", rules.join(", "));
-    }
+    out.push_str(&peers::tables());
     out
 }
 
@@ -265,4 +258,26 @@ fn every_verb_has_a_key_in_the_default_keymap() {
     let bound = |name: &str| keymap.contains(&format!("run = \"{name}\""));
     let without: Vec<&str> = VERBS.iter().filter(|v| !bound(v.name) && !v.aliases.iter().any(|a| bound(a))).map(|v| v.name).collect();
     assert_eq!(without, Vec::<&str>::new());
+}
+
+/// A page that names the test behind each claim names tests that there are.
+#[test]
+fn the_tests_that_the_page_of_scheduled_inspection_names_exist() {
+    fn sources(dir: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
+            if entry.is_dir() {
+                sources(&entry, text);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                text.push_str(&std::fs::read_to_string(&entry).unwrap());
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    ["src", "tests"].iter().for_each(|dir| sources(&root.join(dir), &mut all));
+    let page = std::fs::read_to_string(root.join("docs/scheduled-inspection.md")).unwrap();
+    let named: Vec<&str> = page.split('`').filter(|w| w.matches('_').count() >= 4 && w.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+    assert!(named.len() > 8, "{named:?}");
+    let missing: Vec<&&str> = named.iter().filter(|n| !all.contains(&format!("fn {n}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -15,12 +15,16 @@ mod careless;
 mod etcd;
 #[path = "lab/faults.rs"]
 mod faults;
+#[path = "lab/inspect.rs"]
+mod inspect;
 #[path = "lab/metrics.rs"]
 mod metrics;
 #[path = "lab/network.rs"]
 mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[path = "lab/shown.rs"]
+mod shown;
 #[path = "lab/signals.rs"]
 mod signals;
 #[allow(dead_code, reason = "other suites use the rest")]
@@ -52,14 +56,15 @@ const TESTS: &[Test] = tests![
 fn main() -> ExitCode {
     amount::check();
     let ([answers @ .., stores], [members @ .., slow]) = (faults::TESTS, etcd::TESTS) else { unreachable!("both have tests") };
-    // The first ones compare everything that there is, or stop the servers that all share. Of the others the longest first.
+    // The first ones compare everything that there is, bring nodes, or stop the servers that all share. Of the others the longest first.
     run(
-        &[TESTS, rotation::TESTS],
+        &[TESTS, shown::TESTS, rotation::TESTS],
         &[
             &[answers],
             &[metrics::TESTS],
             &[members],
             &[asked::TESTS],
+            &[inspect::TESTS],
             &[std::slice::from_ref(stores)],
             &[alerts::TESTS],
             &[std::slice::from_ref(slow)],

@@ -201,7 +201,9 @@ impl App {
         match self.acted_on(world) {
             Ok(objects) => self.verb_on(world, verb, text, objects),
             Err(why) => match (verb.info().on, self.table().and_then(TablePane::current)) {
-                (On::OrCluster(_), Some(RowKey::Cluster(cluster))) => self.verb_on_all(world, verb, text.unwrap_or_default(), cluster),
+                (On::OrCluster(_) | On::Cluster, Some(RowKey::Cluster(cluster))) => {
+                    self.verb_on_all(world, verb, text.unwrap_or_default(), cluster)
+                }
                 (On::Etcd, _) => match self.members_meant(world) {
                     Ok(members) => self.verb_on(world, verb, text, members),
                     Err(none) => self.say(none.unwrap_or(why)),
@@ -563,7 +565,7 @@ impl App {
         let locked = locked(world, &objects).or_else(|| whole.and_then(shut));
         let (mut can, mut cannot, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for v in VERBS.iter().filter(|v| v.on != On::Nothing) {
-            let all_of_it = whole.is_some() && matches!(v.on, On::OrCluster(_));
+            let all_of_it = whole.is_some() && matches!(v.on, On::OrCluster(_) | On::Cluster);
             let odd = if whole.is_some() && objects.is_empty() { v.on != On::Etcd } else { objects.iter().any(|o| !v.on.takes(o.kind)) };
             let unreached = whole.is_some() && objects.is_empty() && v.on == On::Etcd;
             let odd = (odd && !all_of_it).then(|| format!("only for {}", v.on.words()));

@@ -7,7 +7,8 @@
 use super::incident;
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
+use crate::model::asked::Part;
 use crate::model::ingress::wildcard;
 use crate::model::{AlertState, Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
@@ -28,13 +29,15 @@ pub(super) struct Room {
     unsettled: bool,
     /// Rows that are not told yet.
     news: Vec<Change>,
-    /// The nodes with a node-not-ready finding.
+    /// The nodes with a node-not-ready finding that are so now.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
     /// What the rows were when it was last looked at: old or proven, by who tells of them.
     stale: [bool; 3],
     /// The kinds that were all there then, a bit each.
     current: u64,
+    /// What the API server had told of itself then, a bit a part.
+    told: u64,
 }
 
 impl Room {
@@ -71,6 +74,8 @@ pub struct Engine {
     leaning: [Vec<Kind>; Kind::ALL.len()],
     /// The kinds that rules judge only when a kind is all there. Pods are not among them: they are many, and no rule on them needs another kind.
     needing: [Vec<Kind>; Kind::ALL.len()],
+    /// The same for what the API server tells of itself.
+    asking: [Vec<Kind>; Part::ALL.len()],
     rooms: Vec<Room>,
     /// What each rule last asked for.
     asked: HashMap<(Subject, usize), Asked>,
@@ -81,6 +86,8 @@ pub struct Engine {
     whole: HashMap<(ClusterId, Uid), serde_json::Value>,
     /// Rules that do not judge, and why.
     left_out: HashMap<&'static str, &'static str>,
+    /// Objects are written and run nowhere.
+    written: bool,
     /// How many rules were off when their findings were last looked for.
     off: usize,
     revision: u64,
@@ -92,6 +99,7 @@ impl Engine {
         let mut by_kind: [Vec<usize>; Kind::ALL.len() + 1] = Default::default();
         let mut leaning: [Vec<Kind>; Kind::ALL.len()] = Default::default();
         let mut needing: [Vec<Kind>; Kind::ALL.len()] = Default::default();
+        let mut asking: [Vec<Kind>; Part::ALL.len()] = Default::default();
         for (at, rule) in thresholds.rules().all().iter().enumerate() {
             for kind in rule.kinds {
                 by_kind[*kind as usize].push(at);
@@ -103,12 +111,14 @@ impl Engine {
                 all.dedup();
             }
             for need in rule.needs {
-                if let Need::Kind(kind) = need {
-                    let all = &mut needing[*kind as usize];
-                    all.extend(rule.kinds.iter().filter(|k| **k != Kind::Pod));
-                    all.sort_unstable();
-                    all.dedup();
-                }
+                let all = match need {
+                    Need::Kind(kind) | Need::Made(kind) => &mut needing[*kind as usize],
+                    Need::Asked(part) => &mut asking[*part as usize],
+                    _ => continue,
+                };
+                all.extend(rule.kinds.iter().filter(|k| **k != Kind::Pod));
+                all.sort_unstable();
+                all.dedup();
             }
             let asked = rule.needs.iter().any(|n| matches!(n, Need::Asked(_)));
             if rule.kinds.is_empty() || asked {
@@ -121,10 +131,12 @@ impl Engine {
             ends: BTreeSet::new(),
             whole: HashMap::new(),
             left_out: HashMap::new(),
+            written: false,
             off: 0,
             by_kind,
             leaning,
             needing,
+            asking,
             rooms: Vec::new(),
             asked: HashMap::new(),
             later: BinaryHeap::new(),
@@ -151,6 +163,13 @@ impl Engine {
         }
         self.left_out = all.iter().filter(|r| !wanted(r)).map(|r| (r.id, why)).collect();
         self
+    }
+
+    /// The same for objects that are written and run nowhere: rules that need a cluster do not judge, and nothing is waited for.
+    pub fn of_manifests(mut self) -> Self {
+        let rules = self.thresholds.rules().clone();
+        self.written = true;
+        self.only(|r| judges_manifests(r, rules.is_own(r.id)), "needs a cluster")
     }
 
     /// Why a rule judges nothing in a cluster. None where it does.
@@ -205,6 +224,14 @@ impl Engine {
                     }
                     self.follow(cluster, Some(before), None, &mut follow);
                 }
+                Touched::Usage { cluster, kind: Kind::Claim } => {
+                    let Some(cluster) = store.cluster(*cluster) else { continue };
+                    follow.extend(cluster.objects(Kind::Claim).map(|o| Subject {
+                        cluster: cluster.id,
+                        kind: Some(Kind::Claim),
+                        uid: o.meta().uid,
+                    }));
+                }
                 Touched::Usage { .. } => {}
                 Touched::Cluster(id) => {
                     let Some(cluster) = store.cluster(*id) else { continue };
@@ -252,12 +279,16 @@ impl Engine {
         }
     }
 
-    /// What rules could not judge before a kind was all there, where one is now.
+    /// What rules could not judge before a kind was all there, or a part told, where one is now.
     fn arrived(&mut self, cluster: &Cluster, follow: &mut HashSet<Subject>) {
         let current = Kind::ALL.into_iter().filter(|k| cluster.current(*k)).fold(0, |bits, k| bits | 1 << k as u64);
-        let before = std::mem::replace(&mut self.rooms[usize::from(cluster.id.0)].current, current);
-        let new = |k: &Kind| current & !before & 1 << *k as u64 != 0;
-        let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(new).flat_map(|k| self.needing[k as usize].iter().copied()).collect();
+        let told = Part::ALL.into_iter().filter(|p| cluster.asked.lacks(*p).is_none()).fold(0, |bits, p| bits | 1 << p as u64);
+        let room = &mut self.rooms[usize::from(cluster.id.0)];
+        let new_kinds = current & !std::mem::replace(&mut room.current, current);
+        let new_parts = told & !std::mem::replace(&mut room.told, told);
+        let needing = Kind::ALL.into_iter().filter(|k| new_kinds & 1 << *k as u64 != 0).flat_map(|k| &self.needing[k as usize]);
+        let asking = Part::ALL.into_iter().filter(|p| new_parts & 1 << *p as u64 != 0).flat_map(|p| &self.asking[p as usize]);
+        let mut kinds: Vec<Kind> = needing.chain(asking).copied().collect();
         kinds.sort_unstable();
         kinds.dedup();
         for kind in kinds {
@@ -381,6 +412,7 @@ impl Engine {
                 rule: info,
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
+                written: self.written,
                 policy: &self.policy,
                 thresholds: self.thresholds.at(rule),
                 own: self.thresholds.rules().own(rule),
@@ -439,7 +471,7 @@ impl Engine {
             room.acute.insert(subject.uid);
         }
         if let Some(Object::Node(node)) = object {
-            if found.iter().any(|f| f.rule.id == "node-not-ready" && f.open()) {
+            if super::rules::node_not_ready::down(node) && found.iter().any(|f| f.rule.id == "node-not-ready" && f.open()) {
                 room.lost.insert(node.meta.name.clone());
             } else {
                 room.lost.remove(&node.meta.name);

@@ -134,6 +134,8 @@ pub struct Judge<'a> {
     rule: &'static RuleInfo,
     index: &'a Index,
     cordoned: &'a HashSet<Str>,
+    /// What is judged is written and runs nowhere.
+    written: bool,
     policy: &'a Policy,
     thresholds: &'a [i64],
     /// What a rule of the user's own is.
@@ -156,10 +158,10 @@ impl Judge<'_> {
         if self.now >= began + hold { Ok(()) } else { Err(began + hold) }
     }
 
-    /// The same for a condition that no timestamp dates: held since it was first seen.
+    /// The same for a condition that no timestamp dates: held since it was first seen. What is written is so for good.
     fn held_since_seen(&self, hold: i64) -> Result<(), i64> {
         match self.hold {
-            _ if hold <= 0 => Ok(()),
+            _ if hold <= 0 || self.written => Ok(()),
             Some(at) if at <= self.now => Ok(()),
             Some(at) => Err(at.min(self.now + hold)),
             None => Err(self.now + hold),

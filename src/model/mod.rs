@@ -37,6 +37,7 @@ pub mod pdb;
 pub mod placing;
 pub mod plan;
 pub mod pod;
+pub mod policy_report;
 pub mod prometheus;
 pub mod quantity;
 pub mod query;

@@ -45,6 +45,8 @@ pub enum On {
     Any,
     /// Objects of these kinds, or a whole cluster.
     OrCluster(&'static [Kind]),
+    /// A whole cluster.
+    Cluster,
     /// No object: what it touches is in its arguments.
     Nothing,
 }
@@ -57,7 +59,7 @@ impl On {
             Self::Scalable => matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet),
             Self::Etcd => kind == Kind::EtcdMember,
             Self::Any => kind.watched(),
-            Self::Nothing => false,
+            Self::Nothing | Self::Cluster => false,
         }
     }
 
@@ -65,14 +67,14 @@ impl On {
     pub fn takes_other(self, resource: &Resource) -> bool {
         match self {
             Self::Kinds(_) => false,
-            Self::OrCluster(_) | Self::Etcd => resource.is_cluster(),
+            Self::OrCluster(_) | Self::Etcd | Self::Cluster => resource.is_cluster(),
             Self::Scalable | Self::Any | Self::Nothing => !resource.is_cluster(),
         }
     }
 
     /// Whether it can be done without naming an object.
     pub fn alone(self) -> bool {
-        matches!(self, Self::Nothing | Self::OrCluster(_))
+        matches!(self, Self::Nothing | Self::OrCluster(_) | Self::Cluster)
     }
 
     /// In words: `a Deployment, StatefulSet or DaemonSet`.
@@ -90,6 +92,7 @@ impl On {
                 let names: Vec<&str> = kinds.iter().map(|k| k.name()).collect();
                 format!("{} or a whole cluster", names.join(", "))
             }
+            Self::Cluster => "a whole cluster".to_owned(),
             Self::Scalable => "anything with /scale".to_owned(),
             Self::Etcd => "etcd's members".to_owned(),
             Self::Any => "what an API server has".to_owned(),
@@ -368,6 +371,10 @@ verbs! {
         must(opt("filename", "FILE", ParamKind::File, "manifests to apply on the server's side; - is standard input")),
         flag("force-conflicts", "take over fields that others own; they are named first"),
     ], Exact, "Apply manifests, with a diff and conflicts before anything is sent", "apply -f app.yaml --context lab-1";
+    Publish "publish" [] ["publish"] On::Cluster, &[
+        must(opt("filename", "FILE", ParamKind::File, "an inspection as qd inspect -o json writes it; - is standard input")),
+        opt("every", "DURATION", ParamKind::Duration, "how often it is made, for who reads it and must know when it is old; 1h"),
+    ], None, "Write what an inspection found into its cluster, as PolicyReports", "publish -f report.json --context lab-1";
     Backup "backup" [] ["backup", "create"] On::OrCluster(&[Kind::Namespace, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Schedule]), BACKUP,
         Compensating, "Back up with Velero, now: a namespace, a workload, what a schedule takes, or all of a cluster",
         "backup create b1 --include-namespace pay --context lab-1";

@@ -182,4 +182,14 @@ mod tests {
         let client = connect(&server, "").await;
         assert!(matches!(find(&client, &Sought::ALERTMANAGER).await, Err(ClientError::Forbidden { .. })));
     }
+
+    #[test]
+    fn the_role_of_a_scheduled_inspection_names_the_usual_services() {
+        let role = include_str!("../../assets/inspect/rbac.yaml");
+        for sought in [&Sought::ALERTMANAGER, &Sought::PROMETHEUS] {
+            for name in sought.likely {
+                assert!(role.contains(&format!("\"{name}:{}\"", sought.number)), "{name}");
+            }
+        }
+    }
 }

@@ -1,15 +1,17 @@
-//! An inspection on paper: what was found in every cluster at one time, against an earlier one, as JSON, Markdown, HTML, SARIF and JUnit.
+//! An inspection on paper: what was found in every cluster at one time, against an earlier one, as JSON, Markdown, HTML, SARIF, JUnit and metrics.
 //!
 //! Owns the document ([`Report`]) and how it is written. What is found is `inspect`'s.
 
 mod html;
 mod junit;
 mod markdown;
+mod metrics;
 mod sarif;
 
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use metrics::metrics;
 pub use sarif::sarif;
 
 use crate::inspect::{Engine, RuleInfo, Rules, Severity};

@@ -42,10 +42,10 @@ pub struct Deeds {
 /// Manifests larger than this are not what anybody reads in a preview.
 const MANIFEST: u64 = 3 << 20;
 
-/// Reads the manifests that an apply from the screen names.
+/// Reads the manifests that an apply from the screen names, or the report that is to be published.
 fn with_documents(wanted: &mut Wanted) -> Result<(), String> {
     let Wanted::Act(request) = wanted else { return Ok(()) };
-    if request.verb != VerbId::Apply || !request.documents.is_empty() {
+    if !matches!(request.verb, VerbId::Apply | VerbId::Publish) || !request.documents.is_empty() {
         return Ok(());
     }
     for file in request.args.all("filename") {

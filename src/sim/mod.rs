@@ -107,6 +107,10 @@ impl Fleet {
             true
         })
     }
+    /// The requests since the last call, each method (`WATCH` too) and path once; from the first call on they are noted.
+    pub fn heard(&self, cluster: &str) -> std::collections::BTreeSet<(String, String)> {
+        self.clusters.iter().find(|c| c.name == cluster).map(|c| c.heard()).unwrap_or_default()
+    }
     /// The token that is good when the administrator's has expired.
     pub fn renewed_token(&self, cluster: &str) -> Option<String> {
         self.clusters.iter().find(|c| c.name == cluster).map(|c| c.renewed())

@@ -25,6 +25,7 @@ macro_rules! resource {
             version: match $group.as_bytes() {
                 b"autoscaling" => "v2",
                 b"keda.sh" => "v1alpha1",
+                b"wgpolicyk8s.io" => "v1alpha2",
                 _ => "v1",
             },
             plural: $plural,
@@ -39,7 +40,7 @@ macro_rules! resource {
 }
 
 /// Every resource. The constants below are places in it.
-pub static REGISTER: [Resource; 31] = [
+pub static REGISTER: [Resource; 33] = [
     resource!("", "namespaces", "Namespace", ["ns"], false, ["status"], Some(Kind::Namespace), false),
     resource!("", "nodes", "Node", ["no"], false, ["status"], Some(Kind::Node), false),
     resource!("", "pods", "Pod", ["po"], true, ["status", "log", "eviction", "binding", "resize"], Some(Kind::Pod), true),
@@ -80,6 +81,8 @@ pub static REGISTER: [Resource; 31] = [
     resource!("", "persistentvolumes", "PersistentVolume", ["pv"], false, ["status"], None, false),
     resource!("discovery.k8s.io", "endpointslices", "EndpointSlice", [], true, [], Some(Kind::EndpointSlice), false),
     resource!("networking.k8s.io", "ingresses", "Ingress", ["ing"], true, ["status"], Some(Kind::Ingress), false),
+    resource!("wgpolicyk8s.io", "policyreports", "PolicyReport", ["polr"], true, [], None, false),
+    resource!("wgpolicyk8s.io", "clusterpolicyreports", "ClusterPolicyReport", ["cpolr"], false, [], None, false),
 ];
 
 /// A place in [`REGISTER`].
@@ -89,6 +92,7 @@ pub const NODES: Res = 1;
 pub const PODS: Res = 2;
 pub const EVENTS: Res = 3;
 pub const SERVICES: Res = 4;
+pub const CONFIGMAPS: Res = 5;
 pub const CLAIMS: Res = 8;
 pub const DEPLOYMENTS: Res = 9;
 pub const REPLICASETS: Res = 10;
@@ -301,6 +305,7 @@ mod tests {
             (SERVICES, "services"),
             (ENDPOINT_SLICES, "endpointslices"),
             (INGRESSES, "ingresses"),
+            (CONFIGMAPS, "configmaps"),
         ] {
             assert_eq!(REGISTER[res].plural, plural);
         }

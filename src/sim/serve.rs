@@ -6,7 +6,7 @@ use super::{api, control};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ pub struct Cluster {
     /// Timers or work may be new.
     poke: Notify,
     witness: Mutex<Option<Witness>>,
+    /// Method and path of each request, where somebody listens.
+    heard: Mutex<Option<BTreeSet<(String, String)>>>,
     /// The sockets of etcd's members, by their ids.
     members: Mutex<HashMap<u64, Switch>>,
 }
@@ -72,6 +74,7 @@ impl Cluster {
             state: Mutex::new(state),
             poke: Notify::new(),
             witness: Mutex::default(),
+            heard: Mutex::default(),
             members: Mutex::default(),
         })
     }
@@ -135,6 +138,18 @@ impl Cluster {
         if let Some(witness) = witness {
             witness(written);
         }
+    }
+
+    /// Notes a request.
+    pub fn hear(&self, method: &str, path: &str) {
+        if let Some(heard) = &mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
+            heard.insert((method.to_owned(), path.to_owned()));
+        }
+    }
+
+    /// What was heard since the last call; from now on requests are noted.
+    pub fn heard(&self) -> BTreeSet<(String, String)> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).replace(BTreeSet::new()).unwrap_or_default()
     }
 
     /// Lets faults begin and end.

@@ -29,11 +29,16 @@ pub(super) fn restrict(path: &Path, mode: u32) -> io::Result<()> {
 /// Writes a file of ours with 0600, so that after a crash it has either the old content or the new, never a part:
 /// a temporary file beside it, synced, renamed over it, the directory synced.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole(path, content, 0o600)
+}
+
+/// The same for what others are to read: its permissions are `mode`, whatever the umask.
+pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(naming(path, &io::Error::from(io::ErrorKind::InvalidInput)));
     };
     let temporary = dir.join(format!(".{}.{:016x}.tmp", name.to_string_lossy(), fastrand::u64(..)));
-    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary);
         return Err(naming(path, &error));
@@ -41,9 +46,12 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?.sync_all()
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
+    if mode != 0o600 {
+        file.set_permissions(Permissions::from_mode(mode))?;
+    }
     file.sync_all()
 }
 

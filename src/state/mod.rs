@@ -11,7 +11,7 @@ mod session;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use file::{Lock, write_private};
+pub use file::{Lock, write_private, write_whole};
 pub use journal::{BadLine, History, Journal};
 pub use log::LogFile;
 pub use session::Session;

@@ -111,6 +111,11 @@ fn case(verb: VerbId) -> Case {
         VerbId::SchedulePause => case(SCHEDULE, "", Look::At(SCHEDULE_AT, "/spec/paused")),
         VerbId::ScheduleResume => after((VerbId::SchedulePause, ""), SCHEDULE, "", Look::At(SCHEDULE_AT, "/spec/paused")),
         VerbId::Apply => case(("", "", ""), "filename=map.yaml", Look::At("/api/v1/namespaces/shop/configmaps/tried", "/data")),
+        VerbId::Publish => gone(
+            ("", "", ""),
+            "filename=report.json",
+            Look::At("/apis/wgpolicyk8s.io/v1alpha2/clusterpolicyreports/quarterdeck", "/results/0/policy"),
+        ),
         VerbId::EtcdSnapshot
         | VerbId::EtcdDefrag
         | VerbId::EtcdMoveLeader
@@ -173,6 +178,12 @@ fn documents(sim: &Running, verb: VerbId) -> Vec<(String, String)> {
                 "data": {"a": "1"}});
             vec![text("map.yaml", &map)]
         }
+        VerbId::Publish => {
+            let report = serde_json::json!({"at": "2026-03-01T02:47:30Z", "items": [{"rule": "node-not-ready", "severity": "critical", "cluster": CLUSTER,
+                "kind": "Node", "namespace": null, "name": "node-001", "message": "not ready"}],
+                "clusters": [{"name": CLUSTER, "score": 88, "evaluated": 1, "not_evaluated": []}]});
+            vec![text("report.json", &report)]
+        }
         _ => Vec::new(),
     }
 }
@@ -231,6 +242,7 @@ async fn tried(verb: VerbId) -> Result<(), String> {
     let targets = match verb {
         // What is applied says where; the cluster is what it is applied to.
         VerbId::Apply => vec![Target { uid: None, ..target(&fleet, ("Namespace", "", "shop")) }],
+        VerbId::Publish => vec![Target::of_cluster(fleet.store.clusters()[0].id, CLUSTER)],
         _ => targets,
     };
     let wanted = Wanted::Act(Request { verb, targets, args, documents: documents(&sim, verb) });

@@ -22,6 +22,7 @@ mod job;
 mod keda;
 mod label;
 mod paused;
+mod publish;
 mod resize;
 mod restart;
 mod restore;
@@ -72,6 +73,7 @@ pub const PLANNERS: &[(VerbId, Planner)] = &[
     (VerbId::SilenceExtend, silence::extend),
     (VerbId::SilenceExpire, silence::expire),
     (VerbId::Apply, apply::plan),
+    (VerbId::Publish, publish::plan),
     (VerbId::Backup, backup::plan),
     (VerbId::BackupDelete, backup_delete::plan),
     (VerbId::BackupLogs, backup_logs::plan),

@@ -81,11 +81,12 @@ pub enum Output {
     Yaml,
     Csv,
     Name,
-    /// Only of qd inspect, as the three that follow
+    /// Only of qd inspect, as the four that follow
     Markdown,
     Html,
     Sarif,
     Junit,
+    Metrics,
 }
 
 /// When colours are used.
@@ -160,7 +161,7 @@ pub enum Command {
     Doctor,
     /// What the rules find in every cluster: what is wrong, why, and what mends it
     #[command(
-        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen, or a manifest could not be read.\n\nWith --file no cluster is asked: rules that rest on what objects are meant to be judge the manifests, and those that need a cluster say so.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html\n  kustomize build overlays/prod | qd inspect --file - --fail-on warning"
+        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen, or a manifest could not be read.\n\nWith --file no cluster is asked: rules that rest on what objects are meant to be judge the manifests, and those that need a cluster say so.\n\n--publish policyreport writes what is found into each cluster, as PolicyReports of wgpolicyk8s.io: one a namespace, one of the cluster. It is a change as any other: planned, checked, confirmed (--yes), in the audit log. docs/scheduled-inspection.md has the manifests that do it by the clock.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html\n  kustomize build overlays/prod | qd inspect --file - --fail-on warning\n  qd inspect --context lab-1 --publish policyreport --every 15m --yes\n  qd inspect --metrics-file /var/lib/node_exporter/qd.prom"
     )]
     Inspect(super::inspect::Inspect),
     /// The rules: all of them, or one

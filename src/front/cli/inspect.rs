@@ -1,16 +1,18 @@
 //! `qd inspect`: what the rules find, once, on paper.
 
-use super::args::{Global, Output};
+use super::args::{Global, Output, Writing};
 use super::fail::{Code, Failure};
-use super::{manifest, print, read, rule};
+use super::metrics::Metrics;
+use super::{act, manifest, print, read, rule};
 use crate::inspect::Severity;
 use crate::model::{Kind, KindState, Service, ServiceState};
-use crate::report::{Report, Wanted, html, junit, markdown, sarif};
+use crate::report::{Report, Wanted, html, junit, markdown, metrics, sarif};
 use crate::runtime::now;
 use crate::store::Cluster;
 use crate::table::Align;
 use serde_json::json;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// What is asked for.
 #[derive(clap::Args, Debug, Clone)]
@@ -30,6 +32,23 @@ pub struct Inspect {
     /// Judge manifests instead of clusters: a file, a directory of them, or - for standard input; may be given several times
     #[arg(long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
+    /// Write what is found into each cluster, in place of printing it
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with_all = ["rule", "area", "since", "file"], help_heading = "Publishing")]
+    pub publish: Option<Form>,
+    /// How often that is done: who reads it says when it is older than three times that; 1h
+    #[arg(long, value_name = "DURATION", value_parser = super::args::duration, requires = "publish", help_heading = "Publishing")]
+    pub every: Option<Duration>,
+    #[command(flatten)]
+    pub metrics: Metrics,
+    #[command(flatten, next_help_heading = "Publishing")]
+    pub writing: Writing,
+}
+
+/// As what it is published.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// PolicyReports and a ClusterPolicyReport of wgpolicyk8s.io
+    Policyreport,
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
@@ -47,12 +66,29 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
         }
     }
     let wanted = Wanted { rules: args.rule.clone(), areas: args.area.clone(), namespaces: global.namespace.clone() };
-    let (mut report, partial) =
-        if args.file.is_empty() { live(global, &wanted)? } else { manifest::judge(&args.file, &wanted, thresholds, &config)? };
+    if args.publish.is_some() {
+        // A part would take the place of the whole.
+        if !global.namespace.is_empty() {
+            return Err(Failure::usage("--publish is of whole clusters: leave -n out"));
+        }
+        act::named(global, &read::select(global, &config)?)?;
+    }
+    let began = Instant::now();
+    let (mut report, partial, published) = if args.file.is_empty() {
+        live(global, &wanted, args, began)?
+    } else {
+        let (report, partial) = manifest::judge(&args.file, &wanted, thresholds, &config)?;
+        args.metrics.tell(&report, began.elapsed())?;
+        (report, partial, None)
+    };
     if let Some(before) = &before {
         report = report.compare(before);
     }
-    write(global.output, &report)?;
+    match published {
+        Some(Code::Done) => {}
+        Some(code) => return Ok(code),
+        None => write(global.output, &report, began.elapsed())?,
+    }
     Ok(match args.fail_on {
         Some(severity) if report.fails(severity) => Code::Found,
         _ if partial => Code::Partial,
@@ -60,19 +96,34 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
     })
 }
 
-/// What is found in the clusters, and whether one of them was not seen as a whole.
-fn live(global: &Global, wanted: &Wanted) -> Result<(Report, bool), Failure> {
+/// What is found in the clusters, whether one of them was not seen as a whole, and what came of publishing it, where that is asked for.
+fn live(global: &Global, wanted: &Wanted, args: &Inspect, began: Instant) -> Result<(Report, bool, Option<Code>), Failure> {
     let runtime = super::runtime()?;
     let found = runtime.block_on(async {
-        let (fleet, _) = read::open_judged(global, &read::judged(), global.timeout).await?;
+        let (mut fleet, _) = read::open_judged(global, &read::judged(), global.timeout).await?;
         let partial = fleet.store.clusters().iter().any(|c| !whole(c));
         for c in fleet.store.clusters().iter().filter(|c| !c.state.live()) {
             eprintln!("qd: {}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default());
         }
-        Ok::<_, Failure>((Report::of(&fleet.store, &fleet.engine, wanted, now()), partial))
+        let report = Report::of(&fleet.store, &fleet.engine, wanted, now());
+        let took = began.elapsed();
+        let published = match args.publish {
+            Some(Form::Policyreport) => {
+                summary(&report);
+                let text = serde_json::to_string(&report).map_err(std::io::Error::from)?;
+                Some(act::publish(&mut fleet, global, &(&args.writing).into(), text, args.every).await?)
+            }
+            None => None,
+        };
+        Ok::<_, Failure>((report, partial, published, took))
     });
     runtime.shutdown_background();
-    found
+    let (report, partial, published, took) = found?;
+    // A dry run tells nobody.
+    if !(args.publish.is_some() && args.writing.dry_run) {
+        args.metrics.tell(&report, took)?;
+    }
+    Ok((report, partial, published))
 }
 
 /// Whether a cluster was seen with all that rules read of it there.
@@ -90,7 +141,7 @@ fn read_report(path: &PathBuf) -> Result<Report, Failure> {
     serde_json::from_str(&text).map_err(|e| Failure::usage(format!("{file}: no report: {e}")).hint("`qd inspect -o json` writes one"))
 }
 
-fn write(output: Output, report: &Report) -> Result<(), Failure> {
+fn write(output: Output, report: &Report, took: Duration) -> Result<(), Failure> {
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(std::io::Error::from);
     let text = match output {
         Output::Json => serde_json::to_string_pretty(report).map_err(std::io::Error::from)? + "\n",
@@ -99,6 +150,7 @@ fn write(output: Output, report: &Report) -> Result<(), Failure> {
         Output::Html => html(report),
         Output::Sarif => pretty(&sarif(report))?,
         Output::Junit => junit(report),
+        Output::Metrics => metrics(report, None, took),
         Output::Csv => csv(report),
         Output::Name => report.items.iter().map(|i| format!("{}/{}\n", i.kind.to_lowercase(), i.name)).collect(),
         Output::Table | Output::Wide => return table(output, report),
@@ -161,6 +213,12 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
     } else {
         print::grid(&mut out, &titles, &cells)?;
     }
+    summary(report);
+    Ok(())
+}
+
+/// A line an incident and a cluster.
+fn summary(report: &Report) {
     for i in &report.incidents {
         eprintln!("qd: {} {}: {} ({})", i.severity, i.cause, i.message, i.counts());
     }
@@ -180,5 +238,4 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
     if let Some(since) = &report.since {
         eprintln!("qd: fixed since {since}: {}", report.fixed.len());
     }
-    Ok(())
 }

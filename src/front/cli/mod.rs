@@ -11,6 +11,7 @@ mod inspect;
 mod logs;
 mod manifest;
 mod meta;
+mod metrics;
 mod print;
 mod read;
 mod rule;

@@ -70,8 +70,8 @@ pub fn columns_of(
                 write!(out, "{}", crate::doc::Doc::new(&document).text())?;
             }
         }
-        Output::Markdown | Output::Html | Output::Sarif | Output::Junit => {
-            return Err(Failure::usage("only `qd inspect` writes reports: -o markdown, html, sarif, junit"));
+        Output::Markdown | Output::Html | Output::Sarif | Output::Junit | Output::Metrics => {
+            return Err(Failure::usage("only `qd inspect` writes reports: -o markdown, html, sarif, junit, metrics"));
         }
         Output::Name => {
             for row in rows {

@@ -191,6 +191,21 @@ fn planned(verb: VerbId) -> (Lab, Plan) {
             let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: pay}, data: {level: debug}}";
             f.request(&Request { verb, targets: vec![into], args, documents: vec![("app.yaml".into(), text.into())] })
         }
+        VerbId::Publish => {
+            let item = |namespace: Option<&str>, kind: &str, name: &str| {
+                json!({"rule": "pdb-missing", "severity": "warning", "cluster": "lab", "kind": kind,
+                "namespace": namespace, "name": name, "message": "no budget"})
+            };
+            let report = json!({"at": fixture::at(fixture::NOW), "items": [item(Some("pay"), "Deployment", "api"), item(None, "Node", "n1")],
+                "clusters": [{"name": "lab", "score": 96, "evaluated": 100, "not_evaluated": []}]});
+            f.add(Kind::Namespace, json!({"metadata": {"name": "pay"}, "status": {"phase": "Active"}}));
+            for namespaced in [false, true] {
+                f.fact(&crate::model::policy_report::list(namespaced), json!({"items": []}));
+            }
+            let args = Args::parse(verb.info(), "filename=report.json every=15m").unwrap();
+            let targets = vec![Target::of_cluster(ClusterId(0), "lab")];
+            f.request(&Request { verb, targets, args, documents: vec![("report.json".into(), report.to_string())] })
+        }
         VerbId::Backup => {
             kept(&mut f);
             f.plan(verb, Kind::Namespace, &["pay"], "b2")

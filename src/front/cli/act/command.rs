@@ -72,7 +72,7 @@ fn verb(info: &'static VerbInfo, name: &'static str) -> Command {
     let limit = info.param("timeout").map(|p| format!("--timeout is {}.\n", p.doc)).unwrap_or_default();
     let mut command =
         Command::new(name).about(info.doc).after_help(format!("{limit}Undo: {}.\n\nExample:\n  qd {}", info.undo.word(), info.example));
-    if info.on != On::Nothing {
+    if !matches!(info.on, On::Nothing | On::Cluster) {
         let pairs = info.params.iter().find(|p| p.kind == ParamKind::Pairs);
         let help = match pairs {
             Some(p) => format!("{}: KIND/NAME, or KIND and then names; then {}: {}", capital(&info.on.words()), p.value, p.doc),
@@ -229,6 +229,13 @@ impl Writing {
             reason: text("reason"),
             wait: !matches.get_flag("no_wait"),
         }
+    }
+}
+
+impl From<&super::super::args::Writing> for Writing {
+    fn from(typed: &super::super::args::Writing) -> Self {
+        let super::super::args::Writing { dry_run, yes, confirm, reason, no_wait } = typed.clone();
+        Self { dry_run, yes, confirm, reason, wait: !no_wait }
     }
 }
 

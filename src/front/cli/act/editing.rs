@@ -11,12 +11,15 @@ use std::path::Path;
 /// Larger texts are refused, as the API server does.
 const MOST: u64 = 3 << 20;
 
+/// A report of a large cluster is no object.
+const REPORT: u64 = 128 << 20;
+
 /// Reads what the request names.
 pub async fn documents(fleet: &Fleet, request: &mut Request) -> Result<(), Failure> {
     let info = request.verb.info();
     let file = request.args.get("filename").or_else(|| request.args.get("file")).map(str::to_owned);
     if let Some(file) = file {
-        request.documents.push((file.clone(), read(&file)?));
+        request.documents.push((file.clone(), read(&file, if request.verb == VerbId::Publish { REPORT } else { MOST })?));
         if request.verb != VerbId::Edit {
             return Ok(());
         }
@@ -32,13 +35,13 @@ pub async fn documents(fleet: &Fleet, request: &mut Request) -> Result<(), Failu
     Ok(())
 }
 
-fn read(file: &str) -> Result<String, Failure> {
+fn read(file: &str, most: u64) -> Result<String, Failure> {
     let mut text = String::new();
     let failed = |e: std::io::Error| Failure::usage(format!("{file}: {e}"));
     if file == "-" {
-        std::io::stdin().take(MOST).read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin().take(most).read_to_string(&mut text).map_err(failed)?;
     } else {
-        std::fs::File::open(Path::new(file)).map_err(failed)?.take(MOST).read_to_string(&mut text).map_err(failed)?;
+        std::fs::File::open(Path::new(file)).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }

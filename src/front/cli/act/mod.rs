@@ -21,11 +21,11 @@ use super::args::{Global, Output};
 use super::fail::{Code, Failure};
 use super::read;
 use crate::action::{Ask, Confirmation, Preview, Refused, Request, Stop, TERMINAL_LOST, TOLD_TO_END, Wanted, confirm};
-use crate::client::install_crypto_provider;
+use crate::client::{Target, install_crypto_provider};
 use crate::config::Config;
 use crate::inspect::Rules;
 use crate::model::verb::On;
-use crate::model::{Control, Kind, Outcome, Progress, Service, ServiceState, VerbId, VerbInfo};
+use crate::model::{self, Args, Control, Kind, Outcome, Progress, Service, ServiceState, VerbId, VerbInfo};
 use crate::runtime::acting::{self, Started};
 use crate::runtime::{Fleet, now};
 use crate::state::StateDir;
@@ -132,16 +132,49 @@ fn with_fleet(
     following(global, Seen::And(more), work)
 }
 
-fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
-    install_crypto_provider();
-    let loaded = Config::load(global.config.as_deref());
-    let targets = read::select(global, &loaded.config)?;
+/// Whether it is said which clusters a change is for.
+///
+/// # Errors
+/// When there are several and none is named.
+pub fn named(global: &Global, targets: &[Target]) -> Result<(), Failure> {
     let named = !global.context.is_empty() || global.clusters.is_some() || global.all;
     if targets.len() > 1 && !named {
         let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
         return Err(Failure::refused(format!("there are {} contexts: name the ones that are meant", names.len()))
             .hint(format!("--context NAME; there are {}", names.join(", "))));
     }
+    Ok(())
+}
+
+/// Writes an inspection into the clusters that it saw. `report` as `qd inspect -o json` has it.
+pub async fn publish(
+    fleet: &mut Fleet,
+    global: &Global,
+    writing: &Writing,
+    report: String,
+    every: Option<Duration>,
+) -> Result<Code, Failure> {
+    let seen = fleet.store.clusters().iter().filter(|c| c.state.live());
+    let targets: Vec<model::Target> = seen.map(|c| model::Target::of_cluster(c.id, &c.info.name)).collect();
+    if targets.is_empty() {
+        return Err(Failure { code: Code::Partial, ..Failure::failed("unreachable", "no cluster was seen: nothing is published") });
+    }
+    let info = VerbId::Publish.info();
+    let mut args = Args::default();
+    args.set(info, "filename", "the inspection").map_err(command::wrong)?;
+    if let Some(every) = every {
+        args.set(info, "every", &crate::config::format_duration(every)).map_err(command::wrong)?;
+    }
+    let documents = vec![("the inspection".to_owned(), report)];
+    let wanted = Wanted::Act(Request { verb: VerbId::Publish, targets, args, documents });
+    carry_out(fleet, &StateDir::open()?, global, writing, &wanted).await
+}
+
+fn following(global: &Global, seen: Seen, work: impl AsyncFnOnce(&mut Fleet, &StateDir) -> Result<Code, Failure>) -> Result<Code, Failure> {
+    install_crypto_provider();
+    let loaded = Config::load(global.config.as_deref());
+    let targets = read::select(global, &loaded.config)?;
+    named(global, &targets)?;
     let state = StateDir::open()?;
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
