@@ -122,7 +122,7 @@ fn every_field_equals_what_kubectl_gives(lab: &Lab) {
     let room = Room::new();
     let mut wrong = Vec::new();
     for (subject, kinds) in parity::SUBJECTS {
-        let report = parity::settle(lab, &room, subject, kinds, Duration::from_secs(45));
+        let report = parity::settle(lab, &room, subject, kinds, Duration::from_secs(120));
         let (filled, empty): (Vec<_>, Vec<_>) = report.fields.iter().partition(|(_, n)| **n > 0);
         let names = |of: &[(&String, &usize)]| of.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ");
         println!("  {subject}: {} rows, {} fields: {}", report.rows, report.fields.len(), names(&filled));
