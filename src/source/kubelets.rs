@@ -18,8 +18,8 @@ const FEW: usize = 4;
 const FIRST: usize = 20;
 /// Asked at once.
 const BESIDE: usize = 4;
-/// A kubelet that has not answered by then does not, for now.
-const EACH: Duration = Duration::from_secs(5);
+/// What has not answered by then does not, for now: whoever waits for the look waits no longer for kubelets.
+const ALL: Duration = Duration::from_secs(3);
 /// When it is asked again.
 const RETRY: Duration = Duration::from_secs(600);
 /// No configuration is longer (bytes).
@@ -106,6 +106,7 @@ impl Kubelets {
         match (&self.refused, &self.silent) {
             (Some(why), _) => Err(why.clone()),
             (None, Some(why)) if heard.is_empty() => Err(format!("no kubelet says how it is configured: {why}").into()),
+            (None, None) if heard.is_empty() && !self.nodes.is_empty() => Err("no kubelet has said yet how it is configured".into()),
             _ => Ok(heard),
         }
     }
@@ -140,10 +141,10 @@ impl Kubelets {
         }
         let one = |(.., name): (usize, Instant, String)| async move {
             let path = format!("/api/v1/nodes/{name}/proxy/configz");
-            let answer = client.get_within::<Configz>(&path, MOST, EACH).await;
+            let answer = client.get_within::<Configz>(&path, MOST, ALL).await;
             (name, answer)
         };
-        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(ANSWER)));
+        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(ALL)));
         while let Some((name, answer)) = answers.next().await {
             match answer {
                 Ok(Configz { kubeletconfig: config }) => {
