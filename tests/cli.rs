@@ -1,6 +1,11 @@
 //! The command line without a cluster: exit codes, messages, what needs no server.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "cli/manifests.rs"]
+mod manifests;
+#[path = "cli/shown.rs"]
+mod shown;
+
 use quarterdeck::sim::{Options, Running, Scenario, start};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -321,7 +326,7 @@ fn manifests_are_judged_without_a_cluster() {
         .iter()
         .map(|n| (n["rule"].as_str().unwrap(), n["why"].as_str().unwrap()))
         .collect();
-    assert!(not.contains(&("node-not-ready", "no cluster")) && not.iter().all(|(_, why)| *why == "no cluster"), "{not:?}");
+    assert!(not.contains(&("node-not-ready", "needs a cluster")) && not.iter().all(|(_, why)| *why == "needs a cluster"), "{not:?}");
     // A list brings the budget.
     write("sub/budget.yaml", &list);
     let (code, out, err) = run(&["-o", "json"]);

@@ -21,6 +21,8 @@ mod metrics;
 mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[path = "lab/shown.rs"]
+mod shown;
 #[path = "lab/signals.rs"]
 mod signals;
 #[allow(dead_code, reason = "other suites use the rest")]
@@ -52,9 +54,9 @@ const TESTS: &[Test] = tests![
 fn main() -> ExitCode {
     amount::check();
     let ([answers @ .., stores], [members @ .., slow]) = (faults::TESTS, etcd::TESTS) else { unreachable!("both have tests") };
-    // The first ones compare everything that there is, or stop the servers that all share. Of the others the longest first.
+    // The first ones compare everything that there is, bring nodes, or stop the servers that all share. Of the others the longest first.
     run(
-        &[TESTS, rotation::TESTS],
+        &[TESTS, shown::TESTS, rotation::TESTS],
         &[
             &[answers],
             &[metrics::TESTS],

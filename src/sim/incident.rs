@@ -99,6 +99,7 @@ pub fn begin(s: &mut State, n: usize) {
         What::BackupFails => super::velero::fail(s, &key, incident.amount.unwrap_or(3)),
         What::ScheduleLate => super::velero::forget(s, &key, incident.amount.unwrap_or(50 * 3600)),
         What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), true)),
+        What::EtcdMemberAils => s.etcd.ails(&incident.target, true),
         What::EtcdFills => {
             let now = s.now();
             s.etcd.fill(now, incident.amount.unwrap_or(120));
@@ -195,6 +196,7 @@ pub fn end(s: &mut State, n: usize) {
         }
         What::ScheduleLate | What::BackupFails => super::velero::remember(s, super::register::SCHEDULES, &key),
         What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), false)),
+        What::EtcdMemberAils => s.etcd.ails(&incident.target, false),
         What::EtcdFills => {
             let now = s.now();
             s.etcd.stop(now);

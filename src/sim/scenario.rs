@@ -77,6 +77,8 @@ pub enum What {
     EtcdMemberDown,
     /// A member of etcd takes connections and answers nothing.
     EtcdMemberHangs,
+    /// A member of etcd runs an older version on a slow disk, follows from far behind, and its file is mostly empty.
+    EtcdMemberAils,
     /// etcd's database grows, and is at its quota after `amount` seconds.
     EtcdFills,
     /// `amount` alerts, within a minute.

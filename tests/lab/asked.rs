@@ -152,6 +152,8 @@ fn a_node_that_was_emptied_says_why(lab: &Lab) {
     term.wait("the emptied node and its cause", 60, |lines| {
         super::burning(lines).into_iter().find(|l| l.contains(&node) && l.contains("lost ") && l.contains("NoExecute taint"))
     });
+    term.keys("I/name:node-emptied\r");
+    term.line(30, &["node-emptied", &node]);
 }
 
 fn an_ingress_controller_and_its_balancer_disagree_and_kubelets_that_are_not_reached_say_nothing(lab: &Lab) {

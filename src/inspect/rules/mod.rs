@@ -112,7 +112,7 @@ mod volume_nearly_full;
 mod webhook_fail_closed;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
-use crate::model::{ContainerSpec, ContainerStatus, Kind, Object, ObjectRef, Pod, Time, Tri, Workload};
+use crate::model::{ContainerSpec, ContainerStatus, Hpa, Kind, Object, ObjectRef, Pdb, Pod, Time, Tri, Workload};
 
 /// Every rule. Of two findings of equal weight on one line, the earlier rule speaks.
 pub static RULES: &[&RuleInfo] = &[
@@ -299,6 +299,22 @@ fn controller(judge: &Judge<'_>, object: &Object) -> Option<ObjectRef> {
 /// Whether the object or the workload above it is core.
 fn core(judge: &Judge<'_>, object: &Object) -> bool {
     super::core(object) || super::core(judge.cluster.workload_of(object))
+}
+
+/// The autoscaler of a workload.
+pub(super) fn scaler<'a>(judge: &Judge<'a>, w: &Workload) -> Option<&'a Hpa> {
+    let scales =
+        |h: &&Hpa| h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind);
+    judge.cluster.objects(Kind::Hpa).filter_map(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None }).find(scales)
+}
+
+/// The workloads whose pods a budget selects, as they are written, and how many pods that is at the least.
+fn guarded<'a>(judge: &Judge<'a>, pdb: &Pdb) -> (Vec<&'a Workload>, i32) {
+    let Some(selector) = &pdb.selector else { return (Vec::new(), 0) };
+    let all = judge.index.workloads(judge.cluster, &pdb.meta.namespace).into_iter().map(|w| &**w);
+    let all: Vec<&Workload> = all.filter(|w| selector.matches(&w.pod_labels)).collect();
+    let pods = all.iter().map(|w| scaler(judge, w).map_or(w.desired.unwrap_or(0), |h| h.min)).sum();
+    (all, pods)
 }
 
 /// Since when a pod is not ready: Ready's last change, else its creation. None while it is ready or has ended.
