@@ -153,11 +153,12 @@ impl Kubelets {
                         (node.due, node.said) = (now + HOUR.mul_f64(0.9 + 0.2 * fastrand::f64()), Some(said));
                     }
                 }
-                // What one does not let us, none does.
-                Err(error @ ClientError::Forbidden { .. }) => {
+                // What the API server does not let us at one it does not at any; a kubelet, or who stands before it, refuses for itself.
+                Err(error @ ClientError::Forbidden { .. }) if error.words().starts_with("may not ") => {
                     self.refused = Some(why(&error));
                     return;
                 }
+                Err(error @ ClientError::Forbidden { .. }) => self.silent = Some(error.words().into()),
                 Err(error) => self.silent = Some(why(&error)),
             }
         }
@@ -234,12 +235,16 @@ mod tests {
 
     #[tokio::test]
     async fn kubelets_that_say_nothing_are_not_taken_for_unpinned() {
-        let server =
-            Server::start(|r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(2)) } else { reply(404, "404 page not found") })
-                .await;
-        let client = connect(&server, "").await;
-        let told = Kubelets::default().look(&client, true, Instant::now()).await.unwrap_err();
-        assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");
+        for (code, body) in [(404, "404 page not found"), (403, "Forbidden (user=kube-apiserver, verb=get, resource=nodes, subresource=configz)")] {
+            let answer = move |r: &http::Request<()>| match r.uri().path() {
+                "/api/v1/nodes" => reply(200, nodes(2)),
+                path if path.ends_with("/configz") => reply(code, body),
+                _ => reply(404, "{}"),
+            };
+            let server = Server::start(answer).await;
+            let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+            assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");
+        }
     }
 
     #[test]
