@@ -18,8 +18,8 @@ const FEW: usize = 4;
 const FIRST: usize = 20;
 /// Asked at once.
 const BESIDE: usize = 4;
-/// A kubelet that has not answered by then does not, for now.
-const EACH: Duration = Duration::from_secs(5);
+/// What has not answered by then does not, for now: whoever waits for the look waits no longer for kubelets.
+const ALL: Duration = Duration::from_secs(3);
 /// When it is asked again.
 const RETRY: Duration = Duration::from_secs(600);
 /// No configuration is longer (bytes).
@@ -106,6 +106,7 @@ impl Kubelets {
         match (&self.refused, &self.silent) {
             (Some(why), _) => Err(why.clone()),
             (None, Some(why)) if heard.is_empty() => Err(format!("no kubelet says how it is configured: {why}").into()),
+            (None, None) if heard.is_empty() && !self.nodes.is_empty() => Err("no kubelet has said yet how it is configured".into()),
             _ => Ok(heard),
         }
     }
@@ -140,10 +141,10 @@ impl Kubelets {
         }
         let one = |(.., name): (usize, Instant, String)| async move {
             let path = format!("/api/v1/nodes/{name}/proxy/configz");
-            let answer = client.get_within::<Configz>(&path, MOST, EACH).await;
+            let answer = client.get_within::<Configz>(&path, MOST, ALL).await;
             (name, answer)
         };
-        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(ANSWER)));
+        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(ALL)));
         while let Some((name, answer)) = answers.next().await {
             match answer {
                 Ok(Configz { kubeletconfig: config }) => {
@@ -152,11 +153,12 @@ impl Kubelets {
                         (node.due, node.said) = (now + HOUR.mul_f64(0.9 + 0.2 * fastrand::f64()), Some(said));
                     }
                 }
-                // What one does not let us, none does.
-                Err(error @ ClientError::Forbidden { .. }) => {
+                // What the API server does not let us at one it does not at any; a kubelet, or who stands before it, refuses for itself.
+                Err(error @ ClientError::Forbidden { .. }) if error.words().starts_with("may not ") => {
                     self.refused = Some(why(&error));
                     return;
                 }
+                Err(error @ ClientError::Forbidden { .. }) => self.silent = Some(error.words().into()),
                 Err(error) => self.silent = Some(why(&error)),
             }
         }
@@ -233,12 +235,16 @@ mod tests {
 
     #[tokio::test]
     async fn kubelets_that_say_nothing_are_not_taken_for_unpinned() {
-        let server =
-            Server::start(|r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(2)) } else { reply(404, "404 page not found") })
-                .await;
-        let client = connect(&server, "").await;
-        let told = Kubelets::default().look(&client, true, Instant::now()).await.unwrap_err();
-        assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");
+        for (code, body) in [(404, "404 page not found"), (403, "Forbidden (user=kube-apiserver, verb=get, resource=nodes, subresource=configz)")] {
+            let answer = move |r: &http::Request<()>| match r.uri().path() {
+                "/api/v1/nodes" => reply(200, nodes(2)),
+                path if path.ends_with("/configz") => reply(code, body),
+                _ => reply(404, "{}"),
+            };
+            let server = Server::start(answer).await;
+            let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+            assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");
+        }
     }
 
     #[test]

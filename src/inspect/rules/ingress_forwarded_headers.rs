@@ -229,8 +229,7 @@ mod tests {
     #[test]
     fn whoever_comes_is_believed() {
         let (uses, direct) = (("use-forwarded-headers", "true"), ("LoadBalancer", None, None, false));
-        let says = |f: Option<(Severity, String)>| f.map(|f| (f.0, f.1));
-        let found = says(at(&[uses], direct, false));
+        let found = at(&[uses], direct, false);
         assert_eq!(found, Some((Severity::Warning, "believes X-Forwarded-* of whoever comes by LoadBalancer in".into())));
         assert!(at(&[("proxy-real-ip-cidr", "10.0.0.0/8,0.0.0.0/0"), uses], direct, false).is_some());
         assert_eq!(at(&[("proxy-real-ip-cidr", "10.0.0.0/8"), uses], direct, false), None);

@@ -2,7 +2,7 @@
 //!
 //! Left out: requests a second, and zones (needs what the ingress measures, and a policy).
 
-use super::measured::{BASE, Measured, Seen, USUAL, percent, whole};
+use super::measured::{BASE, Measured, Seen, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
 use crate::model::{Kind, VerbId, Workload};
 
@@ -44,7 +44,6 @@ const FACTS: Measured = Measured {
             ])
             .act(VerbId::Scale, on, &[("replicas", &goal.to_string()), ("current-replicas", &has.to_string())])
     },
-    ..USUAL
 };
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));

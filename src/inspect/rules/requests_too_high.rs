@@ -2,7 +2,7 @@
 //!
 //! Left out: the cap of Java heaps at their Xmx (needs the process' arguments), prices.
 
-use super::measured::{BASE, Measured, Seen, USUAL, cores, percent, whole};
+use super::measured::{BASE, Measured, Seen, cores, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
 use crate::model::{Kind, Measure, Time, VerbId, Workload};
 
@@ -49,7 +49,6 @@ const FACTS: Measured = Measured {
             ])
             .act(VerbId::Resize, on, &[("container", seen.label("container")), ("requests", &wanted)])
     },
-    ..USUAL
 };
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
