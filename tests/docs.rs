@@ -6,7 +6,7 @@ mod peers;
 
 use quarterdeck::command::{COMMANDS, Category};
 use quarterdeck::front::cli::act::command::whole;
-use quarterdeck::inspect::{RULES, judges_manifests, kept};
+use quarterdeck::inspect::{RULES, explanations, judges_manifests, kept};
 use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
 use quarterdeck::model::verb::{Param, ParamKind};
 use quarterdeck::model::{Kind, UndoKind, VERBS};
@@ -94,6 +94,12 @@ that burn are in BURNING too; others say how things are made.\n"
         if !r.peers.is_empty() {
             let _ = writeln!(out, "- As {}", r.peers.join(", "));
         }
+    }
+    out.push_str("\n## What explains what\n\nFindings and firing alerts that one thing explains are one incident: in BURNING, in the findings pane, in reports. \
+Besides what owns what (pods and Jobs fold into their workload, nodes of a lost zone into the zone, what is found of etcd into one, alerts into what \
+burns at the object that they name):\n\n| A finding of | explains findings of | found |\n|---|---|---|\n");
+    for (by, of, tie) in explanations() {
+        let _ = writeln!(out, "| {} | {} | {tie} |", by.join(", "), of.join(", "));
     }
     out.push_str("\n## Fields\n\nWhat rules of your own ([own-rules.md](own-rules.md)) may name of a cluster's objects; manifests are there as a whole. `[]` stands for a member of a list, `*` for keys of one's own.\n\nOf every kind: ");
     let of_all = kept(Kind::Event);

@@ -201,6 +201,12 @@ impl Etcd {
         }
     }
 
+    /// How much of the quota will be taken in so many seconds, while it fills up.
+    pub fn filled_in(&self, now: i64, secs: i64) -> Option<f64> {
+        let fill = self.fill.filter(|f| f.stopped.is_none())?;
+        Some(self.in_use(now).saturating_add(fill.speed.saturating_mul(secs)) as f64 / QUOTA as f64)
+    }
+
     fn grown(&self, now: i64) -> i64 {
         self.fill.map_or(0, |f| f.stopped.unwrap_or((now - f.from).max(0) * f.speed))
     }

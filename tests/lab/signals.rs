@@ -58,6 +58,22 @@ const COUNTERS: &[(&str, &str, f64)] = &[
     ("node_softnet_times_squeezed_total", r#"cpu="0",instance="d""#, 1.0),
     ("node_softnet_times_squeezed_total", r#"cpu="0",instance="e""#, 1.0),
     ("node_nf_conntrack_stat_insert_failed", "", 1.0),
+    ("node_nf_conntrack_stat_drop", "", 1.0),
+    ("node_memory_numa_local_node_total", r#"node="0""#, 700.0),
+    ("node_memory_numa_local_node_total", r#"node="1""#, 100.0),
+    ("node_memory_numa_other_node_total", r#"node="0""#, 100.0),
+    ("node_memory_numa_other_node_total", r#"node="1""#, 100.0),
+    ("kubelet_cpu_manager_pinning_errors_total", "", 0.01),
+    ("kubelet_topology_manager_admission_errors_total", "", 0.01),
+    ("rest_client_requests_total", r#"code="200""#, 8.0),
+    ("rest_client_requests_total", r#"code="503""#, 2.0),
+    ("apiserver_flowcontrol_rejected_requests_total", r#"priority_level="leader-election",reason="queue-full""#, 1.0),
+    ("apiserver_request_terminations_total", "", 5.0),
+    ("apiserver_admission_webhook_rejection_count", r#"name="check.policy.io",error_type="calling_webhook_error""#, 1.0),
+    ("apiserver_admission_webhook_request_total", r#"name="check.policy.io",code="200""#, 4.0),
+    ("coredns_panics_total", "", 0.1),
+    ("coredns_forward_max_concurrent_rejects_total", "", 0.1),
+    ("etcd_mvcc_db_total_size_in_bytes", "", 100_000.0),
     ("kubelet_evictions", r#"eviction_signal="memory.available""#, 0.1),
     (
         "nginx_ingress_controller_requests",
@@ -79,6 +95,8 @@ const GAUGES: &[(&str, &str, f64)] = &[
     ("kubelet_volume_stats_capacity_bytes", r#"namespace="pay",persistentvolumeclaim="data-db-0""#, 10e9),
     ("kubelet_volume_stats_inodes_used", r#"namespace="pay",persistentvolumeclaim="data-db-0""#, 10.0),
     ("kubelet_volume_stats_inodes", r#"namespace="pay",persistentvolumeclaim="data-db-0""#, 1000.0),
+    ("kubelet_volume_stats_available_bytes", r#"namespace="pay",persistentvolumeclaim="data-db-0""#, 1e9),
+    ("etcd_server_quota_backend_bytes", "", 2e9),
     ("apiserver_current_inflight_requests", r#"request_kind="mutating""#, 3.0),
     ("apiserver_flowcontrol_current_executing_seats", r#"priority_level="global-default""#, 9.0),
     ("apiserver_flowcontrol_current_limit_seats", r#"priority_level="global-default""#, 10.0),
@@ -102,6 +120,7 @@ const HISTOGRAMS: &[(&str, &str)] = &[
     ("apiserver_request_duration_seconds", r#"verb="LIST""#),
     ("etcd_request_duration_seconds", r#"operation="get""#),
     ("etcd_disk_wal_fsync_duration_seconds", ""),
+    ("apiserver_admission_webhook_admission_duration_seconds", r#"name="check.policy.io""#),
     ("scheduler_scheduling_attempt_duration_seconds", r#"result="scheduled""#),
     ("coredns_dns_request_duration_seconds", r#"server="dns://:53""#),
 ];
@@ -347,6 +366,11 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     spare("replicas-spare", 18.0, 18.0);
     near("answers-shifted", 0.45, 0.5, "warning");
     near("dns-nxdomain", 0.58, 0.62, "warning");
+    near("numa-remote", 0.19, 0.21, "warning");
+    near("client-errors", 0.18, 0.22, "warning");
+    near("webhook-errors", 0.24, 0.26, "critical");
+    near("api-terminated", 0.07, 0.1, "warning");
+    near("volume-fills", 0.899, 0.901, "ok");
     near("disk-await", 0.045, 0.055, "warning");
     every_rule_over_queries_finds_something(lab, &room, config);
     lab.kubectl(CONTEXT, &["delete", "namespace", MOVED, "--wait=false"]);
@@ -382,6 +406,7 @@ const JUDGED: &[(&str, &str)] = &[
     ("calico-ipam-exhausted", "after = '0s'"),
     ("calico-typha-overload", "after = '0s'"),
     ("conntrack-near-full", "after = '0s'"),
+    ("coredns-degraded", "after = '0s'"),
     ("cpu-governor-slow", "after = '0s'"),
     ("cpu-limit-below-burst", "after = '0s'"),
     ("dns-cache-missing", "after = '0s'"),

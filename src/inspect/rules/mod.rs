@@ -21,6 +21,7 @@ mod controller_leader;
 mod coredns_degraded;
 mod cpu_governor_slow;
 mod cpu_limit_below_burst;
+mod cpu_manager_mismatch;
 mod cpu_throttled;
 mod cronjob_missed;
 mod deprecated_api_in_use;
@@ -48,6 +49,7 @@ mod hpa_unable_to_scale;
 mod image_not_pinned;
 mod images;
 mod ingress_duplicate_path;
+mod ingress_forwarded_headers;
 mod ingress_host_annotation_conflict;
 mod ingress_redirect_shift;
 mod job_failed;
@@ -62,7 +64,7 @@ mod node_config_drift;
 mod node_emptied;
 mod node_io_saturated;
 mod node_maxpods;
-mod node_not_ready;
+pub(super) mod node_not_ready;
 mod node_peer_outlier;
 mod node_pressure;
 mod node_reservation_thin;
@@ -161,6 +163,7 @@ pub static RULES: &[&RuleInfo] = &[
     &node_io_saturated::RULE,
     &node_peer_outlier::RULE,
     &ingress_redirect_shift::RULE,
+    &ingress_forwarded_headers::RULE,
     &dns_ndots_amplification::RULE,
     &calico_typha_overload::RULE,
     &pod_load_skew::RULE,
@@ -208,6 +211,7 @@ pub static RULES: &[&RuleInfo] = &[
     &sa_token_automount::RULE,
     &cpu_governor_slow::RULE,
     &cpu_limit_below_burst::RULE,
+    &cpu_manager_mismatch::RULE,
     &dns_cache_missing::RULE,
     &page_cache_inflation::RULE,
     &replicas_excess::RULE,
