@@ -70,6 +70,7 @@ pub const SHOWN: &[(&str, By)] = &[
     ("hpa-unable-to-scale", Lab),
     ("image-not-pinned", Lab),
     ("ingress-duplicate-path", Lab),
+    ("ingress-forwarded-headers", Demo("from-vms")),
     ("ingress-host-annotation-conflict", Lab),
     ("ingress-forwarded-headers", Test("asked.rs")),
     ("ingress-redirect-shift", Page),

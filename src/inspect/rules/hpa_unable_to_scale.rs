@@ -1,7 +1,7 @@
 //! An autoscaler whose target cannot be read or written.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object, Tri, meta};
+use crate::model::{Condition, Kind, Object, Tri, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long it may be so" };
 
@@ -32,7 +32,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if hpa.meta.deleting.is_some() {
         return Verdict::Fine;
     }
-    let conditions = if judge.written { &[][..] } else { &hpa.conditions };
+    let conditions: &[Condition] = if judge.written { &[] } else { &hpa.conditions };
     let unable = meta::condition(conditions, "AbleToScale").filter(|c| c.status == Tri::False);
     let selector = meta::condition(conditions, "ScalingActive")
         .filter(|c| c.status == Tri::False && matches!(c.reason.as_deref(), Some("AmbiguousSelector" | "InvalidSelector")));
