@@ -277,7 +277,8 @@ fn the_tests_that_the_page_of_scheduled_inspection_names_exist() {
     let mut all = String::new();
     ["src", "tests"].iter().for_each(|dir| sources(&root.join(dir), &mut all));
     let page = std::fs::read_to_string(root.join("docs/scheduled-inspection.md")).unwrap();
-    let named: Vec<&str> = page.split('`').filter(|w| w.matches('_').count() >= 4 && w.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+    let named: Vec<&str> =
+        page.split('`').filter(|w| w.matches('_').count() >= 4 && w.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
     assert!(named.len() > 8, "{named:?}");
     let missing: Vec<&&str> = named.iter().filter(|n| !all.contains(&format!("fn {n}("))).collect();
     assert!(missing.is_empty(), "{missing:?}");
