@@ -1,6 +1,11 @@
 //! The command line without a cluster: exit codes, messages, what needs no server.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "cli/manifests.rs"]
+mod manifests;
+#[path = "cli/shown.rs"]
+mod shown;
+
 use quarterdeck::sim::{Options, Running, Scenario, start};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -153,8 +158,12 @@ fn whoever_stops_reading_is_not_complained_to() {
 
 /// Two simulated clusters, whose kubeconfig is the room's.
 fn fleet(dir: &Path) -> Running {
+    fleet_of(dir, "calm")
+}
+
+fn fleet_of(dir: &Path, scenario: &str) -> Running {
     quarterdeck::client::install_crypto_provider();
-    let mut scenario = Scenario::load("calm").unwrap();
+    let mut scenario = Scenario::load(scenario).unwrap();
     scenario.resize(Some(2), Some(4), Some(60)).unwrap();
     scenario.replace_every = 0.0;
     start(&Options { scenario, kubeconfig: Some(dir.join("kubeconfig")), viewer: false }).unwrap()
@@ -201,6 +210,36 @@ fn an_inspection_says_what_is_wrong_in_every_form_and_against_the_last_one() {
     assert!(code == 2 && err.contains("qd inspect"), "{code} {err}");
     let (code, _, err) = qd(dir.path(), &["inspect", "--since", dir.path().join("kubeconfig").to_str().unwrap()]);
     assert!(code == 2 && err.contains("no report"), "{code} {err}");
+}
+
+#[test]
+fn kubelets_that_pin_and_tls_that_ends_before_the_controller_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = fleet_of(dir.path(), "from-vms");
+    let config = dir.path().join("c.toml");
+    // One look has no time to wait for what must hold for a while.
+    std::fs::write(&config, "[thresholds.cpu-manager-mismatch]\nafter = '0s'\n").unwrap();
+    let look = || {
+        let rules = ["--rule", "cpu-manager-mismatch", "--rule", "ingress-forwarded-headers"];
+        let (_, out, err) = qd(dir.path(), &[&["--config", config.to_str().unwrap(), "inspect", "-o", "json"][..], &rules].concat());
+        serde_json::from_str::<Value>(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"))
+    };
+    let found = |report: &Value| -> Vec<String> {
+        let text = |i: &Value| ["cluster", "name", "severity", "message"].map(|f| i[f].as_str().unwrap().to_owned()).join(" | ");
+        report["items"].as_array().unwrap().iter().filter(|i| i["kind"] == "Deployment").map(text).collect()
+    };
+    let mut all = found(&look());
+    all.sort();
+    let expected = [
+        "prod-eu | checkout | warning | 6 of 6 pods share cores on nodes that pin",
+        "prod-us | gateway | critical | TLS ends at the balancer of gateway: 3 hosts are redirected to themselves without end",
+    ];
+    assert_eq!(all, expected);
+    assert!(running.fleet.fault("prod-eu", &quarterdeck::sim::Fault::Denied("get".into(), "nodes/proxy".into())));
+    let report = look();
+    assert_eq!(found(&report).len(), 1, "what is not heard is not judged");
+    let why = report["clusters"][0]["not_evaluated"].to_string();
+    assert!(why.contains("no right to get nodes/proxy"), "{why}");
 }
 
 const OWN: &str = "[[rule]]\nid = 'few'\nkind = 'deployment'\narea = 'house'\nwhen = 'object.spec.replicas < thresholds.least'\nthresholds.least = 3\nmessage = '{object.spec.replicas} replicas'\n\
@@ -287,7 +326,7 @@ fn manifests_are_judged_without_a_cluster() {
         .iter()
         .map(|n| (n["rule"].as_str().unwrap(), n["why"].as_str().unwrap()))
         .collect();
-    assert!(not.contains(&("node-not-ready", "no cluster")) && not.iter().all(|(_, why)| *why == "no cluster"), "{not:?}");
+    assert!(not.contains(&("node-not-ready", "needs a cluster")) && not.iter().all(|(_, why)| *why == "needs a cluster"), "{not:?}");
     // A list brings the budget.
     write("sub/budget.yaml", &list);
     let (code, out, err) = run(&["-o", "json"]);

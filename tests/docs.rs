@@ -1,9 +1,12 @@
 //! The pages under `docs/` that come from code: a page that is stale fails. `QD_UPDATE_DOCS=1 cargo test --test docs` writes them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "docs/peers.rs"]
+mod peers;
+
 use quarterdeck::command::{COMMANDS, Category};
 use quarterdeck::front::cli::act::command::whole;
-use quarterdeck::inspect::{RULES, kept};
+use quarterdeck::inspect::{RULES, explanations, judges_manifests, kept};
 use quarterdeck::keymap::{Chord, EMBEDDED, Keymap, Mode};
 use quarterdeck::model::verb::{Param, ParamKind};
 use quarterdeck::model::{Kind, UndoKind, VERBS};
@@ -85,17 +88,18 @@ that burn are in BURNING too; others say how things are made.\n"
         for t in r.thresholds {
             let _ = writeln!(out, "- `thresholds.{}.{} = \"{}\"` {}", r.id, t.name, t.default, t.doc);
         }
+        if judges_manifests(r, false) {
+            out.push_str("- Judges manifests too (`qd inspect --file`)\n");
+        }
         if !r.peers.is_empty() {
             let _ = writeln!(out, "- As {}", r.peers.join(", "));
         }
     }
-    let mut peers: std::collections::BTreeMap<(&str, &str), Vec<&str>> = std::collections::BTreeMap::new();
-    for r in RULES {
-        for peer in r.peers.iter().filter(|p| !p.starts_with('~')) {
-            if let Some((program, check)) = peer.split_once(':') {
-                peers.entry((program, check)).or_default().push(r.id);
-            }
-        }
+    out.push_str("\n## What explains what\n\nFindings and firing alerts that one thing explains are one incident: in BURNING, in the findings pane, in reports. \
+Besides what owns what (pods and Jobs fold into their workload, nodes of a lost zone into the zone, what is found of etcd into one, alerts into what \
+burns at the object that they name):\n\n| A finding of | explains findings of | found |\n|---|---|---|\n");
+    for (by, of, tie) in explanations() {
+        let _ = writeln!(out, "| {} | {} | {tie} |", by.join(", "), of.join(", "));
     }
     out.push_str("\n## Fields\n\nWhat rules of your own ([own-rules.md](own-rules.md)) may name of a cluster's objects; manifests are there as a whole. `[]` stands for a member of a list, `*` for keys of one's own.\n\nOf every kind: ");
     let of_all = kept(Kind::Event);
@@ -106,12 +110,7 @@ that burn are in BURNING too; others say how things are made.\n"
             let _ = writeln!(out, "\n- {}: {}", kind.name(), own.join(", "));
         }
     }
-    out.push_str(
-        "\n## Checks of other programs\n\nWhat is not in this table is not covered yet.\n\n| Program | Check | Rule |\n|---|---|---|\n",
-    );
-    for ((program, check), rules) in peers {
-        let _ = writeln!(out, "| {program} | {check} | {} |", rules.join(", "));
-    }
+    out.push_str(&peers::tables());
     out
 }
 

@@ -23,6 +23,8 @@ mod metrics;
 mod network;
 #[path = "lab/rotation.rs"]
 mod rotation;
+#[path = "lab/shown.rs"]
+mod shown;
 #[path = "lab/signals.rs"]
 mod signals;
 #[allow(dead_code, reason = "other suites use the rest")]
@@ -54,9 +56,9 @@ const TESTS: &[Test] = tests![
 fn main() -> ExitCode {
     amount::check();
     let ([answers @ .., stores], [members @ .., slow]) = (faults::TESTS, etcd::TESTS) else { unreachable!("both have tests") };
-    // The first ones compare everything that there is, or stop the servers that all share. Of the others the longest first.
+    // The first ones compare everything that there is, bring nodes, or stop the servers that all share. Of the others the longest first.
     run(
-        &[TESTS, rotation::TESTS],
+        &[TESTS, shown::TESTS, rotation::TESTS],
         &[
             &[answers],
             &[metrics::TESTS],
@@ -120,7 +122,7 @@ fn every_field_equals_what_kubectl_gives(lab: &Lab) {
     let room = Room::new();
     let mut wrong = Vec::new();
     for (subject, kinds) in parity::SUBJECTS {
-        let report = parity::settle(lab, &room, subject, kinds, Duration::from_secs(45));
+        let report = parity::settle(lab, &room, subject, kinds, Duration::from_secs(120));
         let (filled, empty): (Vec<_>, Vec<_>) = report.fields.iter().partition(|(_, n)| **n > 0);
         let names = |of: &[(&String, &usize)]| of.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ");
         println!("  {subject}: {} rows, {} fields: {}", report.rows, report.fields.len(), names(&filled));

@@ -130,7 +130,7 @@ impl Detail {
             None => self.gone = self.gone.or(Some(world.now)),
         }
         if let Some(row) = &self.row.clone() {
-            self.sections = explain(world.engine, cluster, row, world.now);
+            self.sections = explain(world.engine, world.store, cluster, row, world.now);
             with_moved(&mut self.sections, self.moved.as_ref());
             if !self.object.kind.watched() {
                 let subject = Subject::of_kind(self.object.kind);

@@ -8,7 +8,7 @@ use crate::model::ObjectRef;
 use crate::table::{Column, Group, Row, RowKey, Subject, groups_by, usual};
 use hashbrown::HashSet;
 
-/// More findings than this are shown by rule.
+/// More findings than this are shown by what explains them.
 const FEW: usize = 10;
 /// More alerts than this are a storm: they are shown by name until somebody wants it otherwise.
 const STORM: usize = 60;
@@ -278,7 +278,7 @@ impl App {
     pub(super) fn choose_group(&mut self) -> Vec<Effect> {
         let Some(t) = self.table() else { return self.say("no table here") };
         let item = |id: &str, doc: &str| Item::new(id, doc, Choice::Run(Command::Group(Some(id.to_owned()))));
-        let mut items = vec![item("none", "Every row by itself"), item("auto", "By name while very many alerts fire, else not")];
+        let mut items = vec![item("none", "Every row by itself"), item("auto", "Findings by cause and very many alerts by name, else not")];
         items.extend(t.subject.columns().iter().filter(|c| groups_by(c)).map(|c| item(c.id, c.doc)));
         self.overlay = Some(Overlay::Choose(Chooser::new("Group by", items)));
         Vec::new()

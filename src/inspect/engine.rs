@@ -4,11 +4,13 @@
 //! pods and Jobs when the workload changes, a short workload when its pods turn bad or good, budgets when a node is cordoned, the cluster when a
 //! member of its etcd or what its backups rest on changes, a schedule and the failed backups when another backup does.
 
+use super::incident;
 use super::index::Index;
 use super::life::Lives;
-use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict};
+use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
+use crate::model::asked::Part;
 use crate::model::ingress::wildcard;
-use crate::model::{Change, ClusterId, Kind, Object, Str, Uid};
+use crate::model::{AlertState, Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
@@ -20,16 +22,29 @@ pub(super) struct Room {
     /// By object; the cluster's own under the zero uid. No entry is empty.
     pub(super) findings: HashMap<Uid, Vec<Finding>>,
     pub(super) index: Index,
-    lives: Lives,
+    pub(super) lives: Lives,
+    /// The objects of findings that take part in incidents.
+    acute: HashSet<Uid>,
+    /// What incidents rest on is other than when it was last told.
+    unsettled: bool,
     /// Rows that are not told yet.
     news: Vec<Change>,
-    /// The nodes with a node-not-ready finding.
+    /// The nodes with a node-not-ready finding that are so now.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
     /// What the rows were when it was last looked at: old or proven, by who tells of them.
     stale: [bool; 3],
     /// The kinds that were all there then, a bit each.
     current: u64,
+    /// What the API server had told of itself then, a bit a part.
+    told: u64,
+}
+
+impl Room {
+    /// The findings that take part in incidents.
+    pub(super) fn acute(&self) -> impl Iterator<Item = &Finding> {
+        self.acute.iter().filter_map(|uid| self.findings.get(uid)).flatten().filter(|f| incident::acute(f))
+    }
 }
 
 /// What is judged: an object of a kind, or the cluster.
@@ -59,6 +74,8 @@ pub struct Engine {
     leaning: [Vec<Kind>; Kind::ALL.len()],
     /// The kinds that rules judge only when a kind is all there. Pods are not among them: they are many, and no rule on them needs another kind.
     needing: [Vec<Kind>; Kind::ALL.len()],
+    /// The same for what the API server tells of itself.
+    asking: [Vec<Kind>; Part::ALL.len()],
     rooms: Vec<Room>,
     /// What each rule last asked for.
     asked: HashMap<(Subject, usize), Asked>,
@@ -69,6 +86,8 @@ pub struct Engine {
     whole: HashMap<(ClusterId, Uid), serde_json::Value>,
     /// Rules that do not judge, and why.
     left_out: HashMap<&'static str, &'static str>,
+    /// Objects are written and run nowhere.
+    written: bool,
     /// How many rules were off when their findings were last looked for.
     off: usize,
     revision: u64,
@@ -80,6 +99,7 @@ impl Engine {
         let mut by_kind: [Vec<usize>; Kind::ALL.len() + 1] = Default::default();
         let mut leaning: [Vec<Kind>; Kind::ALL.len()] = Default::default();
         let mut needing: [Vec<Kind>; Kind::ALL.len()] = Default::default();
+        let mut asking: [Vec<Kind>; Part::ALL.len()] = Default::default();
         for (at, rule) in thresholds.rules().all().iter().enumerate() {
             for kind in rule.kinds {
                 by_kind[*kind as usize].push(at);
@@ -91,12 +111,14 @@ impl Engine {
                 all.dedup();
             }
             for need in rule.needs {
-                if let Need::Kind(kind) = need {
-                    let all = &mut needing[*kind as usize];
-                    all.extend(rule.kinds.iter().filter(|k| **k != Kind::Pod));
-                    all.sort_unstable();
-                    all.dedup();
-                }
+                let all = match need {
+                    Need::Kind(kind) | Need::Made(kind) => &mut needing[*kind as usize],
+                    Need::Asked(part) => &mut asking[*part as usize],
+                    _ => continue,
+                };
+                all.extend(rule.kinds.iter().filter(|k| **k != Kind::Pod));
+                all.sort_unstable();
+                all.dedup();
             }
             let asked = rule.needs.iter().any(|n| matches!(n, Need::Asked(_)));
             if rule.kinds.is_empty() || asked {
@@ -109,10 +131,12 @@ impl Engine {
             ends: BTreeSet::new(),
             whole: HashMap::new(),
             left_out: HashMap::new(),
+            written: false,
             off: 0,
             by_kind,
             leaning,
             needing,
+            asking,
             rooms: Vec::new(),
             asked: HashMap::new(),
             later: BinaryHeap::new(),
@@ -139,6 +163,13 @@ impl Engine {
         }
         self.left_out = all.iter().filter(|r| !wanted(r)).map(|r| (r.id, why)).collect();
         self
+    }
+
+    /// The same for objects that are written and run nowhere: rules that need a cluster do not judge, and nothing is waited for.
+    pub fn of_manifests(mut self) -> Self {
+        let rules = self.thresholds.rules().clone();
+        self.written = true;
+        self.only(|r| judges_manifests(r, rules.is_own(r.id)), "needs a cluster")
     }
 
     /// Why a rule judges nothing in a cluster. None where it does.
@@ -193,6 +224,14 @@ impl Engine {
                     }
                     self.follow(cluster, Some(before), None, &mut follow);
                 }
+                Touched::Usage { cluster, kind: Kind::Claim } => {
+                    let Some(cluster) = store.cluster(*cluster) else { continue };
+                    follow.extend(cluster.objects(Kind::Claim).map(|o| Subject {
+                        cluster: cluster.id,
+                        kind: Some(Kind::Claim),
+                        uid: o.meta().uid,
+                    }));
+                }
                 Touched::Usage { .. } => {}
                 Touched::Cluster(id) => {
                     let Some(cluster) = store.cluster(*id) else { continue };
@@ -202,7 +241,8 @@ impl Engine {
                     let room = &mut self.rooms[usize::from(id.0)];
                     if room.stale != stale {
                         room.stale = stale;
-                        self.revision += u64::from(!room.findings.is_empty());
+                        let shown = !room.findings.is_empty();
+                        self.shown(*id, shown);
                     }
                 }
             }
@@ -211,15 +251,44 @@ impl Engine {
             self.again(store, subject, now);
         }
         self.silence(store, now);
+        self.settle(store, now);
         self.trim();
     }
 
-    /// What rules could not judge before a kind was all there, where one is now.
+    /// What is shown of a cluster's incidents may be other now.
+    fn shown(&mut self, cluster: ClusterId, other: bool) {
+        if other && let Some(room) = self.rooms.get_mut(usize::from(cluster.0)) {
+            room.unsettled = true;
+            self.revision += 1;
+        }
+    }
+
+    /// Tells the rows of findings what explains them, where that may be other now.
+    fn settle(&mut self, store: &Store, now: i64) {
+        for at in 0..self.rooms.len() {
+            let Some(cluster) = store.clusters().get(at).filter(|_| self.rooms[at].unsettled) else { continue };
+            let incidents = super::lines::incidents(cluster, &self.rooms[at], now);
+            let room = &mut self.rooms[at];
+            room.unsettled = false;
+            for incident in &incidents {
+                for (n, id) in incident.line.findings.iter().enumerate() {
+                    let news = room.lives.explained(id.uid, id.rule, &incident.name, (n == 0).then(|| incident.explains()));
+                    room.news.extend(news);
+                }
+            }
+        }
+    }
+
+    /// What rules could not judge before a kind was all there, or a part told, where one is now.
     fn arrived(&mut self, cluster: &Cluster, follow: &mut HashSet<Subject>) {
         let current = Kind::ALL.into_iter().filter(|k| cluster.current(*k)).fold(0, |bits, k| bits | 1 << k as u64);
-        let before = std::mem::replace(&mut self.rooms[usize::from(cluster.id.0)].current, current);
-        let new = |k: &Kind| current & !before & 1 << *k as u64 != 0;
-        let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(new).flat_map(|k| self.needing[k as usize].iter().copied()).collect();
+        let told = Part::ALL.into_iter().filter(|p| cluster.asked.lacks(*p).is_none()).fold(0, |bits, p| bits | 1 << p as u64);
+        let room = &mut self.rooms[usize::from(cluster.id.0)];
+        let new_kinds = current & !std::mem::replace(&mut room.current, current);
+        let new_parts = told & !std::mem::replace(&mut room.told, told);
+        let needing = Kind::ALL.into_iter().filter(|k| new_kinds & 1 << *k as u64 != 0).flat_map(|k| &self.needing[k as usize]);
+        let asking = Part::ALL.into_iter().filter(|p| new_parts & 1 << *p as u64 != 0).flat_map(|p| &self.asking[p as usize]);
+        let mut kinds: Vec<Kind> = needing.chain(asking).copied().collect();
         kinds.sort_unstable();
         kinds.dedup();
         for kind in kinds {
@@ -261,6 +330,7 @@ impl Engine {
             room.news.extend(gone);
         }
         self.silence(store, now);
+        self.settle(store, now);
         self.trim();
     }
 
@@ -342,6 +412,7 @@ impl Engine {
                 rule: info,
                 index: &self.rooms[at].index,
                 cordoned: &self.rooms[at].cordoned,
+                written: self.written,
                 policy: &self.policy,
                 thresholds: self.thresholds.at(rule),
                 own: self.thresholds.rules().own(rule),
@@ -391,10 +462,16 @@ impl Engine {
             return;
         }
         room.news.extend(room.lives.change(cluster, object, subject.uid, old, &found, now));
-        let shown = |all: &'_ [Finding]| all.iter().filter(|f| f.burns()).cloned().collect::<Vec<_>>();
-        self.revision += u64::from(shown(old) != shown(&found));
+        let takes_part = |all: &'_ [Finding]| all.iter().filter(|f| incident::acute(f)).cloned().collect::<Vec<_>>();
+        let acute = takes_part(&found);
+        let shown = takes_part(old) != acute;
+        if acute.is_empty() {
+            room.acute.remove(&subject.uid);
+        } else {
+            room.acute.insert(subject.uid);
+        }
         if let Some(Object::Node(node)) = object {
-            if found.iter().any(|f| f.rule.id == "node-not-ready") {
+            if super::rules::node_not_ready::down(node) && found.iter().any(|f| f.rule.id == "node-not-ready" && f.open()) {
                 room.lost.insert(node.meta.name.clone());
             } else {
                 room.lost.remove(&node.meta.name);
@@ -405,6 +482,7 @@ impl Engine {
         } else {
             room.findings.insert(subject.uid, found);
         }
+        self.shown(subject.cluster, shown);
     }
 
     fn forget(&mut self, cluster: &Cluster, kind: Kind, object: &Object, now: i64) {
@@ -454,7 +532,7 @@ impl Engine {
                 if moved && room.cordoned.contains(node) {
                     again.extend(burning(room, cluster.id, Kind::Pdb));
                 }
-                self.revision += u64::from(shown);
+                self.shown(cluster.id, shown);
             }
             Object::Workload(_) => {
                 let top = cluster.workload_of(object);
@@ -464,23 +542,29 @@ impl Engine {
                 if room.findings.is_empty() {
                     return;
                 }
-                let burns = |o: &Object| room.findings.get(&o.meta().uid).is_some_and(|all| all.iter().any(Finding::burns));
-                let mut shown = !room.lost.is_empty() || burns(top);
+                let acute = |o: &Object| room.acute.contains(&o.meta().uid);
+                let mut shown = !room.lost.is_empty() || acute(top);
                 for below in room.index.below(cluster, top.meta().uid) {
                     if room.findings.contains_key(&below.meta().uid) {
-                        shown |= burns(below);
+                        shown |= acute(below);
                         again.insert(subject(below));
                     }
                 }
-                self.revision += u64::from(shown);
+                self.shown(cluster.id, shown);
+            }
+            Object::Alert(_) => {
+                let fires = |o: Option<&Object>| matches!(o, Some(Object::Alert(a)) if a.state == AlertState::Firing);
+                let shown = !room.acute.is_empty() && fires(before) != fires(after);
+                self.shown(cluster.id, shown);
             }
             Object::Node(_) => {
                 // How much of a zone is dead.
-                self.revision += u64::from(!room.lost.is_empty() && (before.is_none() || after.is_none()));
+                let zone = !room.lost.is_empty() && (before.is_none() || after.is_none());
                 let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
                 if cordoned(before) != cordoned(after) {
                     again.extend(burning(room, cluster.id, Kind::Pdb));
                 }
+                self.shown(cluster.id, zone);
             }
             Object::Ingress(_) => {
                 let claims =

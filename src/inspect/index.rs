@@ -14,6 +14,8 @@ pub(super) struct Index {
     ranks: BTreeMap<Rank, Ranked>,
     /// Of each of [`SPACES`].
     spaces: [HashMap<Str, BTreeSet<u32>>; SPACES.len()],
+    /// Pods that have not ended by the claims that they mount: namespace and name.
+    mounts: HashMap<(Str, Str), BTreeSet<u32>>,
     /// Ingresses by what they claim.
     hosts: HashMap<Str, BTreeSet<u32>>,
     links: HashMap<Str, Links>,
@@ -106,6 +108,7 @@ impl Index {
         }
         if id.kind == Kind::Pod {
             self.rank(before, after);
+            self.note_mounts(id.slot, before, after);
         }
         let (old, new) = (owner_of(before), owner_of(after));
         if old != new {
@@ -135,6 +138,20 @@ impl Index {
                 self.on_node.entry_ref(node).or_default().insert(id.slot);
             }
         }
+    }
+
+    fn note_mounts(&mut self, slot: u32, before: Option<&Object>, after: Option<&Object>) {
+        let claims = |o: Option<&Object>| match o {
+            Some(Object::Pod(p)) if !p.finished() => p.claims.iter().map(|c| (p.meta.namespace.clone(), c.clone())).collect(),
+            _ => Vec::new(),
+        };
+        claims(before).iter().for_each(|claim| remove(&mut self.mounts, claim, slot));
+        claims(after).iter().for_each(|claim| insert(&mut self.mounts, claim, slot));
+    }
+
+    /// Whether a pod that has not ended mounts a claim.
+    pub(super) fn mounted(&self, namespace: &Str, claim: &Str) -> bool {
+        self.mounts.contains_key(&(namespace.clone(), claim.clone()))
     }
 
     fn rank(&mut self, before: Option<&Object>, after: Option<&Object>) {

@@ -1,7 +1,8 @@
 //! The life of findings: when each was first seen, how often it came and went, and that it was there when it is gone.
 
 use super::Finding;
-use crate::model::{Change, FindingRow, FindingState, Object, Str, Time, Uid};
+use super::incident::acute;
+use crate::model::{Change, Explains, FindingRow, FindingState, Object, Str, Time, Uid};
 use crate::store::Cluster;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ impl Lives {
         let mut changes = Vec::new();
         for gone in old.iter().filter(|o| new.iter().all(|n| n.rule != o.rule)) {
             let Some(life) = self.all.get_mut(&(uid, gone.rule.id)) else { continue };
-            life.row = Arc::new(FindingRow { state: FindingState::Resolved, resolved: Time::from_secs(now), ..(*life.row).clone() });
+            let ended = FindingRow { state: FindingState::Resolved, resolved: Time::from_secs(now), explains: None, ..(*life.row).clone() };
+            life.row = Arc::new(ended);
             let end = now + MEMORY;
             self.next = Some(self.next.map_or(end, |n| n.min(end)));
             changes.push(Change::Upsert(Object::Finding(life.row.clone())));
@@ -54,12 +56,29 @@ impl Lives {
             if !again {
                 begun.push(now);
             }
+            let (cause, explains) =
+                before.as_ref().filter(|_| again).map_or((None, None), |l| (l.row.cause.clone(), l.row.explains.clone()));
             let first = before.filter(|l| again || !l.begun.is_empty()).and_then(|l| l.row.meta.created);
-            let row = Arc::new(row(cluster, object, finding, first.or(Time::from_secs(now)), &begun));
+            let mut row = row(cluster, object, finding, first.or(Time::from_secs(now)), &begun);
+            // Who does not take part any more stands for itself.
+            if acute(finding) {
+                (row.cause, row.explains) = (cause, explains);
+            }
+            let row = Arc::new(row);
             changes.push(Change::Upsert(Object::Finding(row.clone())));
             self.all.insert(key, Life { row, begun });
         }
         changes
+    }
+
+    /// What explains a finding, and what it explains itself, is so now; the row that follows where that is news.
+    pub fn explained(&mut self, uid: Uid, rule: &'static str, cause: &str, explains: Option<Explains>) -> Option<Change> {
+        let life = self.all.get_mut(&(uid, rule))?;
+        if life.row.cause.as_deref() == Some(cause) && life.row.explains == explains {
+            return None;
+        }
+        life.row = Arc::new(FindingRow { cause: Some(cause.into()), explains, ..(*life.row).clone() });
+        Some(Change::Upsert(Object::Finding(life.row.clone())))
     }
 
     /// Forgets what ended long ago.
@@ -106,6 +125,8 @@ fn row(cluster: &Cluster, object: Option<&Object>, finding: &Finding, first: Opt
         resolved: None,
         begun: count,
         suppressed: finding.suppressed.as_deref().map(Into::into),
+        cause: None,
+        explains: None,
     }
 }
 
@@ -146,7 +167,8 @@ mod tests {
         assert_eq!(fleet.store.clusters()[0].counts.findings_bad, 0);
         // It comes and goes: the same one, since then.
         for began in 2..=3 {
-            fleet.wait(60);
+            // Not so often that the node itself flaps.
+            fleet.wait(960);
             let row = stands(&mut fleet, "False").unwrap();
             assert_eq!((row.begun, row.meta.created, row.resolved), (began, Time::from_secs(NOW), None));
             assert_eq!(row.state, if began < 3 { FindingState::Open } else { FindingState::Flapping });

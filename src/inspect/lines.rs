@@ -1,15 +1,15 @@
-//! The lines of BURNING: findings with one cause or one owner, folded.
+//! Incidents in words, and the lines of BURNING: the incidents of which something burns.
 //!
-//! Pods and Jobs fold into the workload above them; pods of a dead node, and workloads that are short only because of it, into the node; most
-//! of a zone's nodes into the zone. What is wrong with a cluster's etcd is one line, and alerts of one name are; failed backups fold into their
-//! schedule, and both into a location that is gone. Order: critical first, production first, then clusters, nodes, workloads with nothing available, the rest; newest
-//! first within. It does not change between two calls unless a finding did.
+//! What belongs together is `incident`'s to say. Order: critical first, production first, then clusters, nodes, workloads with nothing available,
+//! the rest; newest first within. It does not change between two calls unless a finding did.
 
+use super::causes;
 use super::engine::Room;
 use super::explain::words::joined;
-use super::rules::{alert_critical, velero_bsl_unavailable, velero_schedule_stale};
-use super::{Engine, Finding, FindingId, RULES, Severity, quorum, title};
-use crate::model::{Alert, Backup, ClusterId, ConnectionState, Kind, Object, ObjectRef, ServiceState, Str, Svc, Time, Tri, Uid, Workload};
+use super::incident::{Correlation, Group, Head};
+use super::rules::alert_critical;
+use super::{Engine, Finding, FindingId, RULES, Severity, title};
+use crate::model::{Alert, Backup, ClusterId, ConnectionState, Explains, Kind, Object, ObjectRef, ServiceState, Time, Tri, Uid, Workload};
 use crate::store::{Cluster, Store};
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
@@ -32,14 +32,45 @@ pub struct Line {
     pub detail: String,
     /// The cluster does not answer: this was so when last seen.
     pub stale: bool,
-    /// The findings folded in, the one that speaks for all first.
+    /// The findings folded in, the one that speaks for all first: the probable cause.
     pub findings: Vec<FindingId>,
+}
+
+/// Findings and alerts that one thing explains.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Incident {
+    /// In words; its first finding is the probable cause.
+    pub line: Line,
+    /// It is in BURNING.
+    pub burns: bool,
+    /// What explains it, as object and rule: `node-017 node-not-ready`.
+    pub name: String,
+    /// Alerts that fire, findings or not; one that explains the rest is left out.
+    pub alerts: usize,
+    /// Objects that are touched.
+    pub objects: usize,
+    /// Of these, and of what is above them, workloads.
+    pub workloads: usize,
+    /// Findings besides the cause, those of alerts left out.
+    consequences: usize,
+}
+
+impl Incident {
+    /// What the cause explains.
+    pub fn explains(&self) -> Explains {
+        let n = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Explains {
+            says: self.line.message.as_str().into(),
+            findings: n(self.consequences),
+            alerts: n(self.alerts),
+            objects: n(self.objects),
+            workloads: n(self.workloads),
+        }
+    }
 }
 
 /// More unschedulable pods of one workload than this are critical.
 const MANY_PENDING: usize = 10;
-/// From this share of a zone's nodes (percent), and more than two of them, the zone is the problem: there the eviction rate changes.
-const ZONE_PERCENT: usize = 55;
 /// A new image is named beside a fault for this long after its rollout (seconds).
 const BLAME: i64 = 86_400;
 
@@ -54,37 +85,34 @@ pub(super) fn stale(cluster: &Cluster, kind: Kind) -> bool {
     }
 }
 
-/// What a line is about.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Head<'a> {
-    Cluster,
-    Etcd,
-    /// Of the cluster as a whole.
-    Backups,
-    /// Alerts of this name.
-    Alerts(&'a str),
-    Zone(&'a str),
-    Object(Kind, Uid),
-}
-
-/// A line, with its place among the others.
+/// An incident, with its place among the others.
 struct Placed {
     rank: u8,
-    line: Line,
+    incident: Incident,
+}
+
+/// A cluster's incidents, in no order. `now` in unix seconds.
+pub(super) fn incidents(cluster: &Cluster, room: &Room, now: i64) -> Vec<Incident> {
+    Telling { cluster, room, now }.all().into_iter().map(|p| p.incident).collect()
 }
 
 impl Engine {
     /// What burns, worst first. `now` in unix seconds.
     pub fn lines(&self, store: &Store, now: i64) -> Vec<Line> {
+        self.incidents(store, now).into_iter().filter(|i| i.burns).map(|i| i.line).collect()
+    }
+
+    /// What belongs together, burning or not, worst first. `now` in unix seconds.
+    pub fn incidents(&self, store: &Store, now: i64) -> Vec<Incident> {
         let mut all = Vec::new();
         for cluster in store.clusters() {
             if let Some(room) = self.room(cluster.id).filter(|r| !r.findings.is_empty()) {
-                Fold { cluster, room, now }.run(&mut all);
+                all.extend(Telling { cluster, room, now }.all());
             }
         }
         let production = |id: ClusterId| store.cluster(id).is_some_and(|c| c.info.production());
         all.sort_by_cached_key(|p| {
-            let l = &p.line;
+            let l = &p.incident.line;
             (
                 Reverse(l.severity),
                 !production(l.cluster),
@@ -95,125 +123,55 @@ impl Engine {
                 l.subject.as_ref().map(|s| s.uid),
             )
         });
-        all.into_iter().map(|p| p.line).collect()
+        all.into_iter().map(|p| p.incident).collect()
     }
 }
 
-/// One cluster's folding.
-struct Fold<'a> {
+/// One cluster's incidents, told.
+struct Telling<'a> {
     cluster: &'a Cluster,
     room: &'a Room,
     now: i64,
 }
 
-impl<'a> Fold<'a> {
-    fn run(&self, out: &mut Vec<Placed>) {
-        let lost = self.lost();
-        let mut groups: HashMap<Head<'a>, Vec<&'a Finding>> = HashMap::new();
-        for finding in self.room.findings.values().flatten().filter(|f| f.burns()) {
-            groups.entry(self.head(finding, &lost)).or_default().push(finding);
+impl<'a> Telling<'a> {
+    fn all(&self) -> Vec<Placed> {
+        Correlation::new(self.cluster, self.room).groups().into_iter().filter_map(|group| self.incident(group)).collect()
+    }
+
+    /// A group in words. What only hangs together with what burns adds nothing to its line, and an alert about what is told here is counted.
+    fn incident(&self, group: Group<'a>) -> Option<Placed> {
+        let of_alerts = matches!(group.head, Head::Alerts(_));
+        let is_alert = |f: &&Finding| !of_alerts && f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert);
+        let (alerts, mut findings): (Vec<&Finding>, Vec<&Finding>) = group.findings.into_iter().partition(is_alert);
+        speak(&mut findings);
+        let cause = *findings.first()?;
+        let burns = !alerts.is_empty() || findings.iter().any(|f| f.burns());
+        let mut uids: HashSet<Uid> = HashSet::new();
+        let mut workloads: HashSet<Uid> = HashSet::new();
+        for place in findings.iter().filter_map(|f| f.place()) {
+            uids.insert(place.uid);
+            let top = self.get(place.kind, place.uid).map(|o| self.cluster.workload_of(o));
+            workloads.extend(top.filter(|o| matches!(o, Object::Workload(_))).map(|o| o.meta().uid));
         }
-        for (head, mut findings) in groups {
-            speak(&mut findings);
-            out.extend(self.line(head, &findings));
+        let consequences = findings.len() - 1;
+        let (loud, quiet): (Vec<&Finding>, Vec<&Finding>) = findings.into_iter().partition(|f| !burns || f.burns() || *f == cause);
+        let mut placed = self.line(group.head, &loud)?;
+        let incident = &mut placed.incident;
+        let firing = group.alerts.len() + alerts.len();
+        (incident.burns, incident.objects, incident.workloads) = (burns, uids.len().max(incident.line.count), workloads.len());
+        (incident.alerts, incident.consequences) = if of_alerts { (consequences, 0) } else { (firing, consequences) };
+        incident.line.severity = alerts.iter().map(|f| f.severity).max().max(Some(incident.line.severity))?;
+        incident.line.findings.extend(quiet.into_iter().chain(alerts).map(|f| f.id()));
+        if firing > 0 {
+            incident.line.message.push_str(&format!(", {firing} alert{}", if firing == 1 { "" } else { "s" }));
         }
+        Some(placed)
     }
 
     fn get(&self, kind: Kind, uid: Uid) -> Option<&'a Object> {
         let table = self.cluster.table(kind);
         table.get(table.slot_of(uid)?)
-    }
-
-    /// The line that each dead node belongs to: its own, or its zone's.
-    fn lost(&self) -> HashMap<&'a Str, Head<'a>> {
-        if self.room.lost.is_empty() {
-            return HashMap::new();
-        }
-        let mut zones: HashMap<&str, (usize, usize)> = HashMap::new();
-        let mut lost = Vec::new();
-        for object in self.cluster.objects(Kind::Node) {
-            let Object::Node(node) = object else { continue };
-            let dead = self.room.lost.contains(&node.meta.name);
-            if let Some(zone) = node.zone() {
-                let (n, of) = zones.entry(zone).or_default();
-                *n += usize::from(dead);
-                *of += 1;
-            }
-            if dead {
-                lost.push(node);
-            }
-        }
-        let whole = |zone: &&str| zones.get(zone).is_some_and(|(n, of)| *n > 2 && n * 100 >= of * ZONE_PERCENT);
-        lost.into_iter().map(|n| (&n.meta.name, n.zone().filter(whole).map_or(Head::Object(Kind::Node, n.meta.uid), Head::Zone))).collect()
-    }
-
-    fn head(&self, finding: &'a Finding, lost: &HashMap<&'a Str, Head<'a>>) -> Head<'a> {
-        let Some(reference) = finding.place() else { return self.whole(finding) };
-        let own = Head::Object(reference.kind, reference.uid);
-        let Some(object) = self.get(reference.kind, reference.uid) else { return own };
-        let top = || {
-            let top = self.cluster.workload_of(object);
-            Head::Object(top.kind(), top.meta().uid)
-        };
-        match object {
-            Object::Node(node) => lost.get(&node.meta.name).copied().unwrap_or(own),
-            Object::Pod(pod) => pod.node.as_ref().and_then(|n| lost.get(n).copied()).unwrap_or_else(top),
-            Object::Workload(w) if finding.rule.id == "replicas-unavailable" && !lost.is_empty() => {
-                self.only_lost(w, lost).unwrap_or_else(top)
-            }
-            Object::Workload(_) => top(),
-            Object::EtcdMember(_) => Head::Etcd,
-            Object::Alert(a) => Head::Alerts(&a.meta.name),
-            Object::Backup(b) => self
-                .location(&b.meta.namespace, &b.selection.location)
-                .unwrap_or_else(|| velero_schedule_stale::of(self.cluster, b).map_or(own, |s| Head::Object(Kind::Schedule, s.meta().uid))),
-            Object::Schedule(s) => self.location(&s.meta.namespace, &s.selection.location).unwrap_or(own),
-            Object::Svc(s) => self.behind(s, lost).unwrap_or(own),
-            _ => own,
-        }
-    }
-
-    /// The line of what is found of the cluster as a whole. An etcd of which no member answers is no news of its own where nothing answers.
-    fn whole(&self, finding: &Finding) -> Head<'a> {
-        let nothing = || {
-            let found = self.room.findings.get(&Uid::default());
-            found.is_some_and(|all| all.iter().any(|f| f.rule.id == "cluster-unreachable")) && quorum::silent(self.cluster)
-        };
-        match finding.rule.area {
-            "etcd" if !nothing() => Head::Etcd,
-            "backup" => Head::Backups,
-            _ => Head::Cluster,
-        }
-    }
-
-    /// The line of the one workload behind a Service, where that burns itself.
-    fn behind(&self, service: &Svc, lost: &HashMap<&'a Str, Head<'a>>) -> Option<Head<'a>> {
-        let [workload] = self.room.index.selected(self.cluster, service)[..] else { return None };
-        let uid = workload.meta.uid;
-        let burning = |uid: &Uid| self.room.findings.get(uid).into_iter().flatten().find(|f| f.burns());
-        let of_pods = || self.room.index.below(self.cluster, uid).iter().find_map(|o| burning(&o.meta().uid));
-        burning(&uid).or_else(of_pods).map(|f| self.head(f, lost))
-    }
-
-    /// The line of the location that backups go to, where that is what is wrong.
-    fn location(&self, namespace: &str, named: &str) -> Option<Head<'a>> {
-        let uid = velero_bsl_unavailable::of(self.cluster, namespace, named)?.meta().uid;
-        self.room.findings.contains_key(&uid).then_some(Head::Object(Kind::StorageLocation, uid))
-    }
-
-    /// The dead node's line, when every bad pod of the workload is on dead nodes and none is missing.
-    fn only_lost(&self, w: &Workload, lost: &HashMap<&'a Str, Head<'a>>) -> Option<Head<'a>> {
-        if w.current < w.desired.unwrap_or(0) {
-            return None;
-        }
-        let mut first: Option<(&Str, Head<'a>)> = None;
-        for pod in self.room.index.pods(self.cluster, w.meta.uid).into_iter().filter(|p| p.bad()) {
-            let (name, head) = lost.get_key_value(pod.node.as_ref()?)?;
-            if first.is_none_or(|(n, _)| **name < *n) {
-                first = Some((name, *head));
-            }
-        }
-        first.map(|(_, head)| head)
     }
 
     fn line(&self, head: Head<'a>, findings: &[&'a Finding]) -> Option<Placed> {
@@ -235,6 +193,7 @@ impl<'a> Fold<'a> {
         let nodes: Vec<&Finding> = findings.iter().copied().filter(|f| f.rule.id == "node-not-ready").collect();
         match (head, object) {
             (Head::Cluster, _) => (rank, name) = (0, Some("API".to_owned())),
+            (Head::Rule(rule), _) => (rank, name) = (0, Some(rule.to_owned())),
             (Head::Etcd, _) => {
                 rank = 0;
                 let alike = findings.iter().filter(|f| f.rule == speaker.rule && f.message == speaker.message);
@@ -305,6 +264,13 @@ impl<'a> Fold<'a> {
             let (pods, down) = self.blast(&nodes);
             count = pods.max(1);
             message.push_str(&blast(pods, down));
+        } else if matches!(head, Head::Rule(_)) && findings.len() > 1 {
+            let of = findings.iter().skip(1).filter_map(|f| f.place()).map(|o| o.kind == Kind::Pod);
+            let (pods, others): (Vec<bool>, Vec<bool>) = of.partition(|pod| *pod);
+            message.push_str(&blast(pods.len(), 0));
+            if pods.is_empty() {
+                message.push_str(&format!(": {} object{}", others.len(), if others.len() == 1 { "" } else { "s" }));
+            }
         }
         let mut others: Vec<String> = Vec::new();
         for f in findings.iter().filter(|f| f.rule != speaker.rule) {
@@ -320,16 +286,19 @@ impl<'a> Fold<'a> {
         // A zone's line opens one of its nodes.
         let subject = object.map(|o| o.reference(self.cluster.id)).or(opens).or_else(|| speaker.object.clone());
         let short = match (head, &name, &subject) {
-            (Head::Etcd | Head::Backups | Head::Alerts(_), Some(name), _) => name.as_str().into(),
+            (Head::Etcd | Head::Backups | Head::Alerts(_) | Head::Rule(_), Some(name), _) => name.as_str().into(),
             (_, _, Some(s)) => s.name.clone(),
             _ => self.cluster.info.name.clone(),
         };
+        let title = name.or(subject.as_ref().map(|s| title(&s.namespace, &s.name))).unwrap_or_default();
+        let named = if title == speaker.rule.id { title.clone() } else { format!("{title} {}", speaker.rule.id) };
+        let incident = |line| Incident { line, burns: true, name: named, alerts: 0, objects: 0, workloads: 0, consequences: 0 };
         Some(Placed {
             rank,
-            line: Line {
+            incident: incident(Line {
                 severity,
                 cluster: self.cluster.id,
-                title: name.or(subject.as_ref().map(|s| title(&s.namespace, &s.name))).unwrap_or_default(),
+                title,
                 subject,
                 message,
                 count,
@@ -337,13 +306,13 @@ impl<'a> Fold<'a> {
                 detail: format!("{short}: {detail}"),
                 // What is said of etcd as a whole says itself when it is not reached.
                 stale: match head {
-                    Head::Cluster | Head::Etcd => false,
+                    Head::Cluster | Head::Etcd | Head::Rule(_) => false,
                     Head::Alerts(_) => stale(self.cluster, Kind::Alert),
                     Head::Backups | Head::Zone(_) => stale(self.cluster, Kind::Backup),
                     Head::Object(kind, _) => stale(self.cluster, kind),
                 },
                 findings: findings.iter().map(|f| f.id()).collect(),
-            },
+            }),
         })
     }
 
@@ -447,22 +416,31 @@ fn blast(pods: usize, down: usize) -> String {
     }
 }
 
-/// Puts the finding that speaks for all first. A crash or what the scheduler says explains what follows from it, so it weighs as much as the worst.
+/// Puts the finding that speaks for all first: what explains others here weighs as much as the worst of them.
 fn speak(findings: &mut [&Finding]) {
-    let worst = findings.iter().map(|f| f.severity).max();
     let place = |f: &Finding| RULES.iter().position(|r| *r == f.rule).unwrap_or(usize::MAX);
-    let weight = |f: &Finding| {
-        let causes =
-            f.severity > Severity::Info && matches!(f.rule.id, "cluster-unreachable" | "node-not-ready" | "pod-crashloop" | "pod-pending");
-        if causes { worst } else { Some(f.severity) }
-    };
+    let mut worst: HashMap<&'static str, Severity> = HashMap::new();
     let mut often: HashMap<(&str, &str), usize> = HashMap::new();
     for f in findings.iter() {
         *often.entry((f.rule.id, f.message.as_str())).or_default() += 1;
+        let entry = worst.entry(f.rule.id).or_insert(f.severity);
+        *entry = f.severity.max(*entry);
     }
+    let weight: HashMap<&'static str, Severity> = worst
+        .iter()
+        .map(|(rule, own)| {
+            let explained = worst.iter().filter(|(other, _)| causes::explains(rule, other)).map(|(_, s)| *s).max();
+            (*rule, explained.unwrap_or(*own))
+        })
+        .collect();
+    let weighs = |f: &Finding| match weight.get(f.rule.id) {
+        Some(explained) if f.severity > Severity::Info => f.severity.max(*explained),
+        _ => f.severity,
+    };
     findings.sort_by_cached_key(|f| {
         (
-            Reverse(weight(f)),
+            Reverse(weighs(f)),
+            causes::rank(f.rule.id),
             place(f),
             Reverse(often.get(&(f.rule.id, f.message.as_str())).copied()),
             f.message.clone(),

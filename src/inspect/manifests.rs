@@ -1,27 +1,41 @@
 //! Objects that are judged without a cluster: manifests from files, and the cases of rules.
 
-use super::{Engine, Policy, RuleInfo, Thresholds};
+use super::{Engine, Need, Policy, RuleInfo, Thresholds};
 use crate::model::object::{DecodeError, decode_json};
 use crate::model::{
     Batch, Change, ClusterId, ConnectionState, Delta, Generation, Interner, Kind, KindState, Object, Service, ServiceState, Uid,
 };
-use crate::store::{ClusterInfo, Store, Touched};
+use crate::store::{ClusterInfo, RowId, Store, Touched};
 use serde_json::{Value, json};
 
-/// Rules of qd whose verdict rests on what objects are meant to be alone; others would guess at what no manifest says.
-const WRITTEN: &[&str] = &[
-    "hpa-min-equals-max",
-    "hpa-no-requests",
-    "image-not-pinned",
-    "pdb-missing",
-    "qos-core-not-guaranteed",
-    "resources-missing",
-    "single-replica-critical",
+/// The kinds that people write and rules judge. Pods that nobody owns come with the rules over templates.
+const WRITTEN: &[Kind] = &[
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::ReplicaSet,
+    Kind::Job,
+    Kind::CronJob,
+    Kind::Service,
+    Kind::Ingress,
+    Kind::Hpa,
+    Kind::Pdb,
+    Kind::Namespace,
 ];
 
-/// Whether a rule of qd can judge manifests. One of the user's own can where it judges objects.
+/// Whether a rule can judge manifests: all that it reads is written. One of the user's own can where it judges objects.
 pub fn judges_manifests(rule: &RuleInfo, own: bool) -> bool {
-    if own { !rule.kinds.contains(&Kind::Signal) } else { WRITTEN.contains(&rule.id) }
+    if own {
+        return !rule.kinds.contains(&Kind::Signal);
+    }
+    let written = |kind: &Kind| WRITTEN.contains(kind);
+    let templated = |kind: &Kind| written(kind) || *kind == Kind::Pod;
+    let there = |need: &Need| match need {
+        Need::Kind(kind) => written(kind),
+        Need::Made(_) => true,
+        Need::Running | Need::Service(_) | Need::Query(_) | Need::Asked(_) | Need::EtcdWatched | Need::EtcdSnapshots => false,
+    };
+    rule.kinds.iter().all(templated) && rule.kinds.iter().any(written) && rule.needs.iter().all(there)
 }
 
 /// A store of one cluster that is none, and what its rules find.
@@ -76,6 +90,21 @@ impl Manifests {
         }
         self.delta(Delta::Rows { kind, changes: vec![Change::Upsert(row)] });
         Ok(uid)
+    }
+
+    /// Judges all of it again: what one speaks of may have come after it.
+    pub fn again(&mut self) {
+        let mut rows = Vec::new();
+        for cluster in self.store.clusters() {
+            for kind in Kind::WATCHED {
+                let row = |(slot, object): (u32, &Object)| Touched::Row {
+                    id: RowId { cluster: CLUSTER, kind, slot },
+                    before: Some(object.clone()),
+                };
+                rows.extend(cluster.table(kind).iter().map(row));
+            }
+        }
+        self.engine.touched(&self.store, &rows, self.now);
     }
 
     /// What a service tells.

@@ -1,11 +1,14 @@
 //! Rules that read the store and give findings with evidence and what to do.
 //!
 //! Owns the rules ([`RULES`], one file each in `rules/`), when each is judged ([`Engine`]: a changed row is judged
-//! again, and what a rule asked to see later), and how findings fold into the lines of BURNING ([`Line`]).
+//! again, and what a rule asked to see later), which findings and alerts one thing explains ([`Incident`]), and what that is as a line of BURNING
+//! ([`Line`]).
 //! Leaves drawing to `view`, and changing anything to nobody here.
 
+mod causes;
 mod engine;
 pub mod explain;
+mod incident;
 mod index;
 mod life;
 mod lines;
@@ -18,8 +21,9 @@ pub mod recovery;
 mod rules;
 mod threshold;
 
+pub use causes::told as explanations;
 pub use engine::Engine;
-pub use lines::Line;
+pub use lines::{Incident, Line};
 pub use manifests::{Manifests, judges_manifests};
 pub use needs::Need;
 use needs::not_evaluated;
@@ -130,6 +134,8 @@ pub struct Judge<'a> {
     rule: &'static RuleInfo,
     index: &'a Index,
     cordoned: &'a HashSet<Str>,
+    /// What is judged is written and runs nowhere.
+    written: bool,
     policy: &'a Policy,
     thresholds: &'a [i64],
     /// What a rule of the user's own is.
@@ -152,10 +158,10 @@ impl Judge<'_> {
         if self.now >= began + hold { Ok(()) } else { Err(began + hold) }
     }
 
-    /// The same for a condition that no timestamp dates: held since it was first seen.
+    /// The same for a condition that no timestamp dates: held since it was first seen. What is written is so for good.
     fn held_since_seen(&self, hold: i64) -> Result<(), i64> {
         match self.hold {
-            _ if hold <= 0 => Ok(()),
+            _ if hold <= 0 || self.written => Ok(()),
             Some(at) if at <= self.now => Ok(()),
             Some(at) => Err(at.min(self.now + hold)),
             None => Err(self.now + hold),

@@ -10,6 +10,10 @@ use crate::store::Cluster;
 pub enum Need {
     /// Objects of another kind.
     Kind(Kind),
+    /// The same of a kind that nobody writes: where manifests are judged, the templates and selectors that it comes from are enough.
+    Made(Kind),
+    /// How it goes with what it judges, which no manifest says.
+    Running,
     /// A service that answers.
     Service(Service),
     /// What this query of the Prometheus measures.
@@ -26,7 +30,8 @@ impl Need {
     /// `nodes`, `prometheus`, `prometheus: the query cpu-throttled`.
     pub fn words(&self) -> String {
         match self {
-            Self::Kind(kind) => kind.plural().to_owned(),
+            Self::Kind(kind) | Self::Made(kind) => kind.plural().to_owned(),
+            Self::Running => "a cluster: what runs is judged".to_owned(),
             Self::Service(service) => service.name().to_owned(),
             Self::Asked(part) => part.words().to_owned(),
             Self::EtcdWatched => "etcd, looked at for a while".to_owned(),
@@ -57,7 +62,8 @@ pub fn not_evaluated(rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
         return kinds.into_iter().next().flatten();
     }
     rule.needs.iter().find_map(|need| match need {
-        Need::Kind(k) => kind(cluster, *k),
+        Need::Kind(k) | Need::Made(k) => kind(cluster, *k),
+        Need::Running => None,
         Need::Service(s) => service(cluster, *s),
         Need::Asked(part) => cluster.asked.lacks(*part).map(ToString::to_string),
         Need::EtcdWatched => (cluster.elections.seen_for() < WATCHED).then(|| format!("etcd has not been watched for {}", age(WATCHED))),

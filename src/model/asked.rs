@@ -1,6 +1,6 @@
 //! What an API server tells of itself when it is asked now and then: what changes too often, or too seldom, to be watched.
 
-use super::{Str, Time};
+use super::{Labels, Str, Time};
 
 /// What was told; or why not, in words: `no right to list leases in kube-system`.
 pub type Told<T> = Result<T, Str>;
@@ -17,9 +17,26 @@ pub enum Part {
     Certificates,
     Grants,
     Volumes,
+    Kubelets,
+    Controllers,
 }
 
 impl Part {
+    /// The register.
+    pub const ALL: [Self; 11] = [
+        Self::Leases,
+        Self::Checks,
+        Self::Hooks,
+        Self::Apis,
+        Self::Deprecated,
+        Self::Scaled,
+        Self::Certificates,
+        Self::Grants,
+        Self::Volumes,
+        Self::Kubelets,
+        Self::Controllers,
+    ];
+
     /// In words, for `qd rule show`.
     pub fn words(self) -> &'static str {
         match self {
@@ -32,6 +49,8 @@ impl Part {
             Self::Certificates => "a client certificate, or a handshake of our own",
             Self::Grants => "roles and rolebindings, of the cluster too",
             Self::Volumes => "persistentvolumes",
+            Self::Kubelets => "/configz of the kubelets, through nodes/proxy",
+            Self::Controllers => "ingress-nginx: its deployments and daemonsets, and the services and the configmap of each",
         }
     }
 }
@@ -175,6 +194,49 @@ pub struct Unused {
     pub since: Option<Time>,
 }
 
+/// How a kubelet gives out cores, as its configuration has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kubelet {
+    pub node: Str,
+    /// `cpuManagerPolicy`: `none` or `static`.
+    pub cpus: Str,
+    /// `topologyManagerPolicy`: `none`, `best-effort`, `restricted` or `single-numa-node`.
+    pub topology: Str,
+    /// Cores that no pod may use: `reservedSystemCPUs` under `strict-cpu-reservation`.
+    pub kept: u32,
+}
+
+/// A Service by which an ingress controller is reached from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Way {
+    pub service: Str,
+    /// `LoadBalancer` or `NodePort`.
+    pub class: Str,
+    /// The annotation by which its balancer ends TLS, and sends on what it has decrypted.
+    pub tls: Option<Str>,
+    /// The annotation by which its balancer speaks the PROXY protocol.
+    pub proxy: Option<Str>,
+    /// Some annotation tells the balancer what to do: one that is not told to speak PROXY does not.
+    pub told: bool,
+}
+
+/// An ingress-nginx controller: what it believes of those before it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Controller {
+    pub namespace: Str,
+    /// Kind and name of what runs it.
+    pub of: (Str, Str),
+    /// The class of its Ingresses.
+    pub class: Str,
+    /// Its ConfigMap, `ns/name`; none: it reads none.
+    pub config: Option<Str>,
+    /// The keys of it that say what it believes.
+    pub settings: Labels,
+    pub ways: Box<[Way]>,
+    /// It takes the ports of its nodes.
+    pub host_network: bool,
+}
+
 /// All of it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Asked {
@@ -188,6 +250,9 @@ pub struct Asked {
     pub certificates: Told<Box<[InUse]>>,
     pub grants: Told<Box<[Grant]>>,
     pub volumes: Told<Box<[Unused]>>,
+    /// Those that answered, by the name of their node. They are asked a few at a time.
+    pub kubelets: Told<Box<[Kubelet]>>,
+    pub controllers: Told<Box<[Controller]>>,
 }
 
 impl Default for Asked {
@@ -203,6 +268,8 @@ impl Default for Asked {
             certificates: Err(not_yet()),
             grants: Err(not_yet()),
             volumes: Err(not_yet()),
+            kubelets: Err(not_yet()),
+            controllers: Err(not_yet()),
         }
     }
 }
@@ -225,6 +292,14 @@ impl Asked {
             Part::Certificates => self.certificates.as_ref().err(),
             Part::Grants => self.grants.as_ref().err(),
             Part::Volumes => self.volumes.as_ref().err(),
+            Part::Kubelets => self.kubelets.as_ref().err(),
+            Part::Controllers => self.controllers.as_ref().err(),
         }
+    }
+
+    /// The kubelet of a node, if it was heard.
+    pub fn kubelet(&self, node: &str) -> Option<&Kubelet> {
+        let all = self.kubelets.as_ref().ok()?;
+        all.binary_search_by(|k| (*k.node).cmp(node)).ok().map(|at| &all[at])
     }
 }

@@ -117,6 +117,36 @@ pub struct FindingRow {
     pub begun: u32,
     /// Why it may be, and until when.
     pub suppressed: Option<Str>,
+    /// What explains it and others, as object and rule: `node-017 node-not-ready`; its own where it explains itself. None: it is nobody's
+    /// consequence and has none.
+    pub cause: Option<Str>,
+    /// What it explains; none where something else explains it.
+    pub explains: Option<Explains>,
+}
+
+/// What a probable cause explains, itself left out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Explains {
+    /// The whole in one line: `NotReady (PLEG): 31 pods, 2 apps at 0`.
+    pub says: Str,
+    /// Findings, those of alerts left out.
+    pub findings: u32,
+    /// Alerts that fire.
+    pub alerts: u32,
+    /// Objects that it touches, itself counted.
+    pub objects: u32,
+    /// Of these, and of what is above them, workloads.
+    pub workloads: u32,
+}
+
+impl Explains {
+    /// `30 findings and 5 alerts on 4 workloads`; empty where it stands alone.
+    pub fn words(&self) -> String {
+        let many = |n: u32, what: &str| (n > 0).then(|| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+        let all: Vec<String> = [many(self.findings, "finding"), many(self.alerts, "alert")].into_iter().flatten().collect();
+        let on = if self.workloads > 1 && !all.is_empty() { format!(" on {} workloads", self.workloads) } else { String::new() };
+        format!("{}{on}", all.join(" and "))
+    }
 }
 
 impl FindingRow {

@@ -69,7 +69,7 @@ pub use endpoints::{EndpointSlice, Endpoints};
 pub use etcd::{EtcdMember, EtcdMetrics, EtcdStatus, Quorum, SecondHand};
 pub use etcd_act::{EtcdBlast, EtcdCall, EtcdId, EtcdPast, HandTo, SnapshotTo};
 pub use event::Event;
-pub use finding::{Evidence, FindingRow, FindingState, Remedy, Severity};
+pub use finding::{Evidence, Explains, FindingRow, FindingState, Remedy, Severity};
 pub use hpa::{Hpa, HpaMetric};
 pub use ingress::Ingress;
 pub use intern::Interner;

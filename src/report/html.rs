@@ -31,6 +31,7 @@ pub fn html(report: &Report) -> String {
     }
     clusters(report, &mut out);
     areas(report, &mut out);
+    incidents(report, &mut out);
     out.push_str("<h2>What was found, the worst first</h2>\n");
     for (rule, items) in report.by_rule() {
         finding(report, rule, &items, &mut out);
@@ -48,6 +49,20 @@ pub fn html(report: &Report) -> String {
     blind(report, &mut out);
     out.push_str("</main>\n</body>\n</html>\n");
     out
+}
+
+/// What one thing explains.
+fn incidents(report: &Report, out: &mut String) {
+    if report.incidents.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Incidents, by their probable cause</h2>\n<ul class=\"incidents\">\n");
+    for i in &report.incidents {
+        let since = i.since.as_ref().map_or_else(String::new, |s| format!(", since {s}"));
+        let (cause, what) = (xml(&i.cause), xml(&i.message));
+        let _ = writeln!(out, "<li class=\"{}\"><b>{cause}</b>: {what} <small>{}{since}</small></li>", i.severity, i.counts());
+    }
+    out.push_str("</ul>\n");
 }
 
 /// A card a cluster, the worst first.

@@ -30,6 +30,13 @@ pub fn markdown(report: &Report) -> String {
             c.not_evaluated.len()
         );
     }
+    if !report.incidents.is_empty() {
+        out.push_str("\n## Incidents\n\n| Severity | Probable cause | What | Explains | Since |\n|---|---|---|---|---|\n");
+        for i in &report.incidents {
+            let since = i.since.as_deref().unwrap_or("-");
+            let _ = writeln!(out, "| {} | {} | {} | {} | {since} |", i.severity, cell(&i.cause), cell(&i.message), i.counts());
+        }
+    }
     for (rule, items) in report.by_rule() {
         let first = items[0];
         let _ = writeln!(out, "\n## {} ({}, {})\n", rule, first.severity, counted(items.len()));
@@ -40,9 +47,10 @@ pub fn markdown(report: &Report) -> String {
             let new = if item.change.as_deref() == Some("new") { " **new**" } else { "" };
             let _ = writeln!(
                 out,
-                "- {}{new}: {}{}",
+                "- {}{new}: {}{}{}",
                 cell(&place(item)),
                 cell(&item.message),
+                item.cause.as_ref().filter(|c| !of_itself(c, item)).map_or_else(String::new, |c| format!(" (by {})", cell(c))),
                 item.since.as_ref().map_or_else(String::new, |s| format!(" (since {s})"))
             );
         }
@@ -71,6 +79,11 @@ pub fn markdown(report: &Report) -> String {
         let _ = writeln!(out, "\n## Not evaluated\n\n{}", blind.join("\n"));
     }
     out
+}
+
+/// Whether the cause is of the rule itself: then there is nothing to add.
+pub(super) fn of_itself(cause: &str, item: &Item) -> bool {
+    cause.ends_with(&item.rule)
 }
 
 /// `1 finding`, `14 findings`.

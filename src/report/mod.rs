@@ -15,7 +15,7 @@ pub use metrics::metrics;
 pub use sarif::sarif;
 
 use crate::inspect::{Engine, RuleInfo, Rules, Severity};
-use crate::model::Time;
+use crate::model::{ClusterId, Time, Uid};
 use crate::store::{Cluster, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,9 @@ pub struct Report {
     pub at: String,
     pub items: Vec<Item>,
     pub clusters: Vec<ClusterReport>,
+    /// What one thing explains, the worst first; an incident of one finding and no alert is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<IncidentItem>,
     /// When the report that this one is compared with was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
@@ -56,6 +59,9 @@ pub struct Item {
     /// The verb and what it is given; none: by hand.
     pub remedy: Option<String>,
     pub next_step: String,
+    /// What explains it, as cluster, object and rule: the `cause` of an incident. None: it stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// Since when it is so, RFC 3339, from the object's own times.
     pub since: Option<String>,
     /// When it was first seen, RFC 3339: by the report that this one is compared with, if that had it.
@@ -69,6 +75,38 @@ pub struct Item {
     /// Of manifests: the line where its document begins, from 1 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
+}
+
+/// Findings and alerts that one thing explains.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct IncidentItem {
+    /// As its findings have it.
+    pub cause: String,
+    pub cluster: String,
+    pub severity: String,
+    /// The rule of the probable cause, and where that was found.
+    pub rule: String,
+    pub kind: String,
+    pub namespace: Option<String>,
+    pub name: String,
+    pub message: String,
+    /// With the cause.
+    pub findings: usize,
+    /// Alerts that fire.
+    pub alerts: usize,
+    pub objects: usize,
+    pub workloads: usize,
+    /// RFC 3339.
+    pub since: Option<String>,
+}
+
+impl IncidentItem {
+    /// `31 findings, 5 alerts, 4 workloads`.
+    pub fn counts(&self) -> String {
+        let many = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+        let all = [many(self.findings, "finding"), many(self.alerts, "alert"), many(self.workloads, "workload")];
+        all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A line of evidence.
@@ -140,6 +178,7 @@ impl Report {
         let time = |t: Option<Time>| t.map(Time::rfc3339);
         let at = time(Time::from_secs(now)).unwrap_or_default();
         let mut items = Vec::new();
+        let (incidents, causes) = incidents(store, engine, wanted, now);
         for finding in engine.findings().filter(|f| wanted.rule(f.rule) && f.open()) {
             let Some(cluster) = store.cluster(finding.cluster) else { continue };
             let place = finding.place();
@@ -164,6 +203,7 @@ impl Report {
                     .collect(),
                 remedy: finding.remedy.as_ref().map(|r| r.words()),
                 next_step: finding.next_step.clone(),
+                cause: causes.get(&(finding.cluster, finding.id().uid, finding.rule.id)).cloned(),
                 since: time(finding.since),
                 first_seen: at.clone(),
                 change: None,
@@ -173,7 +213,7 @@ impl Report {
         }
         items.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| key(a).cmp(&key(b))));
         let clusters = store.clusters().iter().map(|c| ClusterReport::of(c, engine, &items, wanted, now)).collect();
-        Self { at, items, clusters, since: None, fixed: Vec::new(), rules: engine.rules().clone() }
+        Self { at, items, clusters, incidents, since: None, fixed: Vec::new(), rules: engine.rules().clone() }
     }
 
     /// The same beside an earlier report: what is new, what is still there, what is fixed. Clusters that are not seen now have fixed nothing.
@@ -218,6 +258,41 @@ impl Report {
         all.sort_by_key(|(rule, items)| (items.iter().map(|i| rank(i)).min(), std::cmp::Reverse(items.len()), *rule));
         all
     }
+}
+
+/// A finding: its cluster, object and rule.
+type Which = (ClusterId, Uid, &'static str);
+
+/// The incidents, those of a wanted cause; and what explains which finding, where it is one of several or has alerts.
+fn incidents(store: &Store, engine: &Engine, wanted: &Wanted, now: i64) -> (Vec<IncidentItem>, BTreeMap<Which, String>) {
+    let (mut all, mut causes) = (Vec::new(), BTreeMap::new());
+    for incident in engine.incidents(store, now).iter().filter(|i| i.line.findings.len() + i.alerts > 1) {
+        let Some(first) = incident.line.findings.first().and_then(|id| engine.finding(*id)) else { continue };
+        let Some(cluster) = store.cluster(first.cluster) else { continue };
+        let cause = format!("{} {}", cluster.info.name, incident.name);
+        causes.extend(incident.line.findings.iter().map(|id| ((id.cluster, id.uid, id.rule), cause.clone())));
+        let place = first.place();
+        let namespace = place.map_or("", |o| &*o.namespace);
+        if !wanted.rule(first.rule) || !wanted.namespace(namespace) {
+            continue;
+        }
+        all.push(IncidentItem {
+            cause,
+            cluster: cluster.info.name.to_string(),
+            severity: incident.line.severity.word().to_owned(),
+            rule: first.rule.id.to_owned(),
+            kind: place.map_or("Cluster", |o| o.kind.name()).to_owned(),
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            name: place.map_or_else(|| cluster.info.name.to_string(), |o| o.name.to_string()),
+            message: incident.line.message.clone(),
+            findings: incident.line.findings.len(),
+            alerts: incident.alerts,
+            objects: incident.objects,
+            workloads: incident.workloads,
+            since: incident.line.since.map(Time::rfc3339),
+        });
+    }
+    (all, causes)
 }
 
 /// The worst first: severity, then tier.
@@ -311,6 +386,25 @@ mod tests {
         assert_eq!(report(&fleet, &none).items, []);
         let text = serde_json::to_string(&all).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), all, "what is written can be read");
+    }
+
+    #[test]
+    fn findings_of_one_cause_name_it_and_are_an_incident() {
+        use crate::inspect::fixture::{owned, pod, running};
+        let mut fleet = two();
+        fleet.put(Kind::Pod, (0..2).map(|n| pod(owned(&format!("p{n}"), Kind::ReplicaSet, "rs"), "a", false, 900, running())));
+        let now = report(&fleet, &Wanted::default());
+        let [incident] = now.incidents.as_slice() else { panic!("{:?}", now.incidents) };
+        assert_eq!((incident.cause.as_str(), incident.rule.as_str(), incident.findings), ("prod a node-not-ready", "node-not-ready", 3));
+        let causes = |rule: &str| now.items.iter().filter(|i| i.rule == rule).map(|i| i.cause.as_deref()).collect::<Vec<_>>();
+        assert_eq!(causes("pod-not-ready"), [Some("prod a node-not-ready"); 2]);
+        assert_eq!(causes("node-not-ready"), [Some("prod a node-not-ready"), None], "the other node stands alone");
+        assert!(markdown(&now).contains("| critical | prod a node-not-ready | ") && markdown(&now).contains("(by prod a node-not-ready)"));
+        assert!(html(&now).contains("Incidents, by their probable cause"));
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), now);
+        let old = r#"{"at": "2026-01-01T00:00:00Z", "items": [], "clusters": []}"#;
+        assert!(serde_json::from_str::<Report>(old).is_ok(), "reports of before are read");
     }
 
     #[test]

@@ -338,7 +338,7 @@ fn carry_out(
 }
 
 /// What is no resource: versions, health, discovery, reviews.
-async fn other(cluster: &Cluster, role: Role, path: &str, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
+async fn other(cluster: &Arc<Cluster>, role: Role, path: &str, request: Request<Incoming>, accept: Accept) -> Result<Reply, Refusal> {
     let missing = || Refusal::new(404, "NotFound", "the server could not find the requested resource");
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let aggregated = |core: bool| {
@@ -368,6 +368,7 @@ async fn other(cluster: &Cluster, role: Role, path: &str, request: Request<Incom
         ["apis", metrics::GROUP, metrics::VERSION, rest @ ..] if request.method() == Method::GET => {
             return metrics::answer(cluster, role, rest, &Query::parse(request.uri().query().unwrap_or("")), accept).await;
         }
+        ["api", "v1", "nodes", node, "proxy", "configz"] if request.method() == Method::GET => return proxy::configz(cluster, role, node),
         ["openapi", "v3"] => register::openapi_index(),
         ["openapi", "v3", "api", version] => register::openapi("", version),
         ["openapi", "v3", "apis", group, version] => register::openapi(group, version),

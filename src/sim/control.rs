@@ -70,6 +70,8 @@ pub struct Conditions {
     pub instant: bool,
     /// Kubelets that do nothing.
     pub dead: HashSet<Str>,
+    /// Kubelets give out whole cores.
+    pub pinned: bool,
     /// Images that do not run.
     pub broken: HashMap<String, End>,
     /// Percent of one pod's request that each autoscaled app needs in all.

@@ -18,6 +18,10 @@ const MIB: i64 = 1 << 20;
 /// Bytes that a member's file may have.
 const QUOTA: i64 = 512 * MIB;
 const VERSION: &str = "3.6.5";
+/// Of a member that ails: its version, the entries that it is behind, and its file.
+const OLD: &str = "3.5.21";
+const BEHIND: u64 = 3_200;
+const FRAGMENTED: i64 = 320 * MIB;
 /// The alarm, and what an alarm's request may want.
 const NOSPACE: i32 = 1;
 const ACTIVATE: i32 = 1;
@@ -45,6 +49,14 @@ pub struct Member {
     size: i64,
     /// It does not answer since then (unix seconds).
     down: Option<i64>,
+    /// Old, slow and far behind.
+    ails: bool,
+}
+
+impl Member {
+    fn version(&self) -> &'static str {
+        if self.ails { OLD } else { VERSION }
+    }
 }
 
 /// A database that fills up: from when on, and by how many bytes a second.
@@ -105,6 +117,7 @@ impl Etcd {
                 // In pages, as bolt has it.
                 size: (base * 3 / 2 + part(seed, &name, 6 * MIB)) & !4095,
                 down: None,
+                ails: false,
                 name,
             }
         };
@@ -128,6 +141,14 @@ impl Etcd {
 
     fn member(&self, id: u64) -> Option<&Member> {
         self.members.iter().find(|m| m.id == id)
+    }
+
+    /// A member of that name ails from now on, or no more; what its file has grown to stays.
+    pub fn ails(&mut self, name: &str, begins: bool) {
+        for member in self.members.iter_mut().filter(|m| m.name == name) {
+            member.ails = begins;
+            member.size = member.size.max(FRAGMENTED);
+        }
     }
 
     fn quorum(&self) -> bool {
@@ -178,6 +199,12 @@ impl Etcd {
         if let Some(fill) = &mut self.fill {
             fill.stopped = fill.stopped.or(Some(grown));
         }
+    }
+
+    /// How much of the quota will be taken in so many seconds, while it fills up.
+    pub fn filled_in(&self, now: i64, secs: i64) -> Option<f64> {
+        let fill = self.fill.filter(|f| f.stopped.is_none())?;
+        Some(self.in_use(now).saturating_add(fill.speed.saturating_mul(secs)) as f64 / QUOTA as f64)
     }
 
     fn grown(&self, now: i64) -> i64 {
@@ -268,11 +295,12 @@ pub fn status(s: &mut State, id: u64) -> Said<wire::StatusResponse> {
     let Some(m) = e.member(id) else { return Err(Status::unavailable("etcdserver: server stopped")) };
     // A learner comes from behind.
     let behind = if m.learner { (m.since + FOLLOWS - now).max(0).unsigned_abs() * 21_000 } else { 0 };
+    let behind = if m.ails { BEHIND } else { behind };
     let errors = [(e.leader == 0).then(|| "etcdserver: no leader".to_owned())].into_iter().flatten();
     let alarms = e.alarms.keys().filter(|a| a.0 == id).map(|(_, alarm)| format!("memberID:{id} alarm:{} ", wire::alarm_name(*alarm)));
     Ok(wire::StatusResponse {
         header,
-        version: VERSION.to_owned(),
+        version: m.version().to_owned(),
         db_size: m.size,
         leader: e.leader,
         raft_index: index.saturating_sub(behind),
@@ -334,6 +362,7 @@ pub fn add(s: &mut State, id: u64, asked: &wire::MemberAddRequest, client: Strin
         since: now + STARTS,
         size: e.in_use(now),
         down: None,
+        ails: false,
     };
     e.members.push(new);
     let members = listed(e);

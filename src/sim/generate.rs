@@ -13,10 +13,15 @@ use serde_json::{Value, json};
 
 /// A Deployment.
 pub fn deployment(app: &App, replicas: i64) -> Value {
+    let (mut labels, mut template) = (json!({"app": app.name}), make::template(app));
+    if app.name == GATE {
+        labels["app.kubernetes.io/name"] = "ingress-nginx".into();
+        template["spec"]["containers"][0]["args"] = json!(["/nginx-ingress-controller", format!("--configmap=$(POD_NAMESPACE)/{GATE}")]);
+    }
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": {"app": app.name}, "annotations": {}},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": app.name}}, "template": make::template(app), "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
+        "metadata": {"name": app.name, "namespace": app.namespace, "generation": 1, "labels": labels, "annotations": {}},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": app.name}}, "template": template, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}},
         "status": {},
     })
@@ -69,7 +74,7 @@ fn service(app: &App, ip: u8) -> Value {
     let (mut kind, mut balancer) = ("ClusterIP", json!({}));
     match app.name.as_str() {
         "ledger" => ports[0] = json!({"name": "grpc", "port": 9090, "targetPort": "http", "protocol": "TCP", "appProtocol": "grpc"}),
-        "gateway" => (kind, balancer) = ("LoadBalancer", json!({"ingress": [{"ip": GATEWAY, "ipMode": "VIP"}]})),
+        GATE => (kind, balancer) = ("LoadBalancer", json!({"ingress": [{"ip": GATEWAY, "ipMode": "VIP"}]})),
         _ => {}
     }
     json!({
@@ -80,7 +85,9 @@ fn service(app: &App, ip: u8) -> Value {
     })
 }
 
-/// Where the Ingress controller is reached.
+/// The Ingress controller: its Deployment, its Service, and the ConfigMap that it reads if there is one.
+pub const GATE: &str = "gateway";
+/// Where it is reached.
 const GATEWAY: &str = "192.0.2.10";
 
 /// An Ingress for one host; each path with the Service that it leads to.
@@ -151,7 +158,7 @@ const APPS: [(&str, &str, i64, i64, i64, &str); 17] = [
     ("monitoring", "grafana", 1, 100, 256, ""),
     ("monitoring", "alertmanager", 2, 50, 128, ""),
     ("kube-system", "coredns", 3, 100, 70, "pdb"),
-    ("ingress", "gateway", 4, 300, 256, "pdb"),
+    ("ingress", GATE, 4, 300, 256, "pdb"),
 ];
 const SETS: [(&str, &str, i64, i64, i64); 4] = [
     ("pay", "db", 3, 500, 2048),

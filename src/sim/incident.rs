@@ -3,7 +3,7 @@
 use super::control::{self, Action, settle};
 use super::fault::Fault;
 use super::make::{self, App, End};
-use super::register::{CRONJOBS, DEPLOYMENTS, HPAS, NODES, PDBS, PODS, REPLICASETS};
+use super::register::{CONFIGMAPS, CRONJOBS, DEPLOYMENTS, HPAS, NODES, PDBS, PODS, REPLICASETS, SERVICES};
 use super::scenario::{Incident, What};
 use super::store::{Key, State};
 use super::workloads;
@@ -11,6 +11,10 @@ use crate::model::Str;
 
 /// Between a bad release and its first crash.
 const SOAK: i64 = 300;
+/// By which annotation a balancer ends TLS.
+const CERTIFICATE: &str = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert";
+/// By which label a workload is core.
+const CORE: &str = "quarterdeck.io/core";
 
 fn target(incident: &Incident) -> Key {
     let (namespace, name) = incident.target.split_once('/').unwrap_or(("", &incident.target));
@@ -95,6 +99,7 @@ pub fn begin(s: &mut State, n: usize) {
         What::BackupFails => super::velero::fail(s, &key, incident.amount.unwrap_or(3)),
         What::ScheduleLate => super::velero::forget(s, &key, incident.amount.unwrap_or(50 * 3600)),
         What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), true)),
+        What::EtcdMemberAils => s.etcd.ails(&incident.target, true),
         What::EtcdFills => {
             let now = s.now();
             s.etcd.fill(now, incident.amount.unwrap_or(120));
@@ -106,6 +111,16 @@ pub fn begin(s: &mut State, n: usize) {
         }
         What::LocationUnavailable => super::velero::unreachable(s, &key, incident.message.as_deref()),
         What::VeleroDown => super::velero::die(s),
+        What::TlsAtBalancer => {
+            let config = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": &*key.1, "namespace": &*key.0},
+                "data": {"proxy-body-size": "8m"}});
+            s.put(CONFIGMAPS, config);
+            s.edit(SERVICES, &key, |v| v["metadata"]["annotations"][CERTIFICATE] = "arn:aws:acm:eu-central-1:1:certificate/edge".into());
+        }
+        What::CoresPinned => {
+            s.world.pinned = true;
+            s.edit(DEPLOYMENTS, &key, |v| v["metadata"]["labels"][CORE] = "true".into());
+        }
         What::StuckTerminating => {
             let sets = s.at(DEPLOYMENTS, &key).map(|d| s.owned(&d.uid, REPLICASETS)).unwrap_or_default();
             let Some(pod) = sets.iter().flat_map(|r| s.owned(&r.uid, PODS)).find(|p| !p.deleting) else { return };
@@ -181,6 +196,7 @@ pub fn end(s: &mut State, n: usize) {
         }
         What::ScheduleLate | What::BackupFails => super::velero::remember(s, super::register::SCHEDULES, &key),
         What::EtcdMemberDown | What::EtcdMemberHangs => drop(s.member(&incident.target, &member_fault(&incident), false)),
+        What::EtcdMemberAils => s.etcd.ails(&incident.target, false),
         What::EtcdFills => {
             let now = s.now();
             s.etcd.stop(now);
@@ -189,5 +205,9 @@ pub fn end(s: &mut State, n: usize) {
         What::Silence | What::PdbBlocks | What::JobFails => {}
         What::LocationUnavailable => super::velero::remember(s, super::register::LOCATIONS, &key),
         What::VeleroDown => super::velero::live(s),
+        What::TlsAtBalancer => {
+            s.edit(SERVICES, &key, |v| v["metadata"]["annotations"] = serde_json::json!({}));
+        }
+        What::CoresPinned => s.world.pinned = false,
     }
 }

@@ -46,6 +46,26 @@ pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
         "cpu-below-nominal" => look.nodes("9100", |node| 0.02 + 0.06 * share(&["mhz", node])),
         "cpu-throttles" => look.sick("9100", &[], 40.0),
         "cpu-steal" => look.nodes("9100", |node| 0.01 * share(&["steal", node])),
+        // Where kubelets give out whole cores one of them cannot.
+        "cpu-pinning-errors" => {
+            let of =
+                |node: &super::control::NodeFacts| Row::new(&[("instance", &format!("{}:10250", node.address)), ("what", "pinning")], 2.0);
+            look.s.world.nodes.iter().filter(|_| look.s.world.pinned).take(1).map(|n| of(n).exact()).collect()
+        }
+        "numa-remote" => look.nodes("9100", |node| 0.01 + 0.04 * share(&["numa", node])),
+        "webhook-errors" => look.storm(&[("name", "policy.example.com")], 0.002),
+        "webhook-latency" => vec![Row::new(&[("name", "policy.example.com")], 0.02)],
+        "api-rejected" => look.storm(&[("priority_level", "workload-low")], 0.005),
+        "api-terminated" => vec![Row::new(&[("job", "apiserver")], 0.0001)],
+        "client-errors" => ["kubelet", "kube-scheduler", "kube-controller-manager"].map(|job| Row::new(&[("job", job)], 0.0003)).into(),
+        "conntrack-dropped" => look.storm(&[("instance", "10.0.0.9:9100")], 0.0005),
+        "dns-broken" => look.storm(&[("job", "coredns"), ("what", "questions refused")], 0.5),
+        "etcd-db-fills" => {
+            let at = |secs: i64| look.s.etcd.filled_in(look.s.now(), secs);
+            let row = |(within, secs): (&str, i64)| Some(Row::new(&[("instance", "10.0.0.1:2379"), ("within", within)], at(secs)?).exact());
+            [("4h", 14_400), ("24h", 86_400)].into_iter().filter_map(row).collect()
+        }
+        "volume-fills" => look.volumes("fills", 0.9),
         "softnet-squeezed" => look.some("9100", "", "", 0.3, |node| 1.0 + share(&["squeezed", node])),
         "node-costs-more" => {
             let odd = |name: &&str| share(&["odd", name]) < 0.3;

@@ -283,7 +283,7 @@ impl Look<'_> {
     }
 
     /// Every replica of a StatefulSet keeps its data on one.
-    fn volumes(&self, what: &str, most: f64) -> Vec<Row> {
+    pub(super) fn volumes(&self, what: &str, most: f64) -> Vec<Row> {
         let pods = self.s.tables[PODS].objects.values();
         let owned = pods.filter(|o| o.owner.as_ref().is_some_and(|(kind, ..)| &**kind == super::register::REGISTER[STATEFULSETS].kind));
         let row = |o: &Arc<Obj>| {

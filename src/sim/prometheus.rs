@@ -326,6 +326,8 @@ mod tests {
             ("on-call-night", "prod-eu"),
             ("alert-storm", "prod-us"),
             ("node-lost", "prod-eu"),
+            ("etcd-full", "prod-eu"),
+            ("from-vms", "prod-eu"),
         ];
         let all = troubled.map(|(scenario, name)| cluster(scenario, name));
         let mut dead: BTreeSet<String> = BTreeSet::new();

@@ -1,8 +1,9 @@
-//! The API server's way to what is behind a Service: `/api/v1/namespaces/NS/services/NAME:PORT/proxy/...`.
+//! The API server's way to what is behind a Service, `/api/v1/namespaces/NS/services/NAME:PORT/proxy/...`, and to a kubelet's configuration,
+//! `/api/v1/nodes/NAME/proxy/configz`.
 
 use super::api::{self, Role, body};
 use super::query::{Place, Query};
-use super::register::{REGISTER, SERVICES};
+use super::register::{NODES, REGISTER, SERVICES};
 use super::reply::{Refusal, Reply};
 use super::serve::{Cluster, Written};
 use super::store::{State, selector_of};
@@ -108,6 +109,25 @@ pub async fn answer(cluster: &Arc<Cluster>, role: Role, to: &To, query: &Query, 
     };
     trouble.after()?;
     Ok(reply)
+}
+
+/// How a node's kubelet is configured.
+pub fn configz(cluster: &Arc<Cluster>, role: Role, node: &str) -> Result<Reply, Refusal> {
+    let (verb, resource, faults) = ("get", "nodes/proxy", cluster.switch.now());
+    let denied = faults.denied.iter().any(|(v, r)| v == verb && r == resource) || faults.forbidden.iter().any(|r| r == "nodes");
+    if denied || !role.may(verb, resource) {
+        let place = Place { res: NODES, namespace: None, name: Some(node.to_owned()), sub: Some("proxy".to_owned()), old: false };
+        return Err(api::forbidden(role, verb, resource, &place));
+    }
+    let s = cluster.read();
+    let facts = s.world.nodes.iter().find(|n| *n.name == *node).ok_or_else(|| Refusal::not_found(&REGISTER[NODES], node))?;
+    if s.world.dead.contains(&facts.name) {
+        return Err(unavailable(format!("error trying to reach service: dial tcp {}:10250: i/o timeout", facts.address)));
+    }
+    let (cpus, topology) = if s.world.pinned { ("static", "best-effort") } else { ("none", "none") };
+    let config = serde_json::json!({"cpuManagerPolicy": cpus, "topologyManagerPolicy": topology, "memoryManagerPolicy": "None", "cpuCFSQuota": true,
+        "cpuCFSQuotaPeriod": "100ms", "maxPods": facts.pods, "cgroupDriver": "systemd"});
+    Ok(super::reply::json_reply(200, &serde_json::json!({"kubeletconfig": config})))
 }
 
 #[cfg(test)]

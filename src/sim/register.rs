@@ -92,6 +92,7 @@ pub const NODES: Res = 1;
 pub const PODS: Res = 2;
 pub const EVENTS: Res = 3;
 pub const SERVICES: Res = 4;
+pub const CONFIGMAPS: Res = 5;
 pub const CLAIMS: Res = 8;
 pub const DEPLOYMENTS: Res = 9;
 pub const REPLICASETS: Res = 10;
@@ -304,6 +305,7 @@ mod tests {
             (SERVICES, "services"),
             (ENDPOINT_SLICES, "endpointslices"),
             (INGRESSES, "ingresses"),
+            (CONFIGMAPS, "configmaps"),
         ] {
             assert_eq!(REGISTER[res].plural, plural);
         }

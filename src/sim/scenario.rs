@@ -77,6 +77,8 @@ pub enum What {
     EtcdMemberDown,
     /// A member of etcd takes connections and answers nothing.
     EtcdMemberHangs,
+    /// A member of etcd runs an older version on a slow disk, follows from far behind, and its file is mostly empty.
+    EtcdMemberAils,
     /// etcd's database grows, and is at its quota after `amount` seconds.
     EtcdFills,
     /// `amount` alerts, within a minute.
@@ -87,6 +89,10 @@ pub enum What {
     LocationUnavailable,
     /// The Velero server is gone.
     VeleroDown,
+    /// The balancer before the Ingress controller ends TLS from now on, and the controller is not told.
+    TlsAtBalancer,
+    /// The kubelets give out whole cores, and `target`, which is core, asks for fractions.
+    CoresPinned,
 }
 
 /// Seconds, as `-9m`, `20s`, `1h`.
@@ -111,7 +117,7 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// The scenarios that come with qd: name and text.
-pub static BUILT_IN: [(&str, &str); 9] = [
+pub static BUILT_IN: [(&str, &str); 10] = [
     ("calm", include_str!("../../assets/scenarios/calm.toml")),
     ("on-call-night", include_str!("../../assets/scenarios/on-call-night.toml")),
     ("node-lost", include_str!("../../assets/scenarios/node-lost.toml")),
@@ -120,6 +126,7 @@ pub static BUILT_IN: [(&str, &str); 9] = [
     ("etcd-full", include_str!("../../assets/scenarios/etcd-full.toml")),
     ("backups", include_str!("../../assets/scenarios/backups.toml")),
     ("alert-storm", include_str!("../../assets/scenarios/alert-storm.toml")),
+    ("from-vms", include_str!("../../assets/scenarios/from-vms.toml")),
     ("huge", include_str!("../../assets/scenarios/huge.toml")),
 ];
 

@@ -5,9 +5,11 @@
 
 pub mod alertmanager;
 pub mod asked;
+mod controllers;
 pub mod etcd;
 pub mod exposition;
 pub mod kube;
+mod kubelets;
 pub mod metrics;
 pub mod prometheus;
 mod rbac;

@@ -208,6 +208,8 @@ pub struct History {
     restarts: HashMap<Uid, VecDeque<Restart>>,
     restarted: usize,
     swept: i64,
+    /// Since when it is followed without a break (unix seconds).
+    watched: Option<i64>,
     /// It was not seen for long, until then: what is told next changed at times that nobody knows.
     blind: Option<i64>,
 }
@@ -226,6 +228,16 @@ impl History {
         self.nodes.get(name)
     }
 
+    /// The nodes that it knows of, those that are gone for less than a day too.
+    pub fn nodes(&self) -> impl Iterator<Item = &Str> {
+        self.nodes.keys()
+    }
+
+    /// Since when it is followed without a break (unix seconds); none before the first object.
+    pub fn watched(&self) -> Option<i64> {
+        self.watched
+    }
+
     /// The restarts of the pods of one owner (of a pod that nobody owns: its own), oldest first, of the last day.
     pub fn restarts(&self, of: Uid) -> impl DoubleEndedIterator<Item = &Restart> {
         self.restarts.get(&of).into_iter().flatten()
@@ -234,6 +246,7 @@ impl History {
     /// The cluster was not seen for long and is again: until its pods are listed, or a minute is over, nothing is dated.
     pub(super) fn blind(&mut self, now: i64) {
         self.blind = Some(now);
+        self.watched = Some(now);
     }
 
     /// Its pods are listed: what they are now is where their courses begin again.
@@ -250,6 +263,7 @@ impl History {
 
     /// An object was `before` and is `after`.
     pub(super) fn note(&mut self, before: Option<&Object>, after: Option<&Object>, now: i64) {
+        self.watched.get_or_insert(now);
         match after.or(before) {
             Some(Object::Pod(_)) => {
                 self.moved(before, after, now);
@@ -479,6 +493,7 @@ mod tests {
         history.listed(9000);
         let past = history.node("n1").unwrap();
         assert_eq!((past.ordinary.last(), past.lost.len(), past.ordinary.at(8000)), (1, 0, None));
+        assert_eq!(history.watched(), Some(9000), "what was before is another watch");
     }
 
     #[test]

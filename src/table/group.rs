@@ -1,8 +1,9 @@
 //! Groups of a view's rows: those of which a column says the same, with what they come to.
 
 use super::{Column, Ctx, Row, RowKey, Subject, Tone, Unit, Value, View, bad};
-use crate::model::Time;
-use hashbrown::HashMap;
+use crate::model::{Object, Time};
+use hashbrown::{HashMap, HashSet};
+use std::cmp::Reverse;
 
 /// Rows of which a column says the same.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,13 +21,19 @@ pub struct Group {
     pub oldest: Option<Time>,
     /// How many rows are in which state, the worst state first.
     pub states: Vec<(String, u32)>,
+    /// Of an incident: what it is in one line, and what its probable cause explains.
+    pub says: Option<(String, String)>,
+    /// Objects that an incident touches; 0 of other groups.
+    objects: u32,
+    /// The tier of its rows' rules, where they are findings; the lowest.
+    tier: u8,
 }
 
 /// Columns that rows are usually grouped by, in the order in which one key goes through them.
 pub fn usual(subject: Subject) -> Vec<&'static Column> {
     let ids: &[&str] = match subject {
         Subject::Alerts => &["name", "cluster", "namespace", "node", "owner"],
-        Subject::Findings => &["name", "cluster", "namespace", "area", "workload"],
+        Subject::Findings => &["cause", "name", "cluster", "namespace", "area", "workload"],
         _ => &["cluster", "namespace", "kind", "zone", "node", "owner", "reason", "area"],
     };
     ids.iter().filter_map(|id| subject.columns().iter().find(|c| c.id == *id)).collect()
@@ -38,14 +45,15 @@ pub fn groups_by(column: &Column) -> bool {
 }
 
 impl Group {
-    /// The groups of a view. In its default order the worst group is first, then the one with the most faults; sorted by a column they stand as
-    /// their first rows do.
+    /// The groups of a view. In its default order the worst group is first, incidents before others, then the one with the most objects or faults;
+    /// sorted by a column they stand as their first rows do. Since when an incident is, its cause says.
     pub fn all(ctx: &Ctx<'_>, view: &View, by: &Column) -> Vec<Self> {
         let column = |id: &str| view.subject().columns().iter().find(|c| c.id == id);
         let (status, severity) = (column("status"), column("severity"));
         let since = column("started_age_s").or_else(|| column("since_age_s")).or_else(|| column("age_s"));
         let mut groups: Vec<Self> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
+        let (mut causes, mut began): (HashSet<RowKey>, HashMap<usize, Option<Time>>) = Default::default();
         let mut tones: Vec<HashMap<String, (Tone, u32)>> = Vec::new();
         for key in view.keys() {
             let Some(row) = Row::of(ctx.store, key) else { continue };
@@ -55,7 +63,19 @@ impl Group {
             };
             let at = *places.entry(text(by)).or_insert_with_key(|title| {
                 let (worst, severity) = (Tone::Plain, String::new());
-                groups.push(Self { title: title.clone(), rows: Vec::new(), worst, faults: 0, severity, oldest: None, states: Vec::new() });
+                let (rows, states) = (Vec::new(), Vec::new());
+                groups.push(Self {
+                    title: title.clone(),
+                    rows,
+                    worst,
+                    faults: 0,
+                    severity,
+                    oldest: None,
+                    states,
+                    says: None,
+                    objects: 0,
+                    tier: u8::MAX,
+                });
                 tones.push(HashMap::new());
                 groups.len() - 1
             });
@@ -75,7 +95,18 @@ impl Group {
                     *worst = tone;
                 }
             }
+            if let Row::Object(_, Object::Finding(f)) = row {
+                group.tier = group.tier.min(f.tier);
+                if let Some(e) = f.explains.as_ref().filter(|_| by.id == "cause") {
+                    (group.says, group.objects) = (Some((e.says.to_string(), e.words())), e.objects);
+                    causes.insert(key);
+                    began.insert(at, f.since);
+                }
+            }
             group.rows.push(key);
+        }
+        for (at, since) in began {
+            groups[at].oldest = since.or(groups[at].oldest);
         }
         for (group, tones) in groups.iter_mut().zip(tones) {
             let mut states: Vec<(String, (Tone, u32))> = tones.into_iter().collect();
@@ -83,7 +114,11 @@ impl Group {
             group.states = states.into_iter().map(|(state, (_, n))| (state, n)).collect();
         }
         if view.sort().is_none() {
-            groups.sort_by(|a, b| (b.worst.rank(), b.faults).cmp(&(a.worst.rank(), a.faults)).then_with(|| a.title.cmp(&b.title)));
+            for group in groups.iter_mut().filter(|g| g.says.is_some()) {
+                group.rows.sort_by_key(|row| !causes.contains(row));
+            }
+            let weight = |g: &Self| (g.worst.rank(), g.says.is_some(), g.objects.max(g.faults), Reverse(g.tier));
+            groups.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| a.title.cmp(&b.title)));
         }
         groups
     }
@@ -121,6 +156,63 @@ mod tests {
         assert_eq!(bad.states, [("CrashLoopBackOff".to_owned(), 1), ("Running".to_owned(), 1)]);
         view.set_sort(&ctx, Some(Sort { column: Subject::Pods.column("name").unwrap(), descending: true }));
         assert_eq!(told(&view), ["slow 1 Warning 1", "bad 2 Critical 1", "calm 2 Ok 0"]);
+    }
+
+    #[test]
+    fn incidents_come_first_by_what_they_touch_their_cause_on_top() {
+        use crate::model::{Change, Delta, Explains, FindingRow, FindingState, Object, Severity, Uid};
+        let mut store = fleet();
+        let row = |rule: &str, object: &str, cause: Option<&str>, objects: u32, since: i64| {
+            let explains = (objects > 0).then(|| Explains { says: "gone".into(), findings: objects, alerts: 2, objects, workloads: 3 });
+            Change::Upsert(Object::Finding(
+                FindingRow {
+                    meta: FindingRow::meta(rule, Uid::parse(object), "pay".into(), Default::default(), None),
+                    area: "node".into(),
+                    tier: 1,
+                    severity: Severity::Critical,
+                    state: FindingState::Open,
+                    about: None,
+                    top: None,
+                    message: "x".into(),
+                    evidence: Box::default(),
+                    remedy: None,
+                    next_step: "".into(),
+                    since: Time::from_secs(NOW - since),
+                    resolved: None,
+                    begun: 1,
+                    suppressed: None,
+                    cause: cause.map(Into::into),
+                    explains,
+                }
+                .into(),
+            ))
+        };
+        let (n1, n2) = (Some("n1 node-not-ready"), Some("n2 node-not-ready"));
+        let changes = vec![
+            row("a-pod", "p1", n1, 0, 900),
+            row("node-not-ready", "n1", n1, 3, 60),
+            row("node-not-ready", "n2", n2, 9, 60),
+            row("a-rule", "o1", None, 0, 5),
+            row("a-rule", "o2", None, 0, 5),
+        ];
+        super::super::tests::apply(&mut store, 0, Delta::Rows { kind: Kind::Finding, changes });
+        let ctx = Ctx { store: &store, now: NOW };
+        let mut view = View::new(Subject::Findings);
+        view.rebuild(&ctx);
+        let by = |column: &str| Group::all(&ctx, &view, Subject::Findings.column(column).unwrap());
+        let groups = by("cause");
+        let told: Vec<(&str, usize)> = groups.iter().map(|g| (g.title.as_str(), g.rows.len())).collect();
+        let cluster = &store.clusters()[0].info.name;
+        assert_eq!(
+            told,
+            [(format!("{cluster} n2 node-not-ready").as_str(), 1), (format!("{cluster} n1 node-not-ready").as_str(), 2), ("a-rule", 2)]
+        );
+        let said = groups[1].says.as_ref().map(|(says, explains)| (says.as_str(), explains.as_str()));
+        assert_eq!(said, Some(("gone", "3 findings and 2 alerts on 3 workloads")));
+        assert_eq!(groups[1].oldest, Time::from_secs(NOW - 60), "since its cause is so");
+        let Some(Row::Object(_, Object::Finding(first))) = Row::of(&store, groups[1].rows[0]) else { panic!() };
+        assert_eq!(&*first.meta.name, "node-not-ready");
+        assert!(by("name").iter().all(|g| g.says.is_none()));
     }
 
     #[test]

@@ -222,6 +222,8 @@ fn signals(s: &mut Store) {
         resolved: None,
         begun: 3,
         suppressed: Some("known (until 2026-12-31)".into()),
+        cause: Some("pay/checkout pod-crashloop".into()),
+        explains: Some(crate::model::Explains { says: "0/3 exit 137".into(), findings: 3, alerts: 1, objects: 4, workloads: 1 }),
     };
     apply(s, 0, Delta::Rows { kind: Kind::Finding, changes: vec![Change::Upsert(Object::Finding(finding.into()))] });
     for (service, object) in [

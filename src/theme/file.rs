@@ -43,7 +43,7 @@ const COLORS: &[(&str, Color)] = &[
 ];
 
 /// The first 16 of the 256, in their order.
-const FIRST_16: [Color; 16] = [
+pub const FIRST_16: [Color; 16] = [
     Color::Black,
     Color::Red,
     Color::Green,

@@ -11,6 +11,7 @@ mod role;
 use std::path::Path;
 
 pub use depth::{Depth, detect_ascii, detect_depth};
+pub use file::FIRST_16;
 pub use glyphs::{ASCII, Glyphs, UNICODE};
 use ratatui::style::{Color, Modifier, Style};
 pub use role::Role;

@@ -20,6 +20,8 @@ struct Cells {
     age: String,
     severity: String,
     states: String,
+    /// Whether `states` is what an incident says.
+    says: bool,
 }
 
 fn cells(d: &Draw, pane: &TablePane, group: &Group) -> Cells {
@@ -27,12 +29,30 @@ fn cells(d: &Draw, pane: &TablePane, group: &Group) -> Cells {
     let (marked, all) = pane.marked_of(&d.world, group);
     let age = group.oldest.map(|t| crate::table::Value::Age(t).text(d.world.now));
     Cells {
-        title: if group.title.is_empty() { format!("(no {by})") } else { group.title.clone() },
+        title: if group.title.is_empty() { format!("(no {by})") } else { short(group).to_owned() },
         count: if marked > 0 && marked < all { format!("{marked}/{all}") } else { all.to_string() },
         age: age.unwrap_or_default(),
-        severity: group.severity.clone(),
-        states: group.states.iter().map(|(state, n)| format!("{n} {state}")).collect::<Vec<_>>().join(", "),
+        // The sign has it, and an incident has more to say.
+        severity: if pane.grouping.as_ref().is_some_and(|g| g.by.id == "cause") { String::new() } else { group.severity.clone() },
+        says: group.says.is_some(),
+        states: group
+            .says
+            .as_ref()
+            .map(|(says, explains)| said(says, explains))
+            .unwrap_or_else(|| group.states.iter().map(|(state, n)| format!("{n} {state}")).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// An incident's title without the rule, where there is an object too: what it says tells as much.
+fn short(group: &Group) -> &str {
+    let whole = group.title.as_str();
+    let object = whole.rsplit_once(' ').map(|(object, _)| object).filter(|o| group.says.is_some() && o.contains(' '));
+    object.unwrap_or(whole)
+}
+
+/// What an incident is, and what that explains.
+fn said(says: &str, explains: &str) -> String {
+    if explains.is_empty() { says.to_owned() } else { format!("{says}; explains {explains}") }
 }
 
 /// Widths that the heads have in common, so that their numbers stand below each other.
@@ -71,7 +91,14 @@ impl Heads {
             d.put(buf, x + pad, line.y, line.right().saturating_sub(x + pad), &text, Role::Header);
             x += of + 1;
         }
-        d.put(buf, x, line.y, line.right().saturating_sub(x), "STATES", Role::Header);
+        d.put(
+            buf,
+            x,
+            line.y,
+            line.right().saturating_sub(x),
+            if pane.grouping.as_ref().is_some_and(|g| g.by.id == "cause") { "WHAT" } else { "STATES" },
+            Role::Header,
+        );
     }
 
     /// Draws the head of a group; `current`: the cursor is on it.
@@ -103,7 +130,8 @@ impl Heads {
         if self.severity > 0 {
             put(&mut x, self.severity, &c.severity, false, role, buf);
         }
-        d.put(buf, x, line.y, left(x), &cut(&c.states, usize::from(left(x)), d.glyphs.ellipsis), Role::TextDim);
+        let role = if c.says { Role::Text } else { Role::TextDim };
+        d.put(buf, x, line.y, left(x), &cut(&c.states, usize::from(left(x)), d.glyphs.ellipsis), role);
         if pane.marked_of(&d.world, group).0 > 0 {
             d.put(buf, line.x + 1, line.y, 1, d.glyphs.mark, Role::Mark);
             buf.set_style(line, d.role(Role::Mark));
@@ -119,5 +147,8 @@ impl Heads {
 pub(super) fn why(group: &Group) -> String {
     let n = group.rows.len();
     let all = if n == 1 { "it".to_owned() } else { format!("all {n}") };
+    if let Some((says, explains)) = &group.says {
+        return format!("> {}; Enter opens and folds it", said(says, explains));
+    }
     format!("> Enter opens and folds it, Space marks {all}; what is done here is done to {all}")
 }

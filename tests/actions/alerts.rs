@@ -17,6 +17,7 @@ const SPACE: &str = "book-alert";
 
 fn each_verb_of_silences_is_done_and_taken_back(lab: &Lab) {
     let all = Alertmanagers::new(lab, CONTEXT);
+    let _alone = lab.alone_with_definitions();
     let _definitions = definitions(lab);
     let scene = Scene::new(lab, "every-mute").with(&all);
     all.tell(&json!({"alertname": "EveryDown", "namespace": "every-mute"}), None);

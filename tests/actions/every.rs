@@ -574,6 +574,7 @@ pub fn definitions(lab: &Lab) -> [Definition<'_>; 2] {
 }
 
 fn each_verb_is_done_and_taken_back(lab: &Lab) {
+    let _alone = lab.alone_with_definitions();
     let _definitions = definitions(lab);
     let velero = lab.has_velero();
     if !velero {

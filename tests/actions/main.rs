@@ -25,15 +25,17 @@ mod work;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The first ones count what is on a node that all share. Of the others the longest go first; those of one lane share a namespace, or
-    // mind what the other leaves behind: definitions of custom resources, a Velero that is down.
+    // The first ones count what is on a node that all share. Of the others the longest go first; those of one lane share a namespace or a
+    // Velero.
     support::runner::main(
         &[nodes::TESTS],
         &[
-            &[work::TESTS, every::TESTS],
-            &[velero::TESTS, alerts::TESTS],
+            &[work::TESTS],
+            &[every::TESTS],
+            &[velero::TESTS],
             &[runbooks::TESTS],
             &[old::TESTS],
+            &[alerts::TESTS],
             &[typed::TESTS],
             &[drain::TESTS],
             &[etcd::TESTS],

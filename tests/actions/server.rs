@@ -78,6 +78,7 @@ fn what_admission_makes_of_it_is_in_the_preview(lab: &Lab) {
 
 fn a_custom_number_that_was_unset_is_unset_again(lab: &Lab) {
     const SPACE: &str = "server-unset";
+    let _alone = lab.alone_with_definitions();
     let _definition = Definition::new(lab, "unset.quarterdeck.io", "v1", "Gauge");
     let gauge = json!({"apiVersion": "unset.quarterdeck.io/v1", "kind": "Gauge", "metadata": {"name": "one", "namespace": SPACE}, "spec": {"size": 3}});
     let stage = Stage::at(lab, CONTEXT, SPACE, &[gauge]);
@@ -95,6 +96,7 @@ fn a_custom_number_that_was_unset_is_unset_again(lab: &Lab) {
 
 fn a_custom_number_of_another_name_goes_there_and_back(lab: &Lab) {
     const SPACE: &str = "server-path";
+    let _alone = lab.alone_with_definitions();
     let _definition = Definition::at(lab, "path.quarterdeck.io", "v1", "Gauge", "size");
     let gauge = json!({"apiVersion": "path.quarterdeck.io/v1", "kind": "Gauge", "metadata": {"name": "one", "namespace": SPACE}, "spec": {"size": 3}});
     let stage = Stage::at(lab, CONTEXT, SPACE, &[gauge]);

@@ -180,6 +180,7 @@ fn what_changed_since_the_preview_is_not_overwritten(lab: &Lab) {
 }
 
 fn a_definition_and_its_object_are_applied_together(lab: &Lab) {
+    let _alone = lab.alone_with_definitions();
     let stage = Stage::at(lab, CONTEXT, "typed-crd", &[]);
     let gone = || {
         lab.kubectl(CONTEXT, &["delete", "crd", "gauges.typed.quarterdeck.io", "--ignore-not-found", "--wait=true", "--timeout=60s"]);

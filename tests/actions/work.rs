@@ -47,6 +47,8 @@ fn scale_goes_there_and_back(lab: &Lab) {
 }
 
 fn an_autoscaler_is_set_frozen_and_thawed(lab: &Lab) {
+    // Where ScaledObjects are known, one that owns something and is not there is found out.
+    let _alone = lab.alone_with_definitions();
     let hpa = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "api", "namespace": NAMESPACE},
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}, "minReplicas": 2, "maxReplicas": 10,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}});
@@ -77,6 +79,7 @@ fn an_autoscaler_is_set_frozen_and_thawed(lab: &Lab) {
 }
 
 fn a_scaled_object_is_paused_and_resumed(lab: &Lab) {
+    let _alone = lab.alone_with_definitions();
     let _definition = Definition::new(lab, "keda.sh", "v1alpha1", "ScaledObject");
     let object = json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "queue", "namespace": NAMESPACE},
         "spec": {"scaleTargetRef": {"name": "api"}}});

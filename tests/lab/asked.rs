@@ -5,8 +5,12 @@ use super::support::runner::{Test, tests};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-pub const TESTS: &[Test] =
-    tests![what_an_api_server_tells_of_itself_is_judged, a_scheduler_that_is_gone_leads_nothing, a_node_that_was_emptied_says_why];
+pub const TESTS: &[Test] = tests![
+    what_an_api_server_tells_of_itself_is_judged,
+    a_scheduler_that_is_gone_leads_nothing,
+    a_node_that_was_emptied_says_why,
+    an_ingress_controller_and_its_balancer_disagree_and_kubelets_that_are_not_reached_say_nothing
+];
 
 const CONTEXT: &str = "lab-1";
 
@@ -148,4 +152,46 @@ fn a_node_that_was_emptied_says_why(lab: &Lab) {
     term.wait("the emptied node and its cause", 60, |lines| {
         super::burning(lines).into_iter().find(|l| l.contains(&node) && l.contains("lost ") && l.contains("NoExecute taint"))
     });
+    term.keys("I/name:node-emptied\r");
+    term.line(30, &["node-emptied", &node]);
+}
+
+fn an_ingress_controller_and_its_balancer_disagree_and_kubelets_that_are_not_reached_say_nothing(lab: &Lab) {
+    const RULE: &str = "ingress-forwarded-headers";
+    let room = Room::new();
+    let labels = json!({"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller"});
+    let config =
+        |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "edge", "namespace": "default"}, "data": data});
+    let controller = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "edge", "namespace": "default", "labels": labels},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "controller",
+            "image": "registry.example.com/ingress-nginx/controller:v1.12.1", "args": ["/nginx-ingress-controller", "--configmap=$(POD_NAMESPACE)/edge"]}]}}}});
+    let service = |tls: &str| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge", "namespace": "default",
+            "annotations": {"service.beta.kubernetes.io/aws-load-balancer-ssl-cert": tls}},
+            "spec": {"type": "LoadBalancer", "selector": labels, "ports": [{"name": "https", "port": 443, "targetPort": 80}]}})
+    };
+    let host = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "edge", "namespace": "default"},
+        "spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["a.example.com"], "secretName": "a"}], "rules": [{"host": "a.example.com",
+            "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "edge", "port": {"number": 443}}}}]}}]}});
+    for object in [&config(json!({"proxy-body-size": "8m"})), &controller, &service("arn:aws:acm:eu-central-1:1:certificate/x"), &host] {
+        lab.apply(CONTEXT, object);
+    }
+    let says = || found(lab, &room, &[RULE]).into_iter().map(|f| (f.1, f.2)).collect::<Vec<_>>();
+    let of = |severity: &str, message: &str| vec![(severity.to_owned(), message.to_owned())];
+    assert_eq!(says(), of("critical", "TLS ends at the balancer of edge: 1 host is redirected to itself without end"));
+    lab.apply(CONTEXT, &config(json!({"use-forwarded-headers": "true", "proxy-real-ip-cidr": "10.0.0.0/8"})));
+    assert_eq!(says(), []);
+    lab.apply(CONTEXT, &config(json!({"use-forwarded-headers": "true"})));
+    lab.apply(CONTEXT, &service(""));
+    assert_eq!(says(), of("warning", "believes X-Forwarded-* of whoever comes by LoadBalancer edge"));
+    for kind in ["deployment", "service", "configmap", "ingress"] {
+        lab.kubectl(CONTEXT, &["delete", kind, "edge"]);
+    }
+    assert_eq!(says(), []);
+    // Its nodes have no kubelets that an API server would go to.
+    let why = |kubeconfig: &std::path::Path| {
+        let (report, ..) = room.json(kubeconfig, &["inspect", "--context", CONTEXT, "--rule", "cpu-manager-mismatch", "-o", "json"]);
+        report["clusters"][0]["not_evaluated"].to_string()
+    };
+    assert!(why(&lab.kubeconfig()).contains("no kubelet says how it is configured: "), "{}", why(&lab.kubeconfig()));
 }

@@ -4,7 +4,7 @@ use super::lab::{Lab, now, until};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 /// What `lab alerts` runs, each named as its Debian package.
@@ -20,8 +20,7 @@ pub struct Alertmanagers<'a> {
 
 impl<'a> Alertmanagers<'a> {
     pub fn new(lab: &'a Lab, context: &'a str) -> Self {
-        // One that failed has ended its pair too.
-        let one = lab.alertmanagers.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = lab.alone_with_alertmanagers();
         lab.lab(&["alerts", context]);
         let services: Value = serde_json::from_str(&std::fs::read_to_string(lab.file(context, "services.json")).unwrap()).unwrap();
         let urls = services["alertmanagers"].as_array().unwrap().iter().map(|u| u.as_str().unwrap().to_owned()).collect();

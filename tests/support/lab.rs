@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The contexts that `tests/lab/run` brings up; the second one is the older Kubernetes.
@@ -16,7 +16,9 @@ pub struct Lab {
     /// Where its binaries are.
     bin: PathBuf,
     /// Held by the test that runs its pair of Alertmanagers: there is one.
-    pub alertmanagers: Mutex<()>,
+    alertmanagers: Mutex<()>,
+    /// Held by the test that defines kinds, or needs that there are none.
+    definitions: Mutex<()>,
 }
 
 /// Which of a lab's hundreds of ports tests' own clusters have: those after the two that all share.
@@ -99,7 +101,7 @@ impl Lab {
         let home = PathBuf::from(std::env::var_os("QD_LAB").filter(|v| !v.is_empty())?);
         assert!(home.join("kubeconfig").is_file(), "QD_LAB={}: no lab there; tests/lab/lab up -n 2 --old makes one", home.display());
         let bin = std::env::var_os("LAB_BIN").filter(|v| !v.is_empty()).map_or_else(|| home.join("bin"), PathBuf::from);
-        Some(Self { home, bin, alertmanagers: Mutex::default() })
+        Some(Self { home, bin, alertmanagers: Mutex::default(), definitions: Mutex::default() })
     }
     /// Brings up a cluster of a test's own, its context `lab-1`, with this many nodes and members of etcd.
     pub fn own(&self, nodes: usize, etcd: usize) -> Own {
@@ -115,14 +117,30 @@ impl Lab {
             places[free] = true;
             free
         };
-        let own =
-            Own { lab: Self { home: dir.path().to_owned(), bin: self.bin.clone(), alertmanagers: Mutex::default() }, place, _dir: dir };
+        let own = Own {
+            lab: Self {
+                home: dir.path().to_owned(),
+                bin: self.bin.clone(),
+                alertmanagers: Mutex::default(),
+                definitions: Mutex::default(),
+            },
+            place,
+            _dir: dir,
+        };
         let port: u16 = std::fs::read_to_string(self.home.join("port")).unwrap().trim().parse().unwrap();
         // Its cluster has the hundred after its own port.
         std::fs::write(own.home.join("port"), (port + 200 + 100 * u16::try_from(place).unwrap()).to_string()).unwrap();
         own.lab(&[&["up", "-n", "1", "--etcd", &etcd.to_string()], more].concat());
         own.lab(&["fill", "lab-1", "--nodes", &nodes.to_string(), "--pods", "0"]);
         own
+    }
+    /// Waits until no other test runs the pair of Alertmanagers; one that failed has ended its own.
+    pub fn alone_with_alertmanagers(&self) -> MutexGuard<'_, ()> {
+        self.alertmanagers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Waits until no other test has defined kinds: a short name would mean either.
+    pub fn alone_with_definitions(&self) -> MutexGuard<'_, ()> {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")

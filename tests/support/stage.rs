@@ -144,7 +144,7 @@ impl<'a> Stage<'a> {
     /// In a cluster, in a namespace whose name no other test has: its end is not waited for.
     pub fn at(lab: &'a Lab, context: &'static str, namespace: &'static str, objects: &[Value]) -> Self {
         let stage = Self { lab, room: Room::new(), context, namespace, again: false };
-        until("the namespace of an earlier run to be gone", Duration::from_secs(60), || {
+        until("the namespace of an earlier run to be gone", Duration::from_secs(180), || {
             let phase = lab.kubectl(context, &["get", "namespace", namespace, "--ignore-not-found", "-o", "jsonpath={.status.phase}"]);
             if phase == "Terminating" { Err(phase) } else { Ok(()) }
         });

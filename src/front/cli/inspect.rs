@@ -159,7 +159,7 @@ fn write(output: Output, report: &Report, took: Duration) -> Result<(), Failure>
 }
 
 fn csv(report: &Report) -> String {
-    let mut out = "severity,rule,cluster,kind,namespace,name,message,since\n".to_owned();
+    let mut out = "severity,rule,cluster,kind,namespace,name,message,since,cause\n".to_owned();
     for i in &report.items {
         let cells = [
             &i.severity,
@@ -170,6 +170,7 @@ fn csv(report: &Report) -> String {
             &i.name,
             &i.message,
             i.since.as_deref().unwrap_or(""),
+            i.cause.as_deref().unwrap_or(""),
         ];
         out.push_str(&cells.map(print::csv).join(","));
         out.push('\n');
@@ -180,7 +181,7 @@ fn csv(report: &Report) -> String {
 /// For people: the worst first, grouped by rule; then what was not evaluated.
 fn table(output: Output, report: &Report) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let titles: Vec<(&str, Align)> = ["SEVERITY", "RULE", "CLUSTER", "OBJECT", "WHAT"].map(|t| (t, Align::Left)).to_vec();
+    let titles: Vec<(&str, Align)> = ["SEVERITY", "RULE", "CLUSTER", "OBJECT", "WHAT", "CAUSE"].map(|t| (t, Align::Left)).to_vec();
     let few = if output == Output::Wide { usize::MAX } else { 5 };
     let mut cells = Vec::new();
     for (rule, items) in report.by_rule() {
@@ -193,6 +194,7 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
                 i.cluster.clone(),
                 format!("{} {place}{}", i.kind, i.name),
                 format!("{new}{}{}", i.message, i.file.as_ref().map_or_else(String::new, |f| format!(" ({f}:{})", i.line.unwrap_or(1)))),
+                i.cause.clone().unwrap_or_default(),
             ]);
         }
         if items.len() > few {
@@ -202,6 +204,7 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
                 String::new(),
                 String::new(),
                 format!("and {} more; -o wide has all", items.len() - few),
+                String::new(),
             ]);
         }
     }
@@ -214,8 +217,11 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line a cluster.
+/// A line an incident and a cluster.
 fn summary(report: &Report) {
+    for i in &report.incidents {
+        eprintln!("qd: {} {}: {} ({})", i.severity, i.cause, i.message, i.counts());
+    }
     for c in &report.clusters {
         let score = c.score.map_or_else(|| "not seen".to_owned(), |s| format!("score {s}"));
         let was = c.score_before.map_or_else(String::new, |b| format!(" (was {b})"));

@@ -2,7 +2,7 @@
 
 use super::fail::Failure;
 use crate::config::Config;
-use crate::inspect::{Manifests, Policy, Thresholds, judges_manifests};
+use crate::inspect::{Manifests, Policy, Thresholds};
 use crate::model::Kind;
 use crate::report::{Report, Wanted};
 use crate::runtime::now;
@@ -38,9 +38,8 @@ pub fn judge(files: &[PathBuf], wanted: &Wanted, thresholds: Thresholds, config:
             read.file(&file)?;
         }
     }
-    let rules = thresholds.rules().clone();
     let mut shelf = Manifests::new(NAME, thresholds, Policy::of(config), now());
-    shelf.engine = shelf.engine.only(|r| judges_manifests(r, rules.is_own(r.id)), "no cluster");
+    shelf.engine = shelf.engine.of_manifests();
     let (mut places, mut others) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
     let mut judged = 0;
     for found in read.found {
@@ -62,6 +61,7 @@ pub fn judge(files: &[PathBuf], wanted: &Wanted, thresholds: Thresholds, config:
             Err(e) => read.wrong.push(format!("{place}: no {named}: {e}")),
         }
     }
+    shelf.again();
     for wrong in &read.wrong {
         eprintln!("qd: {wrong}");
     }

@@ -86,7 +86,7 @@ mod tests {
         odd.not_evaluated = vec![NotEvaluated { rule: "alert-critical".into(), why: "no alertmanager".into() }];
         let items = vec![item("r", Some("pay"), &odd.name), item("r", Some("pay"), &odd.name), item("r", None, &odd.name)];
         let clusters = vec![odd, cluster("gone", None)];
-        Report { at: "2026-03-01T02:47:30Z".into(), items, clusters, since: None, fixed: Vec::new(), rules: Rules::default() }
+        Report { at: "2026-03-01T02:47:30Z".into(), items, clusters, since: None, fixed: Vec::new(), incidents: Vec::new(), rules: Rules::default() }
     }
 
     #[test]

@@ -166,7 +166,7 @@ pub fn description(
     moved: Option<&MovedData>,
 ) -> Result<(), Failure> {
     let at = now();
-    let mut sections = crate::inspect::explain::explain(&fleet.engine, cluster, object, at);
+    let mut sections = crate::inspect::explain::explain(&fleet.engine, &fleet.store, cluster, object, at);
     crate::inspect::explain::with_moved(&mut sections, moved);
     let masked = full.map(|mut v| {
         crate::doc::redact(&mut v, crate::doc::Mask::Ascii);

@@ -221,15 +221,16 @@ fn begin(global: &Global, kinds: &[Kind]) -> Result<(Fleet, Config), Failure> {
     }
     super::log(global, config.log_level.value, StateDir::open().ok().as_ref())?;
     let targets = select(global, &config)?;
-    let (fleet, diags) = Fleet::open(members(targets, &config), kinds, &config, global.read_only, &global.namespace);
+    let (mut fleet, diags) = Fleet::open(members(targets, &config), kinds, &config, global.read_only, &global.namespace);
     for d in &diags {
         eprintln!("{d}");
     }
     // A log that cannot be read leaves unknown what was done.
-    if kinds.contains(&Kind::EtcdMember)
+    if kinds.iter().any(|k| matches!(k, Kind::EtcdMember | Kind::Finding))
         && let Ok(ledger) = StateDir::open().and_then(|state| Ledger::read(&state))
     {
         fleet.remember(&ledger);
+        fleet.store.jobs.remember(ledger.jobs.iter().map(crate::action::Past::job));
     }
     Ok((fleet, config))
 }

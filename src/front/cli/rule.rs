@@ -5,7 +5,7 @@ use super::fail::{Code, Failure};
 use super::print;
 use crate::config::{Config, OwnRule, parse_rules};
 use crate::diag::Diag;
-use crate::inspect::{RuleInfo, Rules, Thresholds, run_cases};
+use crate::inspect::{RuleInfo, Rules, Thresholds, judges_manifests, run_cases};
 use crate::runtime::{now, thresholds};
 use crate::table::Align;
 use crate::view::width;
@@ -76,6 +76,7 @@ fn told(rules: &Rules, written: &[OwnRule], r: &RuleInfo) -> serde_json::Value {
     let thresholds: Vec<_> = r.thresholds.iter().map(|t| json!({"name": t.name, "default": t.default, "is": t.doc})).collect();
     json!({"id": r.id, "area": r.area, "tier": r.tier, "severity": r.severity.word(), "scope": r.scope, "finds": r.summary, "why": r.why,
         "kinds": kinds, "needs": r.needs.iter().map(|n| n.words()).collect::<Vec<_>>(), "thresholds": thresholds, "peers": r.peers,
+        "manifests": judges_manifests(r, rules.is_own(r.id)),
         "links": rules.links(r.id), "source": source(written, r)})
 }
 

@@ -6,7 +6,7 @@ use crate::app::{App, SessionState};
 use crate::config::config_dir;
 use crate::keymap::Keymap;
 use crate::model::Kind;
-use crate::theme::{Depth, Glyphs, Role, Theme};
+use crate::theme::{Depth, FIRST_16, Glyphs, Role, Theme};
 use crate::view::{self, Draw, SMALLEST};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -120,25 +120,7 @@ fn color(out: &mut String, color: Color, background: bool) {
         Color::Rgb(r, g, b) => write!(out, "\x1b[{};2;{r};{g};{b}m", base + 8),
         Color::Indexed(n) => write!(out, "\x1b[{};5;{n}m", base + 8),
         named => {
-            let names = [
-                Color::Black,
-                Color::Red,
-                Color::Green,
-                Color::Yellow,
-                Color::Blue,
-                Color::Magenta,
-                Color::Cyan,
-                Color::Gray,
-                Color::DarkGray,
-                Color::LightRed,
-                Color::LightGreen,
-                Color::LightYellow,
-                Color::LightBlue,
-                Color::LightMagenta,
-                Color::LightCyan,
-                Color::White,
-            ];
-            let n = names.iter().position(|c| *c == named).unwrap_or(7);
+            let n = FIRST_16.iter().position(|c| *c == named).unwrap_or(7);
             write!(out, "\x1b[{}m", if n < 8 { base + n } else { base + 60 + n - 8 })
         }
     };

@@ -1,16 +1,54 @@
 //! A finding: what is wrong, why that matters, what it rests on, what else is wrong there, and what mends it.
 
 use super::words::ago;
-use super::{Look, Parts, Section, events};
+use super::{Look, Parts, Section, before, events};
 use crate::inspect::title;
 use crate::model::{FindingRow, FindingState, Kind, Object, Remedy};
 use crate::store::Cluster;
+
+/// Findings that are named under their cause.
+const NAMED: usize = 10;
 
 /// The object that a finding is attached to, while it is there.
 pub(super) fn object<'a>(cluster: &'a Cluster, f: &FindingRow) -> Option<&'a Object> {
     let about = f.about.as_ref()?;
     let table = cluster.table(about.kind);
     table.slot_of(about.uid).and_then(|slot| table.get(slot)).or_else(|| cluster.named(about.kind, &about.namespace, &about.name))
+}
+
+fn rows<'a>(look: &Look<'a>) -> impl Iterator<Item = &'a FindingRow> {
+    look.cluster.objects(Kind::Finding).filter_map(|o| if let Object::Finding(f) = o { Some(&**f) } else { None })
+}
+
+/// What explains it, or what it explains.
+fn cause(look: &Look, f: &FindingRow, why: &mut Section) {
+    let Some(cause) = &f.cause else { return };
+    if let Some(explains) = f.explains.as_ref().map(|e| e.words()).filter(|w| !w.is_empty()) {
+        why.say("explains", explains);
+    } else if f.explains.is_none() {
+        let by = rows(look).find(|o| o.cause.as_ref() == Some(cause) && o.explains.is_some());
+        let says = by.and_then(|by| by.explains.as_ref()).map_or_else(String::new, |e| format!(": {}", e.says));
+        why.say("cause", format!("{cause}{says}"));
+    }
+}
+
+/// The findings that it explains, the worst first.
+fn explained(look: &Look, f: &FindingRow) -> Section {
+    let mut out = Section::new("explains");
+    if f.explains.is_none() {
+        return out;
+    }
+    let of = |o: &&FindingRow| o.cause == f.cause && o.meta.uid != f.meta.uid && o.open();
+    let mut all: Vec<&FindingRow> = rows(look).filter(of).collect();
+    all.sort_by_key(|o| (std::cmp::Reverse(o.severity), o.meta.name.clone(), o.about.as_ref().map(|a| a.name.clone())));
+    for o in all.iter().take(NAMED) {
+        let place = o.about.as_ref().map_or_else(String::new, |a| format!("{}: ", title(&a.namespace, &a.name)));
+        out.add(Some(o.severity), &*o.meta.name, format!("{place}{}", o.message));
+    }
+    if all.len() > NAMED {
+        out.say("", format!("and {} more: group the findings by cause to have them all", all.len() - NAMED));
+    }
+    out
 }
 
 pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
@@ -28,6 +66,7 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
     if let Some(reason) = &f.suppressed {
         why.say("suppressed", &**reason);
     }
+    cause(look, f, &mut why);
     let mut evidence = Section::new("evidence");
     for e in f.evidence.iter().filter(|e| !e.value.is_empty()) {
         let at = e.at.map_or_else(String::new, |t| format!(" ({})", ago(t, look.now)));
@@ -60,8 +99,9 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
         fix.say("read", link.as_str());
     }
     let mut about = Section::new("object");
-    let mut all = vec![fix, evidence];
-    match (&f.about, object(look.cluster, f)) {
+    let found = object(look.cluster, f);
+    let mut all = vec![fix, evidence, before::section(look, f, found), explained(look, f)];
+    match (&f.about, found) {
         (None, _) => about.say("cluster", &*look.cluster.info.name),
         (Some(o), None) => about.say(o.kind.name(), format!("{}, which is gone", title(&o.namespace, &o.name))),
         (Some(o), Some(object)) => {
@@ -82,8 +122,7 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
         let top = f.top.is_some() && o.top == f.top && o.meta.namespace == f.meta.namespace;
         o.meta.uid != f.meta.uid && o.state != FindingState::Resolved && (same(&o.about) || top)
     };
-    let rows = look.cluster.objects(Kind::Finding).filter_map(|o| if let Object::Finding(f) = o { Some(&**f) } else { None });
-    let mut found: Vec<&FindingRow> = rows.filter(beside).collect();
+    let mut found: Vec<&FindingRow> = rows(look).filter(beside).collect();
     found.sort_by_key(|o| (std::cmp::Reverse(o.severity), o.meta.name.clone()));
     for o in found.iter().take(10) {
         let place = o.about.as_ref().filter(|a| Some(*a) != f.about.as_ref()).map_or_else(String::new, |a| format!("{}: ", a.name));

@@ -4,6 +4,7 @@
 //! Leaves YAML to `doc` and drawing to `view`.
 
 mod alert;
+mod before;
 mod claim;
 mod etcd;
 mod events;
@@ -19,7 +20,7 @@ mod workload;
 
 use super::{Engine, Finding, Index, Rules, Severity};
 use crate::model::{Condition, Kind, Meta, MovedData, Object, Tri, Uid};
-use crate::store::Cluster;
+use crate::store::{Cluster, Jobs, Store};
 use words::{ago, joined};
 
 /// Lines under one heading.
@@ -69,6 +70,8 @@ impl Section {
 /// What an explanation may look at.
 struct Look<'a> {
     rules: &'a Rules,
+    /// What was done from here.
+    jobs: &'a Jobs,
     cluster: &'a Cluster,
     index: &'a Index,
     now: i64,
@@ -82,9 +85,10 @@ pub fn with_moved(sections: &mut [Section], moved: Option<&MovedData>) {
 }
 
 /// Why an object of the cluster is as it is. The first section is `why` when something is wrong, else `healthy` with one line.
-pub fn explain(engine: &Engine, cluster: &Cluster, object: &Object, now: i64) -> Vec<Section> {
+pub fn explain(engine: &Engine, store: &Store, cluster: &Cluster, object: &Object, now: i64) -> Vec<Section> {
     let none = Index::default();
-    let look = Look { rules: engine.rules(), cluster, index: engine.room(cluster.id).map_or(&none, |r| &r.index), now };
+    let index = engine.room(cluster.id).map_or(&none, |r| &r.index);
+    let look = Look { rules: engine.rules(), jobs: &store.jobs, cluster, index, now };
     let mut all = Vec::new();
     let (mut why, healthy, mut facts) = match object {
         Object::Pod(p) => pod::explain(&look, object, p),
@@ -177,7 +181,7 @@ pub fn concerns(cluster: &Cluster, object: &Object, row: &Object) -> bool {
         (Object::StorageLocation(l), Object::Backup(b)) => b.selection.location == l.meta.name,
         (Object::EtcdMember(_), Object::EtcdMember(_)) => true,
         (Object::Finding(f), _) if f.about.as_ref().is_some_and(|o| o.uid == other.uid) => true,
-        (Object::Finding(f), Object::Finding(o)) => f.meta.namespace == o.meta.namespace,
+        (Object::Finding(f), Object::Finding(o)) => f.meta.namespace == o.meta.namespace || f.cause.is_some() && f.cause == o.cause,
         (Object::Alert(a), Object::Silence(s)) => a.silenced_by.contains(&s.meta.name),
         (Object::Silence(s), Object::Alert(a)) => a.silenced_by.contains(&s.meta.name),
         (Object::Alert(a), Object::Alert(by)) => a.inhibited_by.contains(&by.fingerprint),

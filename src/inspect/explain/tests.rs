@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// `title label text`, one line each.
 pub(super) fn said(fleet: &Fleet, kind: Kind, name: &str) -> Vec<String> {
     let (_, object) = fleet.store.find(ClusterId(0), kind, fixture::uid(kind, name)).unwrap();
-    let sections = explain(&fleet.engine, &fleet.store.clusters()[0], object, NOW);
+    let sections = explain(&fleet.engine, &fleet.store, &fleet.store.clusters()[0], object, fleet.now);
     sections.iter().flat_map(|s| s.lines.iter().map(move |l| format!("{}|{}|{}", s.title, l.label, l.text))).collect()
 }
 
@@ -200,7 +200,7 @@ fn backups_say_what_they_are_good_for() {
 fn told_of(fleet: &Fleet, kind: Kind, name: &str) -> Vec<String> {
     let cluster = &fleet.store.clusters()[0];
     let object = cluster.objects(kind).find(|o| &*o.meta().name == name).unwrap();
-    let sections = explain(&fleet.engine, cluster, object, NOW);
+    let sections = explain(&fleet.engine, &fleet.store, cluster, object, NOW);
     sections.iter().flat_map(|s| s.lines.iter().map(move |l| format!("{}|{}|{}", s.title, l.label, l.text))).collect()
 }
 

@@ -244,7 +244,7 @@ pub fn change(look: &Look, w: &Workload) -> Section {
 }
 
 /// Images and resources that differ, by container.
-fn differences(old: &PodShape, new: &PodShape) -> Vec<(Str, String)> {
+pub(super) fn differences(old: &PodShape, new: &PodShape) -> Vec<(Str, String)> {
     let all = |s: &PodShape| s.init.iter().chain(&s.containers).cloned().collect::<Vec<_>>();
     let (olds, news) = (all(old), all(new));
     let mut out = Vec::new();

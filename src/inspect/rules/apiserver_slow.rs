@@ -1,18 +1,21 @@
 //! The p99 of a verb is over 1 s for 10 minutes.
 
-use super::measured::{Measured, USUAL, after};
+use super::measured::{BASE, Measured, USUAL, after, held};
 use crate::inspect::{Need, RuleInfo};
 
 const FACTS: Measured = Measured {
-    id: "apiserver-slow",
-    area: "control-plane",
-    scope: "cluster",
-    summary: "The p99 of a verb is over 1 s for 10 minutes; critical from 5 s on",
-    why: "Controllers, kubelets and kubectl all wait here; slow writes delay failover.",
-    needs: &[Need::Query("api-latency")],
+    info: RuleInfo {
+        id: "apiserver-slow",
+        area: "control-plane",
+        scope: "cluster",
+        summary: "The p99 of a verb is over 1 s for 10 minutes; critical from 5 s on",
+        why: "Controllers, kubelets and kubectl all wait here; slow writes delay failover.",
+        needs: &[Need::Query("api-latency")],
+        thresholds: &[after("10m")],
+        peers: &["~k8s-mixin:KubeAPIErrorBudgetBurn"],
+        ..BASE
+    },
     queries: &["api-latency"],
-    thresholds: &[after("10m")],
-    peers: &["~k8s-mixin:KubeAPIErrorBudgetBurn"],
     says: |seen| format!("{} of {}: {}", seen.signal.title, seen.of(), seen.value()),
     next: "See what it waits for: webhooks, etcd or its own queue; then who asks most",
     ..USUAL
@@ -20,13 +23,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 600);
-    }
-}
+held!(600);

@@ -1,15 +1,18 @@
 //! An address pool is 80 % used for 5 minutes.
 
-use super::measured::{Measured, USUAL};
+use super::measured::{BASE, Measured, USUAL, held};
 use crate::inspect::{Need, RuleInfo};
 
 const FACTS: Measured = Measured {
-    id: "calico-ipam-exhausted",
-    area: "network",
-    scope: "cluster",
-    summary: "An address pool is 80 % used for 5 minutes; critical from 95 % on",
-    why: "Pods stay in ContainerCreating although CPU and memory are free, and leaked blocks make it look like growth.",
-    needs: &[Need::Query("calico-ipam")],
+    info: RuleInfo {
+        id: "calico-ipam-exhausted",
+        area: "network",
+        scope: "cluster",
+        summary: "An address pool is 80 % used for 5 minutes; critical from 95 % on",
+        why: "Pods stay in ContainerCreating although CPU and memory are free, and leaked blocks make it look like growth.",
+        needs: &[Need::Query("calico-ipam")],
+        ..BASE
+    },
     queries: &["calico-ipam"],
     says: |seen| format!("address pool {}: {} used", seen.of(), seen.value()),
     next: "Release leaked blocks (`calicoctl ipam check`), or add an IPPool",
@@ -18,13 +21,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 300);
-    }
-}
+held!(300);

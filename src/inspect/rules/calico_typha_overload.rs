@@ -2,7 +2,7 @@
 //!
 //! Left out: the balance of connections.
 
-use super::measured::{Measured, USUAL, after};
+use super::measured::{BASE, Measured, USUAL, after};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object, VerbId, Workload};
 
@@ -13,14 +13,17 @@ const EACH: Threshold = Threshold { name: "nodes-a-replica", default: "200", doc
 const AGAIN: i64 = 300;
 
 const FACTS: Measured = Measured {
-    id: "calico-typha-overload",
-    area: "network",
-    scope: "typha deployment",
-    summary: "No Typha with more than 50 nodes, fewer than 3 replicas or one for 200 nodes above 100, all replicas on one node; or it drops connections, or clients are 1 s behind (critical from 10 s on), for 10 minutes",
-    why: "A missing or overloaded fan-out makes every Felix hit the API server or lag behind it.",
-    kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
+    info: RuleInfo {
+        id: "calico-typha-overload",
+        area: "network",
+        scope: "typha deployment",
+        summary: "No Typha with more than 50 nodes, fewer than 3 replicas or one for 200 nodes above 100, all replicas on one node; or it drops connections, or clients are 1 s behind (critical from 10 s on), for 10 minutes",
+        why: "A missing or overloaded fan-out makes every Felix hit the API server or lag behind it.",
+        kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
+        thresholds: &[after("10m"), NONE, FEW, EACH],
+        ..BASE
+    },
     queries: &["typha-latency", "typha-dropped"],
-    thresholds: &[after("10m"), NONE, FEW, EACH],
     next: "Give Typha one replica for 200 nodes and three at least, spread over nodes; a rolling restart shares the connections anew",
     ..USUAL
 };

@@ -2,20 +2,23 @@
 //!
 //! Left out: deviation within a machine model (any other governor than performance is told).
 
-use super::measured::{Measured, Seen, USUAL, after};
+use super::measured::{BASE, Measured, Seen, USUAL, after};
 use crate::inspect::{Need, RuleInfo, Severity};
 
 const FACTS: Measured = Measured {
-    id: "cpu-governor-slow",
-    area: "node",
-    burns: false,
-    severity: Severity::Warning,
-    scope: "node",
-    summary: "CPUs with another governor than performance (a warning where core workloads run), 15 % below their nominal frequency while busy, or throttled by heat, for 10 minutes",
-    why: "Hypervisor hosts are usually tuned to performance; a fresh Kubernetes node of the same model often is not, so the same code runs slower.",
-    needs: &[Need::Query("cpu-governor")],
+    info: RuleInfo {
+        id: "cpu-governor-slow",
+        area: "node",
+        burns: false,
+        severity: Severity::Warning,
+        scope: "node",
+        summary: "CPUs with another governor than performance (a warning where core workloads run), 15 % below their nominal frequency while busy, or throttled by heat, for 10 minutes",
+        why: "Hypervisor hosts are usually tuned to performance; a fresh Kubernetes node of the same model often is not, so the same code runs slower.",
+        needs: &[Need::Query("cpu-governor")],
+        thresholds: &[after("10m")],
+        ..BASE
+    },
     queries: &["cpu-governor", "cpu-below-nominal", "cpu-throttles"],
-    thresholds: &[after("10m")],
     level,
     says: |seen| match seen.label("governor") {
         "" => format!("{}: {}", seen.signal.title, seen.value()),

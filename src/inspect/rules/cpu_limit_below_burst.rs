@@ -2,21 +2,24 @@
 //!
 //! Left out: threads that can run at once, and the start (needs the runtime's metrics).
 
-use super::measured::{Measured, USUAL, after, cores, percent, whole};
+use super::measured::{BASE, Measured, USUAL, after, cores, held, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity};
 use crate::model::{Object, VerbId};
 
 const FACTS: Measured = Measured {
-    id: "cpu-limit-below-burst",
-    area: "runtime",
-    burns: false,
-    severity: Severity::Warning,
-    scope: "container",
-    summary: "In 6 hours the p99 of its CPU a minute was 80 % of its limit while it used less than 40 % on average",
-    why: "Averages hide bursts; a limit set from average use guarantees throttling at the traffic peak.",
-    needs: &[Need::Query("cpu-burst")],
+    info: RuleInfo {
+        id: "cpu-limit-below-burst",
+        area: "runtime",
+        burns: false,
+        severity: Severity::Warning,
+        scope: "container",
+        summary: "In 6 hours the p99 of its CPU a minute was 80 % of its limit while it used less than 40 % on average",
+        why: "Averages hide bursts; a limit set from average use guarantees throttling at the traffic peak.",
+        needs: &[Need::Query("cpu-burst")],
+        thresholds: &[after("30m")],
+        ..BASE
+    },
     queries: &["cpu-burst"],
-    thresholds: &[after("30m")],
     says: |seen| format!("bursts to {} of its CPU limit, below 40% on average", seen.value()),
     next: "Raise its CPU limit to twice its p99, or take the limit away where the policy allows that",
     more: |seen, finding| {
@@ -40,13 +43,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 1800);
-    }
-}
+held!(1800);

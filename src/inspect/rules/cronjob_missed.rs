@@ -32,6 +32,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if w.meta.deleting.is_some() {
         return Verdict::Fine;
     }
+    if *suspended && judge.written {
+        return Verdict::Fine;
+    }
     if *suspended {
         return super::after(judge.held_since_seen(judge.value(&SUSPENDED)), || {
             judge

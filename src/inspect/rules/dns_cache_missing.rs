@@ -2,7 +2,7 @@
 //!
 //! Left out: which address kubelets give to pods, and timeouts of clients.
 
-use super::measured::{Measured, Seen, USUAL, after};
+use super::measured::{BASE, Measured, Seen, USUAL, after};
 use crate::inspect::{Finding, Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object, VerbId, Workload};
 use crate::store::Cluster;
@@ -13,16 +13,19 @@ const CORES: Threshold = Threshold { name: "cores-a-replica", default: "256", do
 const AGAIN: i64 = 300;
 
 const FACTS: Measured = Measured {
-    id: "dns-cache-missing",
-    area: "network",
-    burns: false,
-    severity: Severity::Critical,
-    scope: "cluster, node",
-    summary: "Without a cache on the nodes one CoreDNS replica gets 500 questions a second, or a node's table refuses connections; half of the questions miss the cache, or there are fewer replicas than nodes want (info); a cache on the nodes that is not ready is critical; for 10 minutes",
-    why: "Without a node cache each lookup crosses conntrack over UDP, where parallel A/AAAA packets can race and be dropped, giving the classic 5-second delay.",
-    kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
+    info: RuleInfo {
+        id: "dns-cache-missing",
+        area: "network",
+        burns: false,
+        severity: Severity::Critical,
+        scope: "cluster, node",
+        summary: "Without a cache on the nodes one CoreDNS replica gets 500 questions a second, or a node's table refuses connections; half of the questions miss the cache, or there are fewer replicas than nodes want (info); a cache on the nodes that is not ready is critical; for 10 minutes",
+        why: "Without a node cache each lookup crosses conntrack over UDP, where parallel A/AAAA packets can race and be dropped, giving the classic 5-second delay.",
+        kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
+        thresholds: &[after("10m"), NODES, CORES],
+        ..BASE
+    },
     queries: &["dns-load", "dns-cache-misses", "conntrack-insert-failed"],
-    thresholds: &[after("10m"), NODES, CORES],
     level: |seen| match &*seen.signal.meta.name {
         "dns-cache-misses" => seen.known(),
         _ => seen.limits().filter(|_| !cached(seen)),

@@ -2,20 +2,23 @@
 //!
 //! Left out: which workloads ask for names outside (needs their environment and ConfigMaps).
 
-use super::measured::{Measured, Seen, USUAL, after, cores, percent};
+use super::measured::{BASE, Measured, Seen, USUAL, after, cores, percent};
 use crate::inspect::{Need, RuleInfo, Severity};
 use crate::model::Object;
 
 const FACTS: Measured = Measured {
-    id: "dns-ndots-amplification",
-    area: "network",
-    scope: "cluster",
-    summary: "More than 40 % of DNS answers are NXDOMAIN and over 200 a second, or 60 % and over 20, for 15 minutes; critical from 75 % on when CoreDNS uses 70 % of its CPU limit",
-    why: "With ndots:5 every outside name is first tried with each search suffix, A and AAAA, so one lookup becomes 8-10 queries and answers odd names if a wildcard domain is in the search list.",
-    needs: &[Need::Query("dns-nxdomain")],
+    info: RuleInfo {
+        id: "dns-ndots-amplification",
+        area: "network",
+        scope: "cluster",
+        summary: "More than 40 % of DNS answers are NXDOMAIN and over 200 a second, or 60 % and over 20, for 15 minutes; critical from 75 % on when CoreDNS uses 70 % of its CPU limit",
+        why: "With ndots:5 every outside name is first tried with each search suffix, A and AAAA, so one lookup becomes 8-10 queries and answers odd names if a wildcard domain is in the search list.",
+        needs: &[Need::Query("dns-nxdomain")],
+        thresholds: &[after("15m")],
+        peers: &["kube-linter:dnsconfig-options"],
+        ..BASE
+    },
     queries: &["dns-nxdomain"],
-    thresholds: &[after("15m")],
-    peers: &["kube-linter:dnsconfig-options"],
     level: |seen| {
         let busy = coredns(seen).is_some_and(|(used, limit)| limit > 0 && used * 100 > limit * 70);
         seen.limits().map(|s| if busy { s } else { Severity::Warning })

@@ -1,8 +1,9 @@
 //! An etcd whose database comes near its quota.
 //!
-//! Without a hold: the file shrinks by a defragmentation alone. Left out: how fast it grows and when it would be full (needs history), and quotas
-//! that are too large.
+//! Without a hold: the file shrinks by a defragmentation alone. When it will be full is what Prometheus tells, where it measures etcd. Left out: quotas that
+//! are too large.
 
+use super::measured::{BASE, Measured, USUAL, after};
 use crate::inspect::explain::words::bytes;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object};
@@ -11,22 +12,29 @@ const INFO: Threshold = Threshold { name: "info-above", default: "70%", doc: "sh
 const WARNING: Threshold = Threshold { name: "warning-above", default: "80%", doc: "share of the quota from which it is a warning" };
 const CRITICAL: Threshold = Threshold { name: "critical-above", default: "95%", doc: "share of the quota from which it is critical" };
 
-pub static RULE: RuleInfo = RuleInfo {
-    id: "etcd-db-quota",
-    area: "etcd",
-    tier: 1,
-    burns: true,
-    severity: Severity::Critical,
-    scope: "etcd member, a cluster's as one",
-    summary: "The database takes more than 70, 80 or 95 % of its quota",
-    why: "At the quota etcd raises NOSPACE and the whole cluster becomes read-only.",
-    kinds: &[Kind::EtcdMember],
-    needs: &[],
-    leans_on: &[],
-    thresholds: &[INFO, WARNING, CRITICAL],
-    peers: &["etcd-mixin:etcdDatabaseQuotaLowSpace", "etcd-mixin:etcdExcessiveDatabaseGrowth"],
-    judge,
+const FACTS: Measured = Measured {
+    info: RuleInfo {
+        id: "etcd-db-quota",
+        area: "etcd",
+        scope: "etcd member, a cluster's as one",
+        summary: "The database takes more than 70, 80 or 95 % of its quota, or will be at it within 24 hours (a warning) or 4 hours (critical) at its rate",
+        why: "At the quota etcd raises NOSPACE and the whole cluster becomes read-only.",
+        kinds: &[Kind::EtcdMember, Kind::Signal],
+        thresholds: &[INFO, WARNING, CRITICAL, after("10m")],
+        peers: &["etcd-mixin:etcdDatabaseQuotaLowSpace", "etcd-mixin:etcdExcessiveDatabaseGrowth"],
+        ..BASE
+    },
+    queries: &["etcd-db-fills"],
+    level: |seen| seen.limits().map(|_| if seen.label("within") == "4h" { Severity::Critical } else { Severity::Warning }),
+    says: |seen| format!("the database is at its quota within {} at its rate", seen.label("within")),
+    next: "Find what grows (events, a custom resource, large Secrets) and delete it, then compact and defragment; or raise the quota",
+    ..USUAL
 };
+
+pub static RULE: RuleInfo = FACTS.rule(|judge| match judge.object {
+    Some(Object::Signal(_)) => FACTS.judge(judge),
+    _ => self::judge(judge),
+});
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::EtcdMember(m)) = judge.object else { return Verdict::Fine };
@@ -70,6 +78,17 @@ mod tests {
         ] {
             assert_eq!(at(size), severity, "{size}");
         }
+    }
+
+    #[test]
+    fn by_its_rate_within_a_day_and_within_four_hours() {
+        let of = |within: &str, value: f64, wait: i64| {
+            let labels = [("instance", "10.0.0.1:2379"), ("within", within)];
+            crate::inspect::rules::measured::tests::seen(&mut Fleet::default(), &RULE, "etcd-db-fills", &labels, value, wait)
+                .map(|f| f.severity)
+        };
+        assert_eq!((of("24h", 1.0, 600), of("4h", 1.0, 600)), (Some(Severity::Warning), Some(Severity::Critical)));
+        assert_eq!((of("4h", 1.0, 599), of("4h", 0.99, 600)), (None, None));
     }
 
     #[test]

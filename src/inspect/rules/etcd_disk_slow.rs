@@ -21,7 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "Its p99 of an fsync or a commit is over 100 ms for 10 minutes; critical from 500 ms or 250 ms on",
     why: "Each write waits for the log to reach the disk on a majority; slow fsync becomes slow API and elections.",
     kinds: &[Kind::EtcdMember],
-    needs: &[],
+    needs: &[crate::inspect::Need::EtcdWatched],
     leans_on: &[],
     thresholds: &[FSYNC_WARNING, FSYNC_CRITICAL, COMMIT_WARNING, COMMIT_CRITICAL, AFTER],
     peers: &["etcd-mixin:etcdHighFsyncDurations", "etcd-mixin:etcdHighCommitDurations"],

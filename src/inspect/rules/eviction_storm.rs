@@ -2,7 +2,7 @@
 //!
 //! Left out: deletions of a namespace's pods (no history of them is kept), and taints and preemption as causes.
 
-use super::measured::{Measured, Seen, USUAL};
+use super::measured::{BASE, Measured, Seen, USUAL};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object, Phase, Pod, Time, VerbId};
 
@@ -11,15 +11,18 @@ const CLUSTER: Threshold = Threshold { name: "cluster-above", default: "20", doc
 const WITHIN: Threshold = Threshold { name: "within", default: "10m", doc: "the time in which they are counted where pods tell" };
 
 const FACTS: Measured = Measured {
-    id: "eviction-storm",
-    area: "node",
-    scope: "pod, node",
-    summary: "A kubelet evicted a pod within 10 minutes; a warning above 5 on one node, critical above 20 in the cluster or where a core workload is short of pods",
-    why: "Evictions cascade: the displaced load creates pressure on the next node.",
-    kinds: &[Kind::Pod, Kind::Signal],
+    info: RuleInfo {
+        id: "eviction-storm",
+        area: "node",
+        scope: "pod, node",
+        summary: "A kubelet evicted a pod within 10 minutes; a warning above 5 on one node, critical above 20 in the cluster or where a core workload is short of pods",
+        why: "Evictions cascade: the displaced load creates pressure on the next node.",
+        kinds: &[Kind::Pod, Kind::Signal],
+        thresholds: &[NODE, CLUSTER, WITHIN],
+        peers: &["k8s-mixin:KubeNodeEviction"],
+        ..BASE
+    },
     queries: &["evictions"],
-    thresholds: &[NODE, CLUSTER, WITHIN],
-    peers: &["k8s-mixin:KubeNodeEviction"],
     level: |seen| {
         Some(match () {
             () if all(seen) > seen.threshold(&CLUSTER) as f64 => Severity::Critical,

@@ -18,7 +18,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "At its maximum and wanting more for 10 minutes; critical when core or a metric is over 120 % of target",
     why: "The autoscaler asks for more pods than it may create; load is above what the service was sized for.",
     kinds: &[Kind::Hpa],
-    needs: &[],
+    needs: &[crate::inspect::Need::Running],
     leans_on: &[],
     thresholds: &[AFTER, OVER],
     peers: &["k8s-mixin:KubeHpaMaxedOut"],

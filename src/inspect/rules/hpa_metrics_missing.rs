@@ -16,7 +16,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "It cannot read its metrics for 5 minutes; a warning when it is some of several, for 15",
     why: "Without the metric the HPA freezes at its current size, up and down.",
     kinds: &[Kind::Hpa],
-    needs: &[],
+    needs: &[crate::inspect::Need::Running],
     leans_on: &[],
     thresholds: &[AFTER, SOME],
     peers: &["~k8s-mixin:KubeAggregatedAPIDown"],

@@ -32,11 +32,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if hpa.meta.deleting.is_some() {
         return Verdict::Fine;
     }
-    let unable = meta::condition(&hpa.conditions, "AbleToScale").filter(|c| c.status == Tri::False);
-    let selector = meta::condition(&hpa.conditions, "ScalingActive")
+    let conditions = if judge.written { &[][..] } else { &hpa.conditions };
+    let unable = meta::condition(conditions, "AbleToScale").filter(|c| c.status == Tri::False);
+    let selector = meta::condition(conditions, "ScalingActive")
         .filter(|c| c.status == Tri::False && matches!(c.reason.as_deref(), Some("AmbiguousSelector" | "InvalidSelector")));
     let kind = Kind::parse(&hpa.target_kind);
-    let seen = kind.filter(|k| judge.cluster.current(*k));
+    // Manifests without any workload of its namespace say nothing of it.
+    let told = !judge.written || !judge.index.workloads(judge.cluster, &hpa.meta.namespace).is_empty();
+    let seen = kind.filter(|k| told && judge.cluster.current(*k));
     let missing = seen.is_some_and(|k| judge.cluster.named(k, &hpa.meta.namespace, &hpa.target_name).is_none());
     let twin = judge.cluster.objects(Kind::Hpa).find(|o| {
         matches!(o, Object::Hpa(h) if h.meta.uid != hpa.meta.uid && h.meta.namespace == hpa.meta.namespace && h.target_kind == hpa.target_kind && h.target_name == hpa.target_name)

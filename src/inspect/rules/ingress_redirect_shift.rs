@@ -2,18 +2,21 @@
 //!
 //! A reload stands for the change (an Ingress, the controller's ConfigMap, a Secret). Left out: which object it was (no history of Ingresses is kept).
 
-use super::measured::{Measured, USUAL, after};
+use super::measured::{BASE, Measured, USUAL, after};
 use crate::inspect::{Need, RuleInfo, Severity};
 
 const FACTS: Measured = Measured {
-    id: "ingress-redirect-shift",
-    area: "network",
-    scope: "host",
-    summary: "Within 20 minutes of a reload a host's share of redirects or of 4xx doubled and rose by 5 points; or the controller keeps its old configuration",
-    why: "Ties the symptom (users bounced to another URL) to the one object that changed.",
-    needs: &[Need::Query("answers-shifted")],
+    info: RuleInfo {
+        id: "ingress-redirect-shift",
+        area: "network",
+        scope: "host",
+        summary: "Within 20 minutes of a reload a host's share of redirects or of 4xx doubled and rose by 5 points; or the controller keeps its old configuration",
+        why: "Ties the symptom (users bounced to another URL) to the one object that changed.",
+        needs: &[Need::Query("answers-shifted")],
+        thresholds: &[after("3m")],
+        ..BASE
+    },
     queries: &["answers-shifted", "ingress-reload-failed"],
-    thresholds: &[after("3m")],
     level: |seen| seen.limits().map(|_| Severity::Critical),
     says: |seen| match seen.label("answers") {
         "" => seen.signal.title.to_string(),

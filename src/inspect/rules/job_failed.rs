@@ -18,7 +18,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "A Job has failed, or is active for more than 12 hours",
     why: "Batch failures do not page anyone and finished Jobs pile up as objects in etcd.",
     kinds: &[Kind::Job],
-    needs: &[],
+    needs: &[crate::inspect::Need::Running],
     leans_on: &[],
     thresholds: &[LONG],
     peers: &["k8s-mixin:KubeJobFailed", "k8s-mixin:KubeJobNotCompleted", "kube-linter:job-ttl-seconds-after-finished"],

@@ -3,29 +3,16 @@
 //! Each series of its queries is judged by itself: its level, which the query's own limits give unless the rule has another one, must last for the
 //! threshold `after`. The finding is the signal's, and about the object that its labels name, where that is there.
 
-use crate::inspect::{Evidence, Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict};
+use crate::inspect::{Evidence, Finding, Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{ContainerSpec, Hpa, Kind, Measure, Node, Object, ObjectRef, Signal, SignalState, Workload};
 
 /// The facts of a rule over queries.
 pub(super) struct Measured {
-    pub id: &'static str,
-    pub area: &'static str,
-    pub tier: u8,
-    pub burns: bool,
-    /// The worst that it gives.
-    pub severity: Severity,
-    pub scope: &'static str,
-    pub summary: &'static str,
-    pub why: &'static str,
-    /// What it judges; more than signals where it says something without measurements too.
-    pub kinds: &'static [Kind],
-    /// What it cannot judge without.
-    pub needs: &'static [Need],
+    /// Of what it is, all but how it judges: [`Measured::rule`] adds that. `after` is among its thresholds, and is how long it must be so; its kinds are
+    /// more than signals where it says something without measurements too.
+    pub info: RuleInfo,
     /// The queries whose series it judges. The limits are the queries' own: `[[query]]` sets them.
     pub queries: &'static [&'static str],
-    /// `after` among them, which is how long it must be so.
-    pub thresholds: &'static [Threshold],
-    pub peers: &'static [&'static str],
     /// It is looked at again after so many seconds although the series is the same: what it rests on changes without it. Then it is so at once.
     pub again: Option<i64>,
     /// How bad one series is; none: it is as it should be.
@@ -37,8 +24,8 @@ pub(super) struct Measured {
     pub more: fn(&Seen<'_>, Finding) -> Finding,
 }
 
-/// What rules have unless they say otherwise.
-pub(super) const USUAL: Measured = Measured {
+/// What they are unless they say otherwise.
+pub(super) const BASE: RuleInfo = RuleInfo {
     id: "",
     area: "",
     tier: 1,
@@ -49,9 +36,16 @@ pub(super) const USUAL: Measured = Measured {
     why: "",
     kinds: &[Kind::Signal],
     needs: &[],
-    queries: &[],
+    leans_on: &[],
     thresholds: &[after("5m")],
     peers: &[],
+    judge: |_| Verdict::Fine,
+};
+
+/// What they do unless they say otherwise.
+pub(super) const USUAL: Measured = Measured {
+    info: BASE,
+    queries: &[],
     again: None,
     level: |seen| seen.limits(),
     says: |seen| format!("{}: {}", seen.signal.title, seen.value()),
@@ -64,25 +58,24 @@ pub(super) const fn after(default: &'static str) -> Threshold {
     Threshold { name: "after", default, doc: "how long it must be so" }
 }
 
+/// The case of a rule that goes by its queries' limits alone: it fires at each of them after so many seconds, and neither below nor before.
+macro_rules! held {
+    ($after:expr) => {
+        #[cfg(test)]
+        mod tests {
+            #[test]
+            fn at_its_limits_after_its_time() {
+                super::super::measured::tests::holds(&super::RULE, &super::FACTS, $after);
+            }
+        }
+    };
+}
+pub(super) use held;
+
 impl Measured {
     /// The rule; `judge` is [`Measured::judge`] of the same facts, and what it judges besides.
     pub const fn rule(&self, judge: fn(&Judge<'_>) -> Verdict) -> RuleInfo {
-        RuleInfo {
-            id: self.id,
-            area: self.area,
-            tier: self.tier,
-            burns: self.burns,
-            severity: self.severity,
-            scope: self.scope,
-            summary: self.summary,
-            why: self.why,
-            kinds: self.kinds,
-            needs: self.needs,
-            leans_on: &[],
-            thresholds: self.thresholds,
-            peers: self.peers,
-            judge,
-        }
+        RuleInfo { judge, ..self.info }
     }
 
     /// Judges a signal.
@@ -221,6 +214,13 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Whether it was at its limit for so many seconds: the course has a value a minute.
+pub(super) fn lasted(signal: &Signal, secs: i64) -> bool {
+    let count = usize::try_from(secs / 60).unwrap_or(0).max(1);
+    let limit = signal.warning.unwrap_or(f64::MIN_POSITIVE);
+    signal.course.len() >= count && signal.course.iter().rev().take(count).all(|v| *v >= limit)
+}
+
 /// `34%`; nothing of nothing.
 pub(super) fn percent(part: i64, whole: i64) -> String {
     if whole > 0 { format!("{}%", part * 100 / whole) } else { "none".to_owned() }
@@ -285,10 +285,11 @@ pub(super) mod tests {
                 seen(&mut Fleet::default(), rule, name, &labels, value, wait).map(|f| f.severity)
             };
             let warning = query.warning.unwrap_or_else(|| panic!("{name} has no warning"));
+            let first = if query.critical == Some(warning) { Severity::Critical } else { first };
             assert_eq!(at(warning * 0.99, after), None, "{name} below its limit");
             assert_eq!(at(warning, after - 1), None, "{name} before its time");
             assert_eq!(at(warning, after), Some(first), "{name}");
-            if let Some(critical) = query.critical {
+            if let Some(critical) = query.critical.filter(|c| *c > warning) {
                 assert_eq!(at(critical * 0.99, after), Some(first), "{name}");
                 assert_eq!(at(critical, after), Some(Severity::Critical), "{name}");
             }

@@ -21,6 +21,7 @@ mod controller_leader;
 mod coredns_degraded;
 mod cpu_governor_slow;
 mod cpu_limit_below_burst;
+mod cpu_manager_mismatch;
 mod cpu_throttled;
 mod cronjob_missed;
 mod deprecated_api_in_use;
@@ -48,6 +49,7 @@ mod hpa_unable_to_scale;
 mod image_not_pinned;
 mod images;
 mod ingress_duplicate_path;
+mod ingress_forwarded_headers;
 mod ingress_host_annotation_conflict;
 mod ingress_redirect_shift;
 mod job_failed;
@@ -62,7 +64,7 @@ mod node_config_drift;
 mod node_emptied;
 mod node_io_saturated;
 mod node_maxpods;
-mod node_not_ready;
+pub(super) mod node_not_ready;
 mod node_peer_outlier;
 mod node_pressure;
 mod node_reservation_thin;
@@ -110,7 +112,7 @@ mod volume_nearly_full;
 mod webhook_fail_closed;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
-use crate::model::{ContainerSpec, ContainerStatus, Kind, Object, ObjectRef, Pod, Time, Tri, Workload};
+use crate::model::{ContainerSpec, ContainerStatus, Hpa, Kind, Object, ObjectRef, Pdb, Pod, Time, Tri, Workload};
 
 /// Every rule. Of two findings of equal weight on one line, the earlier rule speaks.
 pub static RULES: &[&RuleInfo] = &[
@@ -161,6 +163,7 @@ pub static RULES: &[&RuleInfo] = &[
     &node_io_saturated::RULE,
     &node_peer_outlier::RULE,
     &ingress_redirect_shift::RULE,
+    &ingress_forwarded_headers::RULE,
     &dns_ndots_amplification::RULE,
     &calico_typha_overload::RULE,
     &pod_load_skew::RULE,
@@ -208,6 +211,7 @@ pub static RULES: &[&RuleInfo] = &[
     &sa_token_automount::RULE,
     &cpu_governor_slow::RULE,
     &cpu_limit_below_burst::RULE,
+    &cpu_manager_mismatch::RULE,
     &dns_cache_missing::RULE,
     &page_cache_inflation::RULE,
     &replicas_excess::RULE,
@@ -295,6 +299,22 @@ fn controller(judge: &Judge<'_>, object: &Object) -> Option<ObjectRef> {
 /// Whether the object or the workload above it is core.
 fn core(judge: &Judge<'_>, object: &Object) -> bool {
     super::core(object) || super::core(judge.cluster.workload_of(object))
+}
+
+/// The autoscaler of a workload.
+pub(super) fn scaler<'a>(judge: &Judge<'a>, w: &Workload) -> Option<&'a Hpa> {
+    let scales =
+        |h: &&Hpa| h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind);
+    judge.cluster.objects(Kind::Hpa).filter_map(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None }).find(scales)
+}
+
+/// The workloads whose pods a budget selects, as they are written, and how many pods that is at the least.
+fn guarded<'a>(judge: &Judge<'a>, pdb: &Pdb) -> (Vec<&'a Workload>, i32) {
+    let Some(selector) = &pdb.selector else { return (Vec::new(), 0) };
+    let all = judge.index.workloads(judge.cluster, &pdb.meta.namespace).into_iter().map(|w| &**w);
+    let all: Vec<&Workload> = all.filter(|w| selector.matches(&w.pod_labels)).collect();
+    let pods = all.iter().map(|w| scaler(judge, w).map_or(w.desired.unwrap_or(0), |h| h.min)).sum();
+    (all, pods)
 }
 
 /// Since when a pod is not ready: Ready's last change, else its creation. None while it is ready or has ended.

@@ -2,8 +2,9 @@
 //!
 //! Says too which rules cannot be evaluated for want of data. Left out: peers of Alertmanager that disagree, remote write, textfile collectors.
 
+use super::measured::lasted;
 use crate::inspect::{Judge, RULES, RuleInfo, Severity, Threshold, Verdict, not_evaluated};
-use crate::model::{Kind, Object, Service, ServiceState, Signal};
+use crate::model::{Kind, Object, Service, ServiceState};
 
 const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long something on the way must fail" };
 const GONE: Threshold =
@@ -69,13 +70,6 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
 }
 
-/// Whether it was at its limit for so many seconds: the course has a value a minute.
-fn held(signal: &Signal, secs: i64) -> bool {
-    let count = usize::try_from(secs / 60).unwrap_or(0).max(1);
-    let limit = signal.warning.unwrap_or(f64::MIN_POSITIVE);
-    signal.course.len() >= count && signal.course.iter().rev().take(count).all(|v| *v >= limit)
-}
-
 fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
     let (after, gone) = (judge.value(&AFTER), judge.value(&GONE));
     for object in judge.cluster.objects(Kind::Signal) {
@@ -83,15 +77,15 @@ fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
         let label = |name: &str| s.meta.labels.get(name).unwrap_or_default();
         let value = || s.value.map_or_else(String::new, |v| s.measure.text(v));
         match &*s.meta.name {
-            "job-down" if held(s, gone) => {
+            "job-down" if lasted(s, gone) => {
                 broken.push((Severity::Warning, format!("{} of the targets of {} are not scraped", value(), label("job"))))
             }
-            "monitoring-failures" if held(s, after) => {
+            "monitoring-failures" if lasted(s, after) => {
                 let severity = if label("hop") == "rules" { Severity::Warning } else { Severity::Critical };
                 let of = ["rule_group", "alertmanager", "integration"].into_iter().map(label).find(|v| !v.is_empty()).unwrap_or_default();
                 broken.push((severity, format!("{} failures {}, {of}", value(), label("hop"))));
             }
-            "watchdog" if held(s, gone) && unheard(judge, gone) => {
+            "watchdog" if lasted(s, gone) && unheard(judge, gone) => {
                 broken.push((Severity::Critical, "the Watchdog fires in Prometheus and is not at the Alertmanager".to_owned()));
             }
             _ => {}
@@ -112,7 +106,7 @@ mod tests {
     use crate::inspect::Finding;
     use crate::inspect::fixture::{Fleet, alert, told};
     use crate::inspect::rules::measured::tests::shipped;
-    use crate::model::{AlertState, ClusterId, Uid};
+    use crate::model::{AlertState, ClusterId, Signal, Uid};
 
     fn found(fleet: &Fleet) -> Option<Finding> {
         fleet.engine.for_object(ClusterId(0), Uid::default()).iter().find(|f| f.rule == &RULE).cloned()

@@ -1,7 +1,7 @@
 //! A node that is not made like the others of its kind.
 //!
-//! Judged by what nodes say of themselves. Left out: the kubelet's configuration and cgroup version (the kubelet is not asked), and
-//! kernels without the fix of the CFS quota.
+//! Judged by what nodes say of themselves, and their kubelets of how they give out cores where these were heard. Left out: the rest of the kubelet's
+//! configuration and the version of cgroups, and kernels without the fix of the CFS quota.
 
 use super::later;
 use crate::inspect::explain::words::bytes;
@@ -21,7 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: false,
     severity: Severity::Warning,
     scope: "node, among those of its model and roles",
-    summary: "Its kernel, system image, runtime, kubelet, cores or memory differ for an hour from what four fifths of its model have",
+    summary: "Its kernel, system image, runtime, kubelet, policies of cores and topology, cores or memory differ for an hour from what four fifths of its model have",
     why: "The same model behaves differently when kernel, cgroup mode, mitigations or kubelet settings differ; this is the first thing to compare.",
     kinds: &[Kind::Node],
     needs: &[Need::Kind(Kind::Node)],
@@ -44,13 +44,17 @@ fn model(node: &Node) -> String {
     format!("{} {}", named.map_or_else(own, str::to_owned), node.roles().join(","))
 }
 
-fn traits(node: &Node) -> [(&'static str, String); 6] {
+/// What is empty is not known, and not compared.
+fn traits(judge: &Judge<'_>, node: &Node) -> [(&'static str, String); 8] {
+    let kubelet = judge.cluster.asked.kubelet(&node.meta.name);
     let memory = (node.memory_capacity + COARSE / 2) / COARSE * COARSE;
     [
         ("kernel", node.kernel.to_string()),
         ("system", node.os_image.to_string()),
         ("runtime", node.runtime.to_string()),
         ("kubelet", node.kubelet.to_string()),
+        ("cpuManagerPolicy", kubelet.map(|k| k.cpus.to_string()).unwrap_or_default()),
+        ("topologyManagerPolicy", kubelet.map(|k| k.topology.to_string()).unwrap_or_default()),
         ("cores", (node.cpu_capacity_m / 1000).to_string()),
         ("memory", bytes(memory)),
     ]
@@ -71,16 +75,17 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if all < judge.value(&LEAST) {
         return Verdict::LookAgain(later(judge, AGAIN));
     }
-    let mut counts: [BTreeMap<String, i64>; 6] = Default::default();
+    let mut counts: [BTreeMap<String, i64>; 8] = Default::default();
     for n in &like {
-        for (at, (_, value)) in traits(n).into_iter().enumerate() {
+        for (at, (_, value)) in traits(judge, n).into_iter().enumerate() {
             *counts[at].entry(value).or_default() += 1;
         }
     }
-    let own = traits(node);
+    let own = traits(judge, node);
     let odd = own.iter().zip(&counts).filter_map(|((what, value), counts)| {
         let (usual, n) = counts.iter().max_by_key(|(_, n)| **n)?;
-        (usual != value && !value.is_empty() && n * 100 >= judge.value(&MOST) * all).then_some((*what, value, usual, *n))
+        (usual != value && !value.is_empty() && !usual.is_empty() && n * 100 >= judge.value(&MOST) * all)
+            .then_some((*what, value, usual, *n))
     });
     let odd: Vec<_> = odd.collect();
     if odd.is_empty() {
@@ -92,7 +97,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         past.filter(|(_, e)| matches!(e, NodeEvent::Reconfigured | NodeEvent::Replaced)).map(|(at, _)| *at).next()
     };
     let last = like.iter().filter_map(|n| changed(n).max(n.meta.created.map(Time::secs))).max();
-    super::until(judge.held(last.unwrap_or(0), judge.value(&AFTER)), || {
+    let hold = judge.value(&AFTER);
+    // How kubelets are set up changes without the node: nothing dates it.
+    let dated = odd.iter().any(|o| !o.0.ends_with("Policy"));
+    let held = if dated { judge.held(last.unwrap_or(0), hold) } else { judge.held_since_seen(hold) };
+    super::until(held, || {
         let names: Vec<&str> = odd.iter().map(|o| o.0).collect();
         let message = format!("{} unlike the {} others of its model", names.join(", "), all - 1);
         let mut finding = judge.finding(Severity::Warning, None, message).with("model", own_model.trim(), None);
@@ -130,6 +139,29 @@ mod tests {
         put(&mut fleet, |k| k);
         fleet.wait(wait);
         fleet.finding(Kind::Node, "n0", RULE.id).map(|f| f.message.clone())
+    }
+
+    #[test]
+    fn a_kubelet_that_is_set_up_otherwise() {
+        use crate::model::Asked;
+        use crate::model::asked::Kubelet;
+        let mut fleet = Fleet::default();
+        fleet.delta(0, Delta::KindState(Kind::Node, KindState::Live));
+        let of = |fleet: &mut Fleet, heard: usize, first: &str| {
+            let one = |n: usize| Kubelet {
+                node: format!("n{n}").into(),
+                cpus: if n == 0 { first } else { "static" }.into(),
+                topology: "none".into(),
+                kept: 0,
+            };
+            fleet.delta(0, Delta::Asked(Asked { kubelets: Ok((0..heard).map(one).collect()), ..Asked::default() }.into()));
+            fleet.put(Kind::Node, (0..5).map(|n| made(&format!("n{n}"), "6.1", "m1")));
+            fleet.wait(3600);
+            fleet.finding(Kind::Node, "n0", RULE.id).map(|f| f.message.clone())
+        };
+        assert_eq!(of(&mut fleet, 5, "none").as_deref(), Some("cpuManagerPolicy unlike the 4 others of its model"));
+        assert_eq!(of(&mut fleet, 5, "static"), None);
+        assert_eq!(of(&mut fleet, 1, "none"), None, "the others were not heard");
     }
 
     #[test]

@@ -3,20 +3,23 @@
 //! Left out: what a container writes into its own root filesystem (cAdvisor counts volumes with it; needs the kubelet's statistics), other limits for
 //! spinning disks, and etcd on the same device.
 
-use super::measured::{Measured, USUAL, after};
+use super::measured::{BASE, Measured, USUAL, after, held};
 use crate::inspect::{Need, RuleInfo};
 use crate::model::VerbId;
 
 const FACTS: Measured = Measured {
-    id: "node-io-saturated",
-    area: "node",
-    scope: "node",
-    summary: "More than 10 requests wait for a disk, one takes over 20 ms, or everything waits for disks 5 % of the time, for 15 minutes; critical from 10 % on",
-    why: "Writes into the container layer go through overlayfs copy-up on a disk shared with logs, images and every neighbour; the VM had its own disk.",
-    needs: &[Need::Query("disk-queue")],
+    info: RuleInfo {
+        id: "node-io-saturated",
+        area: "node",
+        scope: "node",
+        summary: "More than 10 requests wait for a disk, one takes over 20 ms, or everything waits for disks 5 % of the time, for 15 minutes; critical from 10 % on",
+        why: "Writes into the container layer go through overlayfs copy-up on a disk shared with logs, images and every neighbour; the VM had its own disk.",
+        needs: &[Need::Query("disk-queue")],
+        thresholds: &[after("15m")],
+        peers: &["node-mixin:NodeDiskIOSaturation"],
+        ..BASE
+    },
     queries: &["disk-queue", "disk-await", "io-pressure"],
-    thresholds: &[after("15m")],
-    peers: &["node-mixin:NodeDiskIOSaturation"],
     says: |seen| format!("{} {}: {}", seen.signal.title, seen.label("device"), seen.value()),
     next: "See who writes most; move that path to an emptyDir or a volume, cut logs, or give images a device of their own",
     more: |_, finding| {
@@ -28,13 +31,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 900);
-    }
-}
+held!(900);

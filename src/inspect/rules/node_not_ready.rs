@@ -1,14 +1,20 @@
 //! A node that does not report as ready.
 //!
-//! Left out: flapping (needs history) and the lease's age (leases are not watched). A whole zone is folded by the lines.
+//! Flapping is what was seen since this program follows the cluster. Left out: the lease's age (leases are not watched). A whole zone is folded by the
+//! lines.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, clock};
-use crate::model::{Condition, Kind, Object, Tri, VerbId, meta};
+use crate::model::{Condition, Kind, Node, Object, Time, Tri, VerbId, meta};
+use crate::store::NodeEvent;
 
 const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long Ready must be false or unknown" };
 const CRITICAL: Threshold =
     Threshold { name: "critical-after", default: "5m", doc: "when it is critical: pods with the default toleration of 300 s start to go" };
 const NETWORK: Threshold = Threshold { name: "network-after", default: "2m", doc: "how long NetworkUnavailable must be true" };
+
+const FLAPS: Threshold = Threshold { name: "flaps", default: "3", doc: "changes of Ready within 15 minutes that are flapping" };
+/// Seconds in which it flaps.
+const WITHIN: i64 = 900;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "node-not-ready",
@@ -17,12 +23,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "node, a zone's nodes as one",
-    summary: "Ready is false or unknown, or the node's network is unavailable",
+    summary: "Ready is false or unknown, or changed three times within 15 minutes; or the node's network is unavailable",
     why: "After the toleration time every pod on it is deleted and recreated elsewhere, if there is room.",
     kinds: &[Kind::Node],
     needs: &[],
     leans_on: &[],
-    thresholds: &[AFTER, CRITICAL, NETWORK],
+    thresholds: &[AFTER, CRITICAL, NETWORK, FLAPS],
     peers: &[
         "popeye:701",
         "popeye:702",
@@ -50,8 +56,34 @@ fn cause(ready: &Condition) -> &str {
     found.or(ready.reason.as_deref()).unwrap_or("no reason given")
 }
 
+/// Whether it is out of service now.
+pub(in crate::inspect) fn down(node: &Node) -> bool {
+    node.ready() != Tri::True || meta::condition(&node.conditions, "NetworkUnavailable").is_some_and(|c| c.status == Tri::True)
+}
+
+/// Ready came and went again and again, whatever it is now.
+fn flaps(judge: &Judge<'_>, node: &Node) -> Option<Verdict> {
+    let past = judge.cluster.history.node(&node.meta.name)?;
+    let changes = past.events.iter().filter(|(_, e)| matches!(e, NodeEvent::Ready | NodeEvent::Unready(_)));
+    let lately: Vec<i64> = changes.map(|(at, _)| *at).filter(|at| at + WITHIN > judge.now).collect();
+    let limit = usize::try_from(judge.value(&FLAPS)).ok().filter(|n| *n > 0)?;
+    let nth = *lately.get(lately.len().checked_sub(limit)?)?;
+    let finding = judge
+        .finding(Severity::Warning, Time::from_secs(lately[0]), format!("flaps: Ready changed {} times in 15m", lately.len()))
+        .with("Ready now", node.ready().as_str(), lately.last().and_then(|at| Time::from_secs(*at)))
+        .then("Look at its kubelet's log, its load and its way to the API server; cordon it before its pods are moved to and fro");
+    Some(Verdict::BurningUntil(finding.here(VerbId::Cordon, &[]), nth + WITHIN))
+}
+
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::Node(node)) = judge.object else { return Verdict::Fine };
+    match (state(judge, node), flaps(judge, node)) {
+        (Verdict::Fine | Verdict::FineUntil(_) | Verdict::LookAgain(_), Some(flaps)) => flaps,
+        (verdict, _) => verdict,
+    }
+}
+
+fn state(judge: &Judge<'_>, node: &Node) -> Verdict {
     let network = meta::condition(&node.conditions, "NetworkUnavailable").filter(|c| c.status == Tri::True);
     let ready = meta::condition(&node.conditions, "Ready");
     let (condition, hold, message) = match (ready, network) {
@@ -94,7 +126,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, ago, judged, node};
+    use crate::inspect::fixture::{Fleet, NOW, ago, judged, node};
     use serde_json::json;
 
     #[test]
@@ -117,6 +149,24 @@ mod tests {
         assert_eq!(fleet.finding(Kind::Node, "n", "node-not-ready").unwrap().message, "NotReady (kubelet silent)");
         fleet.wait(100);
         assert_eq!(fleet.severity(Kind::Node, "n", "node-not-ready"), Some(Severity::Critical));
+    }
+
+    #[test]
+    fn it_flaps_for_a_quarter_of_an_hour() {
+        let mut fleet = Fleet::default();
+        let turn = |fleet: &mut Fleet, status: &str| {
+            fleet.wait(20);
+            let now = NOW - fleet.now;
+            fleet.put(Kind::Node, [node("n", status, now)]);
+            fleet.finding(Kind::Node, "n", RULE.id).map(|f| (f.severity, f.message.clone()))
+        };
+        fleet.put(Kind::Node, [node("n", "True", 9000)]);
+        assert_eq!((turn(&mut fleet, "False"), turn(&mut fleet, "True")), (None, None));
+        assert_eq!(turn(&mut fleet, "False"), Some((Severity::Warning, "flaps: Ready changed 3 times in 15m".into())));
+        assert!(turn(&mut fleet, "True").is_some(), "it is ready now, and was not just now");
+        // The second change is the last that counts with two others.
+        assert!(fleet.wait(WITHIN - 41).severity(Kind::Node, "n", RULE.id).is_some());
+        assert_eq!(fleet.wait(2).severity(Kind::Node, "n", RULE.id), None);
     }
 
     #[test]

@@ -3,20 +3,23 @@
 //! What a pod costs is its CPU by received byte: every cluster has that. Left out: requests and their p99 by pod (no metric that all have), NUMA and
 //! frequency as causes (cpu-governor-slow tells).
 
-use super::measured::{Measured, USUAL, after};
+use super::measured::{BASE, Measured, USUAL, after, held};
 use crate::inspect::{Need, RuleInfo, Severity};
 use crate::model::VerbId;
 
 const FACTS: Measured = Measured {
-    id: "node-peer-outlier",
-    area: "node",
-    severity: Severity::Warning,
-    scope: "node",
-    summary: "On one node pods of three workloads cost 1.3 times their median, the hypervisor takes 3 % of its CPU, or its network softirqs are cut short 3 times as often as elsewhere, for 10 minutes",
-    why: "When several unrelated services are slow on one node only, the node is at fault, not the code.",
-    needs: &[Need::Query("cpu-steal")],
+    info: RuleInfo {
+        id: "node-peer-outlier",
+        area: "node",
+        severity: Severity::Warning,
+        scope: "node",
+        summary: "On one node pods of three workloads cost 1.3 times their median, the hypervisor takes 3 % of its CPU, or its network softirqs are cut short 3 times as often as elsewhere, for 10 minutes",
+        why: "When several unrelated services are slow on one node only, the node is at fault, not the code.",
+        needs: &[Need::Query("cpu-steal")],
+        thresholds: &[after("10m")],
+        ..BASE
+    },
     queries: &["node-costs-more", "cpu-steal", "softnet-squeezed"],
-    thresholds: &[after("10m")],
     next: "Cordon it and move one replica to prove it; drain it when that helps",
     more: |seen, finding| {
         let node = seen
@@ -31,13 +34,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 600);
-    }
-}
+held!(600);

@@ -55,14 +55,14 @@ fn claim(judge: &Judge<'_>, c: &Claim) -> Verdict {
     if !judge.cluster.current(Kind::Pod) || !judge.cluster.current(Kind::StatefulSet) {
         return Verdict::Fine;
     }
-    let mounts = |o: &Object| matches!(o, Object::Pod(p) if p.meta.namespace == c.meta.namespace && !p.finished() && p.claims.contains(&c.meta.name));
     // `data-db-0` is of the set `db`, also while that has no replicas.
     let of_set = |o: &Object| {
         let (meta, (stem, ordinal)) = (o.meta(), c.meta.name.rsplit_once('-').unwrap_or_default());
         let own = stem.strip_suffix(&*meta.name).is_some_and(|template| template.ends_with('-'));
-        own && meta.namespace == c.meta.namespace && ordinal.parse::<u32>().is_ok()
+        own && ordinal.parse::<u32>().is_ok()
     };
-    if judge.cluster.objects(Kind::Pod).any(mounts) || judge.cluster.objects(Kind::StatefulSet).any(of_set) {
+    let mut sets = judge.index.in_namespace(judge.cluster, Kind::StatefulSet, &c.meta.namespace).into_iter().flatten();
+    if judge.index.mounted(&c.meta.namespace, &c.meta.name) || sets.any(of_set) {
         return Verdict::LookAgain(later(judge, AGAIN));
     }
     let size = c.capacity.or(c.requested).unwrap_or(0);

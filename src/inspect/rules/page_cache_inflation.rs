@@ -2,21 +2,24 @@
 //!
 //! Left out: tmpfs and shared memory, and pressure stall information of containers (few kubelets tell it to cAdvisor).
 
-use super::measured::{Measured, Seen, USUAL, after, percent, whole};
+use super::measured::{BASE, Measured, Seen, USUAL, after, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity};
 use crate::model::{Kind, Measure, Object, VerbId};
 
 const FACTS: Measured = Measured {
-    id: "page-cache-inflation",
-    area: "runtime",
-    burns: false,
-    severity: Severity::Warning,
-    scope: "container",
-    summary: "Its working set is at 80 % of its limit and half of that is page cache, for 15 minutes; a warning when it reads that back from disk 100 times a second",
-    why: "Working set counts active file cache of the cgroup, so a service that used 40 % in a VM shows 90 % in a container although nothing leaked.",
-    needs: &[Need::Query("cache-share")],
+    info: RuleInfo {
+        id: "page-cache-inflation",
+        area: "runtime",
+        burns: false,
+        severity: Severity::Warning,
+        scope: "container",
+        summary: "Its working set is at 80 % of its limit and half of that is page cache, for 15 minutes; a warning when it reads that back from disk 100 times a second",
+        why: "Working set counts active file cache of the cgroup, so a service that used 40 % in a VM shows 90 % in a container although nothing leaked.",
+        needs: &[Need::Query("cache-share")],
+        thresholds: &[after("15m")],
+        ..BASE
+    },
     queries: &["cache-share", "cache-thrashed"],
-    thresholds: &[after("15m")],
     level: |seen| if thrashed(seen) { seen.limits() } else { seen.known() },
     says: |seen| {
         if thrashed(seen) {

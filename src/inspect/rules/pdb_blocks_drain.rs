@@ -31,19 +31,26 @@ pub static RULE: RuleInfo = RuleInfo {
     judge,
 };
 
-/// Why the budget can never allow anything, whatever the pods do.
-fn never(pdb: &Pdb) -> Option<String> {
+/// Why the budget can never allow anything with so many pods, whatever they do.
+fn never(pdb: &Pdb, pods: i32) -> Option<String> {
     match (pdb.max_unavailable, pdb.min_available) {
         (Some(max @ (Amount::Count(0) | Amount::Percent(0))), _) => Some(format!("maxUnavailable {max}")),
         (_, Some(min @ Amount::Percent(100..))) => Some(format!("minAvailable {min}")),
-        (_, Some(Amount::Count(n))) if pdb.expected > 0 && n >= pdb.expected => Some(format!("minAvailable {n} of {} pods", pdb.expected)),
+        // Rounded up.
+        (_, Some(min @ Amount::Percent(n))) if pods > 0 && (i64::from(n) * i64::from(pods) + 99) / 100 >= i64::from(pods) => {
+            Some(format!("minAvailable {min} of {pods} pods"))
+        }
+        (_, Some(Amount::Count(n))) if pods > 0 && n >= pods => Some(format!("minAvailable {n} of {pods} pods")),
         _ => None,
     }
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::Pdb(pdb)) = judge.object else { return Verdict::Fine };
-    let never = never(pdb);
+    if judge.written {
+        return written(judge, pdb);
+    }
+    let never = never(pdb, pdb.expected);
     let whole = pdb.allowed == 0 && pdb.healthy == pdb.expected;
     // A budget that covers nothing, or that the controller has not looked at, blocks nobody yet.
     if pdb.expected == 0 || pdb.allowed > 0 || pdb.meta.deleting.is_some() || !(whole || never.is_some()) {
@@ -70,6 +77,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with("cordoned nodes with its pods", held.join(", "), None);
     }
     Verdict::Burning(finding.then("Set maxUnavailable 1, or scale the workload up by one for the time of the drain").edit())
+}
+
+/// Of one that runs nowhere: what its arithmetic is with the workloads beside it.
+fn written(judge: &Judge<'_>, pdb: &Pdb) -> Verdict {
+    let (guards, pods) = super::guarded(judge, pdb);
+    let Some(why) = never(pdb, pods) else { return Verdict::Fine };
+    let names: Vec<&str> = guards.iter().map(|w| &*w.meta.name).collect();
+    let finding = judge.finding(Severity::Warning, None, format!("never allows a disruption: {why}"));
+    let finding = finding.with("workloads that it selects", names.join(", "), None).with("their pods at the least", pods.to_string(), None);
+    Verdict::Burning(finding.then("Set maxUnavailable 1").edit())
 }
 
 /// The cordoned nodes that have a pod of the budget.

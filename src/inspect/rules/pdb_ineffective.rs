@@ -28,7 +28,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     let failed = meta::condition(&pdb.conditions, "DisruptionAllowed")
-        .filter(|c| c.status == Tri::False && c.reason.as_deref() == Some("SyncFailed"));
+        .filter(|c| !judge.written && c.status == Tri::False && c.reason.as_deref() == Some("SyncFailed"));
     if pdb.min_available.is_none() && pdb.max_unavailable.is_none() {
         return Verdict::Burning(
             judge
@@ -37,7 +37,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
                 .edit(),
         );
     }
-    if pdb.expected > 0 && failed.is_none() {
+    let covers = if judge.written { !super::guarded(judge, pdb).0.is_empty() } else { pdb.expected > 0 };
+    if covers && failed.is_none() {
         return Verdict::Fine;
     }
     let here = || {

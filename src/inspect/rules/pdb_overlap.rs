@@ -1,7 +1,7 @@
 //! Budgets that select the same pod.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
-use crate::model::{Kind, Object, Pdb};
+use crate::model::{Kind, Labels, Object, Pdb};
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "pdb-overlap",
@@ -13,7 +13,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "Two budgets or more select the same pod",
     why: "The eviction API refuses such pods outright, so a drain of their node cannot finish.",
     kinds: &[Kind::Pdb],
-    needs: &[crate::inspect::Need::Kind(Kind::Pod)],
+    needs: &[crate::inspect::Need::Made(Kind::Pod)],
     leans_on: &[Kind::Pdb],
     thresholds: &[],
     peers: &["popeye:209"],
@@ -41,15 +41,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
     let mut pods: Vec<&str> = Vec::new();
     let mut with: Vec<&str> = Vec::new();
-    for object in judge.cluster.objects(Kind::Pod) {
-        let Object::Pod(pod) = object else { continue };
-        if pod.meta.namespace != pdb.meta.namespace || pod.finished() || !selector.matches(&pod.meta.labels) {
-            continue;
-        }
-        let also = others.iter().filter(|p| p.selector.as_ref().is_some_and(|s| s.matches(&pod.meta.labels)));
+    for (name, labels) in covered(judge, pdb) {
+        let also = others.iter().filter(|p| p.selector.as_ref().is_some_and(|s| s.matches(labels)));
         let names: Vec<&str> = also.map(|p| &*p.meta.name).collect();
         if !names.is_empty() {
-            pods.push(&pod.meta.name);
+            pods.push(name);
             with.extend(names);
         }
     }
@@ -67,13 +63,28 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             .finding(
                 Severity::Warning,
                 pdb.meta.created,
-                format!("{} of its pods cannot be evicted: {} selects them too", pods.len(), with.join(", ")),
+                format!("{} cannot be evicted: {} selects them too", whose(judge, pods.len()), with.join(", ")),
             )
             .with("its selector", selector.to_string(), None)
-            .with("pods", format!("{named}{more}"), None)
+            .with(if judge.written { "workloads" } else { "pods" }, format!("{named}{more}"), None)
             .then("Narrow one of the selectors, or delete the budget that is not needed")
             .edit(),
     )
+}
+
+/// The pods that a budget selects, or the workloads that would make them: name and labels.
+fn covered<'a>(judge: &Judge<'a>, pdb: &Pdb) -> Vec<(&'a str, &'a Labels)> {
+    if judge.written {
+        return super::guarded(judge, pdb).0.into_iter().map(|w| (&*w.meta.name, &w.pod_labels)).collect();
+    }
+    let Some(selector) = &pdb.selector else { return Vec::new() };
+    let pod = |o: &'a Object| if let Object::Pod(p) = o { Some(&**p) } else { None };
+    let pods = judge.cluster.objects(Kind::Pod).filter_map(pod).filter(|p| p.meta.namespace == pdb.meta.namespace && !p.finished());
+    pods.filter(|p| selector.matches(&p.meta.labels)).map(|p| (&*p.meta.name, &p.meta.labels)).collect()
+}
+
+fn whose(judge: &Judge<'_>, n: usize) -> String {
+    if judge.written { format!("pods of {n} workload{}", if n == 1 { "" } else { "s" }) } else { format!("{n} of its pods") }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A kubelet takes long to look at all its containers, or has stopped looking.
 
 use super::after;
-use super::measured::{Measured, USUAL, after as hold};
+use super::measured::{BASE, Measured, USUAL, after as hold};
 use crate::inspect::explain::words::joined;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{ContainerState, Kind, Object, Tri, VerbId, meta};
@@ -9,15 +9,18 @@ use crate::model::{ContainerState, Kind, Object, Tri, VerbId, meta};
 const HOLD: Threshold = hold("1m");
 
 const FACTS: Measured = Measured {
-    id: "pleg-unhealthy",
-    area: "node",
-    scope: "node",
-    summary: "A relist of containers takes over 5 s (p99), or was last seen a minute ago, for 1 minute; critical from 10 s or 2 minutes on, or when the kubelet says so itself",
-    why: "Relist walks all sandboxes through the runtime; when it does not finish in 3 minutes the node is declared NotReady and gets emptied.",
-    kinds: &[Kind::Signal, Kind::Node],
+    info: RuleInfo {
+        id: "pleg-unhealthy",
+        area: "node",
+        scope: "node",
+        summary: "A relist of containers takes over 5 s (p99), or was last seen a minute ago, for 1 minute; critical from 10 s or 2 minutes on, or when the kubelet says so itself",
+        why: "Relist walks all sandboxes through the runtime; when it does not finish in 3 minutes the node is declared NotReady and gets emptied.",
+        kinds: &[Kind::Signal, Kind::Node],
+        thresholds: &[HOLD],
+        peers: &["k8s-mixin:KubeletPlegDurationHigh", "~npd:DockerHung"],
+        ..BASE
+    },
     queries: &["pleg-relist", "pleg-last-seen"],
-    thresholds: &[HOLD],
-    peers: &["k8s-mixin:KubeletPlegDurationHigh", "~npd:DockerHung"],
     next: "Cordon it; then see which call of the runtime hangs (crictl ps, crictl pods), remove that pod, restart the runtime, or have fewer pods there",
     more: |seen, finding| {
         let judge = seen.judge;

@@ -2,20 +2,23 @@
 //!
 //! By CPU, which every cluster has. Left out: network and requests by pod, and what the Service says of affinity and policy.
 
-use super::measured::{Measured, USUAL, after, cores};
+use super::measured::{BASE, Measured, USUAL, after, cores, held};
 use crate::inspect::{Need, RuleInfo, Severity};
 use crate::model::Kind;
 
 const FACTS: Measured = Measured {
-    id: "pod-load-skew",
-    area: "network",
-    severity: Severity::Warning,
-    scope: "workload",
-    summary: "Of five pods and more the busiest uses 2.5 times the median CPU, for 15 minutes",
-    why: "The busiest pod sets the tail latency and triggers scaling that does not help.",
-    needs: &[Need::Query("pod-skew")],
+    info: RuleInfo {
+        id: "pod-load-skew",
+        area: "network",
+        severity: Severity::Warning,
+        scope: "workload",
+        summary: "Of five pods and more the busiest uses 2.5 times the median CPU, for 15 minutes",
+        why: "The busiest pod sets the tail latency and triggers scaling that does not help.",
+        needs: &[Need::Query("pod-skew")],
+        thresholds: &[after("15m")],
+        ..BASE
+    },
     queries: &["pod-skew"],
-    thresholds: &[after("15m")],
     says: |seen| format!("its busiest pod uses {} times the median", seen.value()),
     next: "See whether connections live long, the Service has affinity or policy Local, or one key is hot; a restart of the busiest spreads long connections anew",
     more: |seen, finding| {
@@ -33,13 +36,4 @@ const FACTS: Measured = Measured {
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::rules::measured::tests::holds;
-
-    #[test]
-    fn at_its_limits_after_its_time() {
-        holds(&RULE, &FACTS, 900);
-    }
-}
+held!(900);

@@ -2,7 +2,7 @@
 //!
 //! Left out: requests a second, and zones (needs what the ingress measures, and a policy).
 
-use super::measured::{Measured, Seen, USUAL, percent, whole};
+use super::measured::{BASE, Measured, Seen, USUAL, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
 use crate::model::{Kind, VerbId, Workload};
 
@@ -10,17 +10,20 @@ const SHARE: Threshold = Threshold { name: "needed-below", default: "70%", doc: 
 const FULL: Threshold = Threshold { name: "full-from", default: "60%", doc: "of its request, what a replica may use at the busiest" };
 
 const FACTS: Measured = Measured {
-    id: "replicas-excess",
-    area: "cost",
-    tier: 2,
-    burns: false,
-    severity: Severity::Info,
-    scope: "workload without HPA",
-    summary: "At the p99 of 14 days two replicas less and 70 % of them would do, each at 60 % of its CPU request",
-    why: "Fewer replicas or smaller pods give the same service; VM-era replica counts are often carried over.",
-    needs: &[Need::Query("replicas-spare")],
+    info: RuleInfo {
+        id: "replicas-excess",
+        area: "cost",
+        tier: 2,
+        burns: false,
+        severity: Severity::Info,
+        scope: "workload without HPA",
+        summary: "At the p99 of 14 days two replicas less and 70 % of them would do, each at 60 % of its CPU request",
+        why: "Fewer replicas or smaller pods give the same service; VM-era replica counts are often carried over.",
+        needs: &[Need::Query("replicas-spare")],
+        thresholds: &[SHARE, FULL],
+        ..BASE
+    },
     queries: &["replicas-spare"],
-    thresholds: &[SHARE, FULL],
     again: Some(300),
     level: |seen| needed(seen).map(|_| Severity::Info),
     says: |seen| needed(seen).map_or_else(String::new, |(w, needed)| format!("{needed} of {} replicas would do", has(w))),

@@ -22,7 +22,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "Fewer pods available than wanted for 10 minutes; critical with none, or under half of a core workload",
     why: "The controller cannot reach the asked state; each kind hides it in another status field.",
     kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet],
-    needs: &[],
+    needs: &[crate::inspect::Need::Running],
     leans_on: &[],
     thresholds: &[AFTER, CORE],
     peers: &[

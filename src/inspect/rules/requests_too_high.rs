@@ -2,7 +2,7 @@
 //!
 //! Left out: the cap of Java heaps at their Xmx (needs the process' arguments), prices.
 
-use super::measured::{Measured, Seen, USUAL, cores, percent, whole};
+use super::measured::{BASE, Measured, Seen, USUAL, cores, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
 use crate::model::{Kind, Measure, Time, VerbId, Workload};
 
@@ -14,18 +14,21 @@ const MANY_MEMORY: Threshold = Threshold { name: "warning-memory", default: "20"
 const AGE: Threshold = Threshold { name: "age", default: "3d", doc: "how old the workload must be" };
 
 const FACTS: Measured = Measured {
-    id: "requests-too-high",
-    area: "cost",
-    tier: 2,
-    burns: false,
-    severity: Severity::Warning,
-    scope: "workload/container",
-    summary: "Half of what a container requests was never used in 14 days; a warning from 5 cores or 20 GiB of all replicas on",
-    why: "Reserved but unused requests are the money; nodes fill up while they are idle.",
-    needs: &[Need::Query("cpu-spare")],
+    info: RuleInfo {
+        id: "requests-too-high",
+        area: "cost",
+        tier: 2,
+        burns: false,
+        severity: Severity::Warning,
+        scope: "workload/container",
+        summary: "Half of what a container requests was never used in 14 days; a warning from 5 cores or 20 GiB of all replicas on",
+        why: "Reserved but unused requests are the money; nodes fill up while they are idle.",
+        needs: &[Need::Query("cpu-spare")],
+        thresholds: &[SPARE, CPU, MEMORY, MANY_CPU, MANY_MEMORY, AGE],
+        peers: &["popeye:504", "popeye:506", "krr:simple", "krr:simple_limit", "goldilocks:burstable"],
+        ..BASE
+    },
     queries: &["cpu-spare", "memory-spare"],
-    thresholds: &[SPARE, CPU, MEMORY, MANY_CPU, MANY_MEMORY, AGE],
-    peers: &["popeye:504", "popeye:506", "krr:simple", "krr:simple_limit", "goldilocks:burstable"],
     again: Some(300),
     level,
     says: |seen| format!("{} of {}: {}", seen.signal.title, seen.label("container"), seen.value()),

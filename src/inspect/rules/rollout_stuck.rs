@@ -21,7 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "A rollout past its deadline or unchanged for 15 minutes; critical below desired less maxUnavailable",
     why: "Half a rollout means two versions serve traffic and the next change will behave unexpectedly.",
     kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet],
-    needs: &[],
+    needs: &[crate::inspect::Need::Running],
     leans_on: &[],
     thresholds: &[AFTER, FORGOTTEN],
     peers: &["k8s-mixin:KubeDeploymentRolloutStuck", "k8s-mixin:KubeStatefulSetUpdateNotRolledOut", "k8s-mixin:KubeDaemonSetRolloutStuck"],

@@ -18,7 +18,7 @@ pub static RULE: RuleInfo = RuleInfo {
     summary: "It selects pods and none is ready for 2 minutes, or one where several are wanted; no pod at all is critical where an Ingress leads to it, else info",
     why: "Callers get connection refused or time out although the Deployment may look fine.",
     kinds: &[Kind::Service],
-    needs: &[Need::Kind(Kind::EndpointSlice)],
+    needs: &[Need::Made(Kind::EndpointSlice)],
     leans_on: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Ingress],
     thresholds: &[AFTER, YOUNG],
     peers: &[
@@ -41,6 +41,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if !judge.cluster.current(Kind::EndpointSlice) {
         return Verdict::Fine;
     }
+    if judge.written && led(judge, service) {
+        return Verdict::Fine;
+    }
     let endpoints = judge.cluster.endpoints(service).unwrap_or_default();
     let workloads = judge.index.selected(judge.cluster, service);
     let desired: i64 = workloads.iter().filter_map(|w| w.desired).map(i64::from).sum();
@@ -61,6 +64,13 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let young = service.meta.created.map_or(0, |c| c.secs() + judge.value(&YOUNG));
     let held = held.and(if judge.now < young { Err(young) } else { Ok(()) });
     super::after(held, || finding(judge, service, &workloads, severity, message))
+}
+
+/// Whether a Service that runs nowhere selects what is written beside it, or there is nothing that it could.
+fn led(judge: &Judge<'_>, service: &Svc) -> bool {
+    let bare = |o: &Object| matches!(o, Object::Pod(p) if p.meta.namespace == service.meta.namespace && service.takes(&p.meta.labels));
+    let all = judge.index.workloads(judge.cluster, &service.meta.namespace);
+    all.is_empty() || all.iter().any(|w| service.takes(&w.pod_labels)) || judge.cluster.objects(Kind::Pod).any(bare)
 }
 
 /// When the last of the pods behind it stopped to be ready (unix seconds); none where no pod is seen that is not.
@@ -89,9 +99,9 @@ fn finding(judge: &Judge<'_>, service: &Svc, workloads: &[&Arc<Workload>], sever
         workloads.iter().map(|w| format!("{}/{} {}/{}", w.kind.name(), w.meta.name, w.ready, w.desired.unwrap_or(0))).collect();
     let from: Vec<String> = judge.index.routing(judge.cluster, service).map(|i| title(&i.meta.namespace, &i.meta.name)).collect();
     let ports: Vec<String> = service.ports.iter().map(|p| format!("{} to {}", p.text(), p.target)).collect();
-    let finding = judge
-        .finding(severity, None, message)
-        .with("endpoints", counts, None)
+    let finding = judge.finding(severity, None, message);
+    let finding = if judge.written { finding } else { finding.with("endpoints", counts, None) };
+    let finding = finding
         .with("selects", pairs(&service.selector), None)
         .with("workloads with these labels", behind.join(", "), None)
         .with("ports", ports.join(", "), None)

@@ -1,7 +1,7 @@
 //! A workload of one replica.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict, core};
-use crate::model::{Hpa, Kind, Object, VerbId, Workload, WorkloadDetail};
+use crate::model::{Kind, Object, VerbId, Workload, WorkloadDetail};
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "single-replica-critical",
@@ -33,13 +33,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if w.meta.owner.is_some() || w.meta.deleting.is_some() {
         return Verdict::Fine;
     }
-    let scales = |o: &'_ Object| matches!(o, Object::Hpa(h) if h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind));
-    let hpa: Option<&Hpa> =
-        judge.cluster.objects(Kind::Hpa).find(|o| scales(o)).and_then(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None });
     let outside = outside(judge, w);
     let severity = if core(object) || outside.is_some() { Severity::Warning } else { Severity::Info };
     let reference = object.reference(judge.cluster.id);
-    if let Some(hpa) = hpa {
+    if let Some(hpa) = super::scaler(judge, w) {
         if hpa.min > 1 {
             return Verdict::Fine;
         }

@@ -32,7 +32,7 @@ pub static RULE: RuleInfo = RuleInfo {
         Kind::Pdb,
         Kind::Namespace,
     ],
-    needs: &[],
+    needs: &[crate::inspect::Need::Running],
     leans_on: &[],
     thresholds: &[POD, NAMESPACE, OTHER],
     peers: &["popeye:200", "popeye:201", "popeye:800"],

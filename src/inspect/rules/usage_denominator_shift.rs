@@ -2,7 +2,7 @@
 //!
 //! Left out: what a VM had (no annotation is read), alert expressions and dashboards.
 
-use super::measured::{Measured, Seen, USUAL, after, cores, percent, whole};
+use super::measured::{BASE, Measured, Seen, USUAL, after, cores, percent, whole};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
 use crate::model::{Kind, VerbId, Workload};
 
@@ -10,17 +10,20 @@ const LIMIT: Threshold = Threshold { name: "limit-below", default: "60%", doc: "
 const NODE: Threshold = Threshold { name: "node-below", default: "50%", doc: "the same of its nodes' CPU" };
 
 const FACTS: Measured = Measured {
-    id: "usage-denominator-shift",
-    area: "runtime",
-    tier: 2,
-    burns: false,
-    severity: Severity::Info,
-    scope: "workload",
-    summary: "It uses one and a half of its CPU request, less than 60 % of its limit, and its nodes less than half of theirs, for 30 minutes",
-    why: "A VM shows use of its vCPUs, Kubernetes shows use of request, of limit or of the node; the same load becomes three different percentages and load average is the host's.",
-    needs: &[Need::Query("cpu-of-request")],
+    info: RuleInfo {
+        id: "usage-denominator-shift",
+        area: "runtime",
+        tier: 2,
+        burns: false,
+        severity: Severity::Info,
+        scope: "workload",
+        summary: "It uses one and a half of its CPU request, less than 60 % of its limit, and its nodes less than half of theirs, for 30 minutes",
+        why: "A VM shows use of its vCPUs, Kubernetes shows use of request, of limit or of the node; the same load becomes three different percentages and load average is the host's.",
+        needs: &[Need::Query("cpu-of-request")],
+        thresholds: &[after("30m"), LIMIT, NODE],
+        ..BASE
+    },
     queries: &["cpu-of-request"],
-    thresholds: &[after("30m"), LIMIT, NODE],
     level: |seen| {
         let use_ = seen.known().and_then(|_| Use::of(seen))?;
         let below = |part: i64, whole: i64, t: &Threshold| part * 100 < whole * seen.threshold(t);

@@ -3,7 +3,7 @@
 //! The annotation says what that was. Requests are those of the ingress to the Service of the workload's name. Left out: latency, and a VM that still
 //! runs beside it.
 
-use super::measured::{Measured, Seen, USUAL, after};
+use super::measured::{BASE, Measured, Seen, USUAL, after};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
 use crate::model::{BASELINE, quantity};
 
@@ -11,17 +11,20 @@ const CPU: Threshold = Threshold { name: "cpu-above", default: "120%", doc: "of 
 const MEMORY: Threshold = Threshold { name: "memory-above", default: "130%", doc: "the same of a pod's memory without page cache" };
 
 const FACTS: Measured = Measured {
-    id: "vm-baseline-drift",
-    area: "runtime",
-    tier: 2,
-    burns: false,
-    severity: Severity::Warning,
-    scope: "workload with a recorded VM baseline",
-    summary: "CPU time for a request is above 1.2, or memory without page cache above 1.3 of what the annotation quarterdeck.io/vm-baseline says, for 1 hour",
-    why: "Only a comparison at equal load tells if the container is slower or just measured differently.",
-    needs: &[Need::Query("cpu-by-request")],
+    info: RuleInfo {
+        id: "vm-baseline-drift",
+        area: "runtime",
+        tier: 2,
+        burns: false,
+        severity: Severity::Warning,
+        scope: "workload with a recorded VM baseline",
+        summary: "CPU time for a request is above 1.2, or memory without page cache above 1.3 of what the annotation quarterdeck.io/vm-baseline says, for 1 hour",
+        why: "Only a comparison at equal load tells if the container is slower or just measured differently.",
+        needs: &[Need::Query("cpu-by-request")],
+        thresholds: &[after("1h"), CPU, MEMORY],
+        ..BASE
+    },
     queries: &["cpu-by-request", "resident"],
-    thresholds: &[after("1h"), CPU, MEMORY],
     level: |seen| {
         let (was, above) = (before(seen)?, if cpu(seen) { &CPU } else { &MEMORY });
         (seen.number() * 100.0 > was * seen.threshold(above) as f64).then_some(Severity::Warning)

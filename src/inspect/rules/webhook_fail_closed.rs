@@ -1,14 +1,20 @@
 //! An admission webhook without which nothing can be made, and that is down or one pod away from it.
 //!
-//! Judged by configurations and endpoints. Left out: the share of calls that fail and their latency (the API server's metrics, which
-//! Prometheus has), and the expiry of caBundle.
+//! Judged by configurations and endpoints, and by what Prometheus measures of the calls where there is one. Left out: the expiry of caBundle, and calls
+//! that were skipped because the policy is Ignore.
 
+use super::measured::lasted;
 use crate::inspect::explain::words::joined;
-use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
+use crate::inspect::{Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::asked::{Hook, Part};
+use crate::model::{Kind, Object, Signal};
 
 const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long it may be so" };
 const TIMEOUT: Threshold = Threshold { name: "timeout-above", default: "10", doc: "seconds that it may take to answer" };
+
+const FAILING: Threshold = Threshold { name: "failing-after", default: "2m", doc: "how long calls may fail, or be slow" };
+/// How often one looks again (seconds) at what is measured.
+const AGAIN: i64 = 60;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "webhook-fail-closed",
@@ -17,12 +23,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "cluster, its webhooks that refuse what they do not answer",
-    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint; a warning when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds",
+    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint, or a hundredth of its calls fail for 2 minutes; a warning when its p99 is over a second, or when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds",
     why: "When a fail-closed hook is down nothing it matches can be created, often including its own pods, so the cluster cannot heal.",
     kinds: &[],
     needs: &[Need::Asked(Part::Hooks)],
     leans_on: &[],
-    thresholds: &[AFTER, TIMEOUT],
+    thresholds: &[AFTER, TIMEOUT, FAILING],
     peers: &[],
     judge,
 };
@@ -44,6 +50,50 @@ fn risks(h: &Hook, timeout: i64) -> Vec<String> {
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
+    let again = super::later(judge, AGAIN);
+    let measured = judge.cluster.objects(Kind::Signal).next().is_some();
+    match (configured(judge), measured.then(|| called(judge)).flatten()) {
+        // What nobody answers fails too.
+        (Verdict::Burning(a), Some(b)) if a.severity < b.severity => Verdict::BurningUntil(b, again),
+        (Verdict::Burning(a), _) if measured => Verdict::BurningUntil(a, again),
+        (verdict @ (Verdict::Burning(_) | Verdict::BurningUntil(..)), _) => verdict,
+        (_, Some(b)) => Verdict::BurningUntil(b, again),
+        (Verdict::FineUntil(at), None) => Verdict::FineUntil(at),
+        (verdict, None) if !measured => verdict,
+        (_, None) => Verdict::LookAgain(again),
+    }
+}
+
+/// A webhook that is called and fails, or is slow.
+fn called(judge: &Judge<'_>) -> Option<Finding> {
+    let hooks = judge.cluster.asked.hooks.as_deref().ok()?;
+    let hold = judge.value(&FAILING);
+    let signal =
+        |o: &'_ Object| matches!(o, Object::Signal(s) if matches!(&*s.meta.name, "webhook-errors" | "webhook-latency") && lasted(s, hold));
+    let closed = |s: &Signal| {
+        let name = s.meta.labels.get("name").unwrap_or_default();
+        hooks.iter().find(|h| h.fail_closed && *h.name == *name)
+    };
+    let fails = |s: &Signal| &*s.meta.name == "webhook-errors";
+    let all =
+        judge.cluster.objects(Kind::Signal).filter(|o| signal(o)).filter_map(|o| if let Object::Signal(s) = o { Some(&**s) } else { None });
+    let (s, hook) = all.filter_map(|s| Some((s, closed(s)?))).max_by_key(|(s, _)| fails(s))?;
+    let value = s.value.map(|v| s.measure.text(v)).unwrap_or_default();
+    let (severity, message, next) = if fails(s) {
+        let message = format!("{value} of the calls of {} fail: {} is refused", hook.name, hook.matches);
+        (
+            Severity::Critical,
+            message,
+            "Read the webhook's log and the API server's; until it is mended set failurePolicy to Ignore in its configuration",
+        )
+    } else {
+        let message = format!("{} takes {value} to answer: every {} waits for it", hook.name, hook.matches);
+        (Severity::Warning, message, "Give its pods CPU and replicas, or let it be asked about less by its rules and selectors")
+    };
+    Some(judge.finding(severity, None, message).with("configuration", &*hook.config, None).with(&s.title, value, None).then(next))
+}
+
+fn configured(judge: &Judge<'_>) -> Verdict {
     let Ok(hooks) = &judge.cluster.asked.hooks else { return Verdict::Fine };
     let closed = || hooks.iter().filter(|h| h.fail_closed && h.service.is_some());
     let down: Vec<&Hook> = closed().filter(|h| h.ready == Some(0)).collect();
@@ -111,6 +161,29 @@ mod tests {
         fleet.wait(wait);
         let all = fleet.engine.for_object(ClusterId(0), Uid::default());
         all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
+    }
+
+    #[test]
+    fn calls_that_fail_for_two_minutes_and_slow_ones() {
+        use crate::inspect::fixture::told;
+        use crate::inspect::rules::measured::tests::shipped;
+        use crate::model::{Service, ServiceState};
+        let of = |query: &str, name: &str, value: f64, minutes: usize, hook: Hook| {
+            let mut fleet = Fleet::default();
+            let labels = crate::model::signal::tests::labels(&[("name", name)]);
+            let signal = Signal::of(&shipped(query), labels, value, vec![value; minutes].into());
+            told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
+            fleet.delta(0, Delta::Asked(Asked { hooks: Ok([hook].into()), ..Asked::default() }.into()));
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
+        };
+        let fails = "1% of the calls of check.policy.io fail: CREATE of pods is refused";
+        assert_eq!(of("webhook-errors", "check.policy.io", 0.01, 2, hook()), Some((Severity::Critical, fails.to_owned())));
+        assert_eq!(of("webhook-errors", "check.policy.io", 0.01, 1, hook()), None, "not for two minutes");
+        assert_eq!(of("webhook-errors", "check.policy.io", 0.009, 2, hook()), None);
+        assert_eq!(of("webhook-errors", "check.policy.io", 0.01, 2, Hook { fail_closed: false, ..hook() }), None, "it is skipped");
+        assert_eq!(of("webhook-errors", "another.policy.io", 0.01, 2, hook()), None);
+        assert_eq!(of("webhook-latency", "check.policy.io", 1.0, 2, hook()).map(|f| f.0), Some(Severity::Warning));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A member's `/metrics`: the families of etcd's that dashboards, alerts and qd read. Counters follow from the time, and grow with it.
 
-use super::{Etcd, QUOTA, VERSION, mixed, part};
+use super::{Etcd, QUOTA, mixed, part};
 use std::fmt::Write as _;
 
 /// A histogram: its name, what its labels are (with a comma at the end), its first bound and how many there are, each twice the last.
@@ -78,12 +78,13 @@ pub fn text(e: &Etcd, id: u64, now: i64, revision: i64) -> String {
     one("etcd_debugging_mvcc_compact_revision", "gauge", e.compacted(now));
     one("etcd_debugging_mvcc_current_revision", "gauge", revision);
     one("process_start_time_seconds", "gauge", m.since);
-    let _ = writeln!(out, "# TYPE etcd_server_version gauge\netcd_server_version{{server_version=\"{VERSION}\"}} 1");
+    let _ = writeln!(out, "# TYPE etcd_server_version gauge\netcd_server_version{{server_version=\"{}\"}} 1", m.version());
     // Whoever leads writes more; a database that fills up is slow to commit.
     let slow = if e.fill.is_some_and(|f| f.stopped.is_none()) { 9.0 } else { 1.0 };
     let p99 = |what: &str, least: f64, spread: i64| least * (1.0 + of(what, spread) as f64 / 100.0);
     FSYNC.head(&mut out);
-    FSYNC.write(&mut out, "", up * 29, p99("fsync", 0.0031, 80));
+    let disk = if m.ails { 60.0 } else { 1.0 };
+    FSYNC.write(&mut out, "", up * 29, p99("fsync", 0.0031, 80) * disk);
     COMMIT.head(&mut out);
     COMMIT.write(&mut out, "", up * 11, p99("commit", 0.0074, 90) * slow);
     PEER.head(&mut out);

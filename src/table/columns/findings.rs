@@ -1,7 +1,7 @@
 //! Findings: what the rules say.
 
 use super::*;
-use crate::model::FindingRow;
+use crate::model::{Explains, FindingRow};
 use serde_json::json;
 
 fn finding<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a FindingRow) -> V) -> Value<'a> {
@@ -17,6 +17,20 @@ fn object(f: &FindingRow) -> Option<Cow<'_, str>> {
 
 fn workload(f: &FindingRow) -> Option<Cow<'_, str>> {
     f.top.as_ref().map(|o| reference(o.kind.name(), &o.name))
+}
+
+fn explained<'a>(r: Row<'a>, of: impl Fn(&Explains) -> u32) -> Value<'a> {
+    finding(r, |f| f.explains.as_ref().map(|e| i64::from(of(e))))
+}
+
+fn cause(r: Row<'_>) -> Value<'_> {
+    match r {
+        Row::Object(c, Object::Finding(f)) => match &f.cause {
+            Some(cause) => Cow::<str>::Owned(format!("{} {cause}", c.info.name)).into(),
+            None => (&f.meta.name).into(),
+        },
+        _ => Value::None,
+    }
 }
 
 fn evidence(f: &FindingRow) -> Value<'_> {
@@ -62,6 +76,26 @@ pub(super) static COLUMNS: &[Column] = &[
         .width(8, 40)
         .wide()
         .leave(32),
+    col(
+        "cause",
+        "CAUSE",
+        Unit::Text,
+        |_, r| cause(r),
+        "What explains it: the cluster, the object and the rule of the probable cause; of what no other finding explains, the rule",
+    )
+    .width(8, 44)
+    .wide()
+    .leave(34),
+    col(
+        "explains",
+        "EXPLAINS",
+        Unit::Text,
+        |_, r| finding(r, |f| f.explains.as_ref().map(|e| e.words())),
+        "What a probable cause explains",
+    )
+    .width(8, 44)
+    .wide()
+    .leave(36),
     col("area", "AREA", Unit::Text, |_, r| finding(r, |f| &f.area), "The rule's area").width(4, 13).wide().leave(20),
     col("tier", "TIER", Unit::Number, |_, r| finding(r, |f| i64::from(f.tier)), "The rule's tier: 1 wakes people, 3 is for depth").hidden(),
     col(
@@ -75,6 +109,10 @@ pub(super) static COLUMNS: &[Column] = &[
     .wide()
     .leave(33),
     col("next_step", "NEXT", Unit::Text, |_, r| finding(r, |f| &f.next_step), "What to do, in words").width(10, 90).wide().leave(40),
+    col("explains_findings", "EXPLAINED", Unit::Number, |_, r| explained(r, |e| e.findings), "Findings that a probable cause explains")
+        .hidden(),
+    col("explains_alerts", "ALERTS", Unit::Number, |_, r| explained(r, |e| e.alerts), "Firing alerts that it explains").hidden(),
+    col("explains_workloads", "WORKLOADS", Unit::Number, |_, r| explained(r, |e| e.workloads), "Workloads that it touches").hidden(),
     col("begun", "BEGUN", Unit::Number, |_, r| finding(r, |f| i64::from(f.begun)), "How often it began within the last hour").hidden(),
     col("suppressed", "SUPPRESSED", Unit::Text, |_, r| finding(r, |f| f.suppressed.as_ref()), "Why it may be, and until when")
         .wide()

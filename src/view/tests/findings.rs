@@ -36,11 +36,33 @@ fn calm_and_burning_at_three_sizes_and_in_groups() {
     }
     let f = Fixture::burning();
     let mut app = f.app_on("findings", (80, 24));
-    for _ in 0..3 {
-        f.keys(&mut app, "j");
-    }
+    f.keys(&mut app, "j");
     press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
     insta::assert_snapshot!("findings-grouped-80x24", dump(&f.frame(&mut app, (80, 24))));
+    // The incident of the node is opened: what explains it is its first row.
+    let groups = app.table().unwrap().grouping.as_ref().unwrap();
+    let first = groups.groups[1].rows[0];
+    let Some(crate::table::Row::Object(_, crate::model::Object::Finding(row))) = crate::table::Row::of(&f.store, first) else { panic!() };
+    assert_eq!((&*row.meta.name, row.cause.as_deref()), ("node-not-ready", Some("node-002 node-not-ready")));
+    assert!(groups.groups.iter().skip(5).all(|g| g.says.is_none()), "incidents come before what is only of one rule");
+}
+
+#[test]
+fn the_column_filters_and_burning_has_the_same_incidents() {
+    let f = Fixture::burning();
+    let mut app = f.app_on("findings", (120, 40));
+    f.keys(&mut app, "/");
+    for c in "cause~node-002".chars() {
+        press(&f, &mut app, &[(KeyCode::Char(c), KeyModifiers::NONE)]);
+    }
+    press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    let shown = app.table().unwrap().view.len();
+    let incidents = f.engine.incidents(&f.store, NOW);
+    let node = incidents.iter().find(|i| i.name == "node-002 node-not-ready").unwrap();
+    assert_eq!(shown, node.line.findings.len());
+    let burning: Vec<_> = incidents.iter().filter(|i| i.burns).map(|i| &i.line).collect();
+    let lines = f.engine.lines(&f.store, NOW);
+    assert_eq!(burning, lines.iter().collect::<Vec<_>>());
 }
 
 #[test]
