@@ -35,7 +35,7 @@ pub struct Inspect {
     /// Write what is found into each cluster, in place of printing it
     #[arg(long, value_name = "FORM", value_enum, conflicts_with_all = ["rule", "area", "since", "file"], help_heading = "Publishing")]
     pub publish: Option<Form>,
-    /// How often that is done: who reads it says when it is older than three times that; 1h
+    /// How often that is done, for who reads it and must know when it is old; 1h
     #[arg(long, value_name = "DURATION", value_parser = super::args::duration, requires = "publish", help_heading = "Publishing")]
     pub every: Option<Duration>,
     #[command(flatten)]

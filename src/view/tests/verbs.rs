@@ -267,7 +267,8 @@ fn the_preview_of_every_verb_fits_80x24() {
         let (f, plan) = planned(verb.id);
         let (frame, whole) = framed(f, plan, (80, 24));
         insta::assert_snapshot!(format!("verb-{}-80x24", verb.name), frame);
-        if !whole {
+        // A report is written as a whole, and has as many lines as there are findings.
+        if !whole && verb.id != VerbId::Publish {
             long.push(verb.name);
         }
     }
