@@ -122,7 +122,7 @@ impl Kubelets {
         for node in nodes.items {
             let count = places.entry(node.kind()).or_default();
             let known = before.remove(&node.metadata.name);
-            let asked = known.unwrap_or_else(|| Asked { place: 0, due: now, said: None });
+            let asked = known.unwrap_or(Asked { place: 0, due: now, said: None });
             self.nodes.insert(node.metadata.name, Asked { place: *count, ..asked });
             *count += 1;
         }
@@ -235,7 +235,9 @@ mod tests {
 
     #[tokio::test]
     async fn kubelets_that_say_nothing_are_not_taken_for_unpinned() {
-        for (code, body) in [(404, "404 page not found"), (403, "Forbidden (user=kube-apiserver, verb=get, resource=nodes, subresource=configz)")] {
+        for (code, body) in
+            [(404, "404 page not found"), (403, "Forbidden (user=kube-apiserver, verb=get, resource=nodes, subresource=configz)")]
+        {
             let answer = move |r: &http::Request<()>| match r.uri().path() {
                 "/api/v1/nodes" => reply(200, nodes(2)),
                 path if path.ends_with("/configz") => reply(code, body),

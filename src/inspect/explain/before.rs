@@ -302,8 +302,7 @@ mod tests {
 
     #[test]
     fn what_became_of_the_node_is_told_and_where_nothing_did_that_is_said() {
-        let mut fleet = Fleet::default();
-        fleet.now = NOW - 7200;
+        let mut fleet = Fleet { now: NOW - 7200, ..Fleet::default() };
         fleet.put(Kind::Node, [node("n1", "True", 90_000), node("n2", "True", 90_000), node("n3", "True", 90_000)]);
         fleet.delta(0, Delta::KindState(Kind::Event, crate::model::KindState::Live));
         fleet.now = NOW - 1200;
