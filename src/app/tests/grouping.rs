@@ -143,7 +143,7 @@ fn a_group_is_muted_once_for_all_and_a_cluster_from_its_line() {
     assert!(effects.is_empty(), "nothing is asked of a cluster about all of it: {effects:?}");
     let Some(Overlay::Choose(chooser)) = &app.overlay else { panic!("no acts") };
     let can: Vec<&str> = chooser.items.iter().filter(|i| !i.off).map(|i| i.text.as_str()).collect();
-    assert_eq!(can, ["silence", "backup"]);
+    assert_eq!(can, ["silence", "publish", "backup"]);
     b.press(&mut app, "\r");
     let Some(Overlay::Form(form)) = &app.overlay else { panic!("no form") };
     let Of::Verb(VerbId::Silence, targets) = &form.of else { panic!() };
