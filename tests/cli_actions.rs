@@ -598,6 +598,52 @@ fn an_inspection_is_published_as_a_whole_and_where_it_is_meant_to_be() {
 }
 
 #[test]
+fn findings_are_read_from_what_was_published_and_nothing_is_judged() {
+    let mut lab = Lab::new(2, "");
+    lab.more(&["inspect", "--publish", "policyreport", "--every", "15m", "--yes"], &EU).is(0, "publish ");
+    let inspect = |lab: &Lab| {
+        let ran = lab.more(&["inspect", "-o", "json"], &EU);
+        let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}{}", ran.out, ran.err));
+        (report, ran.code)
+    };
+    let found = |report: &Value| -> Vec<Value> {
+        let fields = ["rule", "area", "tier", "severity", "cluster", "kind", "namespace", "name", "next_step"];
+        let items = report["items"].as_array().unwrap().iter();
+        items.map(|i| fields.iter().map(|f| ((*f).to_owned(), i[f].clone())).collect::<serde_json::Map<_, _>>().into()).collect()
+    };
+    let (computed, _) = inspect(&lab);
+    lab.config = "reports.toml".to_owned();
+    std::fs::write(lab.room.path(&lab.config), "[clusters.'prod-*']\nfindings = \"reports\"\n").unwrap();
+    let fleet = lab.running.fleet.clone();
+    fleet.heard(EU[1]);
+    let (read, code) = inspect(&lab);
+    let heard = fleet.heard(EU[1]);
+    assert_eq!((found(&read), code), (found(&computed), 0));
+    assert!(!found(&read).is_empty() && read["clusters"][0]["reported_at"].is_string(), "{read}");
+    let judged = ["/pods", "/nodes", "/deployments", "/services", "/leases", "/metrics"];
+    let asked: Vec<_> = heard.iter().filter(|(_, path)| judged.iter().any(|j| path.ends_with(j))).collect();
+    assert!(asked.is_empty() && heard.iter().any(|(_, path)| path.ends_with("/policyreports")), "{heard:?}");
+    // What is read would stand there as found anew.
+    lab.more(&["inspect", "--publish", "policyreport", "--yes"], &EU).is(4, "are read from its reports");
+    // Where nobody publishes, nobody says that nothing is found.
+    let none = lab.qd(&["inspect", "--context", "prod-us"]).is(3, "no report of an inspection is there (docs/scheduled-inspection.md)");
+    assert!(!none.err.contains("nothing was found"), "{}", none.err);
+    lab.qd(&["get", "findings", "--context", "prod-us"]).is(3, "no report of an inspection is there");
+    let check = |lab: &Lab| -> Value {
+        let told: Value = serde_json::from_str(&lab.more(&["doctor", "-o", "json"], &EU).out).unwrap();
+        told["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "reports").unwrap().clone()
+    };
+    let well = check(&lab);
+    assert_eq!((&well["state"], &well["ok"]), (&json!("current"), &json!(true)), "{well}");
+    let old = json!({"metadata": {"annotations": {"quarterdeck.io/inspected-at": "2026-01-01T00:00:00Z"}}});
+    let own = format!("{REPORTS}/clusterpolicyreports/quarterdeck");
+    fleet.by_another(EU[1], "PATCH", &own, "application/merge-patch+json", old).unwrap();
+    let stale = lab.more(&["inspect"], &EU).is(3, "the report is stale: it is ");
+    assert!(stale.err.contains("one is expected every 15m"), "{}", stale.err);
+    lab.more(&["doctor"], &EU).is(3, "the report is stale");
+}
+
+#[test]
 fn the_manifests_of_a_scheduled_inspection_give_no_finding_above_info() {
     let lab = Lab::new(1, "");
     lab.qd(&["inspect", "--file", "assets/inspect/cronjob.yaml", "--file", "assets/inspect/rbac.yaml", "--fail-on", "warning"]).is(0, "");

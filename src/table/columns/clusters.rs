@@ -67,10 +67,19 @@ pub(super) static COLUMNS: &[Column] = &[
     col("state_age_s", "FOR", Unit::Seconds, |_, r| info(r, |c| moment(c.since)), "Since it is in that state").leave(30),
     col("age_s", "SEEN", Unit::Seconds, |_, r| info(r, |c| moment(c.alive)), "Since the last proof of life: the age of what is shown")
         .leave(8),
-    col("message", "MESSAGE", Unit::Text, |_, r| info(r, |c| c.state.reason()), "Why it is not live, in words")
-        .width(10, 60)
-        .wide()
-        .leave(55),
+    col(
+        "message",
+        "MESSAGE",
+        Unit::Text,
+        |ctx, r| match r {
+            Row::Cluster(c) => c.state.reason().map_or_else(|| c.reports_amiss(ctx.now).map(|(_, words)| words).into(), Into::into),
+            Row::Object(..) => Value::None,
+        },
+        "Why it is not live, or what is amiss with the reports that its findings are read from, in words",
+    )
+    .width(10, 60)
+    .wide()
+    .leave(55),
     col(
         "nodes_ready",
         "NODES",

@@ -3,7 +3,8 @@
 use super::*;
 use crate::action::Wanted;
 use crate::app::Effect;
-use crate::model::VerbId;
+use crate::model::{Heard, Reported, Reports, Severity, VerbId};
+use crate::store::Judged;
 
 fn press(f: &Fixture, app: &mut App, keys: &[(KeyCode, KeyModifiers)]) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -98,4 +99,47 @@ fn a_finding_is_suppressed_from_its_row_by_a_form_that_knows_the_rule() {
     assert_eq!((request.verb, request.targets[0].name.as_str()), (VerbId::Ignore, "node-002"));
     let given = ["rule", "until", "because"].map(|name| request.args.get(name));
     assert_eq!(given, [Some("node-not-ready"), Some("30d"), Some("repair")]);
+}
+
+#[test]
+fn findings_that_are_read_from_reports_say_how_old_these_are_and_that_there_are_none() {
+    let mut f = Fixture::burning();
+    let infos = f.store.clusters().iter().map(|c| ClusterInfo { judged: Judged::ByReports, ..c.info.clone() }).collect();
+    (f.store, f.engine) = (Store::new(infos, NOW - 600), Engine::new(Thresholds::default()));
+    f.touched.clear();
+    let ill = Reported {
+        rule: "node-not-ready".into(),
+        area: "node".into(),
+        tier: 1,
+        severity: Severity::Critical,
+        kind: "Node".into(),
+        namespace: "".into(),
+        name: "node-002".into(),
+        message: "NotReady for 9m".into(),
+        evidence: Vec::new(),
+        remedy: "cordon node-002".into(),
+        next_step: "Look at its kubelet".into(),
+        since: Time::from_secs(NOW - 540),
+        first_seen: Time::from_secs(NOW - 400),
+    };
+    for (c, ago) in [(0, 60), (1, 7200)] {
+        let reports = Reports { at: Time::from_secs(NOW - ago), every: Some(900), findings: vec![ill.clone()], ..Default::default() };
+        f.delta(c, Delta::Reports(Heard { told: true, failing: None, reports: Some(reports.into()) }.into()));
+    }
+    f.delta(2, Delta::Reports(Heard { told: true, ..Heard::default() }.into()));
+    for c in 0..3 {
+        f.delta(c, Delta::State(ConnectionState::Live));
+        for kind in Kind::WATCHED {
+            f.delta(c, Delta::KindState(kind, KindState::Live));
+        }
+    }
+    f.judge();
+    let mut app = f.app_on("findings", (80, 24));
+    let frame = dump(&f.frame(&mut app, (80, 24)));
+    assert!(frame.contains("prod-us findings: the report is stale: it is 2h old"), "{frame}");
+    assert!(frame.contains("staging findings: no report of an inspection is there"), "{frame}");
+    insta::assert_snapshot!("findings-reported-80x24", frame);
+    let mut app = f.app_on("clusters", (80, 24));
+    let frame = dump(&f.frame(&mut app, (80, 24)));
+    assert!(frame.contains("OLD REPORT") && frame.contains("NO REPORT"), "{frame}");
 }
