@@ -297,8 +297,8 @@ fn cell(d: &Draw, column: &Column, value: &Value, cluster: Option<&crate::store:
             ConnectionState::Syncing { done, of } => format!("sync {done}/{of}"),
             ConnectionState::Live => match c.reports_amiss(d.world.now) {
                 Some((Amiss::Stale, _)) => "OLD REPORT".to_owned(),
-                Some((Amiss::Missing | Amiss::Failing, _)) => "NO REPORT".to_owned(),
-                Some((Amiss::Waiting | Amiss::Cut, _)) | None => c.state.word().to_owned(),
+                Some((Amiss::Missing | Amiss::Failing, _)) if c.reports.reports.is_none() => "NO REPORT".to_owned(),
+                _ => c.state.word().to_owned(),
             },
             ConnectionState::Connecting => c.state.word().to_owned(),
         };
