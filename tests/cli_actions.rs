@@ -638,7 +638,7 @@ fn findings_are_read_from_what_was_published_and_nothing_is_judged() {
     let old = json!({"metadata": {"annotations": {"quarterdeck.io/inspected-at": "2026-01-01T00:00:00Z"}}});
     let own = format!("{REPORTS}/clusterpolicyreports/quarterdeck");
     fleet.by_another(EU[1], "PATCH", &own, "application/merge-patch+json", old).unwrap();
-    let stale = lab.more(&["inspect"], &EU).is(3, "the report is stale: it is ");
+    let stale = lab.more(&["inspect"], &EU).is(3, "the report is stale: ");
     assert!(stale.err.contains("one is expected every 15m"), "{}", stale.err);
     lab.more(&["doctor"], &EU).is(3, "the report is stale");
 }

@@ -101,10 +101,10 @@ impl Heard {
                 (Some(at), _) if at.age(now) > r.fresh() => {
                     let every = r.every.and_then(|s| u64::try_from(s).ok()).map(|s| format_duration(Duration::from_secs(s)));
                     let expected = every.map_or_else(
-                        || "it does not say how often one is made".to_owned(),
+                        || "and it does not say how often one is made".to_owned(),
                         |every| format!("one is expected every {every}"),
                     );
-                    Some((Amiss::Stale, format!("the report is stale: it is {}, and {expected}", old(r))))
+                    Some((Amiss::Stale, format!("the report is stale: {}, {expected}", old(r))))
                 }
                 _ if r.left_out > 0 => Some((Amiss::Cut, format!("{} findings found no room in its reports", r.left_out))),
                 _ => None,
@@ -273,7 +273,7 @@ mod tests {
         let quarter = heard(&[cluster("15m")]);
         assert_eq!(amiss(&quarter, AT_SECS + 2700), None, "at three times its interval it is not old yet");
         let (stale, words) = quarter.amiss(AT_SECS + 2701).unwrap();
-        assert_eq!((stale, words.as_str()), (Amiss::Stale, "the report is stale: it is 45m old, and one is expected every 15m"));
+        assert_eq!((stale, words.as_str()), (Amiss::Stale, "the report is stale: 45m old, one is expected every 15m"));
         // It names no interval: an hour.
         let mut mute = cluster("15m");
         mute["metadata"]["annotations"].as_object_mut().unwrap().remove(EVERY);

@@ -461,7 +461,7 @@ mod tests {
         // An old one says so, and its metrics are as old as it is.
         beside.now = NOW + 3000;
         let old = report(&beside, &Wanted::default());
-        assert_eq!(old.clusters[0].message.as_deref(), Some("the report is stale: it is 50m old, and one is expected every 15m"));
+        assert_eq!(old.clusters[0].message.as_deref(), Some("the report is stale: 50m old, one is expected every 15m"));
         assert!(
             metrics(&old, None, std::time::Duration::ZERO)
                 .contains(&format!("qd_inspection_timestamp_seconds{{cluster=\"prod\"}} {NOW}\n"))

@@ -429,7 +429,7 @@ mod tests {
         assert_eq!(room.of(&none, "reports"), ("current", String::new(), false));
         room.delta(heard(900, 3000));
         let (state, says, fails) = room.of(&none, "reports");
-        assert_eq!((state, fails, says.as_str()), ("stale", true, "the report is stale: it is 50m old, and one is expected every 15m"));
+        assert_eq!((state, fails, says.as_str()), ("stale", true, "the report is stale: 50m old, one is expected every 15m"));
     }
 
     #[test]

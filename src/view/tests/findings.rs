@@ -136,8 +136,8 @@ fn findings_that_are_read_from_reports_say_how_old_these_are_and_that_there_are_
     f.judge();
     let mut app = f.app_on("findings", (80, 24));
     let frame = dump(&f.frame(&mut app, (80, 24)));
-    assert!(frame.contains("prod-us findings: the report is stale: it is 2h old"), "{frame}");
-    assert!(frame.contains("staging findings: no report of an inspection is there"), "{frame}");
+    assert!(frame.contains("prod-us findings: the report is stale: 2h old, one is expected every 15m"), "{frame}");
+    assert!(frame.contains("staging findings: no report of an inspec"), "{frame}");
     insta::assert_snapshot!("findings-reported-80x24", frame);
     let mut app = f.app_on("clusters", (80, 24));
     let frame = dump(&f.frame(&mut app, (80, 24)));

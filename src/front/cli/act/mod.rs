@@ -270,7 +270,7 @@ fn refused_plan(stop: Stop, json: bool) -> Result<Code, Failure> {
     }
     let code = match kind {
         "usage" | "flags" => Code::Usage,
-        "forbidden" | "quorum" => Code::Refused,
+        "forbidden" | "quorum" | "reported" => Code::Refused,
         "conflict" => Code::Blocked,
         _ => Code::Failed,
     };
