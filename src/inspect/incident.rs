@@ -191,9 +191,16 @@ impl<'a> Correlation<'a> {
                 let top = self.cluster.workload_of(o).meta().uid;
                 self.refused.contains(&top).then(standing).flatten()
             }
-            (Tie::NoRoom, Some(o)) => (said(f, "Insufficient") && self.fits_somewhere(o)).then(standing).flatten(),
-            (Tie::Metrics, _) => {
-                let of = |f: &&&Finding| said(f, "metrics.k8s.io");
+            (Tie::NoRoom, Some(o)) => standing().filter(|_| said(f, "Insufficient") && self.fits_somewhere(o)),
+            (Tie::Metrics, Some(Object::Hpa(h))) => {
+                let group = |source: &str| match source {
+                    "External" => "external.metrics.k8s.io",
+                    "Pods" | "Object" => "custom.metrics.k8s.io",
+                    _ => "metrics.k8s.io",
+                };
+                // An API is named `v1beta1.metrics.k8s.io`.
+                let read = |api: &str| api.split_once('.').is_some_and(|(_, of)| h.metrics.iter().any(|m| group(&m.source) == of));
+                let of = |f: &&&Finding| f.evidence.iter().any(|e| read(&e.what));
                 cause.by.iter().filter_map(|id| self.standing.get(id)).flatten().find(of).map(|f| Up::Finding(f))
             }
             (Tie::Location, Some(Object::Backup(b))) => self.location(&b.meta.namespace, &b.selection.location),
@@ -241,7 +248,8 @@ impl<'a> Correlation<'a> {
     /// The location that backups go to, where that is what is wrong.
     fn location(&self, namespace: &str, named: &str) -> Option<Up<'a>> {
         let uid = velero_bsl_unavailable::of(self.cluster, namespace, named)?.meta().uid;
-        self.room.findings.contains_key(&uid).then_some(Up::Head(Head::Object(Kind::StorageLocation, uid)))
+        let down = |f: &Finding| acute(f) && f.rule.id == velero_bsl_unavailable::RULE.id;
+        self.room.findings.get(&uid)?.iter().any(down).then_some(Up::Head(Head::Object(Kind::StorageLocation, uid)))
     }
 
     /// The dead node's head, when every bad pod of the workload is on dead nodes and none is missing.

@@ -92,7 +92,13 @@ fn verdict(judge: &Judge<'_>, found: Option<Finding>, every: i64) -> Verdict {
 }
 
 fn node(judge: &Judge<'_>, n: &Node) -> Verdict {
-    let Some(kubelet) = judge.cluster.asked.kubelet(&n.meta.name).filter(|k| &*k.cpus == "static") else { return Verdict::Fine };
+    let kubelet = match judge.cluster.asked.kubelet(&n.meta.name) {
+        _ if judge.cluster.asked.kubelets.is_err() => return Verdict::Fine,
+        // They are asked a few at a time.
+        None => return Verdict::LookAgain(later(judge, AGAIN)),
+        Some(k) if &*k.cpus != "static" => return Verdict::LookAgain(later(judge, NODES_AGAIN)),
+        Some(k) => k,
+    };
     let (all, taken) = (n.cpu_capacity_m / 1000, exclusive(judge, &n.meta.name));
     let left = all - taken - i64::from(kubelet.kept);
     let short = taken * 100 > all * judge.value(&EXCLUSIVE) && left < judge.value(&SHARED);
