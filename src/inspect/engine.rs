@@ -437,7 +437,7 @@ impl Engine {
                 Verdict::BurningUntil(_, at) => {
                     Some(Asked { at: (*at).max(now + 1), hold: Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)), undated })
                 }
-                Verdict::Burning(_) => asked,
+                Verdict::Burning(_) => asked.map(|a| Asked { undated, ..a }),
                 Verdict::Fine => None,
             };
             if again != asked {

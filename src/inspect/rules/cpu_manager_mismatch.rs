@@ -259,6 +259,30 @@ mod tests {
     }
 
     #[test]
+    fn a_kubelet_that_is_heard_later_is_judged_then() {
+        let mut f = Fleet::default();
+        f.put(
+            Kind::Node,
+            ["n1", "n2"].map(|n| {
+                let mut o = node(n, "True", 9000);
+                o["status"]["capacity"] = json!({"cpu": "5"});
+                o
+            }),
+        );
+        let whole = json!([{"name": "app", "image": "reg/app:1.9", "resources": resources("4")}]);
+        let mut one = pod(json!({"name": "p", "creationTimestamp": crate::inspect::fixture::ago(9000)}), "n2", true, 900, running());
+        (one["spec"]["containers"], one["status"]["qosClass"]) = (whole, json!("Guaranteed"));
+        f.put(Kind::Pod, [one]);
+        let heard = |names: &[&str]| {
+            let one = |node: &&str| Kubelet { node: (*node).into(), cpus: "static".into(), topology: "none".into(), kept: 0 };
+            Delta::Asked(Asked { kubelets: Ok(names.iter().map(one).collect()), ..Asked::default() }.into())
+        };
+        f.delta(0, heard(&["n1"]));
+        f.delta(0, heard(&["n1", "n2"]));
+        assert!(f.wait(AGAIN + 600).severity(Kind::Node, "n2", RULE.id).is_some());
+    }
+
+    #[test]
     fn failures_and_memory_of_another_numa_node() {
         let of = |query: &str, value: f64, topology: &str| {
             let mut f = Fleet::default();
