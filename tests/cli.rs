@@ -314,7 +314,12 @@ fn manifests_are_judged_without_a_cluster() {
     let rules = |report: &Value| {
         report["items"].as_array().unwrap().iter().map(|i| i["rule"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
     };
-    assert_eq!(rules(&report), ["few", "image-not-pinned", "pdb-missing", "resources-missing"].map(str::to_owned).into());
+    assert_eq!(
+        rules(&report),
+        ["few", "image-not-pinned", "pdb-missing", "resources-missing", "sa-token-automount", "spread-policy-missing"]
+            .map(str::to_owned)
+            .into()
+    );
     let few = report["items"].as_array().unwrap().iter().find(|i| i["rule"] == "few").unwrap();
     assert_eq!(
         (few["message"].as_str(), few["file"].as_str(), few["line"].as_u64()),

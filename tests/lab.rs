@@ -55,17 +55,19 @@ const TESTS: &[Test] = tests![
 
 fn main() -> ExitCode {
     amount::check();
-    let ([answers @ .., stores], [members @ .., slow]) = (faults::TESTS, etcd::TESTS) else { unreachable!("both have tests") };
-    // The first ones compare everything that there is, bring nodes, or stop the servers that all share. Of the others the longest first.
+    let ([answers @ .., stores], [members @ .., slow], [top, metrics @ ..]) = (faults::TESTS, etcd::TESTS, metrics::TESTS) else {
+        unreachable!("all have tests")
+    };
+    // The first ones compare what all share, bring nodes, stop servers that all share, or ask one Prometheus from ten cockpits at once. Of the
+    // others the longest first.
     run(
-        &[TESTS, shown::TESTS, rotation::TESTS],
+        &[TESTS, shown::TESTS, rotation::TESTS, std::slice::from_ref(top), answers],
         &[
-            &[answers],
-            &[metrics::TESTS],
+            &[metrics],
             &[members],
             &[asked::TESTS],
-            &[inspect::TESTS],
             &[std::slice::from_ref(stores)],
+            &[inspect::TESTS],
             &[alerts::TESTS],
             &[std::slice::from_ref(slow)],
             &[signals::TESTS],

@@ -142,6 +142,7 @@ pub(super) async fn allowed(cluster: ClusterId, permission: Permission, clients:
         resource: &permission.resource,
         subresource: permission.subresource.as_deref(),
         namespace: (!permission.namespace.is_empty()).then_some(&permission.namespace),
+        name: None,
     };
     let finding = match clients.read(cluster) {
         Err(why) => Finding::Forbidden(why),

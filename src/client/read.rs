@@ -73,6 +73,8 @@ pub struct Ask<'a> {
     pub subresource: Option<&'a str>,
     /// `None`: in all namespaces, or a kind without one.
     pub namespace: Option<&'a str>,
+    /// `None`: of any name.
+    pub name: Option<&'a str>,
 }
 
 /// The answer to [`Ask`].
@@ -199,7 +201,7 @@ impl ReadClient {
     /// Whether we may do what `ask` says.
     pub async fn can_i(&self, ask: Ask<'_>) -> Result<Access, ClientError> {
         let mut attributes = serde_json::json!({ "verb": ask.verb, "group": ask.group, "resource": ask.resource });
-        for (name, value) in [("subresource", ask.subresource), ("namespace", ask.namespace)] {
+        for (name, value) in [("subresource", ask.subresource), ("namespace", ask.namespace), ("name", ask.name)] {
             if let Some(value) = value {
                 attributes[name] = value.into();
             }

@@ -15,6 +15,7 @@ use crate::model::ingress::wildcard;
 use crate::model::{AlertState, Change, ClusterId, Kind, Object, Str, Uid};
 use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -66,6 +67,8 @@ struct Asked {
     at: i64,
     /// When the hold of what it waits for is over. Stays while it burns: a hold that was waited for is not waited for again.
     hold: Option<i64>,
+    /// That nothing dates what it waits for.
+    undated: bool,
 }
 
 /// Judges what changed and keeps the findings.
@@ -349,6 +352,12 @@ impl Engine {
         self.later.peek().map(|Reverse((at, ..))| *at).into_iter().chain(ended).min()
     }
 
+    /// The rules that see what they look for in a cluster, and cannot tell yet for how long: nothing but further looks dates it.
+    pub fn waiting(&self, cluster: ClusterId) -> BTreeSet<&'static str> {
+        let here = self.asked.iter().filter(|((subject, _), a)| subject.cluster == cluster && a.undated);
+        here.map(|((_, rule), _)| self.thresholds.rules().all()[*rule].id).collect()
+    }
+
     /// The rows of findings that became others since this was last asked.
     pub fn news(&mut self) -> Vec<(ClusterId, Vec<Change>)> {
         let of = |(n, room): (usize, &mut Room)| {
@@ -431,15 +440,17 @@ impl Engine {
                 own: self.thresholds.rules().own(rule),
                 whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
                 hold: asked.and_then(|a| a.hold),
+                undated: Cell::new(false),
             };
             let verdict = (info.judge)(&judge);
+            let undated = judge.undated.get();
             let again = match &verdict {
-                Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at) }),
-                Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None }),
+                Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at), undated }),
+                Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None, undated }),
                 Verdict::BurningUntil(_, at) => {
-                    Some(Asked { at: (*at).max(now + 1), hold: Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)) })
+                    Some(Asked { at: (*at).max(now + 1), hold: Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)), undated })
                 }
-                Verdict::Burning(_) => asked,
+                Verdict::Burning(_) => asked.map(|a| Asked { undated, ..a }),
                 Verdict::Fine => None,
             };
             if again != asked {

@@ -44,7 +44,7 @@ pub(super) struct Group<'a> {
 }
 
 /// Which finding of an object says where that is told: the smallest.
-type Place = (Reverse<Severity>, usize, &'static str, Uid);
+type Place = (bool, Reverse<Severity>, usize, &'static str, Uid);
 
 /// What a finding is explained by.
 enum Up<'a> {
@@ -109,9 +109,10 @@ impl<'a> Correlation<'a> {
         let mut places: HashMap<Uid, (Place, Head<'a>)> = HashMap::new();
         for (group, f) in groups.values().flat_map(|g| g.findings.iter().map(move |f| (g, *f))) {
             let Some(place) = f.place() else { continue };
-            let here = ((Reverse(f.severity), causes::rank(f.rule.id), f.rule.id, place.uid), group.head);
             let top = self.get(place).map(|o| self.cluster.workload_of(o).meta().uid);
             for uid in std::iter::once(place.uid).chain(top) {
+                let elsewhere = !matches!(group.head, Head::Object(_, of) if of == uid);
+                let here = ((elsewhere, Reverse(f.severity), causes::rank(f.rule.id), f.rule.id, place.uid), group.head);
                 let entry = places.entry(uid).or_insert(here);
                 if here.0 < entry.0 {
                     *entry = here;
@@ -191,9 +192,16 @@ impl<'a> Correlation<'a> {
                 let top = self.cluster.workload_of(o).meta().uid;
                 self.refused.contains(&top).then(standing).flatten()
             }
-            (Tie::NoRoom, Some(o)) => (said(f, "Insufficient") && self.fits_somewhere(o)).then(standing).flatten(),
-            (Tie::Metrics, _) => {
-                let of = |f: &&&Finding| said(f, "metrics.k8s.io");
+            (Tie::NoRoom, Some(o)) => standing().filter(|_| said(f, "Insufficient") && self.fits_somewhere(o)),
+            (Tie::Metrics, Some(Object::Hpa(h))) => {
+                let group = |source: &str| match source {
+                    "External" => "external.metrics.k8s.io",
+                    "Pods" | "Object" => "custom.metrics.k8s.io",
+                    _ => "metrics.k8s.io",
+                };
+                // An API is named `v1beta1.metrics.k8s.io`.
+                let read = |api: &str| api.split_once('.').is_some_and(|(_, of)| h.metrics.iter().any(|m| group(&m.source) == of));
+                let of = |f: &&&Finding| f.evidence.iter().any(|e| read(&e.what));
                 cause.by.iter().filter_map(|id| self.standing.get(id)).flatten().find(of).map(|f| Up::Finding(f))
             }
             (Tie::Location, Some(Object::Backup(b))) => self.location(&b.meta.namespace, &b.selection.location),
@@ -241,7 +249,8 @@ impl<'a> Correlation<'a> {
     /// The location that backups go to, where that is what is wrong.
     fn location(&self, namespace: &str, named: &str) -> Option<Up<'a>> {
         let uid = velero_bsl_unavailable::of(self.cluster, namespace, named)?.meta().uid;
-        self.room.findings.contains_key(&uid).then_some(Up::Head(Head::Object(Kind::StorageLocation, uid)))
+        let down = |f: &Finding| acute(f) && f.rule.id == velero_bsl_unavailable::RULE.id;
+        self.room.findings.get(&uid)?.iter().any(down).then_some(Up::Head(Head::Object(Kind::StorageLocation, uid)))
     }
 
     /// The dead node's head, when every bad pod of the workload is on dead nodes and none is missing.
@@ -379,6 +388,23 @@ mod tests {
 
     fn firing(labels: &[(&str, &str)]) -> Object {
         alert(labels, AlertState::Firing)
+    }
+
+    #[test]
+    fn an_alert_on_a_workload_stands_with_it_although_one_of_its_pods_is_on_a_lost_node() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Node, [pleg("n1"), node("n2", "True", 9000)]);
+        fleet.put(Kind::Deployment, [deployment("api", 4, 0)]);
+        fleet.put(Kind::ReplicaSet, [replicaset("api-rs", "api", 1, "i:1", 90_000, 4)]);
+        let one = |n: usize| {
+            let metadata = owned(&format!("api-{n}"), Kind::ReplicaSet, "api-rs");
+            pod(metadata, if n == 0 { "n1" } else { "n2" }, false, 900, crashing(9, 137, "OOMKilled", 60))
+        };
+        fleet.put(Kind::Pod, (0..4).map(one));
+        let down = firing(&[("alertname", "DeploymentDown"), ("namespace", "pay"), ("deployment", "api"), ("severity", "critical")]);
+        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![down]);
+        let with: Vec<_> = names(&fleet).into_iter().filter(|(_, _, alerts)| *alerts > 0).map(|(name, ..)| name).collect();
+        assert!(with.len() == 1 && with[0].starts_with("pay/api "), "{:?}", names(&fleet));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub use crate::model::{Evidence, Remedy, Severity};
 use crate::store::{Cluster, Store};
 use hashbrown::HashSet;
 use index::Index;
+use std::cell::Cell;
 
 /// A rule: what it is, and how it judges one object.
 pub struct RuleInfo {
@@ -144,6 +145,8 @@ pub struct Judge<'a> {
     own: Option<&'a own::Own>,
     /// The object as it was read, where all of it is there.
     whole: Option<&'a serde_json::Value>,
+    /// Whether it saw what it looks for, and nothing but further looks can tell how long it has been so.
+    undated: Cell<bool>,
     /// When the hold is over that this rule waits, or waited, for here (unix seconds).
     hold: Option<i64>,
 }
@@ -165,8 +168,10 @@ impl Judge<'_> {
         match self.hold {
             _ if hold <= 0 || self.written => Ok(()),
             Some(at) if at <= self.now => Ok(()),
-            Some(at) => Err(at.min(self.now + hold)),
-            None => Err(self.now + hold),
+            waited => {
+                self.undated.set(true);
+                Err(waited.map_or(self.now + hold, |at| at.min(self.now + hold)))
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Report {
     pub items: Vec<Item>,
     pub clusters: Vec<ClusterReport>,
     /// What one thing explains, the worst first; an incident of one finding and no alert is left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub incidents: Vec<IncidentItem>,
     /// When the report that this one is compared with was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub struct Item {
     pub remedy: Option<String>,
     pub next_step: String,
     /// What explains it, as cluster, object and rule: the `cause` of an incident. None: it stands for itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub cause: Option<String>,
     /// Since when it is so, RFC 3339, from the object's own times.
     pub since: Option<String>,
@@ -132,6 +132,9 @@ pub struct ClusterReport {
     pub pods: u32,
     /// 100 is without findings; see [`score`]. None where the cluster was not seen.
     pub score: Option<u8>,
+    /// Whether only a part was inspected: some namespaces, rules or areas.
+    #[serde(default)]
+    pub part: bool,
     /// The score of the report that this one is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score_before: Option<u8>,
@@ -154,7 +157,7 @@ pub struct NotEvaluated {
 }
 
 /// What is to be in a report.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Ids; empty: every rule.
     pub rules: Vec<String>,
@@ -318,7 +321,14 @@ impl ClusterReport {
             if c.state.live() { engine.not_evaluated(rule, c) } else { (!rule.kinds.is_empty()).then(|| c.state.word().to_owned()) }
         };
         let rules: Vec<&&RuleInfo> = engine.rules().all().iter().filter(|r| wanted.rule(r)).collect();
-        let not: Vec<NotEvaluated> = rules.iter().filter_map(|r| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r)? })).collect();
+        let waiting = engine.waiting(c.id);
+        // One look cannot tell how long that has been so.
+        let early = |rule: &&&RuleInfo| {
+            let found = || own.iter().any(|i| i.rule == rule.id);
+            (waiting.contains(rule.id) && !found()).then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
+        };
+        let why = |r: &&&RuleInfo| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r).or_else(|| early(r))? });
+        let not: Vec<NotEvaluated> = rules.iter().filter_map(|r| why(&r)).collect();
         Self {
             name: c.info.name.to_string(),
             state: c.state.word().to_owned(),
@@ -329,6 +339,7 @@ impl ClusterReport {
             nodes: c.counts.nodes,
             pods: c.counts.pods,
             score: seen.then(|| score(&own)),
+            part: *wanted != Wanted::default(),
             score_before: None,
             critical: count(Severity::Critical),
             warning: count(Severity::Warning),

@@ -92,6 +92,11 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Whether only some namespaces of a cluster are looked at.
+    pub fn limited(&self, cluster: ClusterId) -> bool {
+        self.members.get(usize::from(cluster.0)).is_some_and(|m| wanted(m, &self.namespaces).is_some())
+    }
+
     /// Begins to follow these clusters. Needs a tokio runtime.
     pub fn open(members: Vec<Member>, kinds: &[Kind], config: &Config, read_only: bool, namespaces: &[String]) -> (Self, Vec<Diag>) {
         let (thresholds, mut diags) = thresholds(config);

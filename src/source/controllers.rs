@@ -166,7 +166,7 @@ async fn settings(client: &ReadClient, config: &str) -> Result<Labels, ClientErr
         data: Option<BTreeMap<String, String>>,
     }
     let Some((namespace, name)) = config.split_once('/') else { return Ok(Labels::default()) };
-    allowed(client, Ask { verb: "get", resource: "configmaps", namespace: Some(namespace), ..Ask::default() }).await?;
+    allowed(client, Ask { verb: "get", resource: "configmaps", namespace: Some(namespace), name: Some(name), ..Ask::default() }).await?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
     match client.get_within::<Config>(&path, 1 << 20, ANSWER).await {
         Ok(config) => {

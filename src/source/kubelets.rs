@@ -38,6 +38,8 @@ pub(super) struct Kubelets {
 }
 
 struct Asked {
+    /// Whether it ever was.
+    once: bool,
     /// The how manieth it is of its kind.
     place: usize,
     due: Instant,
@@ -122,7 +124,7 @@ impl Kubelets {
         for node in nodes.items {
             let count = places.entry(node.kind()).or_default();
             let known = before.remove(&node.metadata.name);
-            let asked = known.unwrap_or(Asked { place: 0, due: now, said: None });
+            let asked = known.unwrap_or(Asked { once: false, place: 0, due: now, said: None });
             self.nodes.insert(node.metadata.name, Asked { place: *count, ..asked });
             *count += 1;
         }
@@ -130,16 +132,17 @@ impl Kubelets {
     }
 
     async fn ask(&mut self, client: &ReadClient, most: usize, now: Instant) {
-        let mut due: Vec<(usize, Instant, String)> =
-            self.nodes.iter().filter(|(_, n)| n.due <= now).map(|(name, n)| (n.place, n.due, name.clone())).collect();
+        // Those that were never asked before those whose hour is over: in a large cluster the first would be due again before the last.
+        let turn = |n: &Asked| (n.once, if n.once { 0 } else { n.place }, n.due);
+        let mut due: Vec<_> = self.nodes.iter().filter(|(_, n)| n.due <= now).map(|(name, n)| (turn(n), name.clone())).collect();
         due.sort_unstable();
         due.truncate(most);
-        for (.., name) in &due {
+        for (_, name) in &due {
             if let Some(node) = self.nodes.get_mut(name) {
-                node.due = now + RETRY;
+                (node.once, node.due) = (true, now + RETRY);
             }
         }
-        let one = |(.., name): (usize, Instant, String)| async move {
+        let one = |(_, name): (_, String)| async move {
             let path = format!("/api/v1/nodes/{name}/proxy/configz");
             let answer = client.get_within::<Configz>(&path, MOST, ALL).await;
             (name, answer)

@@ -26,6 +26,7 @@ fn phase(lab: &Lab, object: &str) -> String {
 }
 
 fn a_namespace_that_was_backed_up_and_deleted_comes_back(lab: &Lab) {
+    let _alone = lab.alone_with_definitions();
     const SPACE: &str = "kept";
     let stage = Stage::new(lab, SPACE, &[map(SPACE), deployment(SPACE, "web", 2)]);
     let made = stage.typed(&format!("backup create kept-1 --context {CONTEXT} --include-namespace {SPACE} --wait --yes -o json")).done();
@@ -71,6 +72,7 @@ fn a_namespace_that_was_backed_up_and_deleted_comes_back(lab: &Lab) {
 }
 
 fn what_cannot_be_kept_is_said_before_and_after(lab: &Lab) {
+    let _alone = lab.alone_with_definitions();
     const SPACE: &str = "unkept";
     let stage = Stage::new(lab, SPACE, &[map(SPACE)]);
     // A location that never answers.
@@ -118,6 +120,7 @@ fn looked_at_every(lab: &Lab, period: &Value) {
 }
 
 fn a_velero_that_is_killed_is_said_and_takes_up_what_waits_when_it_is_back(lab: &Lab) {
+    let _alone = lab.alone_with_definitions();
     const SPACE: &str = "stalled";
     let stage = Stage::new(lab, SPACE, &[map(SPACE)]);
     // The server looks every ten seconds whether a location is due.

@@ -48,7 +48,7 @@ fn found(name: &str) -> BTreeSet<String> {
     let mut config = table::at_once();
     for name in running.fleet.names() {
         config.push_str(&format!("[clusters.{name}.prometheus]\nurl = '{}'\ncluster_label = 'cluster'\n", running.fleet.prometheus()));
-        config.push_str(&format!("[clusters.{name}.velero]\nrpo = '1h'\n"));
+        config.push_str(&format!("[clusters.{name}.velero]\nrpo = '1s'\n"));
         let etcd = running.fleet.etcd(name);
         if !etcd.is_empty() {
             config.push_str(&format!("[clusters.{name}.etcd]\nendpoints = {etcd:?}\n"));

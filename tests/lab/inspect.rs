@@ -83,7 +83,9 @@ fn a_scheduled_inspection_needs_no_more_than_its_service_account(lab: &Lab) {
     let (found, _) = results(&reports);
     assert!(found.contains(&("ingress-duplicate-path".into(), "two".into())), "{found:?}");
     let own = list("clusterpolicyreports");
-    let (_, not) = results(&own);
+    let (_, mut not) = results(&own);
+    // The one right that is left out: it opens more than a kubelet's configuration.
+    not.retain(|n| !n.contains("no right to get nodes/proxy"));
     assert!(
         !not.is_empty() && not.iter().all(|n| !n.contains("no right") && !n.contains("forbidden") && !n.contains("may not")),
         "{not:?}"

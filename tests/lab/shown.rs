@@ -141,9 +141,9 @@ fn stands(lab: &Lab, namespace: &str, app: &str, container: &Value) {
     }
 }
 
-/// A kubeconfig whose certificate ends in two days.
+/// A kubeconfig whose certificate lives for eighty minutes, of which twenty are left.
 fn nearly_expired(lab: &Lab, room: &Room) -> PathBuf {
-    let [certificate, key] = lab.client_certificate(CONTEXT, "shown", 2 * DAY);
+    let [certificate, key] = lab.client_certificate(CONTEXT, "shown", 20 * 60);
     let file = |name: &str, text: &str| {
         std::fs::write(room.path(name), text).unwrap();
         room.path(name)

@@ -72,7 +72,6 @@ pub const SHOWN: &[(&str, By)] = &[
     ("ingress-duplicate-path", Lab),
     ("ingress-forwarded-headers", Demo("from-vms")),
     ("ingress-host-annotation-conflict", Lab),
-    ("ingress-forwarded-headers", Test("asked.rs")),
     ("ingress-redirect-shift", Page),
     ("job-failed", Lab),
     ("jvm-heap-unaware", Test("careless.rs")),

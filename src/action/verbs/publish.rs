@@ -9,7 +9,7 @@ use crate::model::duration::format_duration;
 use crate::model::policy_report::{NAME, Sheet, key, known_since, list, resource, result, skipped, stamp};
 use crate::model::{Act, ClusterId, Kind, Level, Method, Plan, Step, Target, Write};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// Where nobody says how often it is done.
@@ -37,6 +37,10 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         if snapshot.cluster(target.cluster)?.info.reported() || part["reported_at"].is_string() {
             return Err(Stop::refuse("reported", format!("the findings of {name} are read from its reports: nothing of it is published"))
                 .with_hint("the inspection inside the cluster publishes; `findings = \"computed\"` for the cluster judges it here"));
+        }
+        if part["part"] == true {
+            // It would take the place of the whole.
+            return Err(usage(format!("{file}: only a part of {name} was inspected")));
         }
         let own = items.iter().filter(|i| i["cluster"] == name);
         let sheets = sheets(snapshot, target.cluster, own, part, &live)?;
@@ -131,6 +135,15 @@ fn sheets<'a>(
         let namespace = item["namespace"].as_str().filter(|n| takes(n)).unwrap_or_default();
         sheets.entry(namespace.to_owned()).or_default().add(result);
     }
+    // What a rule that could not judge this time has found before is so until it can.
+    let blind: HashSet<&str> = part["not_evaluated"].as_array().into_iter().flatten().filter_map(|n| n["rule"].as_str()).collect();
+    for (namespace, report) in live {
+        let kept = |r: &&Value| r["result"] != "skip" && r["policy"].as_str().is_some_and(|p| blind.contains(p) && !rules.contains(p));
+        for result in report["results"].as_array().into_iter().flatten().filter(kept) {
+            let namespace = Some(*namespace).filter(|n| takes(n)).unwrap_or_default();
+            sheets.entry(namespace.to_owned()).or_default().add(result.clone());
+        }
+    }
     let own = sheets.entry(String::new()).or_default();
     for not in part["not_evaluated"].as_array().into_iter().flatten() {
         own.add(skipped(not["rule"].as_str().unwrap_or_default(), not["why"].as_str().unwrap_or_default()));
@@ -154,6 +167,10 @@ mod tests {
     fn publish(f: &mut Fixture, items: &[Value]) -> Result<Plan, String> {
         let report = json!({"at": at(NOW), "items": items,
             "clusters": [{"name": "lab", "score": 90, "evaluated": 10, "not_evaluated": [{"rule": "alert-critical", "why": "no alertmanager"}]}]});
+        publish_report(f, &report)
+    }
+
+    fn publish_report(f: &mut Fixture, report: &Value) -> Result<Plan, String> {
         let args = Args::parse(VerbId::Publish.info(), "filename=r.json every=15m").unwrap();
         let targets = vec![Target::of_cluster(ClusterId(0), "lab")];
         f.request(&Request { verb: VerbId::Publish, targets, args, documents: vec![("r.json".into(), report.to_string())] })
@@ -193,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_rule_found_stays_while_it_cannot_judge() {
+        let first = publish(&mut with(&[]), &[item(Some("pay"), "Deployment", "api")]).unwrap();
+        let mut reports: Vec<Value> = bodies(&first).into_iter().map(|(_, body)| body).collect();
+        for (n, report) in reports.iter_mut().enumerate() {
+            report["metadata"]["uid"] = format!("00000000-0000-4000-8000-00000000000{n}").into();
+        }
+        let at_work =
+            json!({"name": "lab", "score": 90, "evaluated": 9, "not_evaluated": [{"rule": "pdb-missing", "why": "no list of pdb"}]});
+        let report = json!({"at": at(NOW), "items": [], "clusters": [at_work]});
+        let plan = publish_report(&mut with(&reports), &report).unwrap();
+        let texts: Vec<&str> = plan.steps.iter().map(|s| s.text.as_str()).collect();
+        assert_eq!(texts, ["publish 0 findings in clusterpolicyreport quarterdeck"], "it is not taken for healed");
+    }
+
+    #[test]
     fn what_is_gone_goes_what_is_the_same_stays_and_first_seen_is_kept() {
         let first = publish(&mut with(&[]), &[item(Some("pay"), "Deployment", "api"), item(Some("shop"), "Deployment", "web")]).unwrap();
         let mut reports: Vec<Value> = bodies(&first).into_iter().map(|(_, body)| body).collect();
@@ -227,6 +259,8 @@ mod tests {
             f.request(&Request { verb: VerbId::Publish, targets, args, documents: vec![("r.json".into(), report.into())] })
         };
         assert!(plan(&mut with(&[]), &other.to_string()).unwrap_err().contains("was not seen"));
+        let part = json!({"at": at(NOW), "items": [], "clusters": [{"name": "lab", "score": 90, "part": true}]});
+        assert!(plan(&mut with(&[]), &part.to_string()).unwrap_err().contains("only a part of lab"));
         assert!(plan(&mut with(&[]), "{}").unwrap_err().contains("no report"));
         let read = json!({"at": at(NOW), "items": [], "clusters": [{"name": "lab", "score": 90, "reported_at": at(NOW)}]});
         assert!(plan(&mut with(&[]), &read.to_string()).unwrap_err().contains("are read from its reports"));

@@ -74,20 +74,24 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
         act::named(global, &read::select(global, &config)?)?;
     }
     let began = Instant::now();
-    let (mut report, partial, published) = if args.file.is_empty() {
+    let (mut report, partial, published, took) = if args.file.is_empty() {
         live(global, &wanted, args, began)?
     } else {
         let (report, partial) = manifest::judge(&args.file, &wanted, thresholds, &config)?;
-        args.metrics.tell(&report, began.elapsed())?;
-        (report, partial, None)
+        (report, partial, None, began.elapsed())
     };
     if let Some(before) = &before {
         report = report.compare(before);
     }
-    match published {
-        Some(Code::Done) => {}
-        Some(code) => return Ok(code),
-        None => write(global.output, &report, began.elapsed())?,
+    if published.is_none() {
+        write(global.output, &report, took)?;
+    }
+    // A dry run tells nobody; who cannot be told costs nothing of what is printed.
+    if !args.writing.dry_run {
+        args.metrics.tell(&report, took)?;
+    }
+    if let Some(code) = published.filter(|code| *code != Code::Done) {
+        return Ok(code);
     }
     Ok(match args.fail_on {
         Some(severity) if report.fails(severity) => Code::Found,
@@ -96,8 +100,9 @@ pub fn run(global: &Global, args: &Inspect) -> Result<Code, Failure> {
     })
 }
 
-/// What is found in the clusters, whether one of them was not seen as a whole, and what came of publishing it, where that is asked for.
-fn live(global: &Global, wanted: &Wanted, args: &Inspect, began: Instant) -> Result<(Report, bool, Option<Code>), Failure> {
+/// What is found in the clusters, whether one of them was not seen as a whole, what came of publishing it, where that is asked for, and how long
+/// the inspection took.
+fn live(global: &Global, wanted: &Wanted, args: &Inspect, began: Instant) -> Result<(Report, bool, Option<Code>, Duration), Failure> {
     let runtime = super::runtime()?;
     let found = runtime.block_on(async {
         let (mut fleet, _) = read::open_judged(global, &read::judged(), global.timeout).await?;
@@ -108,7 +113,11 @@ fn live(global: &Global, wanted: &Wanted, args: &Inspect, began: Instant) -> Res
         for (c, words) in fleet.store.clusters().iter().filter_map(|c| Some((c, c.reports_amiss(now())?.1))) {
             eprintln!("qd: {}: {words}", c.info.name);
         }
-        let report = Report::of(&fleet.store, &fleet.engine, wanted, now());
+        let mut report = Report::of(&fleet.store, &fleet.engine, wanted, now());
+        let limited = |name: &str| fleet.store.clusters().iter().any(|c| *c.info.name == *name && fleet.limited(c.id));
+        for cluster in &mut report.clusters {
+            cluster.part |= limited(&cluster.name);
+        }
         let took = began.elapsed();
         let published = match args.publish {
             Some(Form::Policyreport) => {
@@ -121,12 +130,7 @@ fn live(global: &Global, wanted: &Wanted, args: &Inspect, began: Instant) -> Res
         Ok::<_, Failure>((report, partial, published, took))
     });
     runtime.shutdown_background();
-    let (report, partial, published, took) = found?;
-    // A dry run tells nobody.
-    if !(args.publish.is_some() && args.writing.dry_run) {
-        args.metrics.tell(&report, took)?;
-    }
-    Ok((report, partial, published))
+    found
 }
 
 /// Whether a cluster was seen with all that rules read of it there.

@@ -138,7 +138,7 @@ impl Before<'_> {
     /// What was done from here to something of that name, or to anything of the cluster.
     fn jobs(&mut self, names: &BTreeSet<Str>, cluster_wide: bool) {
         let cluster = &self.look.cluster.info.name;
-        let word = |c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.'));
+        let word = |c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.' | '/'));
         let names_one = |text: &str| text.split(word).any(|w| names.contains(w));
         for job in self.look.jobs.iter().filter(|j| j.clusters.iter().any(|c| **c == **cluster)) {
             if cluster_wide || names_one(&job.title) || job.steps.iter().any(|s| names_one(&s.text)) {
@@ -146,6 +146,11 @@ impl Before<'_> {
             }
         }
     }
+}
+
+/// As a deed names it.
+fn full(namespace: &str, name: &str) -> Str {
+    if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
 }
 
 /// What changed within the hour before a finding began; `object` is what it is attached to.
@@ -159,7 +164,7 @@ pub(super) fn section(look: &Look, f: &FindingRow, object: Option<&Object>) -> S
             let top = look.cluster.workload_of(object);
             for o in [object, top] {
                 uids.insert(o.meta().uid);
-                names.insert(o.meta().name.clone());
+                names.insert(full(&o.meta().namespace, &o.meta().name));
             }
             let below = look.index.below(look.cluster, top.meta().uid);
             uids.extend(below.iter().map(|o| o.meta().uid));
@@ -191,7 +196,7 @@ pub(super) fn section(look: &Look, f: &FindingRow, object: Option<&Object>) -> S
             if gone.kind == Kind::Node {
                 nodes.insert(gone.name.clone())
             } else {
-                names.insert(gone.name.clone())
+                names.insert(full(&gone.namespace, &gone.name))
             };
         }
         (None, None) => nodes.extend(look.cluster.history.nodes().cloned()),
@@ -291,6 +296,7 @@ mod tests {
         fleet.store.jobs.apply(job("1", "scale deployment pay/checkout 0 -> 1", "prod", NOW - 1000), NOW);
         fleet.store.jobs.apply(job("2", "scale deployment pay/checkout-2 0 -> 1", "prod", NOW - 1000), NOW);
         fleet.store.jobs.apply(job("3", "scale deployment pay/checkout 0 -> 1", "dev", NOW - 1000), NOW);
+        fleet.store.jobs.apply(job("4", "scale deployment shop/checkout 0 -> 1", "prod", NOW - 1000), NOW);
         let lines = before(&mut fleet, "pod-crashloop", Kind::Pod, "p");
         assert_eq!(lines[0], "11:45Z Pod p was made (40s before)");
         assert_eq!(lines[1], "11:45Z ScalingReplicaSet: Scaled up replica set rs3 from 0 to 1 (48s before)");

@@ -92,7 +92,13 @@ fn verdict(judge: &Judge<'_>, found: Option<Finding>, every: i64) -> Verdict {
 }
 
 fn node(judge: &Judge<'_>, n: &Node) -> Verdict {
-    let Some(kubelet) = judge.cluster.asked.kubelet(&n.meta.name).filter(|k| &*k.cpus == "static") else { return Verdict::Fine };
+    let kubelet = match judge.cluster.asked.kubelet(&n.meta.name) {
+        _ if judge.cluster.asked.kubelets.is_err() => return Verdict::Fine,
+        // They are asked a few at a time.
+        None => return Verdict::LookAgain(later(judge, AGAIN)),
+        Some(k) if &*k.cpus != "static" => return Verdict::LookAgain(later(judge, NODES_AGAIN)),
+        Some(k) => k,
+    };
     let (all, taken) = (n.cpu_capacity_m / 1000, exclusive(judge, &n.meta.name));
     let left = all - taken - i64::from(kubelet.kept);
     let short = taken * 100 > all * judge.value(&EXCLUSIVE) && left < judge.value(&SHARED);
@@ -250,6 +256,31 @@ mod tests {
         assert_eq!((at("5", 0, "none"), at("6", 0, "static")), (None, None), "none pins; two are left");
         assert_eq!(at("6", 1, "static"), None, "four of six are not 70 %");
         assert!(at("5", 1, "static").is_some());
+    }
+
+    #[test]
+    fn a_kubelet_that_is_heard_later_is_judged_then() {
+        let mut f = Fleet::default();
+        f.put(
+            Kind::Node,
+            ["n1", "n2"].map(|n| {
+                let mut o = node(n, "True", 9000);
+                o["status"]["capacity"] = json!({"cpu": "5"});
+                o
+            }),
+        );
+        let whole = json!([{"name": "app", "image": "reg/app:1.9", "resources": resources("4")}]);
+        let mut one = pod(json!({"name": "p", "creationTimestamp": crate::inspect::fixture::ago(9000)}), "n2", true, 900, running());
+        (one["spec"]["containers"], one["status"]["qosClass"]) = (whole, json!("Guaranteed"));
+        f.put(Kind::Pod, [one]);
+        let heard = |names: &[&str]| {
+            let one = |node: &&str| Kubelet { node: (*node).into(), cpus: "static".into(), topology: "none".into(), kept: 0 };
+            Delta::Asked(Asked { kubelets: Ok(names.iter().map(one).collect()), ..Asked::default() }.into())
+        };
+        f.delta(0, heard(&["n1"]));
+        f.delta(0, heard(&["n1", "n2"]));
+        f.wait(AGAIN);
+        assert!(f.wait(600).severity(Kind::Node, "n2", RULE.id).is_some());
     }
 
     #[test]

@@ -44,19 +44,39 @@ fn model(node: &Node) -> String {
     format!("{} {}", named.map_or_else(own, str::to_owned), node.roles().join(","))
 }
 
-/// What is empty is not known, and not compared.
-fn traits(judge: &Judge<'_>, node: &Node) -> [(&'static str, String); 8] {
+/// How a node is in one respect.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trait<'a> {
+    Text(&'a str),
+    Number(i64),
+    Bytes(i64),
+}
+
+impl Trait<'_> {
+    /// What is empty is not known, and not compared.
+    fn known(self) -> bool {
+        self != Trait::Text("")
+    }
+    fn words(self) -> String {
+        match self {
+            Trait::Text(text) => text.to_owned(),
+            Trait::Number(n) => n.to_string(),
+            Trait::Bytes(n) => bytes(n),
+        }
+    }
+}
+
+fn traits<'a>(judge: &Judge<'a>, node: &'a Node) -> [(&'static str, Trait<'a>); 8] {
     let kubelet = judge.cluster.asked.kubelet(&node.meta.name);
-    let memory = (node.memory_capacity + COARSE / 2) / COARSE * COARSE;
     [
-        ("kernel", node.kernel.to_string()),
-        ("system", node.os_image.to_string()),
-        ("runtime", node.runtime.to_string()),
-        ("kubelet", node.kubelet.to_string()),
-        ("cpuManagerPolicy", kubelet.map(|k| k.cpus.to_string()).unwrap_or_default()),
-        ("topologyManagerPolicy", kubelet.map(|k| k.topology.to_string()).unwrap_or_default()),
-        ("cores", (node.cpu_capacity_m / 1000).to_string()),
-        ("memory", bytes(memory)),
+        ("kernel", Trait::Text(&node.kernel)),
+        ("system", Trait::Text(&node.os_image)),
+        ("runtime", Trait::Text(&node.runtime)),
+        ("kubelet", Trait::Text(&node.kubelet)),
+        ("cpuManagerPolicy", Trait::Text(kubelet.map_or("", |k| &k.cpus))),
+        ("topologyManagerPolicy", Trait::Text(kubelet.map_or("", |k| &k.topology))),
+        ("cores", Trait::Number(node.cpu_capacity_m / 1000)),
+        ("memory", Trait::Bytes((node.memory_capacity + COARSE / 2) / COARSE * COARSE)),
     ]
 }
 
@@ -75,7 +95,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if all < judge.value(&LEAST) {
         return Verdict::LookAgain(later(judge, AGAIN));
     }
-    let mut counts: [BTreeMap<String, i64>; 8] = Default::default();
+    let mut counts: [BTreeMap<Trait<'_>, i64>; 8] = Default::default();
     for n in &like {
         for (at, (_, value)) in traits(judge, n).into_iter().enumerate() {
             *counts[at].entry(value).or_default() += 1;
@@ -84,8 +104,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let own = traits(judge, node);
     let odd = own.iter().zip(&counts).filter_map(|((what, value), counts)| {
         let (usual, n) = counts.iter().max_by_key(|(_, n)| **n)?;
-        (usual != value && !value.is_empty() && !usual.is_empty() && n * 100 >= judge.value(&MOST) * all)
-            .then_some((*what, value, usual, *n))
+        (usual != value && value.known() && usual.known() && n * 100 >= judge.value(&MOST) * all).then_some((*what, *value, *usual, *n))
     });
     let odd: Vec<_> = odd.collect();
     if odd.is_empty() {
@@ -106,7 +125,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         let message = format!("{} unlike the {} others of its model", names.join(", "), all - 1);
         let mut finding = judge.finding(Severity::Warning, None, message).with("model", own_model.trim(), None);
         for (what, value, usual, n) in &odd {
-            finding = finding.with(what, format!("{value}; usual is {usual} ({n} of {all})"), None);
+            finding = finding.with(what, format!("{}; usual is {} ({n} of {all})", value.words(), usual.words()), None);
         }
         let next = "Compare first what is slow on it with the others; cordon it, drain it and set it up anew like them";
         (finding.then(next).here(VerbId::Cordon, &[]), Some(later(judge, AGAIN)))

@@ -112,6 +112,15 @@ mod tests {
     }
 
     #[test]
+    fn one_look_says_that_it_cannot_tell_for_how_long() {
+        let waits = |f: &Fleet| f.engine.waiting(crate::model::ClusterId(0)).contains(RULE.id);
+        let mut there = fleet(&[("a", "z1"), ("b", "z1"), ("c", "z2")], &["a", "a"], false);
+        assert!(waits(&there));
+        assert!(!waits(there.wait(600)), "it is found");
+        assert!(!waits(&fleet(&[("a", "z1"), ("b", "z1"), ("c", "z2")], &["a", "c"], false)), "there is nothing to find");
+    }
+
+    #[test]
     fn a_look_in_between_is_no_hold() {
         let mut fleet = fleet(&[("a", "z1"), ("b", "z1"), ("c", "z2")], &["a", "c"], false);
         let rule = |f: &Fleet| f.severity(Kind::Deployment, "web", RULE.id);
