@@ -328,7 +328,7 @@ impl ClusterReport {
             (waiting.contains(rule.id) && !found()).then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
         };
         let why = |r: &&&RuleInfo| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r).or_else(|| early(r))? });
-        let not: Vec<NotEvaluated> = rules.iter().filter_map(|r| why(&r)).collect();
+        let not: Vec<NotEvaluated> = rules.iter().filter_map(why).collect();
         Self {
             name: c.info.name.to_string(),
             state: c.state.word().to_owned(),

@@ -174,7 +174,9 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
             };
             add(name, format!("{}: {missing}", kind.plural()));
         }
-        if let Some(reason) = c.state.reason().filter(|_| pane.subject.kinds().iter().all(|k| k.watched())) {
+        // Findings rest on what is watched, and are as old.
+        let hangs_on_watches = |k: &Kind| k.watched() || *k == Kind::Finding;
+        if let Some(reason) = c.state.reason().filter(|_| pane.subject.kinds().iter().all(hangs_on_watches)) {
             let rows = pane.subject.kinds().iter().map(|k| c.table(*k).len()).sum::<usize>();
             let age = crate::model::Time::from_secs(c.alive)
                 .map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
