@@ -26,6 +26,7 @@ pub mod ingress;
 pub mod intern;
 pub mod job;
 pub mod jvm;
+mod kept;
 pub mod kind;
 pub mod leak;
 pub mod location;
