@@ -599,8 +599,12 @@ fn an_inspection_is_published_as_a_whole_and_where_it_is_meant_to_be() {
     // The report of one run is published by another.
     let report = lab.room.path("report.json");
     std::fs::write(&report, lab.more(&["inspect", "-o", "json"], &EU).out).unwrap();
-    lab.more(&["publish", "-f", report.to_str().unwrap(), "--yes"], &EU).is(0, "publish ");
+    let ran = lab.more(&["publish", "-f", report.to_str().unwrap(), "--yes"], &EU).is(0, "publish ");
     assert!(there("prod-eu") && !there("prod-us"));
+    // There is no way back, and the log has of each report how much it was and its digest.
+    assert!(ran.out.contains("job ") && !ran.out.contains("qd undo"), "{}", ran.out);
+    let log = lab.qd(&["audit", "-o", "json"]).is(0, "sha256").out;
+    assert!(log.contains("notKept") && !log.contains("\"results\":["), "{log}");
 }
 
 #[test]
@@ -629,6 +633,10 @@ fn findings_are_read_from_what_was_published_and_nothing_is_judged() {
     let judged = ["/pods", "/nodes", "/deployments", "/services", "/leases", "/metrics"];
     let asked: Vec<_> = heard.iter().filter(|(_, path)| judged.iter().any(|j| path.ends_with(j))).collect();
     assert!(asked.is_empty() && heard.iter().any(|(_, path)| path.ends_with("/policyreports")), "{heard:?}");
+    let rules = lab.more(&["rule", "list"], &EU).is(0, "NOT EVALUATED IN");
+    let not = &read["clusters"][0]["not_evaluated"][0];
+    let line = rules.out.lines().find(|l| l.starts_with(&format!("{} ", not["rule"].as_str().unwrap()))).unwrap();
+    assert!(line.ends_with(&format!("prod-eu: {}", not["why"].as_str().unwrap())), "as the inspection inside it says: {line}");
     // What is read would stand there as found anew.
     lab.more(&["inspect", "--publish", "policyreport", "--yes"], &EU).is(4, "are read from its reports");
     // Where nobody publishes, nobody says that nothing is found.

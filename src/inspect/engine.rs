@@ -182,7 +182,7 @@ impl Engine {
     /// Why a rule judges nothing in a cluster. None where it does.
     pub fn not_evaluated(&self, rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
         let why = self.left_out.get(rule.id).map(|why| (*why).to_owned());
-        let elsewhere = cluster.info.reported() && !reported::judged_here(rule);
+        let elsewhere = cluster.info.reported() && !reported::judged_here(rule.id);
         why.or_else(|| if elsewhere { self.unreported(rule, cluster) } else { self.rules().not_evaluated(rule, cluster) })
     }
 
@@ -422,7 +422,7 @@ impl Engine {
         for rule in self.by_kind[rules].iter().copied() {
             let key = (subject, rule);
             let info = self.thresholds.rules().all()[rule];
-            if elsewhere && !reported::judged_here(info) {
+            if elsewhere && !reported::judged_here(info.id) {
                 continue;
             }
             let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };

@@ -81,9 +81,9 @@ impl Lives {
         Some(Change::Upsert(Object::Finding(life.row.clone())))
     }
 
-    /// Forgets what was found at an object, as if it had never been.
-    pub fn forget(&mut self, uid: Uid) -> Vec<Change> {
-        let gone: Vec<_> = self.all.keys().filter(|(at, _)| *at == uid).copied().collect();
+    /// Forgets what was found at an object, as if it had never been; not what the rules `but` have found.
+    pub fn forget(&mut self, uid: Uid, but: impl Fn(&str) -> bool) -> Vec<Change> {
+        let gone: Vec<_> = self.all.keys().filter(|(at, rule)| *at == uid && !but(rule)).copied().collect();
         gone.iter().filter_map(|key| self.all.remove(key)).map(|l| Change::Delete(l.row.meta.uid)).collect()
     }
 

@@ -58,6 +58,8 @@ pub struct Heard {
     pub told: bool,
     /// Why they could not be read when that was last tried.
     pub failing: Option<Str>,
+    /// The cluster does not know what a PolicyReport is.
+    pub undefined: bool,
     /// What was read last. None: there is none of ours.
     pub reports: Option<Arc<Reports>>,
 }
@@ -94,6 +96,10 @@ impl Heard {
         match (&self.reports, &self.failing) {
             _ if !self.told => Some((Amiss::Waiting, "its reports are not read yet".to_owned())),
             (None, Some(why)) => Some((Amiss::Failing, format!("its reports are not read: {why}"))),
+            (None, None) if self.undefined => {
+                let words = "no PolicyReports are defined there: nothing is published (kubectl apply -k assets/inspect/crds)";
+                Some((Amiss::Missing, words.to_owned()))
+            }
             (None, None) => Some((Amiss::Missing, "no report of an inspection is there (docs/scheduled-inspection.md)".to_owned())),
             (Some(r), Some(why)) => Some((Amiss::Failing, format!("its reports are not read: {why}; what is shown is {}", old(r)))),
             (Some(r), None) => match (r.at, r.every) {
@@ -228,7 +234,7 @@ mod tests {
     }
 
     fn heard(reports: &[Value]) -> Heard {
-        Heard { told: true, failing: None, reports: Reports::read(reports).map(Arc::new) }
+        Heard { told: true, reports: Reports::read(reports).map(Arc::new), ..Heard::default() }
     }
 
     fn cluster(every: &str) -> Value {
@@ -270,6 +276,8 @@ mod tests {
         let amiss = |heard: &Heard, now: i64| heard.amiss(now).map(|(amiss, _)| amiss);
         assert_eq!(amiss(&Heard::default(), AT_SECS), Some(Amiss::Waiting));
         assert_eq!(heard(&[]).amiss(AT_SECS).unwrap().1, "no report of an inspection is there (docs/scheduled-inspection.md)");
+        let undefined = Heard { told: true, undefined: true, ..Heard::default() };
+        assert!(undefined.amiss(AT_SECS).unwrap().1.starts_with("no PolicyReports are defined there: "));
         let quarter = heard(&[cluster("15m")]);
         assert_eq!(amiss(&quarter, AT_SECS + 2700), None, "at three times its interval it is not old yet");
         let (stale, words) = quarter.amiss(AT_SECS + 2701).unwrap();

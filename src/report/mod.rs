@@ -439,7 +439,7 @@ mod tests {
         fleet.delta(0, Delta::State(ConnectionState::Live));
         let none = report(&fleet, &Wanted::default());
         assert_eq!((none.items.len(), none.clusters[0].score), (0, None), "without a report nobody says that nothing was found");
-        let heard = Heard { told: true, failing: None, reports: Reports::read(&objects).map(Into::into) };
+        let heard = Heard { told: true, reports: Reports::read(&objects).map(Into::into), ..Heard::default() };
         fleet.delta(0, Delta::Reports(heard.into()));
         fleet
     }

@@ -18,6 +18,8 @@ use tokio::time::{sleep, timeout};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(60);
+/// The same where they could not be read.
+const AGAIN: Duration = Duration::from_secs(10);
 /// Every so manieth look reads all of them, whatever the cluster's own says: somebody may have deleted one.
 const WHOLE: u32 = 10;
 /// Reports a page: one may have 768 KiB.
@@ -36,8 +38,9 @@ pub fn spawn_reports(cluster: ClusterId, reader: Reader, again: Arc<Notify>, tx:
                     told = looker.known.clone();
                     service::send(&tx, cluster, Delta::Reports(Arc::new(told.clone()))).await?;
                 }
+                let pause = if told.failing.is_some() { AGAIN } else { LOOK };
                 asked = tokio::select! {
-                    () = sleep(LOOK.mul_f64(0.9 + 0.2 * fastrand::f64())) => false,
+                    () = sleep(pause.mul_f64(0.9 + 0.2 * fastrand::f64())) => false,
                     () = again.notified() => true,
                     () = tx.closed() => return Err(Closed),
                 };
@@ -79,10 +82,10 @@ impl Looker {
         let read = self.read(client, all).await;
         self.refused = matches!(read, Err(ClientError::Forbidden { .. }));
         match read {
-            Ok(Some(reports)) => self.known = Heard { told: true, failing: None, reports: reports.map(Arc::new) },
+            Ok(Some(reports)) => self.known = Heard { told: true, reports: reports.map(Arc::new), ..Heard::default() },
             Ok(None) => self.known.failing = None,
             // Nobody has defined them.
-            Err(ClientError::NotFound { .. }) => self.known = Heard { told: true, ..Heard::default() },
+            Err(ClientError::NotFound { .. }) => self.known = Heard { told: true, undefined: true, ..Heard::default() },
             // It was written while it was read: the next look finds it whole.
             Err(ClientError::Gone { .. }) => self.seen = None,
             Err(e) => {
@@ -192,7 +195,8 @@ mod tests {
         let mut looker = Looker::default();
         let at = 1_772_333_400;
         looker.look(&client, false).await;
-        assert_eq!(looker.known.amiss(at).map(|(a, _)| a), Some(Amiss::Missing), "nobody has defined them");
+        let (amiss, words) = looker.known.amiss(at).unwrap();
+        assert!(amiss == Amiss::Missing && words.contains("no PolicyReports are defined"), "{words}");
         mode.store(200, Relaxed);
         looker.look(&client, false).await;
         assert_eq!((looker.known.amiss(at), looker.known.reports.as_ref().unwrap().findings.len()), (None, 1));

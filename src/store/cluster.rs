@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{
     Alert, Amiss, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Heard, Kind, KindState, OWNER_LABELS,
-    Object, Selector, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
+    Object, Selector, Service, ServiceState, Severity, Signal, Str, Svc, Time, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -256,6 +256,14 @@ impl Cluster {
     /// What is amiss with the reports that its findings are read from, and in words. None where all is well, or it is judged here.
     pub fn reports_amiss(&self, now: i64) -> Option<(Amiss, String)> {
         self.reports.amiss(now).filter(|_| self.info.reported())
+    }
+
+    /// When the report was made that its findings are read from, where nothing is amiss with it.
+    pub fn current_report(&self, now: i64) -> Option<Time> {
+        if !self.info.reported() || self.reports_amiss(now).is_some() {
+            return None;
+        }
+        self.reports.reports.as_ref()?.at
     }
 
     /// How a service stands. Velero's is how its objects are watched.

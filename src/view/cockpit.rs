@@ -207,7 +207,8 @@ fn quiet(d: &Draw) -> (String, Role) {
     match (unseen.is_empty(), hidden) {
         (true, 0) => ("nothing burns".into(), Role::SeverityOk),
         (true, n) => {
-            (format!("nothing burns in what may be seen; {n} cluster{} hide something", if n == 1 { "" } else { "s" }), Role::SeverityInfo)
+            let who = if n == 1 { "cluster hides" } else { "clusters hide" };
+            (format!("nothing burns in what may be seen; {n} {who} something"), Role::SeverityInfo)
         }
         (false, _) => (format!("no problem seen so far; not seen: {}", unseen.join(", ")), Role::StateStale),
     }

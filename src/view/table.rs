@@ -183,6 +183,23 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
             add(name, format!("{}: {reason}, {age}", c.state.word()));
         }
     }
+    let read: Vec<_> = d
+        .world
+        .store
+        .clusters()
+        .iter()
+        .filter(|_| pane.subject == Subject::Findings)
+        .filter_map(|c| Some((c, c.current_report(d.world.now)?)))
+        .collect();
+    if let Some(oldest) = read.iter().map(|(_, at)| *at).min() {
+        let oldest = Value::Age(oldest).text(d.world.now);
+        let text = if read.len() == 1 {
+            format!("findings are from its reports, {oldest} old")
+        } else {
+            format!("findings are from their reports, the oldest {oldest} old")
+        };
+        read.iter().for_each(|(c, _)| add(&c.info.name, text.clone()));
+    }
     let uses = matches!(pane.subject, Subject::Pods | Subject::Nodes | Subject::Workloads);
     for c in d.world.store.clusters().iter().filter(|_| uses) {
         let told = c.service(Service::Metrics);

@@ -338,6 +338,9 @@ pub struct Writing {
 #[derive(Subcommand, Debug)]
 pub enum RuleCommand {
     /// Every rule, with what it finds
+    #[command(
+        after_help = "Where clusters are named (--context, --clusters, --all) they are looked at, and each rule says in which of them it is not evaluated, and why.\n\nExample:\n  qd rule list --clusters 'prod-*'"
+    )]
     List,
     /// One rule: what it finds, why that matters, what it needs, its thresholds
     Show {

@@ -420,7 +420,7 @@ mod tests {
         room.delta(Delta::State(ConnectionState::Live));
         let heard = |every, ago: i64| {
             let reports = crate::model::Reports { at: Time::from_secs(NOW - ago), every: Some(every), ..Default::default() };
-            Delta::Reports(crate::model::Heard { told: true, failing: None, reports: Some(reports.into()) }.into())
+            Delta::Reports(crate::model::Heard { told: true, reports: Some(reports.into()), ..Default::default() }.into())
         };
         room.delta(Delta::Reports(crate::model::Heard { told: true, ..Default::default() }.into()));
         let (state, says, fails) = room.of(&none, "reports");

@@ -191,13 +191,18 @@ async fn with_use(global: &Global, kinds: &[Kind], within: Duration, asked: bool
     }
     if asked {
         fleet.follow_asked(Duration::ZERO);
+    } else if kinds.contains(&Kind::Finding) {
+        fleet.follow_reports();
     }
     let (signals, listed): (Vec<Kind>, Vec<Kind>) = kinds.iter().copied().partition(|k| *k == Kind::Signal);
     settle(&mut fleet, &listed, global.timeout).await;
     let services = [used.then_some(Service::Metrics), signals.first().and_then(|k| k.service())];
     let waiting = |c: &Cluster| services.iter().flatten().any(|s| c.service(*s).state == ServiceState::Waiting);
-    let told = |c: &Cluster| if c.info.reported() { c.reports.told } else { c.asked.told() };
-    let waits = |c: &Cluster| c.state.live() && (waiting(c) || asked && !told(c));
+    let told = |c: &Cluster| match c.info.reported() {
+        true => c.reports.told || !asked && !kinds.contains(&Kind::Finding),
+        false => c.asked.told() || !asked,
+    };
+    let waits = |c: &Cluster| c.state.live() && (waiting(c) || !told(c));
     let mut touched = Vec::new();
     follow(&mut fleet, until.saturating_duration_since(Instant::now()), &mut touched, |c| !waits(c)).await;
     fleet.judge(&mut touched, now());

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Whether a rule is judged here where all others are read from reports.
-pub(super) fn judged_here(rule: &RuleInfo) -> bool {
-    rule.id == "cluster-unreachable"
+pub(super) fn judged_here(rule: &str) -> bool {
+    rule == "cluster-unreachable"
 }
 
 /// Where a finding is: kind, namespace and name.
@@ -67,7 +67,7 @@ impl Engine {
         let mut found: HashMap<Uid, (Option<&Object>, Vec<Finding>)> = HashMap::new();
         for said in taken.heard.reports.iter().flat_map(|r| &r.findings) {
             let rule = self.rules().find(&said.rule).unwrap_or_else(|| stranger(said));
-            if judged_here(rule) {
+            if judged_here(rule.id) {
                 continue;
             }
             let place = Kind::parse(&said.kind).map(|kind| (kind, said.namespace.clone(), said.name.clone()));
@@ -98,14 +98,16 @@ impl Engine {
             found.entry(uid).or_insert_with(|| (object, Vec::new())).1.push(finding);
         }
         let at = usize::from(cluster.id.0);
+        // Of what no report speaks any more nobody knows that it ended.
+        let gone = taken.heard.reports.is_none();
         let before = std::mem::take(&mut self.rooms[at].taken);
         for (uid, place) in before.held.into_iter().filter(|(uid, _)| !found.contains_key(uid)) {
             let subject = Subject { cluster: cluster.id, kind: Some(place.0), uid };
             self.keep(cluster, subject, row(cluster, &place), Vec::new(), now);
             // It has come under its own uid, or is another object of that name: the same finding, and none that ended.
-            if taken.places.contains(&place) {
+            if gone || taken.places.contains(&place) {
                 let room = &mut self.rooms[at];
-                room.news.extend(room.lives.forget(uid));
+                room.news.extend(room.lives.forget(uid, |_| false));
             }
         }
         taken.own = found.remove(&Uid::default()).map(|(_, findings)| findings).unwrap_or_default();
@@ -115,6 +117,10 @@ impl Engine {
         }
         self.rooms[at].taken = taken;
         self.judge(store, cluster, None, now);
+        if gone {
+            let room = &mut self.rooms[at];
+            room.news.extend(room.lives.forget(Uid::default(), judged_here));
+        }
     }
 
     /// Why a rule judges nothing in a cluster whose findings are read from reports, as these say.
@@ -258,7 +264,7 @@ mod tests {
     fn publish(fleet: &mut Fleet, findings: Vec<Reported>) {
         let skipped = vec![("alert-critical".into(), "no alertmanager".into())];
         let reports = Reports { at: Time::from_secs(NOW), every: Some(900), findings, skipped, left_out: 0 };
-        fleet.delta(0, Delta::Reports(Heard { told: true, failing: None, reports: Some(reports.into()) }.into()));
+        fleet.delta(0, Delta::Reports(Heard { told: true, reports: Some(reports.into()), ..Heard::default() }.into()));
         told(fleet);
     }
 
@@ -325,6 +331,17 @@ mod tests {
         assert_eq!(rows(&fleet)[0].state, FindingState::Open);
         publish(&mut fleet, Vec::new());
         assert_eq!(rows(&fleet)[0].state, FindingState::Resolved);
+    }
+
+    #[test]
+    fn what_no_report_speaks_of_any_more_has_not_ended() {
+        let mut fleet = fleet();
+        let own = said("backup-overdue", "Cluster", "in-cluster", Severity::Warning);
+        publish(&mut fleet, vec![said("node-not-ready", "Node", "n", Severity::Critical), own]);
+        assert_eq!(rows(&fleet).len(), 2);
+        fleet.delta(0, Delta::Reports(Heard { told: true, ..Heard::default() }.into()));
+        told(&mut fleet);
+        assert_eq!((rows(&fleet).len(), fleet.engine.findings().count()), (0, 0), "nobody says that they are resolved: {:?}", rows(&fleet));
     }
 
     #[test]

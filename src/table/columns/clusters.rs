@@ -2,7 +2,7 @@
 
 use super::super::column::Show;
 use super::*;
-use crate::model::Time;
+use crate::model::{Amiss, Time};
 use crate::store::Counts;
 
 fn info<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Cluster) -> V) -> Value<'a> {
@@ -10,6 +10,11 @@ fn info<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Cluster) -> V) ->
         Row::Cluster(c) => f(c).into(),
         Row::Object(..) => Value::None,
     }
+}
+
+/// What is amiss with a cluster's reports. Who lists clusters alone does not ask for them.
+fn reports(c: &Cluster, now: i64) -> Option<String> {
+    c.reports_amiss(now).filter(|(amiss, _)| *amiss != Amiss::Waiting).map(|(_, words)| words)
 }
 
 /// A sum over rows of that kind.
@@ -72,7 +77,7 @@ pub(super) static COLUMNS: &[Column] = &[
         "MESSAGE",
         Unit::Text,
         |ctx, r| match r {
-            Row::Cluster(c) => c.state.reason().map_or_else(|| c.reports_amiss(ctx.now).map(|(_, words)| words).into(), Into::into),
+            Row::Cluster(c) => c.state.reason().map_or_else(|| reports(c, ctx.now).into(), Into::into),
             Row::Object(..) => Value::None,
         },
         "Why it is not live, or what is amiss with the reports that its findings are read from, in words",

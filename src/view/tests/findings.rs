@@ -101,38 +101,51 @@ fn a_finding_is_suppressed_from_its_row_by_a_form_that_knows_the_rule() {
     assert_eq!(given, [Some("node-not-ready"), Some("30d"), Some("repair")]);
 }
 
-#[test]
-fn findings_that_are_read_from_reports_say_how_old_these_are_and_that_there_are_none() {
-    let mut f = Fixture::burning();
-    let infos = f.store.clusters().iter().map(|c| ClusterInfo { judged: Judged::ByReports, ..c.info.clone() }).collect();
+/// The fixture's clusters, whose findings are read from reports.
+fn reported(mut f: Fixture, name: impl Fn(&ClusterInfo) -> String) -> Fixture {
+    let of = |c: &crate::store::Cluster| ClusterInfo { name: name(&c.info).into(), judged: Judged::ByReports, ..c.info.clone() };
+    let infos = f.store.clusters().iter().map(of).collect();
     (f.store, f.engine) = (Store::new(infos, NOW - 600), Engine::new(Thresholds::default()));
     f.touched.clear();
-    let ill = Reported {
-        rule: "node-not-ready".into(),
-        area: "node".into(),
-        tier: 1,
-        severity: Severity::Critical,
-        kind: "Node".into(),
-        namespace: "".into(),
-        name: "node-002".into(),
-        message: "NotReady for 9m".into(),
-        evidence: Vec::new(),
-        remedy: "cordon node-002".into(),
-        next_step: "Look at its kubelet".into(),
-        since: Time::from_secs(NOW - 540),
-        first_seen: Time::from_secs(NOW - 400),
-    };
-    for (c, ago) in [(0, 60), (1, 7200)] {
-        let reports = Reports { at: Time::from_secs(NOW - ago), every: Some(900), findings: vec![ill.clone()], ..Default::default() };
-        f.delta(c, Delta::Reports(Heard { told: true, failing: None, reports: Some(reports.into()) }.into()));
-    }
-    f.delta(2, Delta::Reports(Heard { told: true, ..Heard::default() }.into()));
     for c in 0..3 {
         f.delta(c, Delta::State(ConnectionState::Live));
         for kind in Kind::WATCHED {
             f.delta(c, Delta::KindState(kind, KindState::Live));
         }
     }
+    f
+}
+
+fn ill(rule: &str, kind: &str, name: &str) -> Reported {
+    Reported {
+        rule: rule.into(),
+        area: "node".into(),
+        tier: 1,
+        severity: Severity::Critical,
+        kind: kind.into(),
+        namespace: "".into(),
+        name: name.into(),
+        message: "NotReady for 9m".into(),
+        evidence: Vec::new(),
+        remedy: format!("cordon {name}"),
+        next_step: "Look at its kubelet".into(),
+        since: Time::from_secs(NOW - 540),
+        first_seen: Time::from_secs(NOW - 400),
+    }
+}
+
+/// What a cluster publishes every quarter of an hour, so many seconds ago.
+fn publish(f: &mut Fixture, cluster: u16, ago: i64, findings: Vec<Reported>) {
+    let reports = Reports { at: Time::from_secs(NOW - ago), every: Some(900), findings, ..Default::default() };
+    f.delta(cluster, Delta::Reports(Heard { told: true, reports: Some(reports.into()), ..Heard::default() }.into()));
+}
+
+#[test]
+fn findings_that_are_read_from_reports_say_how_old_these_are_and_that_there_are_none() {
+    let mut f = reported(Fixture::burning(), |c| c.name.to_string());
+    publish(&mut f, 0, 60, vec![ill("node-not-ready", "Node", "node-002")]);
+    publish(&mut f, 1, 7200, vec![ill("node-not-ready", "Node", "node-002")]);
+    f.delta(2, Delta::Reports(Heard { told: true, ..Heard::default() }.into()));
     f.judge();
     let mut app = f.app_on("findings", (80, 24));
     let frame = dump(&f.frame(&mut app, (80, 24)));
@@ -142,4 +155,16 @@ fn findings_that_are_read_from_reports_say_how_old_these_are_and_that_there_are_
     let mut app = f.app_on("clusters", (80, 24));
     let frame = dump(&f.frame(&mut app, (80, 24)));
     assert!(frame.contains("OLD REPORT") && frame.contains("NO REPORT"), "{frame}");
+}
+
+#[test]
+fn the_title_of_an_incident_keeps_its_last_word_whatever_its_cluster_is_called() {
+    let mut f = reported(Fixture::calm(), |c| c.name.replace('-', " "));
+    publish(&mut f, 0, 60, vec![ill("a-rule-of-theirs", "Cluster", "in-cluster"), ill("node-not-ready", "Node", "node-002")]);
+    f.judge();
+    let mut app = f.app_on("findings", (120, 40));
+    f.keys(&mut app, "f");
+    let frame = dump(&f.frame(&mut app, (120, 40)));
+    println!("{frame}");
+    assert!(frame.contains("prod eu a-rule-of-theirs ") && frame.contains("prod eu node-002 "), "{frame}");
 }
