@@ -129,7 +129,8 @@ impl<'a> Correlation<'a> {
     pub fn groups(&self) -> Vec<Group<'a>> {
         let mut groups: HashMap<Head<&'a str>, Group<'a>> = HashMap::new();
         let new = |head| Group { head, findings: Vec::new(), alerts: Vec::new() };
-        let alert = |f: &&Finding| f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert);
+        // One that only a report names stands for itself.
+        let alert = |f: &&Finding| f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert && self.get(o).is_some());
         for finding in self.room.acute().filter(|f| !alert(f)) {
             let head = self.head(finding);
             groups.entry(head).or_insert_with(|| new(head)).findings.push(finding);

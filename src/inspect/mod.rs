@@ -93,6 +93,8 @@ pub struct Finding {
     pub about: Option<ObjectRef>,
     /// From the objects' own timestamps; none where they have none.
     pub since: Option<Time>,
+    /// When an inspection elsewhere saw it first; none: it is seen here.
+    pub first_seen: Option<Time>,
     /// Short, without the object's name.
     pub message: String,
     pub evidence: Vec<Evidence>,
@@ -182,6 +184,7 @@ impl Judge<'_> {
             object: self.object.map(|o| o.reference(self.cluster.id)),
             about: None,
             since,
+            first_seen: None,
             message: message.into(),
             evidence: Vec::new(),
             next_step: String::new(),

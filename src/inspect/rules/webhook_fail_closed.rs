@@ -68,8 +68,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 fn called(judge: &Judge<'_>) -> Option<Finding> {
     let hooks = judge.cluster.asked.hooks.as_deref().ok()?;
     let hold = judge.value(&FAILING);
-    let signal =
-        |o: &'_ Object| matches!(o, Object::Signal(s) if matches!(&*s.meta.name, "webhook-errors" | "webhook-latency") && lasted(s, hold));
+    let signal = |o: &'_ Object| matches!(o, Object::Signal(s) if matches!(&*s.meta.name, "webhook-errors" | "webhook-latency") && lasted(judge, s, hold));
     let closed = |s: &Signal| {
         let name = s.meta.labels.get("name").unwrap_or_default();
         hooks.iter().find(|h| h.fail_closed && *h.name == *name)
