@@ -1,4 +1,5 @@
-//! How kubelets give out cores: `/configz` of each through the API server, asked for `asked` a few at a time and seldom.
+//! How kubelets give out cores, where they evict and which DNS they name: `/configz` of each through the API server, asked for `asked` a few at a
+//! time and seldom.
 //!
 //! Only what rules read of the answers is kept. Of each kind of node one is asked first: after the first look something of all is known.
 
@@ -81,6 +82,10 @@ struct Config {
     topology_manager_policy: String,
     #[serde(rename = "reservedSystemCPUs")]
     reserved: String,
+    eviction_hard: BTreeMap<String, String>,
+    eviction_soft: BTreeMap<String, String>,
+    #[serde(rename = "clusterDNS")]
+    dns: Vec<String>,
 }
 
 /// How many CPUs a list has: `0-3,8`.
@@ -91,6 +96,12 @@ fn cpus(list: &str) -> u32 {
         to.checked_sub(from)?.checked_add(1)
     };
     list.split(',').filter_map(of).fold(0, u32::saturating_add)
+}
+
+/// Where it evicts, hard and soft: `memory.available<100Mi,nodefs.available<10%`.
+fn evicts(config: &Config) -> String {
+    let all = config.eviction_hard.iter().chain(&config.eviction_soft).filter(|(_, below)| !below.is_empty());
+    all.map(|(signal, below)| format!("{signal}<{below}")).collect::<Vec<_>>().join(",")
 }
 
 impl Kubelets {
@@ -175,6 +186,8 @@ impl Kubelets {
             cpus: self.interner.str(&or_none(&config.cpu_manager_policy)),
             topology: self.interner.str(&or_none(&config.topology_manager_policy)),
             kept: if strict { cpus(&config.reserved) } else { 0 },
+            evicts: self.interner.str(&evicts(config)),
+            dns: self.interner.str(&config.dns.join(",")),
         }
     }
 }
@@ -186,7 +199,8 @@ mod tests {
     use serde_json::json;
 
     const CONFIG: &str = r#"{"kubeletconfig":{"cpuManagerPolicy":"static","cpuManagerPolicyOptions":{"strict-cpu-reservation":"true"},
-        "topologyManagerPolicy":"single-numa-node","reservedSystemCPUs":"0-2,8","maxPods":110,"clusterDNS":["10.96.0.10"]}}"#;
+        "topologyManagerPolicy":"single-numa-node","reservedSystemCPUs":"0-2,8","maxPods":110,"clusterDNS":["10.96.0.10"],
+        "evictionHard":{"memory.available":"100Mi","nodefs.available":"10%"},"evictionSoft":{"nodefs.available":"15%"}}}"#;
 
     fn nodes(n: usize) -> String {
         let node = |n: usize| json!({"metadata": {"name": format!("n{n:02}"), "labels": {"node.kubernetes.io/instance-type": if n < 40 { "a" } else { "b" }}}});
@@ -208,6 +222,8 @@ mod tests {
         assert_eq!((heard.len(), server.count()), (19, 22), "whether it may, the nodes, and twenty kubelets of which one is silent");
         assert!(heard.iter().any(|k| &*k.node == "n44"), "a few of one kind are not behind many of the other: {heard:?}");
         assert_eq!((&*heard[0].node, &*heard[0].cpus, &*heard[0].topology, heard[0].kept), ("n00", "static", "single-numa-node", 4));
+        let evicts = "memory.available<100Mi,nodefs.available<10%,nodefs.available<15%";
+        assert_eq!((&*heard[0].evicts, &*heard[0].dns), (evicts, "10.96.0.10"));
         assert_eq!(kubelets.look(&client, false, began).await.unwrap().len(), 23);
         for _ in 0..8 {
             kubelets.look(&client, false, began).await.unwrap();

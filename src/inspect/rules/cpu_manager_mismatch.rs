@@ -167,7 +167,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn tell(fleet: &mut Fleet, cpus: &str, kept: u32) {
-        let one = |node: &str| Kubelet { node: node.into(), cpus: cpus.into(), topology: "none".into(), kept };
+        let one = |node: &str| Kubelet { node: node.into(), cpus: cpus.into(), topology: "none".into(), kept, ..Kubelet::default() };
         fleet.delta(0, Delta::Asked(Asked { kubelets: Ok(["n1", "n2"].map(one).into()), ..Asked::default() }.into()));
     }
 
@@ -274,7 +274,13 @@ mod tests {
         (one["spec"]["containers"], one["status"]["qosClass"]) = (whole, json!("Guaranteed"));
         f.put(Kind::Pod, [one]);
         let heard = |names: &[&str]| {
-            let one = |node: &&str| Kubelet { node: (*node).into(), cpus: "static".into(), topology: "none".into(), kept: 0 };
+            let one = |node: &&str| Kubelet {
+                node: (*node).into(),
+                cpus: "static".into(),
+                topology: "none".into(),
+                kept: 0,
+                ..Kubelet::default()
+            };
             Delta::Asked(Asked { kubelets: Ok(names.iter().map(one).collect()), ..Asked::default() }.into())
         };
         f.delta(0, heard(&["n1"]));
@@ -288,7 +294,7 @@ mod tests {
         let of = |query: &str, value: f64, topology: &str| {
             let mut f = Fleet::default();
             f.put(Kind::Node, [node("n1", "True", 9000)]);
-            let one = Kubelet { node: "n1".into(), cpus: "static".into(), topology: topology.into(), kept: 0 };
+            let one = Kubelet { node: "n1".into(), cpus: "static".into(), topology: topology.into(), kept: 0, ..Kubelet::default() };
             f.delta(0, Delta::Asked(Asked { kubelets: Ok([one].into()), ..Asked::default() }.into()));
             seen(&mut f, &RULE, query, &[("instance", "n1:9100"), ("what", "pinning")], value, 600).map(|f| f.message)
         };

@@ -175,6 +175,7 @@ mod tests {
                 cpus: if n == 0 { first } else { "static" }.into(),
                 topology: "none".into(),
                 kept: 0,
+                ..Kubelet::default()
             };
             fleet.delta(0, Delta::Asked(Asked { kubelets: Ok((0..heard).map(one).collect()), ..Asked::default() }.into()));
             fleet.put(Kind::Node, (0..5).map(|n| made(&format!("n{n}"), "6.1", "m1")));
