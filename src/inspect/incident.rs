@@ -594,6 +594,14 @@ mod tests {
         let well = at(&[('u', 0), ('u', 0), ('u', 0)]);
         assert!(well.iter().any(|(name, ..)| name == "controller-leader"), "{well:?}");
     }
+
+    /// The rules of the probable causes, and how many findings each stands for.
+    fn causes(fleet: &Fleet) -> Vec<(&'static str, usize)> {
+        let mut all: Vec<_> = incidents(fleet).into_iter().map(|i| (i.line.findings[0].rule, i.line.findings.len())).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// A fleet where somebody has said that these rules' findings may be.
     fn suppressed(rules: &str) -> Fleet {
         Fleet::configured(&format!("[[suppress]]\nrule = '{rules}'\nreason = 'known'\nuntil = '2026-12-31'\n"))
@@ -605,20 +613,18 @@ mod tests {
         let at = |mut fleet: Fleet, api: &str| {
             let spec = json!({"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"},
                 "metrics": [{"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "30"}}}]});
-            let blind = json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "lastTransitionTime": ago(900)}]);
+            let blind =
+                json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "lastTransitionTime": ago(900)}]);
             fleet.put(Kind::Hpa, [json!({"metadata": {"name": "h"}, "spec": spec, "status": {"currentReplicas": 2, "conditions": blind}})]);
             let since = crate::model::Time::from_secs(fleet.now - 900);
             let api = Api { name: api.into(), service: None, reason: None, message: None, since };
             fleet.delta(0, Delta::Asked(crate::model::Asked { apis: Ok([api].into()), ..Default::default() }.into()));
-            let mut names = names(&fleet);
-            names.sort();
-            names
+            causes(&fleet)
         };
-        let (api, hpa) = ("aggregated-api-down", "hpa pay/h hpa-metrics-missing");
-        let of = |all: &[(&str, usize)]| all.iter().map(|(name, n)| ((*name).to_owned(), *n, 0)).collect::<Vec<_>>();
-        assert_eq!(at(Fleet::default(), "v1beta1.custom.metrics.k8s.io"), of(&[(api, 2)]));
-        assert_eq!(at(Fleet::default(), "v1beta1.metrics.k8s.io"), of(&[(api, 1), (hpa, 1)]), "it reads another");
-        assert_eq!(at(suppressed(api), "v1beta1.custom.metrics.k8s.io"), of(&[(hpa, 1)]));
+        let (api, hpa) = ("aggregated-api-down", "hpa-metrics-missing");
+        assert_eq!(at(Fleet::default(), "v1beta1.custom.metrics.k8s.io"), [(api, 2)]);
+        assert_eq!(at(Fleet::default(), "v1beta1.metrics.k8s.io"), [(api, 1), (hpa, 1)], "it reads another");
+        assert_eq!(at(suppressed(api), "v1beta1.custom.metrics.k8s.io"), [(hpa, 1)]);
     }
 
     #[test]
@@ -627,15 +633,12 @@ mod tests {
             crate::inspect::fixture::etcd(&mut fleet, members);
             let state = crate::model::ConnectionState::Unreachable { last: None, reason: "dial timeout".into() };
             fleet.delta(0, Delta::State(state));
-            let mut names = names(fleet.wait(600));
-            names.sort();
-            names
+            causes(fleet.wait(600))
         };
         let (cluster, etcd) = ("cluster-unreachable", "etcd-quorum-risk");
-        let of = |all: &[(&str, usize)]| all.iter().map(|(name, n)| ((*name).to_owned(), *n, 0)).collect::<Vec<_>>();
         let (none, one) = ([('d', 600); 3], [('u', 0), ('d', 600), ('d', 600)]);
-        assert_eq!(at(Fleet::default(), &none), of(&[(cluster, 2)]));
-        assert_eq!(at(Fleet::default(), &one), of(&[(cluster, 1), (etcd, 1)]), "one of them answers: the way is not it");
-        assert_eq!(at(suppressed(cluster), &none), of(&[(etcd, 1)]));
+        assert_eq!(at(Fleet::default(), &none), [(cluster, 2)]);
+        assert_eq!(at(Fleet::default(), &one), [(cluster, 1), (etcd, 1)], "one of them answers: the way is not it");
+        assert_eq!(at(suppressed(cluster), &none), [(etcd, 1)]);
     }
 }

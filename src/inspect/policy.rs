@@ -103,8 +103,8 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, NOW, node};
     use crate::inspect::Severity;
+    use crate::inspect::fixture::{Fleet, NOW, node};
     use crate::model::{FindingRow, FindingState, Kind, Time};
     use serde_json::json;
 

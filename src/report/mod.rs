@@ -322,7 +322,8 @@ impl ClusterReport {
         // One look cannot tell how long that has been so.
         let found = |rule: &RuleInfo| own.iter().any(|i| i.rule == rule.id);
         let early = |rule: &&&RuleInfo| {
-            (waiting.contains(rule.id) && !found(rule)).then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
+            (waiting.contains(rule.id) && !found(rule))
+                .then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
         };
         // Kubelets are asked a few at a time, and some do not answer.
         let (heard, nodes) = (c.asked.kubelets.as_ref().map_or(0, |all| all.len()), c.counts.nodes);
