@@ -633,12 +633,15 @@ mod tests {
             crate::inspect::fixture::etcd(&mut fleet, members);
             let state = crate::model::ConnectionState::Unreachable { last: None, reason: "dial timeout".into() };
             fleet.delta(0, Delta::State(state));
-            causes(fleet.wait(600))
+            fleet.wait(600);
+            fleet
         };
         let (cluster, etcd) = ("cluster-unreachable", "etcd-quorum-risk");
         let (none, one) = ([('d', 600); 3], [('u', 0), ('d', 600), ('d', 600)]);
-        assert_eq!(at(Fleet::default(), &none), [(cluster, 2)]);
-        assert_eq!(at(Fleet::default(), &one), [(cluster, 1), (etcd, 1)], "one of them answers: the way is not it");
-        assert_eq!(at(suppressed(cluster), &none), [(etcd, 1)]);
+        assert_eq!(causes(&at(Fleet::default(), &none)), [(cluster, 2)]);
+        assert_eq!(causes(&at(Fleet::default(), &one)), [(cluster, 1), (etcd, 1)], "one of them answers: the way is not it");
+        let known = at(suppressed(cluster), &none);
+        assert_eq!(causes(&known), [(etcd, 1)]);
+        assert_ne!(incidents(&known)[0].line.title, "API", "it is etcd that is told");
     }
 }

@@ -165,6 +165,7 @@ fn believed(judge: &Judge<'_>, c: &Controller) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, deployment, ingress, service};
+    use crate::inspect::{Engine, Thresholds};
     use crate::model::{Asked, Delta, Labels, Str};
     use serde_json::json;
 
@@ -257,7 +258,9 @@ mod tests {
 
     #[test]
     fn one_that_was_made_after_they_were_read_is_judged_when_they_are_read_again() {
-        let mut f = Fleet::default();
+        // No other rule has it judged again.
+        let engine = Engine::new(Thresholds::default()).only(|r| r.id == RULE.id, "not wanted");
+        let mut f = Fleet { engine, ..Fleet::default() };
         let read = |all: &[Controller]| Delta::Asked(Asked { controllers: Ok(all.into()), ..Asked::default() }.into());
         f.delta(0, read(&[]));
         let mut new = deployment("in", 2, 2);
