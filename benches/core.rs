@@ -180,8 +180,9 @@ fn run(pods: usize) {
 /// What stands around so many pods: a node for a hundred of them; for twenty a Deployment, its ReplicaSet, a Service with its slice and an
 /// Ingress; a budget and an autoscaler for every second one.
 fn around(pods: usize) -> Vec<(Kind, Vec<Value>)> {
-    let meta = |name: &str, ns: Option<usize>, n: usize| {
-        let mut m = json!({"name": name, "uid": format!("{name}-{n}"), "resourceVersion": "5", "creationTimestamp": "2026-02-20T10:00:00Z", "labels": {"app": name}});
+    // A uid is one object's, of whatever kind; pods name the ReplicaSets as their owners.
+    let meta = |kind: u32, name: &str, ns: Option<usize>, n: usize| {
+        let mut m = json!({"name": name, "uid": format!("{kind:08}-0000-4000-8000-{n:012}"), "resourceVersion": "5", "creationTimestamp": "2026-02-20T10:00:00Z", "labels": {"app": name}});
         if let Some(ns) = ns {
             m["namespace"] = format!("team-{ns:02}").into();
         }
@@ -191,43 +192,43 @@ fn around(pods: usize) -> Vec<(Kind, Vec<Value>)> {
     let apps = || 0..pods.div_ceil(20);
     let template = |n: usize| json!({"metadata": {"labels": {"app": app(n)}}, "spec": pod(n * 20, 0)["spec"]});
     let node = |n: usize| {
-        json!({"metadata": meta(&format!("node-{n:04}"), None, n), "spec": {}, "status": {"capacity": {"cpu": "64", "memory": "256Gi", "pods": "250"}, "allocatable": {"cpu": "63", "memory": "250Gi", "pods": "250"},
+        json!({"metadata": meta(22222222, &format!("node-{n:04}"), None, n), "spec": {}, "status": {"capacity": {"cpu": "64", "memory": "256Gi", "pods": "250"}, "allocatable": {"cpu": "63", "memory": "250Gi", "pods": "250"},
             "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-03-01T06:00:00Z", "lastTransitionTime": "2026-02-20T10:00:00Z"}], "nodeInfo": {"kubeletVersion": "v1.36.3"}}})
     };
     let deployment = |n: usize| {
-        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"replicas": 20, "selector": {"matchLabels": {"app": app(n)}}, "template": template(n)},
+        json!({"metadata": meta(33333333, &app(n), Some(n % 20), n), "spec": {"replicas": 20, "selector": {"matchLabels": {"app": app(n)}}, "template": template(n)},
             "status": {"replicas": 20, "readyReplicas": 20, "updatedReplicas": 20, "availableReplicas": 20, "observedGeneration": 1}})
     };
     let replica_set = |n: usize| {
-        let mut meta = meta(&format!("{}-5d8f7c9b64", app(n)), Some(n % 20), n);
+        let mut meta = meta(11111111, &format!("{}-5d8f7c9b64", app(n)), Some(n % 20), n);
         meta["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n), "uid": format!("{}-{n}", app(n)), "controller": true}]);
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n), "uid": format!("33333333-0000-4000-8000-{n:012}"), "controller": true}]);
         json!({"metadata": meta, "spec": {"replicas": 20, "selector": {"matchLabels": {"app": app(n)}}, "template": template(n)}, "status": {"replicas": 20, "readyReplicas": 20}})
     };
     let budget = |n: usize| {
-        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app(n)}}},
+        json!({"metadata": meta(44444444, &app(n), Some(n % 20), n), "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": app(n)}}},
             "status": {"disruptionsAllowed": 1, "currentHealthy": 20, "desiredHealthy": 19, "expectedPods": 20, "observedGeneration": 1}})
     };
     let autoscaler = |n: usize| {
         let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
-        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"minReplicas": 10, "maxReplicas": 40, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n)}, "metrics": [{"type": "Resource", "resource": cpu}]},
+        json!({"metadata": meta(55555555, &app(n), Some(n % 20), n), "spec": {"minReplicas": 10, "maxReplicas": 40, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n)}, "metrics": [{"type": "Resource", "resource": cpu}]},
             "status": {"currentReplicas": 20, "desiredReplicas": 20, "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 61, "averageValue": "122m"}}}]}})
     };
-    let service = |n: usize| json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": {"app": app(n)}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}});
+    let service = |n: usize| json!({"metadata": meta(66666666, &app(n), Some(n % 20), n), "spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": {"app": app(n)}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}});
     let slice = |n: usize| {
-        let mut meta = meta(&app(n), Some(n % 20), n);
+        let mut meta = meta(77777777, &app(n), Some(n % 20), n);
         meta["labels"] = json!({"kubernetes.io/service-name": app(n)});
         let endpoint = |k: usize| json!({"addresses": [format!("10.1.{}.{k}", n % 250)], "conditions": {"ready": true, "serving": true}});
         json!({"metadata": meta, "addressType": "IPv4", "endpoints": (0..20).map(endpoint).collect::<Vec<_>>(), "ports": [{"name": "http", "port": 8080}]})
     };
     let ingress = |n: usize| {
         let backend = json!({"service": {"name": app(n), "port": {"name": "http"}}});
-        json!({"metadata": meta(&app(n), Some(n % 20), n), "spec": {"ingressClassName": "nginx", "rules": [{"host": format!("{}.example.com", app(n)), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}})
+        json!({"metadata": meta(88888888, &app(n), Some(n % 20), n), "spec": {"ingressClassName": "nginx", "rules": [{"host": format!("{}.example.com", app(n)), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}})
     };
     vec![
         (
             Kind::Namespace,
-            (0..20).map(|n| json!({"metadata": meta(&format!("team-{n:02}"), None, n), "status": {"phase": "Active"}})).collect(),
+            (0..20).map(|n| json!({"metadata": meta(99999999, &format!("team-{n:02}"), None, n), "status": {"phase": "Active"}})).collect(),
         ),
         (Kind::Node, (0..pods.div_ceil(100)).map(node).collect()),
         (Kind::Deployment, apps().map(deployment).collect()),

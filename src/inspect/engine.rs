@@ -7,6 +7,7 @@
 use super::incident;
 use super::index::Index;
 use super::life::Lives;
+use super::settled::{self, Settled};
 use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
 use crate::model::asked::Part;
 use crate::model::ingress::wildcard;
@@ -26,10 +27,9 @@ pub(super) struct Room {
     pub(super) lives: Lives,
     /// The objects of findings that take part in incidents.
     acute: HashSet<Uid>,
-    /// What incidents rest on is other than when it was last told.
-    unsettled: bool,
+    pub(super) settled: Settled,
     /// Rows that are not told yet.
-    news: Vec<Change>,
+    pub(super) news: Vec<Change>,
     /// The nodes with a node-not-ready finding that are so now.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
@@ -261,24 +261,24 @@ impl Engine {
     /// What is shown of a cluster's incidents may be other now.
     fn shown(&mut self, cluster: ClusterId, other: bool) {
         if other && let Some(room) = self.rooms.get_mut(usize::from(cluster.0)) {
-            room.unsettled = true;
+            room.settled.disturb();
             self.revision += 1;
         }
     }
 
-    /// Tells the rows of findings what explains them, where that may be other now.
+    /// What is said of these objects may be other now.
+    fn reworded(&mut self, cluster: ClusterId, uids: impl IntoIterator<Item = Uid>) {
+        let Some(room) = self.rooms.get_mut(usize::from(cluster.0)) else { return };
+        for uid in uids {
+            room.settled.reword(uid);
+            self.revision += 1;
+        }
+    }
+
+    /// Tells what belongs together, where that may be other now, and the rows of findings what explains them.
     fn settle(&mut self, store: &Store, now: i64) {
-        for at in 0..self.rooms.len() {
-            let Some(cluster) = store.clusters().get(at).filter(|_| self.rooms[at].unsettled) else { continue };
-            let incidents = super::lines::incidents(cluster, &self.rooms[at], now);
-            let room = &mut self.rooms[at];
-            room.unsettled = false;
-            for incident in &incidents {
-                for (n, id) in incident.line.findings.iter().enumerate() {
-                    let news = room.lives.explained(id.uid, id.rule, &incident.name, (n == 0).then(|| incident.explains()));
-                    room.news.extend(news);
-                }
-            }
+        for (room, cluster) in self.rooms.iter_mut().zip(store.clusters()) {
+            settled::settle(cluster, room, now);
         }
     }
 
@@ -477,7 +477,8 @@ impl Engine {
         room.news.extend(room.lives.change(cluster, object, subject.uid, old, &found, now));
         let takes_part = |all: &'_ [Finding]| all.iter().filter(|f| incident::acute(f)).cloned().collect::<Vec<_>>();
         let acute = takes_part(&found);
-        let shown = takes_part(old) != acute;
+        let before = takes_part(old);
+        let (shown, reworded) = (!settled::alike(&before, &acute), before != acute);
         if acute.is_empty() {
             room.acute.remove(&subject.uid);
         } else {
@@ -495,7 +496,10 @@ impl Engine {
         } else {
             room.findings.insert(subject.uid, found);
         }
-        self.shown(subject.cluster, shown);
+        match shown {
+            true => self.shown(subject.cluster, true),
+            false => self.reworded(subject.cluster, reworded.then_some(subject.uid)),
+        }
     }
 
     fn forget(&mut self, cluster: &Cluster, kind: Kind, object: &Object, now: i64) {
@@ -555,15 +559,19 @@ impl Engine {
                 if room.findings.is_empty() {
                     return;
                 }
-                let acute = |o: &Object| room.acute.contains(&o.meta().uid);
-                let mut shown = !room.lost.is_empty() || acute(top);
-                for below in room.index.below(cluster, top.meta().uid) {
-                    if room.findings.contains_key(&below.meta().uid) {
-                        shown |= acute(below);
-                        again.insert(subject(below));
-                    }
+                let acute = |o: &&Object| room.acute.contains(&o.meta().uid);
+                let below = room.index.below(cluster, top.meta().uid);
+                let found: Vec<&Object> = below.into_iter().filter(|o| room.findings.contains_key(&o.meta().uid)).collect();
+                again.extend(found.iter().copied().map(subject));
+                let words: Vec<Uid> = found.into_iter().chain([top]).filter(acute).map(|o| o.meta().uid).collect();
+                // Who only suffers from a lost node is told there; and pods at what is above them, once that is known.
+                let there = |o: Option<&Object>| o.map(|o| o.meta().owner.as_ref().map(|o| o.uid));
+                if room.lost.is_empty() && there(before) == there(after) {
+                    self.reworded(cluster.id, words);
+                } else {
+                    let shown = !room.lost.is_empty() || !words.is_empty();
+                    self.shown(cluster.id, shown);
                 }
-                self.shown(cluster.id, shown);
             }
             Object::Alert(_) => {
                 let fires = |o: Option<&Object>| matches!(o, Some(Object::Alert(a)) if a.state == AlertState::Firing);

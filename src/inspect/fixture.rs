@@ -52,6 +52,15 @@ impl Fleet {
         let mut touched: Vec<Touched> = Vec::new();
         self.store.apply(Batch { cluster: ClusterId(cluster), generation: Generation(1), delta }, self.now, &mut touched);
         self.engine.touched(&self.store, &touched, self.now);
+        self.check();
+    }
+    /// What is kept of incidents is what would be told from nothing.
+    fn check(&self) {
+        for cluster in self.store.clusters() {
+            if let Some(room) = self.engine.room(cluster.id) {
+                room.settled.check(cluster, room, self.now);
+            }
+        }
     }
     /// Puts objects into cluster 0. `metadata.uid` is the kind and the name where none is given.
     pub fn put(&mut self, kind: Kind, objects: impl IntoIterator<Item = Value>) -> &mut Self {
@@ -75,6 +84,7 @@ impl Fleet {
     pub fn wait(&mut self, secs: i64) -> &mut Self {
         self.now += secs;
         self.engine.tick(&self.store, self.now);
+        self.check();
         self
     }
     pub fn finding(&self, kind: Kind, name: &str, rule: &str) -> Option<&Finding> {

@@ -19,9 +19,9 @@ pub(super) fn acute(f: &Finding) -> bool {
     f.open() && (f.rule.burns || causes::linked(f.rule.id))
 }
 
-/// What an incident is about.
+/// What an incident is about. `T`: a name, borrowed or kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Head<'a> {
+pub(super) enum Head<T> {
     Cluster,
     /// A rule of the cluster as a whole.
     Rule(&'static str),
@@ -29,14 +29,44 @@ pub(super) enum Head<'a> {
     /// Of the cluster as a whole.
     Backups,
     /// Alerts of this name.
-    Alerts(&'a str),
-    Zone(&'a str),
+    Alerts(T),
+    Zone(T),
     Object(Kind, Uid),
+}
+
+impl Head<&str> {
+    /// The same to keep.
+    pub fn kept(self) -> Head<Str> {
+        match self {
+            Head::Cluster => Head::Cluster,
+            Head::Rule(rule) => Head::Rule(rule),
+            Head::Etcd => Head::Etcd,
+            Head::Backups => Head::Backups,
+            Head::Alerts(name) => Head::Alerts(name.into()),
+            Head::Zone(name) => Head::Zone(name.into()),
+            Head::Object(kind, uid) => Head::Object(kind, uid),
+        }
+    }
+}
+
+impl Head<Str> {
+    /// The same to look at.
+    pub fn seen(&self) -> Head<&str> {
+        match self {
+            Head::Cluster => Head::Cluster,
+            Head::Rule(rule) => Head::Rule(rule),
+            Head::Etcd => Head::Etcd,
+            Head::Backups => Head::Backups,
+            Head::Alerts(name) => Head::Alerts(name),
+            Head::Zone(name) => Head::Zone(name),
+            Head::Object(kind, uid) => Head::Object(*kind, *uid),
+        }
+    }
 }
 
 /// Findings and alerts with one head.
 pub(super) struct Group<'a> {
-    pub head: Head<'a>,
+    pub head: Head<&'a str>,
     /// In no order.
     pub findings: Vec<&'a Finding>,
     /// Firing ones that are no findings.
@@ -48,7 +78,7 @@ type Place = (bool, Reverse<Severity>, usize, &'static str, Uid);
 
 /// What a finding is explained by.
 enum Up<'a> {
-    Head(Head<'a>),
+    Head(Head<&'a str>),
     Finding(&'a Finding),
 }
 
@@ -57,7 +87,7 @@ pub(super) struct Correlation<'a> {
     cluster: &'a Cluster,
     room: &'a Room,
     /// The head that each dead node belongs to: its own, or its zone's.
-    lost: HashMap<&'a Str, Head<'a>>,
+    lost: HashMap<&'a Str, Head<&'a str>>,
     /// Findings of rules that may explain others of the whole cluster, the worst first.
     standing: HashMap<&'static str, Vec<&'a Finding>>,
     /// Workloads of which pods were refused by a webhook that is down.
@@ -97,7 +127,7 @@ impl<'a> Correlation<'a> {
 
     /// The groups, in no order.
     pub fn groups(&self) -> Vec<Group<'a>> {
-        let mut groups: HashMap<Head<'a>, Group<'a>> = HashMap::new();
+        let mut groups: HashMap<Head<&'a str>, Group<'a>> = HashMap::new();
         let new = |head| Group { head, findings: Vec::new(), alerts: Vec::new() };
         let alert = |f: &&Finding| f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert);
         for finding in self.room.acute().filter(|f| !alert(f)) {
@@ -105,7 +135,7 @@ impl<'a> Correlation<'a> {
             groups.entry(head).or_insert_with(|| new(head)).findings.push(finding);
         }
         // Where what an alert names is told already.
-        let mut places: HashMap<Uid, (Place, Head<'a>)> = HashMap::new();
+        let mut places: HashMap<Uid, (Place, Head<&'a str>)> = HashMap::new();
         for (group, f) in groups.values().flat_map(|g| g.findings.iter().map(move |f| (g, *f))) {
             let Some(place) = f.place() else { continue };
             let top = self.get(place).map(|o| self.cluster.workload_of(o).meta().uid);
@@ -144,7 +174,7 @@ impl<'a> Correlation<'a> {
     }
 
     /// The group in which an object is told already.
-    fn place(&self, object: &'a Object, places: &HashMap<Uid, (Place, Head<'a>)>) -> Option<Head<'a>> {
+    fn place(&self, object: &'a Object, places: &HashMap<Uid, (Place, Head<&'a str>)>) -> Option<Head<&'a str>> {
         let by_node = match object {
             Object::Node(n) => self.lost.get(&n.meta.name),
             Object::Pod(p) => p.node.as_ref().and_then(|n| self.lost.get(n)),
@@ -161,7 +191,7 @@ impl<'a> Correlation<'a> {
     }
 
     /// The head of what explains a finding in the end; of itself where nothing does.
-    fn head(&self, finding: &'a Finding) -> Head<'a> {
+    fn head(&self, finding: &'a Finding) -> Head<&'a str> {
         let mut at = finding;
         for _ in 0..DEEP {
             match self.up(at) {
@@ -211,7 +241,7 @@ impl<'a> Correlation<'a> {
     }
 
     /// The head of a finding that nothing else explains.
-    fn own(&self, finding: &'a Finding) -> Head<'a> {
+    fn own(&self, finding: &'a Finding) -> Head<&'a str> {
         if finding.rule.area == "etcd" {
             return Head::Etcd;
         }
@@ -253,11 +283,11 @@ impl<'a> Correlation<'a> {
     }
 
     /// The dead node's head, when every bad pod of the workload is on dead nodes and none is missing.
-    fn only_lost(&self, w: &Workload) -> Option<Head<'a>> {
+    fn only_lost(&self, w: &Workload) -> Option<Head<&'a str>> {
         if self.lost.is_empty() || w.current < w.desired.unwrap_or(0) {
             return None;
         }
-        let mut first: Option<(&Str, Head<'a>)> = None;
+        let mut first: Option<(&Str, Head<&'a str>)> = None;
         for pod in self.room.index.pods(self.cluster, w.meta.uid).into_iter().filter(|p| p.bad()) {
             let (name, head) = self.lost.get_key_value(pod.node.as_ref()?)?;
             if first.is_none_or(|(n, _)| **name < *n) {
@@ -308,11 +338,11 @@ impl<'a> Correlation<'a> {
 }
 
 /// Whether a finding says that word, or rests on something that does.
-fn said(f: &Finding, word: &str) -> bool {
+pub(super) fn said(f: &Finding, word: &str) -> bool {
     f.message.contains(word) || f.evidence.iter().any(|e| e.value.contains(word) || e.what.contains(word))
 }
 
-fn lost<'a>(cluster: &'a Cluster, room: &Room) -> HashMap<&'a Str, Head<'a>> {
+fn lost<'a>(cluster: &'a Cluster, room: &Room) -> HashMap<&'a Str, Head<&'a str>> {
     if room.lost.is_empty() {
         return HashMap::new();
     }

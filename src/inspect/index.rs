@@ -1,12 +1,13 @@
-//! Which rows of a cluster belong to which: by owner, node, namespace and host. Kept from what was touched, so that nothing scans tables.
+//! Which rows of a cluster belong to which: by owner, node, namespace, host, model and what they are about. Kept from what was touched, so that
+//! nothing scans tables.
 
-use crate::model::{Ingress, Kind, Object, Pod, Str, Svc, Uid, Workload};
+use crate::model::{Event, Hpa, Ingress, Kind, Node, Object, Pdb, Pod, Str, Svc, Uid, Workload};
 use crate::store::{Cluster, RowId};
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// One cluster's rows by owner, by node, by namespace and by host.
+/// One cluster's rows by what they belong to.
 #[derive(Default)]
 pub(super) struct Index {
     owned: HashMap<Uid, BTreeSet<(Kind, u32)>>,
@@ -19,6 +20,12 @@ pub(super) struct Index {
     /// Ingresses by what they claim.
     hosts: HashMap<Str, BTreeSet<u32>>,
     links: HashMap<Str, Links>,
+    /// Nodes by their model and roles.
+    models: HashMap<String, BTreeSet<u32>>,
+    /// How many nodes are in a zone.
+    zones: BTreeMap<Str, u32>,
+    /// Events by what they are about.
+    said: HashMap<Uid, BTreeSet<u32>>,
 }
 
 /// A priority and the class that gives it.
@@ -38,8 +45,9 @@ fn rank_of(object: Option<&Object>) -> Option<(Rank, bool)> {
     }
 }
 
-/// The kinds that are found by namespace: what Services select, and what leads to them.
-const SPACES: [Kind; 5] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Service, Kind::Ingress];
+/// The kinds that are found by namespace: what Services select and what leads to them, and what budgets and autoscalers are for.
+const SPACES: [Kind; 8] =
+    [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Service, Kind::Ingress, Kind::Pod, Kind::Pdb, Kind::Hpa];
 
 /// What containers of a namespace get of its Services.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -103,6 +111,18 @@ impl Index {
         if let Some(space) = SPACES.iter().position(|k| *k == id.kind) {
             self.note_space(space, id.slot, before, after);
         }
+        match id.kind {
+            Kind::Node => self.note_node(id.slot, before, after),
+            Kind::Event => {
+                let about = |o: Option<&Object>| if let Some(Object::Event(e)) = o { Some(e.about.uid) } else { None };
+                let (old, new) = (about(before), about(after));
+                if old != new {
+                    old.iter().for_each(|uid| remove(&mut self.said, uid, id.slot));
+                    new.iter().for_each(|uid| insert(&mut self.said, uid, id.slot));
+                }
+            }
+            _ => {}
+        }
         if !matches!(id.kind, Kind::Pod | Kind::ReplicaSet | Kind::Job) {
             return;
         }
@@ -138,6 +158,54 @@ impl Index {
                 self.on_node.entry_ref(node).or_default().insert(id.slot);
             }
         }
+    }
+
+    fn note_node(&mut self, slot: u32, before: Option<&Object>, after: Option<&Object>) {
+        let node = |o: Option<&Object>| if let Some(Object::Node(n)) = o { Some((n.model(), n.zone().map(Str::from))) } else { None };
+        let (old, new) = (node(before), node(after));
+        if old == new {
+            return;
+        }
+        if let Some((model, zone)) = old {
+            remove(&mut self.models, &model, slot);
+            if let Some(zone) = zone
+                && let Some(n) = self.zones.get_mut(&zone)
+            {
+                *n -= 1;
+                if *n == 0 {
+                    self.zones.remove(&zone);
+                }
+            }
+        }
+        if let Some((model, zone)) = new {
+            insert(&mut self.models, &model, slot);
+            if let Some(zone) = zone {
+                *self.zones.entry(zone).or_default() += 1;
+            }
+        }
+    }
+
+    /// The nodes of a model and its roles.
+    pub(super) fn alike<'a>(&'a self, cluster: &'a Cluster, model: &str) -> impl Iterator<Item = &'a Node> + use<'a> {
+        let slots = self.models.get(model).into_iter().flatten();
+        slots.filter_map(move |slot| match cluster.table(Kind::Node).get(*slot) {
+            Some(Object::Node(n)) => Some(&**n),
+            _ => None,
+        })
+    }
+
+    /// How many zones the nodes are in.
+    pub(super) fn zones(&self) -> usize {
+        self.zones.len()
+    }
+
+    /// The events about an object.
+    pub(super) fn said<'a>(&'a self, cluster: &'a Cluster, about: Uid) -> impl Iterator<Item = &'a Arc<Event>> + use<'a> {
+        let slots = self.said.get(&about).into_iter().flatten();
+        slots.filter_map(move |slot| match cluster.table(Kind::Event).get(*slot) {
+            Some(Object::Event(e)) => Some(e),
+            _ => None,
+        })
     }
 
     fn note_mounts(&mut self, slot: u32, before: Option<&Object>, after: Option<&Object>) {
@@ -181,11 +249,9 @@ impl Index {
     }
 
     fn note_space(&mut self, space: usize, slot: u32, before: Option<&Object>, after: Option<&Object>) {
-        if let Some(before) = before {
-            remove(&mut self.spaces[space], &before.meta().namespace, slot);
-        }
-        if let Some(after) = after {
-            insert(&mut self.spaces[space], &after.meta().namespace, slot);
+        if before.map(|o| &o.meta().namespace) != after.map(|o| &o.meta().namespace) {
+            before.iter().for_each(|o| remove(&mut self.spaces[space], &o.meta().namespace, slot));
+            after.iter().for_each(|o| insert(&mut self.spaces[space], &o.meta().namespace, slot));
         }
         if let Some(Object::Ingress(i)) = before {
             claims(i).iter().for_each(|host| remove(&mut self.hosts, host, slot));
@@ -241,6 +307,26 @@ impl Index {
     /// The Services of a namespace.
     pub(super) fn services<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Arc<Svc>> + use<'a> {
         self.here(cluster, Kind::Service, namespace).filter_map(|o| if let Object::Svc(s) = o { Some(s) } else { None })
+    }
+
+    /// The pods of a namespace, ended ones included.
+    pub(super) fn pods_in<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Pod> + use<'a> {
+        self.here(cluster, Kind::Pod, namespace).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None })
+    }
+
+    /// The budgets of a namespace.
+    pub(super) fn budgets<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Pdb> + use<'a> {
+        self.here(cluster, Kind::Pdb, namespace).filter_map(|o| if let Object::Pdb(p) = o { Some(&**p) } else { None })
+    }
+
+    /// The autoscalers of a namespace.
+    pub(super) fn scalers<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Hpa> + use<'a> {
+        self.here(cluster, Kind::Hpa, namespace).filter_map(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None })
+    }
+
+    /// The autoscaler of a workload.
+    pub(super) fn scaler<'a>(&'a self, cluster: &'a Cluster, w: &Workload) -> Option<&'a Hpa> {
+        self.scalers(cluster, &w.meta.namespace).find(|h| h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind))
     }
 
     /// The Ingresses that lead to a Service.

@@ -12,6 +12,7 @@ use super::{Engine, Finding, FindingId, RULES, Severity, title};
 use crate::model::{Alert, Backup, ClusterId, ConnectionState, Explains, Kind, Object, ObjectRef, ServiceState, Time, Tri, Uid, Workload};
 use crate::store::{Cluster, Store};
 use hashbrown::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// One problem: findings that have one cause or one owner, folded.
@@ -86,61 +87,63 @@ pub(super) fn stale(cluster: &Cluster, kind: Kind) -> bool {
 }
 
 /// An incident, with its place among the others.
-struct Placed {
+#[derive(Clone)]
+pub(super) struct Placed {
     rank: u8,
-    incident: Incident,
-}
-
-/// A cluster's incidents, in no order. `now` in unix seconds.
-pub(super) fn incidents(cluster: &Cluster, room: &Room, now: i64) -> Vec<Incident> {
-    Telling { cluster, room, now }.all().into_iter().map(|p| p.incident).collect()
+    pub incident: Incident,
 }
 
 impl Engine {
     /// What burns, worst first. `now` in unix seconds.
     pub fn lines(&self, store: &Store, now: i64) -> Vec<Line> {
-        self.incidents(store, now).into_iter().filter(|i| i.burns).map(|i| i.line).collect()
+        self.told(store, now, |p| p.incident.burns).into_iter().map(|p| p.into_owned().incident.line).collect()
     }
 
     /// What belongs together, burning or not, worst first. `now` in unix seconds.
     pub fn incidents(&self, store: &Store, now: i64) -> Vec<Incident> {
-        let mut all = Vec::new();
+        self.told(store, now, |_| true).into_iter().map(|p| p.into_owned().incident).collect()
+    }
+
+    fn told(&self, store: &Store, now: i64, wanted: impl Fn(&Placed) -> bool) -> Vec<Cow<'_, Placed>> {
+        let mut all: Vec<Cow<'_, Placed>> = Vec::new();
         for cluster in store.clusters() {
-            if let Some(room) = self.room(cluster.id).filter(|r| !r.findings.is_empty()) {
-                all.extend(Telling { cluster, room, now }.all());
+            let Some(room) = self.room(cluster.id).filter(|r| !r.findings.is_empty()) else { continue };
+            match room.settled.told(now) {
+                Some(told) => all.extend(told.filter(|p| wanted(p)).map(Cow::Borrowed)),
+                None => all.extend(Telling { cluster, room, now }.all().filter(|p| wanted(p)).map(Cow::Owned)),
             }
         }
         let production = |id: ClusterId| store.cluster(id).is_some_and(|c| c.info.production());
-        all.sort_by_cached_key(|p| {
+        let place = |p: &Placed| {
             let l = &p.incident.line;
-            (
-                Reverse(l.severity),
-                !production(l.cluster),
-                p.rank,
-                Reverse(l.since),
-                l.cluster,
-                l.title.clone(),
-                l.subject.as_ref().map(|s| s.uid),
-            )
-        });
-        all.into_iter().map(|p| p.incident).collect()
+            (Reverse(l.severity), !production(l.cluster), p.rank, Reverse(l.since), l.cluster)
+        };
+        let uid = |p: &Placed| p.incident.line.subject.as_ref().map(|s| s.uid);
+        let title = |a: &Placed, b: &Placed| a.incident.line.title.cmp(&b.incident.line.title);
+        all.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| title(a, b)).then_with(|| uid(a).cmp(&uid(b))));
+        all
     }
 }
 
 /// One cluster's incidents, told.
-struct Telling<'a> {
-    cluster: &'a Cluster,
-    room: &'a Room,
-    now: i64,
+pub(super) struct Telling<'a> {
+    pub cluster: &'a Cluster,
+    pub room: &'a Room,
+    pub now: i64,
 }
 
 impl<'a> Telling<'a> {
-    fn all(&self) -> Vec<Placed> {
-        Correlation::new(self.cluster, self.room).groups().into_iter().filter_map(|group| self.incident(group)).collect()
+    /// What belongs together, in no order.
+    pub fn groups(&self) -> Vec<Group<'a>> {
+        Correlation::new(self.cluster, self.room).groups()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Placed> {
+        self.groups().into_iter().filter_map(|group| self.incident(group))
     }
 
     /// A group in words. What only hangs together with what burns adds nothing to its line, and an alert about what is told here is counted.
-    fn incident(&self, group: Group<'a>) -> Option<Placed> {
+    pub fn incident(&self, group: Group<'a>) -> Option<Placed> {
         let of_alerts = matches!(group.head, Head::Alerts(_));
         let is_alert = |f: &&Finding| !of_alerts && f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert);
         let (alerts, mut findings): (Vec<&Finding>, Vec<&Finding>) = group.findings.into_iter().partition(is_alert);
@@ -174,7 +177,7 @@ impl<'a> Telling<'a> {
         table.get(table.slot_of(uid)?)
     }
 
-    fn line(&self, head: Head<'a>, findings: &[&'a Finding]) -> Option<Placed> {
+    fn line(&self, head: Head<&'a str>, findings: &[&'a Finding]) -> Option<Placed> {
         let speaker = *findings.first()?;
         let mut severity = findings.iter().map(|f| f.severity).max()?;
         let mut count = affected(findings);
@@ -418,6 +421,9 @@ fn blast(pods: usize, down: usize) -> String {
 
 /// Puts the finding that speaks for all first: what explains others here weighs as much as the worst of them.
 fn speak(findings: &mut [&Finding]) {
+    if findings.len() < 2 {
+        return;
+    }
     let place = |f: &Finding| RULES.iter().position(|r| *r == f.rule).unwrap_or(usize::MAX);
     let mut worst: HashMap<&'static str, Severity> = HashMap::new();
     let mut often: HashMap<(&str, &str), usize> = HashMap::new();

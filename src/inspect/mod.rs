@@ -19,6 +19,7 @@ mod policy;
 pub mod quorum;
 pub mod recovery;
 mod rules;
+mod settled;
 mod threshold;
 
 pub use causes::told as explanations;

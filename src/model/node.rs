@@ -95,6 +95,15 @@ impl Node {
         self.meta.labels.get("topology.kubernetes.io/zone")
     }
 
+    /// What nodes that are made alike have in common, in words: the instance type where there is one, else the architecture and the number of
+    /// cores; and the roles.
+    pub fn model(&self) -> String {
+        let labels = &self.meta.labels;
+        let named = labels.get("node.kubernetes.io/instance-type").or_else(|| labels.get("beta.kubernetes.io/instance-type"));
+        let own = || format!("{} {} cores", self.arch, self.cpu_capacity_m / 1000);
+        format!("{} {}", named.map_or_else(own, str::to_owned), self.roles().join(","))
+    }
+
     /// The roles in the `node-role.kubernetes.io/` labels, by name.
     pub fn roles(&self) -> Vec<&str> {
         roles(&self.meta.labels)

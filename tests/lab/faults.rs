@@ -166,6 +166,7 @@ fn each_fault_of_a_service_is_told_and_costs_the_others_nothing(lab: &Lab) {
     let all = Alertmanagers::new(lab, CONTEXT);
     let services: Value = serde_json::from_str(&std::fs::read_to_string(lab.file(CONTEXT, "services.json")).unwrap()).unwrap();
     let prometheus = services["prometheus"].as_str().unwrap();
+    all.measured(prometheus);
     all.tell(&json!({"alertname": "QdStays", "severity": "warning", "cluster": CONTEXT}), None);
     let authority = Arc::new(Authority::new());
     let failed: Vec<String> = std::thread::scope(|scope| {
@@ -187,7 +188,7 @@ fn fails_so(lab: &Lab, behind: &Behind, fault: Fault, told: &Told) {
     let (kubeconfig, pod) = (behind.room.path("kubeconfig"), format!("seen-{fault:?}").to_lowercase().replace(['(', ')'], ""));
     let mut term = Term::open(&["--screen", "alerts", "--config", &config], behind.room.env(&kubeconfig), SIZE.0, SIZE.1);
     says(&mut term, "alerts", 60, &[CONTEXT, "QdStays"]);
-    says(&mut term, "signals", 90, &[CONTEXT, "ok"]);
+    says(&mut term, "signals", 150, &[CONTEXT, "ok"]);
     behind.set(fault);
     says(&mut term, "alerts", 60, &[CONTEXT, told.alerts]);
     // While it fails, what changes is seen, in this cluster and in the other one.

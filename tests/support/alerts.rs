@@ -33,6 +33,14 @@ impl<'a> Alertmanagers<'a> {
         }
         all
     }
+    /// Waits until the Prometheus beside them, at `url`, has scraped the API server so often that it knows rates: a round that comes before finds no data.
+    pub fn measured(&self, url: &str) {
+        until("Prometheus to know rates of the API server", Duration::from_secs(120), || {
+            let answer = ask(url, "GET", "/api/v1/query?query=count(rate(apiserver_request_total%5B5m%5D))", "")?;
+            let targets = || ask(url, "GET", "/api/v1/query?query=up", "").unwrap_or_else(|e| e);
+            if answer.contains("\"metric\"") { Ok(()) } else { Err(format!("{answer}\n{}", targets())) }
+        });
+    }
     /// Tells those that there are of an alert, as Prometheus does: it fires until its end.
     pub fn tell(&self, labels: &Value, end: Option<&str>) {
         let mut alert = json!({"labels": labels});

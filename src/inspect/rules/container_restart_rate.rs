@@ -91,11 +91,8 @@ fn one(judge: &Judge<'_>, object: &Object, pod: &Pod) -> Verdict {
     let of = pod.meta.owner.as_ref().map_or(pod.meta.uid, |o| o.uid);
     let times = judge.cluster.history.restarts(of).filter(|r| r.pod == pod.meta.uid).rev().filter_map(|r| Time::from_secs(r.at));
     let times = joined(times.map(clock).collect::<Vec<_>>(), 8);
-    let probe = judge.cluster.objects(Kind::Event).filter_map(|o| if let Object::Event(e) = o { Some(e) } else { None });
-    let liveness = |e: &&std::sync::Arc<crate::model::Event>| {
-        e.about.uid == pod.meta.uid && &*e.reason == "Unhealthy" && e.message.starts_with("Liveness")
-    };
-    let probe = probe.filter(liveness).max_by_key(|e| e.last);
+    let said = judge.index.said(judge.cluster, pod.meta.uid);
+    let probe = said.filter(|e| &*e.reason == "Unhealthy" && e.message.starts_with("Liveness")).max_by_key(|e| e.last);
     let last = c.last.as_deref().or(c.terminated());
     let mut finding = judge
         .finding(severity, last.and_then(|t| t.finished), message)

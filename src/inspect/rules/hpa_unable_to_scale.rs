@@ -1,7 +1,7 @@
 //! An autoscaler whose target cannot be read or written.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Condition, Kind, Object, Tri, meta};
+use crate::model::{Condition, Hpa, Kind, Object, Tri, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long it may be so" };
 
@@ -41,14 +41,13 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let told = !judge.written || !judge.index.workloads(judge.cluster, &hpa.meta.namespace).is_empty();
     let seen = kind.filter(|k| told && judge.cluster.current(*k));
     let missing = seen.is_some_and(|k| judge.cluster.named(k, &hpa.meta.namespace, &hpa.target_name).is_none());
-    let twin = judge.cluster.objects(Kind::Hpa).find(|o| {
-        matches!(o, Object::Hpa(h) if h.meta.uid != hpa.meta.uid && h.meta.namespace == hpa.meta.namespace && h.target_kind == hpa.target_kind && h.target_name == hpa.target_name)
-    });
+    let too = |h: &&Hpa| h.meta.uid != hpa.meta.uid && h.target_kind == hpa.target_kind && h.target_name == hpa.target_name;
+    let twin = judge.index.scalers(judge.cluster, &hpa.meta.namespace).find(too);
     let condition = unable.or(selector);
     let target = format!("{} {}", hpa.target_kind, hpa.target_name);
     let message = match (condition, twin) {
         _ if missing => format!("{target} is not there"),
-        (_, Some(twin)) => format!("{} scales {target} too", twin.meta().name),
+        (_, Some(twin)) => format!("{} scales {target} too", twin.meta.name),
         (Some(c), _) => c.reason.as_deref().unwrap_or("unable to scale").to_owned(),
         (None, None) => return Verdict::Fine,
     };

@@ -65,11 +65,8 @@ impl<'a> Whole<'a> {
         let mut names: Vec<&str> = self.pods(judge).iter().filter_map(|p| p.node.as_deref()).collect();
         names.sort_unstable();
         names.dedup();
-        if names.is_empty() {
-            return Vec::new();
-        }
-        let node = |o: &'a Object| if let Object::Node(n) = o { Some(&**n) } else { None };
-        judge.cluster.objects(Kind::Node).filter_map(node).filter(|n| names.binary_search(&&*n.meta.name).is_ok()).collect()
+        let node = |name: &str| if let Some(Object::Node(n)) = judge.cluster.named(Kind::Node, "", name) { Some(&**n) } else { None };
+        names.into_iter().filter_map(node).collect()
     }
 
     /// The Services that lead to its pods, with their ports. None: no Service does.

@@ -165,7 +165,8 @@ impl<'a> Seen<'a> {
         let instance = Some(self.label("instance")).filter(|i| !i.is_empty())?;
         let host = instance.rsplit_once(':').map_or(instance, |(host, _)| host);
         let is = |o: &&Object| matches!(o, Object::Node(n) if &*n.meta.name == host || n.internal_ip.as_deref() == Some(host));
-        self.judge.cluster.objects(Kind::Node).find(is)
+        let cluster = self.judge.cluster;
+        cluster.named(Kind::Node, "", host).or_else(|| cluster.objects(Kind::Node).find(is))
     }
 
     /// The node that it is about.
@@ -191,12 +192,7 @@ impl<'a> Seen<'a> {
 
     /// The autoscaler of a workload.
     pub fn scaler(&self, workload: &Workload) -> Option<&'a Hpa> {
-        self.judge.cluster.objects(Kind::Hpa).find_map(|o| match o {
-            Object::Hpa(h) if h.meta.namespace == workload.meta.namespace && h.target_name == workload.meta.name => {
-                Some(&**h).filter(|h| Kind::parse(&h.target_kind) == Some(workload.kind))
-            }
-            _ => None,
-        })
+        self.judge.index.scaler(self.judge.cluster, workload)
     }
 
     fn finding(&self, severity: Severity, message: String) -> Finding {

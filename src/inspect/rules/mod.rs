@@ -303,9 +303,7 @@ fn core(judge: &Judge<'_>, object: &Object) -> bool {
 
 /// The autoscaler of a workload.
 pub(super) fn scaler<'a>(judge: &Judge<'a>, w: &Workload) -> Option<&'a Hpa> {
-    let scales =
-        |h: &&Hpa| h.meta.namespace == w.meta.namespace && h.target_name == w.meta.name && Kind::parse(&h.target_kind) == Some(w.kind);
-    judge.cluster.objects(Kind::Hpa).filter_map(|o| if let Object::Hpa(h) = o { Some(&**h) } else { None }).find(scales)
+    judge.index.scaler(judge.cluster, w)
 }
 
 /// The workloads whose pods a budget selects, as they are written, and how many pods that is at the least.

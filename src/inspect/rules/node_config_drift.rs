@@ -36,12 +36,16 @@ const AGAIN: i64 = 3600;
 /// Memory differs by a few pages from boot to boot; what is told apart is this coarse.
 const COARSE: i64 = 1 << 28;
 
-/// Its instance type where it has one; else its architecture and, roughly, its size.
-fn model(node: &Node) -> String {
-    let labels = &node.meta.labels;
-    let named = labels.get("node.kubernetes.io/instance-type").or_else(|| labels.get("beta.kubernetes.io/instance-type"));
-    let own = || format!("{} {} cores", node.arch, node.cpu_capacity_m / 1000);
-    format!("{} {}", named.map_or_else(own, str::to_owned), node.roles().join(","))
+/// Whether so few are like it in some respect that the others may have what is usual: most nodes are told so at little cost.
+fn may_be_odd(judge: &Judge<'_>, like: &[&Node], own: &[(&'static str, Trait<'_>); 8]) -> bool {
+    let mut same = [0_i64; 8];
+    for n in like {
+        for (count, (own, its)) in same.iter_mut().zip(own.iter().zip(traits(judge, n))) {
+            *count += i64::from(own.1 == its.1);
+        }
+    }
+    let all = i64::try_from(like.len()).unwrap_or(i64::MAX);
+    same.iter().any(|n| (all - n) * 100 >= judge.value(&MOST) * all)
 }
 
 /// How a node is in one respect.
@@ -88,11 +92,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if !judge.cluster.current(Kind::Node) {
         return Verdict::Fine;
     }
-    let own_model = model(node);
-    let like = judge.cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some(&**n) } else { None });
-    let like: Vec<&Node> = like.filter(|n| model(n) == own_model).collect();
+    let own_model = node.model();
+    let like: Vec<&Node> = judge.index.alike(judge.cluster, &own_model).collect();
     let all = i64::try_from(like.len()).unwrap_or(i64::MAX);
-    if all < judge.value(&LEAST) {
+    let own = traits(judge, node);
+    if all < judge.value(&LEAST) || !may_be_odd(judge, &like, &own) {
         return Verdict::LookAgain(later(judge, AGAIN));
     }
     let mut counts: [BTreeMap<Trait<'_>, i64>; 8] = Default::default();
@@ -101,7 +105,6 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             *counts[at].entry(value).or_default() += 1;
         }
     }
-    let own = traits(judge, node);
     let odd = own.iter().zip(&counts).filter_map(|((what, value), counts)| {
         let (usual, n) = counts.iter().max_by_key(|(_, n)| **n)?;
         (usual != value && value.known() && usual.known() && n * 100 >= judge.value(&MOST) * all).then_some((*what, *value, *usual, *n))

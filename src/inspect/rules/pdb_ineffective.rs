@@ -42,11 +42,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     let here = || {
-        [Kind::Deployment, Kind::StatefulSet]
-            .into_iter()
-            .flat_map(|k| judge.cluster.objects(k))
-            .filter_map(|o| if let Object::Workload(w) = o { Some(&**w) } else { None })
-            .filter(|w| w.meta.namespace == pdb.meta.namespace && w.desired.unwrap_or(0) > 0)
+        let all = judge.index.workloads(judge.cluster, &pdb.meta.namespace).into_iter().map(|w| &**w);
+        all.filter(|w| w.kind != Kind::DaemonSet && w.desired.unwrap_or(0) > 0)
     };
     if failed.is_none() && here().next().is_none() {
         return Verdict::Fine;

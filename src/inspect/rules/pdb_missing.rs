@@ -1,7 +1,7 @@
 //! A workload of several replicas that no budget covers.
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, core};
-use crate::model::{Kind, Object, VerbId};
+use crate::model::{Kind, Object, Pdb, VerbId};
 
 const REPLICAS: Threshold = Threshold { name: "replicas", default: "2", doc: "from so many replicas on a budget is expected" };
 
@@ -37,8 +37,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     {
         return Verdict::Fine;
     }
-    let covers = |o: &Object| matches!(o, Object::Pdb(p) if p.meta.namespace == w.meta.namespace && p.selector.as_ref().is_some_and(|s| s.matches(&w.pod_labels)));
-    if judge.cluster.objects(Kind::Pdb).any(covers) {
+    let covers = |p: &Pdb| p.selector.as_ref().is_some_and(|s| s.matches(&w.pod_labels));
+    if judge.index.budgets(judge.cluster, &w.meta.namespace).any(covers) {
         return Verdict::Fine;
     }
     let severity = if core(object) { Severity::Warning } else { Severity::Info };

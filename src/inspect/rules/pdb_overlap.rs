@@ -26,16 +26,8 @@ const NAMED: usize = 5;
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::Pdb(pdb)) = judge.object else { return Verdict::Fine };
     let Some(selector) = pdb.selector.as_ref() else { return Verdict::Fine };
-    let beside = |o: &'_ Object| match o {
-        Object::Pdb(p) if p.meta.namespace == pdb.meta.namespace && p.meta.uid != pdb.meta.uid => p.selector.is_some(),
-        _ => false,
-    };
-    let others: Vec<&Pdb> = judge
-        .cluster
-        .objects(Kind::Pdb)
-        .filter(|o| beside(o))
-        .filter_map(|o| if let Object::Pdb(p) = o { Some(&**p) } else { None })
-        .collect();
+    let others = judge.index.budgets(judge.cluster, &pdb.meta.namespace);
+    let others: Vec<&Pdb> = others.filter(|p| p.meta.uid != pdb.meta.uid && p.selector.is_some()).collect();
     if others.is_empty() {
         return Verdict::Fine;
     }
@@ -78,9 +70,8 @@ fn covered<'a>(judge: &Judge<'a>, pdb: &Pdb) -> Vec<(&'a str, &'a Labels)> {
         return super::guarded(judge, pdb).0.into_iter().map(|w| (&*w.meta.name, &w.pod_labels)).collect();
     }
     let Some(selector) = &pdb.selector else { return Vec::new() };
-    let pod = |o: &'a Object| if let Object::Pod(p) = o { Some(&**p) } else { None };
-    let pods = judge.cluster.objects(Kind::Pod).filter_map(pod).filter(|p| p.meta.namespace == pdb.meta.namespace && !p.finished());
-    pods.filter(|p| selector.matches(&p.meta.labels)).map(|p| (&*p.meta.name, &p.meta.labels)).collect()
+    let pods = judge.index.pods_in(judge.cluster, &pdb.meta.namespace);
+    pods.filter(|p| !p.finished() && selector.matches(&p.meta.labels)).map(|p| (&*p.meta.name, &p.meta.labels)).collect()
 }
 
 fn whose(judge: &Judge<'_>, n: usize) -> String {

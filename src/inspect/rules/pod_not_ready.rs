@@ -96,8 +96,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 
 /// The last event of a probe that failed at a pod.
 fn last_probe(judge: &Judge<'_>, pod: &Pod) -> Option<Arc<Event>> {
-    let events = judge.cluster.objects(Kind::Event).filter_map(|o| if let Object::Event(e) = o { Some(e) } else { None });
-    events.filter(|e| e.about.uid == pod.meta.uid && &*e.reason == "Unhealthy").max_by_key(|e| e.last).cloned()
+    judge.index.said(judge.cluster, pod.meta.uid).filter(|e| &*e.reason == "Unhealthy").max_by_key(|e| e.last).cloned()
 }
 
 #[cfg(test)]

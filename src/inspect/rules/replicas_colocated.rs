@@ -40,16 +40,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     for pod in &pods {
         *nodes.entry(pod.node.as_deref().unwrap_or("")).or_default() += 1;
     }
-    let all: Vec<_> = judge.cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some(&**n) } else { None }).collect();
-    let open = all.iter().filter(|n| !n.unschedulable && n.ready() == Tri::True && w.shape.placing.repelled_by(n).is_none()).count();
-    let zone = |node: &str| all.iter().find(|n| *n.meta.name == *node).and_then(|n| n.zone());
+    let takes = |o: &&Object| matches!(o, Object::Node(n) if !n.unschedulable && n.ready() == Tri::True && w.shape.placing.repelled_by(n).is_none());
+    let open = |least: usize| judge.cluster.objects(Kind::Node).filter(takes).take(least).count() == least;
+    let zone = |node: &str| if let Some(Object::Node(n)) = judge.cluster.named(Kind::Node, "", node) { n.zone() } else { None };
     let zones: std::collections::BTreeSet<Option<&str>> = nodes.keys().map(|n| zone(n)).collect();
-    let several = all.iter().filter_map(|n| n.zone()).collect::<std::collections::BTreeSet<_>>().len() > 1;
+    let several = judge.index.zones() > 1;
     let (node, most) = nodes.iter().max_by_key(|(_, n)| **n).map(|(node, n)| (*node, *n)).unwrap_or_default();
     let n = pods.len();
-    let (severity, message) = if nodes.len() == 1 && open > 1 {
+    let (severity, message) = if nodes.len() == 1 && open(2) {
         (if core(object) { Severity::Critical } else { Severity::Warning }, format!("all {n} replicas are on {node}"))
-    } else if nodes.len() > 1 && most * 2 > n && open >= 3 && n > 2 {
+    } else if nodes.len() > 1 && most * 2 > n && n > 2 && open(3) {
         (Severity::Warning, format!("{most} of {n} replicas are on {node}"))
     } else if let (1, true, Some(Some(zone))) = (zones.len(), several, zones.iter().next()) {
         (Severity::Warning, format!("all {n} replicas are in zone {zone}"))
@@ -62,7 +62,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         judge
             .finding(severity, None, message)
             .with("replicas by node", places.join(", "), None)
-            .with("nodes that are open to it", open.to_string(), None)
+            .with("nodes that are open to it", judge.cluster.objects(Kind::Node).filter(takes).count().to_string(), None)
             .then("Give its template a topology spread over nodes and zones; then restart it, which places its pods anew")
             .act(VerbId::Restart, super::controller(judge, object), &[])
     })

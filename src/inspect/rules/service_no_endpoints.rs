@@ -68,9 +68,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 
 /// Whether a Service that runs nowhere selects what is written beside it, or there is nothing that it could.
 fn led(judge: &Judge<'_>, service: &Svc) -> bool {
-    let bare = |o: &Object| matches!(o, Object::Pod(p) if p.meta.namespace == service.meta.namespace && service.takes(&p.meta.labels));
+    let mut pods = judge.index.pods_in(judge.cluster, &service.meta.namespace);
     let all = judge.index.workloads(judge.cluster, &service.meta.namespace);
-    all.is_empty() || all.iter().any(|w| service.takes(&w.pod_labels)) || judge.cluster.objects(Kind::Pod).any(bare)
+    all.is_empty() || all.iter().any(|w| service.takes(&w.pod_labels)) || pods.any(|p| service.takes(&p.meta.labels))
 }
 
 /// When the last of the pods behind it stopped to be ready (unix seconds); none where no pod is seen that is not.

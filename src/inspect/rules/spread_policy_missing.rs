@@ -2,7 +2,7 @@
 
 use super::lint::{REPLICATED, Whole};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object};
+use crate::model::Kind;
 use std::collections::BTreeMap;
 
 const REPLICAS: Threshold =
@@ -35,17 +35,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
     let Some(w) = whole.workload.filter(|w| w.desired.is_some_and(|n| n > 0)) else { return Verdict::Fine };
     let least = judge.value(&REPLICAS);
-    let scales = |o: &Object| match o {
-        Object::Hpa(h) => {
-            h.meta.namespace == w.meta.namespace
-                && h.target_name == w.meta.name
-                && Kind::parse(&h.target_kind) == Some(w.kind)
-                && i64::from(h.max) >= least
-        }
-        _ => false,
-    };
     let desired = w.desired.unwrap_or(0);
-    if i64::from(desired) < least && !judge.cluster.objects(Kind::Hpa).any(scales) {
+    if i64::from(desired) < least && super::scaler(judge, w).is_none_or(|h| i64::from(h.max) < least) {
         return Verdict::Fine;
     }
     let own = |selector: Option<&crate::model::Selector>| selector.is_some_and(|s| s.matches(whole.labels));
