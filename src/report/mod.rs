@@ -421,7 +421,13 @@ mod tests {
         use crate::model::asked::Kubelet;
         let why = |heard: usize| {
             let mut fleet = two();
-            let kubelet = |n: usize| Kubelet { node: format!("{n}").into(), cpus: "none".into(), topology: "none".into(), kept: 0 };
+            let kubelet = |n: usize| Kubelet {
+                node: format!("{n}").into(),
+                cpus: "none".into(),
+                topology: "none".into(),
+                kept: 0,
+                ..Kubelet::default()
+            };
             let kubelets = Ok((0..heard).map(kubelet).collect());
             fleet.delta(0, crate::model::Delta::Asked(crate::model::Asked { kubelets, ..Default::default() }.into()));
             fleet.delta(0, crate::model::Delta::KindState(Kind::Node, crate::model::KindState::Live));
