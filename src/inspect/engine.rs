@@ -441,6 +441,7 @@ impl Engine {
                 whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
                 hold: asked.and_then(|a| a.hold),
                 undated: Cell::new(false),
+                apart: Cell::new(None),
             };
             let verdict = (info.judge)(&judge);
             let undated = judge.undated.get();
@@ -448,7 +449,8 @@ impl Engine {
                 Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at), undated }),
                 Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None, undated }),
                 Verdict::BurningUntil(_, at) => {
-                    Some(Asked { at: (*at).max(now + 1), hold: Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)), undated })
+                    let hold = judge.apart.get().unwrap_or_else(|| Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)));
+                    Some(Asked { at: (*at).max(now + 1), hold, undated })
                 }
                 Verdict::Burning(_) => asked.map(|a| Asked { undated, ..a }),
                 Verdict::Fine => None,

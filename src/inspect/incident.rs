@@ -112,7 +112,7 @@ impl<'a> Correlation<'a> {
             all.sort_by_key(|f| (Reverse(f.severity), f.object.as_ref().map(|o| o.uid)));
         }
         let own = room.findings.get(&Uid::default());
-        let unreachable = own.is_some_and(|all| all.iter().any(|f| f.rule.id == "cluster-unreachable"));
+        let unreachable = own.is_some_and(|all| all.iter().any(|f| f.open() && f.rule.id == "cluster-unreachable"));
         let mut new = Self {
             cluster,
             room,
@@ -624,5 +624,55 @@ mod tests {
         assert!(ill.iter().all(|(name, ..)| name != "controller-leader"), "{ill:?}");
         let well = at(&[('u', 0), ('u', 0), ('u', 0)]);
         assert!(well.iter().any(|(name, ..)| name == "controller-leader"), "{well:?}");
+    }
+
+    /// The rules of the probable causes, and how many findings each stands for.
+    fn causes(fleet: &Fleet) -> Vec<(&'static str, usize)> {
+        let mut all: Vec<_> = incidents(fleet).into_iter().map(|i| (i.line.findings[0].rule, i.line.findings.len())).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// A fleet where somebody has said that these rules' findings may be.
+    fn suppressed(rules: &str) -> Fleet {
+        Fleet::configured(&format!("[[suppress]]\nrule = '{rules}'\nreason = 'known'\nuntil = '2026-12-31'\n"))
+    }
+
+    #[test]
+    fn an_api_of_metrics_that_is_gone_explains_who_reads_it_unless_it_may_be_gone() {
+        use crate::model::asked::Api;
+        let at = |mut fleet: Fleet, api: &str| {
+            let spec = json!({"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"},
+                "metrics": [{"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "30"}}}]});
+            let blind =
+                json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "lastTransitionTime": ago(900)}]);
+            fleet.put(Kind::Hpa, [json!({"metadata": {"name": "h"}, "spec": spec, "status": {"currentReplicas": 2, "conditions": blind}})]);
+            let since = crate::model::Time::from_secs(fleet.now - 900);
+            let api = Api { name: api.into(), service: None, reason: None, message: None, since };
+            fleet.delta(0, Delta::Asked(crate::model::Asked { apis: Ok([api].into()), ..Default::default() }.into()));
+            causes(&fleet)
+        };
+        let (api, hpa) = ("aggregated-api-down", "hpa-metrics-missing");
+        assert_eq!(at(Fleet::default(), "v1beta1.custom.metrics.k8s.io"), [(api, 2)]);
+        assert_eq!(at(Fleet::default(), "v1beta1.metrics.k8s.io"), [(api, 1), (hpa, 1)], "it reads another");
+        assert_eq!(at(suppressed(api), "v1beta1.custom.metrics.k8s.io"), [(hpa, 1)]);
+    }
+
+    #[test]
+    fn a_cluster_of_which_nothing_answers_explains_its_etcd_unless_it_may_be_away() {
+        let at = |mut fleet: Fleet, members: &[(char, i64)]| {
+            crate::inspect::fixture::etcd(&mut fleet, members);
+            let state = crate::model::ConnectionState::Unreachable { last: None, reason: "dial timeout".into() };
+            fleet.delta(0, Delta::State(state));
+            fleet.wait(600);
+            fleet
+        };
+        let (cluster, etcd) = ("cluster-unreachable", "etcd-quorum-risk");
+        let (none, one) = ([('d', 600); 3], [('u', 0), ('d', 600), ('d', 600)]);
+        assert_eq!(causes(&at(Fleet::default(), &none)), [(cluster, 2)]);
+        assert_eq!(causes(&at(Fleet::default(), &one)), [(cluster, 1), (etcd, 1)], "one of them answers: the way is not it");
+        let known = at(suppressed(cluster), &none);
+        assert_eq!(causes(&known), [(etcd, 1)]);
+        assert_ne!(incidents(&known)[0].line.title, "API", "it is etcd that is told");
     }
 }

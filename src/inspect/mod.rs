@@ -148,6 +148,8 @@ pub struct Judge<'a> {
     whole: Option<&'a serde_json::Value>,
     /// Whether it saw what it looks for, and nothing but further looks can tell how long it has been so.
     undated: Cell<bool>,
+    /// What burns is not what a hold is for: when that hold is over (unix seconds), or that none has begun.
+    apart: Cell<Option<Option<i64>>>,
     /// When the hold is over that this rule waits, or waited, for here (unix seconds).
     hold: Option<i64>,
 }
@@ -174,6 +176,11 @@ impl Judge<'_> {
                 Err(waited.map_or(self.now + hold, |at| at.min(self.now + hold)))
             }
         }
+    }
+
+    /// What burns until a time is not what a hold was asked for: that one is over then, or has not begun.
+    fn holds_apart(&self, over: Option<i64>) {
+        self.apart.set(Some(over));
     }
 
     fn finding(&self, severity: Severity, since: Option<Time>, message: impl Into<String>) -> Finding {

@@ -192,16 +192,16 @@ mod tests {
             |name: &str, restarts: u32| pod(owned(name, Kind::ReplicaSet, "api-1"), "n1", false, 900, crashing(restarts, 1, "Error", 30));
         fleet.put(Kind::Deployment, [deployment("api", 2, 0)]);
         fleet.put(Kind::ReplicaSet, [replicaset("api-1", "api", 1, "reg/app:1.9", 90_000, 2)]);
-        fleet.put(Kind::Pod, [looping("a", 7), looping("b", 7)]);
+        fleet.put(Kind::Pod, [looping("a", 1), looping("b", 1)]);
         let whole = |fleet: &Fleet| fleet.engine.room(ClusterId(0)).unwrap().settled.whole;
         let (before, revision) = (whole(&fleet), fleet.engine.revision());
         assert!(fleet.lines()[0].message.starts_with("0/2"), "{:?}", fleet.lines());
         // The fixture compares what is kept with what would be told from nothing after each of these.
-        fleet.put(Kind::Pod, [looping("a", 8)]);
-        fleet.put(Kind::Deployment, [deployment("api", 3, 1)]);
-        assert!(fleet.lines()[0].message.starts_with("1/3"), "{:?}", fleet.lines());
-        assert!(fleet.engine.revision() > revision);
-        assert_eq!(whole(&fleet), before, "two changes of words");
+        fleet.put(Kind::Pod, [looping("a", 7)]);
+        assert!(whole(&fleet) == before && fleet.engine.revision() > revision, "words alone");
+        fleet.put(Kind::Deployment, [deployment("api", 3, 0)]);
+        assert!(fleet.lines()[0].message.starts_with("0/3"), "{:?}", fleet.lines());
+        let before = whole(&fleet);
         fleet.delete(Kind::Pod, "a");
         assert!(whole(&fleet) > before, "a finding is gone");
     }

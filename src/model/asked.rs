@@ -139,12 +139,22 @@ pub struct Scaled {
     pub failing: Box<[(Str, i64)]>,
 }
 
-/// A certificate in use between us and the API server.
+/// Whose a certificate is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// The kubeconfig's.
+    Ours,
+    /// The API server's.
+    Server,
+    /// One that cert-manager keeps: when its renewal is a day late (unix seconds), and what it says of it.
+    Issued { late: i64, why: Str },
+}
+
+/// A certificate in use between us and the API server, or one of the cluster's that is not renewed as it should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InUse {
-    /// The kubeconfig's; else the API server's.
-    pub ours: bool,
-    /// The common name of its subject.
+    pub whose: Whose,
+    /// The common name of its subject; of one of the cluster's namespace and name.
     pub subject: Str,
     /// Unix seconds.
     pub from: i64,
@@ -194,8 +204,8 @@ pub struct Unused {
     pub since: Option<Time>,
 }
 
-/// How a kubelet gives out cores, as its configuration has it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// How a kubelet gives out cores, where it evicts and which DNS it names, as its configuration has it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Kubelet {
     pub node: Str,
     /// `cpuManagerPolicy`: `none` or `static`.
@@ -204,6 +214,10 @@ pub struct Kubelet {
     pub topology: Str,
     /// Cores that no pod may use: `reservedSystemCPUs` under `strict-cpu-reservation`.
     pub kept: u32,
+    /// `evictionHard` and `evictionSoft`: `memory.available<100Mi,nodefs.available<10%`.
+    pub evicts: Str,
+    /// `clusterDNS`, with commas between; empty: none.
+    pub dns: Str,
 }
 
 /// A Service by which an ingress controller is reached from outside.
@@ -219,6 +233,10 @@ pub struct Way {
     /// Some annotation tells the balancer what to do: one that is not told to speak PROXY does not.
     pub told: bool,
 }
+
+/// The labels by which charts and manifests name ingress-nginx, each with the values of it.
+pub const INGRESS_NGINX: [(&str, &[&str]); 2] =
+    [("app.kubernetes.io/name", &["ingress-nginx", "nginx-ingress", "rke2-ingress-nginx"]), ("app", &["ingress-nginx", "nginx-ingress"])];
 
 /// An ingress-nginx controller: what it believes of those before it.
 #[derive(Clone, PartialEq, Debug)]

@@ -14,7 +14,8 @@ pub use markdown::markdown;
 pub use metrics::metrics;
 pub use sarif::sarif;
 
-use crate::inspect::{Engine, RuleInfo, Rules, Severity};
+use crate::inspect::{Engine, Need, RuleInfo, Rules, Severity};
+use crate::model::asked::Part;
 use crate::model::{ClusterId, Time, Uid};
 use crate::store::{Cluster, Store};
 use serde::{Deserialize, Serialize};
@@ -323,11 +324,18 @@ impl ClusterReport {
         let rules: Vec<&&RuleInfo> = engine.rules().all().iter().filter(|r| wanted.rule(r)).collect();
         let waiting = engine.waiting(c.id);
         // One look cannot tell how long that has been so.
+        let found = |rule: &RuleInfo| own.iter().any(|i| i.rule == rule.id);
         let early = |rule: &&&RuleInfo| {
-            let found = || own.iter().any(|i| i.rule == rule.id);
-            (waiting.contains(rule.id) && !found()).then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
+            (waiting.contains(rule.id) && !found(rule))
+                .then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
         };
-        let why = |r: &&&RuleInfo| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r).or_else(|| early(r))? });
+        // Kubelets are asked a few at a time, and some do not answer.
+        let (heard, nodes) = (c.asked.kubelets.as_ref().map_or(0, |all| all.len()), c.counts.nodes);
+        let partly = |rule: &&&RuleInfo| {
+            let in_part = rule.needs.contains(&Need::Asked(Part::Kubelets)) && heard < nodes as usize;
+            (in_part && !found(rule)).then(|| format!("the kubelets of {heard} of {nodes} nodes were heard"))
+        };
+        let why = |r: &&&RuleInfo| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r).or_else(|| early(r)).or_else(|| partly(r))? });
         let not: Vec<NotEvaluated> = rules.iter().filter_map(why).collect();
         Self {
             name: c.info.name.to_string(),
@@ -406,6 +414,27 @@ mod tests {
         assert_eq!(report(&fleet, &none).items, []);
         let text = serde_json::to_string(&all).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), all, "what is written can be read");
+    }
+
+    #[test]
+    fn kubelets_that_were_not_heard_are_counted() {
+        use crate::model::asked::Kubelet;
+        let why = |heard: usize| {
+            let mut fleet = two();
+            let kubelet = |n: usize| Kubelet {
+                node: format!("{n}").into(),
+                cpus: "none".into(),
+                topology: "none".into(),
+                kept: 0,
+                ..Kubelet::default()
+            };
+            let kubelets = Ok((0..heard).map(kubelet).collect());
+            fleet.delta(0, crate::model::Delta::Asked(crate::model::Asked { kubelets, ..Default::default() }.into()));
+            fleet.delta(0, crate::model::Delta::KindState(Kind::Node, crate::model::KindState::Live));
+            let all = report(&fleet, &Wanted::default()).clusters.swap_remove(0).not_evaluated;
+            all.into_iter().find(|n| n.rule == "cpu-manager-mismatch").map(|n| n.why)
+        };
+        assert_eq!((why(1).as_deref(), why(2)), (Some("the kubelets of 1 of 2 nodes were heard"), None));
     }
 
     #[test]

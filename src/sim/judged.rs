@@ -90,6 +90,29 @@ pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
             let of = |job: &str| Row::new(&[("job", job)], silent / look.s.world.nodes.len().max(1) as f64).exact();
             JOBS.into_iter().filter(|_| silent > 0.0).map(of).collect()
         }
+        "node-space" => look.spaces(0.0),
+        "node-fills" => look.spaces(0.01),
+        "oom-restarts" => look.killed(),
+        "oom-peak" => look.killed().into_iter().map(|row| row.of(0.985)).collect(),
+        "hpa-hours" => look.scalers(),
+        "api-budget" => look.full(&[("job", "apiserver"), ("window", "6h")], 1.3),
+        "api-budget-days" => look.full(&[("job", "apiserver"), ("window", "1d")], 2.6),
+        "client-refused" => look.storm(&[("job", "kubelet")], 2.0),
+        "api-waits" => ["global-default", "workload-low"].map(|level| Row::new(&[("priority_level", level)], 0.002)).into(),
+        "api-memory" => look.nodes("10250", |node| 0.1 + 0.1 * share(&["api", node])).into_iter().take(3).collect(),
+        "volume-days" => look.storm(&[("namespace", "pay"), ("persistentvolumeclaim", "data-db-0")], 0.88),
+        "dns-inner-latency" => vec![Row::new(&[("zone", "cluster.local.")], 0.0021)],
+        "dns-upstream" => ["10.0.0.2:53", "10.0.0.3:53"].map(|to| Row::new(&[("to", to)], 0.012)).into(),
+        "dns-upstream-failing" => vec![Row::new(&[("to", "10.0.0.2:53")], 0.001)],
+        "workqueue-stuck" => ["deployment", "job"].map(|name| Row::new(&[("name", name)], 0.2)).into(),
+        "kubelet-certificates" => look.storm(&[("instance", "10.0.0.9:10250"), ("whose", "client")], 86_400.0),
+        "calico-blocks" => ["leaked", "borrowed"].map(|what| Row::new(&[("ippool", "default-ipv4-ippool"), ("what", what)], 0.012)).into(),
+        "calico-lost-blocks" => look.storm(&[("node", "node-gone")], 0.0),
+        "jvm-heap" => look.workloads(false, |w| Some(0.4 + 0.2 * (w.cpu % 1.0))),
+        "cpus-believed" => look.workloads(false, |_| Some(1.0)),
+        "typha-uneven" => vec![Row::new(&[("job", "typha")], 1.1)],
+        "conntrack-uneven" => look.storm(&[("instance", "10.0.0.9:9100")], 1.4),
+        "etcd-peer-failures" => look.storm(&[("instance", "10.0.0.1:2379")], 0.002),
         "watchdog" => vec![Row::new(&[("alertname", "Watchdog")], 1.0).exact()],
         "monitoring-failures" => look.storm(&[("alertmanager", "http://alertmanager-operated:9093"), ("hop", "to Alertmanager")], 2.0),
         _ => return None,
@@ -145,6 +168,35 @@ impl Look<'_> {
             Row::new(&[labels, &[("instance", instance.as_str())]].concat(), level).since(since, 0.0).exact()
         };
         speaks.map(row).collect()
+    }
+
+    /// What kubelets evict for.
+    fn spaces(&self, more: f64) -> Vec<Row> {
+        let of = |(signal, least): (&'static str, f64)| {
+            let rows = self.nodes("9100", |node| least + 0.3 * share(&[&self.s.name, node, signal]) + more);
+            rows.into_iter().map(move |row| row.with("signal", signal))
+        };
+        [("nodefs.available", 0.2), ("imagefs.available", 0.4), ("nodefs.inodesFree", 0.05), ("memory.available", 0.3)]
+            .into_iter()
+            .flat_map(of)
+            .collect()
+    }
+
+    /// Autoscalers and how long they were at their maximum: those that are there now, for long.
+    fn scalers(&self) -> Vec<Row> {
+        let row = |o: &std::sync::Arc<super::store::Obj>| {
+            let hpa = o.value();
+            let most = hpa["spec"]["maxReplicas"].as_i64().unwrap_or(0);
+            let at = hpa["status"]["currentReplicas"].as_i64().unwrap_or(0) >= most;
+            let hours = if at { 20.0 } else { 0.25 };
+            Row::new(&[("namespace", &o.key.0), ("horizontalpodautoscaler", &o.key.1)], 3600.0 * hours).exact()
+        };
+        self.s.tables[super::register::HPAS].objects.values().map(row).collect()
+    }
+
+    /// One row while etcd is full; in a storm of alerts a lower one.
+    fn full(&self, labels: &[(&'static str, &str)], level: f64) -> Vec<Row> {
+        if self.s.etcd.full() { vec![Row::new(labels, level).exact()] } else { self.storm(labels, 0.3) }
     }
 
     /// One row while there is a storm of alerts.

@@ -48,6 +48,10 @@ impl Row {
         self.moves = 0.0;
         self
     }
+    /// The same at another level.
+    pub(super) fn of(self, level: f64) -> Self {
+        Self { level, ..self }
+    }
     /// The same with another label.
     pub(super) fn with(mut self, label: &'static str, value: &str) -> Self {
         self.labels.insert(label, value.to_owned());
@@ -83,7 +87,7 @@ pub fn rows(s: &State, faults: &Faults, query: &str) -> Option<Vec<Row>> {
             Some((used.cpu as f64 / limit - 0.45).max(0.0) * 0.8)
         }),
         "memory-of-limit" => look.memory(),
-        "oom-kills" => look.ended(|status| status["lastState"]["terminated"]["reason"] == "OOMKilled"),
+        "oom-kills" => look.killed(),
         "restarts" => look.ended(|_| true),
         "pod-receive" => look.pods(|pod, used| Some(used * 4e6 * share(&["rx", pod]))),
         "pod-transmit" => look.pods(|pod, used| Some(used * 5e6 * share(&["tx", pod]))),
@@ -208,8 +212,13 @@ impl Look<'_> {
         highest(all).map(|(level, o)| Row::new(&container(o), level)).collect()
     }
 
+    /// Containers that were killed for memory, and how often.
+    pub(super) fn killed(&self) -> Vec<Row> {
+        self.ended(|status| status["lastState"]["terminated"]["reason"] == "OOMKilled")
+    }
+
     fn memory(&self) -> Vec<Row> {
-        let killed = self.ended(|status| status["lastState"]["terminated"]["reason"] == "OOMKilled");
+        let killed = self.killed();
         let mut rows = self.containers(|used, asked| (asked.memory > 0).then(|| used.memory as f64 / (2.0 * asked.memory as f64)));
         rows.retain(|row| killed.iter().all(|k| k.labels != row.labels));
         let near = |k: Row| Row { level: 0.985, moves: 0.01, before: k.before.map(|(since, _)| (since, 0.6)), ..k };

@@ -9,7 +9,7 @@ use super::kube::Reader;
 use super::kubelets::Kubelets;
 use super::service::{self, Closed, Handle};
 use crate::client::{Ask, ClientError, ReadClient};
-use crate::model::asked::{Api, Asked, Deprecated, Hook, InUse, Lease, Scaled, Told, Unused};
+use crate::model::asked::{Api, Asked, Deprecated, Hook, InUse, Lease, Scaled, Told, Unused, Whose};
 use crate::model::{Batch, ClusterId, Delta, Interner, Labels, Selector, Str, Time, quantity, wire};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -114,7 +114,7 @@ struct Condition {
     since: Option<String>,
 }
 
-fn time(text: &str) -> Option<Time> {
+pub(super) fn time(text: &str) -> Option<Time> {
     text.parse::<jiff::Timestamp>().ok().and_then(|t| Time::from_secs(t.as_second()))
 }
 
@@ -209,11 +209,15 @@ impl Asker {
 
     /// Certificates that end, and are not renewed by whoever gives them from hour to hour.
     async fn certificates(client: &ReadClient) -> Told<Box<[InUse]>> {
-        let seen = client.certificates().await.into_iter().zip([true, false]).filter_map(|(c, ours)| {
+        let seen = client.certificates().await.into_iter().zip([Whose::Ours, Whose::Server]).filter_map(|(c, whose)| {
             let c = c?;
-            Some(InUse { ours, subject: c.subject.into(), from: c.from, until: c.until })
+            Some(InUse { whose, subject: c.subject.into(), from: c.from, until: c.until })
         });
-        let seen: Box<[InUse]> = seen.collect();
+        let mut seen: Vec<InUse> = seen.collect();
+        // What may not be listed is not known; the others are.
+        let ahead = i64::from(SIX_HOURS) * LOOK.as_secs().cast_signed();
+        seen.extend(super::issued::issued(client, jiff::Timestamp::now().as_second(), ahead).await.unwrap_or_default());
+        let seen: Box<[InUse]> = seen.into();
         if seen.is_empty() { Err("no client certificate, and no handshake that we see".into()) } else { Ok(seen) }
     }
 
@@ -616,7 +620,7 @@ mod tests {
         assert!(asked.leases.as_ref().unwrap_err().starts_with("no right to list leases"), "{:?}", asked.leases);
         let down: Vec<_> = asked.apis.as_deref().unwrap().iter().map(|a| (&*a.name, a.since.is_some())).collect();
         assert_eq!(down, [("v1beta1.metrics.k8s.io", true)]);
-        assert_eq!(count, 11, "each once, and what is refused first is not asked further");
+        assert_eq!(count, 12, "each once, and what is refused first is not asked further");
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! How kubelets give out cores: `/configz` of each through the API server, asked for `asked` a few at a time and seldom.
+//! How kubelets give out cores, where they evict and which DNS they name: `/configz` of each through the API server, asked for `asked` a few at a
+//! time and seldom.
 //!
 //! Only what rules read of the answers is kept. Of each kind of node one is asked first: after the first look something of all is known.
 
@@ -27,14 +28,21 @@ const MOST: usize = 1 << 20;
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 
 /// The nodes of a cluster, and what their kubelets said.
-#[derive(Default)]
 pub(super) struct Kubelets {
+    /// [`ALL`], but in tests: these wait for what is to be said, however long it takes.
+    patience: Duration,
     nodes: BTreeMap<String, Asked>,
     /// Why nobody is asked until the nodes are listed again.
     refused: Option<Str>,
     /// Why the last one that did not answer did not.
     silent: Option<Str>,
     interner: Interner,
+}
+
+impl Default for Kubelets {
+    fn default() -> Self {
+        Self { patience: ALL, nodes: BTreeMap::new(), refused: None, silent: None, interner: Interner::default() }
+    }
 }
 
 struct Asked {
@@ -81,6 +89,10 @@ struct Config {
     topology_manager_policy: String,
     #[serde(rename = "reservedSystemCPUs")]
     reserved: String,
+    eviction_hard: BTreeMap<String, String>,
+    eviction_soft: BTreeMap<String, String>,
+    #[serde(rename = "clusterDNS")]
+    dns: Vec<String>,
 }
 
 /// How many CPUs a list has: `0-3,8`.
@@ -91,6 +103,12 @@ fn cpus(list: &str) -> u32 {
         to.checked_sub(from)?.checked_add(1)
     };
     list.split(',').filter_map(of).fold(0, u32::saturating_add)
+}
+
+/// Where it evicts, hard and soft: `memory.available<100Mi,nodefs.available<10%`.
+fn evicts(config: &Config) -> String {
+    let all = config.eviction_hard.iter().chain(&config.eviction_soft).filter(|(_, below)| !below.is_empty());
+    all.map(|(signal, below)| format!("{signal}<{below}")).collect::<Vec<_>>().join(",")
 }
 
 impl Kubelets {
@@ -142,12 +160,13 @@ impl Kubelets {
                 (node.once, node.due) = (true, now + RETRY);
             }
         }
+        let patience = self.patience;
         let one = |(_, name): (_, String)| async move {
             let path = format!("/api/v1/nodes/{name}/proxy/configz");
-            let answer = client.get_within::<Configz>(&path, MOST, ALL).await;
+            let answer = client.get_within::<Configz>(&path, MOST, patience).await;
             (name, answer)
         };
-        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(ALL)));
+        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(patience)));
         while let Some((name, answer)) = answers.next().await {
             match answer {
                 Ok(Configz { kubeletconfig: config }) => {
@@ -175,6 +194,8 @@ impl Kubelets {
             cpus: self.interner.str(&or_none(&config.cpu_manager_policy)),
             topology: self.interner.str(&or_none(&config.topology_manager_policy)),
             kept: if strict { cpus(&config.reserved) } else { 0 },
+            evicts: self.interner.str(&evicts(config)),
+            dns: self.interner.str(&config.dns.join(",")),
         }
     }
 }
@@ -186,11 +207,16 @@ mod tests {
     use serde_json::json;
 
     const CONFIG: &str = r#"{"kubeletconfig":{"cpuManagerPolicy":"static","cpuManagerPolicyOptions":{"strict-cpu-reservation":"true"},
-        "topologyManagerPolicy":"single-numa-node","reservedSystemCPUs":"0-2,8","maxPods":110,"clusterDNS":["10.96.0.10"]}}"#;
+        "topologyManagerPolicy":"single-numa-node","reservedSystemCPUs":"0-2,8","maxPods":110,"clusterDNS":["10.96.0.10"],
+        "evictionHard":{"memory.available":"100Mi","nodefs.available":"10%"},"evictionSoft":{"nodefs.available":"15%"}}}"#;
 
     fn nodes(n: usize) -> String {
         let node = |n: usize| json!({"metadata": {"name": format!("n{n:02}"), "labels": {"node.kubernetes.io/instance-type": if n < 40 { "a" } else { "b" }}}});
         json!({"items": (0..n).map(node).collect::<Vec<_>>()}).to_string()
+    }
+
+    fn patient() -> Kubelets {
+        Kubelets { patience: HOUR, ..Kubelets::default() }
     }
 
     #[tokio::test]
@@ -203,11 +229,13 @@ mod tests {
         })
         .await;
         let client = connect(&server, "").await;
-        let (mut kubelets, began) = (Kubelets::default(), Instant::now());
+        let (mut kubelets, began) = (patient(), Instant::now());
         let heard = kubelets.look(&client, true, began).await.unwrap();
         assert_eq!((heard.len(), server.count()), (19, 22), "whether it may, the nodes, and twenty kubelets of which one is silent");
         assert!(heard.iter().any(|k| &*k.node == "n44"), "a few of one kind are not behind many of the other: {heard:?}");
         assert_eq!((&*heard[0].node, &*heard[0].cpus, &*heard[0].topology, heard[0].kept), ("n00", "static", "single-numa-node", 4));
+        let evicts = "memory.available<100Mi,nodefs.available<10%,nodefs.available<15%";
+        assert_eq!((&*heard[0].evicts, &*heard[0].dns), (evicts, "10.96.0.10"));
         assert_eq!(kubelets.look(&client, false, began).await.unwrap().len(), 23);
         for _ in 0..8 {
             kubelets.look(&client, false, began).await.unwrap();
@@ -225,14 +253,14 @@ mod tests {
         let server =
             Server::start(move |r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(1)) } else { reply(403, forbidden) }).await;
         let client = connect(&server, "").await;
-        let mut kubelets = Kubelets::default();
+        let mut kubelets = patient();
         let told = kubelets.look(&client, true, Instant::now()).await.unwrap_err();
         assert!(told.starts_with("no right to get nodes/proxy"), "{told}");
         kubelets.look(&client, false, Instant::now()).await.unwrap_err();
         assert_eq!(server.count(), 3, "and not again before the nodes are listed anew");
         let review = r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false}}"#;
         let server = Server::start(move |_| reply(201, review)).await;
-        let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+        let told = patient().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
         assert_eq!((&*told, server.count()), ("no right to get nodes/proxy", 1), "what an authorizer denies is not sent");
     }
 
@@ -247,7 +275,7 @@ mod tests {
                 _ => reply(404, "{}"),
             };
             let server = Server::start(answer).await;
-            let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+            let told = patient().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
             assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");
         }
     }

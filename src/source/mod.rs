@@ -8,6 +8,7 @@ pub mod asked;
 mod controllers;
 pub mod etcd;
 pub mod exposition;
+mod issued;
 pub mod kube;
 mod kubelets;
 pub mod metrics;

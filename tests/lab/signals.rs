@@ -81,6 +81,11 @@ const COUNTERS: &[(&str, &str, f64)] = &[
         50.0,
     ),
     ("typha_connections_dropped", "", 0.1),
+    ("rest_client_requests_total", r#"code="401""#, 1.0),
+    ("coredns_proxy_request_duration_seconds_count", r#"to="10.0.0.2:53",rcode="NOERROR""#, 9.0),
+    ("coredns_proxy_request_duration_seconds_count", r#"to="10.0.0.2:53",rcode="SERVFAIL""#, 1.0),
+    ("etcd_network_peer_sent_failures_total", r#"To="2""#, 1.0),
+    ("taint_eviction_controller_pod_deletions_total", "", 0.1),
     ("prometheus_rule_evaluation_failures_total", r#"rule_group="g""#, 0.1),
 ];
 const GAUGES: &[(&str, &str, f64)] = &[
@@ -113,6 +118,26 @@ const GAUGES: &[(&str, &str, f64)] = &[
     ("node_cpu_frequency_max_hertz", r#"cpu="0""#, 3e9),
     ("nginx_ingress_controller_config_last_reload_successful", r#"controller_pod="ingress-1""#, 0.0),
     ("typha_client_latency_secs", r#"quantile="0.99""#, 3.0),
+    ("jvm_memory_max_bytes", r#"namespace="pay",pod="bursts-0",area="heap",id="old""#, 900.0),
+    ("container_spec_memory_limit_bytes", r#"namespace="pay",pod="bursts-0",container="app""#, 1000.0),
+    ("go_sched_gomaxprocs_threads", r#"namespace="pay",pod="bursts-0""#, 8.0),
+    ("typha_connections_active", r#"instance="a""#, 100.0),
+    ("typha_connections_active", r#"instance="b""#, 20.0),
+    ("kube_pod_container_status_last_terminated_reason", r#"namespace="pay",pod="checkout-1",container="app",reason="OOMKilled""#, 1.0),
+    ("kube_horizontalpodautoscaler_status_current_replicas", r#"namespace="pay",horizontalpodautoscaler="web""#, 10.0),
+    ("kube_horizontalpodautoscaler_spec_max_replicas", r#"namespace="pay",horizontalpodautoscaler="web""#, 10.0),
+    ("container_memory_working_set_bytes", r#"namespace="kube-system",pod="kube-apiserver-1",container="kube-apiserver""#, 1e9),
+    ("machine_memory_bytes", "", 10e9),
+    ("workqueue_longest_running_processor_seconds", r#"name="deployment""#, 400.0),
+    ("kubelet_certificate_manager_client_ttl_seconds", "", 172_800.0),
+    ("ipam_allocations_gc_candidates", r#"ippool="default""#, 24.0),
+    ("ipam_allocations_borrowed", r#"ippool="default""#, 60.0),
+    ("ipam_blocks", r#"ippool="default",node="n9""#, 2.0),
+    ("kube_node_info", r#"node="n1""#, 1.0),
+    ("node_nf_conntrack_entries", r#"instance="a""#, 100.0),
+    ("node_nf_conntrack_entries", r#"instance="b""#, 100.0),
+    ("node_nf_conntrack_entries", r#"instance="c""#, 100.0),
+    ("node_nf_conntrack_entries", r#"instance="d""#, 100.0),
 ];
 /// Each with all of its observations between 0.1 and 0.5.
 const HISTOGRAMS: &[(&str, &str)] = &[
@@ -122,7 +147,9 @@ const HISTOGRAMS: &[(&str, &str)] = &[
     ("etcd_disk_wal_fsync_duration_seconds", ""),
     ("apiserver_admission_webhook_admission_duration_seconds", r#"name="check.policy.io""#),
     ("scheduler_scheduling_attempt_duration_seconds", r#"result="scheduled""#),
-    ("coredns_dns_request_duration_seconds", r#"server="dns://:53""#),
+    ("coredns_dns_request_duration_seconds", r#"server="dns://:53",zone="cluster.local.""#),
+    ("coredns_proxy_request_duration_seconds", r#"to="10.0.0.2:53""#),
+    ("apiserver_flowcontrol_request_wait_duration_seconds", r#"priority_level="global-default""#),
 ];
 
 /// A workload of the lab's, and its namespace, that is said to have been smaller in a VM.
@@ -372,6 +399,23 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     near("api-terminated", 0.07, 0.1, "warning");
     near("volume-fills", 0.899, 0.901, "ok");
     near("disk-await", 0.045, 0.055, "warning");
+    near("node-space", 0.959, 0.961, "ok");
+    near("node-fills", 0.95, 0.97, "ok");
+    near("oom-peak", 0.979, 0.981, "ok");
+    near("hpa-hours", 3600.0, 14_400.0, "ok");
+    // 5 of 55 answers in both windows.
+    near("api-budget", 1.4, 1.6, "critical");
+    near("api-budget-days", 2.9, 9.5, "warning");
+    near("client-refused", 0.8, 1.2, "ok");
+    near("volume-days", 0.899, 0.901, "ok");
+    near("dns-upstream-failing", 0.09, 0.11, "warning");
+    near("kubelet-certificates", 431_999.0, 432_001.0, "warning");
+    near("calico-blocks", 0.09, 0.26, "warning");
+    near("calico-lost-blocks", 2.0, 2.0, "warning");
+    near("jvm-heap", 0.899, 0.901, "warning");
+    near("cpus-believed", 8.0, 8.0, "warning");
+    near("typha-uneven", 1.66, 1.67, "warning");
+    near("conntrack-uneven", 7.9, 8.1, "warning");
     every_rule_over_queries_finds_something(lab, &room, config);
     lab.kubectl(CONTEXT, &["delete", "namespace", MOVED, "--wait=false"]);
     // The pane, and what it says when the server is gone.

@@ -1,6 +1,6 @@
-//! A priority level of the API server has few seats left, or it refuses or ends requests.
+//! A priority level of the API server has few seats left or lets requests wait, it refuses or ends requests, or it is short of memory.
 //!
-//! Left out: how long requests wait in queues, and the server's memory.
+//! Its memory is judged by its node's; of a limit memory-of-limit tells.
 
 use super::measured::{BASE, Measured, USUAL};
 use crate::inspect::{Need, RuleInfo, Severity};
@@ -10,13 +10,13 @@ const FACTS: Measured = Measured {
         id: "apiserver-saturated",
         area: "control-plane",
         scope: "cluster",
-        summary: "A priority level has 80 % of its seats taken, or requests in flight near their maximum, for 5 minutes (critical from 95 % on); it refuses requests of a level (critical of the system's or for leader election); or it ends a hundredth of its requests (critical: a fifth)",
+        summary: "A priority level has 80 % of its seats taken, or requests in flight near their maximum, for 5 minutes (critical from 95 % on); requests wait a second in a queue, or it takes 85 % of its node's memory; it refuses requests of a level (critical of the system's or for leader election); or it ends a hundredth of its requests (critical: a fifth)",
         why: "One greedy client can push others into the queue; when system levels are rejected the cluster loses leases.",
         needs: &[Need::Query("api-seats")],
         peers: &["k8s-mixin:KubeAPITerminatedRequests"],
         ..BASE
     },
-    queries: &["api-seats", "api-inflight", "api-rejected", "api-terminated"],
+    queries: &["api-seats", "api-inflight", "api-rejected", "api-terminated", "api-waits", "api-memory"],
     level: |seen| {
         let own = matches!(seen.label("priority_level"), "system" | "leader-election" | "node-high");
         let refuses = own && &*seen.signal.meta.name == "api-rejected";

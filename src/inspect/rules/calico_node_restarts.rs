@@ -1,7 +1,7 @@
 //! The network's agent restarting on nodes, or not ready there.
 //!
-//! Any DaemonSet that is a network's agent by its usual name or label. Left out: what Prometheus measures of it (throttling, iptables), and
-//! the timings of its probes.
+//! Any DaemonSet that is a network's agent by its usual name or label. That its pods are throttled, or their nodes busy, is
+//! named as a cause where it is measured. Left out: the size of its tables of rules, and what its log says of BGP and the datastore.
 
 use super::containers;
 use crate::inspect::explain::words::{cores, joined};
@@ -104,7 +104,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         .with("restarts in the last hour", joined(moments, 6), since)
         .with("cpu request", asks.map_or_else(|| "none".to_owned(), cores), None)
         .with("priority class", w.shape.priority_class.as_deref().unwrap_or("none"), None)
-        .with("causes", joined(causes(w, &pods), 4), None);
+        .with("causes", joined(causes(judge, w, &pods, restarted.keys().copied().chain(unready.iter().map(|u| u.0))), 6), None);
     if let Some(e) = said {
         finding = finding.with("last probe", &*e.message, e.last);
     }
@@ -136,9 +136,27 @@ fn failed_probes<'a>(judge: &Judge<'_>, pods: &[&'a std::sync::Arc<Pod>]) -> BTr
     counts
 }
 
-fn causes(w: &Workload, pods: &[&std::sync::Arc<Pod>]) -> Vec<&'static str> {
+/// Percent of its cores from which a node is busy, and of its periods from which a container is throttled.
+const BUSY: i64 = 90;
+const THROTTLED: f64 = 0.1;
+
+/// Why it may be; `nodes`: where it is not well.
+fn causes<'a>(judge: &Judge<'_>, w: &Workload, pods: &[&std::sync::Arc<Pod>], nodes: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     let oom = |p: &Pod| containers(p).any(|c| c.last.as_ref().is_some_and(|t| t.reason.as_deref() == Some("OOMKilled")));
     let mut causes = Vec::new();
+    let throttled = |o: &Object| judge.cluster.signals_of(o, "cpu-throttled").any(|s| s.value >= Some(THROTTLED));
+    if judge.object.is_some_and(throttled) {
+        causes.push("throttled");
+    }
+    let busy = |node: &str| {
+        let used = judge.cluster.usage(Kind::Node, "", node).and_then(|u| u.cpu_m);
+        let of = |o: &Object| if let Object::Node(n) = o { Some(n.cpu_capacity_m).filter(|c| *c > 0) } else { None };
+        let cores = judge.cluster.named(Kind::Node, "", node).and_then(of);
+        used.zip(cores).is_some_and(|(used, cores)| used * 100 > cores * BUSY)
+    };
+    if nodes.into_iter().any(busy) {
+        causes.push("its node's CPU is busy");
+    }
     if pods.iter().any(|p| oom(p)) {
         causes.push("killed for memory");
     }
@@ -212,5 +230,29 @@ mod tests {
         };
         assert_eq!((at("calico-node", 180), at("calico-node", 179)), (Some(Severity::Critical), None));
         assert_eq!(at("logger", 900), None);
+    }
+
+    #[test]
+    fn causes_that_are_measured() {
+        use crate::inspect::fixture::told;
+        use crate::inspect::rules::measured::tests::shipped;
+        use crate::model::{Delta, Service, ServiceState, Signal, Usage, UsageList, UsageRow};
+        let of = |ratio: f64, cpu_m: i64| {
+            let mut fleet = Fleet::default();
+            let mut n = node("n0", "True", 9000);
+            n["status"]["capacity"] = json!({"cpu": "2"});
+            fleet.put(Kind::Node, [n]).put(Kind::Pod, [agent(0, 7, false, 900)]);
+            let usage = Usage { cpu_m: Some(cpu_m), memory: None, at: None };
+            let row = UsageRow { namespace: "".into(), name: "n0".into(), usage };
+            fleet.delta(0, Delta::Usage(UsageList { kind: Kind::Node, namespace: None, rows: vec![row] }));
+            let labels = [("namespace", "kube-system"), ("pod", "p0"), ("container", "app")];
+            let signal = Signal::of(&shipped("cpu-throttled"), crate::model::signal::tests::labels(&labels), ratio, [ratio].into());
+            told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
+            fleet.put(Kind::DaemonSet, [set("calico-node")]);
+            let found = fleet.finding(Kind::DaemonSet, "calico-node", RULE.id).unwrap();
+            found.evidence.iter().find(|e| e.what == "causes").unwrap().value.clone()
+        };
+        assert_eq!(of(0.1, 1801), "throttled, its node's CPU is busy, no CPU request, low priority");
+        assert_eq!(of(0.09, 1800), "no CPU request, low priority");
     }
 }

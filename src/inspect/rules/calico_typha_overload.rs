@@ -1,6 +1,6 @@
 //! Typha, which stands between Calico's nodes and the API server, is missing, too small, or behind.
 //!
-//! Left out: the balance of connections.
+//! Its connections are shared out when nodes connect: after a restart of one replica the others have them all.
 
 use super::measured::{BASE, Measured, USUAL, after};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
@@ -17,13 +17,14 @@ const FACTS: Measured = Measured {
         id: "calico-typha-overload",
         area: "network",
         scope: "typha deployment",
-        summary: "No Typha with more than 50 nodes, fewer than 3 replicas or one for 200 nodes above 100, all replicas on one node; or it drops connections, or clients are 1 s behind (critical from 10 s on), for 10 minutes",
+        summary: "No Typha with more than 50 nodes, fewer than 3 replicas or one for 200 nodes above 100, all replicas on one node; or it drops connections, or clients are 1 s behind (critical from 10 s on), for 10 minutes; info: one replica has half as many connections again as the mean",
         why: "A missing or overloaded fan-out makes every Felix hit the API server or lag behind it.",
         kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
         thresholds: &[after("10m"), NONE, FEW, EACH],
         ..BASE
     },
-    queries: &["typha-latency", "typha-dropped"],
+    queries: &["typha-latency", "typha-dropped", "typha-uneven"],
+    level: |seen| if &*seen.signal.meta.name == "typha-uneven" { seen.known() } else { seen.limits() },
     next: "Give Typha one replica for 200 nodes and three at least, spread over nodes; a rolling restart shares the connections anew",
     ..USUAL
 };
@@ -70,13 +71,14 @@ fn typha(judge: &Judge<'_>, w: &Workload, nodes: i64) -> Option<crate::inspect::
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, deployment, node, owned, pod, replicaset, running};
-    use crate::inspect::rules::measured::tests::holds;
+    use crate::inspect::rules::measured::tests::{holds, holds_as};
     use crate::model::{Delta, KindState};
     use serde_json::json;
 
     #[test]
     fn by_what_typha_measures() {
-        holds(&RULE, &FACTS, 600);
+        holds(&RULE, &Measured { queries: &["typha-latency", "typha-dropped"], ..FACTS }, 600);
+        holds_as(&RULE, &Measured { queries: &["typha-uneven"], ..FACTS }, 600, Severity::Info);
     }
 
     fn fleet(nodes: usize) -> Fleet {

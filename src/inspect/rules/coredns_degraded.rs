@@ -1,6 +1,7 @@
-//! DNS answers fail or are slow, or CoreDNS itself fails.
+//! DNS answers fail or are slow, by zone and by upstream, or CoreDNS itself fails.
 //!
-//! Left out: the latency of inner zones apart, each upstream, and the replicas and where they are (replicas-unavailable and replicas-colocated tell).
+//! A zone is told apart where CoreDNS has it in a server block of its own. Left out: the replicas and where they are, and their throttling
+//! (replicas-unavailable, replicas-colocated and cpu-throttled tell), and the text of the Corefile (ConfigMaps are not read).
 
 use super::measured::{BASE, Measured, USUAL, held};
 use crate::inspect::{Need, RuleInfo};
@@ -10,18 +11,20 @@ const FACTS: Measured = Measured {
         id: "coredns-degraded",
         area: "network",
         scope: "cluster",
-        summary: "More than 1 % of DNS answers are SERVFAIL, or their p99 is over 500 ms, for 5 minutes (critical from 5 % or 2 s on); it panics, refuses questions for want of room, or cannot read its configuration (critical)",
+        summary: "More than 1 % of DNS answers are SERVFAIL, or their p99 is over 500 ms, of a zone of its own 100 ms, for 5 minutes (critical from 5 % or 2 s on); an upstream is as slow, or answers 5 % with SERVFAIL (critical from half on); it panics, refuses questions for want of room, has no upstream that works, or cannot read its configuration (critical)",
         why: "Name lookups sit in front of every call; a slow or failing resolver looks like random application timeouts.",
         needs: &[Need::Query("dns-errors")],
         peers: &["npd:DNSUnreachable"],
         ..BASE
     },
-    queries: &["dns-errors", "dns-latency", "dns-broken"],
-    says: |seen| match seen.label("what") {
-        "" => format!("{}: {}", seen.signal.title, seen.value()),
-        what => format!("{} {what} in 5m", seen.value()),
+    queries: &["dns-errors", "dns-latency", "dns-inner-latency", "dns-upstream", "dns-upstream-failing", "dns-broken"],
+    says: |seen| match (seen.label("what"), seen.label("to"), seen.label("zone")) {
+        ("", "", "") => format!("{}: {}", seen.signal.title, seen.value()),
+        ("", "", zone) => format!("{}, {zone}: {}", seen.signal.title, seen.value()),
+        ("", to, _) => format!("{}, {to}: {}", seen.signal.title, seen.value()),
+        (what, ..) => format!("{} {what} in 5m", seen.value()),
     },
-    next: "See which zone and upstream fail; scale CoreDNS up by half, or restart the odd replica",
+    next: "See which zone and upstream fail; scale CoreDNS up by half, or restart the odd replica; take a broken upstream out of the Corefile's forward",
     ..USUAL
 };
 

@@ -167,7 +167,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn tell(fleet: &mut Fleet, cpus: &str, kept: u32) {
-        let one = |node: &str| Kubelet { node: node.into(), cpus: cpus.into(), topology: "none".into(), kept };
+        let one = |node: &str| Kubelet { node: node.into(), cpus: cpus.into(), topology: "none".into(), kept, ..Kubelet::default() };
         fleet.delta(0, Delta::Asked(Asked { kubelets: Ok(["n1", "n2"].map(one).into()), ..Asked::default() }.into()));
     }
 
@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn cores_that_are_left_on_a_node() {
-        let at = |capacity: &str, kept: u32, cpus: &str| {
-            let mut f = fleet(&resources("2"), true);
+        let of = |cores: &str, capacity: &str, kept: u32, cpus: &str| {
+            let mut f = fleet(&resources(cores), true);
             let mut n = node("n1", "True", 9000);
             n["status"]["capacity"] = json!({"cpu": capacity});
             f.put(Kind::Node, [n]);
@@ -252,8 +252,10 @@ mod tests {
             f.wait(600);
             f.finding(Kind::Node, "n1", RULE.id).map(|f| f.message.clone())
         };
+        let at = |capacity: &str, kept: u32, cpus: &str| of("2", capacity, kept, cpus);
         assert_eq!(at("5", 0, "static").as_deref(), Some("4 of 5 cores are given out whole: 1 left for all others"));
-        assert_eq!((at("5", 0, "none"), at("6", 0, "static")), (None, None), "none pins; two are left");
+        assert_eq!((at("5", 0, "none"), at("6", 0, "static")), (None, None), "none pins; four of six are not 70 %");
+        assert_eq!((of("3", "8", 0, "static"), of("3", "8", 1, "static").is_some()), (None, true), "of six of eight two are left, or one");
         assert_eq!(at("6", 1, "static"), None, "four of six are not 70 %");
         assert!(at("5", 1, "static").is_some());
     }
@@ -274,7 +276,13 @@ mod tests {
         (one["spec"]["containers"], one["status"]["qosClass"]) = (whole, json!("Guaranteed"));
         f.put(Kind::Pod, [one]);
         let heard = |names: &[&str]| {
-            let one = |node: &&str| Kubelet { node: (*node).into(), cpus: "static".into(), topology: "none".into(), kept: 0 };
+            let one = |node: &&str| Kubelet {
+                node: (*node).into(),
+                cpus: "static".into(),
+                topology: "none".into(),
+                kept: 0,
+                ..Kubelet::default()
+            };
             Delta::Asked(Asked { kubelets: Ok(names.iter().map(one).collect()), ..Asked::default() }.into())
         };
         f.delta(0, heard(&["n1"]));
@@ -288,7 +296,7 @@ mod tests {
         let of = |query: &str, value: f64, topology: &str| {
             let mut f = Fleet::default();
             f.put(Kind::Node, [node("n1", "True", 9000)]);
-            let one = Kubelet { node: "n1".into(), cpus: "static".into(), topology: topology.into(), kept: 0 };
+            let one = Kubelet { node: "n1".into(), cpus: "static".into(), topology: topology.into(), kept: 0, ..Kubelet::default() };
             f.delta(0, Delta::Asked(Asked { kubelets: Ok([one].into()), ..Asked::default() }.into()));
             seen(&mut f, &RULE, query, &[("instance", "n1:9100"), ("what", "pinning")], value, 600).map(|f| f.message)
         };

@@ -1,20 +1,23 @@
 //! Pods that resolve names with another server, or other suffixes, than people think.
 //!
-//! Judged from the template. Left out: the kubelet's own settings (clusterDNS, resolvConf) and the event DNSConfigForming.
+//! Judged from the template, and of nodes by the DNS that their kubelets give to pods, where these were heard. Left out: the resolv.conf of nodes (a file
+//! there), and the event DNSConfigForming, which says of a pod what its template says.
 
-use super::lint::{TEMPLATED, Whole, several};
+use super::later;
+use super::lint::{TEMPLATED, Whole, and, several};
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
+use crate::model::{Kind, Node, Object, Svc};
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "dns-policy-odd",
     area: "network",
     tier: 1,
     burns: false,
-    severity: Severity::Warning,
-    scope: "workload",
-    summary: "hostNetwork with ClusterFirst, dnsPolicy Default on what names Services, more than three nameservers or 32 search domains; info: a musl before Alpine 3.18",
+    severity: Severity::Critical,
+    scope: "workload, node",
+    summary: "hostNetwork with ClusterFirst, dnsPolicy Default on what names Services, more than three nameservers or 32 search domains; info: a musl before Alpine 3.18; critical: a kubelet gives pods a DNS that is no Service of kube-system and not on the node",
     why: "The pod resolves with another server or other suffixes than people think, so names work on one node and not on the next.",
-    kinds: TEMPLATED,
+    kinds: &KINDS,
     needs: &[],
     leans_on: &[],
     thresholds: &[],
@@ -22,12 +25,43 @@ pub static RULE: RuleInfo = RuleInfo {
     judge,
 };
 
+const KINDS: [Kind; TEMPLATED.len() + 1] = and(TEMPLATED, Kind::Node);
+
+/// How often one looks again (seconds) at what kubelets say.
+const AGAIN: i64 = 600;
+
+/// The DNS that a node's pods get is nobody's that is known here.
+fn node(judge: &Judge<'_>, node: &Node) -> Verdict {
+    let again = Verdict::LookAgain(later(judge, AGAIN));
+    let Some(kubelet) = judge.cluster.asked.kubelet(&node.meta.name).filter(|k| !k.dns.is_empty()) else { return again };
+    let answers = |s: &&std::sync::Arc<Svc>| s.ip.is_some() && s.ports.iter().any(|p| p.port == 53);
+    let services: Vec<&Svc> = judge.index.services(judge.cluster, "kube-system").filter(answers).map(|s| &**s).collect();
+    if services.is_empty() || !judge.cluster.current(Kind::Service) {
+        return again;
+    }
+    // Of two families each Service tells one address.
+    let known = |ip: &str| ip.starts_with("169.254.") || services.iter().any(|s| s.ip.as_deref() == Some(ip));
+    if kubelet.dns.split(',').any(known) {
+        return again;
+    }
+    let names = several(services.iter().map(|s| format!("{} {}", s.meta.name, s.ip.as_deref().unwrap_or(""))).collect(), 3);
+    let finding = judge
+        .finding(Severity::Critical, None, format!("its pods ask {} for names: no DNS of this cluster", kubelet.dns))
+        .with("clusterDNS of its kubelet", &*kubelet.dns, None)
+        .with("DNS Services of kube-system", names, None)
+        .then("Set clusterDNS in the kubelet's configuration to the DNS Service's address, and restart the kubelet; pods get it when they start anew");
+    Verdict::BurningUntil(finding, later(judge, AGAIN))
+}
+
 /// What the resolver and the kubelet take: more is dropped.
 const NAMESERVERS: usize = 3;
 const SEARCHES: usize = 32;
 const SEARCH_CHARS: usize = 2048;
 
 fn judge(judge: &Judge<'_>) -> Verdict {
+    if let Some(Object::Node(n)) = judge.object {
+        return node(judge, n);
+    }
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
     let dns = &whole.template.dns;
     let policy = dns.policy.as_deref().unwrap_or("ClusterFirst");
@@ -137,5 +171,28 @@ mod tests {
             assert_eq!(old_musl(image), old, "{image}");
         }
         assert_eq!(rule(json!({"containers": [{"name": "a", "image": "node:16-alpine3.16"}]})), Some(Severity::Info));
+    }
+
+    #[test]
+    fn what_kubelets_give_to_pods() {
+        use crate::inspect::fixture::{Fleet, node, service};
+        use crate::model::asked::Kubelet;
+        use crate::model::{Asked, Delta, KindState};
+        let of = |dns: &str, port: i32| {
+            let mut fleet = Fleet::default();
+            fleet.delta(0, Delta::KindState(Kind::Service, KindState::Live));
+            let mut s = service("kube-dns", "dns");
+            s["metadata"]["namespace"] = json!("kube-system");
+            s["spec"]["ports"][0]["port"] = json!(port);
+            fleet.put(Kind::Service, [s]);
+            let kubelet = Kubelet { node: "n1".into(), dns: dns.into(), ..Kubelet::default() };
+            fleet.delta(0, Delta::Asked(Asked { kubelets: Ok([kubelet].into()), ..Asked::default() }.into()));
+            fleet.put(Kind::Node, [node("n1", "True", 9000)]);
+            fleet.finding(Kind::Node, "n1", RULE.id).map(|f| (f.severity, f.message.clone()))
+        };
+        let says = "its pods ask 10.0.0.99 for names: no DNS of this cluster";
+        assert_eq!(of("10.0.0.99", 53), Some((Severity::Critical, says.to_owned())));
+        assert_eq!((of("10.0.0.1", 53), of("169.254.20.10", 53), of("fd00::a,10.0.0.1", 53)), (None, None, None));
+        assert_eq!((of("10.0.0.99", 80), of("", 53)), (None, None), "no DNS is seen, or none is named");
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! Judged from the members themselves, so that it is said while the API server is gone with the quorum. A member that is down is dated by its last
 //! answer; one that never answered counts as old. Where no member answers at all the quorum cannot be told from here: that is critical only when
-//! the API server is gone too. Left out: failures of single messages between peers (need two looks at their counters).
+//! the API server is gone too. Messages between members that fail are what a Prometheus measures of etcd.
 
+use super::measured::lasted;
 use crate::inspect::quorum::members;
 use crate::inspect::{Finding, Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{EtcdMember, Quorum, Time};
+use crate::model::{EtcdMember, Kind, Object, Quorum, Service, ServiceState, Time};
 
 const LOST: Threshold = Threshold { name: "lost-after", default: "5s", doc: "how long too few members must answer for a quorum" };
 const AFTER: Threshold =
     Threshold { name: "after", default: "30s", doc: "how long none may fail any more, no member must answer, or members must disagree" };
 const DOWN: Threshold = Threshold { name: "down-after", default: "2m", doc: "how long a member must be down while others may still fail" };
+
+const PEERS: Threshold = Threshold { name: "peers-after", default: "5m", doc: "how long messages between members may fail" };
+/// How often one looks again (seconds) at what is measured.
+const AGAIN: i64 = 60;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "etcd-quorum-risk",
@@ -20,12 +25,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "etcd of a cluster",
-    summary: "Too few members answer for a quorum, or one more loss would stop all writes",
+    summary: "Too few members answer for a quorum, or one more loss would stop all writes; messages between members fail for 5 minutes (a warning)",
     why: "Without a majority nothing in the cluster can be written: no scheduling, no leases, soon NotReady nodes.",
     kinds: &[],
     needs: &[],
     leans_on: &[],
-    thresholds: &[LOST, AFTER, DOWN],
+    thresholds: &[LOST, AFTER, DOWN, PEERS],
     peers: &["etcd-mixin:etcdMembersDown", "etcd-mixin:etcdInsufficientMembers", "etcd-mixin:etcdNoLeader"],
     judge,
 };
@@ -38,7 +43,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let answering = voters.len() - down.len();
     let (needed, of) = (quorum.needed, voters.len());
     if quorum.healthy == of {
-        return disagree(judge, &voters);
+        return match disagree(judge, &voters) {
+            Verdict::Fine => peers(judge),
+            verdict => verdict,
+        };
     }
     // With the loss of this many the quorum went.
     let fatal = of - needed;
@@ -86,6 +94,30 @@ fn disagree(judge: &Judge<'_>, voters: &[&EtcdMember]) -> Verdict {
         let finding = judge.finding(Severity::Critical, None, format!("members take {} different ones for the leader", leaders.len()));
         tell(finding, voters, None).then("Look at the network between the members: those who answer are not one cluster")
     })
+}
+
+/// All are well, and messages between them fail.
+fn peers(judge: &Judge<'_>) -> Verdict {
+    if judge.cluster.service(Service::Prometheus).state != ServiceState::Live {
+        return Verdict::Fine;
+    }
+    let (again, hold) = (super::later(judge, AGAIN), judge.value(&PEERS));
+    let fails = |o: &'_ Object| matches!(o, Object::Signal(s) if &*s.meta.name == "etcd-peer-failures" && lasted(judge, s, hold));
+    let mut all: Vec<&Object> = judge.cluster.objects(Kind::Signal).filter(|o| fails(o)).collect();
+    all.sort_by(|a, b| a.meta().labels.get("instance").cmp(&b.meta().labels.get("instance")));
+    let Some(Object::Signal(first)) = all.first() else { return Verdict::LookAgain(again) };
+    let at = |o: &Object| o.meta().labels.get("instance").unwrap_or_default().to_owned();
+    let message = format!("messages of {} to its peers fail", first.meta.labels.get("instance").unwrap_or_default());
+    let mut finding = judge.finding(Severity::Warning, None, message);
+    for object in all.iter().take(6) {
+        if let Object::Signal(s) = object {
+            finding = finding.with(&at(object), s.value.map(|v| s.measure.text(v)).unwrap_or_default(), None);
+        }
+    }
+    Verdict::BurningUntil(
+        finding.then("Look at the network between the members' hosts and at the log of the peer that does not take them"),
+        again,
+    )
 }
 
 fn tell(mut finding: Finding, voters: &[&EtcdMember], since: Option<Time>) -> Finding {
@@ -187,5 +219,24 @@ mod tests {
         assert!(etcd.message.starts_with("QUORUM LOST") && !etcd.stale && lines.len() == 2, "{lines:#?}");
         assert_eq!(etcd.subject.as_ref().map(|s| &*s.name), Some("etcd-2"), "the first that is down");
         assert!(etcd.detail.contains("etcd-2 connection refused"), "{}", etcd.detail);
+    }
+
+    #[test]
+    fn messages_between_members_that_fail() {
+        use crate::inspect::fixture::told;
+        use crate::inspect::rules::measured::tests::shipped;
+        use crate::model::Signal;
+        let of = |rate: f64, minutes: usize| {
+            let mut fleet = Fleet::default();
+            let labels = crate::model::signal::tests::labels(&[("instance", "10.0.0.1:2381")]);
+            let signal = Signal::of(&shipped("etcd-peer-failures"), labels, rate, vec![rate; minutes].into());
+            told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
+            etcd(&mut fleet, &[('u', 0), ('u', 0), ('u', 0)]);
+            fleet.wait(60);
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
+        };
+        assert_eq!(of(0.01, 5), Some((Severity::Warning, "messages of 10.0.0.1:2381 to its peers fail".into())));
+        assert_eq!((of(0.009, 5), of(0.01, 4)), (None, None));
     }
 }

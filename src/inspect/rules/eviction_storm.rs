@@ -1,6 +1,7 @@
-//! Kubelets evict pods, and more of them than one.
+//! Pods are evicted, and more of them than one.
 //!
-//! Left out: deletions of a namespace's pods (no history of them is kept), and taints and preemption as causes.
+//! Those that a taint or pods of higher priority drive away are counted too, where Prometheus measures them. Left out: deletions of a namespace's pods: a
+//! rollout, an autoscaler and the end of Jobs delete as many; what is missing afterwards replicas-unavailable tells, and what a node lost node-emptied.
 
 use super::measured::{BASE, Measured, Seen, USUAL};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
@@ -15,7 +16,7 @@ const FACTS: Measured = Measured {
         id: "eviction-storm",
         area: "node",
         scope: "pod, node",
-        summary: "A kubelet evicted a pod within 10 minutes; a warning above 5 on one node, critical above 20 in the cluster or where a core workload is short of pods",
+        summary: "A kubelet evicted a pod within 10 minutes; a warning above 5 on one node, critical above 20 in the cluster, or by taints and priorities, or where a core workload is short of pods",
         why: "Evictions cascade: the displaced load creates pressure on the next node.",
         kinds: &[Kind::Pod, Kind::Signal],
         thresholds: &[NODE, CLUSTER, WITHIN],
@@ -33,7 +34,8 @@ const FACTS: Measured = Measured {
     says: |seen| format!("{} pods evicted for {} in 10m", seen.value(), seen.label("eviction_signal")),
     next: NEXT,
     more: |seen, finding| {
-        let on = finding.there();
+        // What a controller counts is no node's.
+        let on = finding.there().filter(|_| seen.label("job").is_empty());
         finding.with_all([("in the cluster", seen.signal.measure.text(all(seen)))]).act(VerbId::Cordon, on, &[])
     },
     ..USUAL
@@ -120,5 +122,8 @@ mod tests {
         };
         assert_eq!([at(1.0), at(5.0), at(6.0)], [Some(Severity::Info), Some(Severity::Info), Some(Severity::Warning)]);
         assert_eq!(at(21.0), Some(Severity::Critical));
+        let taint = [("job", "kube-controller-manager"), ("eviction_signal", "a taint")];
+        let found = seen(&mut Fleet::default(), &RULE, "evictions", &taint, 6.0, 0).unwrap();
+        assert_eq!((found.severity, found.message.as_str()), (Severity::Warning, "6 pods evicted for a taint in 10m"));
     }
 }

@@ -1,12 +1,17 @@
 //! A Job that failed, or that runs far too long.
 //!
-//! A failed run of a CronJob is over once a later run succeeded. Left out: three times the median of past runs (history), finished Jobs
-//! without a TTL (not projected), and acknowledgement.
+//! A failed run of a CronJob is over once a later run succeeded. What is usual is judged by the runs of its CronJob that are kept. Left out:
+//! finished Jobs without a TTL (not projected), and acknowledgement (silencing a finding is that).
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age};
-use crate::model::{Kind, Object, Tri, VerbId, WorkloadDetail};
+use crate::model::{Kind, Object, Tri, VerbId, Workload, WorkloadDetail};
 
 const LONG: Threshold = Threshold { name: "running-for", default: "12h", doc: "how long a Job may be active" };
+const USUAL: Threshold =
+    Threshold { name: "times-usual", default: "3", doc: "times the median of its CronJob's kept runs that it may be active" };
+/// So many runs say what is usual; what takes no longer than this is never too long (seconds).
+const RUNS: usize = 3;
+const QUICK: i64 = 600;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "job-failed",
@@ -15,12 +20,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Warning,
     scope: "job, rolled up to its CronJob",
-    summary: "A Job has failed, or is active for more than 12 hours",
+    summary: "A Job has failed, or is active for more than 12 hours, or three times as long as its CronJob's runs usually are",
     why: "Batch failures do not page anyone and finished Jobs pile up as objects in etcd.",
     kinds: &[Kind::Job],
     needs: &[crate::inspect::Need::Running],
     leans_on: &[],
-    thresholds: &[LONG],
+    thresholds: &[LONG, USUAL],
     peers: &["k8s-mixin:KubeJobFailed", "k8s-mixin:KubeJobNotCompleted", "kube-linter:job-ttl-seconds-after-finished"],
     judge,
 };
@@ -49,13 +54,30 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         );
     }
     let Some(started) = started.filter(|_| *active > 0 && !suspended) else { return Verdict::Fine };
-    let long = judge.value(&LONG);
+    let usual = usual(judge, job);
+    let long = judge.value(&LONG).min(usual.map_or(i64::MAX, |u| u.saturating_mul(judge.value(&USUAL)).max(QUICK)));
     super::after(judge.held(started.secs(), long), || {
         let finding = judge.finding(Severity::Warning, Some(started), format!("active for more than {}", age(long)));
         finding
+            .with("usually", usual.map_or_else(|| "not known".to_owned(), age), None)
             .with("active pods", active.to_string(), Some(started))
             .then("Read its log: does it still do something? A deadline (activeDeadlineSeconds) would end it")
     })
+}
+
+/// How long the runs of its CronJob take that succeeded and are kept: the median, seconds.
+fn usual(judge: &Judge<'_>, job: &Workload) -> Option<i64> {
+    let owner = job.meta.owner.as_deref().filter(|o| &*o.kind == Kind::CronJob.name())?;
+    let took = |o: &Object| match o {
+        Object::Workload(w) => match &w.detail {
+            WorkloadDetail::Job { started: Some(from), ended: Some(to), succeeded: 1.., .. } => Some(to.secs() - from.secs()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let mut all: Vec<i64> = judge.index.owned(judge.cluster, owner.uid).filter_map(took).collect();
+    all.sort_unstable();
+    (all.len() >= RUNS).then(|| all[all.len() / 2])
 }
 
 #[cfg(test)]
@@ -91,5 +113,23 @@ mod tests {
         );
         fleet.put(Kind::CronJob, [cron(60)]);
         assert!(fleet.lines().is_empty());
+    }
+
+    #[test]
+    fn three_times_as_long_as_usual() {
+        let of = |runs: usize, active: i64| {
+            let mut fleet = Fleet::default();
+            let done = (0..runs).map(|n| {
+                let mut j = job(json!([{"type": "Complete", "status": "True"}]), 0, 90_000);
+                j["metadata"]["name"] = json!(format!("done-{n}"));
+                j["status"]["succeeded"] = json!(1);
+                j["status"]["completionTime"] = json!(ago(90_000 - 600));
+                j
+            });
+            fleet.put(Kind::Job, done.chain([job(json!([]), 1, active)]));
+            fleet.finding(Kind::Job, "j", RULE.id).map(|f| f.message.clone())
+        };
+        assert_eq!(of(3, 1800).as_deref(), Some("active for more than 30m"));
+        assert_eq!((of(3, 1799), of(2, 1800)), (None, None));
     }
 }

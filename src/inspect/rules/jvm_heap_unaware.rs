@@ -1,13 +1,15 @@
 //! JVMs whose heap does not fit their container.
 //!
 //! Judged from the template: options in the environment and on the command line, the memory limit, the image's name. Options that an image or a
-//! script brings are not seen. Left out: what JVMs report of their heap, and JDKs that know only cgroup v1 (which version a node has is not read).
+//! script brings show in what the JVM itself reports, where a Prometheus has that. Left out: JDKs that know only cgroup v1 (which version a node has is not
+//! read), and heaps that are too small for their limit (what is full of a heap is the garbage collector's affair).
 
 use super::container_oomkilled::binary;
 use super::images;
-use super::lint::{TEMPLATED, Whole};
+use super::lint::{TEMPLATED, Whole, and};
+use super::measured::{Measured, USUAL};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::ContainerTemplate;
+use crate::model::{ContainerTemplate, Kind, Object};
 
 const ROOM: Threshold = Threshold {
     name: "most",
@@ -15,22 +17,32 @@ const ROOM: Threshold = Threshold {
     doc: "the largest share of the memory limit that the heap may have: the rest is for metaspace, threads and buffers",
 };
 
-pub static RULE: RuleInfo = RuleInfo {
-    id: "jvm-heap-unaware",
-    area: "runtime",
-    tier: 1,
-    burns: false,
-    severity: Severity::Critical,
-    scope: "workload, by container",
-    summary: "A JVM's largest heap is its memory limit or more, or a JDK that does not know of limits sets none: critical; over 80 % of the limit, or without any limit: a warning",
-    why: "An unaware JVM sizes heap and GC threads from the host and is OOM-killed; an aware one with defaults wastes three quarters of the limit.",
-    kinds: TEMPLATED,
-    needs: &[],
-    leans_on: &[],
-    thresholds: &[ROOM],
-    peers: &[],
-    judge,
+const KINDS: [Kind; TEMPLATED.len() + 1] = and(TEMPLATED, Kind::Signal);
+
+const FACTS: Measured = Measured {
+    info: RuleInfo {
+        id: "jvm-heap-unaware",
+        area: "runtime",
+        tier: 1,
+        burns: false,
+        severity: Severity::Critical,
+        scope: "workload, by container",
+        summary: "A JVM's largest heap is its memory limit or more, or a JDK that does not know of limits sets none: critical; over 80 % of the limit, or without any limit: a warning",
+        why: "An unaware JVM sizes heap and GC threads from the host and is OOM-killed; an aware one with defaults wastes three quarters of the limit.",
+        kinds: &KINDS,
+        needs: &[],
+        leans_on: &[],
+        thresholds: &[ROOM],
+        peers: &[],
+        judge,
+    },
+    queries: &["jvm-heap"],
+    says: |seen| format!("its JVM's largest heap is {} of its pod's memory limit", seen.value()),
+    next: "Set -XX:MaxRAMPercentage=70, or -Xmx to 70 % of the memory limit",
+    ..USUAL
 };
+
+pub static RULE: RuleInfo = FACTS.rule(judge);
 
 /// What is wrong with a container's heap.
 fn wrong(c: &ContainerTemplate, image: &str, limit: Option<i64>, most: i64) -> Option<(Severity, String, &'static str)> {
@@ -74,6 +86,9 @@ fn wrong(c: &ContainerTemplate, image: &str, limit: Option<i64>, most: i64) -> O
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
+    if let Some(Object::Signal(_)) = judge.object {
+        return FACTS.judge(judge);
+    }
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
     let spec = |c: &ContainerTemplate| whole.spec(&c.name);
     let image = |c: &ContainerTemplate| spec(c).map_or("", |s| &*s.image);
@@ -133,5 +148,14 @@ mod tests {
     fn without_a_limit() {
         assert_eq!((at("eclipse-temurin:17", "", ""), at("eclipse-temurin:17", "-Xmx1g", "")), (Some(Severity::Warning), None));
         assert_eq!(at("reg/app:1", "", ""), None, "no JVM that anybody sees");
+    }
+
+    #[test]
+    fn what_a_jvm_reports() {
+        use crate::inspect::rules::measured::tests::seen;
+        let labels = [("namespace", "pay"), ("workload", "none-such")];
+        let of =
+            |value: f64| seen(&mut crate::inspect::fixture::Fleet::default(), &RULE, "jvm-heap", &labels, value, 0).map(|f| f.severity);
+        assert_eq!((of(0.8), of(0.79), of(1.0)), (Some(Severity::Warning), None, Some(Severity::Critical)));
     }
 }

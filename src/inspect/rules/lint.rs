@@ -4,6 +4,17 @@ use crate::inspect::{Finding, Judge, Severity, Verdict};
 use crate::model::svc::SvcPort;
 use crate::model::{ContainerSpec, Kind, Labels, Meta, Node, Object, Pod, PodShape, Svc, Template, Workload};
 
+/// These kinds, and one more.
+pub const fn and<const N: usize>(kinds: &[Kind], more: Kind) -> [Kind; N] {
+    let mut all = [more; N];
+    let mut n = 0;
+    while n < kinds.len() && n < N {
+        all[n] = kinds[n];
+        n += 1;
+    }
+    all
+}
+
 /// The kinds that have a template that nobody above them has.
 pub const TEMPLATED: &[Kind] =
     &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::Job, Kind::CronJob, Kind::Pod];

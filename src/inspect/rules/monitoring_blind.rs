@@ -1,6 +1,6 @@
 //! The way from a measurement to somebody's phone is broken: targets, rules, Prometheus, Alertmanager, and the alert that always fires.
 //!
-//! Says too which rules cannot be evaluated for want of data. Left out: peers of Alertmanager that disagree, remote write, textfile collectors.
+//! Says too which rules cannot be evaluated for want of data. Left out: nothing that is measured.
 
 use super::measured::lasted;
 use crate::inspect::{Judge, RULES, RuleInfo, Severity, Threshold, Verdict, not_evaluated};
@@ -20,7 +20,7 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "cluster",
-    summary: "The Watchdog fires in Prometheus and is not at the Alertmanager, notifications fail, rules fail, a tenth of a job's targets is down, or Prometheus tells nothing any more",
+    summary: "The Watchdog fires in Prometheus and is not at the Alertmanager, notifications fail, rules fail, peers of the Alertmanager disagree, what is to be kept elsewhere is not, a tenth of a job's targets is down, or Prometheus tells nothing any more",
     why: "No alert is only good news while the alerting path works.",
     kinds: &[],
     needs: &[],
@@ -81,9 +81,24 @@ fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
                 broken.push((Severity::Warning, format!("{} of the targets of {} are not scraped", value(), label("job"))))
             }
             "monitoring-failures" if lasted(judge, s, after) => {
-                let severity = if label("hop") == "rules" { Severity::Warning } else { Severity::Critical };
-                let of = ["rule_group", "alertmanager", "integration"].into_iter().map(label).find(|v| !v.is_empty()).unwrap_or_default();
-                broken.push((severity, format!("{} failures {}, {of}", value(), label("hop"))));
+                let severity = match label("hop") {
+                    "textfile" => Severity::Info,
+                    "rules" | "peers" | "remote write" => Severity::Warning,
+                    _ => Severity::Critical,
+                };
+                let of = ["rule_group", "alertmanager", "integration", "job", "instance"]
+                    .into_iter()
+                    .map(label)
+                    .find(|v| !v.is_empty())
+                    .unwrap_or_default();
+                let words = match label("hop") {
+                    "peers" => format!("Alertmanagers of {of} do not see {} of their peers", value()),
+                    "dropped" => format!("{of} dropped {} notifications", value()),
+                    "remote write" => format!("{of} could not write {} samples to where they are kept", value()),
+                    "textfile" => format!("{of} could not read its text files"),
+                    hop => format!("{} failures {hop}, {of}", value()),
+                };
+                broken.push((severity, words));
             }
             "watchdog" if unheard(judge, gone) && lasted(judge, s, gone) => {
                 broken.push((Severity::Critical, "the Watchdog fires in Prometheus and is not at the Alertmanager".to_owned()));
@@ -141,6 +156,16 @@ mod tests {
         assert_eq!(at("monitoring-failures", &sends, 3.0, 4), None);
         let rules = [("hop", "rules"), ("rule_group", "node")];
         assert_eq!(at("monitoring-failures", &rules, 1.0, 5), of(Severity::Warning, "1 failures rules, node"));
+        for (hop, says, severity) in [
+            ("peers", "Alertmanagers of am do not see 1 of their peers", Severity::Warning),
+            ("dropped", "am dropped 1 notifications", Severity::Critical),
+            ("remote write", "am could not write 1 samples to where they are kept", Severity::Warning),
+            ("textfile", "am could not read its text files", Severity::Info),
+        ] {
+            let labels = [("hop", hop), ("job", "am")];
+            assert_eq!(at("monitoring-failures", &labels, 1.0, 5), of(severity, says));
+            assert_eq!((at("monitoring-failures", &labels, 1.0, 4), at("monitoring-failures", &labels, 0.9, 5)), (None, None));
+        }
     }
 
     #[test]

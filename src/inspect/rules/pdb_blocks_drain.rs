@@ -1,7 +1,8 @@
 //! A disruption budget under which no eviction can ever succeed.
 //!
-//! `since` is when the budget last stopped to allow disruptions, else its creation. Left out: minAvailable against an autoscaler's
-//! minimum, and drains that it blocked before (history).
+//! `since` is when the budget last stopped to allow disruptions, else its creation. A budget that allows
+//! something now is told as a warning where it will not once an autoscaler is at its minimum. Left out: drains that it blocked before (nothing keeps
+//! them).
 
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Amount, Kind, Object, Pdb, Tri, meta};
@@ -15,11 +16,11 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "poddisruptionbudget",
-    summary: "Allows no disruption though all pods are healthy, or by its arithmetic never can; critical while it holds up a drain",
+    summary: "Allows no disruption though all pods are healthy, or by its arithmetic never can, or will not at the minimum of the autoscaler of its pods; critical while it holds up a drain",
     why: "No eviction can ever succeed, so node maintenance, upgrades and the autoscaler hang on this budget.",
     kinds: &[Kind::Pdb],
     needs: &[],
-    leans_on: &[],
+    leans_on: &[Kind::Hpa],
     thresholds: &[AFTER],
     peers: &[
         "popeye:901",
@@ -50,10 +51,13 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if judge.written {
         return written(judge, pdb);
     }
+    if pdb.allowed > 0 {
+        return at_the_least(judge, pdb);
+    }
     let never = never(pdb, pdb.expected);
     let whole = pdb.allowed == 0 && pdb.healthy == pdb.expected;
     // A budget that covers nothing, or that the controller has not looked at, blocks nobody yet.
-    if pdb.expected == 0 || pdb.allowed > 0 || pdb.meta.deleting.is_some() || !(whole || never.is_some()) {
+    if pdb.expected == 0 || pdb.meta.deleting.is_some() || !(whole || never.is_some()) {
         return Verdict::Fine;
     }
     let denied = meta::condition(&pdb.conditions, "DisruptionAllowed").filter(|c| c.status != Tri::True);
@@ -77,6 +81,31 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with("cordoned nodes with its pods", held.join(", "), None);
     }
     Verdict::Burning(finding.then("Set maxUnavailable 1, or scale the workload up by one for the time of the drain").edit())
+}
+
+/// Of one that allows something now: whether it will when the autoscaler of what it selects is at its minimum.
+fn at_the_least(judge: &Judge<'_>, pdb: &Pdb) -> Verdict {
+    // By shares of the pods it is the same with few of them, but for all.
+    let counts = matches!(pdb.min_available, Some(Amount::Count(1..) | Amount::Percent(51..)));
+    if !counts || pdb.meta.deleting.is_some() || pdb.expected == 0 {
+        return Verdict::Fine;
+    }
+    let (guards, pods) = super::guarded(judge, pdb);
+    let [only] = guards.as_slice() else { return Verdict::Fine };
+    let Some(scaler) = super::scaler(judge, only).filter(|h| h.min < pdb.expected) else { return Verdict::Fine };
+    let Some(why) = never(pdb, pods) else { return Verdict::Fine };
+    let hold = judge.value(&AFTER);
+    let began = scaler.meta.created.max(pdb.meta.created);
+    let held = began.map_or_else(|| judge.held_since_seen(hold), |t| judge.held(t.secs(), hold));
+    super::after(held, || {
+        let message = format!("allows nothing once {} is at its minimum: {why}", scaler.meta.name);
+        let finding = judge.finding(Severity::Warning, began, message);
+        let finding = finding.with("expected / allowed now", format!("{} / {}", pdb.expected, pdb.allowed), None);
+        finding
+            .with("minReplicas", scaler.min.to_string(), None)
+            .then("Set maxUnavailable 1, or raise the autoscaler's minimum by one")
+            .edit()
+    })
 }
 
 /// Of one that runs nowhere: what its arithmetic is with the workloads beside it.
@@ -108,7 +137,7 @@ fn held_nodes(judge: &Judge<'_>, pdb: &Pdb) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, ago, judged, node, pod, running};
+    use crate::inspect::fixture::{Fleet, ago, deployment, judged, node, pod, running};
     use serde_json::{Value, json};
 
     fn pdb(spec: Value, healthy: i32, allowed: i32, since: i64) -> Value {
@@ -149,5 +178,26 @@ mod tests {
         assert_eq!(rule(&fleet), Some(Severity::Critical));
         fleet.delete(Kind::Pod, "db-0");
         assert_eq!(rule(&fleet), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn an_autoscaler_at_its_minimum() {
+        let of = |spec: Value, min: i32, allowed: i32| {
+            let mut fleet = Fleet::default();
+            let mut d = deployment("db", 3, 3);
+            d["spec"]["template"]["metadata"] = json!({"labels": {"app": "db"}});
+            fleet.put(Kind::Deployment, [d]);
+            fleet.put(Kind::Pdb, [pdb(spec, 3, allowed, 600)]);
+            fleet.put(
+                Kind::Hpa,
+                [json!({"metadata": {"name": "db", "creationTimestamp": ago(90_000)},
+                "spec": {"minReplicas": min, "maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "db"}}, "status": {}})],
+            );
+            fleet.finding(Kind::Pdb, "db", RULE.id).map(|f| f.message.clone())
+        };
+        let says = "allows nothing once db is at its minimum: minAvailable 2 of 2 pods";
+        assert_eq!(of(json!({"minAvailable": 2}), 2, 1).as_deref(), Some(says));
+        assert_eq!((of(json!({"minAvailable": 2}), 3, 1), of(json!({"minAvailable": "50%"}), 1, 1)), (None, None));
+        assert_eq!(of(json!({"maxUnavailable": 1}), 1, 1), None);
     }
 }

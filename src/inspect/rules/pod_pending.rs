@@ -1,11 +1,11 @@
 //! A pod that the scheduler cannot place.
 //!
-//! The line of a workload with more than ten such pods is critical (see `lines`). Left out: whether it replaces an evicted pod (history), and the
-//! nearest node. Pods that are placed but do not start are replicas-unavailable's.
+//! The line of a workload with more than ten such pods is critical (see `lines`). A pod of a workload of which a
+//! kubelet evicted another replaces that. Left out: the nearest node (a placement, which the scheduler alone can tell). Pods that are placed but do not start are replicas-unavailable's.
 
 use super::core;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{Kind, Object, Phase, Tri, meta};
+use crate::model::{Kind, Object, Phase, Pod, Tri, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "5m", doc: "how long a pod must be unschedulable" };
 const GATED: Threshold = Threshold { name: "gated-after", default: "30m", doc: "how long a pod must wait at its scheduling gates" };
@@ -17,7 +17,7 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "pod, rolled up to its workload",
-    summary: "Unschedulable for 5 minutes; critical when core or one of more than ten of a workload",
+    summary: "Unschedulable for 5 minutes; critical when core, one of more than ten of a workload, or in the place of one that was evicted",
     why: "The scheduler already says why; the message has to be turned into the one constraint that blocks.",
     kinds: &[Kind::Pod],
     needs: &[],
@@ -46,7 +46,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         let finding = judge.finding(Severity::Info, since, "waits at a scheduling gate").with("gates", gates, since);
         return Verdict::Burning(finding.then("See whether the controller that removes the gate runs"));
     }
-    let severity = if core(judge, object) { Severity::Critical } else { Severity::Warning };
+    let evicted = evicted(judge, pod);
+    let severity = if evicted.is_some() || core(judge, object) { Severity::Critical } else { Severity::Warning };
     let text = scheduled.and_then(|c| c.message.as_deref());
     let Some(text) = text else {
         let finding = judge.finding(severity, since, "Pending, no scheduler took it").with("scheduler", "has said nothing", since);
@@ -61,6 +62,13 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     for (nodes, cause) in &causes {
         finding = finding.with(cause, plural(*nodes), None);
     }
+    if let Some(other) = evicted {
+        finding = finding.with(
+            "in the place of",
+            format!("{}, evicted from {}", other.meta.name, other.node.as_deref().unwrap_or("a node")),
+            None,
+        );
+    }
     let next = match causes.first().map_or(text, |(_, cause)| cause.as_str()) {
         c if c.contains("Insufficient") || c.contains("Too many pods") => {
             "Add nodes or free room; lower the request if it is far above use"
@@ -74,6 +82,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         _ => "Take away the constraint that the scheduler names",
     };
     Verdict::Burning(finding.with("scheduler", text, since).then(next))
+}
+
+/// A pod of the same owner that a kubelet evicted, before this one was made.
+fn evicted<'a>(judge: &Judge<'a>, pod: &Pod) -> Option<&'a Pod> {
+    let owner = pod.meta.owner.as_deref()?;
+    let gone = |o: &'a Object| match o {
+        Object::Pod(p) if p.phase == Phase::Failed && p.reason.as_deref() == Some("Evicted") => Some(&**p),
+        _ => None,
+    };
+    judge.index.owned(judge.cluster, owner.uid).filter_map(gone).find(|p| p.meta.created < pod.meta.created)
 }
 
 fn plural(nodes: u32) -> String {
@@ -99,7 +117,7 @@ fn causes(text: &str) -> Vec<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, ago, judged};
+    use crate::inspect::fixture::{Fleet, ago, judged, owned, pod, running};
     use serde_json::{Value, json};
 
     const TEXT: &str = "0/6 nodes are available: 1 node(s) had untolerated taint {dedicated: db}, 5 Insufficient cpu. preemption: 0/6 nodes are available: 6 No preemption victims found.";
@@ -137,5 +155,23 @@ mod tests {
             (finding.evidence[1].what.as_str(), finding.evidence[1].value.as_str()),
             ("untolerated taint {dedicated: db}", "1 node")
         );
+    }
+
+    #[test]
+    fn in_the_place_of_one_that_was_evicted() {
+        let of = |reason: &str, made: i64| {
+            let mut fleet = Fleet::default();
+            let mut waits = pending("Unschedulable", 400);
+            waits["metadata"] = owned("p", Kind::ReplicaSet, "r");
+            waits["metadata"]["creationTimestamp"] = json!(ago(400));
+            let mut gone = pod(owned("gone", Kind::ReplicaSet, "r"), "n1", false, 500, running());
+            gone["metadata"]["creationTimestamp"] = json!(ago(made));
+            gone["status"]["phase"] = json!("Failed");
+            gone["status"]["reason"] = json!(reason);
+            fleet.put(Kind::Pod, [gone, waits]);
+            fleet.severity(Kind::Pod, "p", RULE.id)
+        };
+        assert_eq!((of("Evicted", 9000), of("NodeLost", 9000)), (Some(Severity::Critical), Some(Severity::Warning)));
+        assert_eq!(of("Evicted", 300), Some(Severity::Warning));
     }
 }

@@ -1,32 +1,43 @@
 //! Programs that count the node's processors in place of their own.
 //!
-//! Judged from the template, the image's name and the nodes' sizes. Left out: what runtimes report themselves and the threads that they have,
-//! Node.js (whose workers are the program's own affair), and Go and JDKs whose image does not say their version.
+//! Judged from the template, the image's name and the nodes' sizes. What Go and JVMs report themselves counts where a Prometheus has that.
+//! Left out: the threads that they have, Node.js (whose workers are the program's own affair), and Go and JDKs whose image does not say their version.
 
 use super::images;
-use super::lint::{SERVING, Whole};
+use super::lint::{SERVING, Whole, and};
+use super::measured::{Measured, USUAL};
 use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::{ContainerTemplate, Kind};
+use crate::model::{ContainerTemplate, Kind, Object};
 
 const SHARE: Threshold =
     Threshold { name: "share", default: "50%", doc: "a CPU limit up to this share of the node's cores is one that the program overlooks" };
 
-pub static RULE: RuleInfo = RuleInfo {
-    id: "runtime-sees-host-cpus",
-    area: "runtime",
-    tier: 1,
-    burns: false,
-    severity: Severity::Info,
-    scope: "workload, by container",
-    summary: "A runtime that counts the node's processors has a CPU limit of half of them or less, or one that sizes itself by its limit has none",
-    why: "/proc is not namespaced, so top, free and many runtimes show the host; they start far too many threads and heaps, which burn the quota in the first milliseconds of each period.",
-    kinds: SERVING,
-    needs: &[Need::Kind(Kind::Pod), Need::Kind(Kind::Node)],
-    leans_on: &[],
-    thresholds: &[SHARE],
-    peers: &[],
-    judge,
+const KINDS: [Kind; SERVING.len() + 1] = and(SERVING, Kind::Signal);
+
+const FACTS: Measured = Measured {
+    info: RuleInfo {
+        id: "runtime-sees-host-cpus",
+        area: "runtime",
+        tier: 1,
+        burns: false,
+        severity: Severity::Warning,
+        scope: "workload, by container",
+        summary: "A runtime that counts the node's processors has a CPU limit of half of them or less, or one that sizes itself by its limit has none; a warning where a runtime reports twice the processors of its limit",
+        why: "/proc is not namespaced, so top, free and many runtimes show the host; they start far too many threads and heaps, which burn the quota in the first milliseconds of each period.",
+        kinds: &KINDS,
+        needs: &[Need::Kind(Kind::Pod), Need::Kind(Kind::Node)],
+        leans_on: &[],
+        thresholds: &[SHARE],
+        peers: &[],
+        judge,
+    },
+    queries: &["cpus-believed"],
+    says: |seen| format!("its runtime counts {} times the processors of its pod's limit", seen.value()),
+    next: "Tell it: GOMAXPROCS from resourceFieldRef limits.cpu, -XX:ActiveProcessorCount; or raise the limit",
+    ..USUAL
 };
+
+pub static RULE: RuleInfo = FACTS.rule(judge);
 
 /// A runtime that sizes itself by processors.
 struct Runtime {
@@ -64,6 +75,9 @@ fn runtime(c: &ContainerTemplate, image: &str) -> Option<Runtime> {
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
+    if let Some(Object::Signal(_)) = judge.object {
+        return FACTS.judge(judge);
+    }
     let Some(whole) = Whole::of(judge) else { return Verdict::Fine };
     let image = |c: &ContainerTemplate| whole.spec(&c.name).map_or("", |s| &*s.image);
     let all: Vec<_> = whole.template.running().filter_map(|c| runtime(c, image(c)).map(|r| (c, r))).collect();
@@ -133,5 +147,15 @@ mod tests {
             Some("JDK 17 has no CPU limit and takes the node's 16 cores for its own")
         );
         assert_eq!(rule("reg/app:1", None, none), None, "nobody knows what runs in it");
+    }
+
+    #[test]
+    fn what_a_runtime_reports() {
+        use crate::inspect::rules::measured::tests::seen;
+        let labels = [("namespace", "pay"), ("workload", "none-such")];
+        let of = |value: f64| {
+            seen(&mut crate::inspect::fixture::Fleet::default(), &RULE, "cpus-believed", &labels, value, 0).map(|f| f.severity)
+        };
+        assert_eq!((of(2.0), of(1.9)), (Some(Severity::Warning), None));
     }
 }

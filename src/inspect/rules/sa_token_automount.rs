@@ -1,7 +1,7 @@
 //! Pods that get a credential of the API for nothing.
 //!
-//! Judged from the template; the ServiceAccount may still say otherwise. Left out: what RBAC gives the account, and old token Secrets, neither of
-//! which is read; so it never says more than info.
+//! Judged from the template; the ServiceAccount may still say otherwise. A binding that gives such an account much is
+//! rbac-too-wide's. Left out: token Secrets, which are not read.
 
 use super::lint::{TEMPLATED, Whole};
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict};

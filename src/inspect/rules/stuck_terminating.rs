@@ -1,8 +1,10 @@
 //! An object whose deletion does not end.
 //!
-//! Left out: volume attachments, broken aggregated APIs, and which controller owns a finalizer (not watched).
+//! Of a namespace the aggregated APIs that do not answer are named, of a finalizer who takes it away, where that is known by its name. Left out: volume
+//! attachments (not watched), and custom resources, of which only the namespace tells.
 
 use super::after;
+use crate::inspect::explain::words::joined;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::{Kind, Object, Tri};
 
@@ -39,6 +41,30 @@ pub static RULE: RuleInfo = RuleInfo {
     judge,
 };
 
+/// Finalizers that many clusters have, and who takes them away.
+const FINALIZERS: &[(&str, &str)] = &[
+    ("foregroundDeletion", "the garbage collector, once what it owns is gone"),
+    ("orphan", "the garbage collector"),
+    ("kubernetes.io/pvc-protection", "kube-controller-manager, once no pod mounts the claim"),
+    ("kubernetes.io/pv-protection", "kube-controller-manager, once no claim has the volume"),
+    ("batch.kubernetes.io/job-tracking", "kube-controller-manager, once the Job has counted the pod"),
+    ("service.kubernetes.io/load-balancer-cleanup", "the cloud's controller, once the balancer is gone"),
+    ("external-attacher/", "the attacher of that CSI driver"),
+    ("finalizer.keda.sh", "keda-operator"),
+    ("finalizers.argoproj.io", "Argo CD's application controller"),
+    ("finalizers.fluxcd.io", "Flux' controllers"),
+    ("customresourcecleanup.apiextensions.k8s.io", "the API server, once its objects are gone"),
+];
+
+/// Who takes a finalizer away, as far as its name says.
+fn taker(finalizer: &str) -> String {
+    let known = FINALIZERS.iter().find(|(name, _)| finalizer.starts_with(name)).map(|(_, who)| (*who).to_owned());
+    known.unwrap_or_else(|| match finalizer.split_once('/') {
+        Some((group, _)) => format!("the controller of {group}"),
+        None => "a controller that its name does not tell".to_owned(),
+    })
+}
+
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some((object, since)) = judge.object.and_then(|o| Some((o, o.meta().deleting?))) else { return Verdict::Fine };
     let threshold = match object.kind() {
@@ -63,9 +89,21 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             _ => ("Terminating".to_owned(), "See what it still owns (foreground deletion waits for its dependents)"),
         };
         let mut finding = judge.finding(Severity::Warning, Some(since), message).with("should be gone since", since.rfc3339(), Some(since));
+        for finalizer in object.meta().finalizers.iter().take(4) {
+            finding = finding.with(finalizer, format!("taken away by {}", taker(finalizer)), None);
+        }
+        let leads = |l: &crate::model::asked::Lease| &*l.name == "kube-controller-manager" && l.lapsed.is_some();
+        if judge.cluster.asked.leases.iter().flatten().any(leads) {
+            finding = finding.with("kube-controller-manager", "has no live leader: it takes nothing away", None);
+        }
         match object {
             Object::Pod(pod) => finding = finding.with("node", pod.node.as_deref().unwrap_or("none"), None),
             Object::Namespace(ns) => {
+                let down = judge.cluster.asked.apis.as_deref().unwrap_or_default();
+                if !down.is_empty() {
+                    let down = joined(down.iter().map(|a| &*a.name), 4);
+                    finding = finding.with("aggregated APIs that do not answer", down, None);
+                }
                 for c in ns.conditions.iter().filter(|c| c.status == Tri::True) {
                     finding = finding.with(&c.kind, c.message.as_deref().unwrap_or(""), c.since);
                 }
@@ -79,7 +117,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{ago, judged};
+    use crate::inspect::fixture::{Fleet, ago, judged};
+    use crate::model::asked::{Api, Lease};
+    use crate::model::{Asked, Delta};
     use serde_json::json;
 
     #[test]
@@ -96,5 +136,36 @@ mod tests {
             assert_eq!(judged(kind, object, "stuck-terminating"), severity, "{kind:?} {secs}");
         }
         assert_eq!(judged(Kind::Pod, json!({"metadata": {"name": "x"}}), "stuck-terminating"), None);
+    }
+
+    #[test]
+    fn who_holds_it() {
+        let mut fleet = Fleet::default();
+        let lease = Lease {
+            name: "kube-controller-manager".into(),
+            holder: "x".into(),
+            duration: 15,
+            lapsed: crate::model::Time::from_secs(1),
+            transitions: 0,
+            changed: 0,
+        };
+        let api = Api { name: "v1.custom.metrics.k8s.io".into(), service: None, reason: None, message: None, since: None };
+        fleet.delta(0, Delta::Asked(Asked { leases: Ok([lease].into()), apis: Ok([api].into()), ..Asked::default() }.into()));
+        let gone =
+            |name: &str, finalizers: &[&str]| json!({"metadata": {"name": name, "deletionTimestamp": ago(9000), "finalizers": finalizers}});
+        fleet
+            .put(Kind::Namespace, [gone("ns", &[])])
+            .put(Kind::Job, [gone("j", &["batch.kubernetes.io/job-tracking", "example.org/hold", "odd"])]);
+        let evidence = |kind, name: &str| fleet.finding(kind, name, RULE.id).unwrap().evidence.clone();
+        let has = |kind, name: &str, what: &str, value: &str| {
+            let all = evidence(kind, name);
+            assert!(all.iter().any(|e| e.what == what && e.value == value), "{what}: {all:?}");
+        };
+        has(Kind::Namespace, "ns", "aggregated APIs that do not answer", "v1.custom.metrics.k8s.io");
+        let counted = "taken away by kube-controller-manager, once the Job has counted the pod";
+        has(Kind::Job, "j", "batch.kubernetes.io/job-tracking", counted);
+        has(Kind::Job, "j", "example.org/hold", "taken away by the controller of example.org");
+        has(Kind::Job, "j", "odd", "taken away by a controller that its name does not tell");
+        has(Kind::Job, "j", "kube-controller-manager", "has no live leader: it takes nothing away");
     }
 }

@@ -1,16 +1,25 @@
 //! A backup that failed and has not been made good.
 //!
 //! Of a schedule the last one counts; one made by hand until a complete one comes after it. A backup or a restore that stays New is not taken up by
-//! any server; while another one of its kind runs it may be waiting for that. Left out: how long one usually takes, how many items it
-//! usually has (need the backups before it compared), and what is missing in it, which only its log says.
+//! any server; while another one of its kind runs it may be waiting for that. How long one of a schedule takes, and how many
+//! items it has, is judged by the ones before it. Left out: what is missing in it, which only its log says.
 
 use super::{after, later};
 use crate::inspect::recovery::stands;
-use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
-use crate::model::{Kind, Object, RunState, Time};
+use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age};
+use crate::model::{Backup, Kind, Object, RunState, Time};
 
 /// Seconds between two looks at what may be waiting for another.
 const AGAIN: i64 = 10;
+
+const SLOW: Threshold = Threshold { name: "times-usual", default: "3", doc: "times as long as its schedule's backups usually take" };
+const FEWER: Threshold = Threshold { name: "items-below", default: "50%", doc: "of the items of the one before it" };
+/// With fewer items one comes or goes easily.
+const FEW: i64 = 20;
+/// So many are needed to say what is usual; as many are looked at.
+const USUAL: std::ops::RangeInclusive<usize> = 3..=5;
+/// What takes no longer is never slow (seconds).
+const QUICK: i64 = 300;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "velero-backup-failed",
@@ -19,12 +28,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "backup, rolled up to its schedule; restore",
-    summary: "A backup failed (critical), or some of its items, volume snapshots or hooks did (warning), and none after it made that good; a backup or a restore stays New for three minutes (warning)",
+    summary: "A backup failed (critical), or some of its items, volume snapshots or hooks did (warning), and none after it made that good; one runs three times as long as usual, or has half the items of the one before it (warning); a backup or a restore stays New for three minutes (warning)",
     why: "Partial backups restore partially; the missing part is usually the volume.",
     kinds: &[Kind::Backup, Kind::Restore],
     needs: &[],
     leans_on: &[],
-    thresholds: &[],
+    thresholds: &[SLOW, FEWER],
     peers: &[],
     judge,
 };
@@ -43,6 +52,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             (Severity::Warning, format!("{name} {}{errors}", b.run.phase))
         }
         RunState::Completed if lacks => (Severity::Warning, format!("{name} lacks volumes, hooks or operations")),
+        RunState::Completed => return fewer(judge, b).unwrap_or(Verdict::Fine),
+        RunState::Running => return slow(judge, b).unwrap_or(Verdict::Fine),
         _ => return Verdict::Fine,
     };
     if !stands(judge.cluster, b) {
@@ -57,6 +68,49 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with("failed hooks", format!("{} of {}", b.run.hooks.1, b.run.hooks.0), None);
     }
     Verdict::Burning(finding.then("Read its log, mend what it names, and back up again"))
+}
+
+/// The complete backups of its schedule that came before one, the newest first.
+fn before<'a>(judge: &Judge<'a>, b: &Backup) -> Vec<&'a Backup> {
+    let Some(schedule) = &b.schedule else { return Vec::new() };
+    let of = |o: &'a Object| if let Object::Backup(b) = o { Some(&**b) } else { None };
+    let all = judge.cluster.objects(Kind::Backup).filter_map(of);
+    let mut all: Vec<&Backup> = all.filter(|x| x.schedule.as_ref() == Some(schedule) && x.good() && x.point() < b.point()).collect();
+    all.sort_by_key(|x| std::cmp::Reverse(x.point()));
+    all
+}
+
+/// One that is complete and has far fewer items than the one before it: silently empty.
+fn fewer(judge: &Judge<'_>, b: &Backup) -> Option<Verdict> {
+    let (_, has) = b.run.items?;
+    let last = *before(judge, b).first()?;
+    let (_, had) = last.run.items.filter(|(_, had)| *had >= FEW)?;
+    if has * 100 >= had * judge.value(&FEWER) || last.selection != b.selection || !stands(judge.cluster, b) {
+        return None;
+    }
+    let at = b.run.completed.or(b.point());
+    let finding = judge.finding(Severity::Warning, at, format!("{} has {has} items, the one before it {had}", b.meta.name));
+    let finding = finding.with("the one before it", &*last.meta.name, last.point());
+    Some(Verdict::Burning(
+        finding.then("See what is no longer in it: namespaces or objects that are gone, or that it may not list any more"),
+    ))
+}
+
+/// One that runs far longer than those of its schedule do.
+fn slow(judge: &Judge<'_>, b: &Backup) -> Option<Verdict> {
+    let started = b.run.started?;
+    let mut took: Vec<i64> = before(judge, b).into_iter().take(*USUAL.end()).filter_map(|b| b.run.took(judge.now)).collect();
+    if took.len() < *USUAL.start() {
+        return None;
+    }
+    took.sort_unstable();
+    let usual = took[took.len() / 2];
+    let limit = (usual * judge.value(&SLOW)).max(QUICK);
+    Some(after(judge.held(started.secs(), limit), || {
+        let finding = judge.finding(Severity::Warning, Some(started), format!("{} runs for more than {}", b.meta.name, age(limit)));
+        let finding = finding.with("usually", age(usual), None).with("how far it is", b.run.words(), None);
+        finding.then("See its volumes: PodVolumeBackups and DataUploads that do not get on, their node-agent, and the location")
+    }))
 }
 
 /// One that is New, and since when; none where it is not.
@@ -157,5 +211,28 @@ mod tests {
         assert_eq!((fleet.lines().len(), line.title.as_str(), line.message.as_str()), (1, "schedule pay/s", "a Failed"));
         fleet.put(Kind::Backup, [of("s", "b", "Completed", 60)]);
         assert!(fleet.lines().is_empty(), "{:?}", fleet.lines());
+    }
+
+    /// The last of a schedule whose others took a hundred seconds each and had a hundred items.
+    fn last(phase: &str, started: i64, items: i64) -> Option<String> {
+        let mut fleet = Fleet::default();
+        let old = (1..4).map(|n: i64| {
+            let mut b = of("s", &format!("old-{n}"), "Completed", n * 90_000);
+            b["status"]["completionTimestamp"] = json!(ago(n * 90_000 - 200));
+            b["status"]["progress"] = json!({"totalItems": 100, "itemsBackedUp": 100});
+            b
+        });
+        let mut b = of("s", "new", phase, started);
+        b["status"]["progress"] = json!({"totalItems": items, "itemsBackedUp": items});
+        fleet.put(Kind::Backup, old.chain([b]));
+        fleet.finding(Kind::Backup, "new", RULE.id).map(|f| f.message.clone())
+    }
+
+    #[test]
+    fn one_that_is_silently_empty_and_one_that_takes_long() {
+        assert_eq!(last("Completed", 600, 49).as_deref(), Some("new has 49 items, the one before it 100"));
+        assert_eq!(last("Completed", 600, 50), None);
+        assert_eq!(last("InProgress", 600, 9).as_deref(), Some("new runs for more than 10m"));
+        assert_eq!(last("InProgress", 599, 9), None);
     }
 }

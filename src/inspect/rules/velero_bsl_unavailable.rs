@@ -1,10 +1,12 @@
 //! A storage location that cannot be reached, or that nobody looks at any more.
 //!
 //! Unavailable is dated by when its backups were last read, which happens every minute while it is there. Not looked at: the controller has missed
-//! three looks by the location's own period, else by the server's default one; a period of zero is off, and never judged. Left out: a default that
-//! is missing, read-only locations, repositories, and credentials.
+//! three looks by the location's own period, else by the server's default one; a period of zero is off, and never judged. One that is
+//! only read although backups are made to it, or none that is the default while schedules name none, is a warning. Left out: repositories (not watched), and
+//! credentials, which are Secrets.
 
 use super::{after, later};
+use crate::inspect::explain::words::joined;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age, clock};
 use crate::model::{Kind, Object, StorageLocation, Time};
 use crate::store::Cluster;
@@ -21,11 +23,11 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "storage location, with what is kept there",
-    summary: "A storage location of backups is Unavailable, or the server has missed three looks at it",
+    summary: "A storage location of backups is Unavailable, or the server has missed three looks at it; a warning where schedules back up to one that is only read, or name none and none is the default",
     why: "All schedules writing there fail, and existing backups cannot be read.",
     kinds: &[Kind::StorageLocation],
     needs: &[],
-    leans_on: &[],
+    leans_on: &[Kind::Schedule],
     thresholds: &[AFTER],
     peers: &[],
     judge,
@@ -34,7 +36,11 @@ pub static RULE: RuleInfo = RuleInfo {
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::StorageLocation(l)) = judge.object else { return Verdict::Fine };
     if &*l.phase != "Unavailable" {
-        return unlooked(judge, l);
+        return match unlooked(judge, l) {
+            Verdict::Fine => unwritable(judge, l, None),
+            Verdict::FineUntil(at) => unwritable(judge, l, Some(at)),
+            verdict => verdict,
+        };
     }
     let since = l.synced.or(l.meta.created);
     after(judge.held(since.map_or(0, |t| t.secs()), judge.value(&AFTER)), || {
@@ -65,6 +71,52 @@ fn unlooked(judge: &Judge<'_>, l: &StorageLocation) -> Verdict {
             .with("backups there", kept(judge.cluster, l), None)
             .then("Look at the Velero server's pod and its log, and whether the location answers: nothing is backed up, restored or deleted meanwhile")
     })
+}
+
+/// Schedules write to it and it is only read, outside of a restore; or they name no location and none is the default. `next`: when one looks again.
+fn unwritable(judge: &Judge<'_>, l: &StorageLocation, next: Option<i64>) -> Verdict {
+    let fine = next.map_or(Verdict::Fine, Verdict::LookAgain);
+    let here = |o: &&Object| o.meta().namespace == l.meta.namespace;
+    let all = || judge.cluster.objects(Kind::Schedule).filter(here);
+    let writes = |named: &str| {
+        let of = |o: &Object| match o {
+            Object::Schedule(s) if !s.paused && *s.selection.location == *named => Some(s.meta.name.to_string()),
+            _ => None,
+        };
+        all().filter_map(of).collect::<Vec<_>>()
+    };
+    let locations = || judge.cluster.objects(Kind::StorageLocation).filter(here);
+    let default = |o: &Object| matches!(o, Object::StorageLocation(l) if l.default);
+    let restores = || judge.cluster.objects(Kind::Restore).filter(here).any(|o| matches!(o, Object::Restore(r) if !r.run.ended()));
+    let first = locations().map(|o| &o.meta().name).min() == Some(&l.meta.name);
+    let mut writers = if l.read_only { writes(&l.meta.name) } else { Vec::new() };
+    writers.extend((l.read_only && l.default).then(|| writes("")).into_iter().flatten());
+    let (message, writers, next_step) = if !writers.is_empty() && !restores() {
+        (
+            "only read, and schedules back up to it".to_owned(),
+            writers,
+            "Set its accessMode to ReadWrite once what it was set so for is over",
+        )
+    } else if first && !locations().any(default) && judge.cluster.current(Kind::StorageLocation) {
+        let writers = writes("");
+        if writers.is_empty() {
+            return fine;
+        }
+        (
+            "no location is the default, and schedules name none".to_owned(),
+            writers,
+            "Make one the default (spec.default), or name one in the schedules",
+        )
+    } else {
+        return fine;
+    };
+    match judge.held_since_seen(judge.value(&AFTER)) {
+        Err(at) => Verdict::FineUntil(at),
+        Ok(()) => {
+            let finding = judge.finding(Severity::Warning, None, message).with("schedules", joined(writers, 4), None).then(next_step);
+            next.map_or_else(|| Verdict::Burning(finding.clone()), |at| Verdict::BurningUntil(finding.clone(), at))
+        }
+    }
 }
 
 /// How many backups are in it.
@@ -160,5 +212,26 @@ mod tests {
         assert!(shown.len() == 2 && shown.iter().any(|(t, _)| t == "backup pay/m"), "{shown:?}");
         fleet.put(Kind::StorageLocation, [location("Available", 0)]);
         assert_eq!(fleet.lines().len(), 2);
+    }
+
+    #[test]
+    fn what_schedules_cannot_write_to() {
+        let of = |read_only: bool, default: bool, named: &str, wait: i64| {
+            let mut fleet = Fleet::default();
+            fleet.delta(0, Delta::KindState(Kind::StorageLocation, KindState::Live));
+            let schedule = json!({"metadata": {"name": "s", "creationTimestamp": ago(600)},
+                "spec": {"schedule": "@every 1h", "template": {"storageLocation": named}}, "status": {"phase": "Enabled"}});
+            let mut l = location("Available", 30);
+            l["spec"]["default"] = json!(default);
+            l["spec"]["validationFrequency"] = json!("0s");
+            l["spec"]["accessMode"] = json!(if read_only { "ReadOnly" } else { "ReadWrite" });
+            fleet.put(Kind::Schedule, [schedule]).put(Kind::StorageLocation, [l]);
+            fleet.wait(wait).finding(Kind::StorageLocation, "default", RULE.id).map(|f| f.message.clone())
+        };
+        assert_eq!(of(true, true, "", 300).as_deref(), Some("only read, and schedules back up to it"));
+        assert_eq!(of(true, false, "default", 300).as_deref(), Some("only read, and schedules back up to it"));
+        assert_eq!((of(true, true, "", 299), of(true, true, "other", 300), of(false, true, "", 300)), (None, None, None));
+        assert_eq!(of(false, false, "", 300).as_deref(), Some("no location is the default, and schedules name none"));
+        assert_eq!(of(false, false, "default", 300), None);
     }
 }

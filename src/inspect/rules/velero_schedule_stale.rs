@@ -1,8 +1,9 @@
 //! A schedule of backups that makes none, or whose last complete one is too old.
 //!
 //! By the schedule's own runs: from the newest complete backup of it (else from when it was made) the first run that follows was missed by half an
-//! interval, or the third was. Left out: which namespaces are thereby without a backup.
+//! interval, or the third was. The namespaces that it alone takes in are named.
 
+use crate::inspect::explain::words::joined;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, age};
 use crate::model::{Backup, Kind, Object, Schedule, Time};
 
@@ -61,6 +62,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         .with("runs", &*s.text, None)
         .with("last made", s.last_backup.map_or_else(|| "never".to_owned(), Time::rfc3339), s.last_backup)
         .with("last complete", good.map_or_else(|| "none".to_owned(), Time::rfc3339), good);
+    let finding = finding.with("namespaces that no other schedule takes in", alone(judge, s), None);
     let step = if late.is_some() {
         "Is Velero running? Look at its pod and log; then back up now from the schedule's template"
     } else {
@@ -68,6 +70,25 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     };
     let again = super::repaint(oldest, now);
     Verdict::BurningUntil(finding.then(step), next.map_or(again, |at| at.min(again)))
+}
+
+/// The namespaces that this schedule takes in and no other one that runs does.
+fn alone(judge: &Judge<'_>, s: &Schedule) -> String {
+    let other = |o: &'_ Object| matches!(o, Object::Schedule(x) if x.meta.uid != s.meta.uid && !x.paused);
+    let others = || judge.cluster.objects(Kind::Schedule).filter(|o| other(o));
+    let takes = |o: &Object, namespace: &str| match o {
+        Object::Schedule(x) => {
+            let named = |list: &[crate::model::Str]| list.iter().any(|n| &**n == namespace || &**n == "*");
+            (x.selection.namespaces.is_empty() || named(&x.selection.namespaces)) && !named(&x.selection.without_namespaces)
+        }
+        _ => false,
+    };
+    let all = s.selection.namespaces.iter().any(|n| &**n == "*") || s.selection.namespaces.is_empty();
+    if all {
+        return if others().next().is_none() { "all".to_owned() } else { "it takes in all".to_owned() };
+    }
+    let left: Vec<&str> = s.selection.namespaces.iter().map(|n| &**n).filter(|n| !others().any(|o| takes(o, n))).collect();
+    if left.is_empty() { "none".to_owned() } else { joined(left, 6) }
 }
 
 /// Seconds after which it is looked again whether the backups are seen.
@@ -188,5 +209,22 @@ mod tests {
         let mut paused = fleet(schedule(json!({"paused": true}), 60), &[]);
         assert!(paused.wait(86_399).lines().is_empty());
         assert_eq!(paused.wait(1).lines()[0].message, "paused");
+    }
+
+    #[test]
+    fn the_namespaces_that_it_alone_takes_in() {
+        let schedule = |name: &str, namespaces: &[&str], paused: bool| {
+            json!({"metadata": {"name": name, "creationTimestamp": ago(864_000)},
+                "spec": {"schedule": "@every 1h", "paused": paused, "template": {"includedNamespaces": namespaces}}, "status": {"phase": "Enabled"}})
+        };
+        let of = |others: &[Value]| {
+            let mut fleet = Fleet::default();
+            fleet.put(Kind::Schedule, others.to_vec()).put(Kind::Schedule, [schedule("s", &["pay", "shop"], false)]);
+            let found = fleet.finding(Kind::Schedule, "s", RULE.id).unwrap();
+            found.evidence.last().unwrap().value.clone()
+        };
+        assert_eq!(of(&[]), "pay, shop");
+        assert_eq!((of(&[schedule("o", &["pay"], false)]), of(&[schedule("o", &["pay"], true)])), ("shop".into(), "pay, shop".into()));
+        assert_eq!(of(&[schedule("o", &[], false)]), "none");
     }
 }
