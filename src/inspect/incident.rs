@@ -1,11 +1,11 @@
 //! What belongs together: the findings and alerts of a cluster that one thing explains, the probable cause on top.
 //!
 //! Two steps. By ownership: pods and Jobs fold into the workload above them, most of a zone's nodes into the zone, failed backups into their
-//! schedule, what is found of etcd into one, alerts of one name into one. Then by cause: [`CAUSES`] says which rule may explain which and by what
+//! schedule, what is found of etcd into one, alerts of one name into one. Then by cause: [`causes::CAUSES`] says which rule may explain which and by what
 //! tie; a finding that another one explains folds into that one's. Firing alerts fold into what burns at the object that they name. Looks at
 //! findings and alerts alone, and at objects by index. Leaves the words to `lines`.
 
-use super::causes::{CAUSES, Cause, DEEP, Tie};
+use super::causes::{Cause, DEEP, Tie};
 use super::engine::Room;
 use super::rules::{alert_critical, velero_bsl_unavailable, velero_schedule_stale};
 use super::{Finding, Severity, causes, quorum};
@@ -14,7 +14,7 @@ use crate::store::Cluster;
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
 
-/// Whether a finding takes part: it goes wrong now, or [`CAUSES`] has its rule. Others stand for themselves.
+/// Whether a finding takes part: it goes wrong now, or [`causes::CAUSES`] has its rule. Others stand for themselves.
 pub(super) fn acute(f: &Finding) -> bool {
     f.open() && (f.rule.burns || causes::linked(f.rule.id))
 }
@@ -100,10 +100,7 @@ const ZONE_PERCENT: usize = 55;
 
 impl<'a> Correlation<'a> {
     pub fn new(cluster: &'a Cluster, room: &'a Room) -> Self {
-        let wide = |f: &&Finding| {
-            let of = |c: &Cause| matches!(c.tie, Tie::Cluster | Tie::Refused | Tie::NoRoom | Tie::Metrics) && c.by.contains(&f.rule.id);
-            f.severity > Severity::Info && CAUSES.iter().any(of)
-        };
+        let wide = |f: &&Finding| f.severity > Severity::Info && causes::wide(f.rule.id);
         let mut standing: HashMap<&'static str, Vec<&Finding>> = HashMap::new();
         for f in room.acute().filter(wide) {
             standing.entry(f.rule.id).or_default().push(f);
@@ -207,7 +204,7 @@ impl<'a> Correlation<'a> {
     /// What explains a finding, by the first tie that holds.
     fn up(&self, f: &'a Finding) -> Option<Up<'a>> {
         let object = f.place().and_then(|place| self.get(place));
-        CAUSES.iter().filter(|c| c.of.contains(&f.rule.id)).find_map(|c| self.tied(c, f, object))
+        causes::of(f.rule.id).iter().find_map(|c| self.tied(c, f, object))
     }
 
     fn tied(&self, cause: &Cause, f: &'a Finding, object: Option<&'a Object>) -> Option<Up<'a>> {
@@ -313,7 +310,7 @@ impl<'a> Correlation<'a> {
             down.iter().filter(|f| f.severity == Severity::Critical).flat_map(|f| &f.evidence).map(|e| e.what.as_str()).collect();
         let names = |text: &str| text.contains("webhook") && hooks.iter().any(|hook| text.contains(hook));
         let mut all = HashSet::new();
-        for f in self.room.acute().filter(|f| CAUSES.iter().any(|c| c.tie == Tie::Refused && c.of.contains(&f.rule.id))) {
+        for f in self.room.acute().filter(|f| causes::of(f.rule.id).iter().any(|c| c.tie == Tie::Refused)) {
             let Some(object) = f.place().and_then(|place| self.get(place)) else { continue };
             let Object::Workload(top) = self.cluster.workload_of(object) else { continue };
             let failed = top

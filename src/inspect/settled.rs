@@ -1,6 +1,6 @@
 //! The incidents of a cluster as they were last told. What only changes the words of a finding tells the one incident anew that it is part of.
 
-use super::causes::{CAUSES, Tie};
+use super::causes;
 use super::engine::Room;
 use super::incident::{Group, Head, said};
 use super::lines::{Placed, Telling};
@@ -67,14 +67,10 @@ impl Settled {
 
 /// Whether the findings of one object, then and now, are told in the same incidents: no other finding or alert goes elsewhere for what differs.
 pub(super) fn alike(old: &[Finding], new: &[Finding]) -> bool {
-    let wide = |id: &str| {
-        let of = |tie: Tie| matches!(tie, Tie::Cluster | Tie::Refused | Tie::NoRoom | Tie::Metrics);
-        CAUSES.iter().any(|c| of(c.tie) && c.by.contains(&id))
-    };
     let same = |(a, b): (&Finding, &Finding)| {
         let place = |f: &Finding| f.place().map(|o| (o.kind, o.uid));
         let stands = |f: &Finding| (f.rule.id, f.severity, f.open(), f.burns(), place(f), said(f, "Insufficient"));
-        stands(a) == stands(b) && !wide(a.rule.id)
+        stands(a) == stands(b) && !causes::wide(a.rule.id)
     };
     old.len() == new.len() && old.iter().zip(new).all(same)
 }
