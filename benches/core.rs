@@ -201,8 +201,7 @@ fn around(pods: usize) -> Vec<(Kind, Vec<Value>)> {
     };
     let replica_set = |n: usize| {
         let mut meta = meta(11111111, &format!("{}-5d8f7c9b64", app(n)), Some(n % 20), n);
-        meta["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n), "uid": format!("33333333-0000-4000-8000-{n:012}"), "controller": true}]);
+        meta["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(n), "uid": format!("33333333-0000-4000-8000-{n:012}"), "controller": true}]);
         json!({"metadata": meta, "spec": {"replicas": 20, "selector": {"matchLabels": {"app": app(n)}}, "template": template(n)}, "status": {"replicas": 20, "readyReplicas": 20}})
     };
     let budget = |n: usize| {

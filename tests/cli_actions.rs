@@ -599,8 +599,62 @@ fn an_inspection_is_published_as_a_whole_and_where_it_is_meant_to_be() {
     // The report of one run is published by another.
     let report = lab.room.path("report.json");
     std::fs::write(&report, lab.more(&["inspect", "-o", "json"], &EU).out).unwrap();
-    lab.more(&["publish", "-f", report.to_str().unwrap(), "--yes"], &EU).is(0, "publish ");
+    let ran = lab.more(&["publish", "-f", report.to_str().unwrap(), "--yes"], &EU).is(0, "publish ");
     assert!(there("prod-eu") && !there("prod-us"));
+    // There is no way back, and the log has of each report how much it was and its digest.
+    assert!(ran.out.contains("job ") && !ran.out.contains("qd undo"), "{}", ran.out);
+    let log = lab.qd(&["audit", "-o", "json"]).is(0, "sha256").out;
+    assert!(log.contains("notKept") && !log.contains("\"results\":["), "{log}");
+}
+
+#[test]
+fn findings_are_read_from_what_was_published_and_nothing_is_judged() {
+    let mut lab = Lab::new(2, "");
+    lab.more(&["inspect", "--publish", "policyreport", "--every", "15m", "--yes"], &EU).is(0, "publish ");
+    let inspect = |lab: &Lab| {
+        let ran = lab.more(&["inspect", "-o", "json"], &EU);
+        let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}{}", ran.out, ran.err));
+        (report, ran.code)
+    };
+    let found = |report: &Value| -> Vec<Value> {
+        let fields = ["rule", "area", "tier", "severity", "cluster", "kind", "namespace", "name", "next_step"];
+        let items = report["items"].as_array().unwrap().iter();
+        items.map(|i| fields.iter().map(|f| ((*f).to_owned(), i[f].clone())).collect::<serde_json::Map<_, _>>().into()).collect()
+    };
+    let (computed, _) = inspect(&lab);
+    lab.config = "reports.toml".to_owned();
+    std::fs::write(lab.room.path(&lab.config), "[clusters.'prod-*']\nfindings = \"reports\"\n").unwrap();
+    let fleet = lab.running.fleet.clone();
+    fleet.heard(EU[1]);
+    let (read, code) = inspect(&lab);
+    let heard = fleet.heard(EU[1]);
+    assert_eq!((found(&read), code), (found(&computed), 0));
+    assert!(!found(&read).is_empty() && read["clusters"][0]["reported_at"].is_string(), "{read}");
+    let judged = ["/pods", "/nodes", "/deployments", "/services", "/leases", "/metrics"];
+    let asked: Vec<_> = heard.iter().filter(|(_, path)| judged.iter().any(|j| path.ends_with(j))).collect();
+    assert!(asked.is_empty() && heard.iter().any(|(_, path)| path.ends_with("/policyreports")), "{heard:?}");
+    let rules = lab.more(&["rule", "list"], &EU).is(0, "NOT EVALUATED IN");
+    let not = &read["clusters"][0]["not_evaluated"][0];
+    let line = rules.out.lines().find(|l| l.starts_with(&format!("{} ", not["rule"].as_str().unwrap()))).unwrap();
+    assert!(line.ends_with(&format!("prod-eu: {}", not["why"].as_str().unwrap())), "as the inspection inside it says: {line}");
+    // What is read would stand there as found anew.
+    lab.more(&["inspect", "--publish", "policyreport", "--yes"], &EU).is(4, "are read from its reports");
+    // Where nobody publishes, nobody says that nothing is found.
+    let none = lab.qd(&["inspect", "--context", "prod-us"]).is(3, "no report of an inspection is there (docs/scheduled-inspection.md)");
+    assert!(!none.err.contains("nothing was found"), "{}", none.err);
+    lab.qd(&["get", "findings", "--context", "prod-us"]).is(3, "no report of an inspection is there");
+    let check = |lab: &Lab| -> Value {
+        let told: Value = serde_json::from_str(&lab.more(&["doctor", "-o", "json"], &EU).out).unwrap();
+        told["items"][0]["checks"].as_array().unwrap().iter().find(|c| c["what"] == "reports").unwrap().clone()
+    };
+    let well = check(&lab);
+    assert_eq!((&well["state"], &well["ok"]), (&json!("current"), &json!(true)), "{well}");
+    let old = json!({"metadata": {"annotations": {"quarterdeck.io/inspected-at": "2026-01-01T00:00:00Z"}}});
+    let own = format!("{REPORTS}/clusterpolicyreports/quarterdeck");
+    fleet.by_another(EU[1], "PATCH", &own, "application/merge-patch+json", old).unwrap();
+    let stale = lab.more(&["inspect"], &EU).is(3, "the report is stale: ");
+    assert!(stale.err.contains("one is expected every 15m"), "{}", stale.err);
+    lab.more(&["doctor"], &EU).is(3, "the report is stale");
 }
 
 #[test]

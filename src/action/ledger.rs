@@ -66,6 +66,12 @@ impl Past {
         matches!(&self.outcome, Some((_, Outcome::Cancelled, why)) if lost(why))
     }
 
+    /// Whether `resume` can go on with it: it ended before its time, nobody has yet, and the log has what is left to do.
+    pub fn resumable(&self) -> bool {
+        let left = |(at, _): &(usize, &Step)| !matches!(self.steps.get(at), Some(StepState::Done(_)));
+        self.state().resumable() && self.followed_by.is_none() && self.plan.steps.iter().enumerate().filter(left).all(|(_, s)| s.kept())
+    }
+
     /// Whether what it did can be taken back: something was done, or may have been, and nobody has yet.
     pub fn undoable(&self) -> bool {
         self.followed_by.is_none() && self.state() != JobState::Running && self.deeds(false).any(|(.., step)| step.undo.is_some())
@@ -333,6 +339,23 @@ mod tests {
         assert_eq!((past.snapshot, past.defragmented.into_iter().collect::<Vec<_>>()), (Some(1_772_333_250), vec![(2, 1_772_333_250)]));
         assert_eq!(ledger.etcd("https://other", &[]), EtcdPast::default());
         assert_eq!(ledger.etcd("https://moved", &["https://prod".into()]).snapshot, Some(1_772_333_250), "by its context");
+    }
+
+    #[test]
+    fn nobody_is_told_to_go_on_with_what_the_log_does_not_hold() {
+        let ledger = |sensitive: bool, state: StepState| {
+            let mut start = intent("a", None);
+            let AuditEvent::Intent { plan, .. } = &mut start.event else { panic!() };
+            let target = crate::model::Target::of_cluster(ClusterId(0), "c");
+            let step = |text: &str| Step::write(text, &target, crate::model::Method::Put, serde_json::Value::Null);
+            plan.steps = vec![Step { sensitive, ..step("one") }, step("two")];
+            let heard = AuditEvent::Step { step: 0, text: String::new(), state, audit_id: None, uid: None, http: None, warnings: vec![] };
+            Ledger::of(vec![start, record("a", heard)]).jobs.remove(0)
+        };
+        let failed = || StepState::Failed("refused".into());
+        assert!(ledger(false, failed()).resumable());
+        assert!(!ledger(true, failed()).resumable());
+        assert!(ledger(true, StepState::Done("done".into())).resumable(), "what held a secret is done");
     }
 
     #[test]

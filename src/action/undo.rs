@@ -31,14 +31,16 @@ pub fn undo(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     let ended: Vec<&crate::model::SilenceBody> = ended.collect();
     // What a job goes on with is one deed with it.
     for (job, at, step) in past.deeds(false) {
-        let Some(inverse) = &step.undo else { continue };
+        if step.undo.is_none() {
+            continue;
+        }
         if matches!(&step.act, Act::Silence(SilenceWrite::Add { body }) if ended.contains(&body)) {
             continue;
         }
-        if step.sensitive && !matches!(&inverse.act, Act::Write(w) if w.method == Method::Delete) {
+        let Some(inverse) = step.way_back() else {
             secret += 1;
             continue;
-        }
+        };
         let step = inverted(step, inverse, job.created.get(&at), here(job, step.target.cluster, snapshot)?);
         if let Some(why) = past_its_end(&step, snapshot.now) {
             over = over.or(Some(why.clone()));
@@ -180,6 +182,10 @@ pub fn remaining(past: &Past, snapshot: &Snapshot) -> Result<Plan, Stop> {
     if plan.steps.iter().any(|s| s.sensitive) {
         return Err(refuse(format!("job {}: what is left holds secrets, of which only a hash was kept; start it anew", past.id)));
     }
+    if plan.steps.iter().any(|s| !s.kept()) {
+        let why = format!("job {}: of the reports that are left to write only the digest was kept", past.id);
+        return Err(refuse(why).with_hint("the next inspection publishes what is so then: qd inspect --publish policyreport"));
+    }
     for step in &mut plan.steps {
         step.target.cluster = here(past, step.target.cluster, snapshot)?;
     }
@@ -286,6 +292,24 @@ mod tests {
             Err(Stop::Refuse { kind: "conflict", message, .. }) => {
                 assert_eq!(message, "lab: deployment pay/a: spec.replicas is 5, it was 4")
             }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reports_are_not_written_from_the_log_which_has_their_digests() {
+        let mut f = Fixture::new();
+        f.node("n1", |_| {});
+        let mut plan = f.plan(VerbId::Cordon, Kind::Node, &["n1"], "").unwrap();
+        let resource = crate::model::policy_report::resource(false);
+        let report = Target { resource, ..Target::of_cluster(plan.targets[0].cluster, "quarterdeck") };
+        plan.verb = VerbId::Publish;
+        plan.steps = vec![Step::write("publish", &report, Method::Apply, serde_json::json!({"results": []}))];
+        let snapshot = Snapshot { store: &f.store, facts: &f.facts, now: NOW };
+        let job = |plan: &Plan| past(plan.clone(), &[StepState::Failed("refused".into())]);
+        assert!(remaining(&job(&plan), &snapshot).is_ok(), "logs of before have them whole");
+        match remaining(&job(&plan.redacted("salt")), &snapshot) {
+            Err(Stop::Refuse { kind: "resume", message, .. }) => assert!(message.contains("only the digest was kept"), "{message}"),
             other => panic!("{other:?}"),
         }
     }

@@ -33,8 +33,8 @@ pub use rule::{Condition, Given, OwnCase, OwnRule, parse as parse_rules};
 pub use runbook::{Does, Runbook, RunbookStep, named, parse as parse_runbooks, runbooks};
 pub use schema::TABLES;
 pub use settings::{
-    Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, JobsRef, Layout, LayoutRow, LogLevel, Origin, Reach, Reason, SecretRef,
-    Service, Setting, Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero, Via,
+    Budget, ClusterSettings, Columns, Confirm, Endpoint, Etcd, Findings, JobsRef, Layout, LayoutRow, LogLevel, Origin, Reach, Reason,
+    SecretRef, Service, Setting, Threshold, ThresholdValue, Tier, TierRules, Tiers, Tls, Velero, Via,
 };
 pub use suppress::{Override, Suppression, end as suppression_end};
 pub use walk::KeyDoc;

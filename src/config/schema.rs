@@ -47,6 +47,10 @@ pub(super) const CLUSTER: &[KeyDoc] = &[
     key("read_only", "whether nothing is ever written to it; what the top level says"),
     key("namespaces", "the namespaces to watch; all"),
     key("owner_labels", "the labels of an alert, or of its namespace, that say who it belongs to, the first that is there; team, owner"),
+    key(
+        "findings",
+        "computed: its objects are judged here; reports: they are read from the PolicyReports that a scheduled inspection publishes in it (docs/scheduled-inspection.md); computed",
+    ),
     key("budget", "how many requests its API server gets"),
     key("etcd", "where its etcd is"),
     key("alertmanager", "where its Alertmanager is"),
@@ -279,6 +283,7 @@ pub(super) fn read_cluster(walk: &mut Walk, value: &Value<'_>, into: &mut Cluste
     walk.set_some(table, "group", &mut into.group, Walk::string);
     walk.set(table, "namespaces", &mut into.namespaces, |walk, value| walk.some_list(value, Walk::string));
     walk.set(table, "owner_labels", &mut into.owner_labels, |walk, value| walk.some_list(value, Walk::string));
+    walk.set(table, "findings", &mut into.findings, Walk::one_of);
     if let Some(table) = sub(walk, table, "budget", BUDGET) {
         walk.set(table, "requests_per_second", &mut into.budget.requests_per_second, |walk, value| {
             let number = walk.number(value)?;

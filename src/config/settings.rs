@@ -134,6 +134,15 @@ named!(
     }
 );
 named!(
+    /// Where the findings of a cluster are from.
+    Findings, "source of findings", {
+        /// Its rows are judged here.
+        Computed = "computed",
+        /// A scheduled inspection inside it publishes them.
+        Reports = "reports",
+    }
+);
+named!(
     /// How much is written to the log file.
     LogLevel, "log level", { Off = "off", Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" }
 );
@@ -337,6 +346,7 @@ pub struct ClusterSettings {
     pub namespaces: Setting<Vec<String>>,
     /// Of an alert or its namespace: whose it is.
     pub owner_labels: Setting<Vec<String>>,
+    pub findings: Setting<Findings>,
     pub budget: Budget,
     pub etcd: Etcd,
     pub alertmanager: Endpoint,
@@ -356,6 +366,7 @@ impl ClusterSettings {
             read_only_because: None,
             namespaces: Setting::default(),
             owner_labels: Setting::default_to(crate::model::OWNER_LABELS.map(str::to_owned).to_vec()),
+            findings: Setting::default_to(Findings::Computed),
             budget: Budget { requests_per_second: Setting::default_to(20.0), burst: Setting::default_to(40) },
             etcd: Etcd::default(),
             alertmanager: Endpoint::default(),

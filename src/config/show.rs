@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{
-    ClusterSettings, Confirm, Endpoint, JobsRef, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via,
+    ClusterSettings, Confirm, Endpoint, Findings, JobsRef, LogLevel, Reach, Reason, SecretRef, Setting, ThresholdValue, Tier, Tls, Via,
 };
 use super::{Config, Loaded, format_duration};
 
@@ -67,7 +67,7 @@ macro_rules! toml_name {
         }
     })+ };
 }
-toml_name!(Tier, Confirm, Reason, LogLevel, Via);
+toml_name!(Tier, Confirm, Reason, LogLevel, Via, Findings);
 
 impl Toml for JobsRef {
     fn toml(&self) -> Option<String> {
@@ -130,6 +130,7 @@ impl Page {
         }
         self.set("namespaces", &cluster.namespaces);
         self.set("owner_labels", &cluster.owner_labels);
+        self.set("findings", &cluster.findings);
         self.table(&[table[0], table[1], "budget"]);
         self.set("requests_per_second", &cluster.budget.requests_per_second);
         self.set("burst", &cluster.budget.burst);

@@ -90,6 +90,20 @@ fn an_unknown_context_has_the_defaults() {
 }
 
 #[test]
+fn where_findings_are_from_is_one_of_two_words() {
+    let findings = |text: &str| Config::parse(text, Path::new("/etc/qd/config.toml"));
+    let of = |loaded: &Loaded, context: &str| loaded.config.for_cluster(context).findings.value;
+    let loaded = findings("[clusters.'prod-*']\nfindings = \"reports\"\n");
+    assert_eq!(loaded.diags, []);
+    assert_eq!((of(&loaded, "prod-eu"), of(&loaded, "dev")), (Findings::Reports, Findings::Computed));
+    let loaded = findings("[clusters.prod]\nfindings = \"report\"\n");
+    let said = loaded.diags[0].to_string();
+    assert!(said.starts_with("/etc/qd/config.toml:2:12: unknown source of findings `report`; did you mean `reports`?"), "{said}");
+    assert!(said.contains("hint: one of computed, reports"), "{said}");
+    assert_eq!(of(&loaded, "prod"), Findings::Computed);
+}
+
+#[test]
 fn an_unknown_key_at_each_level_names_its_line_and_the_nearest() {
     let cases = [
         ("\ntheem = 'dark'", "2: unknown key `theem`; did you mean `theme`?"),

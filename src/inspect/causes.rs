@@ -1,6 +1,6 @@
 //! Which rule may explain which, and by what tie: data, for `incident` to go by.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// From a consequence to its cause and that one's, and not for ever.
@@ -121,6 +121,29 @@ static EXPLAINS: LazyLock<HashSet<(&'static str, &'static str)>> = LazyLock::new
     }
     all
 });
+
+/// The rules that may explain others of the whole cluster, and not only at one place.
+static WIDE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let wide = |c: &&Cause| matches!(c.tie, Tie::Cluster | Tie::Refused | Tie::NoRoom | Tie::Metrics);
+    CAUSES.iter().filter(wide).flat_map(|c| c.by).copied().collect()
+});
+
+/// What may explain each rule's findings, the surest tie first.
+static OF: LazyLock<HashMap<&'static str, Vec<&'static Cause>>> = LazyLock::new(|| {
+    let mut all: HashMap<&'static str, Vec<&'static Cause>> = HashMap::new();
+    CAUSES.iter().for_each(|c| c.of.iter().for_each(|of| all.entry(*of).or_default().push(c)));
+    all
+});
+
+/// Whether a rule may explain others of the whole cluster.
+pub(super) fn wide(rule: &str) -> bool {
+    WIDE.contains(rule)
+}
+
+/// What may explain a rule's findings, the surest tie first.
+pub(super) fn of(rule: &str) -> &'static [&'static Cause] {
+    OF.get(rule).map_or(&[], Vec::as_slice)
+}
 
 /// Whether one rule may explain another's finding that it is together with.
 pub(super) fn explains(rule: &'static str, other: &'static str) -> bool {

@@ -4,6 +4,8 @@
 //! pods and Jobs when the workload changes, a short workload when its pods turn bad or good, budgets when a node is cordoned, the cluster when a
 //! member of its etcd or what its backups rest on changes, a schedule and the failed backups when another backup does.
 
+mod reported;
+
 use super::incident;
 use super::index::Index;
 use super::life::Lives;
@@ -39,6 +41,8 @@ pub(super) struct Room {
     current: u64,
     /// What the API server had told of itself then, a bit a part.
     told: u64,
+    /// What was taken from reports, where it is judged elsewhere.
+    taken: reported::Taken,
 }
 
 impl Room {
@@ -178,7 +182,8 @@ impl Engine {
     /// Why a rule judges nothing in a cluster. None where it does.
     pub fn not_evaluated(&self, rule: &RuleInfo, cluster: &Cluster) -> Option<String> {
         let why = self.left_out.get(rule.id).map(|why| (*why).to_owned());
-        why.or_else(|| self.rules().not_evaluated(rule, cluster))
+        let elsewhere = cluster.info.reported() && !reported::judged_here(rule.id);
+        why.or_else(|| if elsewhere { self.unreported(rule, cluster) } else { self.rules().not_evaluated(rule, cluster) })
     }
 
     /// Keeps an object as a whole, for rules of the user's own.
@@ -253,6 +258,7 @@ impl Engine {
         for subject in follow {
             self.again(store, subject, now);
         }
+        self.retake(store, touched, now);
         self.silence(store, now);
         self.settle(store, now);
         self.trim();
@@ -326,7 +332,10 @@ impl Engine {
         }
         while let Some((_, subject)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
             self.ends.pop_first();
-            self.again(store, subject, now);
+            match store.cluster(subject.cluster).filter(|c| c.info.reported()) {
+                Some(cluster) => self.take(store, cluster, now),
+                None => self.again(store, subject, now),
+            }
         }
         for room in &mut self.rooms {
             let gone = room.lives.tick(now);
@@ -404,7 +413,8 @@ impl Engine {
         let at = usize::from(cluster.id.0);
         let kind = object.map(Object::kind);
         let rules = kind.map_or(Kind::ALL.len(), |k| k as usize);
-        if self.by_kind[rules].is_empty() {
+        let elsewhere = cluster.info.reported();
+        if self.by_kind[rules].is_empty() || elsewhere && object.is_some() {
             return;
         }
         let subject = Subject { cluster: cluster.id, kind, uid: object.map(|o| o.meta().uid).unwrap_or_default() };
@@ -412,6 +422,9 @@ impl Engine {
         for rule in self.by_kind[rules].iter().copied() {
             let key = (subject, rule);
             let info = self.thresholds.rules().all()[rule];
+            if elsewhere && !reported::judged_here(info.id) {
+                continue;
+            }
             let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
             let judge = Judge {
                 store,
@@ -428,6 +441,7 @@ impl Engine {
                 whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
                 hold: asked.and_then(|a| a.hold),
                 undated: Cell::new(false),
+                apart: Cell::new(None),
             };
             let verdict = (info.judge)(&judge);
             let undated = judge.undated.get();
@@ -435,7 +449,8 @@ impl Engine {
                 Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at), undated }),
                 Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None, undated }),
                 Verdict::BurningUntil(_, at) => {
-                    Some(Asked { at: (*at).max(now + 1), hold: Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)), undated })
+                    let hold = judge.apart.get().unwrap_or_else(|| Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)));
+                    Some(Asked { at: (*at).max(now + 1), hold, undated })
                 }
                 Verdict::Burning(_) => asked.map(|a| Asked { undated, ..a }),
                 Verdict::Fine => None,
@@ -459,6 +474,9 @@ impl Engine {
                 self.ends.extend(end.map(|at| (at, subject)));
                 found.push(finding);
             }
+        }
+        if elsewhere {
+            found.extend(self.rooms[at].taken.own.iter().cloned());
         }
         self.keep(cluster, subject, object, found, now);
     }
@@ -501,6 +519,10 @@ impl Engine {
     }
 
     fn forget(&mut self, cluster: &Cluster, kind: Kind, object: &Object, now: i64) {
+        // Its inspection says when a finding is no more.
+        if cluster.info.reported() {
+            return;
+        }
         let subject = Subject { cluster: cluster.id, kind: Some(kind), uid: object.meta().uid };
         if !self.asked.is_empty() {
             for rule in &self.by_kind[kind as usize] {

@@ -1,6 +1,7 @@
 //! A store filled from JSON, and an engine over it, for the tests of rules.
 
-use super::{Engine, Finding, Line, Severity, Thresholds};
+use super::{Engine, Finding, Line, Policy, Severity, Thresholds};
+use crate::config::Config;
 use crate::model::{
     AlertState, Batch, Change, ClusterId, ConnectionState, Delta, EtcdMember, Generation, Interner, Kind, Object, Service, ServiceState,
     Time, Uid, object,
@@ -41,6 +42,12 @@ impl Default for Fleet {
 }
 
 impl Fleet {
+    /// With what a configuration says of findings.
+    pub fn configured(text: &str) -> Self {
+        let loaded = Config::parse(text, std::path::Path::new("c.toml"));
+        assert_eq!(loaded.diags, []);
+        Self { engine: Engine::new(Thresholds::default()).with(Policy::of(&loaded.config)), ..Self::default() }
+    }
     pub fn delta(&mut self, cluster: u16, delta: Delta) {
         let mut touched: Vec<Touched> = Vec::new();
         self.store.apply(Batch { cluster: ClusterId(cluster), generation: Generation(1), delta }, self.now, &mut touched);

@@ -1,11 +1,11 @@
 //! What belongs together: the findings and alerts of a cluster that one thing explains, the probable cause on top.
 //!
 //! Two steps. By ownership: pods and Jobs fold into the workload above them, most of a zone's nodes into the zone, failed backups into their
-//! schedule, what is found of etcd into one, alerts of one name into one. Then by cause: [`CAUSES`] says which rule may explain which and by what
+//! schedule, what is found of etcd into one, alerts of one name into one. Then by cause: [`causes::CAUSES`] says which rule may explain which and by what
 //! tie; a finding that another one explains folds into that one's. Firing alerts fold into what burns at the object that they name. Looks at
 //! findings and alerts alone, and at objects by index. Leaves the words to `lines`.
 
-use super::causes::{CAUSES, Cause, DEEP, Tie};
+use super::causes::{Cause, DEEP, Tie};
 use super::engine::Room;
 use super::rules::{alert_critical, velero_bsl_unavailable, velero_schedule_stale};
 use super::{Finding, Severity, causes, quorum};
@@ -14,7 +14,7 @@ use crate::store::Cluster;
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
 
-/// Whether a finding takes part: it goes wrong now, or [`CAUSES`] has its rule. Others stand for themselves.
+/// Whether a finding takes part: it goes wrong now, or [`causes::CAUSES`] has its rule. Others stand for themselves.
 pub(super) fn acute(f: &Finding) -> bool {
     f.open() && (f.rule.burns || causes::linked(f.rule.id))
 }
@@ -100,10 +100,7 @@ const ZONE_PERCENT: usize = 55;
 
 impl<'a> Correlation<'a> {
     pub fn new(cluster: &'a Cluster, room: &'a Room) -> Self {
-        let wide = |f: &&Finding| {
-            let of = |c: &Cause| matches!(c.tie, Tie::Cluster | Tie::Refused | Tie::NoRoom | Tie::Metrics) && c.by.contains(&f.rule.id);
-            f.severity > Severity::Info && CAUSES.iter().any(of)
-        };
+        let wide = |f: &&Finding| f.severity > Severity::Info && causes::wide(f.rule.id);
         let mut standing: HashMap<&'static str, Vec<&Finding>> = HashMap::new();
         for f in room.acute().filter(wide) {
             standing.entry(f.rule.id).or_default().push(f);
@@ -112,7 +109,7 @@ impl<'a> Correlation<'a> {
             all.sort_by_key(|f| (Reverse(f.severity), f.object.as_ref().map(|o| o.uid)));
         }
         let own = room.findings.get(&Uid::default());
-        let unreachable = own.is_some_and(|all| all.iter().any(|f| f.rule.id == "cluster-unreachable"));
+        let unreachable = own.is_some_and(|all| all.iter().any(|f| f.open() && f.rule.id == "cluster-unreachable"));
         let mut new = Self {
             cluster,
             room,
@@ -129,7 +126,8 @@ impl<'a> Correlation<'a> {
     pub fn groups(&self) -> Vec<Group<'a>> {
         let mut groups: HashMap<Head<&'a str>, Group<'a>> = HashMap::new();
         let new = |head| Group { head, findings: Vec::new(), alerts: Vec::new() };
-        let alert = |f: &&Finding| f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert);
+        // One that only a report names stands for itself.
+        let alert = |f: &&Finding| f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert && self.get(o).is_some());
         for finding in self.room.acute().filter(|f| !alert(f)) {
             let head = self.head(finding);
             groups.entry(head).or_insert_with(|| new(head)).findings.push(finding);
@@ -206,7 +204,7 @@ impl<'a> Correlation<'a> {
     /// What explains a finding, by the first tie that holds.
     fn up(&self, f: &'a Finding) -> Option<Up<'a>> {
         let object = f.place().and_then(|place| self.get(place));
-        CAUSES.iter().filter(|c| c.of.contains(&f.rule.id)).find_map(|c| self.tied(c, f, object))
+        causes::of(f.rule.id).iter().find_map(|c| self.tied(c, f, object))
     }
 
     fn tied(&self, cause: &Cause, f: &'a Finding, object: Option<&'a Object>) -> Option<Up<'a>> {
@@ -312,7 +310,7 @@ impl<'a> Correlation<'a> {
             down.iter().filter(|f| f.severity == Severity::Critical).flat_map(|f| &f.evidence).map(|e| e.what.as_str()).collect();
         let names = |text: &str| text.contains("webhook") && hooks.iter().any(|hook| text.contains(hook));
         let mut all = HashSet::new();
-        for f in self.room.acute().filter(|f| CAUSES.iter().any(|c| c.tie == Tie::Refused && c.of.contains(&f.rule.id))) {
+        for f in self.room.acute().filter(|f| causes::of(f.rule.id).iter().any(|c| c.tie == Tie::Refused)) {
             let Some(object) = f.place().and_then(|place| self.get(place)) else { continue };
             let Object::Workload(top) = self.cluster.workload_of(object) else { continue };
             let failed = top
@@ -623,5 +621,55 @@ mod tests {
         assert!(ill.iter().all(|(name, ..)| name != "controller-leader"), "{ill:?}");
         let well = at(&[('u', 0), ('u', 0), ('u', 0)]);
         assert!(well.iter().any(|(name, ..)| name == "controller-leader"), "{well:?}");
+    }
+
+    /// The rules of the probable causes, and how many findings each stands for.
+    fn causes(fleet: &Fleet) -> Vec<(&'static str, usize)> {
+        let mut all: Vec<_> = incidents(fleet).into_iter().map(|i| (i.line.findings[0].rule, i.line.findings.len())).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// A fleet where somebody has said that these rules' findings may be.
+    fn suppressed(rules: &str) -> Fleet {
+        Fleet::configured(&format!("[[suppress]]\nrule = '{rules}'\nreason = 'known'\nuntil = '2026-12-31'\n"))
+    }
+
+    #[test]
+    fn an_api_of_metrics_that_is_gone_explains_who_reads_it_unless_it_may_be_gone() {
+        use crate::model::asked::Api;
+        let at = |mut fleet: Fleet, api: &str| {
+            let spec = json!({"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"},
+                "metrics": [{"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "30"}}}]});
+            let blind =
+                json!([{"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "lastTransitionTime": ago(900)}]);
+            fleet.put(Kind::Hpa, [json!({"metadata": {"name": "h"}, "spec": spec, "status": {"currentReplicas": 2, "conditions": blind}})]);
+            let since = crate::model::Time::from_secs(fleet.now - 900);
+            let api = Api { name: api.into(), service: None, reason: None, message: None, since };
+            fleet.delta(0, Delta::Asked(crate::model::Asked { apis: Ok([api].into()), ..Default::default() }.into()));
+            causes(&fleet)
+        };
+        let (api, hpa) = ("aggregated-api-down", "hpa-metrics-missing");
+        assert_eq!(at(Fleet::default(), "v1beta1.custom.metrics.k8s.io"), [(api, 2)]);
+        assert_eq!(at(Fleet::default(), "v1beta1.metrics.k8s.io"), [(api, 1), (hpa, 1)], "it reads another");
+        assert_eq!(at(suppressed(api), "v1beta1.custom.metrics.k8s.io"), [(hpa, 1)]);
+    }
+
+    #[test]
+    fn a_cluster_of_which_nothing_answers_explains_its_etcd_unless_it_may_be_away() {
+        let at = |mut fleet: Fleet, members: &[(char, i64)]| {
+            crate::inspect::fixture::etcd(&mut fleet, members);
+            let state = crate::model::ConnectionState::Unreachable { last: None, reason: "dial timeout".into() };
+            fleet.delta(0, Delta::State(state));
+            fleet.wait(600);
+            fleet
+        };
+        let (cluster, etcd) = ("cluster-unreachable", "etcd-quorum-risk");
+        let (none, one) = ([('d', 600); 3], [('u', 0), ('d', 600), ('d', 600)]);
+        assert_eq!(causes(&at(Fleet::default(), &none)), [(cluster, 2)]);
+        assert_eq!(causes(&at(Fleet::default(), &one)), [(cluster, 1), (etcd, 1)], "one of them answers: the way is not it");
+        let known = at(suppressed(cluster), &none);
+        assert_eq!(causes(&known), [(etcd, 1)]);
+        assert_ne!(incidents(&known)[0].line.title, "API", "it is etcd that is told");
     }
 }

@@ -1,7 +1,7 @@
 //! Which rows of a cluster belong to which: by owner, node, namespace, host, model and what they are about. Kept from what was touched, so that
 //! nothing scans tables.
 
-use crate::model::{Event, Hpa, Ingress, Kind, Node, Object, Pdb, Pod, Str, Svc, Uid, Workload};
+use crate::model::{Event, Hpa, Ingress, Kind, Labels, Node, Object, Pdb, Pod, Str, Svc, Uid, Workload};
 use crate::store::{Cluster, RowId};
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub(super) struct Index {
     models: HashMap<String, BTreeSet<u32>>,
     /// How many nodes are in a zone.
     zones: BTreeMap<Str, u32>,
+    /// Pods by namespace and by labels, which those of one template share.
+    labelled: HashMap<Str, HashMap<Labels, BTreeSet<u32>>>,
     /// Events by what they are about.
     said: HashMap<Uid, BTreeSet<u32>>,
 }
@@ -46,8 +48,7 @@ fn rank_of(object: Option<&Object>) -> Option<(Rank, bool)> {
 }
 
 /// The kinds that are found by namespace: what Services select and what leads to them, and what budgets and autoscalers are for.
-const SPACES: [Kind; 8] =
-    [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Service, Kind::Ingress, Kind::Pod, Kind::Pdb, Kind::Hpa];
+const SPACES: [Kind; 7] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Service, Kind::Ingress, Kind::Pdb, Kind::Hpa];
 
 /// What containers of a namespace get of its Services.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -129,6 +130,7 @@ impl Index {
         if id.kind == Kind::Pod {
             self.rank(before, after);
             self.note_mounts(id.slot, before, after);
+            self.note_labels(id.slot, before, after);
         }
         let (old, new) = (owner_of(before), owner_of(after));
         if old != new {
@@ -215,6 +217,41 @@ impl Index {
         };
         claims(before).iter().for_each(|claim| remove(&mut self.mounts, claim, slot));
         claims(after).iter().for_each(|claim| insert(&mut self.mounts, claim, slot));
+    }
+
+    fn note_labels(&mut self, slot: u32, before: Option<&Object>, after: Option<&Object>) {
+        let of = |o: Option<&Object>| o.map(Object::meta).map(|m| (m.namespace.clone(), m.labels.clone()));
+        let (old, new) = (of(before), of(after));
+        if old == new {
+            return;
+        }
+        if let Some((namespace, labels)) = old
+            && let Some(here) = self.labelled.get_mut(&namespace)
+        {
+            remove(here, &labels, slot);
+            if here.is_empty() {
+                self.labelled.remove(&namespace);
+            }
+        }
+        if let Some((namespace, labels)) = new {
+            insert(self.labelled.entry(namespace).or_default(), &labels, slot);
+        }
+    }
+
+    /// The pods of a namespace, ended ones included, whose labels are as they have to be; each set of labels is looked at once.
+    pub(super) fn labelled<'a, F: Fn(&Labels) -> bool>(
+        &'a self,
+        cluster: &'a Cluster,
+        namespace: &str,
+        fit: F,
+    ) -> impl Iterator<Item = &'a Pod> + use<'a, F> {
+        let here = self.labelled.get(namespace).into_iter().flatten();
+        here.filter(move |(labels, _)| fit(labels)).flat_map(|(_, slots)| slots).filter_map(move |slot| {
+            match cluster.table(Kind::Pod).get(*slot) {
+                Some(Object::Pod(p)) => Some(&**p),
+                _ => None,
+            }
+        })
     }
 
     /// Whether a pod that has not ended mounts a claim.
@@ -307,11 +344,6 @@ impl Index {
     /// The Services of a namespace.
     pub(super) fn services<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Arc<Svc>> + use<'a> {
         self.here(cluster, Kind::Service, namespace).filter_map(|o| if let Object::Svc(s) = o { Some(s) } else { None })
-    }
-
-    /// The pods of a namespace, ended ones included.
-    pub(super) fn pods_in<'a>(&'a self, cluster: &'a Cluster, namespace: &str) -> impl Iterator<Item = &'a Pod> + use<'a> {
-        self.here(cluster, Kind::Pod, namespace).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None })
     }
 
     /// The budgets of a namespace.

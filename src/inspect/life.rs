@@ -59,7 +59,7 @@ impl Lives {
             let (cause, explains) =
                 before.as_ref().filter(|_| again).map_or((None, None), |l| (l.row.cause.clone(), l.row.explains.clone()));
             let first = before.filter(|l| again || !l.begun.is_empty()).and_then(|l| l.row.meta.created);
-            let mut row = row(cluster, object, finding, first.or(Time::from_secs(now)), &begun);
+            let mut row = row(cluster, object, finding, finding.first_seen.or(first).or(Time::from_secs(now)), &begun);
             // Who does not take part any more stands for itself.
             if acute(finding) {
                 (row.cause, row.explains) = (cause, explains);
@@ -79,6 +79,12 @@ impl Lives {
         }
         life.row = Arc::new(FindingRow { cause: Some(cause.into()), explains, ..(*life.row).clone() });
         Some(Change::Upsert(Object::Finding(life.row.clone())))
+    }
+
+    /// Forgets what was found at an object, as if it had never been; not what the rules `but` have found.
+    pub fn forget(&mut self, uid: Uid, but: impl Fn(&str) -> bool) -> Vec<Change> {
+        let gone: Vec<_> = self.all.keys().filter(|(at, rule)| *at == uid && !but(rule)).copied().collect();
+        gone.iter().filter_map(|key| self.all.remove(key)).map(|l| Change::Delete(l.row.meta.uid)).collect()
     }
 
     /// Forgets what ended long ago.
@@ -101,12 +107,14 @@ impl Lives {
 
 fn row(cluster: &Cluster, object: Option<&Object>, finding: &Finding, first: Option<Time>, begun: &[i64]) -> FindingRow {
     let labels = object.map(|o| o.meta().labels.clone()).unwrap_or_default();
-    let namespace = object.map(|o| o.meta().namespace.clone()).unwrap_or_else(|| Str::from(""));
+    // Of an object that a report names and that is not seen, its namespace is known.
+    let named = || finding.place().map(|o| o.namespace.clone());
+    let namespace = object.map(|o| o.meta().namespace.clone()).or_else(named).unwrap_or_else(|| Str::from(""));
     let uid = object.map(|o| o.meta().uid).unwrap_or_default();
     let top = object.map(|o| cluster.workload_of(o)).filter(|top| top.meta().uid != uid);
     let count = u32::try_from(begun.len()).unwrap_or(u32::MAX);
     FindingRow {
-        meta: FindingRow::meta(finding.rule.id, uid, namespace, labels, first),
+        meta: FindingRow::meta(finding.rule.id, finding.id().uid, namespace, labels, first),
         area: finding.rule.area.into(),
         tier: finding.rule.tier,
         severity: finding.severity,

@@ -145,7 +145,8 @@ impl<'a> Telling<'a> {
     /// A group in words. What only hangs together with what burns adds nothing to its line, and an alert about what is told here is counted.
     pub fn incident(&self, group: Group<'a>) -> Option<Placed> {
         let of_alerts = matches!(group.head, Head::Alerts(_));
-        let is_alert = |f: &&Finding| !of_alerts && f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert);
+        let seen = |o: &ObjectRef| o.kind == Kind::Alert && self.get(o.kind, o.uid).is_some();
+        let is_alert = |f: &&Finding| !of_alerts && f.object.as_ref().is_some_and(seen);
         let (alerts, mut findings): (Vec<&Finding>, Vec<&Finding>) = group.findings.into_iter().partition(is_alert);
         speak(&mut findings);
         let cause = *findings.first()?;

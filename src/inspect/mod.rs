@@ -93,6 +93,8 @@ pub struct Finding {
     pub about: Option<ObjectRef>,
     /// From the objects' own timestamps; none where they have none.
     pub since: Option<Time>,
+    /// When an inspection elsewhere saw it first; none: it is seen here.
+    pub first_seen: Option<Time>,
     /// Short, without the object's name.
     pub message: String,
     pub evidence: Vec<Evidence>,
@@ -146,6 +148,8 @@ pub struct Judge<'a> {
     whole: Option<&'a serde_json::Value>,
     /// Whether it saw what it looks for, and nothing but further looks can tell how long it has been so.
     undated: Cell<bool>,
+    /// What burns is not what a hold is for: when that hold is over (unix seconds), or that none has begun.
+    apart: Cell<Option<Option<i64>>>,
     /// When the hold is over that this rule waits, or waited, for here (unix seconds).
     hold: Option<i64>,
 }
@@ -174,6 +178,11 @@ impl Judge<'_> {
         }
     }
 
+    /// What burns until a time is not what a hold was asked for: that one is over then, or has not begun.
+    fn holds_apart(&self, over: Option<i64>) {
+        self.apart.set(Some(over));
+    }
+
     fn finding(&self, severity: Severity, since: Option<Time>, message: impl Into<String>) -> Finding {
         Finding {
             rule: self.rule,
@@ -182,6 +191,7 @@ impl Judge<'_> {
             object: self.object.map(|o| o.reference(self.cluster.id)),
             about: None,
             since,
+            first_seen: None,
             message: message.into(),
             evidence: Vec::new(),
             next_step: String::new(),

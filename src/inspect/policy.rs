@@ -103,17 +103,10 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::Severity;
     use crate::inspect::fixture::{Fleet, NOW, node};
-    use crate::inspect::{Engine, Severity, Thresholds};
     use crate::model::{FindingRow, FindingState, Kind, Time};
     use serde_json::json;
-    use std::path::Path;
-
-    fn fleet(config: &str) -> Fleet {
-        let loaded = Config::parse(config, Path::new("c.toml"));
-        assert_eq!(loaded.diags, []);
-        Fleet { engine: Engine::new(Thresholds::default()).with(Policy::of(&loaded.config)), ..Fleet::default() }
-    }
 
     fn state(fleet: &mut Fleet) -> Option<(FindingState, Severity)> {
         for (cluster, changes) in fleet.engine.news() {
@@ -130,7 +123,7 @@ mod tests {
     fn what_may_be_burns_no_more_until_its_end() {
         let until = Time::from_secs(NOW + 100).unwrap().rfc3339();
         let text = format!("[[suppress]]\nrule = 'node-*'\ncluster = 'prod'\nreason = 'new rack'\nuntil = '{until}'\n");
-        let mut f = fleet(&text);
+        let mut f = Fleet::configured(&text);
         f.put(Kind::Node, [node("n", "False", 9000)]);
         assert_eq!((state(&mut f), f.lines().len()), (Some((FindingState::Suppressed, Severity::Critical)), 0));
         assert_eq!(f.store.clusters()[0].counts.findings_bad, 0);
@@ -138,7 +131,7 @@ mod tests {
         assert_eq!(f.lines().len(), 0);
         f.wait(1);
         assert_eq!((state(&mut f), f.lines().len()), (Some((FindingState::Open, Severity::Critical)), 1));
-        let mut elsewhere = fleet(&text.replace("'prod'", "'dev'"));
+        let mut elsewhere = Fleet::configured(&text.replace("'prod'", "'dev'"));
         elsewhere.put(Kind::Node, [node("n", "False", 9000)]);
         assert_eq!(elsewhere.lines().len(), 1);
     }
@@ -146,7 +139,7 @@ mod tests {
     #[test]
     fn an_object_says_it_itself_with_a_reason_and_an_end() {
         let of = |text: &str| {
-            let mut f = fleet("");
+            let mut f = Fleet::configured("");
             let mut n = node("n", "False", 9000);
             n["metadata"]["annotations"] = json!({"quarterdeck.io/ignore": text});
             f.put(Kind::Node, [n]);
@@ -162,7 +155,7 @@ mod tests {
     #[test]
     fn a_tier_has_its_own_word() {
         let with = |word: &str| {
-            let mut f = fleet(&format!("[severity.production]\nnode-not-ready = '{word}'\n"));
+            let mut f = Fleet::configured(&format!("[severity.production]\nnode-not-ready = '{word}'\n"));
             f.put(Kind::Node, [node("n", "False", 9000)]);
             state(&mut f).map(|s| s.1)
         };

@@ -214,3 +214,31 @@ fn owners_in_a_ring_end() {
     assert_eq!(fleet.lines().len(), 1);
     assert!(fleet.engine.for_object(crate::model::ClusterId(0), uid(Kind::Pod, "other")).is_empty());
 }
+
+#[test]
+fn the_scheduled_inspection_waits_for_no_measurement() {
+    let text = include_str!("../../assets/inspect/config.toml");
+    let loaded = crate::config::Config::parse(text, std::path::Path::new("config.toml"));
+    assert_eq!(loaded.diags, []);
+    let waits = |r: &&&RuleInfo| r.kinds.contains(&Kind::Signal) && r.thresholds.iter().any(|t| t.name == "after");
+    let mut measured: Vec<(&str, &str)> = RULES.iter().filter(waits).map(|r| (r.id, "after")).collect();
+    measured.extend([("monitoring-blind", "after"), ("webhook-fail-closed", "failing-after")]);
+    measured.sort_unstable();
+    let set: Vec<(&str, &str)> = loaded.config.thresholds.iter().map(|t| (t.rule.value.as_str(), t.key.value.as_str())).collect();
+    assert_eq!(set, measured, "one look has no time to wait: each is \"0s\" there");
+    let mut thresholds = Thresholds::default();
+    for t in &loaded.config.thresholds {
+        let crate::config::ThresholdValue::Duration(zero) = t.value else { panic!("{}", t.rule.value) };
+        assert_eq!(zero.as_secs(), 0, "{}", t.rule.value);
+        thresholds.set(&t.rule.value, &t.key.value, "0s").unwrap();
+    }
+    // What is over a limit is found at once, and nothing is waited for.
+    let mut fleet = Fleet { engine: Engine::new(thresholds), ..Fleet::default() };
+    let query = loaded.config.queries.iter().find(|q| &*q.name == "cpu-throttled").unwrap().clone();
+    let labels = crate::model::signal::tests::labels(&[("namespace", "pay"), ("pod", "api-1"), ("container", "app")]);
+    let signal = crate::model::Signal::of(&query, labels, 0.9, [0.9].into());
+    let uid = signal.meta.uid;
+    fixture::told(&mut fleet, crate::model::Service::Prometheus, crate::model::ServiceState::Live, vec![Object::Signal(signal.into())]);
+    assert_eq!(fleet.engine.for_object(ClusterId(0), uid).iter().map(|f| f.rule.id).collect::<Vec<_>>(), ["cpu-throttled"]);
+    assert!(fleet.engine.waiting(ClusterId(0)).is_empty());
+}

@@ -77,6 +77,10 @@ impl Act {
     pub fn request(&self) -> Option<&Write> {
         if let Self::Write(write) = self { Some(write) } else { None }
     }
+
+    pub(super) fn request_mut(&mut self) -> Option<&mut Write> {
+        if let Self::Write(write) = self { Some(write) } else { None }
+    }
 }
 
 /// What goes on while a lane empties a node: pods that were bound to it between the plan and the cordon are evicted too.

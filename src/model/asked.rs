@@ -234,6 +234,10 @@ pub struct Way {
     pub told: bool,
 }
 
+/// The labels by which charts and manifests name ingress-nginx, each with the values of it.
+pub const INGRESS_NGINX: [(&str, &[&str]); 2] =
+    [("app.kubernetes.io/name", &["ingress-nginx", "nginx-ingress", "rke2-ingress-nginx"]), ("app", &["ingress-nginx", "nginx-ingress"])];
+
 /// An ingress-nginx controller: what it believes of those before it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Controller {

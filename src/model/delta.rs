@@ -1,6 +1,6 @@
 //! What sources tell the store.
 
-use super::{Alert, Asked, ClaimRow, Kind, Object, Service, ServiceState, Str, Time, Uid, UsageList};
+use super::{Alert, Asked, ClaimRow, Heard, Kind, Object, Service, ServiceState, Str, Time, Uid, UsageList};
 use std::sync::Arc;
 
 /// A cluster's place in the fleet.
@@ -132,6 +132,8 @@ pub enum Delta {
     Usage(UsageList),
     /// What the API server tells of itself when it is asked.
     Asked(Arc<Asked>),
+    /// What was heard of the reports of a scheduled inspection.
+    Reports(Arc<Heard>),
     /// How full all claims are that are measured: of others it is no longer known.
     ClaimUse(Vec<ClaimRow>),
     /// Requests sent so far and now waiting in the budget.
@@ -145,7 +147,7 @@ impl Delta {
     /// Whether a service's task sent it, which knows nothing of the cluster's connections: it is never late.
     pub fn of_service(&self) -> bool {
         match self {
-            Self::Service { .. } | Self::Usage(_) | Self::ClaimUse(_) | Self::Waiting(_) | Self::Asked(_) => true,
+            Self::Service { .. } | Self::Usage(_) | Self::ClaimUse(_) | Self::Waiting(_) | Self::Asked(_) | Self::Reports(_) => true,
             Self::KindState(kind, _) | Self::ListBegin { kind, .. } | Self::Rows { kind, .. } | Self::ListEnd { kind, .. } => {
                 !kind.watched()
             }

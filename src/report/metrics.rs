@@ -25,7 +25,7 @@ pub fn metrics(report: &Report, only: Option<&str>, took: Duration) -> String {
             sample(&mut out, "qd_rule_not_evaluated", &[("cluster", &c.name), ("rule", &not.rule)], 1.0);
         }
     }
-    let at = report.at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second) as f64;
+    let secs = |at: &str| at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second) as f64;
     let took = took.as_secs_f64();
     type Of = fn(&super::ClusterReport) -> Option<f64>;
     let seen: [(&str, &str, Of); 3] = [
@@ -37,12 +37,15 @@ pub fn metrics(report: &Report, only: Option<&str>, took: Duration) -> String {
         head(&mut out, name, help);
         clusters().filter_map(|c| Some((c, of(c)?))).for_each(|(c, value)| sample(&mut out, name, &[("cluster", &c.name)], value));
     }
-    for (name, help, value) in [
-        ("qd_inspection_timestamp_seconds", "When the cluster was inspected last, unix seconds.", at),
-        ("qd_inspection_duration_seconds", "How long the last inspection took.", took),
-    ] {
-        head(&mut out, name, help);
-        clusters().filter(|c| c.score.is_some()).for_each(|c| sample(&mut out, name, &[("cluster", &c.name)], value));
+    head(&mut out, "qd_inspection_timestamp_seconds", "When the cluster was inspected last, unix seconds.");
+    for c in clusters().filter(|c| c.score.is_some()) {
+        // What is read from its reports is as old as these are.
+        let at = secs(c.reported_at.as_deref().unwrap_or(&report.at));
+        sample(&mut out, "qd_inspection_timestamp_seconds", &[("cluster", &c.name)], at);
+    }
+    head(&mut out, "qd_inspection_duration_seconds", "How long the last inspection took.");
+    for c in clusters().filter(|c| c.score.is_some()) {
+        sample(&mut out, "qd_inspection_duration_seconds", &[("cluster", &c.name)], took);
     }
     out
 }

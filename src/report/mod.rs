@@ -14,7 +14,8 @@ pub use markdown::markdown;
 pub use metrics::metrics;
 pub use sarif::sarif;
 
-use crate::inspect::{Engine, RuleInfo, Rules, Severity};
+use crate::inspect::{Engine, Need, RuleInfo, Rules, Severity};
+use crate::model::asked::Part;
 use crate::model::{ClusterId, Time, Uid};
 use crate::store::{Cluster, Store};
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ pub struct Item {
     pub cause: Option<String>,
     /// Since when it is so, RFC 3339, from the object's own times.
     pub since: Option<String>,
-    /// When it was first seen, RFC 3339: by the report that this one is compared with, if that had it.
+    /// When it was first seen, RFC 3339: by the report that this one is compared with, or by those of the cluster that it is read from.
     pub first_seen: String,
     /// `new` or `still`, where it is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,6 +145,9 @@ pub struct ClusterReport {
     /// Rules that judged.
     pub evaluated: usize,
     pub not_evaluated: Vec<NotEvaluated>,
+    /// Where its findings are read from the reports of an inspection inside it: when that was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<String>,
 }
 
 /// A rule that could not judge, and why.
@@ -208,7 +212,7 @@ impl Report {
                 next_step: finding.next_step.clone(),
                 cause: causes.get(&(finding.cluster, finding.id().uid, finding.rule.id)).cloned(),
                 since: time(finding.since),
-                first_seen: at.clone(),
+                first_seen: time(finding.first_seen).unwrap_or_else(|| at.clone()),
                 change: None,
                 file: None,
                 line: None,
@@ -312,24 +316,32 @@ impl ClusterReport {
     fn of(c: &Cluster, engine: &Engine, items: &[Item], wanted: &Wanted, now: i64) -> Self {
         let own: Vec<&Item> = items.iter().filter(|i| *i.cluster == *c.info.name).collect();
         let count = |word: Severity| own.iter().filter(|i| i.severity == word.word()).count();
-        let seen = c.state.live();
+        // Without a report nobody knows what there is.
+        let seen = c.state.live() && (!c.info.reported() || c.reports.reports.is_some());
         let blind = |rule: &&&RuleInfo| {
-            if seen { engine.not_evaluated(rule, c) } else { (!rule.kinds.is_empty()).then(|| c.state.word().to_owned()) }
+            if c.state.live() { engine.not_evaluated(rule, c) } else { (!rule.kinds.is_empty()).then(|| c.state.word().to_owned()) }
         };
         let rules: Vec<&&RuleInfo> = engine.rules().all().iter().filter(|r| wanted.rule(r)).collect();
         let waiting = engine.waiting(c.id);
         // One look cannot tell how long that has been so.
+        let found = |rule: &RuleInfo| own.iter().any(|i| i.rule == rule.id);
         let early = |rule: &&&RuleInfo| {
-            let found = || own.iter().any(|i| i.rule == rule.id);
-            (waiting.contains(rule.id) && !found()).then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
+            (waiting.contains(rule.id) && !found(rule))
+                .then(|| format!("seen, and one look cannot tell for how long: thresholds.{}", rule.id))
         };
-        let why = |r: &&&RuleInfo| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r).or_else(|| early(r))? });
+        // Kubelets are asked a few at a time, and some do not answer.
+        let (heard, nodes) = (c.asked.kubelets.as_ref().map_or(0, |all| all.len()), c.counts.nodes);
+        let partly = |rule: &&&RuleInfo| {
+            let in_part = rule.needs.contains(&Need::Asked(Part::Kubelets)) && heard < nodes as usize;
+            (in_part && !found(rule)).then(|| format!("the kubelets of {heard} of {nodes} nodes were heard"))
+        };
+        let why = |r: &&&RuleInfo| Some(NotEvaluated { rule: r.id.to_owned(), why: blind(r).or_else(|| early(r)).or_else(|| partly(r))? });
         let not: Vec<NotEvaluated> = rules.iter().filter_map(why).collect();
         Self {
             name: c.info.name.to_string(),
             state: c.state.word().to_owned(),
             age_s: c.age(now),
-            message: c.state.reason().map(str::to_owned),
+            message: c.state.reason().map(str::to_owned).or_else(|| c.reports_amiss(now).map(|(_, words)| words)),
             tier: c.info.tier.as_deref().map(str::to_owned),
             group: c.info.group.as_deref().map(str::to_owned),
             nodes: c.counts.nodes,
@@ -342,6 +354,7 @@ impl ClusterReport {
             info: count(Severity::Info),
             evaluated: rules.len() - not.len(),
             not_evaluated: not,
+            reported_at: c.reports.reports.as_ref().and_then(|r| r.at).map(Time::rfc3339),
         }
     }
 }
@@ -369,8 +382,12 @@ pub fn score(items: &[&Item]) -> u8 {
 mod tests {
     use super::*;
     use crate::inspect::RULES;
+    use crate::inspect::Thresholds;
     use crate::inspect::fixture::{Fleet, NOW, node};
-    use crate::model::Kind;
+    use crate::model::policy_report::{Sheet, result};
+    use crate::model::{ConnectionState, Delta, Heard, Kind, Reports};
+    use crate::store::{ClusterInfo, Judged};
+    use serde_json::{Value, json};
 
     fn report(fleet: &Fleet, wanted: &Wanted) -> Report {
         Report::of(&fleet.store, &fleet.engine, wanted, fleet.now)
@@ -400,6 +417,27 @@ mod tests {
     }
 
     #[test]
+    fn kubelets_that_were_not_heard_are_counted() {
+        use crate::model::asked::Kubelet;
+        let why = |heard: usize| {
+            let mut fleet = two();
+            let kubelet = |n: usize| Kubelet {
+                node: format!("{n}").into(),
+                cpus: "none".into(),
+                topology: "none".into(),
+                kept: 0,
+                ..Kubelet::default()
+            };
+            let kubelets = Ok((0..heard).map(kubelet).collect());
+            fleet.delta(0, crate::model::Delta::Asked(crate::model::Asked { kubelets, ..Default::default() }.into()));
+            fleet.delta(0, crate::model::Delta::KindState(Kind::Node, crate::model::KindState::Live));
+            let all = report(&fleet, &Wanted::default()).clusters.swap_remove(0).not_evaluated;
+            all.into_iter().find(|n| n.rule == "cpu-manager-mismatch").map(|n| n.why)
+        };
+        assert_eq!((why(1).as_deref(), why(2)), (Some("the kubelets of 1 of 2 nodes were heard"), None));
+    }
+
+    #[test]
     fn findings_of_one_cause_name_it_and_are_an_incident() {
         use crate::inspect::fixture::{owned, pod, running};
         let mut fleet = two();
@@ -416,6 +454,58 @@ mod tests {
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), now);
         let old = r#"{"at": "2026-01-01T00:00:00Z", "items": [], "clusters": []}"#;
         assert!(serde_json::from_str::<Report>(old).is_ok(), "reports of before are read");
+    }
+
+    /// A cluster whose findings are read from what was published of another.
+    fn reader(before: &Report, judged: Judged) -> Fleet {
+        let mut sheets = BTreeMap::from([(String::new(), Sheet::default())]);
+        for item in &before.items {
+            sheets.entry(item.namespace.clone().unwrap_or_default()).or_default().add(result(&json!(item)));
+        }
+        let objects: Vec<Value> = sheets.iter().map(|(namespace, sheet)| sheet.object(namespace, &before.at, "15m")).collect();
+        let info = ClusterInfo { name: "prod".into(), tier: Some("production".into()), judged, ..Default::default() };
+        let mut fleet = Fleet { store: Store::new(vec![info], NOW), engine: Engine::new(Thresholds::default()), now: NOW };
+        fleet.delta(0, Delta::State(ConnectionState::Live));
+        let none = report(&fleet, &Wanted::default());
+        assert_eq!((none.items.len(), none.clusters[0].score), (0, None), "without a report nobody says that nothing was found");
+        let heard = Heard { told: true, reports: Reports::read(&objects).map(Into::into), ..Heard::default() };
+        fleet.delta(0, Delta::Reports(heard.into()));
+        fleet
+    }
+
+    #[test]
+    fn what_is_published_is_the_same_where_it_is_read() {
+        use crate::inspect::fixture::{deployment, owned, pod, running};
+        let put = |fleet: &mut Fleet| {
+            fleet.put(Kind::Node, [node("a", "False", 9000), node("b", "False", 100)]);
+            fleet.put(Kind::Deployment, [deployment("web", 3, 0)]);
+            fleet.put(Kind::Pod, (0..2).map(|n| pod(owned(&format!("p{n}"), Kind::ReplicaSet, "rs"), "a", false, 900, running())));
+        };
+        let mut fleet = Fleet::default();
+        put(&mut fleet);
+        let before = report(&fleet, &Wanted::default());
+        assert!(before.items.len() > 3 && before.items.iter().any(|i| i.remedy.is_some()), "{:?}", before.items);
+        let mut beside = reader(&before, Judged::ByReports);
+        put(&mut beside);
+        let now = report(&beside, &Wanted::default());
+        assert_eq!(now.items, before.items, "with the rows beside them, incidents too");
+        assert_eq!(now.incidents, before.incidents);
+        let card = |r: &Report| (r.clusters[0].score, r.clusters[0].critical, r.clusters[0].warning, r.clusters[0].info);
+        assert_eq!(card(&now), card(&before));
+        assert_eq!((now.clusters[0].reported_at.as_ref(), now.clusters[0].message.as_ref()), (Some(&before.at), None));
+        let mut alone = report(&reader(&before, Judged::ByReportsAlone), &Wanted::default());
+        let mut told = before.items.clone();
+        // What hangs together is seen by rows.
+        told.iter_mut().chain(&mut alone.items).for_each(|i| i.cause = None);
+        assert_eq!(alone.items, told);
+        // An old one says so, and its metrics are as old as it is.
+        beside.now = NOW + 3000;
+        let old = report(&beside, &Wanted::default());
+        assert_eq!(old.clusters[0].message.as_deref(), Some("the report is stale: 50m old, one is expected every 15m"));
+        assert!(
+            metrics(&old, None, std::time::Duration::ZERO)
+                .contains(&format!("qd_inspection_timestamp_seconds{{cluster=\"prod\"}} {NOW}\n"))
+        );
     }
 
     #[test]

@@ -3,13 +3,42 @@
 
 use super::{Fleet, now};
 use crate::action::{Confirmed, Executor, Facts, Preview, Snapshot, Stop, Wanted, execute, new_job_id, preflight};
-use crate::model::{Actor, Control, JobId, Outcome, Progress};
+use crate::model::{Actor, Control, JobId, Outcome, Progress, VerbId};
 use crate::state::StateDir;
+use std::io::Read as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Rounds of facts at most: who still asks then asks for ever. A runbook asks anew for each of its steps.
 pub(super) const ROUNDS: usize = 64;
+
+/// Larger manifests are refused (bytes), as the API server does.
+const MANIFEST: u64 = 3 << 20;
+/// A report of a large cluster is no object (bytes).
+const REPORT: u64 = 128 << 20;
+
+/// Reads a text that an act names: of a file, or with `-` from standard input.
+///
+/// # Errors
+/// In words, when it cannot be read, is larger than the verb takes, or is no text: nothing of it is taken then.
+pub fn document(verb: VerbId, file: &str) -> Result<String, String> {
+    let most = if verb == VerbId::Publish { REPORT } else { MANIFEST };
+    let failed = |e: std::io::Error| format!("{file}: {e}");
+    match file {
+        "-" => text(std::io::stdin(), most),
+        _ => text(std::fs::File::open(file).map_err(failed)?, most),
+    }
+    .map_err(|why| format!("{file}: {why}"))
+}
+
+fn text(from: impl std::io::Read, most: u64) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    from.take(most + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > most {
+        return Err(format!("larger than {} MiB, and nothing of it is taken", most >> 20));
+    }
+    String::from_utf8(bytes).map_err(|_| "no text in UTF-8".to_owned())
+}
 
 /// Plans and checks, while the clusters go on being followed.
 ///
@@ -87,5 +116,28 @@ pub fn actor(ui: &str, preview: &Preview) -> Actor {
         ui: ui.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cluster_users: preview.preflight.users.iter().filter_map(|(id, user)| Some((named(id)?, user.clone()))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_an_error_and_no_part_of_it() {
+        let read = |text: &str| super::text(text.as_bytes(), 8);
+        assert_eq!(read("12345678").as_deref(), Ok("12345678"));
+        assert!(read("123456789").unwrap_err().starts_with("larger than "));
+        assert!(read("1234567ä").unwrap_err().starts_with("larger than "), "a character is not cut either");
+        assert!(super::text(&b"\xff"[..], 8).is_err());
+    }
+
+    #[test]
+    fn a_report_may_be_larger_than_a_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("large").display().to_string();
+        std::fs::write(&file, " ".repeat((MANIFEST + 1) as usize)).unwrap();
+        assert_eq!(document(VerbId::Apply, &file).unwrap_err(), format!("{file}: larger than 3 MiB, and nothing of it is taken"));
+        assert_eq!(document(VerbId::Publish, &file).map(|text| text.len() as u64), Ok(MANIFEST + 1));
     }
 }

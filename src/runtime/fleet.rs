@@ -3,7 +3,7 @@
 use crate::action::{Clients, ClusterClients, EtcdSides, Guardrails, Ledger, Sightings};
 use crate::app::World;
 use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteClient};
-use crate::config::{ClusterSettings, Config, Endpoint, Reach, Setting};
+use crate::config::{ClusterSettings, Config, Endpoint, Findings, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Policy, Rules, Thresholds};
 use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
@@ -14,11 +14,12 @@ use crate::source::etcd::{EtcdSource, spawn_etcd};
 use crate::source::kube::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 use crate::source::metrics;
 use crate::source::prometheus::spawn_prometheus;
+use crate::source::reports::spawn_reports;
 use crate::source::{ServiceHandle, Stead, Wanted, label};
-use crate::store::{ClusterInfo, Store, Touched};
+use crate::store::{ClusterInfo, Judged, Store, Touched};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// A cluster with its settings.
 pub struct Member {
@@ -75,6 +76,8 @@ pub struct Fleet {
     found: Vec<Found>,
     /// The way to the etcd of each cluster that had to be asked for it.
     etcds: Vec<EtcdFound>,
+    /// To be notified where reports are to be read at once.
+    again: Vec<(ClusterId, Arc<Notify>)>,
     /// Who tells what each cluster uses.
     steads: Vec<Stead>,
     /// What a Prometheus is asked for the use of nodes and pods, if for nothing else yet.
@@ -97,6 +100,11 @@ impl Fleet {
     /// Begins to follow these clusters. Needs a tokio runtime.
     pub fn open(members: Vec<Member>, kinds: &[Kind], config: &Config, read_only: bool, namespaces: &[String]) -> (Self, Vec<Diag>) {
         let (thresholds, mut diags) = thresholds(config);
+        let judges = Kind::ALL.into_iter().all(|k| k == Kind::Finding || kinds.contains(&k));
+        // Who asks for what rules rest on, and for no row of a finding beside it, wants nothing but findings.
+        let elsewhere = if judges && !kinds.contains(&Kind::Finding) { Judged::ByReportsAlone } else { Judged::ByReports };
+        let judged = |m: &Member| if m.settings.findings.value == Findings::Reports { elsewhere } else { Judged::Here };
+        let alone = |m: &Member| judged(m) == Judged::ByReportsAlone;
         let info = |(n, m): (usize, &Member)| {
             let s = &m.settings;
             let shares = |(other, o): &(usize, &Member)| *other != n && same(&o.settings.alertmanager, &s.alertmanager);
@@ -116,6 +124,7 @@ impl Fleet {
                 alert_peers,
                 owner_labels: s.owner_labels.value.iter().map(|l| l.as_str().into()).collect(),
                 rpo: s.velero.rpo.value.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
+                judged: judged(m),
                 read_only: if read_only { Some("--read-only".into()) } else { locked.map(|l| l.as_str().into()) },
             }
         };
@@ -139,7 +148,8 @@ impl Fleet {
             let source = ClusterSource {
                 id: cluster_id(n),
                 target: m.target.clone(),
-                kinds: kinds.iter().copied().filter(|k| k.watched()).collect(),
+                // A connection is known by a list that is there: the shortest.
+                kinds: kinds.iter().copied().filter(|k| k.watched() && (!alone(m) || *k == Kind::Namespace)).collect(),
                 namespaces: wanted(m, namespaces),
                 velero: m.settings.velero.namespace.value.clone(),
                 budget: BudgetConfig {
@@ -162,7 +172,7 @@ impl Fleet {
         let mut services = Vec::new();
         let pasts: Vec<_> = members.iter().map(|_| watch::channel(EtcdPast::default()).0).collect();
         let etcds: Vec<EtcdFound> = members.iter().map(|_| EtcdFound::default()).collect();
-        for (n, member) in members.iter().enumerate().filter(|_| asked(Service::Etcd)) {
+        for (n, member) in members.iter().enumerate().filter(|(_, m)| asked(Service::Etcd) && !alone(m)) {
             let (name, past) = (member.settings.name.value.as_str(), pasts[n].subscribe());
             let source = EtcdSource { cluster: cluster_id(n), name, past, reader: handles[n].reader(), found: etcds[n].clone() };
             services.push(spawn_etcd(source, &member.settings.etcd, tx.clone()));
@@ -176,7 +186,7 @@ impl Fleet {
                 wait(n, service, addresses);
                 wanted
             };
-            members.iter().enumerate().filter(|_| asked(service)).map(of).collect()
+            members.iter().enumerate().filter(|(_, m)| asked(service) && !alone(m)).map(of).collect()
         };
         let alertmanagers = beside(Service::Alertmanager, |s| &s.alertmanager, &|n| found[n].clone());
         services.extend(spawn_alertmanagers(alertmanagers, &tx));
@@ -194,13 +204,14 @@ impl Fleet {
             guardrails,
             sightings,
             told: Vec::new(),
-            judges: Kind::ALL.into_iter().all(|k| k == Kind::Finding || kinds.contains(&k)),
+            judges,
             read_only,
             members,
             handles,
             services,
             found,
             etcds,
+            again: Vec::new(),
             steads,
             use_queries,
             pasts,
@@ -213,11 +224,30 @@ impl Fleet {
         (fleet, diags)
     }
 
-    /// Begins to ask API servers of themselves, the first time after so long. Needs a tokio runtime.
+    /// Whether a cluster's findings are read from reports, and nothing else of it is.
+    fn alone(&self, n: usize) -> bool {
+        self.store.cluster(cluster_id(n)).is_some_and(|c| c.info.judged == Judged::ByReportsAlone)
+    }
+
+    /// Begins to ask API servers of themselves, the first time after so long; where findings are read from reports, to read these. Needs a tokio
+    /// runtime.
     pub fn follow_asked(&mut self, after: Duration) {
+        self.follow_reports();
         let Some(tx) = self.tx.upgrade() else { return };
         let of = |(n, handle): (usize, &Handle)| spawn_asked(cluster_id(n), handle.reader(), after, tx.clone());
-        self.services.extend(self.handles.iter().enumerate().map(of));
+        let judged = |(n, _): &(usize, &Handle)| self.store.cluster(cluster_id(*n)).is_some_and(|c| !c.info.reported());
+        self.services.extend(self.handles.iter().enumerate().filter(judged).map(of));
+    }
+
+    /// Begins to read the reports of the clusters whose findings are read from reports. Needs a tokio runtime.
+    pub fn follow_reports(&mut self) {
+        let Some(tx) = self.tx.upgrade() else { return };
+        for cluster in self.store.clusters().iter().filter(|c| c.info.reported()) {
+            let Some(handle) = self.handles.get(usize::from(cluster.id.0)) else { continue };
+            let again = Arc::new(Notify::new());
+            self.services.push(spawn_reports(cluster.id, handle.reader(), again.clone(), tx.clone()));
+            self.again.push((cluster.id, again));
+        }
     }
 
     /// Begins to follow what nodes and pods use, the first look after so long. Needs a tokio runtime.
@@ -225,11 +255,14 @@ impl Fleet {
         let Some(tx) = self.tx.upgrade() else { return };
         if let Some(queries) = self.use_queries.take() {
             let beside = |(n, (m, handle)): (usize, (&Member, &Handle))| beside_of(n, m, |s| &s.prometheus, handle, Found::default());
-            let wanted = self.members.iter().zip(&self.handles).enumerate().map(beside).collect();
+            let wanted = self.members.iter().zip(&self.handles).enumerate().filter(|(n, _)| !self.alone(*n)).map(beside).collect();
             self.services.extend(spawn_prometheus(wanted, &queries, |id| self.steads[usize::from(id.0)].clone(), &tx));
         }
         for (n, (member, handle)) in self.members.iter().zip(&self.handles).enumerate() {
             let cluster = cluster_id(n);
+            if self.alone(n) {
+                continue;
+            }
             let source = metrics::MetricsSource {
                 cluster,
                 reader: handle.reader(),
@@ -361,8 +394,11 @@ impl Fleet {
         self.handles.get(usize::from(id.0)).map(Handle::reader)
     }
 
-    /// Connects anew: one cluster, or all.
+    /// Connects anew: one cluster, or all; their reports are read at once.
     pub fn reconnect(&self, id: Option<ClusterId>) {
+        for (_, again) in self.again.iter().filter(|(at, _)| id.is_none_or(|id| *at == id)) {
+            again.notify_one();
+        }
         for handle in self.handles.iter().filter(|h| id.is_none_or(|id| h.id == id)) {
             handle.reconnect();
         }

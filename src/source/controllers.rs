@@ -3,14 +3,11 @@
 
 use super::asked::{ANSWER, Named, Wire, allowed, list};
 use crate::client::{Ask, ClientError, ReadClient};
-use crate::model::asked::{Controller, Way};
+use crate::model::asked::{Controller, INGRESS_NGINX, Way};
 use crate::model::{Labels, Str};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// What charts and manifests name it by.
-const SELECTORS: [&str; 2] =
-    ["app.kubernetes.io/name%20in%20(ingress-nginx,nginx-ingress,rke2-ingress-nginx)", "app%20in%20(ingress-nginx,nginx-ingress)"];
 /// The keys of its ConfigMap that are read.
 const KEYS: [&str; 6] = [
     "use-forwarded-headers",
@@ -186,7 +183,8 @@ async fn settings(client: &ReadClient, config: &str) -> Result<Labels, ClientErr
 pub(super) async fn controllers(client: &ReadClient) -> Result<Box<[Controller]>, ClientError> {
     let mut found: BTreeMap<(String, String, &str), Wire<Workload>> = BTreeMap::new();
     for (plural, kind) in [("deployments", "Deployment"), ("daemonsets", "DaemonSet")] {
-        for selector in SELECTORS {
+        for (label, names) in INGRESS_NGINX {
+            let selector = format!("{label}%20in%20({})", names.join(","));
             let all: Vec<Wire<Workload>> = list(client, &format!("/apis/apps/v1/{plural}?labelSelector={selector}")).await?;
             found.extend(all.into_iter().map(|w| ((w.metadata.namespace.clone(), w.metadata.name.clone(), kind), w)));
         }

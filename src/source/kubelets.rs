@@ -28,14 +28,21 @@ const MOST: usize = 1 << 20;
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 
 /// The nodes of a cluster, and what their kubelets said.
-#[derive(Default)]
 pub(super) struct Kubelets {
+    /// [`ALL`], but in tests: these wait for what is to be said, however long it takes.
+    patience: Duration,
     nodes: BTreeMap<String, Asked>,
     /// Why nobody is asked until the nodes are listed again.
     refused: Option<Str>,
     /// Why the last one that did not answer did not.
     silent: Option<Str>,
     interner: Interner,
+}
+
+impl Default for Kubelets {
+    fn default() -> Self {
+        Self { patience: ALL, nodes: BTreeMap::new(), refused: None, silent: None, interner: Interner::default() }
+    }
 }
 
 struct Asked {
@@ -153,12 +160,13 @@ impl Kubelets {
                 (node.once, node.due) = (true, now + RETRY);
             }
         }
+        let patience = self.patience;
         let one = |(_, name): (_, String)| async move {
             let path = format!("/api/v1/nodes/{name}/proxy/configz");
-            let answer = client.get_within::<Configz>(&path, MOST, ALL).await;
+            let answer = client.get_within::<Configz>(&path, MOST, patience).await;
             (name, answer)
         };
-        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(ALL)));
+        let mut answers = std::pin::pin!(futures::stream::iter(due).map(one).buffer_unordered(BESIDE).take_until(sleep(patience)));
         while let Some((name, answer)) = answers.next().await {
             match answer {
                 Ok(Configz { kubeletconfig: config }) => {
@@ -207,6 +215,10 @@ mod tests {
         json!({"items": (0..n).map(node).collect::<Vec<_>>()}).to_string()
     }
 
+    fn patient() -> Kubelets {
+        Kubelets { patience: HOUR, ..Kubelets::default() }
+    }
+
     #[tokio::test]
     async fn few_at_a_time_one_of_each_kind_first_and_again_in_an_hour() {
         let server = Server::start(|r| match r.uri().path() {
@@ -217,7 +229,7 @@ mod tests {
         })
         .await;
         let client = connect(&server, "").await;
-        let (mut kubelets, began) = (Kubelets::default(), Instant::now());
+        let (mut kubelets, began) = (patient(), Instant::now());
         let heard = kubelets.look(&client, true, began).await.unwrap();
         assert_eq!((heard.len(), server.count()), (19, 22), "whether it may, the nodes, and twenty kubelets of which one is silent");
         assert!(heard.iter().any(|k| &*k.node == "n44"), "a few of one kind are not behind many of the other: {heard:?}");
@@ -241,14 +253,14 @@ mod tests {
         let server =
             Server::start(move |r| if r.uri().path() == "/api/v1/nodes" { reply(200, nodes(1)) } else { reply(403, forbidden) }).await;
         let client = connect(&server, "").await;
-        let mut kubelets = Kubelets::default();
+        let mut kubelets = patient();
         let told = kubelets.look(&client, true, Instant::now()).await.unwrap_err();
         assert!(told.starts_with("no right to get nodes/proxy"), "{told}");
         kubelets.look(&client, false, Instant::now()).await.unwrap_err();
         assert_eq!(server.count(), 3, "and not again before the nodes are listed anew");
         let review = r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false}}"#;
         let server = Server::start(move |_| reply(201, review)).await;
-        let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+        let told = patient().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
         assert_eq!((&*told, server.count()), ("no right to get nodes/proxy", 1), "what an authorizer denies is not sent");
     }
 
@@ -263,7 +275,7 @@ mod tests {
                 _ => reply(404, "{}"),
             };
             let server = Server::start(answer).await;
-            let told = Kubelets::default().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
+            let told = patient().look(&connect(&server, "").await, true, Instant::now()).await.unwrap_err();
             assert!(told.starts_with("no kubelet says how it is configured: "), "{told}");
         }
     }

@@ -14,6 +14,7 @@ mod kubelets;
 pub mod metrics;
 pub mod prometheus;
 mod rbac;
+pub mod reports;
 mod second_hand;
 mod service;
 mod shared;

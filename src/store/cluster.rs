@@ -5,11 +5,23 @@ use super::{
     Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
 };
 use crate::model::{
-    Alert, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Kind, KindState, OWNER_LABELS, Object,
-    Selector, Service, ServiceState, Severity, Signal, Str, Svc, Uid, Usage,
+    Alert, Amiss, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Heard, Kind, KindState, OWNER_LABELS,
+    Object, Selector, Service, ServiceState, Severity, Signal, Str, Svc, Time, Uid, Usage,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
+
+/// Who judges a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Judged {
+    /// We do, by its rows.
+    #[default]
+    Here,
+    /// A scheduled inspection inside it, whose reports are read.
+    ByReports,
+    /// The same, and these are all that is read of it.
+    ByReportsAlone,
+}
 
 /// Who a cluster is: from kubeconfig and configuration.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +52,14 @@ pub struct ClusterInfo {
     pub owner_labels: Vec<Str>,
     /// How old the newest backup may be, in seconds; none: nobody has said.
     pub rpo: Option<i64>,
+    pub judged: Judged,
 }
 
 impl ClusterInfo {
+    /// Its findings are read from reports.
+    pub fn reported(&self) -> bool {
+        self.judged != Judged::Here
+    }
     /// Production clusters are marked and ask for the typed name.
     pub fn production(&self) -> bool {
         self.tier.as_deref() == Some("production")
@@ -116,6 +133,8 @@ pub struct Cluster {
     pub history: History,
     /// What the API server tells of itself when it is asked.
     pub asked: Arc<Asked>,
+    /// What was heard of the reports of a scheduled inspection; nobody asks where it is judged here.
+    pub reports: Arc<Heard>,
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
@@ -134,7 +153,7 @@ impl Cluster {
             kinds[kind as usize].state = KindState::Missing;
         }
         // Judged here: there is nobody who might not tell.
-        kinds[Kind::Finding as usize].state = KindState::Live;
+        kinds[Kind::Finding as usize].state = if info.reported() { unreported(&Heard::default(), now) } else { KindState::Live };
         Self {
             id,
             info,
@@ -154,6 +173,7 @@ impl Cluster {
             counts: Counts::default(),
             history: History::default(),
             asked: Arc::default(),
+            reports: Arc::default(),
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
@@ -231,6 +251,19 @@ impl Cluster {
     /// Seconds since the last proof of life; none before the first.
     pub fn age(&self, now: i64) -> Option<i64> {
         (self.alive > 0).then(|| (now - self.alive).max(0))
+    }
+
+    /// What is amiss with the reports that its findings are read from, and in words. None where all is well, or it is judged here.
+    pub fn reports_amiss(&self, now: i64) -> Option<(Amiss, String)> {
+        self.reports.amiss(now).filter(|_| self.info.reported())
+    }
+
+    /// When the report was made that its findings are read from, where nothing is amiss with it.
+    pub fn current_report(&self, now: i64) -> Option<Time> {
+        if !self.info.reported() || self.reports_amiss(now).is_some() {
+            return None;
+        }
+        self.reports.reports.as_ref()?.at
     }
 
     /// How a service stands. Velero's is how its objects are watched.
@@ -391,6 +424,13 @@ impl Cluster {
             Delta::Asked(asked) => {
                 if self.asked != asked {
                     self.asked = asked;
+                    touched.push(Touched::Cluster(self.id));
+                }
+            }
+            Delta::Reports(heard) => {
+                if self.reports != heard {
+                    self.kinds[Kind::Finding as usize].state = unreported(&heard, now);
+                    self.reports = heard;
                     touched.push(Touched::Cluster(self.id));
                 }
             }
@@ -556,6 +596,14 @@ fn count(counts: &mut Counts, findings: &mut FindingsOf, object: &Object, sign: 
     counts.count(object, sign);
     if let Object::Finding(f) = object {
         findings.count(f, sign);
+    }
+}
+
+/// How findings stand that are read from reports. Old ones are findings all the same.
+fn unreported(heard: &Heard, now: i64) -> KindState {
+    match heard.amiss(now) {
+        Some((_, why)) if heard.reports.is_none() => KindState::Failing { reason: why.into() },
+        _ => KindState::Live,
     }
 }
 

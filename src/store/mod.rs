@@ -15,7 +15,7 @@ mod table;
 mod uses;
 mod velero;
 
-pub use cluster::{Cluster, ClusterInfo, EtcdTrends, ServiceSlot};
+pub use cluster::{Cluster, ClusterInfo, EtcdTrends, Judged, ServiceSlot};
 pub use counts::{Counts, NodeUse};
 pub use elections::{Election, Elections};
 use findings::FindingsOf;

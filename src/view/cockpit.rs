@@ -202,11 +202,13 @@ fn quiet(d: &Draw) -> (String, Role) {
             s => format!("{} {}", c.info.name, s.word()),
         })
         .collect();
-    let hidden = clusters.iter().filter(|c| c.state.live() && crate::model::Kind::ALL.iter().any(|k| !c.seen(*k))).count();
+    let hides = |c: &Cluster| crate::model::Kind::ALL.iter().any(|k| !c.seen(*k)) || c.reports_amiss(d.world.now).is_some();
+    let hidden = clusters.iter().filter(|c| c.state.live() && hides(c)).count();
     match (unseen.is_empty(), hidden) {
         (true, 0) => ("nothing burns".into(), Role::SeverityOk),
         (true, n) => {
-            (format!("nothing burns in what may be seen; {n} cluster{} hide something", if n == 1 { "" } else { "s" }), Role::SeverityInfo)
+            let who = if n == 1 { "cluster hides" } else { "clusters hide" };
+            (format!("nothing burns in what may be seen; {n} {who} something"), Role::SeverityInfo)
         }
         (false, _) => (format!("no problem seen so far; not seen: {}", unseen.join(", ")), Role::StateStale),
     }

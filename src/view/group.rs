@@ -29,7 +29,7 @@ fn cells(d: &Draw, pane: &TablePane, group: &Group) -> Cells {
     let (marked, all) = pane.marked_of(&d.world, group);
     let age = group.oldest.map(|t| crate::table::Value::Age(t).text(d.world.now));
     Cells {
-        title: if group.title.is_empty() { format!("(no {by})") } else { short(group).to_owned() },
+        title: if group.title.is_empty() { format!("(no {by})") } else { short(d, group).to_owned() },
         count: if marked > 0 && marked < all { format!("{marked}/{all}") } else { all.to_string() },
         age: age.unwrap_or_default(),
         // The sign has it, and an incident has more to say.
@@ -43,11 +43,15 @@ fn cells(d: &Draw, pane: &TablePane, group: &Group) -> Cells {
     }
 }
 
-/// An incident's title without the rule, where there is an object too: what it says tells as much.
-fn short(group: &Group) -> &str {
+/// An incident's title without the rule, where there is an object too: what it says tells as much. A cluster's name may have blanks.
+fn short<'a>(d: &Draw, group: &'a Group) -> &'a str {
     let whole = group.title.as_str();
-    let object = whole.rsplit_once(' ').map(|(object, _)| object).filter(|o| group.says.is_some() && o.contains(' '));
-    object.unwrap_or(whole)
+    let cluster = group.rows.first().and_then(|row| d.world.store.cluster(row.cluster()));
+    let cause = cluster.and_then(|c| whole.strip_prefix(&*c.info.name)).map(str::trim_start).filter(|_| group.says.is_some());
+    match cause.and_then(|cause| cause.rsplit_once(' ')) {
+        Some((_, rule)) => whole[..whole.len() - rule.len()].trim_end(),
+        None => whole,
+    }
 }
 
 /// What an incident is, and what that explains.

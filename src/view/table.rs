@@ -4,7 +4,7 @@ use super::pieces::{self, clean};
 use super::text::{cut, elide, width};
 use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
-use crate::model::{ConnectionState, Kind, KindState, Service, ServiceState, Severity, refused, use_from, use_gap};
+use crate::model::{Amiss, ConnectionState, Kind, KindState, Service, ServiceState, Severity, refused, use_from, use_gap};
 use crate::table::{Align, Column, Row, RowKey, Subject, Tone, Value, bad, stale};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
@@ -154,6 +154,10 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         if let Some(silent) = pane.subject.kinds().first().and_then(|k| silent(c, *k)) {
             add(name, silent);
         }
+        if let Some((_, words)) = c.reports_amiss(d.world.now).filter(|_| pane.subject == Subject::Findings) {
+            add(name, format!("findings: {words}"));
+            continue;
+        }
         for kind in pane.subject.kinds() {
             let missing = match (c.kind_state(*kind), absence(c, *kind)) {
                 (KindState::Forbidden { missing }, _) => refused(missing),
@@ -178,6 +182,23 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
                 .map_or("never seen".to_owned(), |t| format!("{rows} rows {} old", Value::Age(t).text(d.world.now)));
             add(name, format!("{}: {reason}, {age}", c.state.word()));
         }
+    }
+    let read: Vec<_> = d
+        .world
+        .store
+        .clusters()
+        .iter()
+        .filter(|_| pane.subject == Subject::Findings)
+        .filter_map(|c| Some((c, c.current_report(d.world.now)?)))
+        .collect();
+    if let Some(oldest) = read.iter().map(|(_, at)| *at).min() {
+        let oldest = Value::Age(oldest).text(d.world.now);
+        let text = if read.len() == 1 {
+            format!("findings are from its reports, {oldest} old")
+        } else {
+            format!("findings are from their reports, the oldest {oldest} old")
+        };
+        read.iter().for_each(|(c, _)| add(&c.info.name, text.clone()));
     }
     let uses = matches!(pane.subject, Subject::Pods | Subject::Nodes | Subject::Workloads);
     for c in d.world.store.clusters().iter().filter(|_| uses) {
@@ -263,6 +284,9 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
     }
     // What is not seen is not said to be absent.
     let unseen = |c: &crate::store::Cluster| {
+        if pane.subject == Subject::Findings && c.info.reported() && c.reports.reports.is_none() {
+            return Some(format!("{} has no report", c.info.name));
+        }
         let word = kinds.iter().find_map(|k| match c.kind_state(*k) {
             KindState::Forbidden { .. } => Some("forbidden"),
             KindState::Missing => Some(if k.optional() { "has none" } else { "not served" }),
@@ -290,7 +314,12 @@ fn cell(d: &Draw, column: &Column, value: &Value, cluster: Option<&crate::store:
             ConnectionState::Unreachable { .. } => format!("DOWN {age}"),
             ConnectionState::Unauthorized { .. } => format!("NO LOGIN {age}"),
             ConnectionState::Syncing { done, of } => format!("sync {done}/{of}"),
-            ConnectionState::Connecting | ConnectionState::Live => c.state.word().to_owned(),
+            ConnectionState::Live => match c.reports_amiss(d.world.now) {
+                Some((Amiss::Stale, _)) => "OLD REPORT".to_owned(),
+                Some((Amiss::Missing | Amiss::Failing, _)) if c.reports.reports.is_none() => "NO REPORT".to_owned(),
+                _ => c.state.word().to_owned(),
+            },
+            ConnectionState::Connecting => c.state.word().to_owned(),
         };
     }
     let counts = matches!(value, Value::Int(_) | Value::Ratio(..) | Value::Percent(_) | Value::Millicores(_) | Value::Bytes(_));

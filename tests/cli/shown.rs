@@ -23,12 +23,10 @@ fn every_rule_is_shown_by_something() {
     let of = |(rule, by): &(&'static str, By)| match by {
         By::Test(file) => !says(file, rule),
         By::Page => !says("signals.rs", rule),
-        By::Demo(_) | By::Lab | By::Nothing(_) => false,
+        By::Demo(_) | By::Lab => false,
     };
     let silent: Vec<_> = table::SHOWN.iter().filter(|s| of(s)).collect();
     assert!(silent.is_empty(), "no test says so: {silent:?}");
-    let unshown = table::shown(|by| matches!(by, By::Nothing(_)));
-    assert!(unshown.len() <= 2, "rules that nothing shows: {unshown:?}");
 }
 
 /// The rules that find something in a fleet of that scenario.

@@ -14,7 +14,7 @@ use std::time::Duration;
 const CONTEXT: &str = "lab-1";
 
 pub const TESTS: &[Test] = &[
-    test!(etcd_is_seen_member_by_member_and_without_its_quorum),
+    test!(etcd_is_seen_member_by_member_and_without_its_quorum).needs(&["strace"]),
     test!(what_keeps_etcd_from_us_is_told_and_costs_the_pods_nothing),
     test!(services_are_found_by_their_pods_and_met_by_port_forward).needs(PROGRAMS),
     test!(etcd_that_is_slow_is_told_until_it_is_too_slow),
@@ -30,10 +30,12 @@ fn configured(lab: &Lab, file: &Path) -> Value {
 }
 
 fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
-    let own = lab.own(1, 3);
+    let own = lab.own_with(1, 3, &["--fsync"]);
     let room = Room::new();
     let config = room.path("qd.toml");
     let etcd = configured(&own, &config);
+    let at_once = "[thresholds.etcd-disk-slow]\nafter = '0s'\n".to_owned() + &std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, at_once).unwrap();
     let config = config.to_str().unwrap();
 
     let (got, code, said) = room.json(&own.kubeconfig(), &["get", "etcd", "--config", config, "-o", "json"]);
@@ -41,11 +43,11 @@ fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
     let members = got["items"].as_array().unwrap();
     let endpoints: Vec<&str> = etcd["endpoints"].as_array().unwrap().iter().map(|e| e.as_str().unwrap()).collect();
     let text = |name: &str| etcd[name].as_str().unwrap();
-    let out = Command::new("etcdctl")
-        .args(["--endpoints", &endpoints.join(","), "--cacert", text("ca"), "--cert", text("cert"), "--key", text("key")])
-        .args(["endpoint", "status", "-w", "json"])
-        .output()
-        .unwrap();
+    let etcdctl = |args: &[&str]| {
+        let whose = ["--endpoints", &endpoints.join(","), "--cacert", text("ca"), "--cert", text("cert"), "--key", text("key")];
+        Command::new("etcdctl").args(whose).args(args).output().unwrap()
+    };
+    let out = etcdctl(&["endpoint", "status", "-w", "json"]);
     let theirs: Vec<Value> =
         serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
     assert_eq!((members.len(), theirs.len()), (3, 3), "{got}");
@@ -64,8 +66,24 @@ fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
         term.wait(words, seconds, seen);
     };
     verdict(&mut term, "3 of 3 voters answer", 20);
+    own.lab(&["slow-disk", CONTEXT, "etcd-2", "150"]);
+    // Somebody else moves the leader, which then dies.
+    let led_by = |term: &mut Term, name: &str| {
+        let words = format!("3 of 3 voters answer, leader {name}");
+        let id = members.iter().find(|m| m["name"] == name).unwrap()["id"].as_str().unwrap();
+        until(&words, Duration::from_secs(30), || {
+            if term.lines().iter().any(|l| l.contains(&words)) {
+                return Ok(());
+            }
+            let said = etcdctl(&["move-leader", id]);
+            // Looks are three seconds apart.
+            std::thread::sleep(Duration::from_secs(4));
+            Err(String::from_utf8_lossy(&said.stderr).into_owned())
+        });
+    };
+    led_by(&mut term, "etcd-0");
     own.lab(&["kill", CONTEXT, "etcd-0"]);
-    verdict(&mut term, "2 of 3 voters answer", 15);
+    verdict(&mut term, "2 of 3 voters answer, leader", 15);
     own.lab(&["pause", CONTEXT, "etcd-1"]);
     let began = std::time::Instant::now();
     verdict(&mut term, "QUORUM LOST", 15);
@@ -74,6 +92,16 @@ fn etcd_is_seen_member_by_member_and_without_its_quorum(lab: &Lab) {
     own.lab(&["resume", CONTEXT, "etcd-1"]);
     own.lab(&["start", CONTEXT, "etcd-0"]);
     verdict(&mut term, "3 of 3 voters answer", 30);
+    led_by(&mut term, "etcd-0");
+    led_by(&mut term, "etcd-1");
+    // Its elections, three at the least, and the disk that made each fsync wait.
+    term.keys("I");
+    term.line(30, &["etcd-disk-slow", "EtcdMember/etcd-2", "its disk is slow: fsync "]);
+    term.keys("/name:etcd-leader-changes\r");
+    term.line(30, &["etcd-leader-changes", "warning", " elections in 15m"]);
+    term.keys("\r");
+    term.line(20, &["etcd-0 -> etcd-", ": etcd-0 was gone: connection refused"]);
+    own.lab(&["kill", CONTEXT, "etcd-2-disk"]);
     term.keys("\x03\x03");
     assert_eq!(term.ended(10), Vec::<String>::new());
 }

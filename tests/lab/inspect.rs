@@ -1,6 +1,7 @@
 //! Scheduled inspection as its manifests have it: with the token of the ServiceAccount that they make, in a real cluster.
 
 use super::support::lab::{Lab, Room, until};
+use super::support::pty::Term;
 use super::support::runner::{Test, tests};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -101,12 +102,38 @@ fn a_scheduled_inspection_needs_no_more_than_its_service_account(lab: &Lab) {
     same.sort();
     assert_eq!(same, all);
 
-    // A second run after the fault is healed takes the result away, and leaves others' reports.
+    // Who reads the reports shows what they say, as old as they are, and judges nothing.
     lab.kubectl(CONTEXT, &["delete", "ingress", "one", "-n", SPACE]);
+    let config = room.path("reports.toml");
+    std::fs::write(&config, "[clusters.lab-1]\nfindings = \"reports\"\n").unwrap();
+    let config = config.to_str().unwrap();
+    let (read, code, said) = room.json(&lab.kubeconfig(), &["inspect", "--context", CONTEXT, "--config", config, "-o", "json"]);
+    let items: Vec<_> = read["items"].as_array().unwrap().iter().map(item).collect();
+    assert!(items.contains(&("ingress-duplicate-path".into(), "two".into())) && code == 0, "{code} {items:?} {said}");
+    assert_eq!(read["clusters"][0]["reported_at"], own["items"][0]["metadata"]["annotations"]["quarterdeck.io/inspected-at"]);
+    let mut term = Term::open(&["--screen", "findings", "--context", CONTEXT, "--config", config], room.env(&lab.kubeconfig()), 160, 60);
+    let duplicate = |lines: &[String]| lines.iter().any(|l| l.contains("ingress-duplicate-path") && l.contains("two"));
+    term.wait("what is reported", 30, |lines| duplicate(lines).then_some(()));
+    term.line(10, &[CONTEXT, "findings are from its reports", "old"]);
+
+    // A second run after the fault is healed takes the result away, and leaves others' reports.
     published("an inspection after it was healed");
+    term.keys("\x12");
+    term.wait("what was healed to go", 30, |lines| (!duplicate(lines)).then_some(()));
     let reports = list("policyreports");
     assert!(!results(&reports).0.iter().any(|(rule, _)| rule == "ingress-duplicate-path"), "{reports}");
     assert!(reports["items"].as_array().unwrap().iter().any(|r| r["metadata"]["name"] == "cpol-x"), "{reports}");
+
+    // Reports that are old, and that are gone.
+    let at = "quarterdeck.io/inspected-at=2026-01-01T00:00:00Z";
+    lab.kubectl(CONTEXT, &["annotate", "--overwrite", "clusterpolicyreport", "quarterdeck", at]);
+    term.keys("\x12");
+    term.line(30, &[CONTEXT, "the report is stale", "one is expected every 15m"]);
+    let out = room.qd(&lab.kubeconfig(), &["inspect", "--context", CONTEXT, "--config", config]);
+    assert!(out.status.code() == Some(3) && words(&out).contains("the report is stale"), "{}", words(&out));
+    lab.kubectl(CONTEXT, &["delete", "policyreports,clusterpolicyreports", "-A", "-l", "app.kubernetes.io/managed-by=quarterdeck"]);
+    term.keys("\x12");
+    term.line(30, &[CONTEXT, "no report of an inspection is there"]);
 
     // Without a right the rule says so, and so does the exit code's neighbour: the report.
     lab.kubectl(CONTEXT, &["delete", "rolebinding", "quarterdeck-inspect", "-n", "kube-system"]);
@@ -115,4 +142,15 @@ fn a_scheduled_inspection_needs_no_more_than_its_service_account(lab: &Lab) {
         let not = results(&list("clusterpolicyreports")).1;
         if not.iter().any(|n| n.contains("no right to list leases")) { Ok(()) } else { Err(format!("{}{not:?}", words(&out))) }
     });
+    // Where nobody knows such reports any more.
+    lab.kubectl(CONTEXT, &["delete", "-k", "assets/inspect/crds"]);
+    until("that they are not defined is told", Duration::from_secs(30), || {
+        let out = room.qd(&lab.kubeconfig(), &["inspect", "--context", CONTEXT, "--config", config]);
+        let told = out.status.code() == Some(3) && words(&out).contains("no PolicyReports are defined there");
+        if told { Ok(()) } else { Err(words(&out)) }
+    });
+    term.keys("\x12");
+    term.line(30, &[CONTEXT, "no PolicyReports are defined there"]);
+    term.keys("\x03\x03");
+    assert_eq!(term.ended(10), Vec::<String>::new());
 }

@@ -33,6 +33,11 @@ pub fn plan(snapshot: &Snapshot, request: &Request) -> Result<Plan, Stop> {
         if part["score"].is_null() {
             return Err(Stop::refuse("unreachable", format!("{name} was not seen: nothing of it is published")));
         }
+        // What was read from its reports would stand there as found anew, and never be old.
+        if snapshot.cluster(target.cluster)?.info.reported() || part["reported_at"].is_string() {
+            return Err(Stop::refuse("reported", format!("the findings of {name} are read from its reports: nothing of it is published"))
+                .with_hint("the inspection inside the cluster publishes; `findings = \"computed\"` for the cluster judges it here"));
+        }
         if part["part"] == true {
             // It would take the place of the whole.
             return Err(usage(format!("{file}: only a part of {name} was inspected")));
@@ -257,6 +262,8 @@ mod tests {
         let part = json!({"at": at(NOW), "items": [], "clusters": [{"name": "lab", "score": 90, "part": true}]});
         assert!(plan(&mut with(&[]), &part.to_string()).unwrap_err().contains("only a part of lab"));
         assert!(plan(&mut with(&[]), "{}").unwrap_err().contains("no report"));
+        let read = json!({"at": at(NOW), "items": [], "clusters": [{"name": "lab", "score": 90, "reported_at": at(NOW)}]});
+        assert!(plan(&mut with(&[]), &read.to_string()).unwrap_err().contains("are read from its reports"));
         assert!(plan(&mut with(&[]), &other.to_string().replace("lab", "lab-2")).unwrap_err().contains("no report of lab"));
     }
 }

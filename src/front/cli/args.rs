@@ -156,12 +156,12 @@ pub enum Command {
     Logs(Logs),
     /// What is reached of each cluster, how, since when, and what to configure for the rest
     #[command(
-        after_help = "Of each cluster: its API server, who we are there, the kinds that we may not see, and the services beside it (etcd, Alertmanager, Prometheus, metrics, Velero).\n\nExit code 0 when all that is configured is reached and may be seen, 3 otherwise.\n\nExample:\n  qd doctor --clusters 'prod-*' -o json"
+        after_help = "Of each cluster: its API server, who we are there, the kinds that we may not see, the services beside it (etcd, Alertmanager, Prometheus, metrics, Velero), and where its findings are read from reports, how old these are.\n\nExit code 0 when all that is configured is reached and may be seen, 3 otherwise.\n\nExample:\n  qd doctor --clusters 'prod-*' -o json"
     )]
     Doctor,
     /// What the rules find in every cluster: what is wrong, why, and what mends it
     #[command(
-        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen, or a manifest could not be read.\n\nWith --file no cluster is asked: rules that rest on what objects are meant to be judge the manifests, and those that need a cluster say so.\n\n--publish policyreport writes what is found into each cluster, as PolicyReports of wgpolicyk8s.io: one a namespace, one of the cluster. It is a change as any other: planned, checked, confirmed (--yes), in the audit log. docs/scheduled-inspection.md has the manifests that do it by the clock.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html\n  kustomize build overlays/prod | qd inspect --file - --fail-on warning\n  qd inspect --context lab-1 --publish policyreport --every 15m --yes\n  qd inspect --metrics-file /var/lib/node_exporter/qd.prom"
+        after_help = "Exit code 6 when something is found at or above --fail-on, 3 when a cluster or a part of one was not seen, the reports that its findings are read from are missing or stale, or a manifest could not be read.\n\nWith --file no cluster is asked: rules that rest on what objects are meant to be judge the manifests, and those that need a cluster say so.\n\n--publish policyreport writes what is found into each cluster, as PolicyReports of wgpolicyk8s.io: one a namespace, one of the cluster. It is a change as any other: planned, checked, confirmed (--yes), in the audit log. docs/scheduled-inspection.md has the manifests that do it by the clock.\n\nExamples:\n  qd inspect --context lab-1 -o json > monday.json\n  qd inspect --since monday.json --fail-on warning -o sarif\n  qd inspect --area etcd --area backup\n  qd inspect -o html > report.html\n  kustomize build overlays/prod | qd inspect --file - --fail-on warning\n  qd inspect --context lab-1 --publish policyreport --every 15m --yes\n  qd inspect --metrics-file /var/lib/node_exporter/qd.prom"
     )]
     Inspect(super::inspect::Inspect),
     /// The rules: all of them, or one
@@ -338,6 +338,9 @@ pub struct Writing {
 #[derive(Subcommand, Debug)]
 pub enum RuleCommand {
     /// Every rule, with what it finds
+    #[command(
+        after_help = "Where clusters are named (--context, --clusters, --all) they are looked at, and each rule says in which of them it is not evaluated, and why.\n\nExample:\n  qd rule list --clusters 'prod-*'"
+    )]
     List,
     /// One rule: what it finds, why that matters, what it needs, its thresholds
     Show {

@@ -50,6 +50,7 @@ impl<'a> Report<'a> {
         let mut checks = vec![api(cluster, target.and_then(Target::broken)), authentication(cluster, &identity)];
         checks.extend(permissions(cluster));
         checks.extend(Service::ALL.into_iter().map(|s| service(cluster, s, settings, now)));
+        checks.extend(reports(cluster, now));
         Self { cluster, identity, checks }
     }
 
@@ -132,6 +133,21 @@ fn permissions(c: &Cluster) -> Vec<Check> {
     vec![Check { what: "permissions", state: "complete", via: String::new(), since: None, expected: true, ok: true, says }]
 }
 
+/// The reports that its findings are read from, where they are.
+fn reports(c: &Cluster, now: i64) -> Option<Check> {
+    let amiss = c.reports_amiss(now);
+    let read = c.reports.reports.as_ref();
+    c.info.reported().then(|| Check {
+        what: "reports",
+        state: amiss.as_ref().map_or("current", |(amiss, _)| amiss.word()),
+        via: read.map_or_else(String::new, |_| "the API server".to_owned()),
+        since: read.and_then(|r| r.at).map(Time::secs),
+        expected: true,
+        ok: amiss.is_none(),
+        says: amiss.map_or_else(String::new, |(_, words)| words),
+    })
+}
+
 /// Whether somebody has set it up.
 fn configured(service: Service, settings: &ClusterSettings) -> bool {
     match service {
@@ -203,8 +219,10 @@ pub fn run(global: &Global) -> Result<Code, Failure> {
     let runtime = super::runtime()?;
     let code = runtime.block_on(async {
         let (mut fleet, _) = read::open_with_use(global, &Kind::ALL, global.timeout).await?;
-        // Services without rows of their own.
-        let answered = |c: &Cluster| Service::ALL.into_iter().all(|s| c.service(s).state != ServiceState::Waiting);
+        fleet.follow_reports();
+        // Services without rows of their own, and reports.
+        let reported = |c: &Cluster| !c.info.reported() || !c.state.live() || c.reports.told;
+        let answered = |c: &Cluster| Service::ALL.into_iter().all(|s| c.service(s).state != ServiceState::Waiting) && reported(c);
         read::follow(&mut fleet, global.timeout / 2, &mut Vec::new(), answered).await;
         tell(global.output, &fleet)
     })?;
@@ -390,6 +408,28 @@ mod tests {
         );
         let since = room.report(&none).checks.into_iter().find(|k| k.what == "velero").unwrap().since;
         assert_eq!(since, Some(NOW - 720));
+    }
+
+    #[test]
+    fn reports_are_checked_where_findings_are_read_from_them() {
+        let mut room = Room::live("prod");
+        let none = ClusterSettings::new("prod");
+        assert!(!room.report(&none).checks.iter().any(|k| k.what == "reports"), "it is judged here");
+        let info = ClusterInfo { judged: crate::store::Judged::ByReports, ..room.0.clusters()[0].info.clone() };
+        room.0 = Store::new(vec![info], NOW - 60);
+        room.delta(Delta::State(ConnectionState::Live));
+        let heard = |every, ago: i64| {
+            let reports = crate::model::Reports { at: Time::from_secs(NOW - ago), every: Some(every), ..Default::default() };
+            Delta::Reports(crate::model::Heard { told: true, reports: Some(reports.into()), ..Default::default() }.into())
+        };
+        room.delta(Delta::Reports(crate::model::Heard { told: true, ..Default::default() }.into()));
+        let (state, says, fails) = room.of(&none, "reports");
+        assert!(state == "missing" && fails && says.starts_with("no report of an inspection is there"), "{says}");
+        room.delta(heard(900, 60));
+        assert_eq!(room.of(&none, "reports"), ("current", String::new(), false));
+        room.delta(heard(900, 3000));
+        let (state, says, fails) = room.of(&none, "reports");
+        assert_eq!((state, fails, says.as_str()), ("stale", true, "the report is stale: 50m old, one is expected every 15m"));
     }
 
     #[test]

@@ -110,6 +110,9 @@ fn live(global: &Global, wanted: &Wanted, args: &Inspect, began: Instant) -> Res
         for c in fleet.store.clusters().iter().filter(|c| !c.state.live()) {
             eprintln!("qd: {}: {}{}", c.info.name, c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default());
         }
+        for (c, words) in fleet.store.clusters().iter().filter_map(|c| Some((c, c.reports_amiss(now())?.1))) {
+            eprintln!("qd: {}: {words}", c.info.name);
+        }
         let mut report = Report::of(&fleet.store, &fleet.engine, wanted, now());
         let limited = |name: &str| fleet.store.clusters().iter().any(|c| *c.info.name == *name && fleet.limited(c.id));
         for cluster in &mut report.clusters {
@@ -136,6 +139,9 @@ fn whole(c: &Cluster) -> bool {
     let service = |s: Service| {
         !matches!(c.service(s).state, ServiceState::Failing { .. } | ServiceState::Stale { .. } | ServiceState::Forbidden { .. })
     };
+    if c.info.reported() {
+        return c.state.live() && c.reports_amiss(now()).is_none();
+    }
     c.state.live() && Kind::WATCHED.into_iter().all(kind) && Service::ALL.into_iter().all(service)
 }
 
@@ -213,7 +219,10 @@ fn table(output: Output, report: &Report) -> Result<(), Failure> {
         }
     }
     if cells.is_empty() {
-        eprintln!("qd: nothing was found");
+        // Of what was not seen nobody knows.
+        if report.clusters.iter().any(|c| c.score.is_some()) {
+            eprintln!("qd: nothing was found");
+        }
     } else {
         print::grid(&mut out, &titles, &cells)?;
     }
@@ -229,8 +238,9 @@ fn summary(report: &Report) {
     for c in &report.clusters {
         let score = c.score.map_or_else(|| "not seen".to_owned(), |s| format!("score {s}"));
         let was = c.score_before.map_or_else(String::new, |b| format!(" (was {b})"));
+        let read = c.reported_at.as_ref().map_or_else(String::new, |at| format!(", as its report of {at} says"));
         eprintln!(
-            "qd: {}: {score}{was}; {} critical, {} warnings, {} info; {} rules judged, {} could not",
+            "qd: {}: {score}{was}; {} critical, {} warnings, {} info; {} rules judged, {} could not{read}",
             c.name,
             c.critical,
             c.warning,

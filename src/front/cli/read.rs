@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::model::{ConnectionState, Gives, Kind, KindState, Selector, Service, ServiceState};
 use crate::runtime::{Fleet, members, now};
 use crate::state::StateDir;
-use crate::store::{Cluster, Touched};
+use crate::store::{Cluster, Judged, Touched};
 use crate::table::{Ctx, Filter, Row, RowKey, SHOWN, Subject, View, item_json};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,10 @@ pub async fn follow(fleet: &mut Fleet, limit: Duration, touched: &mut Vec<Touche
 }
 
 fn settled(c: &Cluster, kinds: &[Kind]) -> bool {
+    // Its reports are waited for by who reads them.
+    if c.info.judged == Judged::ByReportsAlone {
+        return !matches!(c.state, ConnectionState::Connecting | ConnectionState::Syncing { .. });
+    }
     let known = |k: &Kind| !matches!(c.kind_state(*k), KindState::Waiting | KindState::Listing);
     // What services tell comes on its own way, whether the API server is reached or not.
     let watched = match &c.state {
@@ -187,12 +191,18 @@ async fn with_use(global: &Global, kinds: &[Kind], within: Duration, asked: bool
     }
     if asked {
         fleet.follow_asked(Duration::ZERO);
+    } else if kinds.contains(&Kind::Finding) {
+        fleet.follow_reports();
     }
     let (signals, listed): (Vec<Kind>, Vec<Kind>) = kinds.iter().copied().partition(|k| *k == Kind::Signal);
     settle(&mut fleet, &listed, global.timeout).await;
     let services = [used.then_some(Service::Metrics), signals.first().and_then(|k| k.service())];
     let waiting = |c: &Cluster| services.iter().flatten().any(|s| c.service(*s).state == ServiceState::Waiting);
-    let waits = |c: &Cluster| c.state.live() && (waiting(c) || asked && !c.asked.told());
+    let told = |c: &Cluster| match c.info.reported() {
+        true => c.reports.told || !asked && !kinds.contains(&Kind::Finding),
+        false => c.asked.told() || !asked,
+    };
+    let waits = |c: &Cluster| c.state.live() && (waiting(c) || !told(c));
     let mut touched = Vec::new();
     follow(&mut fleet, until.saturating_duration_since(Instant::now()), &mut touched, |c| !waits(c)).await;
     fleet.judge(&mut touched, now());
@@ -311,6 +321,12 @@ pub fn health(fleet: &Fleet, subject: Subject) -> Code {
         };
         if watched && !c.state.live() {
             say(format!("{}{}", c.state.word(), c.state.reason().map(|r| format!(": {r}")).unwrap_or_default()));
+        }
+        if subject == Subject::Findings && c.info.reported() {
+            if let Some((_, words)) = c.reports_amiss(now()) {
+                say(words);
+            }
+            continue;
         }
         for kind in subject.kinds() {
             match c.kind_state(*kind) {

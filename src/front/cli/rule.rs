@@ -2,14 +2,16 @@
 
 use super::args::{Global, Output};
 use super::fail::{Code, Failure};
-use super::print;
+use super::{print, read};
 use crate::config::{Config, OwnRule, parse_rules};
 use crate::diag::Diag;
 use crate::inspect::{RuleInfo, Rules, Thresholds, judges_manifests, run_cases};
+use crate::report::{ClusterReport, Report, Wanted};
 use crate::runtime::{now, thresholds};
 use crate::table::Align;
 use crate::view::width;
 use serde_json::json;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// The configuration with the rules that it brings.
@@ -45,26 +47,71 @@ fn rules(global: &Global) -> (Rules, Vec<OwnRule>) {
     (rules, loaded.config.rules)
 }
 
+/// Where rules cannot judge: by rule, the clusters and why.
+type Blind = HashMap<&'static str, Vec<(String, String)>>;
+
+/// Looks at the clusters that the arguments name. Nobody is asked where none is named.
+fn blind(global: &Global) -> Result<Option<Blind>, Failure> {
+    if global.context.is_empty() && global.clusters.is_none() && !global.all {
+        return Ok(None);
+    }
+    let runtime = super::runtime()?;
+    let blind = runtime.block_on(async {
+        let (fleet, _) = read::open_judged(global, &read::judged(), global.timeout).await?;
+        let report = Report::of(&fleet.store, &fleet.engine, &Wanted::default(), now());
+        let mut blind = Blind::new();
+        for rule in fleet.engine.rules().all() {
+            let not = |c: &ClusterReport| c.not_evaluated.iter().find(|n| n.rule == rule.id).map(|n| (c.name.clone(), n.why.clone()));
+            blind.insert(rule.id, report.clusters.iter().filter_map(not).collect());
+        }
+        Ok::<_, Failure>(blind)
+    });
+    runtime.shutdown_background();
+    blind.map(Some)
+}
+
 /// `qd rule list`.
 pub fn list(global: &Global) -> Result<Code, Failure> {
     let (rules, written) = rules(global);
+    let blind = blind(global)?;
+    let not = |r: &RuleInfo| blind.as_ref().map(|b| b.get(r.id).map_or(&[][..], Vec::as_slice));
     match global.output {
         Output::Json => {
-            let all: Vec<_> = rules.all().iter().map(|r| told(&rules, &written, r)).collect();
+            let one = |r: &&'static RuleInfo| {
+                let mut all = told(&rules, &written, r);
+                if let Some(not) = not(r) {
+                    all["not_evaluated"] = not.iter().map(|(cluster, why)| json!({"cluster": cluster, "why": why})).collect();
+                }
+                all
+            };
+            let all: Vec<_> = rules.all().iter().map(one).collect();
             print::text(&(serde_json::to_string_pretty(&json!({"items": all})).map_err(std::io::Error::from)? + "\n"))?;
         }
         Output::Name => print::text(&rules.all().iter().map(|r| format!("{}\n", r.id)).collect::<String>())?,
         _ => {
-            let titles: Vec<(&str, Align)> = ["RULE", "TIER", "AREA", "UP-TO", "FINDS"].map(|t| (t, Align::Left)).to_vec();
-            let cells: Vec<Vec<String>> = rules
-                .all()
-                .iter()
-                .map(|r| vec![r.id.to_owned(), r.tier.to_string(), r.area.to_owned(), r.severity.word().to_owned(), r.summary.to_owned()])
-                .collect();
+            let last = if blind.is_some() { "NOT EVALUATED IN" } else { "FINDS" };
+            let titles: Vec<(&str, Align)> = ["RULE", "TIER", "AREA", "UP-TO", last].map(|t| (t, Align::Left)).to_vec();
+            let line = |r: &&'static RuleInfo| {
+                let last = not(r).map_or_else(|| r.summary.to_owned(), words);
+                vec![r.id.to_owned(), r.tier.to_string(), r.area.to_owned(), r.severity.word().to_owned(), last]
+            };
+            let cells: Vec<Vec<String>> = rules.all().iter().map(line).collect();
             print::grid(&mut std::io::stdout().lock(), &titles, &cells)?;
         }
     }
     Ok(Code::Done)
+}
+
+/// `lab-1, lab-2: no prometheus; lab-3: ...`: what several clusters have in common is said once.
+fn words(not: &[(String, String)]) -> String {
+    let mut whys: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (cluster, why) in not {
+        match whys.iter_mut().find(|(w, _)| w == why) {
+            Some((_, clusters)) => clusters.push(cluster),
+            None => whys.push((why, vec![cluster])),
+        }
+    }
+    whys.iter().map(|(why, clusters)| format!("{}: {why}", clusters.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 fn source(written: &[OwnRule], rule: &RuleInfo) -> Option<String> {

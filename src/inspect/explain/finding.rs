@@ -77,6 +77,14 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
     if let Some(rule) = rule {
         life.say("finds", rule.summary);
     }
+    if look.cluster.info.reported() && &*f.meta.name != "cluster-unreachable" {
+        if rule.is_none() {
+            life.say("finds", "a rule that this qd does not have, and the inspection inside the cluster does");
+        }
+        let at = look.cluster.reports.reports.as_ref().and_then(|r| r.at).map_or_else(|| "-".to_owned(), |t| ago(t, look.now));
+        let amiss = look.cluster.reports_amiss(look.now).map_or_else(String::new, |(_, words)| format!("; {words}"));
+        life.say("inspected", format!("{at}, inside the cluster{amiss}"));
+    }
     life.say("area", &*f.area);
     life.say("since", f.since.map_or_else(|| "its object has no time for it".to_owned(), |t| ago(t, look.now)));
     life.say("first seen", f.meta.created.map_or_else(|| "-".to_owned(), |t| ago(t, look.now)));
@@ -103,7 +111,10 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
     let mut all = vec![fix, evidence, before::section(look, f, found), explained(look, f)];
     match (&f.about, found) {
         (None, _) => about.say("cluster", &*look.cluster.info.name),
-        (Some(o), None) => about.say(o.kind.name(), format!("{}, which is gone", title(&o.namespace, &o.name))),
+        (Some(o), None) => {
+            let why = if look.cluster.info.reported() { "not seen here" } else { "gone" };
+            about.say(o.kind.name(), format!("{}, which is {why}", title(&o.namespace, &o.name)));
+        }
         (Some(o), Some(object)) => {
             about.say(o.kind.name(), title(&o.namespace, &o.name));
             let top = look.cluster.workload_of(object);

@@ -45,7 +45,7 @@ const JOBS: [&str; 5] = ["apiserver", "controller-manager", "scheduler", "kube-p
 fn unreached<'a>(judge: &Judge<'a>) -> Vec<(&'a str, f64)> {
     let hold = judge.value(&TARGETS);
     let of = |o: &'a Object| match o {
-        Object::Signal(s) if &*s.meta.name == "job-down" && lasted(s, hold) => Some((s.meta.labels.get("job")?, s.value?)),
+        Object::Signal(s) if &*s.meta.name == "job-down" && lasted(judge, s, hold) => Some((s.meta.labels.get("job")?, s.value?)),
         _ => None,
     };
     let all = judge.cluster.objects(Kind::Signal).filter_map(of);

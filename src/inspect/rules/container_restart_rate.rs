@@ -107,7 +107,7 @@ fn one(judge: &Judge<'_>, object: &Object, pod: &Pod) -> Verdict {
     }
     finding = finding
         .then("Read the logs of the previous instance, and lay its restarts beside rollouts, node events and failed probes")
-        .act(VerbId::Rollback, super::controller(judge, object).filter(|o| o.kind == Kind::Deployment && hour > 0), &[]);
+        .act(VerbId::Rollback, super::rolls_back(judge, object).filter(|o| o.kind == Kind::Deployment && hour > 0), &[]);
     match next {
         Some(at) => Verdict::BurningUntil(finding, at),
         None => Verdict::Burning(finding),
@@ -142,7 +142,7 @@ fn together(judge: &Judge<'_>, object: &Object, w: &Workload) -> Verdict {
         .with("ended at", moments, began)
         .with("on nodes", joined(nodes, 6), None)
         .then("They share something that failed: a dependency, a liveness probe that reaches it, their node; see what changed at that time")
-        .act(VerbId::Rollback, super::controller(judge, object).filter(|o| o.kind == Kind::Deployment), &[]);
+        .act(VerbId::Rollback, super::rolls_back(judge, object).filter(|o| o.kind == Kind::Deployment), &[]);
     Verdict::BurningUntil(finding, group[0].0 + SECS_OF_HOUR)
 }
 

@@ -82,7 +82,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             .with("image", image, None)
             .with("node", pod.node.as_deref().unwrap_or(""), None)
             .then(next)
-            .act(VerbId::Rollback, super::controller(judge, object), &[])
+            .act(VerbId::Rollback, super::rolls_back(judge, object), &[])
     })
 }
 

@@ -57,11 +57,11 @@ fn stuck(judge: &Judge<'_>) -> Option<Finding> {
     let back = usize::try_from(hold / 60).unwrap_or(0);
     let grows = |s: &Signal| {
         let before = s.course.len().checked_sub(back.max(1)).and_then(|at| s.course.get(at));
-        lasted(s, hold) && before.zip(s.course.last()).is_some_and(|(before, now)| now > before)
+        lasted(judge, s, hold) && before.zip(s.course.last()).is_some_and(|(before, now)| now > before)
     };
     let bad = |s: &Signal| match &*s.meta.name {
         "workqueue-depth" => grows(s),
-        "workqueue-stuck" => matches!(s.state, SignalState::Warning | SignalState::Critical) && lasted(s, hold),
+        "workqueue-stuck" => matches!(s.state, SignalState::Warning | SignalState::Critical) && lasted(judge, s, hold),
         _ => false,
     };
     let all = judge.cluster.objects(Kind::Signal).filter_map(|o| if let Object::Signal(s) = o { Some(&**s) } else { None });

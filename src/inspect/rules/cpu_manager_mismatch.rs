@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn cores_that_are_left_on_a_node() {
-        let at = |capacity: &str, kept: u32, cpus: &str| {
-            let mut f = fleet(&resources("2"), true);
+        let of = |cores: &str, capacity: &str, kept: u32, cpus: &str| {
+            let mut f = fleet(&resources(cores), true);
             let mut n = node("n1", "True", 9000);
             n["status"]["capacity"] = json!({"cpu": capacity});
             f.put(Kind::Node, [n]);
@@ -252,8 +252,10 @@ mod tests {
             f.wait(600);
             f.finding(Kind::Node, "n1", RULE.id).map(|f| f.message.clone())
         };
+        let at = |capacity: &str, kept: u32, cpus: &str| of("2", capacity, kept, cpus);
         assert_eq!(at("5", 0, "static").as_deref(), Some("4 of 5 cores are given out whole: 1 left for all others"));
-        assert_eq!((at("5", 0, "none"), at("6", 0, "static")), (None, None), "none pins; two are left");
+        assert_eq!((at("5", 0, "none"), at("6", 0, "static")), (None, None), "none pins; four of six are not 70 %");
+        assert_eq!((of("3", "8", 0, "static"), of("3", "8", 1, "static").is_some()), (None, true), "of six of eight two are left, or one");
         assert_eq!(at("6", 1, "static"), None, "four of six are not 70 %");
         assert!(at("5", 1, "static").is_some());
     }

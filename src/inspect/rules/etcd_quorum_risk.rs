@@ -102,7 +102,7 @@ fn peers(judge: &Judge<'_>) -> Verdict {
         return Verdict::Fine;
     }
     let (again, hold) = (super::later(judge, AGAIN), judge.value(&PEERS));
-    let fails = |o: &'_ Object| matches!(o, Object::Signal(s) if &*s.meta.name == "etcd-peer-failures" && lasted(s, hold));
+    let fails = |o: &'_ Object| matches!(o, Object::Signal(s) if &*s.meta.name == "etcd-peer-failures" && lasted(judge, s, hold));
     let mut all: Vec<&Object> = judge.cluster.objects(Kind::Signal).filter(|o| fails(o)).collect();
     all.sort_by(|a, b| a.meta().labels.get("instance").cmp(&b.meta().labels.get("instance")));
     let Some(Object::Signal(first)) = all.first() else { return Verdict::LookAgain(again) };

@@ -6,7 +6,7 @@
 use super::later;
 use super::lint::several;
 use crate::inspect::{Finding, Judge, Need, RuleInfo, Severity, Verdict};
-use crate::model::asked::{Controller, Part, Way};
+use crate::model::asked::{Controller, INGRESS_NGINX, Part, Way};
 use crate::model::{Ingress, Kind, Object};
 
 pub static RULE: RuleInfo = RuleInfo {
@@ -32,8 +32,12 @@ const AGAIN: i64 = 300;
 fn judge(judge: &Judge<'_>) -> Verdict {
     let (Some(Object::Workload(w)), Ok(all)) = (judge.object, &judge.cluster.asked.controllers) else { return Verdict::Fine };
     let is = |c: &&Controller| c.namespace == w.meta.namespace && *c.of.1 == *w.meta.name && *c.of.0 == *w.kind.name();
-    let Some(controller) = all.iter().find(is) else { return Verdict::Fine };
     let again = later(judge, AGAIN);
+    let Some(controller) = all.iter().find(is) else {
+        // One that was made since they were read last.
+        let named = INGRESS_NGINX.iter().any(|(label, names)| w.meta.labels.get(label).is_some_and(|name| names.contains(&name)));
+        return if named { Verdict::LookAgain(again) } else { Verdict::Fine };
+    };
     let found = one_sided(judge, controller).or_else(|| unheard(judge, controller)).or_else(|| believed(judge, controller));
     found.map_or(Verdict::LookAgain(again), |f| Verdict::BurningUntil(f, again))
 }
@@ -161,6 +165,7 @@ fn believed(judge: &Judge<'_>, c: &Controller) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, deployment, ingress, service};
+    use crate::inspect::{Engine, Thresholds};
     use crate::model::{Asked, Delta, Labels, Str};
     use serde_json::json;
 
@@ -249,6 +254,22 @@ mod tests {
             None,
             "nothing tells of its balancer"
         );
+    }
+
+    #[test]
+    fn one_that_was_made_after_they_were_read_is_judged_when_they_are_read_again() {
+        // No other rule has it judged again.
+        let engine = Engine::new(Thresholds::default()).only(|r| r.id == RULE.id, "not wanted");
+        let mut f = Fleet { engine, ..Fleet::default() };
+        let read = |all: &[Controller]| Delta::Asked(Asked { controllers: Ok(all.into()), ..Asked::default() }.into());
+        f.delta(0, read(&[]));
+        let mut new = deployment("in", 2, 2);
+        new["metadata"]["labels"] = json!({"app.kubernetes.io/name": "ingress-nginx"});
+        f.put(Kind::Deployment, [new, deployment("other", 2, 2)]);
+        f.delta(0, read(&[controller(&[], ("LoadBalancer", Some(TLS), None, true))]));
+        assert!(f.finding(Kind::Deployment, "in", RULE.id).is_none(), "nothing of it has changed");
+        f.wait(AGAIN);
+        assert!(f.finding(Kind::Deployment, "in", RULE.id).is_some());
     }
 
     #[test]

@@ -210,11 +210,15 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Whether it was at its limit for so many seconds: the course has a value a minute.
-pub(super) fn lasted(signal: &Signal, secs: i64) -> bool {
+/// Whether it was at its limit for so many seconds: the course has a value a minute. Where it is, and the course is shorter, only further looks tell.
+pub(super) fn lasted(judge: &Judge<'_>, signal: &Signal, secs: i64) -> bool {
     let count = usize::try_from(secs / 60).unwrap_or(0).max(1);
     let limit = signal.warning.unwrap_or(f64::MIN_POSITIVE);
-    signal.course.len() >= count && signal.course.iter().rev().take(count).all(|v| *v >= limit)
+    let over = signal.course.iter().rev().take(count).all(|v| *v >= limit);
+    if over && (1..count).contains(&signal.course.len()) {
+        judge.undated.set(true);
+    }
+    over && signal.course.len() >= count
 }
 
 /// `34%`; nothing of nothing.

@@ -112,7 +112,7 @@ mod volume_nearly_full;
 mod webhook_fail_closed;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
-use crate::model::{ContainerSpec, ContainerStatus, Hpa, Kind, Object, ObjectRef, Pdb, Pod, Time, Tri, Workload};
+use crate::model::{ContainerSpec, ContainerStatus, Hpa, Kind, Object, ObjectRef, Pdb, Pod, Time, Tri, Workload, WorkloadDetail};
 
 /// Every rule. Of two findings of equal weight on one line, the earlier rule speaks.
 pub static RULES: &[&RuleInfo] = &[
@@ -294,6 +294,22 @@ fn workload_of<'a>(judge: &'a Judge<'_>, object: &'a Object) -> Option<&'a Workl
 fn controller(judge: &Judge<'_>, object: &Object) -> Option<ObjectRef> {
     let top = judge.cluster.workload_of(object);
     matches!(top.kind(), Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet).then(|| top.reference(judge.cluster.id))
+}
+
+/// The controller above an object, where there is an earlier revision to roll back to, or may be one.
+fn rolls_back(judge: &Judge<'_>, object: &Object) -> Option<ObjectRef> {
+    controller(judge, object).filter(|_| workload_of(judge, object).is_some_and(|w| earlier(judge, w)))
+}
+
+/// Whether a workload has a revision before the one that runs, as far as that is known: a Deployment's are its ReplicaSets. Those of others are not
+/// read; what was never changed has none.
+fn earlier(judge: &Judge<'_>, w: &Workload) -> bool {
+    let sets = || judge.index.owned(judge.cluster, w.meta.uid).filter(|o| matches!(o, Object::Workload(rs) if rs.revision.is_some()));
+    match &w.detail {
+        _ if w.meta.generation == 1 => false,
+        WorkloadDetail::Deployment { .. } if judge.cluster.current(Kind::ReplicaSet) => sets().count() > 1,
+        _ => true,
+    }
 }
 
 /// Whether the object or the workload above it is core.

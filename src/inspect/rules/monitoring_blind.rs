@@ -77,10 +77,10 @@ fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
         let label = |name: &str| s.meta.labels.get(name).unwrap_or_default();
         let value = || s.value.map_or_else(String::new, |v| s.measure.text(v));
         match &*s.meta.name {
-            "job-down" if lasted(s, gone) => {
+            "job-down" if lasted(judge, s, gone) => {
                 broken.push((Severity::Warning, format!("{} of the targets of {} are not scraped", value(), label("job"))))
             }
-            "monitoring-failures" if lasted(s, after) => {
+            "monitoring-failures" if lasted(judge, s, after) => {
                 let severity = match label("hop") {
                     "textfile" => Severity::Info,
                     "rules" | "peers" | "remote write" => Severity::Warning,
@@ -100,7 +100,7 @@ fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
                 };
                 broken.push((severity, words));
             }
-            "watchdog" if lasted(s, gone) && unheard(judge, gone) => {
+            "watchdog" if unheard(judge, gone) && lasted(judge, s, gone) => {
                 broken.push((Severity::Critical, "the Watchdog fires in Prometheus and is not at the Alertmanager".to_owned()));
             }
             _ => {}
@@ -112,7 +112,14 @@ fn measured(judge: &Judge<'_>, broken: &mut Vec<(Severity, String)>) {
 fn unheard(judge: &Judge<'_>, secs: i64) -> bool {
     let slot = judge.cluster.service(Service::Alertmanager);
     let heard = |o: &Object| matches!(o, Object::Alert(a) if &*a.meta.name == "Watchdog" && !a.state.waits());
-    slot.state == ServiceState::Live && judge.now - slot.since >= secs && !judge.cluster.objects(Kind::Alert).any(heard)
+    if slot.state != ServiceState::Live || judge.cluster.objects(Kind::Alert).any(heard) {
+        return false;
+    }
+    let long = judge.now - slot.since >= secs;
+    if !long {
+        judge.undated.set(true);
+    }
+    long
 }
 
 #[cfg(test)]
@@ -159,6 +166,24 @@ mod tests {
             assert_eq!(at("monitoring-failures", &labels, 1.0, 5), of(severity, says));
             assert_eq!((at("monitoring-failures", &labels, 1.0, 4), at("monitoring-failures", &labels, 0.9, 5)), (None, None));
         }
+    }
+
+    #[test]
+    fn one_look_cannot_tell_for_how_long_and_says_so() {
+        let waits = |query: &str, labels: &[(&str, &str)], value: f64| {
+            let mut fleet = Fleet::default();
+            let signal = Signal::of(&shipped(query), crate::model::signal::tests::labels(labels), value, [value].into());
+            told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
+            fleet.wait(60);
+            fleet.engine.waiting(ClusterId(0)).contains(RULE.id)
+        };
+        assert!(waits("job-down", &[("job", "kubelet")], 0.1));
+        assert!(!waits("job-down", &[("job", "kubelet")], 0.09));
+        assert!(!waits("watchdog", &[("alertname", "Watchdog")], 1.0), "no Alertmanager is known");
+        let mut fleet = Fleet::default();
+        told(&mut fleet, Service::Alertmanager, ServiceState::Live, vec![alert(&[("alertname", "Other")], AlertState::Firing)]);
+        tell(&mut fleet, "watchdog", &[("alertname", "Watchdog")], 1.0, 10);
+        assert!(fleet.engine.waiting(ClusterId(0)).contains(RULE.id), "the Alertmanager has not answered for long");
     }
 
     #[test]

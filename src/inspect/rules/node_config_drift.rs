@@ -179,7 +179,7 @@ mod tests {
             };
             fleet.delta(0, Delta::Asked(Asked { kubelets: Ok((0..heard).map(one).collect()), ..Asked::default() }.into()));
             fleet.put(Kind::Node, (0..5).map(|n| made(&format!("n{n}"), "6.1", "m1")));
-            fleet.wait(3600);
+            fleet.wait(AGAIN).wait(3600);
             fleet.finding(Kind::Node, "n0", RULE.id).map(|f| f.message.clone())
         };
         assert_eq!(of(&mut fleet, 5, "none").as_deref(), Some("cpuManagerPolicy unlike the 4 others of its model"));

@@ -33,13 +33,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
     let mut pods: Vec<&str> = Vec::new();
     let mut with: Vec<&str> = Vec::new();
+    // Pods of one template have the same labels, and come one after the other.
+    let mut last: Option<(&Labels, Vec<&str>)> = None;
     for (name, labels) in covered(judge, pdb) {
-        let also = others.iter().filter(|p| p.selector.as_ref().is_some_and(|s| s.matches(labels)));
-        let names: Vec<&str> = also.map(|p| &*p.meta.name).collect();
-        if !names.is_empty() {
-            pods.push(name);
-            with.extend(names);
+        if last.as_ref().is_none_or(|(of, _)| *of != labels) {
+            let also = others.iter().filter(|p| p.selector.as_ref().is_some_and(|s| s.matches(labels)));
+            last = Some((labels, also.map(|p| &*p.meta.name).collect()));
         }
+        let Some((_, names)) = last.as_ref().filter(|(_, names)| !names.is_empty()) else { continue };
+        pods.push(name);
+        with.extend(names);
     }
     if pods.is_empty() {
         // Its pods may come later.
@@ -70,8 +73,8 @@ fn covered<'a>(judge: &Judge<'a>, pdb: &Pdb) -> Vec<(&'a str, &'a Labels)> {
         return super::guarded(judge, pdb).0.into_iter().map(|w| (&*w.meta.name, &w.pod_labels)).collect();
     }
     let Some(selector) = &pdb.selector else { return Vec::new() };
-    let pods = judge.index.pods_in(judge.cluster, &pdb.meta.namespace);
-    pods.filter(|p| !p.finished() && selector.matches(&p.meta.labels)).map(|p| (&*p.meta.name, &p.meta.labels)).collect()
+    let pods = judge.index.labelled(judge.cluster, &pdb.meta.namespace, |labels| selector.matches(labels));
+    pods.filter(|p| !p.finished()).map(|p| (&*p.meta.name, &p.meta.labels)).collect()
 }
 
 fn whose(judge: &Judge<'_>, n: usize) -> String {

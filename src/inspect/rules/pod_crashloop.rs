@@ -99,7 +99,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with("image", &*spec.image, None);
     }
     let finding = finding.then("Read the previous instance's log; if it began with a new revision, roll back");
-    let finding = finding.act(VerbId::Rollback, super::controller(judge, object), &[]);
+    let finding = finding.act(VerbId::Rollback, super::rolls_back(judge, object), &[]);
     match at.running {
         Some(since) => Verdict::BurningUntil(finding, since + settled),
         None => Verdict::Burning(finding),

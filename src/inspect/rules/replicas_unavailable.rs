@@ -95,7 +95,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     }
     Verdict::Burning(finding.then("Open the workload: its pods by reason; the first failing pod says what to repair").act(
         VerbId::Rollback,
-        super::controller(judge, object),
+        super::rolls_back(judge, object),
         &[],
     ))
 }

@@ -112,7 +112,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if let Some(message) = w.condition("Progressing").and_then(|c| c.message.as_deref()) {
         finding = finding.with("controller", message, since);
     }
-    let finding = finding.act(VerbId::Rollback, super::controller(judge, object), &[]);
+    let finding = finding.act(VerbId::Rollback, super::rolls_back(judge, object), &[]);
     Verdict::Burning(finding.then(if by_hand {
         "Resume it or finish the partition, or go back to the previous revision"
     } else {
@@ -124,6 +124,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, ago, deployment, judged, owned, pod, replicaset, running};
+    use crate::model::{Delta, KindState};
     use serde_json::{Value, json};
 
     fn progressing(available: i32, status: &str, reason: &str, since: i64, paused: bool) -> Value {
@@ -151,6 +152,27 @@ mod tests {
         fleet.put(Kind::Deployment, [d]).put(Kind::ReplicaSet, [replicaset("rs", "d", 2, "i:2", 899, 2)]);
         assert_eq!(fleet.severity(Kind::Deployment, "d", "rollout-stuck"), None);
         assert_eq!(fleet.wait(1).severity(Kind::Deployment, "d", "rollout-stuck"), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn there_is_nothing_to_roll_back_to_before_the_second_revision() {
+        let offered = |fleet: &Fleet| fleet.finding(Kind::Deployment, "d", "rollout-stuck").unwrap().remedy.is_some();
+        let late = || progressing(2, "False", "ProgressDeadlineExceeded", 1, false);
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::ReplicaSet, [replicaset("rs-2", "d", 2, "i:2", 900, 4)]).put(Kind::Deployment, [late()]);
+        assert!(offered(&fleet), "the revisions are not all read: there may be one");
+        fleet.delta(0, Delta::KindState(Kind::ReplicaSet, KindState::Live));
+        fleet.put(Kind::ReplicaSet, [replicaset("rs-2", "d", 2, "i:2", 899, 4)]);
+        assert!(!offered(&fleet));
+        fleet.put(Kind::ReplicaSet, [replicaset("rs-1", "d", 1, "i:1", 90_000, 0)]);
+        assert!(offered(&fleet));
+        fleet.delete(Kind::ReplicaSet, "rs-1");
+        assert!(!offered(&fleet), "its history was cut");
+        let mut new = late();
+        new["metadata"]["generation"] = json!(1);
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Deployment, [new]);
+        assert!(!offered(&fleet), "it was never changed");
     }
 
     #[test]

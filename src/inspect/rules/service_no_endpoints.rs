@@ -68,9 +68,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 
 /// Whether a Service that runs nowhere selects what is written beside it, or there is nothing that it could.
 fn led(judge: &Judge<'_>, service: &Svc) -> bool {
-    let mut pods = judge.index.pods_in(judge.cluster, &service.meta.namespace);
+    let mut pods = judge.index.labelled(judge.cluster, &service.meta.namespace, |labels| service.takes(labels));
     let all = judge.index.workloads(judge.cluster, &service.meta.namespace);
-    all.is_empty() || all.iter().any(|w| service.takes(&w.pod_labels)) || pods.any(|p| service.takes(&p.meta.labels))
+    all.is_empty() || all.iter().any(|w| service.takes(&w.pod_labels)) || pods.next().is_some()
 }
 
 /// When the last of the pods behind it stopped to be ready (unix seconds); none where no pod is seen that is not.

@@ -57,7 +57,11 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         (Verdict::Burning(a), Some(b)) if a.severity < b.severity => Verdict::BurningUntil(b, again),
         (Verdict::Burning(a), _) if measured => Verdict::BurningUntil(a, again),
         (verdict @ (Verdict::Burning(_) | Verdict::BurningUntil(..)), _) => verdict,
-        (_, Some(b)) => Verdict::BurningUntil(b, again),
+        (waits, Some(b)) => {
+            let over = if let Verdict::FineUntil(at) = waits { Some(at) } else { None };
+            judge.holds_apart(over);
+            Verdict::BurningUntil(b, over.map_or(again, |at| at.min(again)))
+        }
         (Verdict::FineUntil(at), None) => Verdict::FineUntil(at),
         (verdict, None) if !measured => verdict,
         (_, None) => Verdict::LookAgain(again),
@@ -68,8 +72,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 fn called(judge: &Judge<'_>) -> Option<Finding> {
     let hooks = judge.cluster.asked.hooks.as_deref().ok()?;
     let hold = judge.value(&FAILING);
-    let signal =
-        |o: &'_ Object| matches!(o, Object::Signal(s) if matches!(&*s.meta.name, "webhook-errors" | "webhook-latency") && lasted(s, hold));
+    let signal = |o: &'_ Object| matches!(o, Object::Signal(s) if matches!(&*s.meta.name, "webhook-errors" | "webhook-latency") && lasted(judge, s, hold));
     let closed = |s: &Signal| {
         let name = s.meta.labels.get("name").unwrap_or_default();
         hooks.iter().find(|h| h.fail_closed && *h.name == *name)
@@ -184,6 +187,35 @@ mod tests {
         assert_eq!(of("webhook-errors", "check.policy.io", 0.01, 2, Hook { fail_closed: false, ..hook() }), None, "it is skipped");
         assert_eq!(of("webhook-errors", "another.policy.io", 0.01, 2, hook()), None);
         assert_eq!(of("webhook-latency", "check.policy.io", 1.0, 2, hook()).map(|f| f.0), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn a_service_without_endpoints_has_its_own_minute_whatever_was_found_before() {
+        use crate::inspect::fixture::told;
+        use crate::inspect::rules::measured::tests::shipped;
+        use crate::model::{Service, ServiceState};
+        let mut fleet = Fleet::default();
+        let labels = crate::model::signal::tests::labels(&[("name", "check.policy.io")]);
+        let slow = Signal::of(&shipped("webhook-latency"), labels, 1.0, vec![1.0; 2].into());
+        told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(slow.into())]);
+        let ready = |fleet: &mut Fleet, n: u32| {
+            let hook = Hook { ready: Some(n), ..hook() };
+            fleet.delta(0, Delta::Asked(Asked { hooks: Ok([hook].into()), ..Asked::default() }.into()));
+        };
+        let severity = |fleet: &Fleet| {
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| f.severity)
+        };
+        ready(&mut fleet, 2);
+        assert_eq!(severity(&fleet), Some(Severity::Warning), "it is slow");
+        ready(&mut fleet, 0);
+        assert_eq!(severity(fleet.wait(59)), Some(Severity::Warning), "its endpoints are gone for less than a minute");
+        assert_eq!(severity(fleet.wait(1)), Some(Severity::Critical));
+        // They come back, and go again: another minute.
+        ready(&mut fleet, 2);
+        ready(&mut fleet, 0);
+        assert_eq!(severity(fleet.wait(59)), Some(Severity::Warning));
+        assert_eq!(severity(fleet.wait(1)), Some(Severity::Critical));
     }
 
     #[test]

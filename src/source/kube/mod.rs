@@ -18,7 +18,7 @@ pub use cluster::{ClusterSource, Handle, Reader, Timing, spawn_cluster};
 pub use logs::{LogEnd, LogEvent, LogLine, LogRequest};
 
 /// A value of a query: what is not plain is escaped.
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     use std::fmt::Write as _;
     value.bytes().fold(String::with_capacity(value.len()), |mut out, b| {
         if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {

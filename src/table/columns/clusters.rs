@@ -2,7 +2,7 @@
 
 use super::super::column::Show;
 use super::*;
-use crate::model::Time;
+use crate::model::{Amiss, Time};
 use crate::store::Counts;
 
 fn info<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Cluster) -> V) -> Value<'a> {
@@ -10,6 +10,11 @@ fn info<'a, V: Into<Value<'a>>>(r: Row<'a>, f: impl FnOnce(&'a Cluster) -> V) ->
         Row::Cluster(c) => f(c).into(),
         Row::Object(..) => Value::None,
     }
+}
+
+/// What is amiss with a cluster's reports. Who lists clusters alone does not ask for them.
+fn reports(c: &Cluster, now: i64) -> Option<String> {
+    c.reports_amiss(now).filter(|(amiss, _)| *amiss != Amiss::Waiting).map(|(_, words)| words)
 }
 
 /// A sum over rows of that kind.
@@ -67,10 +72,19 @@ pub(super) static COLUMNS: &[Column] = &[
     col("state_age_s", "FOR", Unit::Seconds, |_, r| info(r, |c| moment(c.since)), "Since it is in that state").leave(30),
     col("age_s", "SEEN", Unit::Seconds, |_, r| info(r, |c| moment(c.alive)), "Since the last proof of life: the age of what is shown")
         .leave(8),
-    col("message", "MESSAGE", Unit::Text, |_, r| info(r, |c| c.state.reason()), "Why it is not live, in words")
-        .width(10, 60)
-        .wide()
-        .leave(55),
+    col(
+        "message",
+        "MESSAGE",
+        Unit::Text,
+        |ctx, r| match r {
+            Row::Cluster(c) => c.state.reason().map_or_else(|| reports(c, ctx.now).into(), Into::into),
+            Row::Object(..) => Value::None,
+        },
+        "Why it is not live, or what is amiss with the reports that its findings are read from, in words",
+    )
+    .width(10, 60)
+    .wide()
+    .leave(55),
     col(
         "nodes_ready",
         "NODES",

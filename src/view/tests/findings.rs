@@ -3,7 +3,8 @@
 use super::*;
 use crate::action::Wanted;
 use crate::app::Effect;
-use crate::model::VerbId;
+use crate::model::{Heard, Reported, Reports, Severity, VerbId};
+use crate::store::Judged;
 
 fn press(f: &Fixture, app: &mut App, keys: &[(KeyCode, KeyModifiers)]) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -98,4 +99,72 @@ fn a_finding_is_suppressed_from_its_row_by_a_form_that_knows_the_rule() {
     assert_eq!((request.verb, request.targets[0].name.as_str()), (VerbId::Ignore, "node-002"));
     let given = ["rule", "until", "because"].map(|name| request.args.get(name));
     assert_eq!(given, [Some("node-not-ready"), Some("30d"), Some("repair")]);
+}
+
+/// The fixture's clusters, whose findings are read from reports.
+fn reported(mut f: Fixture, name: impl Fn(&ClusterInfo) -> String) -> Fixture {
+    let of = |c: &crate::store::Cluster| ClusterInfo { name: name(&c.info).into(), judged: Judged::ByReports, ..c.info.clone() };
+    let infos = f.store.clusters().iter().map(of).collect();
+    (f.store, f.engine) = (Store::new(infos, NOW - 600), Engine::new(Thresholds::default()));
+    f.touched.clear();
+    for c in 0..3 {
+        f.delta(c, Delta::State(ConnectionState::Live));
+        for kind in Kind::WATCHED {
+            f.delta(c, Delta::KindState(kind, KindState::Live));
+        }
+    }
+    f
+}
+
+fn ill(rule: &str, kind: &str, name: &str) -> Reported {
+    Reported {
+        rule: rule.into(),
+        area: "node".into(),
+        tier: 1,
+        severity: Severity::Critical,
+        kind: kind.into(),
+        namespace: "".into(),
+        name: name.into(),
+        message: "NotReady for 9m".into(),
+        evidence: Vec::new(),
+        remedy: format!("cordon {name}"),
+        next_step: "Look at its kubelet".into(),
+        since: Time::from_secs(NOW - 540),
+        first_seen: Time::from_secs(NOW - 400),
+    }
+}
+
+/// What a cluster publishes every quarter of an hour, so many seconds ago.
+fn publish(f: &mut Fixture, cluster: u16, ago: i64, findings: Vec<Reported>) {
+    let reports = Reports { at: Time::from_secs(NOW - ago), every: Some(900), findings, ..Default::default() };
+    f.delta(cluster, Delta::Reports(Heard { told: true, reports: Some(reports.into()), ..Heard::default() }.into()));
+}
+
+#[test]
+fn findings_that_are_read_from_reports_say_how_old_these_are_and_that_there_are_none() {
+    let mut f = reported(Fixture::burning(), |c| c.name.to_string());
+    publish(&mut f, 0, 60, vec![ill("node-not-ready", "Node", "node-002")]);
+    publish(&mut f, 1, 7200, vec![ill("node-not-ready", "Node", "node-002")]);
+    f.delta(2, Delta::Reports(Heard { told: true, ..Heard::default() }.into()));
+    f.judge();
+    let mut app = f.app_on("findings", (80, 24));
+    let frame = dump(&f.frame(&mut app, (80, 24)));
+    assert!(frame.contains("prod-us findings: the report is stale: 2h old, one is expected every 15m"), "{frame}");
+    assert!(frame.contains("staging findings: no report of an inspec"), "{frame}");
+    insta::assert_snapshot!("findings-reported-80x24", frame);
+    let mut app = f.app_on("clusters", (80, 24));
+    let frame = dump(&f.frame(&mut app, (80, 24)));
+    assert!(frame.contains("OLD REPORT") && frame.contains("NO REPORT"), "{frame}");
+}
+
+#[test]
+fn the_title_of_an_incident_keeps_its_last_word_whatever_its_cluster_is_called() {
+    let mut f = reported(Fixture::calm(), |c| c.name.replace('-', " "));
+    publish(&mut f, 0, 60, vec![ill("a-rule-of-theirs", "Cluster", "in-cluster"), ill("node-not-ready", "Node", "node-002")]);
+    f.judge();
+    let mut app = f.app_on("findings", (120, 40));
+    f.keys(&mut app, "f");
+    let frame = dump(&f.frame(&mut app, (120, 40)));
+    println!("{frame}");
+    assert!(frame.contains("prod eu a-rule-of-theirs ") && frame.contains("prod eu node-002 "), "{frame}");
 }

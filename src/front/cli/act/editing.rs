@@ -4,22 +4,16 @@ use super::super::fail::Failure;
 use crate::action::Request;
 use crate::model::verb::On;
 use crate::model::{Target, VerbId};
-use crate::runtime::Fleet;
-use std::io::{IsTerminal as _, Read as _};
-use std::path::Path;
-
-/// Larger texts are refused, as the API server does.
-const MOST: u64 = 3 << 20;
-
-/// A report of a large cluster is no object.
-const REPORT: u64 = 128 << 20;
+use crate::runtime::{Fleet, acting};
+use std::io::IsTerminal as _;
 
 /// Reads what the request names.
 pub async fn documents(fleet: &Fleet, request: &mut Request) -> Result<(), Failure> {
     let info = request.verb.info();
     let file = request.args.get("filename").or_else(|| request.args.get("file")).map(str::to_owned);
     if let Some(file) = file {
-        request.documents.push((file.clone(), read(&file, if request.verb == VerbId::Publish { REPORT } else { MOST })?));
+        let text = acting::document(request.verb, &file).map_err(Failure::usage)?;
+        request.documents.push((file, text));
         if request.verb != VerbId::Edit {
             return Ok(());
         }
@@ -33,17 +27,6 @@ pub async fn documents(fleet: &Fleet, request: &mut Request) -> Result<(), Failu
         request.documents.push(("base".to_owned(), base));
     }
     Ok(())
-}
-
-fn read(file: &str, most: u64) -> Result<String, Failure> {
-    let mut text = String::new();
-    let failed = |e: std::io::Error| Failure::usage(format!("{file}: {e}"));
-    if file == "-" {
-        std::io::stdin().take(most).read_to_string(&mut text).map_err(failed)?;
-    } else {
-        std::fs::File::open(Path::new(file)).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
-    }
-    Ok(text)
 }
 
 /// The object as YAML, as it is now.

@@ -27,7 +27,7 @@ fn item(past: &Past) -> Value {
     json!({
         "job": past.id, "state": past.state().word(), "verb": past.plan.verb, "runbook": past.plan.runbook, "title": past.plan.title,
         "clusters": past.clusters, "user": past.actor.user, "began": past.began, "ended": ended, "steps": past.plan.steps.len(), "done": done, "failed": failed, "why": why,
-        "resumable": past.state().resumable() && past.followed_by.is_none(), "undoable": past.undoable(), "followed_by": past.followed_by,
+        "resumable": past.resumable(), "undoable": past.undoable(), "followed_by": past.followed_by,
         "resumes": past.resumes, "undoes": past.plan.undoes,
     })
 }
@@ -45,10 +45,7 @@ pub fn jobs(global: &Global) -> Result<Code, Failure> {
     }
     for past in &ledger.jobs {
         let (done, all) = past.job().progress();
-        let next = match past.state() {
-            s if s.resumable() && past.followed_by.is_none() => format!("; qd resume {}", past.id),
-            _ => String::new(),
-        };
+        let next = if past.resumable() { format!("; qd resume {}", past.id) } else { String::new() };
         writeln!(out, "{}  {:<11} {done}/{all}  {}  ({}){next}", past.id, past.state().word(), past.plan.title, past.clusters.join(", "))?;
     }
     Ok(Code::Done)

@@ -245,8 +245,8 @@ async fn carry_out(fleet: &mut Fleet, state: &StateDir, global: &Global, writing
     let started = acting::start(fleet, state, confirmed, wanted.resumes(), actor, tx);
     let id = started.id.clone();
     let outcome = follow(fleet, started, rx, signals, &preview, json).await?;
-    let note = fleet.store.jobs.get(&id).map(|j| j.note.clone()).unwrap_or_default();
-    show::outcome(outcome, Some(&id), &note, json)?;
+    let (note, next) = fleet.store.jobs.get(&id).map(|j| (j.note.clone(), show::next(&preview.plan, j, outcome))).unwrap_or_default();
+    show::outcome(outcome, Some((&id, &next)), &note, json)?;
     if outcome == Outcome::Done && !json {
         show::fetched(state, &preview.plan)?;
     }
@@ -270,7 +270,7 @@ fn refused_plan(stop: Stop, json: bool) -> Result<Code, Failure> {
     }
     let code = match kind {
         "usage" | "flags" => Code::Usage,
-        "forbidden" | "quorum" => Code::Refused,
+        "forbidden" | "quorum" | "reported" => Code::Refused,
         "conflict" => Code::Blocked,
         _ => Code::Failed,
     };

@@ -2,7 +2,7 @@
 
 use super::super::fail::Failure;
 use crate::action::{Ask, Check, Finding, Preview};
-use crate::model::{Act, ClusterId, JobId, Level, Outcome, Plan, Progress, Step, StepState};
+use crate::model::{Act, ClusterId, Job, JobId, JobStep, Level, Outcome, Plan, Progress, Step, StepState};
 use crate::runtime::Fleet;
 use crate::state::StateDir;
 use crate::view::telling;
@@ -140,19 +140,92 @@ pub fn fetched(state: &StateDir, plan: &Plan) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// Prints the last line.
-pub fn outcome(outcome: Outcome, job: Option<&JobId>, why: &str, as_json: bool) -> Result<(), Failure> {
+/// Prints the last lines: how it ended and, of what was begun, what can be done next.
+pub fn outcome(outcome: Outcome, job: Option<(&JobId, &str)>, why: &str, as_json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if as_json {
+        let job = job.map(|(id, _)| id);
         writeln!(out, "{}", json!({"event": "outcome", "outcome": outcome, "job": job, "why": Some(why).filter(|w| !w.is_empty())}))?;
-    } else if let Some(job) = job {
+    } else if let Some((job, next)) = job {
         let why = if why.is_empty() || outcome == Outcome::Done { String::new() } else { format!(": {why}") };
         writeln!(out, "{}{why}", outcome.word())?;
-        match outcome {
-            Outcome::Done => writeln!(out, "job {job}; qd undo {job} takes it back where that is possible")?,
-            Outcome::Refused => {}
-            _ => writeln!(out, "job {job}; qd resume {job} goes on, qd undo {job} takes back what was done")?,
+        if outcome != Outcome::Refused {
+            writeln!(out, "job {job}{next}")?;
         }
     }
     Ok(out.flush()?)
+}
+
+/// What can be done after a job: going on with what is left, taking back what was done; each where the log has what that needs.
+pub fn next(plan: &Plan, job: &Job, outcome: Outcome) -> String {
+    let steps = || plan.steps.iter().zip(&job.steps);
+    let done = |(_, s): &(&Step, &JobStep)| matches!(s.state, StepState::Done(_));
+    let back = steps().any(|(step, s)| {
+        let begun = plan.resumes || matches!(s.state, StepState::Done(_) | StepState::Unknown(_));
+        begun && step.way_back().is_some_and(|way| !matches!(way.act, Act::Wait(_)))
+    });
+    let log = plan.redacted("");
+    let on = outcome != Outcome::Done && steps().zip(&log.steps).filter(|(s, _)| !done(s)).all(|(_, kept)| kept.kept());
+    let id = &job.id;
+    let undo = match (outcome, back) {
+        (Outcome::Done, true) => Some(format!("qd undo {id} takes it back where that is possible")),
+        (_, back) => back.then(|| format!("qd undo {id} takes back what was done")),
+    };
+    let ways: Vec<String> = on.then(|| format!("qd resume {id} goes on")).into_iter().chain(undo).collect();
+    if ways.is_empty() { String::new() } else { format!("; {}", ways.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Args, JobState, Kind, Method, Resource, Target, VerbId, Write};
+
+    /// What is said after a job of these steps: each with how it ended.
+    fn said(verb: VerbId, outcome: Outcome, steps: &[(Step, StepState)]) -> String {
+        let mut plan = Plan::new(verb, &Args::default(), "it");
+        plan.steps = steps.iter().map(|(step, _)| step.clone()).collect();
+        let of = |(step, state): &(Step, StepState)| JobStep {
+            text: step.text.clone(),
+            cluster: step.target.cluster,
+            part: String::new(),
+            waits: false,
+            state: state.clone(),
+            since: 0,
+        };
+        let job = Job {
+            id: JobId("j".into()),
+            what: String::new(),
+            title: String::new(),
+            clusters: Vec::new(),
+            began: 0,
+            ended: None,
+            state: JobState::Ended(outcome),
+            steps: steps.iter().map(of).collect(),
+            note: String::new(),
+        };
+        next(&plan, &job, outcome)
+    }
+
+    #[test]
+    fn only_what_can_be_done_after_a_job_is_said() {
+        let on = |resource: Resource| Target { resource, ..Target::of_cluster(ClusterId(0), "c") };
+        let done = || StepState::Done("done".into());
+        let failed = || StepState::Failed("refused".into());
+        let step = || Step::write("scale", &on(Kind::Deployment.into()), Method::MergePatch, json!({}));
+        let back = || {
+            let way = Write { method: Method::MergePatch, path: "/x".into(), query: String::new(), body: json!({}) };
+            step().undone_by("scale back", way)
+        };
+        let scale = |outcome, steps: &[(Step, StepState)]| said(VerbId::Scale, outcome, steps);
+        assert_eq!(scale(Outcome::Done, &[(back(), done())]), "; qd undo j takes it back where that is possible");
+        assert_eq!(scale(Outcome::Done, &[(step(), done())]), "", "nobody knows the way back");
+        let secret = Step { sensitive: true, ..back() };
+        assert_eq!(scale(Outcome::Done, &[(secret.clone(), done())]), "", "of it a hash was kept");
+        let both = "; qd resume j goes on, qd undo j takes back what was done";
+        assert_eq!(scale(Outcome::Partial, &[(back(), done()), (back(), failed())]), both);
+        assert_eq!(scale(Outcome::Failed, &[(back(), failed())]), "; qd resume j goes on", "nothing was done");
+        assert_eq!(scale(Outcome::Partial, &[(back(), done()), (secret, failed())]), "; qd undo j takes back what was done");
+        let report = Step::write("publish", &on(crate::model::policy_report::resource(false)), Method::Apply, json!({"results": []}));
+        assert_eq!(said(VerbId::Publish, Outcome::Failed, &[(report, failed())]), "", "the log has only its digest");
+    }
 }
