@@ -1,6 +1,6 @@
 //! The way from a measurement to somebody's phone is broken: targets, rules, Prometheus, Alertmanager, and the alert that always fires.
 //!
-//! Says too which rules cannot be evaluated for want of data. Left out: nothing that is measured.
+//! Says too which rules cannot be evaluated for want of data.
 
 use super::measured::lasted;
 use crate::inspect::{Judge, RULES, RuleInfo, Severity, Threshold, Verdict, not_evaluated};
