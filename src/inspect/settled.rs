@@ -184,8 +184,7 @@ mod tests {
     #[test]
     fn what_only_changes_words_tells_one_incident_anew() {
         let mut fleet = Fleet::default();
-        let looping =
-            |name: &str, restarts: u32| pod(owned(name, Kind::ReplicaSet, "api-1"), "n1", false, 900, crashing(restarts, 1, "Error", 30));
+        let looping = |name: &str, exit: i32| pod(owned(name, Kind::ReplicaSet, "api-1"), "n1", false, 900, crashing(7, exit, "Error", 30));
         fleet.put(Kind::Deployment, [deployment("api", 2, 0)]);
         fleet.put(Kind::ReplicaSet, [replicaset("api-1", "api", 1, "reg/app:1.9", 90_000, 2)]);
         fleet.put(Kind::Pod, [looping("a", 1), looping("b", 1)]);
@@ -194,7 +193,8 @@ mod tests {
         assert!(fleet.lines()[0].message.starts_with("0/2"), "{:?}", fleet.lines());
         // The fixture compares what is kept with what would be told from nothing after each of these.
         fleet.put(Kind::Pod, [looping("a", 7)]);
-        assert!(whole(&fleet) == before && fleet.engine.revision() > revision, "words alone");
+        assert_eq!(whole(&fleet), before, "words alone");
+        assert!(fleet.engine.revision() > revision);
         fleet.put(Kind::Deployment, [deployment("api", 3, 0)]);
         assert!(fleet.lines()[0].message.starts_with("0/3"), "{:?}", fleet.lines());
         let before = whole(&fleet);
