@@ -247,7 +247,7 @@ fn blind(d: &Draw) -> Option<String> {
     }
     let (why, _) = whys.into_iter().max_by_key(|(_, n)| *n)?;
     let counts: Vec<String> = not.iter().map(|(name, rules)| format!("{name} {}", rules.len())).collect();
-    Some(format!("rules not evaluated (:rules lists them): {}; most: {why}", counts.join(", ")))
+    Some(format!("rules not evaluated (:rules): {}; most: {why}", counts.join(", ")))
 }
 
 /// The replicas of a service that do not answer while another one does, each with its reason.
