@@ -29,7 +29,8 @@ pub fn judges_manifests(rule: &RuleInfo, own: bool) -> bool {
         return !rule.kinds.contains(&Kind::Signal);
     }
     let written = |kind: &Kind| WRITTEN.contains(kind);
-    let templated = |kind: &Kind| written(kind) || *kind == Kind::Pod;
+    // What is measured beside them is not there.
+    let templated = |kind: &Kind| written(kind) || matches!(kind, Kind::Pod | Kind::Signal);
     let there = |need: &Need| match need {
         Need::Kind(kind) => written(kind),
         Need::Made(_) => true,
