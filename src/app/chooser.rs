@@ -3,6 +3,7 @@
 use super::{Form, Prompt, RequestId, World};
 use crate::command::{COMMANDS, Command, PaneName};
 use crate::config::Runbook;
+use crate::inspect::blind_words;
 use crate::model::{Kind, ObjectRef, VerbId};
 use crate::table::{RowKey, find_anywhere};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -58,6 +59,20 @@ impl Chooser {
     pub fn current(&self) -> Option<&Item> {
         self.items.get(self.selected)
     }
+}
+
+/// The rules that judge nothing in some cluster, each with the clusters and why; choosing one shows what it found elsewhere.
+pub fn blind_items(world: &World) -> Vec<Item> {
+    let not = |rule: &str| -> Vec<(String, String)> {
+        let here = |c: &crate::store::Cluster| {
+            let why = world.engine.blind(c.id).iter().find(|(r, _)| *r == rule).map(|(_, why)| why.clone());
+            Some((c.info.name.to_string(), why?))
+        };
+        world.store.clusters().iter().filter_map(here).collect()
+    };
+    let rules = world.engine.rules().all().iter().map(|r| (r.id, not(r.id))).filter(|(_, not)| !not.is_empty());
+    let show = |rule: &str| Choice::Run(Command::Pane((PaneName::Findings, Some(format!("name:{rule}")))));
+    rules.map(|(rule, not)| Item::new(rule, blind_words(&not), show(rule))).collect()
 }
 
 const LIMIT: usize = 200;

@@ -87,6 +87,7 @@ impl App {
             Command::HistoryBack => return self.history(world, true),
             Command::HistoryForward => return self.history(world, false),
             Command::LastView => return self.last_view(world),
+            Command::Rules => self.list_blind(world),
             Command::Views => return self.choose_view(),
             Command::View(name) => return self.show_view(world, name),
             Command::SaveView(name) => return self.save_view(name),

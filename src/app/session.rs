@@ -1,6 +1,6 @@
 //! What comes back at the next start: screen, filters, sorts, columns, saved views.
 
-use super::chooser::Choice;
+use super::chooser::{Choice, blind_items};
 use super::{App, Chooser, ColumnChoice, Effect, GroupBy, Item, Notice, Overlay, Place, Purpose, World};
 use crate::command::Command;
 use crate::table::{Sort, Subject};
@@ -121,6 +121,16 @@ impl App {
         self.views.push(view);
         self.notice = Some(Notice::info(format!("view {name} saved")));
         vec![Effect::SaveSession]
+    }
+
+    /// The rules that are not evaluated.
+    pub(super) fn list_blind(&mut self, world: &World) {
+        let items = blind_items(world);
+        if items.is_empty() {
+            self.notice = Some(Notice::info("every rule is evaluated in every cluster that answers"));
+            return;
+        }
+        self.overlay = Some(Overlay::Choose(Chooser::new(format!("{} rules are not evaluated everywhere", items.len()), items)));
     }
 
     pub(super) fn choose_view(&mut self) -> Vec<Effect> {

@@ -114,6 +114,7 @@ register! {
         HistoryBack "history-back" [] Go [] "Back in the history of views";
         HistoryForward "history-forward" [] Go [] "Forward in the history of views";
         LastView "last-view" [] Go [] "Switch between this view and the one before";
+        Rules "rules" [] Go [] "The rules that are not evaluated, in which clusters and why";
         Views "views" [] Go [] "Choose a saved view";
         View(name: String) "view" [] Go [req("VIEW", "a saved view's name")] "Show a saved view";
         SaveView(name: String) "save-view" [] Go [req("VIEW", "a name to save it under")]

@@ -4,7 +4,10 @@
 //! pods and Jobs when the workload changes, a short workload when its pods turn bad or good, budgets when a node is cordoned, the cluster when a
 //! member of its etcd or what its backups rest on changes, a schedule and the failed backups when another backup does.
 
+mod blind;
 mod reported;
+
+pub use blind::words as blind_words;
 
 use super::incident;
 use super::index::Index;
@@ -30,6 +33,7 @@ pub(super) struct Room {
     /// The objects of findings that take part in incidents.
     acute: HashSet<Uid>,
     pub(super) settled: Settled,
+    blind: blind::Blind,
     /// Rows that are not told yet.
     pub(super) news: Vec<Change>,
     /// The nodes with a node-not-ready finding that are so now.
@@ -259,6 +263,7 @@ impl Engine {
             self.again(store, subject, now);
         }
         self.retake(store, touched, now);
+        self.look_blind(store, touched, now);
         self.silence(store, now);
         self.settle(store, now);
         self.trim();

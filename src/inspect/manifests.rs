@@ -36,7 +36,9 @@ pub fn judges_manifests(rule: &RuleInfo, own: bool) -> bool {
         Need::Made(_) => true,
         Need::Running | Need::Service(_) | Need::Query(_) | Need::Asked(_) | Need::EtcdWatched | Need::EtcdSnapshots => false,
     };
-    rule.kinds.iter().all(templated) && rule.kinds.iter().any(written) && rule.needs.iter().all(there)
+    // What a rule over templates reads of measurements and nodes besides, it does without.
+    let besides = |kind: &Kind| rule.kinds.contains(&Kind::Pod) && matches!(kind, Kind::Signal | Kind::Node);
+    rule.kinds.iter().all(|k| templated(k) || besides(k)) && rule.kinds.iter().any(written) && rule.needs.iter().all(there)
 }
 
 /// A store of one cluster that is none, and what its rules find.

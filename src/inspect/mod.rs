@@ -23,7 +23,7 @@ mod settled;
 mod threshold;
 
 pub use causes::told as explanations;
-pub use engine::Engine;
+pub use engine::{Engine, blind_words};
 pub use lines::{Incident, Line};
 pub use manifests::{Manifests, judges_manifests};
 pub use needs::Need;

@@ -227,7 +227,27 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         [a, b, rest @ ..] => format!("{a}, {b} and {} more: {text}", rest.len()),
         [] => text,
     };
-    gaps.into_iter().map(said).collect()
+    let mut gaps: Vec<String> = gaps.into_iter().map(said).collect();
+    gaps.extend(blind(d).filter(|_| pane.subject == Subject::Findings));
+    gaps
+}
+
+/// How many rules judge nothing in which cluster, the most first, and the reason that most have.
+fn blind(d: &Draw) -> Option<String> {
+    let engine = d.world.engine;
+    let not = d.world.store.clusters().iter().map(|c| (&*c.info.name, engine.blind(c.id)));
+    let mut not: Vec<_> = not.filter(|(_, rules)| !rules.is_empty()).collect();
+    not.sort_by_key(|(_, rules)| std::cmp::Reverse(rules.len()));
+    let mut whys: Vec<(&str, usize)> = Vec::new();
+    for (_, why) in not.iter().flat_map(|(_, rules)| rules.iter()) {
+        match whys.iter_mut().find(|(w, _)| w == why) {
+            Some((_, n)) => *n += 1,
+            None => whys.push((why, 1)),
+        }
+    }
+    let (why, _) = whys.into_iter().max_by_key(|(_, n)| *n)?;
+    let counts: Vec<String> = not.iter().map(|(name, rules)| format!("{name} {}", rules.len())).collect();
+    Some(format!("rules not evaluated (:rules): {}; most: {why}", counts.join(", ")))
 }
 
 /// The replicas of a service that do not answer while another one does, each with its reason.

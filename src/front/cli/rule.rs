@@ -5,7 +5,7 @@ use super::fail::{Code, Failure};
 use super::{print, read};
 use crate::config::{Config, OwnRule, parse_rules};
 use crate::diag::Diag;
-use crate::inspect::{RuleInfo, Rules, Thresholds, judges_manifests, run_cases};
+use crate::inspect::{RuleInfo, Rules, Thresholds, blind_words, judges_manifests, run_cases};
 use crate::report::{ClusterReport, Report, Wanted};
 use crate::runtime::{now, thresholds};
 use crate::table::Align;
@@ -92,7 +92,7 @@ pub fn list(global: &Global) -> Result<Code, Failure> {
             let last = if blind.is_some() { "NOT EVALUATED IN" } else { "FINDS" };
             let titles: Vec<(&str, Align)> = ["RULE", "TIER", "AREA", "UP-TO", last].map(|t| (t, Align::Left)).to_vec();
             let line = |r: &&'static RuleInfo| {
-                let last = not(r).map_or_else(|| r.summary.to_owned(), words);
+                let last = not(r).map_or_else(|| r.summary.to_owned(), blind_words);
                 vec![r.id.to_owned(), r.tier.to_string(), r.area.to_owned(), r.severity.word().to_owned(), last]
             };
             let cells: Vec<Vec<String>> = rules.all().iter().map(line).collect();
@@ -100,18 +100,6 @@ pub fn list(global: &Global) -> Result<Code, Failure> {
         }
     }
     Ok(Code::Done)
-}
-
-/// `lab-1, lab-2: no prometheus; lab-3: ...`: what several clusters have in common is said once.
-fn words(not: &[(String, String)]) -> String {
-    let mut whys: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (cluster, why) in not {
-        match whys.iter_mut().find(|(w, _)| w == why) {
-            Some((_, clusters)) => clusters.push(cluster),
-            None => whys.push((why, vec![cluster])),
-        }
-    }
-    whys.iter().map(|(why, clusters)| format!("{}: {why}", clusters.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 fn source(written: &[OwnRule], rule: &RuleInfo) -> Option<String> {

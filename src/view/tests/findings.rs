@@ -49,6 +49,20 @@ fn calm_and_burning_at_three_sizes_and_in_groups() {
 }
 
 #[test]
+fn rules_that_are_not_evaluated_are_listed_by_cluster() {
+    let f = Fixture::burning();
+    let mut app = f.app_on("findings", (80, 24));
+    f.keys(&mut app, ":");
+    for c in "rules".chars() {
+        press(&f, &mut app, &[(KeyCode::Char(c), KeyModifiers::NONE)]);
+    }
+    press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    insta::assert_snapshot!("findings-rules-80x24", dump(&f.frame(&mut app, (80, 24))));
+    press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
+    assert!(app.table().unwrap().filter_text.starts_with("name:"));
+}
+
+#[test]
 fn the_column_filters_and_burning_has_the_same_incidents() {
     let f = Fixture::burning();
     let mut app = f.app_on("findings", (120, 40));
