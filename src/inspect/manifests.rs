@@ -29,8 +29,7 @@ pub fn judges_manifests(rule: &RuleInfo, own: bool) -> bool {
         return !rule.kinds.contains(&Kind::Signal);
     }
     let written = |kind: &Kind| WRITTEN.contains(kind);
-    // What is measured beside them is not there.
-    let templated = |kind: &Kind| written(kind) || matches!(kind, Kind::Pod | Kind::Signal);
+    let templated = |kind: &Kind| written(kind) || *kind == Kind::Pod;
     let there = |need: &Need| match need {
         Need::Kind(kind) => written(kind),
         Need::Made(_) => true,
