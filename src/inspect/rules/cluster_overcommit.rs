@@ -148,7 +148,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 /// That quotas together allow far more than there is.
 fn promised(judge: &Judge<'_>, all: Amount) -> Option<String> {
     let quotas = judge.cluster.asked.quotas.as_ref().ok()?;
-    let sum = |resource: &str| quotas.iter().flat_map(|q| q.limits.iter()).filter(|l| &*l.resource == resource).map(|l| l.hard).sum::<i64>();
+    let sum =
+        |resource: &str| quotas.iter().flat_map(|q| q.limits.iter()).filter(|l| &*l.resource == resource).map(|l| l.hard).sum::<i64>();
     let of = |what: &str, hard: i64, there: i64| {
         let share = percent(hard, there).filter(|share| *share > judge.value(&LIMITS))?;
         Some(format!("quotas allow requests of {share}% of the {what} there is"))
