@@ -597,7 +597,9 @@ async fn the_prometheus_is_found_or_shared_and_answers_every_query() {
             });
             panic!("not live: {:?}", stand.collect::<Vec<_>>());
         };
-        fleet.fold(batch, jiff::Timestamp::now().as_second(), &mut Vec::new());
+        let (now, mut touched) = (jiff::Timestamp::now().as_second(), Vec::new());
+        fleet.fold(batch, now, &mut touched);
+        fleet.judge(&mut touched, now);
     }
     let via: Vec<&str> = fleet.store.clusters().iter().map(|c| &*c.service(quarterdeck::model::Service::Prometheus).via).collect();
     assert!(via[0].contains("monitoring/prometheus-operated:9090") && via[1].starts_with("http://127.0.0.1:"), "{via:?}");
@@ -641,4 +643,14 @@ async fn the_prometheus_is_found_or_shared_and_answers_every_query() {
     assert!(us.signals_of(checkout, "oom-kills").count() >= 3 && us.signals_of(checkout, "dns-errors").count() == 0);
     let sick = us.objects(Kind::Node).find(|o| &*o.meta().name == "node-017").unwrap();
     assert!(us.signals_of(sick, "pleg-relist").any(|s| s.value > Some(5.0)));
+    // Of nodes that are not ready the leases are asked for, which this fleet has not.
+    fleet.follow_asked(Duration::ZERO);
+    let end = Instant::now() + Duration::from_secs(60);
+    while fleet.store.clusters()[1].asked.heartbeat("node-017").is_none() {
+        let batch = tokio::time::timeout_at(end.into(), fleet.next()).await.expect("nobody asked for its lease").unwrap();
+        fleet.fold(batch, jiff::Timestamp::now().as_second(), &mut Vec::new());
+    }
+    let [eu, us] = fleet.store.clusters() else { panic!() };
+    assert!(us.asked.heartbeats.iter().all(|h| h.lapsed == Err("it has none".into())), "{:?}", us.asked.heartbeats);
+    assert!(eu.asked.heartbeats.is_empty(), "all of its nodes are ready: {:?}", eu.asked.heartbeats);
 }

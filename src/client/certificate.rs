@@ -1,5 +1,7 @@
 //! When a certificate ends. Reads as little of X.509 (RFC 5280) as that needs, and trusts nothing of it.
 
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
 /// What a certificate says of itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Certificate {
@@ -70,6 +72,11 @@ fn common_name(mut name: &[u8]) -> Option<String> {
 }
 
 impl Certificate {
+    /// Reads those that a PEM has.
+    pub fn of_pem(pem: &[u8]) -> Vec<Self> {
+        CertificateDer::pem_slice_iter(pem).filter_map(|der| Self::read(&der.ok()?)).collect()
+    }
+
     /// Reads one from DER; none when it is no certificate.
     pub fn read(der: &[u8]) -> Option<Self> {
         let (certificate, _) = expect(der, SEQUENCE)?;

@@ -572,6 +572,7 @@ mod tests {
             system: false,
             own: false,
             timeout: 10,
+            trusted: None,
         };
         let asked = crate::model::Asked { hooks: Ok([hook].into()), ..Default::default() };
         fleet.delta(0, Delta::Asked(asked.into()));

@@ -115,7 +115,7 @@ fn a_hold_ends_by_the_clock_alone() {
     fleet.wait(9);
     assert_eq!(fleet.engine.revision(), revision);
     fleet.wait(1);
-    assert_eq!((fleet.lines().len(), fleet.engine.next_due()), (1, Some(NOW + 250)));
+    assert_eq!((fleet.lines().len(), fleet.engine.next_due()), (1, Some(NOW + 60)), "what its lease says");
     fleet.delete(Kind::Node, "n1");
     assert_eq!((fleet.lines().len(), fleet.engine.next_due()), (0, Some(NOW + 10 + 3600)), "only that it is forgotten");
 }

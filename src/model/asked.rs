@@ -45,10 +45,10 @@ impl Part {
             Self::Hooks => "admission webhooks, and the endpoints of their services",
             Self::Apis => "apiservices",
             Self::Deprecated => "/metrics of the API server",
-            Self::Scaled => "scaledobjects of keda.sh",
+            Self::Scaled => "scaledobjects and scaledjobs of keda.sh",
             Self::Certificates => "a client certificate, or a handshake of our own",
             Self::Grants => "roles and rolebindings, of the cluster too",
-            Self::Volumes => "persistentvolumes",
+            Self::Volumes => "persistentvolumes, and volumesnapshots where there are such",
             Self::Kubelets => "/configz of the kubelets, through nodes/proxy",
             Self::Controllers => "ingress-nginx: its deployments and daemonsets, and the services and the configmap of each",
         }
@@ -94,6 +94,8 @@ pub struct Hook {
     pub own: bool,
     /// Seconds.
     pub timeout: i64,
+    /// When the last of the certificates ends by which it is trusted (unix seconds); none: it has none of its own.
+    pub trusted: Option<i64>,
 }
 
 /// An aggregated API that is not available.
@@ -118,12 +120,12 @@ pub struct Deprecated {
     pub removed: Str,
 }
 
-/// A ScaledObject of KEDA that does not scale as it is written.
+/// A ScaledObject or ScaledJob of KEDA that does not scale as it is written.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Scaled {
     pub namespace: Str,
     pub name: Str,
-    /// Kind and name of what it scales.
+    /// Kind and name of what it scales; `ScaledJob` and its own name, where it makes Jobs.
     pub target: (Str, Str),
     /// The annotations that pause it, as `paused=true`.
     pub paused: Box<[Str]>,
@@ -161,6 +163,15 @@ pub struct InUse {
     pub until: i64,
 }
 
+/// A kubelet's request for a certificate that nobody has approved or denied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unanswered {
+    pub node: Str,
+    /// `kubernetes.io/kubelet-serving`.
+    pub signer: Str,
+    pub since: Time,
+}
+
 /// Who has a right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reach {
@@ -188,20 +199,52 @@ pub struct Grant {
     pub powers: Box<[Str]>,
 }
 
-/// A PersistentVolume that no claim has.
+/// The phase of a snapshot among [`Unused`].
+pub const SNAPSHOT: &str = "Snapshot";
+
+/// A PersistentVolume that no claim has, or a VolumeSnapshot whose claim is gone.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Unused {
+    /// Of a snapshot `ns/name`.
     pub name: Str,
-    /// `Released` or `Available`.
+    /// `Released` or `Available`; [`SNAPSHOT`].
     pub phase: Str,
     /// The claim that had it, `ns/name`.
     pub claim: Option<Str>,
     pub class: Str,
-    /// What becomes of it: `Retain` or `Delete`.
+    /// What becomes of it: `Retain` or `Delete`; of a snapshot, why it is told.
     pub reclaim: Str,
     /// Bytes.
     pub size: i64,
     pub since: Option<Time>,
+}
+
+/// A ResourceQuota that holds for every pod of its namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quota {
+    pub namespace: Str,
+    pub name: Str,
+    pub limits: Box<[Limit]>,
+}
+
+/// What a quota allows of a resource, and what of that is taken: millicores, bytes, or a count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limit {
+    /// `requests.cpu`, `requests.memory`, `limits.cpu`, `limits.memory` or `pods`.
+    pub resource: Str,
+    pub hard: i64,
+    pub used: i64,
+}
+
+/// A VolumeAttachment that is being deleted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Detaching {
+    /// The PersistentVolume; else the attachment itself.
+    pub volume: Str,
+    pub node: Str,
+    pub since: Time,
+    /// What the driver said last.
+    pub error: Option<Str>,
 }
 
 /// How a kubelet gives out cores, where it evicts and which DNS it names, as its configuration has it.
@@ -218,6 +261,14 @@ pub struct Kubelet {
     pub evicts: Str,
     /// `clusterDNS`, with commas between; empty: none.
     pub dns: Str,
+}
+
+/// Whether the kubelet of a node that is not ready renews its lease.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Heartbeat {
+    pub node: Str,
+    /// The last renewal, where the lease has run out by the API server's own clock; none: it is renewed as it should be.
+    pub lapsed: Told<Option<Time>>,
 }
 
 /// A Service by which an ingress controller is reached from outside.
@@ -266,11 +317,19 @@ pub struct Asked {
     pub deprecated: Told<Box<[Deprecated]>>,
     pub scaled: Told<Box<[Scaled]>>,
     pub certificates: Told<Box<[InUse]>>,
+    /// None where they may not be listed; no rule needs it.
+    pub unanswered: Box<[Unanswered]>,
     pub grants: Told<Box<[Grant]>>,
     pub volumes: Told<Box<[Unused]>>,
+    /// No rule needs it.
+    pub quotas: Told<Box<[Quota]>>,
+    /// None where they may not be listed; no rule needs it.
+    pub detaching: Box<[Detaching]>,
     /// Those that answered, by the name of their node. They are asked a few at a time.
     pub kubelets: Told<Box<[Kubelet]>>,
     pub controllers: Told<Box<[Controller]>>,
+    /// Of nodes that are not ready, by the name of their node; no rule needs it. They are asked for a few at a time.
+    pub heartbeats: Box<[Heartbeat]>,
 }
 
 impl Default for Asked {
@@ -288,6 +347,10 @@ impl Default for Asked {
             volumes: Err(not_yet()),
             kubelets: Err(not_yet()),
             controllers: Err(not_yet()),
+            unanswered: Box::default(),
+            quotas: Err(not_yet()),
+            detaching: Box::default(),
+            heartbeats: Box::default(),
         }
     }
 }
@@ -313,6 +376,11 @@ impl Asked {
             Part::Kubelets => self.kubelets.as_ref().err(),
             Part::Controllers => self.controllers.as_ref().err(),
         }
+    }
+
+    /// Whether a node that is not ready renews its lease, if that is known.
+    pub fn heartbeat(&self, node: &str) -> Option<&Heartbeat> {
+        self.heartbeats.binary_search_by(|h| (*h.node).cmp(node)).ok().map(|at| &self.heartbeats[at])
     }
 
     /// The kubelet of a node, if it was heard.

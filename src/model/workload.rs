@@ -91,7 +91,8 @@ fn annotation(meta: Option<&wire::ObjectMeta>, key: &str, i: &mut Interner) -> O
     meta.and_then(|m| m.annotations.iter().find(|p| p.key == key)).map(|p| i.str(&p.value))
 }
 
-/// The annotation that says what it used where it ran before: `cpu=1200m,requests=150,memory=3Gi` (cores, requests a second, and bytes a pod).
+/// The annotation that says what it used where it ran before: `cpu=1200m,requests=150,memory=3Gi,vcpus=8` (cores, requests a second, bytes a pod, and
+/// the processors that each VM had).
 pub const BASELINE: &str = "quarterdeck.io/vm-baseline";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 

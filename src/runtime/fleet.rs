@@ -6,7 +6,7 @@ use crate::client::{BudgetConfig, EtcdPermit, ExecPool, Licence, Target, WriteCl
 use crate::config::{ClusterSettings, Config, Endpoint, Findings, Reach, Setting};
 use crate::diag::Diag;
 use crate::inspect::{Engine, Policy, Rules, Thresholds};
-use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Query, Service, ServiceState, Str};
+use crate::model::{Batch, ClusterId, Delta, EtcdPast, Generation, Kind, Object, Query, Service, ServiceState, Str, Tri};
 use crate::reach::{Alertmanager, EtcdFound, EtcdReach, Found, forwarded, same};
 use crate::source::alertmanager::spawn_alertmanagers;
 use crate::source::asked::spawn_asked;
@@ -84,6 +84,8 @@ pub struct Fleet {
     use_queries: Option<Arc<[Query]>>,
     /// What was done to the etcd of each cluster before, for who asks it.
     pasts: Vec<watch::Sender<EtcdPast>>,
+    /// The nodes of each cluster that are not ready, by name, for who asks their leases.
+    unready: Vec<watch::Sender<Arc<[Str]>>>,
     /// What `--namespace` asks for.
     namespaces: Vec<String>,
     tx: mpsc::WeakSender<Batch>,
@@ -171,6 +173,7 @@ impl Fleet {
         };
         let mut services = Vec::new();
         let pasts: Vec<_> = members.iter().map(|_| watch::channel(EtcdPast::default()).0).collect();
+        let unready: Vec<_> = members.iter().map(|_| watch::channel(Arc::default()).0).collect();
         let etcds: Vec<EtcdFound> = members.iter().map(|_| EtcdFound::default()).collect();
         for (n, member) in members.iter().enumerate().filter(|(_, m)| asked(Service::Etcd) && !alone(m)) {
             let (name, past) = (member.settings.name.value.as_str(), pasts[n].subscribe());
@@ -215,6 +218,7 @@ impl Fleet {
             steads,
             use_queries,
             pasts,
+            unready,
             namespaces: namespaces.to_vec(),
             tx: tx.downgrade(),
             deltas,
@@ -234,9 +238,12 @@ impl Fleet {
     pub fn follow_asked(&mut self, after: Duration) {
         self.follow_reports();
         let Some(tx) = self.tx.upgrade() else { return };
-        let of = |(n, handle): (usize, &Handle)| spawn_asked(cluster_id(n), handle.reader(), after, tx.clone());
+        let of = |(n, handle): (usize, &Handle)| {
+            let unready = self.unready.get(n)?.subscribe();
+            Some(spawn_asked(cluster_id(n), handle.reader(), unready, after, tx.clone()))
+        };
         let judged = |(n, _): &(usize, &Handle)| self.store.cluster(cluster_id(*n)).is_some_and(|c| !c.info.reported());
-        self.services.extend(self.handles.iter().enumerate().filter(judged).map(of));
+        self.services.extend(self.handles.iter().enumerate().filter(judged).filter_map(of));
     }
 
     /// Begins to read the reports of the clusters whose findings are read from reports. Needs a tokio runtime.
@@ -310,6 +317,7 @@ impl Fleet {
     /// Judges what was touched, and adds the rows of the findings to it.
     pub fn judge(&mut self, touched: &mut Vec<Touched>, now: i64) {
         self.engine.touched(&self.store, touched, now);
+        self.tell_unready(touched);
         self.tell(touched, now);
         for t in &*touched {
             if let Touched::Gone { id, before } = t {
@@ -318,6 +326,31 @@ impl Fleet {
         }
         for c in self.store.clusters().iter().filter(|c| c.current(Kind::Pod)) {
             self.sightings.pending(c.id, c.counts.pods_unplaced);
+        }
+    }
+
+    /// Tells who asks for leases which nodes are not ready, where that may be other now.
+    fn tell_unready(&self, touched: &[Touched]) {
+        let of = |t: &Touched| match t {
+            Touched::Row { id, .. } | Touched::Gone { id, .. } if id.kind == Kind::Node => Some(id.cluster),
+            _ => None,
+        };
+        let mut clusters: Vec<ClusterId> = touched.iter().filter_map(of).collect();
+        clusters.sort_unstable();
+        clusters.dedup();
+        for id in clusters {
+            let (Some(cluster), Some(unready)) = (self.store.cluster(id), self.unready.get(usize::from(id.0))) else { continue };
+            let down = |o: &Object| if let Object::Node(n) = o { (n.ready() != Tri::True).then(|| n.meta.name.clone()) } else { None };
+            let mut names: Vec<Str> = Vec::new();
+            if cluster.counts.nodes_ready < cluster.counts.nodes {
+                names.extend(cluster.objects(Kind::Node).filter_map(down));
+            }
+            names.sort_unstable();
+            unready.send_if_modified(|old| {
+                let other = **old != *names;
+                *old = names.into();
+                other
+            });
         }
     }
 

@@ -113,6 +113,11 @@ pub fn rows(look: &Look<'_>, query: &str) -> Option<Vec<Row>> {
         "typha-uneven" => vec![Row::new(&[("job", "typha")], 1.1)],
         "conntrack-uneven" => look.storm(&[("instance", "10.0.0.9:9100")], 1.4),
         "etcd-peer-failures" => look.storm(&[("instance", "10.0.0.1:2379")], 0.002),
+        "webhook-skipped" => look.storm(&[("name", "policy.example.com")], 2.0),
+        "api-aggregation" => look.storm(&[("name", "v1beta1.metrics.k8s.io")], 0.05),
+        "ephemeral-use" => {
+            look.containers(|used, _| Some(0.2 * used.memory as f64)).into_iter().map(|row| row.without("container")).collect()
+        }
         "watchdog" => vec![Row::new(&[("alertname", "Watchdog")], 1.0).exact()],
         "monitoring-failures" => look.storm(&[("alertmanager", "http://alertmanager-operated:9093"), ("hop", "to Alertmanager")], 2.0),
         _ => return None,
@@ -176,10 +181,16 @@ impl Look<'_> {
             let rows = self.nodes("9100", |node| least + 0.3 * share(&[&self.s.name, node, signal]) + more);
             rows.into_iter().map(move |row| row.with("signal", signal))
         };
-        [("nodefs.available", 0.2), ("imagefs.available", 0.4), ("nodefs.inodesFree", 0.05), ("memory.available", 0.3)]
-            .into_iter()
-            .flat_map(of)
-            .collect()
+        [
+            ("nodefs.available", 0.2),
+            ("imagefs.available", 0.4),
+            ("nodefs.inodesFree", 0.05),
+            ("memory.available", 0.3),
+            ("pid.available", 0.02),
+        ]
+        .into_iter()
+        .flat_map(of)
+        .collect()
     }
 
     /// Autoscalers and how long they were at their maximum: those that are there now, for long.

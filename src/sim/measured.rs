@@ -57,6 +57,11 @@ impl Row {
         self.labels.insert(label, value.to_owned());
         self
     }
+    /// The same without a label.
+    pub(super) fn without(mut self, label: &str) -> Self {
+        self.labels.remove(label);
+        self
+    }
     /// Its value at a time (unix seconds).
     pub fn at(&self, time: i64) -> f64 {
         let level = self.before.filter(|(since, _)| time < *since).map_or(self.level, |(_, before)| before);

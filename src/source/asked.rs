@@ -1,16 +1,18 @@
 //! What an API server is asked now and then: who leads its controllers, which of its checks fail, which webhooks and aggregated APIs answer,
-//! which deprecated APIs are used, which ScaledObjects stand still.
+//! which deprecated APIs are used, which ScaledObjects stand still, whether the kubelets of nodes that are not ready renew their leases.
 //!
 //! Polled and not watched: leases change every two seconds and say the same. Told only when something of it became another thing. What it
 //! means is `inspect`'s.
 
 use super::exposition::samples;
+use super::heartbeats::Heartbeats;
 use super::kube::Reader;
 use super::kubelets::Kubelets;
 use super::service::{self, Closed, Handle};
-use crate::client::{Ask, ClientError, ReadClient};
-use crate::model::asked::{Api, Asked, Deprecated, Hook, InUse, Lease, Scaled, Told, Unused, Whose};
-use crate::model::{Batch, ClusterId, Delta, Interner, Labels, Selector, Str, Time, quantity, wire};
+use crate::client::{Ask, Certificate, ClientError, ReadClient};
+use crate::model::asked::{Api, Asked, Deprecated, Hook, InUse, Lease, Told, Whose};
+use crate::model::{Batch, ClusterId, Delta, Interner, Labels, Selector, Str, Time, wire};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -18,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncBufReadExt as _;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Between two looks at leases and checks.
 const LOOK: Duration = Duration::from_secs(30);
@@ -37,10 +39,16 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 const SERVICES: usize = 50;
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-/// Starts to ask a cluster, the first time after so long. Must be called within a tokio runtime.
-pub fn spawn_asked(cluster: ClusterId, reader: Reader, after: Duration, tx: mpsc::Sender<Batch>) -> Handle {
+/// Starts to ask a cluster, the first time after so long. `unready`: the nodes that are not ready, by name. Must be called within a tokio runtime.
+pub fn spawn_asked(
+    cluster: ClusterId,
+    reader: Reader,
+    unready: watch::Receiver<Arc<[Str]>>,
+    after: Duration,
+    tx: mpsc::Sender<Batch>,
+) -> Handle {
     let mut asker = Asker::default();
-    let mut reader = reader;
+    let (mut reader, mut unready) = (reader, unready);
     Handle::of(tokio::spawn(async move {
         let follow = async {
             let Some(client) = reader.wait().await else { return Ok(()) };
@@ -48,13 +56,19 @@ pub fn spawn_asked(cluster: ClusterId, reader: Reader, after: Duration, tx: mpsc
             let mut told = None;
             loop {
                 asker.look(&client).await;
-                if told.as_ref() != Some(&asker.known) {
-                    told = Some(asker.known.clone());
-                    service::send(&tx, cluster, Delta::Asked(Arc::new(asker.known.clone()))).await?;
-                }
-                tokio::select! {
-                    () = sleep(LOOK.mul_f64(0.9 + 0.2 * fastrand::f64())) => {}
-                    () = tx.closed() => return Err(Closed),
+                let next = Instant::now() + LOOK.mul_f64(0.9 + 0.2 * fastrand::f64());
+                loop {
+                    let nodes = unready.borrow_and_update().clone();
+                    asker.known.heartbeats = asker.heartbeats.look(&client, &nodes, Instant::now()).await;
+                    if told.as_ref() != Some(&asker.known) {
+                        told = Some(asker.known.clone());
+                        service::send(&tx, cluster, Delta::Asked(Arc::new(asker.known.clone()))).await?;
+                    }
+                    tokio::select! {
+                        () = sleep_until(next) => break,
+                        Ok(()) = unready.changed() => {}
+                        () = tx.closed() => return Err(Closed),
+                    }
                 }
             }
         };
@@ -73,6 +87,7 @@ struct Asker {
     /// What was first seen when (unix seconds), and at which look last.
     seen: BTreeMap<String, (i64, u32)>,
     kubelets: Kubelets,
+    heartbeats: Heartbeats,
     interner: Interner,
 }
 
@@ -99,17 +114,18 @@ pub(super) struct Named {
     pub annotations: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub creation_timestamp: Option<String>,
+    pub deletion_timestamp: Option<String>,
     pub managed_fields: Vec<Value>,
 }
 
 #[derive(Deserialize)]
-struct Condition {
-    r#type: String,
-    status: String,
+pub(super) struct Condition {
+    pub r#type: String,
+    pub status: String,
     #[serde(default)]
-    reason: Option<Str>,
+    pub reason: Option<Str>,
     #[serde(default)]
-    message: Option<Str>,
+    pub message: Option<Str>,
     #[serde(default, rename = "lastTransitionTime")]
     since: Option<String>,
 }
@@ -119,7 +135,7 @@ pub(super) fn time(text: &str) -> Option<Time> {
 }
 
 impl Condition {
-    fn since(&self) -> Option<Time> {
+    pub fn since(&self) -> Option<Time> {
         self.since.as_deref().and_then(time)
     }
 }
@@ -140,6 +156,18 @@ pub(super) fn why(error: &ClientError) -> Str {
 pub(super) async fn list<T: DeserializeOwned>(client: &ReadClient, path: &str) -> Result<Vec<T>, ClientError> {
     let asked = timeout(ANSWER, client.get_typed::<List<T>>(path)).await;
     asked.map_err(|_| ClientError::Timeout { after: ANSWER })?.map(|l| l.items)
+}
+
+/// An answer, and the server's own clock then (unix seconds): ours may be another.
+pub(super) async fn dated<T: DeserializeOwned>(client: &ReadClient, path: &str) -> Result<(T, i64), ClientError> {
+    let ask = async {
+        let stream = client.stream(path, "application/json").await?;
+        let date = stream.headers().get(http::header::DATE).and_then(|d| d.to_str().ok()).and_then(date);
+        let bytes = stream.collect().await?.bytes;
+        let answer = serde_json::from_slice(&bytes).map_err(|e| ClientError::Decode { message: e.to_string() })?;
+        Ok::<_, ClientError>((answer, date.unwrap_or_else(|| jiff::Timestamp::now().as_second())))
+    };
+    timeout(ANSWER, ask).await.map_err(|_| ClientError::Timeout { after: ANSWER })?
 }
 
 /// Refused without being sent where an authorizer says so: nobody's audit log has a 403 of ours every few minutes.
@@ -164,9 +192,9 @@ impl Asker {
         self.known.checks = failing.map(|names| names.iter().filter_map(|n| Some((n.clone(), self.first(n)?))).collect());
         if often {
             self.known.apis = apis(client).await.map_err(|e| why(&e));
-            let mut scaled = scaled(client).await;
+            let mut scaled = super::keda::scaled(client).await;
             for s in scaled.iter_mut().flatten() {
-                let name = format!("{}/{}", s.namespace, s.name);
+                let name = format!("{} {}/{}", s.target.0, s.namespace, s.name);
                 if s.since.is_none() && !s.paused.is_empty() {
                     s.since = self.first(&format!("paused {name}"));
                 }
@@ -190,7 +218,10 @@ impl Asker {
             let read = timeout(ANSWER, deprecated(client)).await.map_err(|_| ClientError::Timeout { after: ANSWER });
             self.known.deprecated = read.and_then(|read| read).map_err(|e| why(&e));
             self.known.grants = super::rbac::grants(client).await.map_err(|e| why(&e));
-            self.known.volumes = volumes(client).await.map_err(|e| why(&e));
+            self.known.volumes = super::storage::unused(client).await.map_err(|e| why(&e));
+            self.known.quotas = super::quotas::quotas(client).await.map_err(|e| why(&e));
+            self.known.unanswered = super::issued::unanswered(client).await.unwrap_or_default();
+            self.known.detaching = super::storage::detaching(client).await.unwrap_or_default();
             self.known.controllers = super::controllers::controllers(client).await.map_err(|e| why(&e));
         }
         self.known.kubelets = self.kubelets.look(client, rarely, Instant::now()).await;
@@ -231,16 +262,7 @@ impl Asker {
             renew_time: Option<String>,
         }
         let path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
-        let ask = async {
-            let stream = client.stream(path, "application/json").await?;
-            let date = stream.headers().get(http::header::DATE).and_then(|d| d.to_str().ok()).and_then(date);
-            let bytes = stream.collect().await?.bytes;
-            let list: List<Wire<Spec>> = serde_json::from_slice(&bytes).map_err(|e| ClientError::Decode { message: e.to_string() })?;
-            Ok::<_, ClientError>((list.items, date))
-        };
-        let (all, date) = timeout(ANSWER, ask).await.map_err(|_| ClientError::Timeout { after: ANSWER })??;
-        // Its own clock: ours may be another.
-        let now = date.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+        let (List { items: all }, now) = dated::<List<Wire<Spec>>>(client, path).await?;
         // Those of API servers say who there is, and elect nobody.
         let elects = all.into_iter().filter(|l| !l.metadata.name.starts_with("apiserver-"));
         let at = Instant::now();
@@ -290,10 +312,11 @@ impl Asker {
             rules: Vec<Matches>,
             client_config: Client,
         }
-        #[derive(Deserialize)]
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
         struct Client {
-            #[serde(default)]
             service: Option<Named>,
+            ca_bundle: String,
         }
         #[derive(Deserialize, Default)]
         #[serde(default)]
@@ -332,12 +355,19 @@ impl Asker {
                         own: service.as_ref().is_some_and(|(namespace, _)| takes(namespace)),
                         service,
                         timeout: hook.timeout_seconds,
+                        trusted: ends(&hook.client_config.ca_bundle),
                     });
                 }
             }
         }
         Ok(found.into())
     }
+}
+
+/// When the last of the certificates of a bundle ends (unix seconds).
+fn ends(bundle: &str) -> Option<i64> {
+    let pem = STANDARD.decode(bundle).ok()?;
+    Certificate::of_pem(&pem).iter().map(|c| c.until).max()
 }
 
 /// `Tue, 15 Nov 1994 08:12:31 GMT` in unix seconds.
@@ -441,87 +471,14 @@ async fn deprecated(client: &ReadClient) -> Result<Box<[Deprecated]>, ClientErro
     }
 }
 
-/// Volumes that no claim has.
-async fn volumes(client: &ReadClient) -> Result<Box<[Unused]>, ClientError> {
-    #[derive(Deserialize, Default)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Spec {
-        capacity: BTreeMap<String, String>,
-        claim_ref: Option<Named>,
-        storage_class_name: String,
-        persistent_volume_reclaim_policy: String,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Status {
-        phase: String,
-        last_phase_transition_time: Option<String>,
-    }
-    let all: Vec<Wire<Spec, Status>> = list(client, "/api/v1/persistentvolumes").await?;
-    let unused = all.into_iter().filter(|v| matches!(v.status.phase.as_str(), "Released" | "Available")).map(|v| Unused {
-        size: v.spec.capacity.get("storage").and_then(|s| quantity::whole(s)).unwrap_or(0),
-        // Servers before 1.28 do not say when: it is as old as it is.
-        since: v.status.last_phase_transition_time.or(v.metadata.creation_timestamp).as_deref().and_then(time),
-        name: v.metadata.name.into(),
-        phase: v.status.phase.into(),
-        claim: v.spec.claim_ref.map(|c| format!("{}/{}", c.namespace, c.name).into()),
-        class: v.spec.storage_class_name.into(),
-        reclaim: v.spec.persistent_volume_reclaim_policy.into(),
-    });
-    Ok(unused.collect())
-}
-
-const PAUSES: [&str; 4] = ["paused", "paused-replicas", "paused-scale-in", "paused-scale-out"];
-
-async fn scaled(client: &ReadClient) -> Result<Box<[Scaled]>, ClientError> {
-    let all: Vec<Wire<Value, Value>> = list(client, "/apis/keda.sh/v1alpha1/scaledobjects").await?;
-    let troubled = all.into_iter().filter_map(|one| {
-        let conditions: Vec<Condition> = serde_json::from_value(one.status["conditions"].clone()).unwrap_or_default();
-        let is = |kind: &str, status: &str| conditions.iter().find(|c| c.r#type == kind && c.status == status);
-        let annotation = |name: &&str| {
-            let value = one.metadata.annotations.get(&format!("autoscaling.keda.sh/{name}"))?;
-            (value != "false").then(|| Str::from(format!("{name}={value}")))
-        };
-        // Who wrote it, and when they last wrote anything of this object.
-        let written = one.metadata.managed_fields.iter().find(|m| {
-            let annotations = m["fieldsV1"]["f:metadata"]["f:annotations"].as_object();
-            annotations.is_some_and(|all| PAUSES.iter().any(|p| all.contains_key(&format!("f:autoscaling.keda.sh/{p}"))))
-        });
-        let paused: Box<[Str]> = PAUSES.iter().filter_map(annotation).collect();
-        let wrong = is("Ready", "False").filter(|_| paused.is_empty()).or_else(|| is("Fallback", "True"));
-        let health = one.status["health"].as_object().into_iter().flatten();
-        let failing: Box<[(Str, i64)]> =
-            health.filter_map(|(name, h)| Some((Str::from(&**name), h["numberOfFailures"].as_i64().filter(|n| *n >= 3)?))).collect();
-        if paused.is_empty() && wrong.is_none() && failing.is_empty() {
-            return None;
-        }
-        let target = &one.spec["scaleTargetRef"];
-        Some(Scaled {
-            namespace: one.metadata.namespace.into(),
-            name: one.metadata.name.into(),
-            target: (target["kind"].as_str().unwrap_or("Deployment").into(), target["name"].as_str().unwrap_or_default().into()),
-            since: is("Paused", "True")
-                .and_then(Condition::since)
-                .or_else(|| time(written?["time"].as_str()?))
-                .filter(|_| !paused.is_empty()),
-            by: written.and_then(|w| w["manager"].as_str()).map(Str::from),
-            wrong: wrong.map(|c| (c.r#type.as_str().into(), c.message.clone().unwrap_or_default())),
-            wrong_since: wrong.and_then(Condition::since),
-            paused,
-            failing,
-        })
-    });
-    Ok(troubled.collect())
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::client::fake::{Reply, Server, connect, reply};
     use http::Request;
     use serde_json::json;
 
-    async fn heard(answer: impl Fn(&Request<()>) -> Reply + Send + Sync + 'static, looks: u32) -> (Asked, usize) {
+    pub async fn heard(answer: impl Fn(&Request<()>) -> Reply + Send + Sync + 'static, looks: u32) -> (Asked, usize) {
         let server = Server::start(answer).await;
         let client = connect(&server, "").await;
         let mut asker = Asker::default();
@@ -535,7 +492,7 @@ mod tests {
         json!({"metadata": {"name": name}, "spec": {"holderIdentity": "node-1_a", "leaseDurationSeconds": 15, "leaseTransitions": transitions, "renewTime": renewed}})
     }
 
-    fn ok(value: &Value) -> Reply {
+    pub fn ok(value: &Value) -> Reply {
         reply(200, value.to_string())
     }
 
@@ -565,9 +522,15 @@ mod tests {
 
     #[tokio::test]
     async fn webhooks_know_their_endpoints_and_whom_their_selector_leaves_in() {
-        let hook = |selector: Value| {
+        let made = |year: i32| {
+            let mut params = rcgen::CertificateParams::new(vec!["svc".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 1, 2);
+            params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+        };
+        let bundle = STANDARD.encode(made(2030) + &made(2031) + &made(2029));
+        let hook = move |selector: Value| {
             json!({"name": "check.policy.io", "failurePolicy": "Fail", "timeoutSeconds": 10, "namespaceSelector": selector,
-                "rules": [{"operations": ["CREATE"], "resources": ["pods"]}], "clientConfig": {"service": {"namespace": "policy", "name": "svc"}, "caBundle": "eHg="}})
+                "rules": [{"operations": ["CREATE"], "resources": ["pods"]}], "clientConfig": {"service": {"namespace": "policy", "name": "svc"}, "caBundle": bundle}})
         };
         let without = json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}]});
         let (asked, _) = heard(
@@ -589,6 +552,8 @@ mod tests {
         let facts: Vec<_> = hooks.iter().map(|h| (h.fail_closed, h.ready, h.nodes.len(), h.pods, h.system, h.own)).collect();
         assert_eq!(facts, [(true, Some(1), 1, true, true, true), (true, Some(1), 1, true, false, true)]);
         assert_eq!(&*hooks[0].matches, "CREATE of pods");
+        assert_eq!(hooks[0].trusted.and_then(Time::from_secs).map(Time::rfc3339).as_deref(), Some("2031-01-02T00:00:00Z"), "the last");
+        assert_eq!(ends("eHg="), None);
     }
 
     #[tokio::test]
@@ -620,31 +585,6 @@ mod tests {
         assert!(asked.leases.as_ref().unwrap_err().starts_with("no right to list leases"), "{:?}", asked.leases);
         let down: Vec<_> = asked.apis.as_deref().unwrap().iter().map(|a| (&*a.name, a.since.is_some())).collect();
         assert_eq!(down, [("v1beta1.metrics.k8s.io", true)]);
-        assert_eq!(count, 12, "each once, and what is refused first is not asked further");
-    }
-
-    #[tokio::test]
-    async fn scaledobjects_that_stand_still() {
-        let one = |name: &str, annotations: Value, conditions: Value, failures: i64| {
-            json!({"metadata": {"name": name, "namespace": "pay", "annotations": annotations}, "spec": {"scaleTargetRef": {"name": "web"}},
-                "status": {"conditions": conditions, "health": {"s0-cron": {"numberOfFailures": failures, "status": "Failing"}}}})
-        };
-        let ready = |status: &str| json!([{"type": "Ready", "status": status, "message": "m"}]);
-        let (asked, _) = heard(
-            move |r| match r.uri().path() {
-                "/apis/keda.sh/v1alpha1/scaledobjects" => ok(&json!({"items": [
-                    one("fine", json!({}), ready("True"), 0), one("paused", json!({"autoscaling.keda.sh/paused": "true"}), ready("False"), 0),
-                    one("on", json!({"autoscaling.keda.sh/paused": "false"}), ready("True"), 2), one("wrong", json!({}), ready("False"), 0),
-                    one("fails", json!({}), ready("True"), 3)]})),
-                _ => reply(404, "{}"),
-            },
-            1,
-        )
-        .await;
-        let facts = asked.scaled.unwrap();
-        let dated: Vec<_> = facts.iter().map(|s| (s.since.is_some(), s.wrong_since.is_some())).collect();
-        assert_eq!(dated, [(true, false), (false, true), (false, false)]);
-        let facts: Vec<_> = facts.iter().map(|s| (&*s.name, s.paused.len(), s.wrong.is_some(), s.failing.len())).collect();
-        assert_eq!(facts, [("paused", 1, false, 0), ("wrong", 0, true, 0), ("fails", 0, false, 1)]);
+        assert_eq!(count, 15, "each once, and what is refused first is not asked further");
     }
 }

@@ -1,8 +1,9 @@
-//! Certificates that cert-manager keeps: those that it should have renewed by now.
+//! Certificates that cert-manager keeps: those that it should have renewed by now; and kubelets' requests for theirs that nobody answers.
 
 use super::asked::{Named, Wire, list, time};
 use crate::client::{ClientError, ReadClient};
-use crate::model::asked::{InUse, Whose};
+use crate::model::Str;
+use crate::model::asked::{InUse, Unanswered, Whose};
 use serde::Deserialize;
 
 /// Renewed so much later than it should be (seconds), something is wrong.
@@ -44,6 +45,31 @@ fn late(of: Named, status: Status, by: i64) -> Option<InUse> {
     (late <= by).then(|| InUse { whose: Whose::Issued { late, why: why.into() }, subject, from, until })
 }
 
+/// Requests of kubelets for certificates that nobody has approved or denied.
+pub(super) async fn unanswered(client: &ReadClient) -> Result<Box<[Unanswered]>, ClientError> {
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Spec {
+        signer_name: Str,
+        username: String,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Answer {
+        conditions: Vec<serde::de::IgnoredAny>,
+    }
+    let all: Vec<Wire<Spec, Answer>> = list(client, "/apis/certificates.k8s.io/v1/certificatesigningrequests").await?;
+    let kubelets = ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
+    let open = all.into_iter().filter(|r| r.status.conditions.is_empty() && kubelets.contains(&&*r.spec.signer_name));
+    let waits = open.filter_map(|r| {
+        // One that joins has no name of its own yet.
+        let node = r.spec.username.strip_prefix("system:node:").unwrap_or(&r.spec.username);
+        let since = r.metadata.creation_timestamp.as_deref().and_then(time)?;
+        Some(Unanswered { node: node.into(), signer: r.spec.signer_name.clone(), since })
+    });
+    Ok(waits.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +94,22 @@ mod tests {
         assert_eq!(issued(&client, now, 90_000).await.unwrap().len(), 2, "before the next look");
         let server = Server::start(|_| reply(404, "{}")).await;
         assert!(issued(&connect(&server, "").await, now, 0).await.unwrap().is_empty());
+    }
+    #[tokio::test]
+    async fn requests_of_kubelets_that_nobody_answers() {
+        let one = |user: &str, signer: &str, conditions: serde_json::Value| {
+            json!({"metadata": {"name": "csr", "creationTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {"signerName": signer, "username": user, "request": "eHg="}, "status": {"conditions": conditions}})
+        };
+        let serving = "kubernetes.io/kubelet-serving";
+        let approved = json!([{"type": "Approved", "status": "True"}]);
+        let mut new = one("system:node:n1", serving, json!([]));
+        new["status"] = json!({});
+        let all = json!({"items": [new, one("system:node:n2", serving, approved), one("dev", "kubernetes.io/kube-apiserver-client", json!([])),
+            one("system:bootstrap:abc", "kubernetes.io/kube-apiserver-client-kubelet", json!([]))]});
+        let body = all.to_string();
+        let server = Server::start(move |_| reply(200, body.clone())).await;
+        let found = unanswered(&connect(&server, "").await).await.unwrap();
+        assert_eq!(found.iter().map(|u| &*u.node).collect::<Vec<_>>(), ["n1", "system:bootstrap:abc"]);
     }
 }

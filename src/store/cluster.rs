@@ -2,7 +2,7 @@
 
 use super::endpoints::EndpointsOf;
 use super::{
-    Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
+    Counts, Elections, FindingsOf, History, RowId, Series, SignalsOf, Stops, Sums, Table, Touched, UseCourse, UseSum, Uses, table::Upsert,
 };
 use crate::model::{
     Alert, Amiss, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Heard, Kind, KindState, OWNER_LABELS,
@@ -93,6 +93,7 @@ pub struct EtcdTrends {
     pub size: Series,
     /// Microseconds, of the 99th percentile.
     pub fsync: Series,
+    pub commit: Series,
 }
 
 /// How a service of a cluster stands.
@@ -131,6 +132,8 @@ pub struct Cluster {
     pub waiting: u32,
     pub counts: Counts,
     pub history: History,
+    /// How pods ended that were deleted.
+    pub stops: Stops,
     /// What the API server tells of itself when it is asked.
     pub asked: Arc<Asked>,
     /// What was heard of the reports of a scheduled inspection; nobody asks where it is judged here.
@@ -172,6 +175,7 @@ impl Cluster {
             waiting: 0,
             counts: Counts::default(),
             history: History::default(),
+            stops: Stops::default(),
             asked: Arc::default(),
             reports: Arc::default(),
             kinds,
@@ -536,8 +540,11 @@ impl Cluster {
         if let Some(status) = m.status.as_ref().filter(|_| m.down.is_none()) {
             trends.size.record(now, small(status.db_size >> 10));
         }
-        if let Some(fsync) = m.metrics.as_ref().and_then(|x| x.fsync_p99_us) {
-            trends.fsync.record(now, small(fsync));
+        let metrics = m.metrics.as_ref();
+        for (series, told) in
+            [(&mut trends.fsync, metrics.and_then(|x| x.fsync_p99_us)), (&mut trends.commit, metrics.and_then(|x| x.commit_p99_us))]
+        {
+            told.iter().for_each(|us| series.record(now, small(*us)));
         }
     }
 
@@ -586,6 +593,11 @@ impl Cluster {
                 _ => {}
             }
             self.history.note(Some(&before), None, now);
+            if let Object::Pod(pod) = &before
+                && let Some(workload) = self.owners(&before).last()
+            {
+                self.stops.note(workload, pod, now);
+            }
             touched.push(Touched::Gone { id: RowId { cluster, kind, slot }, before });
         }
     }

@@ -71,6 +71,7 @@ const COUNTERS: &[(&str, &str, f64)] = &[
     ("apiserver_request_terminations_total", "", 5.0),
     ("apiserver_admission_webhook_rejection_count", r#"name="check.policy.io",error_type="calling_webhook_error""#, 1.0),
     ("apiserver_admission_webhook_request_total", r#"name="check.policy.io",code="200""#, 4.0),
+    ("apiserver_admission_webhook_fail_open_count", r#"name="check.policy.io""#, 0.1),
     ("coredns_panics_total", "", 0.1),
     ("coredns_forward_max_concurrent_rejects_total", "", 0.1),
     ("etcd_mvcc_db_total_size_in_bytes", "", 100_000.0),
@@ -134,6 +135,11 @@ const GAUGES: &[(&str, &str, f64)] = &[
     ("ipam_allocations_borrowed", r#"ippool="default""#, 60.0),
     ("ipam_blocks", r#"ippool="default",node="n9""#, 2.0),
     ("kube_node_info", r#"node="n1""#, 1.0),
+    ("aggregator_unavailable_apiservice", r#"name="v1beta1.metrics.k8s.io""#, 1.0),
+    ("kubelet_container_log_filesystem_used_bytes", r#"namespace="pay",pod="checkout-1",container="app""#, 3e9),
+    ("node_processes_threads", "", 800.0),
+    ("node_processes_max_processes", "", 32_768.0),
+    ("node_processes_max_threads", "", 8000.0),
     ("node_nf_conntrack_entries", r#"instance="a""#, 100.0),
     ("node_nf_conntrack_entries", r#"instance="b""#, 100.0),
     ("node_nf_conntrack_entries", r#"instance="c""#, 100.0),
@@ -416,6 +422,8 @@ fn every_query_runs_on_a_real_prometheus(lab: &Lab) {
     near("jvm-heap", 0.899, 0.901, "warning");
     near("cpus-believed", 8.0, 8.0, "warning");
     near("typha-uneven", 1.66, 1.67, "warning");
+    near("api-aggregation", 1.0, 1.0, "warning");
+    near("ephemeral-use", 3e9, 3e9, "warning");
     near("conntrack-uneven", 7.9, 8.1, "warning");
     every_rule_over_queries_finds_something(lab, &room, config);
     lab.kubectl(CONTEXT, &["delete", "namespace", MOVED, "--wait=false"]);
@@ -450,6 +458,7 @@ fn every_rule_over_queries_finds_something(lab: &Lab, room: &Room, config: &str)
 
 /// The rules that find something in what this page says, and what they are set to for that.
 const JUDGED: &[(&str, &str)] = &[
+    ("aggregated-api-down", ""),
     ("apiserver-saturated", "after = '0s'"),
     ("apiserver-slow", "after = '0s'"),
     ("calico-ipam-exhausted", "after = '0s'"),

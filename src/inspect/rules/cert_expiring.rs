@@ -1,17 +1,20 @@
 //! Certificates that end soon: the one by which we are known, the one that the API server shows us, kubelets' and cert-manager's.
 //!
 //! Of kubelets Prometheus tells what is left; of cert-manager's it counts that they should have been renewed a day ago. Left out: certificates of webhooks
-//! and Ingresses that cert-manager does not keep (Secrets are not read), etcd's (its handshakes are not kept), and requests of kubelets that nobody
-//! approves. A certificate that a credential plugin gives is renewed by it.
+//! and Ingresses that cert-manager does not keep (Secrets are not read; of webhooks' caBundle webhook-fail-closed tells), and etcd's (its handshakes are not
+//! kept). Requests of kubelets that nobody answers are told too. A certificate that a credential plugin gives is renewed by it.
 
 use super::later;
+use crate::inspect::explain::words::joined;
 use crate::inspect::{Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict, age};
-use crate::model::asked::{InUse, Part, Whose};
+use crate::model::asked::{InUse, Part, Unanswered, Whose};
 use crate::model::{Kind, Object, Service, ServiceState, Signal, SignalState, Time};
 
 const INFO: Threshold = Threshold { name: "info-below", default: "30d", doc: "what is left" };
 const WARNING: Threshold = Threshold { name: "warning-below", default: "14d", doc: "what is left" };
 const CRITICAL: Threshold = Threshold { name: "critical-below", default: "3d", doc: "what is left" };
+const UNANSWERED: Threshold =
+    Threshold { name: "unanswered-after", default: "10m", doc: "how long a kubelet's request for a certificate may wait" };
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "cert-expiring",
@@ -20,12 +23,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "cluster, its certificates",
-    summary: "The kubeconfig's client certificate or the API server's has less than 30 days left (info), 14 (a warning) or 3 (critical); of one made for 90 days or less, a third (a warning) or a tenth (critical); a kubelet's has less than 7 days (a warning) or 1 (critical); cert-manager should have renewed one a day ago (a warning; critical with a tenth of its life or 3 days left)",
+    summary: "The kubeconfig's client certificate or the API server's has less than 30 days left (info), 14 (a warning) or 3 (critical); of one made for 90 days or less, a third (a warning) or a tenth (critical); a kubelet's has less than 7 days (a warning) or 1 (critical); cert-manager should have renewed one a day ago (a warning; critical with a tenth of its life or 3 days left); a kubelet's request for one is not answered for 10 minutes (a warning)",
     why: "Expiry is the one outage with a known date; control-plane certificates take everything with them.",
     kinds: &[],
     needs: &[Need::Asked(Part::Certificates)],
     leans_on: &[],
-    thresholds: &[INFO, WARNING, CRITICAL],
+    thresholds: &[INFO, WARNING, CRITICAL, UNANSWERED],
     peers: &[
         "~k8s-mixin:KubeClientCertificateExpiration",
         "k8s-mixin:KubeletClientCertificateExpiration",
@@ -82,7 +85,49 @@ fn kubelets(judge: &Judge<'_>) -> Option<Finding> {
     Some(finding.then(next))
 }
 
+/// Requests of kubelets that nobody has answered; and when the next one has waited too long (unix seconds).
+fn unanswered(judge: &Judge<'_>) -> (Option<Finding>, Option<i64>) {
+    let hold = judge.value(&UNANSWERED);
+    let due = |u: &Unanswered| u.since.secs() + hold;
+    let all = &judge.cluster.asked.unanswered;
+    let next = all.iter().map(due).filter(|at| *at > judge.now).min();
+    let mut late: Vec<&Unanswered> = all.iter().filter(|u| due(u) <= judge.now).collect();
+    late.sort_by_key(|u| (u.since, u.node.clone()));
+    let Some(first) = late.first() else { return (None, next) };
+    let mut nodes: Vec<&str> = late.iter().map(|u| &*u.node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let message = format!("nobody answers the requests for a certificate of the kubelets of {}", joined(nodes, 3));
+    let mut finding = judge.finding(Severity::Warning, Some(first.since), message);
+    for u in late.iter().take(6) {
+        finding = finding.with(&u.node, format!("asks {}", u.signer), Some(u.since));
+    }
+    let next_step = "See that the nodes are yours, then approve (`kubectl get csr`, `kubectl certificate approve`); serving certificates need an approver";
+    (Some(finding.then(next_step)), next)
+}
+
 fn judge(judge: &Judge<'_>) -> Verdict {
+    let (waits, next) = unanswered(judge);
+    let sooner = |at: i64| next.map_or(at, |next| next.min(at));
+    match (known(judge), waits) {
+        (Verdict::BurningUntil(a, at), Some(b)) => {
+            let (mut first, second) = if a.severity >= b.severity { (a, b) } else { (b, a) };
+            first.evidence.extend(second.evidence);
+            Verdict::BurningUntil(first, sooner(at))
+        }
+        (Verdict::FineUntil(at) | Verdict::LookAgain(at), Some(b)) => Verdict::BurningUntil(b, sooner(at)),
+        (_, Some(b)) => match next {
+            Some(at) => Verdict::BurningUntil(b, at),
+            None => Verdict::Burning(b),
+        },
+        (Verdict::BurningUntil(a, at), None) => Verdict::BurningUntil(a, sooner(at)),
+        (Verdict::FineUntil(at), None) => Verdict::FineUntil(sooner(at)),
+        (Verdict::LookAgain(at), None) => Verdict::LookAgain(sooner(at)),
+        (verdict, None) => next.map_or(verdict, Verdict::LookAgain),
+    }
+}
+
+fn known(judge: &Judge<'_>) -> Verdict {
     let ours = kept(judge);
     if judge.cluster.service(Service::Prometheus).state != ServiceState::Live {
         return ours;
@@ -223,5 +268,28 @@ mod tests {
         let says = |severity, text: &str| Some((severity, format!("the serving certificate of the kubelet at n1:10250 {text}")));
         assert_eq!((of(7 * DAY), of(7 * DAY + 1)), (says(Severity::Warning, "expires in 7d"), None));
         assert_eq!((of(DAY), of(-5)), (says(Severity::Critical, "expires in 24h"), says(Severity::Critical, "has expired")));
+    }
+    #[test]
+    fn requests_that_nobody_answers() {
+        let of = |waits: &[(&str, i64)], left: i64, wait: i64| {
+            let mut fleet = Fleet::default();
+            let one = |(node, secs): &(&str, i64)| Unanswered {
+                node: (*node).into(),
+                signer: "kubernetes.io/kubelet-serving".into(),
+                since: Time::from_secs(NOW - secs).unwrap(),
+            };
+            let c = InUse { whose: Whose::Ours, subject: "admin".into(), from: NOW - 365 * DAY, until: NOW + left };
+            let unanswered = waits.iter().map(one).collect();
+            fleet.delta(0, Delta::Asked(Asked { certificates: Ok([c].into()), unanswered, ..Asked::default() }.into()));
+            fleet.wait(wait);
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone(), f.evidence.len()))
+        };
+        let says = "nobody answers the requests for a certificate of the kubelets of n1";
+        assert_eq!(of(&[("n1", 600), ("n2", 599)], 90 * DAY, 0), Some((Severity::Warning, says.to_owned(), 1)));
+        assert_eq!((of(&[("n1", 599)], 90 * DAY, 0), of(&[("n1", 599)], 90 * DAY, 1).map(|f| f.0)), (None, Some(Severity::Warning)));
+        // Beside what is worse it is evidence.
+        assert_eq!(of(&[("n1", 600)], 2 * DAY, 0).map(|f| (f.0, f.2)), Some((Severity::Critical, 2)));
+        assert_eq!(of(&[("n1", 600)], 29 * DAY, 0).map(|f| (f.0, f.2)), Some((Severity::Warning, 2)), "and beside what is not");
     }
 }

@@ -1,12 +1,13 @@
 //! An autoscaler that wants more pods than it may make.
 //!
-//! How long it was at its maximum this week, and whether its pods are throttled, is said where a Prometheus measures it. Left out: errors that rise (no
-//! metric that all have is a workload's), room for more pods (its sum is not a placement: pod-pending tells when there is none), and quotas, which are
-//! not read.
+//! How long it was at its maximum this week, and whether its pods are throttled, is said where a Prometheus measures it. Room for more pods is what nodes
+//! that take any pod have left by requests: affinity and spreading may leave less. Of quotas those count that are for every pod. Left out: errors that rise
+//! (no metric that all have is a workload's).
 
-use super::later;
+use super::{later, open_nodes};
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, core};
-use crate::model::{Hpa, HpaMetric, Kind, Object, Signal, SignalState, Tri, VerbId, meta};
+use crate::model::asked::Limit;
+use crate::model::{Hpa, HpaMetric, Kind, Node, Object, Signal, SignalState, Tri, VerbId, Workload, meta};
 
 const AFTER: Threshold = Threshold { name: "after", default: "10m", doc: "how long the autoscaler must be limited" };
 const OVER: Threshold = Threshold { name: "critical-over", default: "120%", doc: "a metric beyond this share of its target is critical" };
@@ -36,6 +37,40 @@ fn hours<'a>(judge: &Judge<'a>, hpa: &Hpa) -> Option<&'a Signal> {
     let of = |o: &'a Object| if let Object::Signal(s) = o { Some(&**s) } else { None };
     let named = |s: &&Signal| &*s.meta.name == "hpa-hours" && s.meta.labels.get("horizontalpodautoscaler") == Some(&hpa.meta.name);
     judge.cluster.objects(Kind::Signal).filter_map(of).find(|s| named(s) && s.meta.namespace == hpa.meta.namespace)
+}
+
+/// How many more of a workload's pods fit on the nodes that take any; none: they request nothing, or nodes and pods are not all seen.
+fn room(judge: &Judge<'_>, w: &Workload) -> Option<i64> {
+    let (cluster, asks) = (judge.cluster, &w.shape.requests);
+    let (cpu, memory) = (asks.cpu_request_m.unwrap_or(0), asks.memory_request.unwrap_or(0));
+    if cpu + memory == 0 || !cluster.current(Kind::Node) || !cluster.current(Kind::Pod) {
+        return None;
+    }
+    let of = |free: i64, each: i64| if each > 0 { free / each } else { i64::MAX };
+    let fit = |n: &Node| {
+        let used = cluster.counts.by_node.get(&n.meta.name).copied().unwrap_or_default();
+        let by_cpu = of(n.cpu_allocatable_m - used.cpu_request_m, cpu);
+        let by_memory = of(n.memory_allocatable - used.memory_request, memory);
+        by_cpu.min(by_memory).min(n.pods_allocatable - i64::from(used.pods)).max(0)
+    };
+    Some(open_nodes(cluster).filter(|(_, kept)| kept.is_empty()).map(|(n, _)| fit(n)).sum())
+}
+
+/// How many more of a workload's pods the quotas of its namespace allow, and the one that allows fewest; none: there is none that counts.
+fn granted<'a>(judge: &Judge<'a>, w: &Workload) -> Option<(i64, &'a str)> {
+    let all = judge.cluster.asked.quotas.as_ref().ok()?;
+    let asks = &w.shape.requests;
+    let each = |resource: &str| match resource {
+        "requests.cpu" => asks.cpu_request_m,
+        "requests.memory" => asks.memory_request,
+        "limits.cpu" => asks.cpu_limit_m,
+        "limits.memory" => asks.memory_limit,
+        _ => Some(1),
+    };
+    let left = |l: &Limit| each(&l.resource).filter(|each| *each > 0).map(|each| ((l.hard - l.used) / each).max(0));
+    let here = all.iter().filter(|q| q.namespace == w.meta.namespace);
+    let each = here.flat_map(|q| q.limits.iter().filter_map(move |l| Some((left(l)?, &*q.name))));
+    each.min_by_key(|(n, _)| *n)
 }
 
 /// Pods that are so busy that none of them can do more, by the worst metric: as many as would bring it to its target.
@@ -96,11 +131,26 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     if let Some(s) = throttled {
         finding = finding.with(&s.title, format!("{} {}", s.of_what(), s.value.map(|v| s.measure.text(v)).unwrap_or_default()), None);
     }
-    let next = match worst.filter(|(l, _)| *l > 100) {
-        Some((load, _)) => {
-            format!("Raise maxReplicas to about {} after checking room and quota", i64::from(hpa.current) * load * 13 / 1000 + 1)
+    let workload = target.and_then(|t| if let Object::Workload(w) = t { Some(&**w) } else { None });
+    let room = workload.and_then(|w| room(judge, w));
+    let granted = workload.and_then(|w| granted(judge, w));
+    if let Some(room) = room {
+        finding = finding.with("more of its pods that fit by requests", room.to_string(), None);
+    }
+    if let Some((n, quota)) = granted {
+        finding = finding.with("more of its pods that quota allows", format!("{n} ({quota})"), None);
+    }
+    let wanted = worst.filter(|(l, _)| *l > 100).map(|(load, _)| i64::from(hpa.current) * load * 13 / 1000 + 1);
+    let next = match (wanted, room) {
+        (Some(n), _) if granted.is_some_and(|(more, _)| n - i64::from(hpa.current) > more) => {
+            let (more, quota) = granted.unwrap_or_default();
+            format!("The quota {quota} allows {more} more of its pods: raise that first, then maxReplicas to about {n} after checking room")
         }
-        None => "Raise maxReplicas after checking room and quota, or see where the load comes from".to_owned(),
+        (Some(n), Some(room)) if n - i64::from(hpa.current) > room => {
+            format!("{room} more of its pods fit by requests: make room first, then raise maxReplicas to about {n} after checking quota")
+        }
+        (Some(n), _) => format!("Raise maxReplicas to about {n} after checking room and quota"),
+        (None, _) => "Raise maxReplicas after checking room and quota, or see where the load comes from".to_owned(),
     };
     let finding = finding.then(next).here(VerbId::HpaSet, &[]);
     // What is measured changes without it.
@@ -110,10 +160,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::fixture::{Fleet, ago, deployment, judged, owned, pod, replicaset, running, told};
+    use crate::inspect::fixture::{Fleet, ago, deployment, judged, node, owned, pod, replicaset, running, told};
     use crate::inspect::rules::measured::tests::shipped;
     use crate::model::signal::tests::labels;
-    use crate::model::{Service, ServiceState};
+    use crate::model::{Delta, KindState, Service, ServiceState};
     use serde_json::{Value, json};
 
     fn hpa(min: i32, cpu: i32, reason: &str, since: i64) -> Value {
@@ -171,5 +221,58 @@ mod tests {
         has("pods that would bring it to its target", "45 by cpu");
         has("CPU throttled", "pay/api-1 app 25%");
         assert_eq!(of(0.249).0, Severity::Warning);
+    }
+    #[test]
+    fn room_for_more_of_its_pods() {
+        let of = |taken: &str, change: fn(&mut Value)| {
+            let mut fleet = Fleet::default();
+            for kind in [Kind::Node, Kind::Pod] {
+                fleet.delta(0, Delta::KindState(kind, KindState::Live));
+            }
+            let mut n = node("n", "True", 9000);
+            n["status"]["allocatable"] = json!({"cpu": "50", "memory": "100Gi", "pods": "110"});
+            change(&mut n);
+            let mut api = deployment("api", 40, 40);
+            api["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "2", "memory": "1Gi"}});
+            let mut other = pod(json!({"name": "other"}), "n", true, 900, running());
+            other["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": taken}});
+            fleet.put(Kind::Node, [n]).put(Kind::Deployment, [api]).put(Kind::Pod, [other]);
+            fleet.put(Kind::Hpa, [hpa(2, 90, "TooManyReplicas", 700)]);
+            let found = fleet.finding(Kind::Hpa, "api", RULE.id).unwrap();
+            let room = found.evidence.iter().find(|e| e.what == "more of its pods that fit by requests").unwrap();
+            (room.value.clone(), found.next_step.starts_with("Raise"))
+        };
+        // 90 of 80 percent: 59 pods of 40, 19 more.
+        assert_eq!(of("12", |_| ()), ("19".to_owned(), true));
+        assert_eq!(of("12001m", |_| ()), ("18".to_owned(), false));
+        assert_eq!(of("12", |n| n["status"]["allocatable"]["pods"] = json!("11")).0, "10", "of pods");
+        assert_eq!(of("12", |n| n["spec"] = json!({"unschedulable": true})).0, "0", "cordoned");
+        assert_eq!(
+            of("12", |n| n["spec"] = json!({"taints": [{"key": "for", "value": "gpu", "effect": "NoSchedule"}]})).0,
+            "0",
+            "kept for others"
+        );
+    }
+    #[test]
+    fn what_quota_allows() {
+        use crate::model::Asked;
+        use crate::model::asked::Quota;
+        let of = |namespace: &str, limits: &[(&str, i64, i64)]| {
+            let mut fleet = Fleet::default();
+            let mut api = deployment("api", 40, 40);
+            api["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "2", "memory": "1Gi"}});
+            let limit = |(resource, hard, used): &(&str, i64, i64)| Limit { resource: (*resource).into(), hard: *hard, used: *used };
+            let quota = Quota { namespace: namespace.into(), name: "team".into(), limits: limits.iter().map(limit).collect() };
+            fleet.delta(0, Delta::Asked(Asked { quotas: Ok([quota].into()), ..Asked::default() }.into()));
+            fleet.put(Kind::Deployment, [api]).put(Kind::Hpa, [hpa(2, 90, "TooManyReplicas", 700)]);
+            let found = fleet.finding(Kind::Hpa, "api", RULE.id).unwrap();
+            let quota = found.evidence.iter().find(|e| e.what == "more of its pods that quota allows").map(|e| e.value.clone());
+            (quota, found.next_step.starts_with("Raise"))
+        };
+        let allows = |text: &str| Some(text.to_owned());
+        assert_eq!(of("pay", &[("requests.cpu", 100_000, 62_000), ("pods", 60, 40)]), (allows("19 (team)"), true));
+        assert_eq!(of("pay", &[("requests.cpu", 100_000, 62_001), ("pods", 60, 40)]), (allows("18 (team)"), false));
+        assert_eq!(of("pay", &[("pods", 50, 40), ("limits.cpu", 1, 1)]), (allows("10 (team)"), false), "it has no limit that counts");
+        assert_eq!(of("other", &[("pods", 50, 40)]), (None, true));
     }
 }

@@ -112,7 +112,8 @@ mod volume_nearly_full;
 mod webhook_fail_closed;
 
 use super::{Finding, Judge, RuleInfo, Verdict};
-use crate::model::{ContainerSpec, ContainerStatus, Hpa, Kind, Object, ObjectRef, Pdb, Pod, Time, Tri, Workload, WorkloadDetail};
+use crate::model::{ContainerSpec, ContainerStatus, Hpa, Kind, Node, Object, ObjectRef, Pdb, Pod, Time, Tri, Workload, WorkloadDetail};
+use crate::store::Cluster;
 
 /// Every rule. Of two findings of equal weight on one line, the earlier rule speaks.
 pub static RULES: &[&RuleInfo] = &[
@@ -255,6 +256,15 @@ fn repaint(age: i64, now: i64) -> i64 {
         _ => 86_400,
     };
     now + unit - age.rem_euclid(unit)
+}
+
+/// The nodes that take pods, each with the taints by which it is kept for some of them, as they are written; empty: it takes any.
+fn open_nodes(cluster: &Cluster) -> impl Iterator<Item = (&Node, String)> {
+    let nodes = cluster.objects(Kind::Node).filter_map(|o| if let Object::Node(n) = o { Some(&**n) } else { None });
+    nodes.filter(|n| !n.unschedulable && n.ready() == Tri::True).map(|n| {
+        let kept = n.taints.iter().filter(|t| matches!(&*t.effect, "NoSchedule" | "NoExecute"));
+        (n, kept.map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    })
 }
 
 /// Every container's status, init containers first.

@@ -1,7 +1,7 @@
 //! A node's disk is slower than what waits for it.
 //!
-//! Left out: what a container writes into its own root filesystem (cAdvisor counts volumes with it; needs the kubelet's statistics), other limits for
-//! spinning disks, and etcd on the same device.
+//! A request of a disk that spins may take 50 ms, where node_exporter says which do. Left out: what a container writes into its own root filesystem
+//! (cAdvisor counts volumes with it; needs the kubelet's statistics), and etcd on the same device.
 
 use super::measured::{BASE, Measured, USUAL, after, held};
 use crate::inspect::{Need, RuleInfo};
@@ -12,7 +12,7 @@ const FACTS: Measured = Measured {
         id: "node-io-saturated",
         area: "node",
         scope: "node",
-        summary: "More than 10 requests wait for a disk, one takes over 20 ms, or everything waits for disks 5 % of the time, for 15 minutes; critical from 10 % on",
+        summary: "More than 10 requests wait for a disk, one takes over 20 ms (50 where it spins), or everything waits for disks 5 % of the time, for 15 minutes; critical from 10 % on",
         why: "Writes into the container layer go through overlayfs copy-up on a disk shared with logs, images and every neighbour; the VM had its own disk.",
         needs: &[Need::Query("disk-queue")],
         thresholds: &[after("15m")],

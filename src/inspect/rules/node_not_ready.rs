@@ -1,8 +1,9 @@
 //! A node that does not report as ready.
 //!
-//! Flapping is what was seen since this program follows the cluster. Left out: the lease's age (leases are not watched). A whole zone is folded by the
-//! lines.
+//! Flapping is what was seen since this program follows the cluster. The lease of a node that is not ready is asked for, and says whether its kubelet is
+//! dead or cut off, or lives and reports itself. A whole zone is folded by the lines.
 
+use super::later;
 use crate::inspect::{Judge, RuleInfo, Severity, Threshold, Verdict, clock};
 use crate::model::{Condition, Kind, Node, Object, Time, Tri, VerbId, meta};
 use crate::store::NodeEvent;
@@ -15,6 +16,8 @@ const NETWORK: Threshold = Threshold { name: "network-after", default: "2m", doc
 const FLAPS: Threshold = Threshold { name: "flaps", default: "3", doc: "changes of Ready within 15 minutes that are flapping" };
 /// Seconds in which it flaps.
 const WITHIN: i64 = 900;
+/// How often one looks again (seconds) at what its lease says.
+const AGAIN: i64 = 60;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "node-not-ready",
@@ -75,6 +78,15 @@ fn flaps(judge: &Judge<'_>, node: &Node) -> Option<Verdict> {
     Some(Verdict::BurningUntil(finding.here(VerbId::Cordon, &[]), nth + WITHIN))
 }
 
+/// What its lease says of its kubelet, and when that renewed it last; none: it was not heard.
+fn lease(judge: &Judge<'_>, node: &Node) -> Option<(String, Option<Time>)> {
+    Some(match &judge.cluster.asked.heartbeat(&node.meta.name)?.lapsed {
+        Ok(None) => ("renewed all the time: its kubelet lives and reaches the API server".to_owned(), None),
+        Ok(Some(at)) => (format!("renewed last at {}: its kubelet is dead, or cut off from the API server", clock(*at)), Some(*at)),
+        Err(why) => (format!("not known: {why}"), None),
+    })
+}
+
 fn judge(judge: &Judge<'_>) -> Verdict {
     let Some(Object::Node(node)) = judge.object else { return Verdict::Fine };
     match (state(judge, node), flaps(judge, node)) {
@@ -103,12 +115,15 @@ fn state(judge: &Judge<'_>, node: &Node) -> Verdict {
     let mut finding = judge
         .finding(severity, since, message)
         .with("reason", condition.and_then(|c| c.reason.as_deref()).unwrap_or("none"), since)
-        .with("message", text, since)
-        .then(if node.unschedulable {
-            "Cordoned already: look at its console or hypervisor; drain it when it answers"
-        } else {
-            "Cordon it, look at the kubelet by console or hypervisor; drain it when it answers"
-        });
+        .with("message", text, since);
+    if let Some((says, at)) = lease(judge, node) {
+        finding = finding.with("lease", says, at);
+    }
+    finding = finding.then(if node.unschedulable {
+        "Cordoned already: look at its console or hypervisor; drain it when it answers"
+    } else {
+        "Cordon it, look at the kubelet by console or hypervisor; drain it when it answers"
+    });
     if !node.unschedulable {
         finding = finding.here(VerbId::Cordon, &[]);
     }
@@ -118,15 +133,17 @@ fn state(judge: &Judge<'_>, node: &Node) -> Verdict {
     if severity == Severity::Warning {
         let at = crate::model::Time::from_secs(evicting);
         let finding = finding.with("eviction starts", at.map(clock).unwrap_or_default(), at);
-        return Verdict::BurningUntil(finding, evicting);
+        return Verdict::BurningUntil(finding, evicting.min(later(judge, AGAIN)));
     }
-    Verdict::Burning(finding)
+    Verdict::BurningUntil(finding, later(judge, AGAIN))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, NOW, ago, judged, node};
+    use crate::model::asked::{Asked, Heartbeat, Told};
+    use crate::model::{Delta, Str};
     use serde_json::json;
 
     #[test]
@@ -149,6 +166,25 @@ mod tests {
         assert_eq!(fleet.finding(Kind::Node, "n", "node-not-ready").unwrap().message, "NotReady (kubelet silent)");
         fleet.wait(100);
         assert_eq!(fleet.severity(Kind::Node, "n", "node-not-ready"), Some(Severity::Critical));
+    }
+
+    #[test]
+    fn its_lease_says_whether_the_kubelet_lives() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Node, [node("n", "Unknown", 200)]);
+        let mut says = |lapsed: Option<Told<Option<Time>>>| {
+            let heartbeats = lapsed.map(|lapsed| Heartbeat { node: "n".into(), lapsed }).into_iter().collect();
+            fleet.delta(0, Delta::Asked(Asked { heartbeats, ..Asked::default() }.into()));
+            let evidence = fleet.wait(60).finding(Kind::Node, "n", RULE.id).unwrap().evidence.clone();
+            evidence.into_iter().find(|e| e.what == "lease").map(|e| (e.value, e.at))
+        };
+        assert_eq!(says(None), None, "not heard yet");
+        let at = Time::from_secs(NOW - 240);
+        assert_eq!(says(Some(Ok(at))), Some(("renewed last at 11:56Z: its kubelet is dead, or cut off from the API server".into(), at)));
+        let lives = says(Some(Ok(None))).unwrap().0;
+        assert_eq!(lives, "renewed all the time: its kubelet lives and reaches the API server");
+        let why = Str::from("no right to get leases");
+        assert_eq!(says(Some(Err(why))).unwrap().0, "not known: no right to get leases");
     }
 
     #[test]

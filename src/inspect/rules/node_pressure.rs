@@ -2,7 +2,8 @@
 //!
 //! How near is measured by Prometheus (node_exporter, and the kubelet's cAdvisor for memory); where a kubelet evicts is what it says of its
 //! configuration. Of one that was not heard the kubelet's defaults are taken, and that is said. Its file systems are those at its usual directories.
-//! Left out: process ids (no exporter counts them unless it is told to), and the events of a failed garbage collection, which the condition follows.
+//! Process ids count where node_exporter tells of processes and the kubelet is told to evict for them, which it is not by default. Left out: the events of a
+//! failed garbage collection, which the condition follows.
 
 use super::after;
 use super::measured::{BASE, Measured, Seen, USUAL};
@@ -20,7 +21,7 @@ const FACTS: Measured = Measured {
         id: "node-pressure",
         area: "node",
         scope: "node",
-        summary: "MemoryPressure, DiskPressure or PIDPressure is true (critical); memory, a file system of the kubelet's or its inodes are less than 5 points from where the kubelet evicts, or will be there within 4 hours at the rate of the last 6 (a warning)",
+        summary: "MemoryPressure, DiskPressure or PIDPressure is true (critical); memory, process ids, a file system of the kubelet's or its inodes are less than 5 points from where the kubelet evicts, or will be there within 4 hours at the rate of the last 6 (a warning)",
         why: "At the threshold the kubelet starts killing pods, lowest QoS first, and keeps the node unschedulable for minutes.",
         kinds: &[Kind::Node, Kind::Signal],
         thresholds: &[AFTER, NEAR],
@@ -41,7 +42,11 @@ const FACTS: Measured = Measured {
     level: |seen| {
         let node = seen.node()?;
         // What it says itself is told already.
-        let told = if seen.label("signal").starts_with("memory") { "MemoryPressure" } else { "DiskPressure" };
+        let told = match seen.label("signal").split('.').next() {
+            Some("memory") => "MemoryPressure",
+            Some("pid") => "PIDPressure",
+            _ => "DiskPressure",
+        };
         let (point, _) = point(seen, node)?;
         let near = if fills(seen) { point } else { point - seen.threshold(&NEAR) as f64 / 100.0 };
         (seen.number() >= near && node.pressures().all(|c| &*c.kind != told)).then_some(Severity::Warning)
@@ -147,7 +152,7 @@ mod tests {
     #[test]
     fn as_its_kubelet_is_configured_and_not_twice() {
         let mut fleet = Fleet::default();
-        let evicts = "nodefs.available<5%,nodefs.available<20%,imagefs.available<1Gi".into();
+        let evicts = "nodefs.available<5%,nodefs.available<20%,imagefs.available<1Gi,pid.available<10%".into();
         let kubelet = Kubelet { node: "n1".into(), evicts, ..Kubelet::default() };
         fleet.delta(0, Delta::Asked(Asked { kubelets: Ok([kubelet].into()), ..Asked::default() }.into()));
         fleet.put(Kind::Node, [node("n1", "True", 9000)]);
@@ -159,6 +164,9 @@ mod tests {
         assert!(evidence.iter().any(|e| e.value == "as its configuration has it"), "{evidence:?}");
         assert_eq!(of(&mut fleet, "nodefs.available", 0.74), None);
         assert_eq!(of(&mut fleet, "imagefs.available", 0.99), None, "how large it is is not told");
+        let pids = of(&mut fleet, "pid.available", 0.85).map(|f| f.0);
+        assert_eq!(pids.as_deref(), Some("pid.available 15% left, it evicts below 10%"));
+        assert_eq!(of(&mut fleet, "pid.available", 0.84), None);
         let mut n = node("n1", "True", 9000);
         let on = json!({"type": "DiskPressure", "status": "True", "lastTransitionTime": ago(600)});
         n["status"]["conditions"].as_array_mut().unwrap().push(on);

@@ -1,12 +1,11 @@
-//! Storage that nobody uses: claims that no pod mounts, volumes that are released or were never taken.
+//! Storage that nobody uses: claims that no pod mounts, volumes that are released or were never taken, snapshots of claims that are gone.
 //!
-//! Nobody writes down since when a claim is not mounted: it must be that old, and not be mounted now. Left out: volume snapshots, and which
-//! classes are paid.
+//! Nobody writes down since when a claim is not mounted, or gone: it, or its snapshot, must be that old, and be so now. Left out: which classes are paid.
 
 use super::later;
 use crate::inspect::explain::words::{bytes, joined};
 use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
-use crate::model::asked::{Part, Unused};
+use crate::model::asked::{Part, SNAPSHOT, Unused};
 use crate::model::{Claim, Kind, Object, Time, VerbId};
 
 const AFTER: Threshold = Threshold { name: "after", default: "7d", doc: "how old a claim, and how long released a volume, must be" };
@@ -18,8 +17,8 @@ pub static RULE: RuleInfo = RuleInfo {
     tier: 2,
     burns: false,
     severity: Severity::Warning,
-    scope: "claim; the cluster, its volumes",
-    summary: "A claim of a week that no pod mounts and no StatefulSet is to have, or volumes Released or Available for a week; a warning from 100 GiB on",
+    scope: "claim; the cluster, its volumes and snapshots",
+    summary: "A claim of a week that no pod mounts and no StatefulSet is to have, or volumes Released or Available for a week, or a snapshot of a week whose claim is gone; a warning from 100 GiB on",
     why: "Volumes outlive their workloads and are billed until somebody dares to delete them.",
     kinds: &[Kind::Claim],
     needs: &[Need::Kind(Kind::Pod), Need::Asked(Part::Volumes)],
@@ -89,7 +88,12 @@ fn volumes(judge: &Judge<'_>) -> Verdict {
     old.sort_by_key(|v| std::cmp::Reverse(v.size));
     let size: i64 = old.iter().map(|v| v.size).sum();
     let names = joined(old.iter().map(|v| &*v.name), 2);
-    let message = format!("{} volumes that nobody has, {}: {names}", old.len(), bytes(size));
+    let what = match old.iter().filter(|v| &*v.phase == SNAPSHOT).count() {
+        0 => "volumes",
+        n if n == old.len() => "snapshots",
+        _ => "volumes and snapshots",
+    };
+    let message = format!("{} {what} that nobody has, {}: {names}", old.len(), bytes(size));
     let mut finding = judge.finding(severity(judge, size), old.iter().filter_map(|v| v.since).min(), message);
     for v in old.iter().take(12) {
         let whose = v.claim.as_deref().map(|c| format!(", was {c}'s")).unwrap_or_default();
@@ -142,11 +146,11 @@ mod tests {
 
     #[test]
     fn volumes_of_nobody_together() {
-        let at = |since: i64, size: i64| {
+        let of = |phase: &str, since: i64, size: i64| {
             let mut fleet = fleet();
             let v = Unused {
                 name: "pv-1".into(),
-                phase: "Released".into(),
+                phase: phase.into(),
                 claim: Some("pay/data".into()),
                 class: "ssd".into(),
                 reclaim: "Retain".into(),
@@ -154,8 +158,11 @@ mod tests {
                 since: Time::from_secs(NOW - since),
             };
             fleet.delta(0, Delta::Asked(Asked { volumes: Ok([v.clone(), v].into()), ..Asked::default() }.into()));
-            fleet.engine.for_object(ClusterId(0), Uid::default()).iter().find(|f| f.rule == &RULE).map(|f| f.severity)
+            fleet.engine.for_object(ClusterId(0), Uid::default()).iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
         };
+        let at = |since: i64, size: i64| of("Released", since, size).map(|f| f.0);
+        assert_eq!(of("Snapshot", WEEK, 1), Some((Severity::Info, "2 snapshots that nobody has, 2Gi: pv-1, pv-1".to_owned())));
+        assert_eq!(of("Snapshot", WEEK - 1, 1), None);
         assert_eq!((at(WEEK, 49), at(WEEK, 50), at(WEEK - 1, 50)), (Some(Severity::Info), Some(Severity::Warning), None));
     }
 }

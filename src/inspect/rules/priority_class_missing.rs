@@ -1,20 +1,20 @@
 //! Who is preempted first: priorities of core workloads against those of others.
 //!
-//! PriorityClass objects are not read: that there are classes is known from the pods that have one, and a workload's priority from its pods.
-//! Left out: pods that were preempted (their events are gone within the hour, and so are they).
+//! PriorityClass objects are not read: that there are classes is known from the pods that have one, and a workload's priority from its pods. That a pod was
+//! preempted it says itself before it goes: those are known that were seen since this program follows the cluster.
 
 use super::lint::{Whole, several};
 use crate::inspect::{Judge, RuleInfo, Severity, Verdict};
-use crate::model::Kind;
+use crate::model::{Kind, Time};
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "priority-class-missing",
     area: "availability",
     tier: 2,
     burns: false,
-    severity: Severity::Warning,
+    severity: Severity::Critical,
     scope: "workload",
-    summary: "A core workload has priority 0 while others have a class, or another workload has a higher priority than core pods; info: a system class outside infrastructure namespaces",
+    summary: "A pod of a core workload was preempted within a day (critical); a core workload has priority 0 while others have a class, or another workload has a higher priority than core pods; info: a system class outside infrastructure namespaces",
     why: "Priority decides who is preempted and who is evicted last when capacity is short.",
     kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet],
     needs: &[crate::inspect::Need::Kind(Kind::Pod)],
@@ -23,6 +23,9 @@ pub static RULE: RuleInfo = RuleInfo {
     peers: &["polaris:priorityClassNotSet", "kube-linter:priority-class-name"],
     judge,
 };
+
+/// Seconds that a pod that was preempted counts.
+const DAY: i64 = 86_400;
 
 fn system(class: Option<&str>) -> bool {
     matches!(class, Some("system-node-critical" | "system-cluster-critical"))
@@ -56,6 +59,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
                 .edit()
         });
         return whole.verdict(judge, found);
+    }
+    let victims = judge.cluster.stops.of(whole.meta.uid).filter(|s| s.preempted && s.at + DAY > judge.now);
+    let victims: Vec<Option<Time>> = victims.map(|s| Time::from_secs(s.at)).collect();
+    if let Some(last) = victims.last().filter(|_| core) {
+        let mut found = finding(Severity::Critical, format!("core, and {} of its pods had to make room within a day", victims.len()))
+            .with("the last", last.map(Time::rfc3339).unwrap_or_default(), *last)
+            .then("Give it the class of core workloads, or make room: what has a higher priority pushes it out again")
+            .edit();
+        found.since = victims[0];
+        return whole.again(judge, Some(found));
     }
     // What admission gave its pods: a default of the cluster counts.
     let Some(priority) = whole.pods(judge).first().map(|p| p.shape.priority) else { return whole.again(judge, None) };
@@ -123,5 +136,22 @@ mod tests {
         assert_eq!(rule(fleet.wait(300), "batch"), Some(Severity::Warning));
         fleet.delete(Kind::Pod, "w");
         assert_eq!(rule(fleet.wait(300), "batch"), None, "no core pod is below it");
+    }
+    #[test]
+    fn core_pods_that_had_to_make_room() {
+        let of = |core: bool, reason: &str, wait: i64| {
+            let mut fleet = Fleet::default();
+            let mut victim = pod("w", "web", core, None, 0);
+            victim["metadata"]["deletionTimestamp"] = json!(ago(1));
+            victim["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True", "reason": reason}]);
+            fleet.put(Kind::Deployment, [app("web", core, Some("some"))]).put(Kind::Pod, [victim]);
+            fleet.delete(Kind::Pod, "w");
+            fleet.wait(wait).finding(Kind::Deployment, "web", RULE.id).map(|f| (f.severity, f.message.clone()))
+        };
+        let says = "core, and 1 of its pods had to make room within a day";
+        assert_eq!(of(true, "PreemptionByScheduler", 300), Some((Severity::Critical, says.to_owned())));
+        assert_eq!((of(true, "EvictionByEvictionAPI", 300), of(false, "PreemptionByScheduler", 300)), (None, None));
+        assert_eq!(of(true, "PreemptionByScheduler", DAY - 1).map(|f| f.0), Some(Severity::Critical));
+        assert_eq!(of(true, "PreemptionByScheduler", DAY + 300), None, "a day ago");
     }
 }

@@ -1,7 +1,8 @@
-//! A rollout that drops requests by the way its template is made.
+//! A rollout that drops requests by the way its template is made, or whose pods had to be killed when they were replaced.
 //!
-//! Judged from the template. Left out: what was measured during rollouts (errors at the Ingress, exit codes of replaced pods).
-//! An app that drains by itself says so with the label `quarterdeck.io/drains=true`.
+//! Judged from the template, and by how the containers of deleted pods ended as far as that was seen since this program follows the cluster. Left out:
+//! errors at the Ingress during rollouts (it counts by Service, and says of no answer which pod gave it). An app that drains by itself says so with the
+//! label `quarterdeck.io/drains=true`.
 
 use super::lint::{REPLICATED, Whole};
 use crate::inspect::{Judge, Need, RuleInfo, Severity, Threshold, Verdict};
@@ -9,20 +10,26 @@ use crate::model::{Kind, Workload, WorkloadDetail, pdb::Amount};
 
 const DELAY: Threshold = Threshold { name: "delay", default: "5s", doc: "how long a pod goes on serving before it is told to stop" };
 const MARGIN: Threshold = Threshold { name: "margin", default: "10s", doc: "what the grace period leaves after the delay" };
+const KILLED: Threshold =
+    Threshold { name: "killed-from", default: "30%", doc: "of the containers of replaced pods, those that had to be killed" };
+const REPLACED: Threshold =
+    Threshold { name: "replaced-from", default: "3", doc: "containers of replaced pods within a day from which their ends are judged" };
+/// Seconds that the end of a replaced pod counts.
+const DAY: i64 = 86_400;
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "release-not-lossless",
     area: "release",
     tier: 1,
     burns: false,
-    severity: Severity::Warning,
+    severity: Severity::Critical,
     scope: "workload behind a Service",
-    summary: "No readiness, no delay before the stop, a grace period that the delay uses up, Recreate, or all pods may be unavailable at once; info for StatefulSets",
+    summary: "Of the containers of pods that were replaced within a day 30 % were killed when their grace period was over (critical); no readiness, no delay before the stop, a grace period that the delay uses up, Recreate, or all pods may be unavailable at once; info for StatefulSets",
     why: "Endpoint removal and SIGTERM start at the same moment; a pod that stops at once drops requests that proxies still send to it.",
     kinds: REPLICATED,
     needs: &[Need::Kind(Kind::Service)],
     leans_on: &[Kind::Service],
-    thresholds: &[DELAY, MARGIN],
+    thresholds: &[DELAY, MARGIN, KILLED, REPLACED],
     peers: &["kube-score:deployment-strategy", "kube-linter:no-rolling-update-strategy"],
     judge,
 };
@@ -56,11 +63,21 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         wrong.push(format!("preStop waits {n} s of a grace period of {} s", whole.shape.grace));
     }
     wrong.extend(strategy(w));
+    let ends = Ends::of(judge, w);
+    let killed = ends.all >= judge.value(&REPLACED).max(1) && ends.killed * 100 >= ends.all * judge.value(&KILLED);
+    if killed {
+        wrong
+            .insert(0, format!("{} of {} containers of replaced pods were killed when their grace period was over", ends.killed, ends.all));
+    }
     if wrong.is_empty() {
-        return Verdict::Fine;
+        return ends.next.map_or(Verdict::Fine, Verdict::LookAgain);
     }
     // Stateful programs hand over by their own protocols.
-    let severity = if w.kind == Kind::StatefulSet { Severity::Info } else { Severity::Warning };
+    let severity = match w.kind {
+        _ if killed => Severity::Critical,
+        Kind::StatefulSet => Severity::Info,
+        _ => Severity::Warning,
+    };
     let hook = if hooks.is_empty() { "none".to_owned() } else { waits.map_or_else(|| "no sleep in it".to_owned(), |n| format!("{n} s")) };
     let finding = judge
         .finding(severity, None, wrong.join("; "))
@@ -68,8 +85,41 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         .with("preStop", hook, None)
         .with("grace period", format!("{} s", whole.shape.grace), None)
         .with("strategy", rollout(w), None)
+        .with("containers of replaced pods that were seen to end", ends.words(), None)
         .then("Add preStop sleep 10, a grace period of that, the longest request and 10 s more, and roll out with maxUnavailable 0 and maxSurge 25%");
-    whole.verdict(judge, Some(finding.edit()))
+    match (whole.verdict(judge, Some(finding.edit())), ends.next) {
+        (Verdict::Burning(finding), Some(at)) => Verdict::BurningUntil(finding, at),
+        (verdict, _) => verdict,
+    }
+}
+
+/// How the containers of a workload's deleted pods ended within the last day.
+struct Ends {
+    all: i64,
+    killed: i64,
+    unhandled: i64,
+    /// When the oldest counts no more (unix seconds).
+    next: Option<i64>,
+}
+
+impl Ends {
+    fn of(judge: &Judge<'_>, w: &Workload) -> Self {
+        let mut ends = Self { all: 0, killed: 0, unhandled: 0, next: None };
+        for stop in judge.cluster.stops.of(w.meta.uid).filter(|s| s.at + DAY > judge.now) {
+            ends.all += i64::from(stop.ended);
+            ends.killed += i64::from(stop.killed);
+            ends.unhandled += i64::from(stop.unhandled);
+            ends.next.get_or_insert(stop.at + DAY);
+        }
+        ends
+    }
+
+    fn words(&self) -> String {
+        if self.all == 0 {
+            return String::new();
+        }
+        format!("{}: {} killed (137), {} ended by SIGTERM at once (143)", self.all, self.killed, self.unhandled)
+    }
 }
 
 fn strategy(w: &Workload) -> Option<String> {
@@ -150,5 +200,37 @@ mod tests {
     #[test]
     fn what_serves_nobody_may_stop_at_once() {
         assert_eq!(super::super::lint::tests::one(RULE.id, json!({}), true), None);
+    }
+    #[test]
+    fn replaced_pods_that_had_to_be_killed() {
+        use crate::inspect::fixture::{ago, owned, pod, replicaset};
+        let of = |codes: &[i64], wait: i64| {
+            let mut fleet = Fleet::default();
+            let mut d = with(
+                json!({"terminationGracePeriodSeconds": 30, "containers": [
+                    {"name": "a", "ports": [{"containerPort": 80}], "readinessProbe": {"httpGet": {"port": 80}}, "lifecycle": sleep(10)}]}),
+                false,
+            );
+            fleet.put(Kind::Service, [service("web", "web")]).put(Kind::Deployment, [d.clone()]);
+            fleet.put(Kind::ReplicaSet, [replicaset("rs", "web", 2, "i:1", 900, 2)]);
+            for (n, code) in codes.iter().enumerate() {
+                let name = format!("p{n}");
+                let mut metadata = owned(&name, Kind::ReplicaSet, "rs");
+                metadata["deletionTimestamp"] = json!(ago(1));
+                let end = json!({"restartCount": 0, "state": {"terminated": {"exitCode": code, "reason": "Error"}}});
+                fleet.put(Kind::Pod, [pod(metadata, "n1", false, 1, end)]);
+                fleet.delete(Kind::Pod, &name);
+            }
+            // Its rollout goes on.
+            d["status"]["readyReplicas"] = json!(1);
+            fleet.put(Kind::Deployment, [d]);
+            fleet.wait(wait).finding(Kind::Deployment, "web", RULE.id).map(|f| (f.severity, f.message.clone()))
+        };
+        let says = "3 of 10 containers of replaced pods were killed when their grace period was over";
+        assert_eq!(of(&[137, 137, 137, 0, 0, 0, 0, 143, 143, 0], 0), Some((Severity::Critical, says.to_owned())));
+        assert_eq!(of(&[137, 137, 0, 0, 0, 0, 0, 143, 143, 0], 0), None, "a fifth");
+        assert_eq!(of(&[137, 137], 0), None, "too few");
+        assert_eq!(of(&[137, 137, 137], DAY - 1).map(|f| f.0), Some(Severity::Critical));
+        assert_eq!(of(&[137, 137, 137], DAY), None, "a day ago");
     }
 }

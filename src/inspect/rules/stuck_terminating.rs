@@ -1,7 +1,7 @@
 //! An object whose deletion does not end.
 //!
-//! Of a namespace the aggregated APIs that do not answer are named, of a finalizer who takes it away, where that is known by its name. Left out: volume
-//! attachments (not watched), and custom resources, of which only the namespace tells.
+//! Of a namespace the aggregated APIs that do not answer are named, of a pod the volumes that do not leave its node, of a finalizer who takes it away, where
+//! that is known by its name. Left out: custom resources, of which only the namespace tells.
 
 use super::after;
 use crate::inspect::explain::words::joined;
@@ -97,7 +97,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
             finding = finding.with("kube-controller-manager", "has no live leader: it takes nothing away", None);
         }
         match object {
-            Object::Pod(pod) => finding = finding.with("node", pod.node.as_deref().unwrap_or("none"), None),
+            Object::Pod(pod) => {
+                finding = finding.with("node", pod.node.as_deref().unwrap_or("none"), None);
+                let leave = judge.cluster.asked.detaching.iter().filter(|d| pod.node.as_ref() == Some(&d.node));
+                for d in leave.take(4) {
+                    let error = d.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+                    finding = finding.with("volume that does not leave its node", format!("{}{error}", d.volume), Some(d.since));
+                }
+            }
             Object::Namespace(ns) => {
                 let down = judge.cluster.asked.apis.as_deref().unwrap_or_default();
                 if !down.is_empty() {
@@ -118,7 +125,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::inspect::fixture::{Fleet, ago, judged};
-    use crate::model::asked::{Api, Lease};
+    use crate::model::asked::{Api, Detaching, Lease};
     use crate::model::{Asked, Delta};
     use serde_json::json;
 
@@ -150,11 +157,26 @@ mod tests {
             changed: 0,
         };
         let api = Api { name: "v1.custom.metrics.k8s.io".into(), service: None, reason: None, message: None, since: None };
-        fleet.delta(0, Delta::Asked(Asked { leases: Ok([lease].into()), apis: Ok([api].into()), ..Asked::default() }.into()));
+        let leaves = |volume: &str, node: &str| Detaching {
+            volume: volume.into(),
+            node: node.into(),
+            since: crate::model::Time::from_secs(1).unwrap(),
+            error: Some("busy".into()),
+        };
+        let detaching = [leaves("pv-1", "n1"), leaves("pv-2", "n2")].into();
+        fleet.delta(0, Delta::Asked(Asked { leases: Ok([lease].into()), apis: Ok([api].into()), detaching, ..Asked::default() }.into()));
         let gone =
             |name: &str, finalizers: &[&str]| json!({"metadata": {"name": name, "deletionTimestamp": ago(9000), "finalizers": finalizers}});
         fleet
             .put(Kind::Namespace, [gone("ns", &[])])
+            .put(
+                Kind::Pod,
+                [{
+                    let mut p = gone("p", &[]);
+                    p["spec"] = json!({"nodeName": "n1", "containers": []});
+                    p
+                }],
+            )
             .put(Kind::Job, [gone("j", &["batch.kubernetes.io/job-tracking", "example.org/hold", "odd"])]);
         let evidence = |kind, name: &str| fleet.finding(kind, name, RULE.id).unwrap().evidence.clone();
         let has = |kind, name: &str, what: &str, value: &str| {
@@ -162,6 +184,8 @@ mod tests {
             assert!(all.iter().any(|e| e.what == what && e.value == value), "{what}: {all:?}");
         };
         has(Kind::Namespace, "ns", "aggregated APIs that do not answer", "v1.custom.metrics.k8s.io");
+        has(Kind::Pod, "p", "volume that does not leave its node", "pv-1: busy");
+        assert!(!evidence(Kind::Pod, "p").iter().any(|e| e.value.starts_with("pv-2")), "it is of another node");
         let counted = "taken away by kube-controller-manager, once the Job has counted the pod";
         has(Kind::Job, "j", "batch.kubernetes.io/job-tracking", counted);
         has(Kind::Job, "j", "example.org/hold", "taken away by the controller of example.org");

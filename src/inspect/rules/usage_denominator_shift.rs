@@ -1,13 +1,20 @@
 //! The same load is much of its request, little of its limit and little of the node: three percentages that mean different things.
 //!
-//! Left out: what a VM had (no annotation is read), alert expressions and dashboards.
+//! Of the fifty workloads of a cluster that use most of what they request. Left out: alert expressions and dashboards.
 
 use super::measured::{BASE, Measured, Seen, USUAL, after, cores, percent, whole};
+use super::vm_baseline_drift::recorded;
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
-use crate::model::{Kind, VerbId, Workload};
+use crate::model::{HpaMetric, Kind, VerbId, Workload, quantity};
 
 const LIMIT: Threshold = Threshold { name: "limit-below", default: "60%", doc: "share of its limit that it must use less than" };
 const NODE: Threshold = Threshold { name: "node-below", default: "50%", doc: "the same of its nodes' CPU" };
+const SCALED: Threshold = Threshold {
+    name: "scaled-below",
+    default: "50%",
+    doc: "share of its limit that it uses less than while its autoscaler is above its target",
+};
+const VM: Threshold = Threshold { name: "of-vm", default: "30%", doc: "of the VM's processors, what a pod requests at the most" };
 
 const FACTS: Measured = Measured {
     info: RuleInfo {
@@ -17,18 +24,19 @@ const FACTS: Measured = Measured {
         burns: false,
         severity: Severity::Info,
         scope: "workload",
-        summary: "It uses one and a half of its CPU request, less than 60 % of its limit, and its nodes less than half of theirs, for 30 minutes",
+        summary: "It uses one and a half of its CPU request, less than 60 % of its limit, and its nodes less than half of theirs; or its autoscaler is above its target for CPU while it uses less than half of its limit; or a pod requests 30 % or less of the vcpus that the annotation quarterdeck.io/vm-baseline says it had; for 30 minutes",
         why: "A VM shows use of its vCPUs, Kubernetes shows use of request, of limit or of the node; the same load becomes three different percentages and load average is the host's.",
         needs: &[Need::Query("cpu-of-request")],
-        thresholds: &[after("30m"), LIMIT, NODE],
+        thresholds: &[after("30m"), LIMIT, NODE, SCALED, VM],
         ..BASE
     },
     queries: &["cpu-of-request"],
     level: |seen| {
-        let use_ = seen.known().and_then(|_| Use::of(seen))?;
+        let use_ = Use::of(seen)?;
         let below = |part: i64, whole: i64, t: &Threshold| part * 100 < whole * seen.threshold(t);
-        (use_.limit > 0 && below(use_.cpu, use_.limit, &LIMIT) && use_.nodes.is_some_and(|(used, all)| below(used, all, &NODE)))
-            .then_some(Severity::Info)
+        let limited = |t: &Threshold| use_.limit > 0 && below(use_.cpu, use_.limit, t);
+        let shifted = seen.known().is_some() && limited(&LIMIT) && use_.nodes.is_some_and(|(used, all)| below(used, all, &NODE));
+        (shifted || over_target(seen, use_.workload).is_some() && limited(&SCALED) || use_.of_vm(seen).is_some()).then_some(Severity::Info)
     },
     says: |seen| {
         let Some(u) = Use::of(seen) else { return String::new() };
@@ -50,6 +58,11 @@ const FACTS: Measured = Measured {
             ("requested", cores(u.request)),
             ("limit", cores(u.limit)),
             ("autoscaler", scaler),
+            ("over its autoscaler's target", over_target(seen, u.workload).map_or_else(|| "no".to_owned(), shown)),
+            (
+                "requested of the VM's processors",
+                u.of_vm(seen).map_or_else(|| "not less than usual".to_owned(), |(each, vm)| percent(each, vm)),
+            ),
             ("marked as migrated", marked.unwrap_or_else(|| "no".to_owned())),
         ]);
         let (w, on) = (u.workload, finding.there());
@@ -61,6 +74,17 @@ const FACTS: Measured = Measured {
 };
 
 pub static RULE: RuleInfo = FACTS.rule(|judge| FACTS.judge(judge));
+
+/// The metric of its autoscaler for CPU by request, while that is above its target.
+fn over_target<'a>(seen: &Seen<'a>, w: &Workload) -> Option<&'a HpaMetric> {
+    let cpu = |m: &&HpaMetric| &*m.name == "cpu" && m.percent && m.current.zip(m.target).is_some_and(|(now, target)| now > target);
+    seen.scaler(w)?.metrics.iter().find(cpu)
+}
+
+/// `95% of 80%`.
+fn shown(m: &HpaMetric) -> String {
+    format!("{}% of {}%", m.current.unwrap_or(0), m.target.unwrap_or(0))
+}
 
 fn share(of: Option<(i64, i64)>) -> String {
     of.map_or_else(|| "none".to_owned(), |(part, whole)| percent(part, whole))
@@ -93,6 +117,13 @@ impl<'a> Use<'a> {
         let nodes = names.iter().filter_map(node).reduce(|(a, b), (c, d)| (a + c, b + d));
         Some(Self { workload, cpu: whole(seen.number() * request as f64), request, limit: limits.unwrap_or(0) * replicas, nodes })
     }
+
+    /// What a pod requests, and what its VM had (millicores), where that is so little of it.
+    fn of_vm(&self, seen: &Seen<'_>) -> Option<(i64, i64)> {
+        let had = quantity::milli(recorded(self.workload, "vcpus")?)?;
+        let each = self.workload.shape.requests.cpu_request_m?;
+        (each * 100 <= had * seen.threshold(&VM)).then_some((each, had))
+    }
 }
 
 #[cfg(test)]
@@ -104,8 +135,20 @@ mod tests {
     use serde_json::json;
 
     fn found(of_request: f64, node_used: i64, wait: i64) -> Option<crate::inspect::Finding> {
+        at(of_request, node_used, wait, None, "")
+    }
+
+    /// The same with an autoscaler whose target is 80 % and stands at that, and with that said of the VM.
+    fn at(of_request: f64, node_used: i64, wait: i64, scaled: Option<i64>, vm: &str) -> Option<crate::inspect::Finding> {
         let mut fleet = Fleet::default();
         let mut web = deployment("web", 1, 1);
+        web["metadata"]["annotations"][crate::model::BASELINE] = json!(vm);
+        let hpa = |cpu: i64| {
+            json!({"metadata": {"name": "web"}, "spec": {"maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+                    "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]},
+                "status": {"currentReplicas": 1, "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": cpu}}}]}})
+        };
+        fleet.put(Kind::Hpa, scaled.map(hpa));
         web["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "4"}});
         let mut n1 = node("n1", "True", 9000);
         n1["status"]["allocatable"] = json!({"cpu": "10"});
@@ -126,5 +169,22 @@ mod tests {
         assert_eq!(found(1.49, 4000, 1800), None, "of the request");
         assert_eq!(found(2.4, 4000, 1800), None, "of the limit");
         assert_eq!(found(1.6, 5000, 1800), None, "of the node");
+    }
+    #[test]
+    fn above_the_autoscalers_target_and_far_below_the_limit() {
+        let scaled = |cpu: i64, of_request: f64| at(of_request, 9000, 1800, Some(cpu), "").map(|f| f.severity);
+        // The nodes are busy: by the other condition nothing is found.
+        assert_eq!((scaled(81, 1.6), scaled(80, 1.6)), (Some(Severity::Info), None));
+        assert_eq!((scaled(81, 1.99), scaled(81, 2.0)), (Some(Severity::Info), None), "half of the limit");
+        let evidence = at(1.6, 9000, 1800, Some(95), "").unwrap().evidence;
+        assert!(evidence.iter().any(|e| e.what == "over its autoscaler's target" && e.value == "95% of 80%"), "{evidence:?}");
+    }
+
+    #[test]
+    fn a_request_that_is_little_of_what_the_vm_had() {
+        let of = |vm: &str, wait: i64| at(0.5, 9000, wait, None, vm).map(|f| f.severity);
+        assert_eq!((of("vcpus=4", 1800), of("vcpus=4", 1799), of("vcpus=3", 1800), of("", 1800)), (Some(Severity::Info), None, None, None));
+        let evidence = at(0.5, 9000, 1800, None, "cpu=1,vcpus=4").unwrap().evidence;
+        assert!(evidence.iter().any(|e| e.what == "requested of the VM's processors" && e.value == "25%"), "{evidence:?}");
     }
 }

@@ -42,7 +42,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let late = s.late(now);
     if late.is_none() && !judge.cluster.seen(Kind::Backup) {
         // Its backups may still come.
-        return Verdict::FineUntil(now + LOOK);
+        return Verdict::LookAgain(now + LOOK);
     }
     // What will be so next, when nothing comes.
     let next =
@@ -50,7 +50,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let severity = if now >= runs.third { Severity::Critical } else { Severity::Warning };
     let (message, since, oldest) = match (late, good) {
         (Some(late), _) => (format!("late: a backup was due {} ago", age(late)), Time::from_secs(now - late), late),
-        _ if now < runs.half => return next.map_or(Verdict::Fine, Verdict::FineUntil),
+        _ if now < runs.half => return next.map_or(Verdict::Fine, Verdict::LookAgain),
         (None, Some(good)) => {
             let old = good.age(now);
             (format!("its newest complete backup is {} old", age(old)), Time::from_secs(runs.first), old)
@@ -69,6 +69,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         "Look at the backups that it made (BB) and at the log of the last one"
     };
     let again = super::repaint(oldest, now);
+    // The only hold is that of a pause, which has not begun.
+    judge.holds_apart(None);
     Verdict::BurningUntil(finding.then(step), next.map_or(again, |at| at.min(again)))
 }
 
@@ -209,6 +211,23 @@ mod tests {
         let mut paused = fleet(schedule(json!({"paused": true}), 60), &[]);
         assert!(paused.wait(86_399).lines().is_empty());
         assert_eq!(paused.wait(1).lines()[0].message, "paused");
+    }
+
+    #[test]
+    fn a_pause_has_its_own_day_whatever_was_before() {
+        for complete in [60, 6000] {
+            let mut fleet = fleet(schedule(json!({}), 60), &[made("Completed", complete)]);
+            assert_eq!(fleet.lines().is_empty(), complete == 60);
+            fleet.wait(600).put(Kind::Schedule, [schedule(json!({"paused": true}), 60)]);
+            assert!(fleet.wait(86_399).lines().is_empty(), "paused for less than a day: {:?}", fleet.lines());
+            assert_eq!(fleet.wait(1).lines()[0].message, "paused");
+            // It goes on, is late, and is paused again: another day.
+            fleet.put(Kind::Schedule, [schedule(json!({}), 60)]);
+            assert!(fleet.lines()[0].message.starts_with("late"), "{:?}", fleet.lines());
+            fleet.put(Kind::Schedule, [schedule(json!({"paused": true}), 60)]);
+            assert!(fleet.wait(86_399).lines().is_empty(), "{:?}", fleet.lines());
+            assert_eq!(fleet.wait(1).lines()[0].message, "paused");
+        }
     }
 
     #[test]

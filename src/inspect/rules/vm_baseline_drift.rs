@@ -5,7 +5,7 @@
 
 use super::measured::{BASE, Measured, Seen, USUAL, after};
 use crate::inspect::{Need, RuleInfo, Severity, Threshold};
-use crate::model::{BASELINE, quantity};
+use crate::model::{BASELINE, Workload, quantity};
 
 const CPU: Threshold = Threshold { name: "cpu-above", default: "120%", doc: "of its baseline, the CPU time for a request" };
 const MEMORY: Threshold = Threshold { name: "memory-above", default: "130%", doc: "the same of a pod's memory without page cache" };
@@ -49,10 +49,15 @@ fn cpu(seen: &Seen<'_>) -> bool {
     &*seen.signal.meta.name == "cpu-by-request"
 }
 
+/// What is recorded of the VM that a workload ran in, by its name in the annotation.
+pub(super) fn recorded<'a>(w: &'a Workload, name: &str) -> Option<&'a str> {
+    w.baseline.as_deref()?.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
 /// What it was before: seconds of CPU for a request, or bytes of a pod.
 fn before(seen: &Seen<'_>) -> Option<f64> {
-    let said = seen.workload()?.baseline.as_deref()?;
-    let of = |name: &str| said.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+    let workload = seen.workload()?;
+    let of = |name: &str| recorded(workload, name);
     let was = if cpu(seen) {
         quantity::milli(of("cpu")?)? as f64 / quantity::milli(of("requests")?)? as f64
     } else {

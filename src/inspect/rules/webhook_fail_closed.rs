@@ -1,18 +1,22 @@
 //! An admission webhook without which nothing can be made, and that is down or one pod away from it.
 //!
-//! Judged by configurations and endpoints, and by what Prometheus measures of the calls where there is one. Left out: the expiry of caBundle, and calls
-//! that were skipped because the policy is Ignore.
+//! Judged by configurations, endpoints and the certificates in caBundle, and by what Prometheus measures of the calls where there is one: those that were
+//! skipped because the policy is Ignore too.
 
 use super::measured::lasted;
 use crate::inspect::explain::words::joined;
 use crate::inspect::{Finding, Judge, Need, RuleInfo, Severity, Threshold, Verdict};
 use crate::model::asked::{Hook, Part};
-use crate::model::{Kind, Object, Signal};
+use crate::model::{Kind, Object, Signal, Time};
 
 const AFTER: Threshold = Threshold { name: "after", default: "1m", doc: "how long it may be so" };
 const TIMEOUT: Threshold = Threshold { name: "timeout-above", default: "10", doc: "seconds that it may take to answer" };
-
+const TRUSTED: Threshold = Threshold { name: "trusted-below", default: "14d", doc: "how long its caBundle is good for" };
 const FAILING: Threshold = Threshold { name: "failing-after", default: "2m", doc: "how long calls may fail, or be slow" };
+/// The query for calls that were skipped.
+const SKIPPED: &str = "webhook-skipped";
+/// What is measured of calls, the worst first.
+const QUERIES: [&str; 3] = ["webhook-errors", "webhook-latency", SKIPPED];
 /// How often one looks again (seconds) at what is measured.
 const AGAIN: i64 = 60;
 
@@ -23,12 +27,12 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "cluster, its webhooks that refuse what they do not answer",
-    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint, or a hundredth of its calls fail for 2 minutes; a warning when its p99 is over a second, or when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds",
+    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint, or a hundredth of its calls fail for 2 minutes; info: ten calls of one with Ignore were skipped in 10 minutes; a warning when its p99 is over a second, or when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds, or its caBundle has less than 14 days left",
     why: "When a fail-closed hook is down nothing it matches can be created, often including its own pods, so the cluster cannot heal.",
     kinds: &[],
     needs: &[Need::Asked(Part::Hooks)],
     leans_on: &[],
-    thresholds: &[AFTER, TIMEOUT, FAILING],
+    thresholds: &[AFTER, TIMEOUT, FAILING, TRUSTED],
     peers: &[],
     judge,
 };
@@ -72,15 +76,16 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 fn called(judge: &Judge<'_>) -> Option<Finding> {
     let hooks = judge.cluster.asked.hooks.as_deref().ok()?;
     let hold = judge.value(&FAILING);
-    let signal = |o: &'_ Object| matches!(o, Object::Signal(s) if matches!(&*s.meta.name, "webhook-errors" | "webhook-latency") && lasted(judge, s, hold));
-    let closed = |s: &Signal| {
+    let rank = |s: &Signal| QUERIES.iter().position(|q| **q == *s.meta.name);
+    let signal = |o: &'_ Object| matches!(o, Object::Signal(s) if rank(s).is_some() && lasted(judge, s, hold));
+    let whose = |s: &Signal| {
         let name = s.meta.labels.get("name").unwrap_or_default();
-        hooks.iter().find(|h| h.fail_closed && *h.name == *name)
+        hooks.iter().find(|h| h.fail_closed != (&*s.meta.name == SKIPPED) && *h.name == *name)
     };
     let fails = |s: &Signal| &*s.meta.name == "webhook-errors";
     let all =
         judge.cluster.objects(Kind::Signal).filter(|o| signal(o)).filter_map(|o| if let Object::Signal(s) = o { Some(&**s) } else { None });
-    let (s, hook) = all.filter_map(|s| Some((s, closed(s)?))).max_by_key(|(s, _)| fails(s))?;
+    let (s, hook) = all.filter_map(|s| Some((s, whose(s)?))).min_by_key(|(s, _)| rank(s))?;
     let value = s.value.map(|v| s.measure.text(v)).unwrap_or_default();
     let (severity, message, next) = if fails(s) {
         let message = format!("{value} of the calls of {} fail: {} is refused", hook.name, hook.matches);
@@ -89,6 +94,9 @@ fn called(judge: &Judge<'_>) -> Option<Finding> {
             message,
             "Read the webhook's log and the API server's; until it is mended set failurePolicy to Ignore in its configuration",
         )
+    } else if &*s.meta.name == SKIPPED {
+        let message = format!("{value} calls of {} were skipped in 10m: {} went unchecked", hook.name, hook.matches);
+        (Severity::Info, message, "See why it does not answer; what it would have refused is there now")
     } else {
         let message = format!("{} takes {value} to answer: every {} waits for it", hook.name, hook.matches);
         (Severity::Warning, message, "Give its pods CPU and replicas, or let it be asked about less by its rules and selectors")
@@ -102,15 +110,25 @@ fn configured(judge: &Judge<'_>) -> Verdict {
     let down: Vec<&Hook> = closed().filter(|h| h.ready == Some(0)).collect();
     let timeout = judge.value(&TIMEOUT);
     let risky: Vec<(&Hook, Vec<String>)> = closed().map(|h| (h, risks(h, timeout))).filter(|(_, r)| !r.is_empty()).collect();
-    if down.is_empty() && risky.is_empty() {
-        return Verdict::Fine;
+    let soon = |until: i64| until - judge.value(&TRUSTED);
+    let mut ending: Vec<(&Hook, i64)> = closed().filter_map(|h| Some((h, h.trusted?))).collect();
+    let next = ending.iter().map(|(_, until)| soon(*until)).filter(|at| *at > judge.now).min();
+    ending.retain(|(_, until)| soon(*until) <= judge.now);
+    ending.sort_by_key(|(_, until)| *until);
+    if down.is_empty() && risky.is_empty() && ending.is_empty() {
+        return next.map_or(Verdict::Fine, Verdict::LookAgain);
     }
+    let day = |until: i64| Time::from_secs(until).map(Time::rfc3339).unwrap_or_default();
     super::after(judge.held_since_seen(judge.value(&AFTER)), || {
         let place = |h: &Hook| h.service.as_ref().map_or_else(String::new, |(namespace, name)| format!("{namespace}/{name}"));
         let (severity, message) = match down.first() {
             Some(h) => {
                 let more = if down.len() > 1 { format!(" and {} more", down.len() - 1) } else { String::new() };
                 (Severity::Critical, format!("{} of {} has no endpoints{more}: {} is refused", place(h), h.config, h.matches))
+            }
+            None if !ending.is_empty() => {
+                let (h, until) = ending[0];
+                (Severity::Warning, format!("the caBundle of {} is good until {}: then {} is refused", h.config, day(until), h.matches))
             }
             None => {
                 let names = joined(risky.iter().map(|(h, _)| &*h.config), 3);
@@ -128,9 +146,13 @@ fn configured(judge: &Judge<'_>) -> Verdict {
         for (h, risks) in risky.iter().filter(|(h, _)| h.ready != Some(0)).take(6) {
             finding = finding.with(&h.name, format!("{}; asked about {}", risks.join(", "), h.matches), None);
         }
-        finding.then(match down.is_empty() {
-            false => "Bring its pods back; until then set failurePolicy to Ignore in its configuration, and take that back afterwards",
-            true => "Give it two replicas on two nodes, and leave kube-system and its own namespace out of its namespaceSelector",
+        for (h, until) in ending.iter().take(6) {
+            finding = finding.with(&h.name, format!("its caBundle is good until {}", day(*until)), Time::from_secs(*until));
+        }
+        finding.then(match (down.is_empty(), ending.is_empty()) {
+            (false, _) => "Bring its pods back; until then set failurePolicy to Ignore in its configuration, and take that back afterwards",
+            (true, false) => "See who writes its caBundle (cert-manager's injector, or the webhook itself) and why that has not renewed it",
+            (true, true) => "Give it two replicas on two nodes, and leave kube-system and its own namespace out of its namespaceSelector",
         })
     })
 }
@@ -155,6 +177,7 @@ mod tests {
             system: true,
             own: true,
             timeout: 10,
+            trusted: None,
         }
     }
 
@@ -187,6 +210,11 @@ mod tests {
         assert_eq!(of("webhook-errors", "check.policy.io", 0.01, 2, Hook { fail_closed: false, ..hook() }), None, "it is skipped");
         assert_eq!(of("webhook-errors", "another.policy.io", 0.01, 2, hook()), None);
         assert_eq!(of("webhook-latency", "check.policy.io", 1.0, 2, hook()).map(|f| f.0), Some(Severity::Warning));
+        let open = || Hook { fail_closed: false, ..hook() };
+        let skipped = "10 calls of check.policy.io were skipped in 10m: CREATE of pods went unchecked";
+        assert_eq!(of("webhook-skipped", "check.policy.io", 10.0, 2, open()), Some((Severity::Info, skipped.to_owned())));
+        assert_eq!(of("webhook-skipped", "check.policy.io", 9.9, 2, open()), None);
+        assert_eq!(of("webhook-skipped", "check.policy.io", 10.0, 2, hook()), None, "it refuses, and skips nothing");
     }
 
     #[test]
@@ -235,5 +263,16 @@ mod tests {
         assert_eq!(with(|h| h.nodes = ["n1".into()].into()), Some(Severity::Warning));
         assert_eq!(with(|h| h.timeout = 11), Some(Severity::Warning));
         assert_eq!(with(|h| (h.ready, h.system, h.own) = (Some(1), false, false)), None, "it leaves the system out");
+    }
+    #[test]
+    fn a_bundle_that_ends() {
+        use crate::inspect::fixture::NOW;
+        const FORTNIGHT: i64 = 14 * 86_400;
+        let of = |left: i64, wait: i64| at(Hook { trusted: Some(NOW + left), ..hook() }, wait);
+        let says = "the caBundle of policy is good until 2026-01-19T12:00:00Z: then CREATE of pods is refused";
+        assert_eq!(of(FORTNIGHT, 60), Some((Severity::Warning, says.to_owned())));
+        assert_eq!((of(FORTNIGHT + 1, 0), of(-86_400, 60).map(|f| f.0)), (None, Some(Severity::Warning)));
+        assert_eq!(of(FORTNIGHT + 600, 600), None, "its minute begins");
+        assert_eq!(at(Hook { trusted: Some(NOW), fail_closed: false, ..hook() }, 60), None, "it is skipped");
     }
 }
