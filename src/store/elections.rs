@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 /// Seconds that an election is kept, and how many at most.
 const KEPT: i64 = 3600;
 const MOST: usize = 100;
+/// Seconds after which a leader that is gone is not the cause of an election any more: two looks, and what a refused answer takes.
+const CAUSED: i64 = 10;
 
 /// An election that was seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +49,8 @@ impl Elections {
     }
 
     /// Takes in what the members say now. A term that grows is an election, who wins it or not; what the first look finds is none.
+    /// A member tells its leader as soon as it knows it, and the term only when the first entry of it is applied (etcd's `Status`), so a
+    /// leader that changes within its term is the next term's, and is taken with that.
     pub(super) fn look<'a>(&mut self, members: impl Iterator<Item = &'a EtcdMember>, now: i64) {
         let members: Vec<&EtcdMember> = members.filter(|m| m.second_hand.is_none()).collect();
         let newest = members.iter().filter(|m| m.healthy()).filter_map(|m| m.status.as_ref()).max_by_key(|s| s.term);
@@ -71,6 +75,11 @@ impl Elections {
             self.all.clear();
             self.seen = None;
         }
+        // Its successor may answer before it is known to be gone.
+        if let Some(last) = self.all.back_mut().filter(|e| e.down.is_none() && now - e.at <= CAUSED) {
+            last.down = members.iter().find(|m| last.from.as_ref() == Some(&m.meta.name)).and_then(|m| m.down.clone());
+        }
+        let leader = self.leader.filter(|&l| term == self.term && of(l).is_some()).unwrap_or(leader);
         (self.term, self.leader, self.seen) = (term, Some(leader), Some((self.seen.map_or(now, |(first, _)| first), now)));
         while self.all.front().is_some_and(|e| e.at <= now - KEPT) || self.all.len() > MOST {
             self.all.pop_front();
@@ -92,6 +101,27 @@ mod tests {
             })
             .collect();
         e.look(members.iter(), now);
+    }
+
+    #[test]
+    fn a_leader_that_is_told_before_its_term_and_one_that_is_gone_after_it_are_one_election() {
+        let mut e = Elections::default();
+        look(&mut e, 1, 2, &[], 100);
+        look(&mut e, 3, 2, &[1], 103);
+        look(&mut e, 3, 3, &[], 104);
+        let told = |e: &Elections| -> Vec<(u64, String, String, Option<String>)> {
+            let text = |s: &Str| s.to_string();
+            e.iter().map(|x| (x.term, x.from.as_ref().map(text).unwrap_or_default(), text(&x.to), x.down.as_ref().map(text))).collect()
+        };
+        let elected = |down: Option<&str>| (3, "etcd-1".to_owned(), "etcd-3".to_owned(), down.map(str::to_owned));
+        assert_eq!(told(&e), [elected(None)]);
+        look(&mut e, 3, 3, &[1], 107);
+        assert_eq!(told(&e), [elected(Some("connection refused"))]);
+        let mut e = Elections::default();
+        look(&mut e, 1, 2, &[], 100);
+        look(&mut e, 3, 3, &[], 104);
+        look(&mut e, 3, 3, &[1], 104 + CAUSED + 1);
+        assert_eq!(told(&e), [elected(None)], "it went long after");
     }
 
     #[test]
