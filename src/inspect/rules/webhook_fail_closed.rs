@@ -27,7 +27,7 @@ pub static RULE: RuleInfo = RuleInfo {
     burns: true,
     severity: Severity::Critical,
     scope: "cluster, its webhooks that refuse what they do not answer",
-    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint, or a hundredth of its calls fail for 2 minutes; info: ten calls of one with Ignore were skipped in 10 minutes; a warning when its p99 is over a second, or when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds, or its caBundle has less than 14 days left",
+    summary: "The Service of a webhook with failurePolicy Fail has no ready endpoint, its caBundle has ended, or a hundredth of its calls fail for 2 minutes; info: ten calls of one with Ignore were skipped in 10 minutes; a warning when its p99 is over a second, or when it is asked about pods of kube-system or its own namespace with one replica, all on one node, or over 10 seconds, or its caBundle has less than 14 days left",
     why: "When a fail-closed hook is down nothing it matches can be created, often including its own pods, so the cluster cannot heal.",
     kinds: &[],
     needs: &[Need::Asked(Part::Hooks)],
@@ -54,21 +54,24 @@ fn risks(h: &Hook, timeout: i64) -> Vec<String> {
 }
 
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let again = super::later(judge, AGAIN);
     let measured = judge.cluster.objects(Kind::Signal).next().is_some();
-    match (configured(judge), measured.then(|| called(judge)).flatten()) {
+    let (verdict, next) = configured(judge);
+    let again = measured.then(|| super::later(judge, AGAIN)).into_iter().chain(next).min();
+    let burning = |finding: Finding, again: Option<i64>| match again {
+        Some(at) => Verdict::BurningUntil(finding, at),
+        None => Verdict::Burning(finding),
+    };
+    match (verdict, measured.then(|| called(judge)).flatten()) {
         // What nobody answers fails too.
-        (Verdict::Burning(a), Some(b)) if a.severity < b.severity => Verdict::BurningUntil(b, again),
-        (Verdict::Burning(a), _) if measured => Verdict::BurningUntil(a, again),
-        (verdict @ (Verdict::Burning(_) | Verdict::BurningUntil(..)), _) => verdict,
+        (Verdict::Burning(a), Some(b)) if a.severity < b.severity => burning(b, again),
+        (Verdict::Burning(a), _) => burning(a, again),
         (waits, Some(b)) => {
             let over = if let Verdict::FineUntil(at) = waits { Some(at) } else { None };
             judge.holds_apart(over);
-            Verdict::BurningUntil(b, over.map_or(again, |at| at.min(again)))
+            burning(b, over.into_iter().chain(again).min())
         }
         (Verdict::FineUntil(at), None) => Verdict::FineUntil(at),
-        (verdict, None) if !measured => verdict,
-        (_, None) => Verdict::LookAgain(again),
+        (_, None) => again.map_or(Verdict::Fine, Verdict::LookAgain),
     }
 }
 
@@ -104,22 +107,23 @@ fn called(judge: &Judge<'_>) -> Option<Finding> {
     Some(judge.finding(severity, None, message).with("configuration", &*hook.config, None).with(&s.title, value, None).then(next))
 }
 
-fn configured(judge: &Judge<'_>) -> Verdict {
-    let Ok(hooks) = &judge.cluster.asked.hooks else { return Verdict::Fine };
+/// What its configuration and its endpoints say, and when a bundle ends, or is about to (unix seconds).
+fn configured(judge: &Judge<'_>) -> (Verdict, Option<i64>) {
+    let Ok(hooks) = &judge.cluster.asked.hooks else { return (Verdict::Fine, None) };
     let closed = || hooks.iter().filter(|h| h.fail_closed && h.service.is_some());
     let down: Vec<&Hook> = closed().filter(|h| h.ready == Some(0)).collect();
     let timeout = judge.value(&TIMEOUT);
     let risky: Vec<(&Hook, Vec<String>)> = closed().map(|h| (h, risks(h, timeout))).filter(|(_, r)| !r.is_empty()).collect();
     let soon = |until: i64| until - judge.value(&TRUSTED);
     let mut ending: Vec<(&Hook, i64)> = closed().filter_map(|h| Some((h, h.trusted?))).collect();
-    let next = ending.iter().map(|(_, until)| soon(*until)).filter(|at| *at > judge.now).min();
+    let next = ending.iter().flat_map(|(_, until)| [soon(*until), *until]).filter(|at| *at > judge.now).min();
     ending.retain(|(_, until)| soon(*until) <= judge.now);
     ending.sort_by_key(|(_, until)| *until);
     if down.is_empty() && risky.is_empty() && ending.is_empty() {
-        return next.map_or(Verdict::Fine, Verdict::LookAgain);
+        return (Verdict::Fine, next);
     }
     let day = |until: i64| Time::from_secs(until).map(Time::rfc3339).unwrap_or_default();
-    super::after(judge.held_since_seen(judge.value(&AFTER)), || {
+    let verdict = super::after(judge.held_since_seen(judge.value(&AFTER)), || {
         let place = |h: &Hook| h.service.as_ref().map_or_else(String::new, |(namespace, name)| format!("{namespace}/{name}"));
         let (severity, message) = match down.first() {
             Some(h) => {
@@ -128,7 +132,12 @@ fn configured(judge: &Judge<'_>) -> Verdict {
             }
             None if !ending.is_empty() => {
                 let (h, until) = ending[0];
-                (Severity::Warning, format!("the caBundle of {} is good until {}: then {} is refused", h.config, day(until), h.matches))
+                if until <= judge.now {
+                    // Nothing that it shows is trusted any more: its calls fail, as they do without endpoints.
+                    (Severity::Critical, format!("the caBundle of {} was good until {}: {} is refused", h.config, day(until), h.matches))
+                } else {
+                    (Severity::Warning, format!("the caBundle of {} is good until {}: then {} is refused", h.config, day(until), h.matches))
+                }
             }
             None => {
                 let names = joined(risky.iter().map(|(h, _)| &*h.config), 3);
@@ -154,7 +163,8 @@ fn configured(judge: &Judge<'_>) -> Verdict {
             (true, false) => "See who writes its caBundle (cert-manager's injector, or the webhook itself) and why that has not renewed it",
             (true, true) => "Give it two replicas on two nodes, and leave kube-system and its own namespace out of its namespaceSelector",
         })
-    })
+    });
+    (verdict, next)
 }
 
 #[cfg(test)]
@@ -271,8 +281,30 @@ mod tests {
         let of = |left: i64, wait: i64| at(Hook { trusted: Some(NOW + left), ..hook() }, wait);
         let says = "the caBundle of policy is good until 2026-01-19T12:00:00Z: then CREATE of pods is refused";
         assert_eq!(of(FORTNIGHT, 60), Some((Severity::Warning, says.to_owned())));
-        assert_eq!((of(FORTNIGHT + 1, 0), of(-86_400, 60).map(|f| f.0)), (None, Some(Severity::Warning)));
+        assert_eq!((of(FORTNIGHT + 1, 0), of(-86_400, 60).map(|f| f.0)), (None, Some(Severity::Critical)));
         assert_eq!(of(FORTNIGHT + 600, 600), None, "its minute begins");
         assert_eq!(at(Hook { trusted: Some(NOW), fail_closed: false, ..hook() }, 60), None, "it is skipped");
+    }
+    #[test]
+    fn bundles_end_by_the_clock_alone_the_first_first() {
+        use crate::inspect::fixture::NOW;
+        let mut fleet = Fleet::default();
+        let hook = |config: &str, left: i64| Hook { config: config.into(), trusted: Some(NOW + left), ..hook() };
+        let all = [hook("later", 14 * 86_400 + 600), hook("soon", 86_400)];
+        let found = |fleet: &Fleet| {
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone(), f.evidence.len()))
+        };
+        let tell = |fleet: &mut Fleet, hooks: &[Hook]| {
+            fleet.delta(0, Delta::Asked(Asked { hooks: Ok(hooks.iter().cloned().collect()), ..Asked::default() }.into()));
+        };
+        tell(&mut fleet, &all[..1]);
+        assert_eq!(found(fleet.wait(600)), None, "its minute begins");
+        assert_eq!(found(fleet.wait(60)).map(|f| f.0), Some(Severity::Warning));
+        tell(&mut fleet, &all);
+        let says = "the caBundle of soon is good until 2026-01-06T12:00:00Z: then CREATE of pods is refused";
+        assert_eq!(found(fleet.wait(60)), Some((Severity::Warning, says.to_owned(), 2)));
+        let says = "the caBundle of soon was good until 2026-01-06T12:00:00Z: CREATE of pods is refused";
+        assert_eq!(found(fleet.wait(86_400)), Some((Severity::Critical, says.to_owned(), 2)));
     }
 }
