@@ -98,7 +98,9 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let (all, asked, left) = (open.all, open.asked, open.left());
     // Pods of the control plane are bound to their nodes.
     let own = |taints: &str| taints.contains("node-role.kubernetes.io/") || taints.contains("node.kubernetes.io/");
-    let tight = pools.iter().filter(|(taints, _)| !own(taints)).find_map(|(taints, pool)| Some((taints, pool, pool.tight()?)));
+    let kept = || pools.iter().filter(|(taints, _)| !own(taints));
+    let there = kept().fold(all, |sum, (_, pool)| (sum.0 + pool.all.0, sum.1 + pool.all.1));
+    let tight = kept().find_map(|(taints, pool)| Some((taints, pool, pool.tight()?)));
     let zone = zones
         .iter()
         .filter(|_| zones.len() > 1)
@@ -120,7 +122,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         (Severity::Warning, format!("requests do not fit without the largest node of those with {taints}: {what}"))
     } else if open.nodes > 1 && share(limits, all.1) > judge.value(&LIMITS) && share(used, all.1) > judge.value(&USED) {
         (Severity::Info, format!("memory limits promise {}% of what there is, {}% is in use", share(limits, all.1), share(used, all.1)))
-    } else if let Some(message) = promised(judge, all) {
+    } else if let Some(message) = promised(judge, there) {
         (Severity::Info, message)
     } else {
         return Verdict::Fine;
@@ -145,16 +147,23 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     })
 }
 
-/// That quotas together allow far more than there is.
-fn promised(judge: &Judge<'_>, all: Amount) -> Option<String> {
+/// That quotas together allow far more than there is on the nodes that take pods, kept for some of them or not. Of several quotas of a namespace the
+/// smallest counts.
+fn promised(judge: &Judge<'_>, there: Amount) -> Option<String> {
     let quotas = judge.cluster.asked.quotas.as_ref().ok()?;
-    let sum =
-        |resource: &str| quotas.iter().flat_map(|q| q.limits.iter()).filter(|l| &*l.resource == resource).map(|l| l.hard).sum::<i64>();
+    let sum = |resource: &str| {
+        let mut least: BTreeMap<&str, i64> = BTreeMap::new();
+        let all = quotas.iter().flat_map(|q| q.limits.iter().map(|l| (&*q.namespace, l)));
+        for (namespace, limit) in all.filter(|(_, l)| &*l.resource == resource) {
+            least.entry(namespace).and_modify(|hard| *hard = (*hard).min(limit.hard)).or_insert(limit.hard);
+        }
+        least.values().fold(0, |sum: i64, hard| sum.saturating_add(*hard))
+    };
     let of = |what: &str, hard: i64, there: i64| {
         let share = percent(hard, there).filter(|share| *share > judge.value(&LIMITS))?;
         Some(format!("quotas allow requests of {share}% of the {what} there is"))
     };
-    of("CPU", sum("requests.cpu"), all.0).or_else(|| of("memory", sum("requests.memory"), all.1))
+    of("CPU", sum("requests.cpu"), there.0).or_else(|| of("memory", sum("requests.memory"), there.1))
 }
 
 /// What the pods of core workloads request.
@@ -262,5 +271,41 @@ mod tests {
         };
         assert_eq!(of(7600), Some((Severity::Info, "quotas allow requests of 152% of the CPU there is".to_owned())));
         assert_eq!(of(7500), None);
+    }
+    #[test]
+    fn quotas_by_what_there_is_of_all_pools() {
+        use crate::model::Asked;
+        use crate::model::asked::{Limit, Quota};
+        let of = |quotas: &[(&str, &str, i64)], taint: &str| {
+            let mut fleet = Fleet::default();
+            let node = |name: &str, taint: &str| {
+                let mut n = node(name, "True", 9000);
+                n["status"]["allocatable"] = json!({"cpu": "10", "memory": "100"});
+                if !taint.is_empty() {
+                    n["spec"] = json!({"taints": [{"key": taint, "effect": "NoSchedule"}]});
+                }
+                n
+            };
+            fleet.put(Kind::Node, [node("a", ""), node("b", taint)]);
+            for kind in [Kind::Node, Kind::Pod] {
+                fleet.delta(0, Delta::KindState(kind, KindState::Live));
+            }
+            let quota = |(namespace, resource, hard): &(&str, &str, i64)| Quota {
+                namespace: (*namespace).into(),
+                name: "q".into(),
+                limits: [Limit { resource: (*resource).into(), hard: *hard, used: 0 }].into(),
+            };
+            fleet.delta(0, Delta::Asked(Asked { quotas: Ok(quotas.iter().map(quota).collect()), ..Asked::default() }.into()));
+            fleet.wait(600);
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| f.message.clone())
+        };
+        assert_eq!(of(&[("a", "requests.cpu", 30_000)], "for"), None, "pods of the pool are in it too");
+        let control_plane = of(&[("a", "requests.cpu", 30_000)], "node-role.kubernetes.io/control-plane");
+        assert_eq!(control_plane.as_deref(), Some("quotas allow requests of 300% of the CPU there is"));
+        assert_eq!(of(&[("a", "requests.cpu", 31_000), ("a", "requests.cpu", 9000)], "for"), None, "the smallest counts");
+        let memory = of(&[("a", "requests.memory", 302)], "for");
+        assert_eq!(memory.as_deref(), Some("quotas allow requests of 151% of the memory there is"));
+        assert_eq!(of(&[("a", "limits.memory", 302), ("a", "limits.cpu", 90_000)], "for"), None);
     }
 }
