@@ -78,15 +78,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
 fn alone(judge: &Judge<'_>, s: &Schedule) -> String {
     let other = |o: &'_ Object| matches!(o, Object::Schedule(x) if x.meta.uid != s.meta.uid && !x.paused);
     let others = || judge.cluster.objects(Kind::Schedule).filter(|o| other(o));
-    let takes = |o: &Object, namespace: &str| match o {
-        Object::Schedule(x) => {
-            let named = |list: &[crate::model::Str]| list.iter().any(|n| &**n == namespace || &**n == "*");
-            (x.selection.namespaces.is_empty() || named(&x.selection.namespaces)) && !named(&x.selection.without_namespaces)
-        }
-        _ => false,
-    };
-    let all = s.selection.namespaces.iter().any(|n| &**n == "*") || s.selection.namespaces.is_empty();
-    if all {
+    let takes = |o: &Object, namespace: &str| matches!(o, Object::Schedule(x) if x.selection.takes(namespace));
+    if s.selection.namespaces.is_empty() {
         return if others().next().is_none() { "all".to_owned() } else { "it takes in all".to_owned() };
     }
     let left: Vec<&str> = s.selection.namespaces.iter().map(|n| &**n).filter(|n| !others().any(|o| takes(o, n))).collect();
@@ -245,5 +238,22 @@ mod tests {
         assert_eq!(of(&[]), "pay, shop");
         assert_eq!((of(&[schedule("o", &["pay"], false)]), of(&[schedule("o", &["pay"], true)])), ("shop".into(), "pay, shop".into()));
         assert_eq!(of(&[schedule("o", &[], false)]), "none");
+    }
+    #[test]
+    fn what_another_leaves_out_it_alone_takes_in() {
+        let schedule = |name: &str, template: Value| {
+            json!({"metadata": {"name": name, "creationTimestamp": ago(864_000)},
+                "spec": {"schedule": "@every 1h", "template": template}, "status": {"phase": "Enabled"}})
+        };
+        let of = |own: Value, others: &[Value]| {
+            let mut fleet = Fleet::default();
+            fleet.put(Kind::Schedule, others.to_vec()).put(Kind::Schedule, [schedule("s", own)]);
+            fleet.finding(Kind::Schedule, "s", RULE.id).unwrap().evidence.last().unwrap().value.clone()
+        };
+        let two = json!({"includedNamespaces": ["pay", "shop"]});
+        assert_eq!(of(two.clone(), &[schedule("o", json!({"excludedNamespaces": ["pay"]}))]), "pay");
+        assert_eq!(of(two.clone(), &[schedule("o", json!({"includedNamespaces": ["*"]}))]), "none");
+        assert_eq!(of(two, &[schedule("o", json!({"includedNamespaces": ["sh*"]}))]), "pay");
+        assert_eq!((of(json!({}), &[]), of(json!({}), &[schedule("o", json!({}))])), ("all".into(), "it takes in all".into()));
     }
 }
