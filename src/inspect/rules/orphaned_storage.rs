@@ -88,10 +88,18 @@ fn volumes(judge: &Judge<'_>) -> Verdict {
     old.sort_by_key(|v| std::cmp::Reverse(v.size));
     let size: i64 = old.iter().map(|v| v.size).sum();
     let names = joined(old.iter().map(|v| &*v.name), 2);
-    let what = match old.iter().filter(|v| &*v.phase == SNAPSHOT).count() {
-        0 => "volumes",
-        n if n == old.len() => "snapshots",
-        _ => "volumes and snapshots",
+    let (what, next_step) = match old.iter().filter(|v| &*v.phase == SNAPSHOT).count() {
+        0 => {
+            ("volumes", "Snapshot what may be needed at its storage, then delete volume and storage; what is retained goes by no other way")
+        }
+        n if n == old.len() => (
+            "snapshots",
+            "Each may be the last copy of what its claim had: ask whoever made it, then delete those that nobody will restore",
+        ),
+        _ => (
+            "volumes and snapshots",
+            "A snapshot may be the last copy of what its claim had: ask whoever made it first. Of volumes snapshot what may be needed, then delete volume and storage",
+        ),
     };
     let message = format!("{} {what} that nobody has, {}: {names}", old.len(), bytes(size));
     let mut finding = judge.finding(severity(judge, size), old.iter().filter_map(|v| v.since).min(), message);
@@ -99,8 +107,7 @@ fn volumes(judge: &Judge<'_>) -> Verdict {
         let whose = v.claim.as_deref().map(|c| format!(", was {c}'s")).unwrap_or_default();
         finding = finding.with(&v.name, format!("{} {}, {}, {}{whose}", v.phase, bytes(v.size), v.class, v.reclaim), v.since);
     }
-    let finding =
-        finding.then("Snapshot what may be needed at its storage, then delete volume and storage; what is retained goes by no other way");
+    let finding = finding.then(next_step);
     next.map_or(Verdict::Burning(finding.clone()), |at| Verdict::BurningUntil(finding, at))
 }
 
@@ -164,5 +171,27 @@ mod tests {
         assert_eq!(of("Snapshot", WEEK, 1), Some((Severity::Info, "2 snapshots that nobody has, 2Gi: pv-1, pv-1".to_owned())));
         assert_eq!(of("Snapshot", WEEK - 1, 1), None);
         assert_eq!((at(WEEK, 49), at(WEEK, 50), at(WEEK - 1, 50)), (Some(Severity::Info), Some(Severity::Warning), None));
+    }
+    #[test]
+    fn a_week_ends_by_the_clock_alone_and_a_snapshot_may_be_the_last_copy() {
+        let mut fleet = fleet();
+        let of = |name: &str, phase: &str, secs: i64| Unused {
+            name: name.into(),
+            phase: phase.into(),
+            claim: None,
+            class: "ssd".into(),
+            reclaim: "Delete".into(),
+            size: 1 << 30,
+            since: Time::from_secs(NOW - secs),
+        };
+        let all = [of("pay/s", "Snapshot", WEEK - 60), of("pv-1", "Available", WEEK - 120)];
+        fleet.delta(0, Delta::Asked(Asked { volumes: Ok(all.into()), ..Asked::default() }.into()));
+        let found = |fleet: &Fleet| {
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.message.clone(), f.next_step.contains("last copy")))
+        };
+        assert_eq!(found(&fleet), None);
+        assert_eq!(found(fleet.wait(60)), Some(("1 snapshots that nobody has, 1Gi: pay/s".to_owned(), true)));
+        assert_eq!(found(fleet.wait(60)), Some(("2 volumes and snapshots that nobody has, 2Gi: pay/s, pv-1".to_owned(), true)));
     }
 }
