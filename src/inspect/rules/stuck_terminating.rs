@@ -41,7 +41,7 @@ pub static RULE: RuleInfo = RuleInfo {
     judge,
 };
 
-/// Finalizers that many clusters have, and who takes them away.
+/// Finalizers that many clusters have, and who takes them away; those of a group end with its slash.
 const FINALIZERS: &[(&str, &str)] = &[
     ("foregroundDeletion", "the garbage collector, once what it owns is gone"),
     ("orphan", "the garbage collector"),
@@ -51,14 +51,15 @@ const FINALIZERS: &[(&str, &str)] = &[
     ("service.kubernetes.io/load-balancer-cleanup", "the cloud's controller, once the balancer is gone"),
     ("external-attacher/", "the attacher of that CSI driver"),
     ("finalizer.keda.sh", "keda-operator"),
-    ("finalizers.argoproj.io", "Argo CD's application controller"),
+    ("argocd.argoproj.io/", "Argo CD's application controller"),
     ("finalizers.fluxcd.io", "Flux' controllers"),
     ("customresourcecleanup.apiextensions.k8s.io", "the API server, once its objects are gone"),
 ];
 
 /// Who takes a finalizer away, as far as its name says.
 fn taker(finalizer: &str) -> String {
-    let known = FINALIZERS.iter().find(|(name, _)| finalizer.starts_with(name)).map(|(_, who)| (*who).to_owned());
+    let is = |name: &str| finalizer == name || name.ends_with('/') && finalizer.starts_with(name);
+    let known = FINALIZERS.iter().find(|(name, _)| is(name)).map(|(_, who)| (*who).to_owned());
     known.unwrap_or_else(|| match finalizer.split_once('/') {
         Some((group, _)) => format!("the controller of {group}"),
         None => "a controller that its name does not tell".to_owned(),
@@ -191,5 +192,25 @@ mod tests {
         has(Kind::Job, "j", "example.org/hold", "taken away by the controller of example.org");
         has(Kind::Job, "j", "odd", "taken away by a controller that its name does not tell");
         has(Kind::Job, "j", "kube-controller-manager", "has no live leader: it takes nothing away");
+    }
+    #[test]
+    fn a_name_that_only_begins_like_another_and_leaders_that_live() {
+        let of = |name: &str| taker(name);
+        assert_eq!(of("orphan"), "the garbage collector");
+        assert_eq!(of("orphan.example.org/pods"), "the controller of orphan.example.org");
+        assert_eq!(of("external-attacher/ebs-csi-aws-com"), "the attacher of that CSI driver");
+        assert_eq!(of("argocd.argoproj.io/hook-finalizer"), "Argo CD's application controller");
+        let led = |name: &str, lapsed: Option<i64>| {
+            let mut fleet = Fleet::default();
+            let lapsed = lapsed.and_then(crate::model::Time::from_secs);
+            let lease = Lease { name: name.into(), holder: "x".into(), duration: 15, lapsed, transitions: 0, changed: 0 };
+            fleet.delta(0, Delta::Asked(Asked { leases: Ok([lease].into()), ..Asked::default() }.into()));
+            fleet.put(Kind::Job, [json!({"metadata": {"name": "j", "deletionTimestamp": ago(9000), "finalizers": ["orphan"]}})]);
+            !fleet.finding(Kind::Job, "j", RULE.id).unwrap().evidence.iter().any(|e| e.value.starts_with("has no live leader"))
+        };
+        assert_eq!(
+            (led("kube-controller-manager", None), led("kube-scheduler", Some(1)), led("kube-controller-manager", Some(1))),
+            (true, true, false)
+        );
     }
 }
