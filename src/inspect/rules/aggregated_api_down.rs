@@ -37,11 +37,12 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let down: Vec<&Api> = apis.iter().filter(|a| judge.held(began(a), hold).is_ok()).collect();
     let restless = restless(judge, &down);
     let measured = judge.cluster.objects(Kind::Signal).next().is_some().then(|| later(judge, AGAIN));
+    let held = apis.iter().map(|a| began(a) + hold).filter(|at| *at > judge.now).min();
+    let next = measured.into_iter().chain(held).min();
     if down.is_empty() && restless.is_empty() {
-        let held = apis.iter().map(|a| began(a) + hold).min();
-        return match (held, measured) {
-            (Some(at), again) => Verdict::FineUntil(again.map_or(at, |again| again.min(at))),
-            (None, again) => again.map_or(Verdict::Fine, Verdict::LookAgain),
+        return match next {
+            Some(at) if held.is_some() => Verdict::FineUntil(at),
+            next => next.map_or(Verdict::Fine, Verdict::LookAgain),
         };
     }
     let hpas = judge.cluster.objects(Kind::Hpa).count();
@@ -68,8 +69,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         finding = finding.with("autoscalers that may need it", hpas.to_string(), None);
     }
     let finding = finding.with("namespaces that are being deleted", stuck, None).then("Bring back the Deployment behind its service");
-    match measured {
-        Some(again) => Verdict::BurningUntil(finding, again),
+    match next {
+        Some(at) => Verdict::BurningUntil(finding, at),
         None => Verdict::Burning(finding),
     }
 }
@@ -140,5 +141,50 @@ mod tests {
         assert_eq!((of(0.15, None), of(0.149, None)), (says("v1beta1.metrics.k8s.io comes and goes"), None));
         assert_eq!(of(0.15, Some(60)), says("v1beta1.metrics.k8s.io comes and goes"), "it is down for a minute");
         assert_eq!(of(0.4, Some(120)), says("v1beta1.metrics.k8s.io not available"), "it is told once");
+    }
+    #[test]
+    fn what_waits_for_it_and_those_that_follow() {
+        let api = |name: &str, secs: i64| Api {
+            name: name.into(),
+            service: None,
+            reason: None,
+            message: None,
+            since: Time::from_secs(NOW - secs),
+        };
+        let found = |fleet: &Fleet| {
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone())).unwrap()
+        };
+        let of = |namespace: serde_json::Value| {
+            let mut fleet = Fleet::default();
+            fleet.put(Kind::Namespace, [namespace]);
+            let apis = Ok([api("v1.a.example.com", 120), api("v1.b.example.com", 60)].into());
+            fleet.delta(0, Delta::Asked(Asked { apis, ..Asked::default() }.into()));
+            fleet
+        };
+        let mut fleet = of(json!({"metadata": {"name": "old"}}));
+        assert_eq!(found(&fleet), (Severity::Warning, "v1.a.example.com not available".to_owned()));
+        assert_eq!(found(fleet.wait(60)).1, "v1.a.example.com, v1.b.example.com not available", "by the clock alone");
+        let going = of(json!({"metadata": {"name": "old", "deletionTimestamp": crate::inspect::fixture::ago(60)}}));
+        assert_eq!(found(&going).0, Severity::Critical, "a namespace cannot go");
+    }
+
+    #[test]
+    fn what_is_down_is_no_evidence_that_it_comes_and_goes() {
+        use crate::inspect::fixture::told;
+        use crate::inspect::rules::measured::tests::shipped;
+        use crate::model::{Service, ServiceState};
+        let mut fleet = Fleet::default();
+        let signal = |name: &str| {
+            let labels = crate::model::signal::tests::labels(&[("name", name)]);
+            Object::Signal(Signal::of(&shipped("api-aggregation"), labels, 0.4, [0.4].into()).into())
+        };
+        told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![signal("v1.a.example.com"), signal("v1.b.example.com")]);
+        let down = Api { name: "v1.a.example.com".into(), service: None, reason: Some("x".into()), message: None, since: None };
+        fleet.delta(0, Delta::Asked(Asked { apis: Ok([down].into()), ..Asked::default() }.into()));
+        let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+        let evidence = &all.iter().find(|f| f.rule == &RULE).unwrap().evidence;
+        let of = |name: &str| evidence.iter().filter(|e| e.what == name).map(|e| e.value.as_str()).collect::<Vec<_>>();
+        assert_eq!((of("v1.a.example.com"), of("v1.b.example.com")), (vec!["x"], vec!["not available for 40% of the last 10 minutes"]));
     }
 }
