@@ -106,15 +106,18 @@ fn unanswered(judge: &Judge<'_>) -> (Option<Finding>, Option<i64>) {
     (Some(finding.then(next_step)), next)
 }
 
+/// The worse of two, the first of equals, with the evidence of the other behind its own.
+fn both(a: Finding, b: Finding) -> Finding {
+    let (mut first, second) = if a.severity >= b.severity { (a, b) } else { (b, a) };
+    first.evidence.extend(second.evidence);
+    first
+}
+
 fn judge(judge: &Judge<'_>) -> Verdict {
     let (waits, next) = unanswered(judge);
     let sooner = |at: i64| next.map_or(at, |next| next.min(at));
     match (known(judge), waits) {
-        (Verdict::BurningUntil(a, at), Some(b)) => {
-            let (mut first, second) = if a.severity >= b.severity { (a, b) } else { (b, a) };
-            first.evidence.extend(second.evidence);
-            Verdict::BurningUntil(first, sooner(at))
-        }
+        (Verdict::BurningUntil(a, at), Some(b)) => Verdict::BurningUntil(both(a, b), sooner(at)),
         (Verdict::FineUntil(at) | Verdict::LookAgain(at), Some(b)) => Verdict::BurningUntil(b, sooner(at)),
         (_, Some(b)) => match next {
             Some(at) => Verdict::BurningUntil(b, at),
@@ -134,12 +137,7 @@ fn known(judge: &Judge<'_>) -> Verdict {
     }
     let again = later(judge, AGAIN);
     match (ours, kubelets(judge)) {
-        (Verdict::BurningUntil(a, at), Some(b)) if a.severity >= b.severity => {
-            let evidence = b.evidence;
-            let mut both = a;
-            both.evidence.extend(evidence);
-            Verdict::BurningUntil(both, at.min(again))
-        }
+        (Verdict::BurningUntil(a, at), Some(b)) => Verdict::BurningUntil(both(a, b), at.min(again)),
         (Verdict::BurningUntil(a, at), None) => Verdict::BurningUntil(a, at.min(again)),
         (_, Some(b)) => Verdict::BurningUntil(b, again),
         (Verdict::FineUntil(at), None) => Verdict::FineUntil(at.min(again)),
@@ -291,5 +289,36 @@ mod tests {
         // Beside what is worse it is evidence.
         assert_eq!(of(&[("n1", 600)], 2 * DAY, 0).map(|f| (f.0, f.2)), Some((Severity::Critical, 2)));
         assert_eq!(of(&[("n1", 600)], 29 * DAY, 0).map(|f| (f.0, f.2)), Some((Severity::Warning, 2)), "and beside what is not");
+    }
+    #[test]
+    fn a_kubelet_that_asks_again_is_one_and_the_worst_certificate_speaks() {
+        use crate::inspect::fixture::told;
+        use crate::inspect::rules::measured::tests::shipped;
+        let mut fleet = Fleet::default();
+        let signal = |instance: &str, left: i64| {
+            let labels = crate::model::signal::tests::labels(&[("instance", instance), ("whose", "client")]);
+            let past = (7 * DAY - left) as f64;
+            Object::Signal(Signal::of(&shipped("kubelet-certificates"), labels, past, [past].into()).into())
+        };
+        let asks = |secs: i64| Unanswered {
+            node: "n1".into(),
+            signer: "kubernetes.io/kubelet-serving".into(),
+            since: Time::from_secs(NOW - secs).unwrap(),
+        };
+        let found = |fleet: &Fleet| {
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone(), f.evidence.len())).unwrap()
+        };
+        let c = InUse { whose: Whose::Ours, subject: "admin".into(), from: NOW - 365 * DAY, until: NOW + 20 * DAY };
+        let tell = |fleet: &mut Fleet, unanswered: Box<[Unanswered]>| {
+            fleet.delta(0, Delta::Asked(Asked { certificates: Ok([c.clone()].into()), unanswered, ..Asked::default() }.into()));
+        };
+        tell(&mut fleet, [asks(1500), asks(600)].into());
+        let says = "nobody answers the requests for a certificate of the kubelets of n1";
+        assert_eq!(found(&fleet), (Severity::Warning, says.to_owned(), 3), "ours is worth knowing only");
+        told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![signal("n2:10250", 5 * DAY), signal("n3:10250", DAY / 2)]);
+        tell(&mut fleet, Box::default());
+        let says = "the client certificate of the kubelet at n3:10250 expires in 12h";
+        assert_eq!(found(&fleet), (Severity::Critical, says.to_owned(), 3), "with ours");
     }
 }
