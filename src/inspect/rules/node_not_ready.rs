@@ -74,8 +74,13 @@ fn flaps(judge: &Judge<'_>, node: &Node) -> Option<Verdict> {
     let finding = judge
         .finding(Severity::Warning, Time::from_secs(lately[0]), format!("flaps: Ready changed {} times in 15m", lately.len()))
         .with("Ready now", node.ready().as_str(), lately.last().and_then(|at| Time::from_secs(*at)))
-        .then("Look at its kubelet's log, its load and its way to the API server; cordon it before its pods are moved to and fro");
-    Some(Verdict::BurningUntil(finding.here(VerbId::Cordon, &[]), nth + WITHIN))
+        .then(if node.unschedulable {
+            "Cordoned already: look at its kubelet's log, its load and its way to the API server"
+        } else {
+            "Look at its kubelet's log, its load and its way to the API server; cordon it before its pods are moved to and fro"
+        });
+    let finding = if node.unschedulable { finding } else { finding.here(VerbId::Cordon, &[]) };
+    Some(Verdict::BurningUntil(finding, nth + WITHIN))
 }
 
 /// What its lease says of its kubelet, and when that renewed it last; none: it was not heard.
@@ -213,5 +218,24 @@ mod tests {
             .unwrap()
             .push(json!({"type": "NetworkUnavailable", "status": "True", "lastTransitionTime": ago(120)}));
         assert_eq!(judged(Kind::Node, n, "node-not-ready"), Some(Severity::Warning));
+    }
+    #[test]
+    fn a_cordon_that_comes_and_goes_is_no_flapping_and_what_is_cordoned_is_left_so() {
+        let mut fleet = Fleet::default();
+        let turn = |fleet: &mut Fleet, status: &str, cordoned: bool| {
+            let since = NOW - fleet.wait(20).now;
+            let mut n = node("n", status, since);
+            n["spec"] = json!({"unschedulable": cordoned});
+            fleet.put(Kind::Node, [n]);
+            fleet.finding(Kind::Node, "n", RULE.id).map(|f| f.remedy.is_some())
+        };
+        for cordoned in [false, true, false, true, false] {
+            assert_eq!(turn(&mut fleet, "True", cordoned), None);
+        }
+        for (status, cordoned, found) in
+            [("False", false, None), ("True", false, None), ("False", false, Some(true)), ("True", true, Some(false))]
+        {
+            assert_eq!(turn(&mut fleet, status, cordoned), found, "{status} {cordoned}");
+        }
     }
 }
