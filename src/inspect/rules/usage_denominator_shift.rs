@@ -40,8 +40,10 @@ const FACTS: Measured = Measured {
     },
     says: |seen| {
         let Some(u) = Use::of(seen) else { return String::new() };
+        let vm =
+            u.of_vm(seen).map(|(each, had)| format!(", and it requests {} of what its VM had", percent(each, had))).unwrap_or_default();
         format!(
-            "CPU is {} of its request, {} of its limit, {} of its nodes",
+            "CPU is {} of its request, {} of its limit, {} of its nodes{vm}",
             percent(u.cpu, u.request),
             percent(u.cpu, u.limit),
             share(u.nodes)
@@ -186,5 +188,21 @@ mod tests {
         assert_eq!((of("vcpus=4", 1800), of("vcpus=4", 1799), of("vcpus=3", 1800), of("", 1800)), (Some(Severity::Info), None, None, None));
         let evidence = at(0.5, 9000, 1800, None, "cpu=1,vcpus=4").unwrap().evidence;
         assert!(evidence.iter().any(|e| e.what == "requested of the VM's processors" && e.value == "25%"), "{evidence:?}");
+    }
+    #[test]
+    fn it_says_what_it_goes_by_and_an_average_is_not_of_the_request() {
+        let by_vm = at(0.5, 9000, 1800, None, "vcpus=4").unwrap().message;
+        assert_eq!(by_vm, "CPU is 50% of its request, 12% of its limit, 90% of its nodes, and it requests 25% of what its VM had");
+        let mut fleet = Fleet::default();
+        let mut web = deployment("web", 1, 1);
+        web["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "4"}});
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "800m"}}});
+        let now = json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageValue": "1600m"}}});
+        fleet.put(Kind::Deployment, [web]).put(
+            Kind::Hpa,
+            [json!({"metadata": {"name": "web"}, "spec": {"maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "web"}, "metrics": [metric]},
+                "status": {"currentReplicas": 1, "currentMetrics": [now]}})],
+        );
+        assert_eq!(seen(&mut fleet, &RULE, "cpu-of-request", &[("namespace", "pay"), ("workload", "web")], 1.6, 1800), None);
     }
 }
