@@ -52,7 +52,7 @@ impl Stops {
             return;
         }
         let said = meta::condition(&pod.conditions, "DisruptionTarget").filter(|c| c.status == Tri::True);
-        let preempted = said.and_then(|c| c.reason.as_deref()).is_some_and(|r| matches!(r, "PreemptionByScheduler" | "Preempting"));
+        let preempted = said.and_then(|c| c.reason.as_deref()).is_some_and(|r| r == "PreemptionByScheduler");
         let mut stop = Stop { at: now, ended: 0, killed: 0, unhandled: 0, preempted };
         for container in &pod.containers {
             let ContainerState::Terminated(end) = &container.state else { continue };
@@ -142,5 +142,19 @@ mod tests {
             stops.note(Uid(100 + n), &gone, 3000 + i64::try_from(n).unwrap());
         }
         assert!(stops.kept <= ALL && stops.of(Uid(10_099)).count() == 1, "{}", stops.kept);
+    }
+    #[test]
+    fn the_newest_are_kept_and_a_condition_must_be_true() {
+        let (mut stops, one) = (Stops::default(), Uid(1));
+        let gone = pod(true, &[ended(0, "Completed")]);
+        for n in 0..100 {
+            stops.note(one, &gone, 2000 + n);
+        }
+        assert_eq!((stops.of(one).next().map(|s| s.at), stops.of(one).last().map(|s| s.at)), (Some(2036), Some(2099)));
+        let mut spared = pod(true, &[]);
+        spared.conditions =
+            [crate::model::Condition { status: Tri::False, ..condition("DisruptionTarget", "PreemptionByScheduler") }].into();
+        stops.note(Uid(2), &spared, 3000);
+        assert_eq!(stops.of(Uid(2)).count(), 0);
     }
 }
