@@ -389,3 +389,45 @@ impl Asked {
         all.binary_search_by(|k| (*k.node).cmp(node)).ok().map(|at| &all[at])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_the_name_of_their_node_among_others() {
+        let lapsed = |n: usize| Err(Str::from(format!("{n}")));
+        let names = ["a", "b", "c", "d"];
+        let heartbeats = names.iter().enumerate().map(|(n, node)| Heartbeat { node: (*node).into(), lapsed: lapsed(n) }).collect();
+        let kubelets = Ok(names.iter().map(|node| Kubelet { node: (*node).into(), dns: (*node).into(), ..Kubelet::default() }).collect());
+        let asked = Asked { heartbeats, kubelets, ..Asked::default() };
+        for (n, node) in names.iter().enumerate() {
+            assert_eq!(asked.heartbeat(node).map(|h| h.lapsed.clone()), Some(lapsed(n)));
+            assert_eq!(asked.kubelet(node).map(|k| &*k.dns), Some(*node));
+        }
+        assert_eq!((asked.heartbeat("x"), asked.kubelet("x")), (None, None));
+    }
+
+    #[test]
+    fn what_is_not_told_lacks_and_nothing_else() {
+        let lacks = |asked: &Asked| Part::ALL.into_iter().filter(|p| asked.lacks(*p).is_some()).collect::<Vec<_>>();
+        assert_eq!(lacks(&Asked::default()), Part::ALL);
+        let but = |part: Part| Part::ALL.into_iter().filter(|p| *p != part).collect::<Vec<_>>();
+        let none = Asked::default;
+        for (asked, part) in [
+            (Asked { leases: Ok(Box::default()), ..none() }, Part::Leases),
+            (Asked { checks: Ok(Box::default()), ..none() }, Part::Checks),
+            (Asked { hooks: Ok(Box::default()), ..none() }, Part::Hooks),
+            (Asked { apis: Ok(Box::default()), ..none() }, Part::Apis),
+            (Asked { deprecated: Ok(Box::default()), ..none() }, Part::Deprecated),
+            (Asked { scaled: Ok(Box::default()), ..none() }, Part::Scaled),
+            (Asked { certificates: Ok(Box::default()), ..none() }, Part::Certificates),
+            (Asked { grants: Ok(Box::default()), ..none() }, Part::Grants),
+            (Asked { volumes: Ok(Box::default()), ..none() }, Part::Volumes),
+            (Asked { kubelets: Ok(Box::default()), ..none() }, Part::Kubelets),
+            (Asked { controllers: Ok(Box::default()), ..none() }, Part::Controllers),
+        ] {
+            assert_eq!(lacks(&asked), but(part));
+        }
+    }
+}

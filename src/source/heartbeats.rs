@@ -150,4 +150,16 @@ mod tests {
         }
         assert_eq!(server.count(), 1, "it is asked once whether one may");
     }
+    #[tokio::test]
+    async fn those_that_were_never_asked_for_go_before_those_that_were() {
+        let server =
+            Server::start(|r| reply(if r.uri().path().contains("/leases/") { 200 } else { 404 }, r#"{"metadata": {"name": "x"}}"#)).await;
+        let client = connect(&server, "").await;
+        let (mut beats, now) = (Heartbeats::default(), Instant::now());
+        let mut nodes: Vec<Str> = (0..FEW).map(|n| Str::from(format!("a{n:02}"))).collect();
+        beats.look(&client, &nodes, now).await;
+        nodes.push("z".into());
+        let heard = beats.look(&client, &nodes, now + AGAIN).await;
+        assert_eq!((heard.len(), &*heard[FEW].node), (FEW + 1, "z"), "{heard:?}");
+    }
 }

@@ -112,4 +112,40 @@ mod tests {
         let found = unanswered(&connect(&server, "").await).await.unwrap();
         assert_eq!(found.iter().map(|u| &*u.node).collect::<Vec<_>>(), ["n1", "system:bootstrap:abc"]);
     }
+    #[test]
+    fn why_it_is_not_renewed() {
+        let of = |conditions: serde_json::Value| {
+            let status = json!({"notBefore": "2026-01-01T00:00:00Z", "notAfter": "2026-04-01T00:00:00Z", "renewalTime": "2026-03-01T00:00:00Z", "conditions": conditions});
+            match late(Named::default(), serde_json::from_value(status).unwrap(), i64::MAX).unwrap().whose {
+                Whose::Issued { why, .. } => why.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let says = |kind: &str, status: &str, message: &str| json!({"type": kind, "status": status, "message": message});
+        assert_eq!(of(json!([says("Ready", "False", "has expired"), says("Issuing", "True", "x")])), "has expired");
+        assert_eq!(of(json!([says("Ready", "True", "up to date"), says("Other", "False", "x")])), "");
+    }
+
+    #[tokio::test]
+    async fn who_asks_keeps_them() {
+        use crate::source::asked::tests::{heard, ok};
+        let late = json!({"items": [{"metadata": {"name": "web", "namespace": "pay"},
+            "status": {"notBefore": "2020-01-01T00:00:00Z", "notAfter": "2020-04-01T00:00:00Z", "renewalTime": "2020-03-01T00:00:00Z"}}]});
+        let request = json!({"items": [{"metadata": {"name": "csr", "creationTimestamp": "2020-01-01T00:00:00Z"},
+            "spec": {"signerName": "kubernetes.io/kubelet-serving", "username": "system:node:n1"}}]});
+        let quota = json!({"items": [{"metadata": {"name": "team", "namespace": "pay"}, "status": {"hard": {"pods": "10"}}}]});
+        let (asked, _) = heard(
+            move |r| match r.uri().path() {
+                "/apis/cert-manager.io/v1/certificates" => ok(&late),
+                "/apis/certificates.k8s.io/v1/certificatesigningrequests" => ok(&request),
+                "/api/v1/resourcequotas" => ok(&quota),
+                _ => reply(404, "{}"),
+            },
+            1,
+        )
+        .await;
+        assert!(asked.certificates.unwrap().iter().any(|c| &*c.subject == "pay/web"));
+        assert_eq!(asked.unanswered.iter().map(|u| &*u.node).collect::<Vec<_>>(), ["n1"]);
+        assert_eq!(asked.quotas.unwrap().iter().map(|q| &*q.name).collect::<Vec<_>>(), ["team"]);
+    }
 }

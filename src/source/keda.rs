@@ -94,4 +94,22 @@ mod tests {
         let facts: Vec<_> = facts.iter().map(|s| (&*s.name, s.paused.len(), s.wrong.is_some(), s.failing.len())).collect();
         assert_eq!(facts, [("paused", 1, false, 0), ("wrong", 0, true, 0), ("fails", 0, false, 1), ("paused", 1, false, 0)]);
     }
+    #[tokio::test]
+    async fn who_paused_it_and_since_when() {
+        let one = |name: &str, pause: &str, conditions: Value| {
+            let written = json!([
+                {"manager": "helm", "time": "2020-01-01T00:00:00Z", "fieldsV1": {"f:metadata": {"f:annotations": {"f:other": {}}}}},
+                {"manager": "kubectl-annotate", "operation": "Update", "time": "2020-01-02T00:00:00Z",
+                    "fieldsV1": {"f:metadata": {"f:annotations": {format!("f:autoscaling.keda.sh/{pause}"): {}}}}}]);
+            json!({"metadata": {"name": name, "namespace": "pay", "managedFields": written, "annotations": {format!("autoscaling.keda.sh/{pause}"): "0"}},
+                "spec": {"scaleTargetRef": {"name": "web"}}, "status": {"conditions": conditions}})
+        };
+        let paused = json!([{"type": "Paused", "status": "True", "lastTransitionTime": "2020-01-03T00:00:00Z"}]);
+        let all = json!({"items": [one("in", "paused-scale-in", json!([])), one("out", "paused-scale-out", json!([])), one("at", "paused-replicas", paused)]});
+        let (asked, _) = heard(move |r| if r.uri().path().ends_with("/scaledobjects") { ok(&all) } else { reply(404, "{}") }, 1).await;
+        let scaled = asked.scaled.unwrap();
+        let facts: Vec<_> = scaled.iter().map(|s| (&*s.paused[0], s.by.as_deref(), s.since.map(crate::model::Time::rfc3339))).collect();
+        let (by, at) = (Some("kubectl-annotate"), |day: u32| Some(format!("2020-01-0{day}T00:00:00Z")));
+        assert_eq!(facts, [("paused-scale-in=0", by, at(2)), ("paused-scale-out=0", by, at(2)), ("paused-replicas=0", by, at(3))]);
+    }
 }

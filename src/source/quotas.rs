@@ -71,4 +71,13 @@ mod tests {
         let limits: Vec<_> = found[0].limits.iter().map(|l| (&*l.resource, l.hard, l.used)).collect();
         assert_eq!(limits, [("requests.cpu", 2000, 1500), ("limits.memory", 1 << 30, 0), ("pods", 10, 4)]);
     }
+    #[tokio::test]
+    async fn by_all_of_their_names() {
+        let status = json!({"hard": {"memory": "2Gi", "requests.cpu": "1500m", "limits.cpu": "3", "pods": "7"}, "used": {"memory": "1Gi", "limits.cpu": "250m"}});
+        let body = json!({"items": [{"metadata": {"name": "team", "namespace": "pay"}, "status": status}]}).to_string();
+        let server = Server::start(move |_| reply(200, body.clone())).await;
+        let found = quotas(&connect(&server, "").await).await.unwrap();
+        let limits: Vec<_> = found[0].limits.iter().map(|l| (&*l.resource, l.hard, l.used)).collect();
+        assert_eq!(limits, [("requests.cpu", 1500, 0), ("requests.memory", 2 << 30, 1 << 30), ("limits.cpu", 3000, 250), ("pods", 7, 0)]);
+    }
 }

@@ -149,4 +149,17 @@ mod tests {
         let leaving: Vec<_> = asked.detaching.iter().map(|d| (&*d.volume, &*d.node, d.error.as_deref())).collect();
         assert_eq!(leaving, [("pv-1", "n1", Some("busy"))]);
     }
+    #[tokio::test]
+    async fn a_volume_is_unused_since_its_phase_changed() {
+        let one = |name: &str, changed: Option<&str>| {
+            json!({"metadata": {"name": name, "creationTimestamp": "2020-01-01T00:00:00Z"}, "spec": {"claimRef": {"namespace": "pay", "name": "data"},
+                "storageClassName": "ssd", "persistentVolumeReclaimPolicy": "Retain"}, "status": {"phase": "Released", "lastPhaseTransitionTime": changed}})
+        };
+        let all = json!({"items": [one("new", Some("2020-02-02T00:00:00Z")), one("old", None)]});
+        let (asked, _) = heard(move |r| if r.uri().path() == "/api/v1/persistentvolumes" { ok(&all) } else { reply(404, "{}") }, 1).await;
+        let unused = asked.volumes.unwrap();
+        let since: Vec<_> = unused.iter().map(|u| u.since.map(crate::model::Time::rfc3339).unwrap()).collect();
+        assert_eq!(since, ["2020-02-02T00:00:00Z", "2020-01-01T00:00:00Z"]);
+        assert_eq!((unused[0].claim.as_deref(), &*unused[0].class, &*unused[0].reclaim), (Some("pay/data"), "ssd", "Retain"));
+    }
 }

@@ -119,4 +119,12 @@ mod tests {
         let labels = [("namespace", "pay"), ("pod", "gone")];
         assert_eq!(seen(&mut Fleet::default(), &RULE, "ephemeral-use", &labels, 9.0 * GIB, 600), None, "its template is not seen");
     }
+    #[test]
+    fn a_pod_that_nobody_owns() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Pod, [pod(json!({"name": "p"}), "n1", true, 900, running())]);
+        let found = seen(&mut fleet, &RULE, "ephemeral-use", &[("namespace", "pay"), ("pod", "p")], 3_221_225_472.0, 600).unwrap();
+        assert_eq!(found.message, "3Gi written to the node's disk, and nothing limits it");
+        assert!(found.evidence.iter().any(|e| e.what == "node" && e.value == "n1"), "{:?}", found.evidence);
+    }
 }

@@ -236,4 +236,26 @@ mod tests {
         fleet.wait(1);
         assert_eq!(severity(&mut fleet), Some(Severity::Warning));
     }
+    #[test]
+    fn one_that_is_down_is_not_compared_with_and_what_is_worth_knowing_moves_no_leader() {
+        let of = |fsync: i64, minutes: usize| {
+            let mut fleet = Fleet::default();
+            let mut last = None;
+            for _ in 0..minutes {
+                let mut members = etcd_members(&[('u', 0), ('u', 0), ('d', 60)]);
+                for (m, ms) in members.iter_mut().zip([fsync, 4, 500]) {
+                    m.metrics =
+                        Some(EtcdMetrics { fsync_p99_us: Some(ms * 1000), slow_applies: Some(fleet.now), ..EtcdMetrics::default() });
+                }
+                let uid = members[0].meta.uid;
+                put_members(&mut fleet, members);
+                last = fleet.engine.for_object(ClusterId(0), uid).iter().find(|f| f.rule.id == RULE.id).cloned();
+                fleet.wait(60);
+            }
+            last.map(|f| (f.severity, f.message, f.remedy.is_some()))
+        };
+        let known = "its disk is slow: fsync 13 ms, commit not told, and it alone";
+        assert_eq!(of(13, 10), Some((Severity::Info, known.to_owned(), false)));
+        assert_eq!(of(130, 11).map(|f| (f.0, f.2)), Some((Severity::Warning, true)), "it leads, and it alone is slow");
+    }
 }

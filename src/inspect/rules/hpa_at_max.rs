@@ -275,4 +275,30 @@ mod tests {
         assert_eq!(of("pay", &[("pods", 50, 40), ("limits.cpu", 1, 1)]), (allows("10 (team)"), false), "it has no limit that counts");
         assert_eq!(of("other", &[("pods", 50, 40)]), (None, true));
     }
+    #[test]
+    fn quota_for_memory_and_pods_that_request_nothing() {
+        use crate::model::Asked;
+        use crate::model::asked::Quota;
+        let of = |resources: Value, limit: (&str, i64)| {
+            let mut fleet = Fleet::default();
+            for kind in [Kind::Node, Kind::Pod] {
+                fleet.delta(0, Delta::KindState(kind, KindState::Live));
+            }
+            let mut n = node("n", "True", 9000);
+            n["status"]["allocatable"] = json!({"cpu": "50", "memory": "100Gi", "pods": "110"});
+            let mut api = deployment("api", 40, 40);
+            api["spec"]["template"]["spec"]["containers"][0]["resources"] = resources;
+            let limits = [Limit { resource: limit.0.into(), hard: limit.1 << 30, used: 0 }].into();
+            let quota = Quota { namespace: "pay".into(), name: "team".into(), limits };
+            fleet.delta(0, Delta::Asked(Asked { quotas: Ok([quota].into()), ..Asked::default() }.into()));
+            fleet.put(Kind::Node, [n]).put(Kind::Deployment, [api]).put(Kind::Hpa, [hpa(2, 90, "TooManyReplicas", 700)]);
+            let found = fleet.finding(Kind::Hpa, "api", RULE.id).unwrap();
+            let of = |what: &str| found.evidence.iter().find(|e| e.what == what).map(|e| e.value.clone());
+            (of("more of its pods that fit by requests"), of("more of its pods that quota allows"))
+        };
+        let memory = json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}});
+        assert_eq!(of(memory.clone(), ("requests.memory", 8)).1.as_deref(), Some("8 (team)"));
+        assert_eq!(of(memory, ("limits.memory", 8)).1.as_deref(), Some("4 (team)"));
+        assert_eq!(of(json!({}), ("requests.memory", 8)), (None, None));
+    }
 }

@@ -186,4 +186,38 @@ mod tests {
         let found = fleet.engine.for_object(ClusterId(0), Uid::default()).iter().find(|f| f.rule == &RULE).cloned().unwrap();
         assert_eq!((found.severity, found.message.as_str()), (Severity::Warning, "ScaledJob pay/web paused (paused=true)"));
     }
+    #[test]
+    fn load_that_rises_later_and_core_first() {
+        let mut fleet = Fleet::default();
+        let hpa = |cpu: i64| {
+            let metric =
+                json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}});
+            let now = json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": cpu}}});
+            json!({"metadata": {"name": "keda-hpa-web"},
+                "spec": {"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "web"}, "metrics": [metric]},
+                "status": {"currentReplicas": 2, "currentMetrics": [now]}})
+        };
+        let message = |fleet: &Fleet| {
+            let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+            all.iter().find(|f| f.rule == &RULE).map(|f| (f.severity, f.message.clone()))
+        };
+        let mut core = deployment("api", 2, 2);
+        core["metadata"]["labels"] = json!({"tier": "core"});
+        fleet.put(Kind::Deployment, [deployment("web", 2, 2), core]).put(Kind::Hpa, [hpa(50)]);
+        let paused = |name: &str, secs: i64| Scaled {
+            name: name.into(),
+            target: ("Deployment".into(), name.into()),
+            paused: ["paused-scale-out=true".into()].into(),
+            since: Time::from_secs(NOW - secs),
+            ..scaled()
+        };
+        fleet.delta(0, Delta::Asked(Asked { scaled: Ok([paused("web", 3600)].into()), ..Asked::default() }.into()));
+        assert_eq!(message(fleet.wait(60)), None);
+        fleet.put(Kind::Hpa, [hpa(90)]);
+        let says = "pay/web paused (paused-scale-out=true) while cpu is above its target";
+        assert_eq!(message(fleet.wait(60)), Some((Severity::Warning, says.to_owned())), "nothing of what is asked changed");
+        let both = [paused("web", 90_000), paused("api", 86_400)].into();
+        fleet.delta(0, Delta::Asked(Asked { scaled: Ok(both), ..Asked::default() }.into()));
+        assert_eq!(message(&fleet), Some((Severity::Critical, "pay/api paused (paused-scale-out=true) and 1 more".to_owned())));
+    }
 }

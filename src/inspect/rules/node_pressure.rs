@@ -174,4 +174,19 @@ mod tests {
         assert_eq!(of(&mut fleet, "nodefs.available", 0.99), None);
         assert_eq!(fleet.severity(Kind::Node, "n1", RULE.id), Some(Severity::Critical));
     }
+    #[test]
+    fn a_pressure_that_is_told_silences_its_own_signal_alone() {
+        let mut fleet = Fleet::default();
+        let kubelet = Kubelet { node: "n1".into(), evicts: "pid.available<10%,memory.available<10%".into(), ..Kubelet::default() };
+        fleet.delta(0, Delta::Asked(Asked { kubelets: Ok([kubelet].into()), ..Asked::default() }.into()));
+        let mut of = |pressure: &str, signal: &str| {
+            let mut n = node("n1", "True", 9000);
+            let on = json!({"type": pressure, "status": "True", "lastTransitionTime": ago(600)});
+            n["status"]["conditions"].as_array_mut().unwrap().push(on);
+            fleet.put(Kind::Node, [n]);
+            seen(&mut fleet, &RULE, "node-space", &[("instance", "n1:9100"), ("signal", signal)], 0.95, 60).is_some()
+        };
+        assert_eq!((of("PIDPressure", "pid.available"), of("PIDPressure", "memory.available")), (false, true));
+        assert_eq!((of("MemoryPressure", "pid.available"), of("MemoryPressure", "memory.available")), (true, false));
+    }
 }

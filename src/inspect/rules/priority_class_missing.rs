@@ -154,4 +154,27 @@ mod tests {
         assert_eq!(of(true, "PreemptionByScheduler", DAY - 1).map(|f| f.0), Some(Severity::Critical));
         assert_eq!(of(true, "PreemptionByScheduler", DAY + 300), None, "a day ago");
     }
+    #[test]
+    fn only_what_had_to_make_room_counts_from_the_first_on() {
+        let mut fleet = Fleet::default();
+        fleet.put(Kind::Deployment, [app("web", true, Some("some"))]);
+        let go = |fleet: &mut Fleet, name: &str, preempted: bool| {
+            let mut gone = pod(name, "web", true, None, 0);
+            gone["metadata"]["deletionTimestamp"] = json!(ago(1));
+            gone["status"]["containerStatuses"] = json!([{"name": "a", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]);
+            if preempted {
+                gone["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]);
+            }
+            fleet.put(Kind::Pod, [gone]);
+            fleet.delete(Kind::Pod, name);
+            let at = fleet.now;
+            fleet.wait(300);
+            (at, fleet.finding(Kind::Deployment, "web", RULE.id).map(|f| (f.message.clone(), f.since)))
+        };
+        assert_eq!(go(&mut fleet, "replaced", false).1, None, "a rollout");
+        let (first, found) = go(&mut fleet, "v1", true);
+        assert_eq!(found, Some(("core, and 1 of its pods had to make room within a day".to_owned(), Time::from_secs(first))));
+        let found = go(&mut fleet, "v2", true).1;
+        assert_eq!(found, Some(("core, and 2 of its pods had to make room within a day".to_owned(), Time::from_secs(first))));
+    }
 }

@@ -233,4 +233,25 @@ mod tests {
         assert_eq!(of(&[137, 137, 137], DAY - 1).map(|f| f.0), Some(Severity::Critical));
         assert_eq!(of(&[137, 137, 137], DAY), None, "a day ago");
     }
+    #[test]
+    fn what_had_to_be_killed_is_critical_of_a_set_too() {
+        use crate::inspect::fixture::{ago, owned, pod};
+        let mut fleet = Fleet::default();
+        let template = json!({"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "a"}]}});
+        let set = json!({"metadata": {"name": "db", "creationTimestamp": ago(90_000)}, "spec": {"replicas": 3, "template": template}, "status": {}});
+        fleet.put(Kind::Service, [service("db", "db")]).put(Kind::StatefulSet, [set.clone()]);
+        assert_eq!(fleet.severity(Kind::StatefulSet, "db", RULE.id), Some(Severity::Info), "by its template");
+        for n in 0..3 {
+            let name = format!("db-{n}");
+            let mut metadata = owned(&name, Kind::StatefulSet, "db");
+            metadata["deletionTimestamp"] = json!(ago(1));
+            let end = json!({"restartCount": 0, "state": {"terminated": {"exitCode": 137, "reason": "Error"}}});
+            fleet.put(Kind::Pod, [pod(metadata, "n1", false, 1, end)]);
+            fleet.delete(Kind::Pod, &name);
+        }
+        let mut changed = set;
+        changed["status"]["readyReplicas"] = json!(1);
+        fleet.put(Kind::StatefulSet, [changed]);
+        assert_eq!(fleet.severity(Kind::StatefulSet, "db", RULE.id), Some(Severity::Critical));
+    }
 }
