@@ -55,7 +55,9 @@ fn what_needs_no_server_works_without_one() {
         (&["completions", "fish"], "or begin\n        set -e cmd[-1]\n"),
         (&["rule", "list"], "pdb-blocks-drain"),
         (&["rule", "show", "node-not-ready"], "thresholds.node-not-ready."),
+        (&["rule", "show", "node-not-ready"], "read       https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubenodenotready/"),
         (&["rule", "show", "pdb-missing", "-o", "json"], "\"tier\": 1"),
+        (&["rule", "show", "pdb-missing", "-o", "json"], "\"https://kubernetes.io/docs/tasks/run-application/configure-pdb/\""),
         (&["man"], ".TH qd"),
         (&["demo", "--help"], "--scenario"),
         (&["get", "--help"], "--selector"),
@@ -267,6 +269,20 @@ fn rules_of_ones_own_are_listed_shown_and_tested() {
     let (code, out, err) = run(&["rule", "test"]);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}{err}");
     let file = dir.path().join("rules/few.toml");
+    let linked = |link: &str| OWN.replace("least = 3\n", &format!("least = 3\nlinks = ['http://wiki/few#why', '{link}']\n"));
+    std::fs::write(&file, linked("https://wiki.example.com/few")).unwrap();
+    let (_, out, _) = run(&["rule", "show", "few"]);
+    assert!(out.contains("read       http://wiki/few#why\n") && out.contains("read       https://wiki.example.com/few\n"), "{out}");
+    let (_, out, _) = run(&["rule", "show", "few", "-o", "json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["links"], serde_json::json!(["http://wiki/few#why", "https://wiki.example.com/few"]));
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n";
+    std::fs::write(dir.path().join("web.yaml"), deployment).unwrap();
+    let (_, out, err) = run(&["inspect", "--file", "web.yaml", "-o", "html"]);
+    assert!(out.contains("<a href=\"http://wiki/few#why\" rel=\"noreferrer\">http://wiki/few#why</a>"), "{out}{err}");
+    std::fs::write(&file, linked("wiki.example.com/few")).unwrap();
+    let (code, _, err) = run(&["inspect", "--file", "."]);
+    assert!(code == 2 && err.contains("few.toml:7:32: expected an address that begins with http:// or https://"), "{code} {err}");
     let named = file.to_str().unwrap();
     std::fs::write(&file, OWN.replace("replicas = 3", "replicas = 1")).unwrap();
     let (code, out, _) = run(&["rule", "test", named]);
