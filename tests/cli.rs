@@ -1,6 +1,8 @@
 //! The command line without a cluster: exit codes, messages, what needs no server.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "cli/links.rs"]
+mod links;
 #[path = "cli/manifests.rs"]
 mod manifests;
 #[path = "cli/shown.rs"]
@@ -269,20 +271,6 @@ fn rules_of_ones_own_are_listed_shown_and_tested() {
     let (code, out, err) = run(&["rule", "test"]);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}{err}");
     let file = dir.path().join("rules/few.toml");
-    let linked = |link: &str| OWN.replace("least = 3\n", &format!("least = 3\nlinks = ['http://wiki/few#why', '{link}']\n"));
-    std::fs::write(&file, linked("https://wiki.example.com/few")).unwrap();
-    let (_, out, _) = run(&["rule", "show", "few"]);
-    assert!(out.contains("read       http://wiki/few#why\n") && out.contains("read       https://wiki.example.com/few\n"), "{out}");
-    let (_, out, _) = run(&["rule", "show", "few", "-o", "json"]);
-    let told: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(told["links"], serde_json::json!(["http://wiki/few#why", "https://wiki.example.com/few"]));
-    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n";
-    std::fs::write(dir.path().join("web.yaml"), deployment).unwrap();
-    let (_, out, err) = run(&["inspect", "--file", "web.yaml", "-o", "html"]);
-    assert!(out.contains("<a href=\"http://wiki/few#why\" rel=\"noreferrer\">http://wiki/few#why</a>"), "{out}{err}");
-    std::fs::write(&file, linked("wiki.example.com/few")).unwrap();
-    let (code, _, err) = run(&["inspect", "--file", "."]);
-    assert!(code == 2 && err.contains("few.toml:7:32: expected an address that begins with http:// or https://"), "{code} {err}");
     let named = file.to_str().unwrap();
     std::fs::write(&file, OWN.replace("replicas = 3", "replicas = 1")).unwrap();
     let (code, out, _) = run(&["rule", "test", named]);

@@ -86,10 +86,6 @@ fn enter_explains_the_fix_is_a_preview_and_the_owner_key_goes_to_the_object() {
     let mut app = on(&f, "node-not-ready", (120, 40));
     press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE)]);
     insta::assert_snapshot!("findings-detail-120x40", dump(&f.frame(&mut app, (120, 40))));
-    // Its end: what there is to read stands whole, in as many lines as it takes.
-    let mut app = on(&f, "node-not-ready", (80, 24));
-    press(&f, &mut app, &[(KeyCode::Enter, KeyModifiers::NONE), (KeyCode::Char('G'), KeyModifiers::SHIFT)]);
-    insta::assert_snapshot!("findings-detail-end-80x24", dump(&f.frame(&mut app, (80, 24))));
     let mut app = on(&f, "node-not-ready", (120, 40));
     let effects = press(&f, &mut app, &[(KeyCode::Char('F'), KeyModifiers::SHIFT)]);
     let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
