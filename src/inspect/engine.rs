@@ -5,6 +5,7 @@
 //! member of its etcd or what its backups rest on changes, a schedule and the failed backups when another backup does.
 
 mod blind;
+mod due;
 mod reported;
 
 pub use blind::words as blind_words;
@@ -91,6 +92,8 @@ pub struct Engine {
     /// What each rule last asked for.
     asked: HashMap<(Subject, usize), Asked>,
     later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
+    /// What is to be judged now and was not yet.
+    backlog: BTreeSet<Subject>,
     /// When what may be for a while may be no more.
     ends: BTreeSet<(i64, Subject)>,
     /// Objects of which all is there, as they were read.
@@ -151,6 +154,7 @@ impl Engine {
             rooms: Vec::new(),
             asked: HashMap::new(),
             later: BinaryHeap::new(),
+            backlog: BTreeSet::new(),
             revision: 0,
         }
     }
@@ -212,6 +216,11 @@ impl Engine {
 
     /// Judges what was touched, and what follows from it. `now` in unix seconds.
     pub fn touched(&mut self, store: &Store, touched: &[Touched], now: i64) {
+        self.touched_some(store, touched, now, || true);
+    }
+
+    /// Judges what was touched, and of what follows from it what it can until `more` says no; the rest is due at once, for [`Engine::tick_some`].
+    pub fn touched_some(&mut self, store: &Store, touched: &[Touched], now: i64, more: impl FnMut() -> bool) {
         self.rooms.resize_with(store.clusters().len().max(self.rooms.len()), Room::default);
         for touch in touched {
             match touch {
@@ -259,9 +268,8 @@ impl Engine {
                 }
             }
         }
-        for subject in follow {
-            self.again(store, subject, now);
-        }
+        self.backlog.extend(follow);
+        self.work(store, now, more);
         self.retake(store, touched, now);
         self.look_blind(store, touched, now);
         self.silence(store, now);
@@ -308,59 +316,6 @@ impl Engine {
         for kind in kinds {
             follow.extend(cluster.objects(kind).map(|o| Subject { cluster: cluster.id, kind: Some(kind), uid: o.meta().uid }));
         }
-    }
-
-    /// Judges a cluster, or an object if it is still there.
-    fn again(&mut self, store: &Store, subject: Subject, now: i64) {
-        let Some(cluster) = store.cluster(subject.cluster) else { return };
-        match subject.kind {
-            None => self.judge(store, cluster, None, now),
-            Some(kind) => {
-                if let Some((_, object)) = store.find(subject.cluster, kind, subject.uid) {
-                    self.judge(store, cluster, Some(object), now);
-                }
-            }
-        }
-    }
-
-    /// Judges what asked to be judged by now.
-    pub fn tick(&mut self, store: &Store, now: i64) {
-        while let Some(Reverse((at, subject, rule))) = self.later.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.later.pop();
-            if self.asked.get(&(subject, rule)).is_none_or(|a| a.at != at) {
-                continue;
-            }
-            self.again(store, subject, now);
-        }
-        while let Some((_, subject)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
-            self.ends.pop_first();
-            match store.cluster(subject.cluster).filter(|c| c.info.reported()) {
-                Some(cluster) => self.take(store, cluster, now),
-                None => self.again(store, subject, now),
-            }
-        }
-        for room in &mut self.rooms {
-            let gone = room.lives.tick(now);
-            room.news.extend(gone);
-        }
-        self.silence(store, now);
-        self.settle(store, now);
-        self.trim();
-    }
-
-    /// When [`Engine::tick`] has something to do again (unix seconds).
-    pub fn next_due(&self) -> Option<i64> {
-        let ended = self.rooms.iter().filter_map(|r| r.lives.next()).chain(self.ends.first().map(|(at, _)| *at));
-        self.later.peek().map(|Reverse((at, ..))| *at).into_iter().chain(ended).min()
-    }
-
-    /// The rules that see what they look for in a cluster, and cannot tell yet for how long: nothing but further looks dates it.
-    pub fn waiting(&self, cluster: ClusterId) -> BTreeSet<&'static str> {
-        let here = self.asked.iter().filter(|((subject, _), a)| subject.cluster == cluster && a.undated);
-        here.map(|((_, rule), _)| self.thresholds.rules().all()[*rule].id).collect()
     }
 
     /// The rows of findings that became others since this was last asked.
@@ -649,22 +604,6 @@ impl Engine {
         let past = [old, new].into_iter().flatten().filter_map(|name| cluster.history.node(&name));
         let of = past.filter_map(|p| p.uid().filter(|uid| told(uid) || p.ordinary.last() * 2 <= p.ordinary.peak()));
         of.map(|uid| Subject { cluster: cluster.id, kind: Some(Kind::Node), uid }).collect()
-    }
-
-    /// Whether a rule has asked to see it later.
-    fn waits(&self, subject: Subject) -> bool {
-        let rules = subject.kind.map_or(Kind::ALL.len(), |k| k as usize);
-        !self.asked.is_empty() && self.by_kind[rules].iter().any(|rule| self.asked.contains_key(&(subject, *rule)))
-    }
-
-    /// Drops what nobody waits for any more from the top, so that `next_due` is true.
-    fn trim(&mut self) {
-        while let Some(Reverse((at, subject, rule))) = self.later.peek() {
-            if self.asked.get(&(*subject, *rule)).is_some_and(|a| a.at == *at) {
-                break;
-            }
-            self.later.pop();
-        }
     }
 }
 

@@ -316,7 +316,12 @@ impl Fleet {
 
     /// Judges what was touched, and adds the rows of the findings to it.
     pub fn judge(&mut self, touched: &mut Vec<Touched>, now: i64) {
-        self.engine.touched(&self.store, touched, now);
+        self.judge_some(touched, now, || true);
+    }
+
+    /// The same for as long as `more` says so; what is left is due at once (see [`Fleet::tick`]).
+    pub fn judge_some(&mut self, touched: &mut Vec<Touched>, now: i64, more: impl FnMut() -> bool) {
+        self.engine.touched_some(&self.store, touched, now, more);
         self.tell_unready(touched);
         self.tell(touched, now);
         for t in &*touched {
@@ -408,9 +413,9 @@ impl Fleet {
         }
     }
 
-    /// Judges what has come due.
-    pub fn tick(&mut self, now: i64, touched: &mut Vec<Touched>) {
-        self.engine.tick(&self.store, now);
+    /// Judges what has come due, for as long as `more` says so.
+    pub fn tick(&mut self, now: i64, touched: &mut Vec<Touched>, more: impl FnMut() -> bool) {
+        self.engine.tick_some(&self.store, now, more);
         self.tell(touched, now);
     }
 

@@ -83,7 +83,7 @@ pub fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// The fold has this long a turn before keys are looked at again.
+/// The fold has this long a turn before keys are looked at again, and so have the rules.
 const FOLD: Duration = Duration::from_millis(2);
 
 /// The session's file in the state directory, and its version.
@@ -172,7 +172,8 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
         }
         let at = now();
         if fleet.engine.next_due().is_some_and(|due| due <= at) {
-            fleet.tick(at, &mut touched);
+            let began = Instant::now();
+            fleet.tick(at, &mut touched, || began.elapsed() < FOLD);
             if app.tick(&fleet.world()) || !touched.is_empty() {
                 screen.want(Cause::Data);
             }
@@ -227,7 +228,8 @@ fn catch_up(fleet: &mut Fleet, app: &mut App, touched: &mut Vec<Touched>, effect
     if touched.is_empty() {
         return;
     }
-    fleet.judge(touched, now());
+    let began = Instant::now();
+    fleet.judge_some(touched, now(), || began.elapsed() < FOLD);
     let (_, more) = app.touched(&fleet.world(), touched);
     effects.extend(more);
     touched.clear();
