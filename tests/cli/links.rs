@@ -1,4 +1,4 @@
-//! Pages to read that a rule of one's own names.
+//! Pages to read that rules name, those of one's own too.
 
 use super::*;
 
@@ -21,4 +21,13 @@ fn links_of_ones_own_rule_are_checked_and_shown() {
     std::fs::write(&file, linked("wiki.example.com/few")).unwrap();
     let (code, _, err) = run(&["inspect", "--file", "."]);
     assert!(code == 2 && err.contains("few.toml:7:32: expected an address that begins with http:// or https://"), "{code} {err}");
+}
+
+#[test]
+fn the_links_of_a_rule_are_shown() {
+    let dir = room();
+    let (_, out, _) = qd(dir.path(), &["rule", "show", "node-not-ready"]);
+    assert!(out.contains("read       https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubenodenotready/\n"), "{out}");
+    let (_, out, _) = qd(dir.path(), &["rule", "show", "pdb-missing", "-o", "json"]);
+    assert!(out.contains("\"https://kubernetes.io/docs/tasks/run-application/configure-pdb/\""), "{out}");
 }
