@@ -1,6 +1,8 @@
 //! The command line without a cluster: exit codes, messages, what needs no server.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "cli/links.rs"]
+mod links;
 #[path = "cli/manifests.rs"]
 mod manifests;
 #[path = "cli/shown.rs"]

@@ -94,6 +94,9 @@ that burn are in BURNING too; others say how things are made.\n"
         if !r.peers.is_empty() {
             let _ = writeln!(out, "- As {}", r.peers.join(", "));
         }
+        for link in r.links {
+            let _ = writeln!(out, "- Read {link}");
+        }
     }
     out.push_str("\n## What explains what\n\nFindings and firing alerts that one thing explains are one incident: in BURNING, in the findings pane, in reports. \
 Besides what owns what (pods and Jobs fold into their workload, nodes of a lost zone into the zone, what is found of etcd into one, alerts into what \

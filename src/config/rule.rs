@@ -2,6 +2,7 @@
 //!
 //! What TOML can get wrong is found here, with its place. What an expression means is `inspect`'s, and so is whether an id is free.
 
+use super::schema::url;
 use super::settings::Setting;
 use super::walk::{Entries, KeyDoc, Value, Walk, find};
 use super::{Config, config_dir};
@@ -38,7 +39,7 @@ pub(super) const RULE: &[KeyDoc] = &[
     key("steps", "what to do, in words; {CEL} stands for its value"),
     key("run", "the action that mends it, as docs/actions.md names it"),
     key("args", "the action's arguments, as the palette takes them; {CEL} stands for its value"),
-    key("links", "a list of addresses to read more at"),
+    key("links", "a list of addresses to read more at, https:// or http://; the first is the one that tools show"),
     key("thresholds", "a table of names, each with its default: 5m, 3 or 80%; thresholds.NAME in CEL, set as those of other rules are"),
     key("case", "objects that it must find, or must not: `qd rule test` judges them"),
 ];
@@ -225,7 +226,7 @@ fn rule(walk: &mut Walk, value: &Value<'_>) -> Option<OwnRule> {
     let tier = find(table, "tier").and_then(|(_, v)| walk.whole(v, 1, 3)).and_then(|n| u8::try_from(n).ok()).unwrap_or(2);
     let burns = find(table, "burns").and_then(|(_, v)| walk.flag(v)).unwrap_or(false);
     let hold = find(table, "for").and_then(|(_, v)| walk.duration(v)).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
-    let links = find(table, "links").and_then(|(_, v)| walk.list(v, Walk::string)).unwrap_or_default();
+    let links = find(table, "links").and_then(|(_, v)| walk.list(v, link)).unwrap_or_default();
     let thresholds = pairs(walk, table, "thresholds", threshold);
     let evidence = pairs(walk, table, "evidence", Walk::named_string);
     let area = text(walk, table, "area").map_or_else(|| "own".to_owned(), |s| s.value);
@@ -258,6 +259,16 @@ fn rule(walk: &mut Walk, value: &Value<'_>) -> Option<OwnRule> {
         cases,
         id,
     })
+}
+
+/// An address that a line can hold.
+fn link(walk: &mut Walk, value: &Value<'_>) -> Option<String> {
+    let text = url(walk, value)?;
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        walk.wrong(value.span(), "an address has no blanks");
+        return None;
+    }
+    Some(text)
 }
 
 fn one_line(text: &str) -> String {
@@ -469,6 +480,9 @@ mod tests {
         assert_eq!(with("severity = 'bad'"), "r.toml:6:12: unknown severity `bad`");
         assert_eq!(with("run = 'drian'"), "r.toml:6:7: unknown action `drian`; did you mean `drain`?");
         assert!(with("args = 'x'").contains("`run` names"));
+        assert_eq!(with("links = ['wiki/a']"), "r.toml:6:10: expected an address that begins with http:// or https://");
+        assert_eq!(with("links = ['https://a/#b c']"), "r.toml:6:10: an address has no blanks");
+        assert_eq!(with("links = ['https://u:p@a/']"), "r.toml:6:10: an address must not hold a user or password");
         assert!(with("promql = 'up'").contains("exclude each other"));
         assert!(with("warning = 3").contains("is for rules with `promql`"));
         assert!(with("thresholds.x = '1h30m'").contains("r.toml:6:16: `1h30m` is no threshold"));

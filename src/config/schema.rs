@@ -378,7 +378,7 @@ fn read_endpoint(
 }
 
 /// An `http` or `https` address without a user in it.
-fn url(walk: &mut Walk, value: &Value<'_>) -> Option<String> {
+pub(super) fn url(walk: &mut Walk, value: &Value<'_>) -> Option<String> {
     let text = walk.string(value)?;
     let uri = text.parse::<http::Uri>().ok();
     let authority = uri.as_ref().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https"))).and_then(http::Uri::authority);

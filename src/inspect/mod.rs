@@ -67,6 +67,8 @@ pub struct RuleInfo {
     pub thresholds: &'static [Threshold],
     /// Checks of other programs that it has too, as `popeye:206`; `~` before one that sees only a part of it.
     pub peers: &'static [&'static str],
+    /// Pages to read further, https; the first is the one that tools show. Those of a rule of the user's own may be http.
+    pub links: &'static [&'static str],
     pub judge: fn(&Judge<'_>) -> Verdict,
 }
 

@@ -20,6 +20,12 @@ fn the_register_is_whole() {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), rule.thresholds.len(), "{}", rule.id);
+        let links: std::collections::BTreeSet<&str> = rule.links.iter().copied().collect();
+        assert!(!links.is_empty() && links.len() == rule.links.len(), "{}", rule.id);
+        for link in links {
+            let host = link.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or("");
+            assert!(host.contains('.') && !link.contains(char::is_whitespace), "{}: {link}", rule.id);
+        }
     }
 }
 

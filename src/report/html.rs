@@ -166,6 +166,10 @@ fn finding(report: &Report, rule: &str, items: &[&Item], out: &mut String) {
     );
     if let Some(info) = report.rules.find(rule) {
         let _ = writeln!(out, "<p>{}</p><p class=\"why\">{}</p>", xml(info.summary), xml(info.why));
+        if !info.links.is_empty() {
+            let link = |l: &&str| format!("<a href=\"{0}\" rel=\"noreferrer\">{0}</a>", xml(l));
+            let _ = writeln!(out, "<p class=\"read\">Read: {}</p>", info.links.iter().map(link).collect::<Vec<_>>().join(", "));
+        }
     }
     let line = |i: &Item| {
         let new = if i.change.as_deref() == Some("new") { " <mark>new</mark>" } else { "" };

@@ -42,6 +42,10 @@ pub fn markdown(report: &Report) -> String {
         let _ = writeln!(out, "\n## {} ({}, {})\n", rule, first.severity, counted(items.len()));
         if let Some(info) = report.rules.find(rule) {
             let _ = writeln!(out, "{} {}\n", info.summary.trim_end_matches('.').to_owned() + ".", info.why);
+            if !info.links.is_empty() {
+                let links: Vec<String> = info.links.iter().map(|l| format!("<{l}>")).collect();
+                let _ = writeln!(out, "Read: {}\n", links.join(", "));
+            }
         }
         for item in items.iter().take(NAMED) {
             let new = if item.change.as_deref() == Some("new") { " **new**" } else { "" };

@@ -529,6 +529,22 @@ mod tests {
         assert_eq!(report(&gone, &Wanted::default()).compare(&before).fixed, []);
     }
 
+    /// A page loads nothing from elsewhere, and names addresses in links alone, which tell nobody where they stand.
+    #[track_caller]
+    fn loads_nothing(page: &str) {
+        for loads in ["src=", "srcset=", "url(", "<link", "@import", "<script", "<iframe", "<object", "<embed", "<base", "http-equiv"] {
+            assert!(!page.contains(loads), "{loads}");
+        }
+        let mut rest = page.to_owned();
+        while let Some(at) = rest.find("<a ") {
+            let end = at + rest[at..].find("</a>").unwrap() + 4;
+            let link = &rest[at..end];
+            assert!(link.starts_with("<a href=\"https://") && link.contains("\" rel=\"noreferrer\">"), "{link}");
+            rest.replace_range(at..end, "");
+        }
+        assert!(!rest.contains("http://") && !rest.contains("https://"), "an address outside a link");
+    }
+
     #[test]
     fn every_form_says_the_same_and_breaks_on_no_name() {
         let mut fleet = two();
@@ -539,7 +555,12 @@ mod tests {
         assert!(md.contains("1 new, 1 still there, 1 fixed") && md.contains("- prod Node c **new**: ") && md.contains("## Fixed"), "{md}");
         let page = html(&now);
         assert!(page.contains("Node &lt;b&gt;&amp;") && !page.contains("<b>&,") && page.contains("<mark>new</mark>"), "{page}");
-        assert!(!page.contains("http://") && !page.contains("https://"), "it needs nothing from elsewhere");
+        loads_nothing(&page);
+        let read = RULES.iter().find(|r| r.id == "node-not-ready").unwrap().links;
+        for link in read {
+            assert!(page.contains(&format!("<a href=\"{link}\" rel=\"noreferrer\">{link}</a>")), "{page}");
+            assert!(md.contains(&format!("<{link}>")), "{md}");
+        }
         let suite = junit(&now);
         assert!(suite.contains("<failure type=\"critical\" message=\"2 findings\">") && suite.contains("&lt;b&gt;&amp;"), "{suite}");
         assert!(suite.contains("<skipped message=\"no alertmanager\"/>"));
@@ -547,6 +568,8 @@ mod tests {
         let results = log["runs"][0]["results"].as_array().unwrap();
         let states: Vec<_> = results.iter().map(|r| (r["level"].as_str().unwrap(), r["baselineState"].as_str().unwrap())).collect();
         assert_eq!(states, [("error", "new"), ("warning", "unchanged"), ("error", "absent")]);
-        assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][0]["id"], "node-not-ready");
+        let rule = &log["runs"][0]["tool"]["driver"]["rules"][0];
+        assert_eq!((rule["id"].as_str(), rule["helpUri"].as_str()), (Some("node-not-ready"), read.first().copied()));
+        assert!(!suite.contains("https://"), "{suite}");
     }
 }

@@ -15,8 +15,12 @@ pub fn sarif(report: &Report) -> Value {
     let rules: Vec<Value> = used
         .iter()
         .map(|r| {
-            json!({"id": r.id, "name": r.id, "shortDescription": {"text": r.summary}, "fullDescription": {"text": r.why},
-                "defaultConfiguration": {"level": level(r.severity.word())}, "properties": {"area": r.area, "tier": r.tier}})
+            let mut one = json!({"id": r.id, "name": r.id, "shortDescription": {"text": r.summary}, "fullDescription": {"text": r.why},
+                "defaultConfiguration": {"level": level(r.severity.word())}, "properties": {"area": r.area, "tier": r.tier}});
+            if let Some(link) = r.links.first() {
+                one["helpUri"] = (*link).into();
+            }
+            one
         })
         .collect();
     let result = |i: &super::Item, state: Option<&str>| {

@@ -112,7 +112,7 @@ fn told(rules: &Rules, written: &[OwnRule], r: &RuleInfo) -> serde_json::Value {
     json!({"id": r.id, "area": r.area, "tier": r.tier, "severity": r.severity.word(), "scope": r.scope, "finds": r.summary, "why": r.why,
         "kinds": kinds, "needs": r.needs.iter().map(|n| n.words()).collect::<Vec<_>>(), "thresholds": thresholds, "peers": r.peers,
         "manifests": judges_manifests(r, rules.is_own(r.id)),
-        "links": rules.links(r.id), "source": source(written, r)})
+        "links": r.links, "source": source(written, r)})
 }
 
 /// `qd rule show ID`.
@@ -135,7 +135,7 @@ pub fn show(global: &Global, id: &str) -> Result<Code, Failure> {
     lines
         .extend(rule.thresholds.iter().map(|t| ("threshold", format!("thresholds.{}.{} = \"{}\"  {}", rule.id, t.name, t.default, t.doc))));
     lines.extend((!rule.peers.is_empty()).then(|| ("as", rule.peers.join(", "))));
-    lines.extend(rules.links(id).iter().map(|l| ("read", l.clone())));
+    lines.extend(rule.links.iter().map(|l| ("read", (*l).to_owned())));
     lines.extend(source(&written, rule).map(|s| ("from", s)));
     let label = lines.iter().map(|(l, _)| width(l)).max().unwrap_or(0);
     let text: String = lines.iter().map(|(l, t)| format!("  {l}{}  {t}\n", " ".repeat(label - width(l)))).collect();

@@ -200,6 +200,7 @@ static STRANGER: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &[],
+    links: &[],
     judge: never,
 };
 

@@ -8,6 +8,8 @@ use crate::store::Cluster;
 
 /// Findings that are named under their cause.
 const NAMED: usize = 10;
+/// Pages to read that are named.
+const READ: usize = 2;
 
 /// The object that a finding is attached to, while it is there.
 pub(super) fn object<'a>(cluster: &'a Cluster, f: &FindingRow) -> Option<&'a Object> {
@@ -94,6 +96,9 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
     if let Some(at) = f.resolved {
         life.say("resolved", ago(at, look.now));
     }
+    for link in rule.iter().flat_map(|r| r.links).take(READ) {
+        life.say("read", *link);
+    }
     let mut fix = Section::new("fix");
     match &f.remedy {
         Some(remedy @ Remedy::Act { .. }) => fix.say("F", format!("{}: its preview comes first", remedy.words())),
@@ -102,9 +107,6 @@ pub(super) fn explain(look: &Look, f: &FindingRow) -> Parts {
     }
     if f.remedy.is_some() {
         fix.say("next", &*f.next_step);
-    }
-    for link in look.rules.links(&f.meta.name) {
-        fix.say("read", link.as_str());
     }
     let mut about = Section::new("object");
     let found = object(look.cluster, f);

@@ -287,6 +287,22 @@ fn an_alert_says_what_it_is_about_and_who_hides_it_and_its_object_says_the_alert
 }
 
 #[test]
+fn a_finding_names_two_pages_to_read_in_its_last_part() {
+    let mut fleet = Fleet::default();
+    fleet.put(Kind::StatefulSet, [json!({"metadata": {"name": "s"}, "spec": {"replicas": 2}, "status": {"replicas": 2, "availableReplicas": 2, "readyReplicas": 2, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "b"}})]);
+    fleet.put(Kind::Pod, [fixture::pod(fixture::owned("s-0", Kind::StatefulSet, "s"), "n1", true, 1000, fixture::running())]);
+    for (cluster, changes) in fleet.engine.news() {
+        fleet.delta(cluster.0, crate::model::Delta::Rows { kind: Kind::Finding, changes });
+    }
+    let lines = told_of(&fleet, Kind::Finding, "rollout-stuck");
+    let read: Vec<&String> = lines.iter().filter(|l| l.contains("|read|")).collect();
+    let links = fleet.engine.rules().find("rollout-stuck").unwrap().links;
+    assert_eq!(links.len(), 3, "one more than is named");
+    assert_eq!(read, [&format!("finding|read|{}", links[0]), &format!("finding|read|{}", links[1])]);
+    assert_eq!(lines.last(), read.last().copied());
+}
+
+#[test]
 fn only_what_belongs_to_it_concerns_an_object() {
     let fleet = checkout();
     let cluster = &fleet.store.clusters()[0];

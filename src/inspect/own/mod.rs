@@ -75,11 +75,6 @@ impl Rules {
         self.all.iter().position(|r| r.id == id)
     }
 
-    /// Addresses to read more of a rule at.
-    pub fn links(&self, id: &str) -> &[String] {
-        self.named(id).map_or(&[], |own| &own.links)
-    }
-
     /// Whether a rule is the user's own.
     pub fn is_own(&self, id: &str) -> bool {
         self.named(id).is_some()
@@ -118,7 +113,6 @@ pub(super) struct Own {
     evidence: Vec<(String, Template)>,
     steps: Option<Template>,
     run: Option<(VerbId, Template)>,
-    links: Vec<String>,
     units: Vec<(String, Unit)>,
     state: State,
 }

@@ -46,6 +46,7 @@ fn leaked(rule: &OwnRule) -> &'static RuleInfo {
     let threshold =
         |(name, default): &(String, Setting<String>)| Threshold { name: keep(name), default: keep(&default.value), doc: "set by the rule" };
     let thresholds: Vec<Threshold> = rule.thresholds.iter().map(threshold).collect();
+    let links: Vec<&'static str> = rule.links.iter().map(|l| keep(l)).collect();
     let (kinds, needs, severity): (Vec<Kind>, Vec<Need>, Severity) = match &rule.condition {
         Condition::Cel { kinds, .. } => (kinds.clone(), Vec::new(), rule.severity),
         Condition::Query(q) => {
@@ -71,6 +72,7 @@ fn leaked(rule: &OwnRule) -> &'static RuleInfo {
         leans_on: &[],
         thresholds: Box::leak(thresholds.into_boxed_slice()),
         peers: &[],
+        links: Box::leak(links.into_boxed_slice()),
         judge: super::judge,
     }))
 }
@@ -128,7 +130,6 @@ impl Reader<'_> {
             evidence: evidence.into_iter().map(|(name, t, _)| Some((name, t?))).collect::<Option<Vec<_>>>()?,
             steps: steps.flatten(),
             run: rule.run.as_ref().map(|r| r.value).zip(args),
-            links: rule.links.clone(),
             units: rule.thresholds.iter().filter_map(|(n, d)| Some((n.clone(), threshold::parse(&d.value)?.1))).collect(),
             state: super::State::default(),
         })

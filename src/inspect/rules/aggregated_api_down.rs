@@ -24,6 +24,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER],
     peers: &["~popeye:402", "popeye:708", "~k8s-mixin:KubeAggregatedAPIErrors", "k8s-mixin:KubeAggregatedAPIDown"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeaggregatedapidown/",
+        "https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/",
+    ],
     judge,
 };
 

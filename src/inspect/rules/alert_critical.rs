@@ -21,6 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &[],
+    links: &["https://prometheus.io/docs/practices/alerting/", "https://prometheus.io/docs/alerting/latest/overview/"],
     judge,
 };
 

@@ -16,6 +16,7 @@ const FACTS: Measured = Measured {
         why: "Failed calls stop reconciliation; the error budget tells if it is a blip or an outage.",
         needs: &[Need::Query("api-errors")],
         peers: &["k8s-mixin:KubeAPIErrorBudgetBurn", "k8s-mixin:KubeClientErrors"],
+        links: &["https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeapierrorbudgetburn/"],
         ..BASE
     },
     queries: &["api-errors", "client-errors", "api-budget", "api-budget-days", "client-refused"],

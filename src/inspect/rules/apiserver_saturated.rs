@@ -14,6 +14,10 @@ const FACTS: Measured = Measured {
         why: "One greedy client can push others into the queue; when system levels are rejected the cluster loses leases.",
         needs: &[Need::Query("api-seats")],
         peers: &["k8s-mixin:KubeAPITerminatedRequests"],
+        links: &[
+            "https://kubernetes.io/docs/concepts/cluster-administration/flow-control/",
+            "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeapiterminatedrequests/",
+        ],
         ..BASE
     },
     queries: &["api-seats", "api-inflight", "api-rejected", "api-terminated", "api-waits", "api-memory"],

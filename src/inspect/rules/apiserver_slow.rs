@@ -13,6 +13,10 @@ const FACTS: Measured = Measured {
         needs: &[Need::Query("api-latency")],
         thresholds: &[after("10m")],
         peers: &["~k8s-mixin:KubeAPIErrorBudgetBurn"],
+        links: &[
+            "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeapierrorbudgetburn/",
+            "https://kubernetes.io/docs/concepts/cluster-administration/flow-control/",
+        ],
         ..BASE
     },
     queries: &["api-latency"],

@@ -21,6 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &[],
+    links: &["https://velero.io/docs/main/how-velero-works/#scheduled-backups", "https://velero.io/docs/main/disaster-case/"],
     judge,
 };
 

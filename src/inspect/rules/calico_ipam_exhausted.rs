@@ -18,6 +18,10 @@ const FACTS: Measured = Measured {
         why: "Pods stay in ContainerCreating although CPU and memory are free, and leaked blocks make it look like growth.",
         needs: &[Need::Query("calico-ipam")],
         thresholds: &[super::measured::after("5m"), BORROWED],
+        links: &[
+            "https://docs.tigera.io/calico/latest/reference/calicoctl/ipam/check",
+            "https://docs.tigera.io/calico/latest/networking/ipam/change-block-size",
+        ],
         ..BASE
     },
     queries: &["calico-ipam", "calico-blocks", "calico-lost-blocks"],

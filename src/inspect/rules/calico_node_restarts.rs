@@ -29,6 +29,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[RESTARTS, NODES, SHARE, UNREADY, PROBES],
     peers: &[],
+    links: &[
+        "https://docs.tigera.io/calico/latest/operations/troubleshoot/troubleshooting",
+        "https://docs.tigera.io/calico/latest/operations/troubleshoot/component-logs",
+    ],
     judge,
 };
 

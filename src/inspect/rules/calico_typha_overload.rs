@@ -21,6 +21,10 @@ const FACTS: Measured = Measured {
         why: "A missing or overloaded fan-out makes every Felix hit the API server or lag behind it.",
         kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
         thresholds: &[after("10m"), NONE, FEW, EACH],
+        links: &[
+            "https://docs.tigera.io/calico/latest/reference/typha/overview",
+            "https://docs.tigera.io/calico/latest/reference/typha/prometheus",
+        ],
         ..BASE
     },
     queries: &["typha-latency", "typha-dropped", "typha-uneven"],

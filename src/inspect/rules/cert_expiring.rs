@@ -34,6 +34,11 @@ pub static RULE: RuleInfo = RuleInfo {
         "k8s-mixin:KubeletClientCertificateExpiration",
         "k8s-mixin:KubeletServerCertificateExpiration",
     ],
+    links: &[
+        "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/",
+        "https://cert-manager.io/docs/usage/certificate/#reissuance-triggered-by-expiry-renewal",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeclientcertificateexpiration/",
+    ],
     judge,
 };
 

@@ -33,6 +33,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "k8s-mixin:KubeCPUQuotaOvercommit",
         "k8s-mixin:KubeMemoryQuotaOvercommit",
     ],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubememoryovercommit/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubecpuovercommit/",
+    ],
     judge,
 };
 

@@ -25,6 +25,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, STALE],
     peers: &["k8s-mixin:KubeAPIDown"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeapidown/",
+        "https://kubernetes.io/docs/tasks/debug/debug-cluster/troubleshoot-kubectl/",
+    ],
     judge,
 };
 

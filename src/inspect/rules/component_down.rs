@@ -35,6 +35,11 @@ pub static RULE: RuleInfo = RuleInfo {
         "~k8s-mixin:KubeSchedulerInstanceUnreachable",
         "~k8s-mixin:KubeControllerManagerInstanceUnreachable",
     ],
+    links: &[
+        "https://kubernetes.io/docs/tasks/debug/debug-cluster/",
+        "https://kubernetes.io/docs/reference/using-api/health-checks/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubecontrollermanagerdown/",
+    ],
     judge,
 };
 

@@ -14,6 +14,10 @@ const FACTS: Measured = Measured {
         why: "All containers of a node share one table; when it is full or races, new connections and DNS packets vanish for seconds.",
         needs: &[Need::Query("conntrack-use")],
         peers: &["node-mixin:NodeHighNumberConntrackEntriesUsed", "npd:ConntrackFull"],
+        links: &[
+            "https://runbooks.prometheus-operator.dev/runbooks/node/nodehighnumberconntrackentriesused/",
+            "https://docs.kernel.org/networking/nf_conntrack-sysctl.html",
+        ],
         ..BASE
     },
     queries: &["conntrack-use", "conntrack-dropped", "conntrack-uneven"],

@@ -30,6 +30,10 @@ const FACTS: Measured = Measured {
         kinds: &[Kind::Pod, Kind::Signal],
         thresholds: &[WINDOW, MANY, LIMIT],
         peers: &["npd:OOMKilling", "~krr:use_oomkill_data"],
+        links: &[
+            "https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/",
+            "https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/",
+        ],
         ..BASE
     },
     queries: &["oom-kills"],

@@ -29,6 +29,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[HOUR, DAY, INFO, SHARE, TOGETHER],
     peers: &["popeye:205"],
+    links: &[
+        "https://kubernetes.io/docs/tasks/debug/debug-application/debug-pods/",
+        "https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/",
+    ],
     judge,
 };
 

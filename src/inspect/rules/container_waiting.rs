@@ -27,6 +27,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "npd:CorruptDockerImage",
         "npd:DockerContainerStartupFailure",
     ],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubecontainerwaiting/",
+        "https://kubernetes.io/docs/concepts/containers/images/",
+    ],
     judge,
 };
 

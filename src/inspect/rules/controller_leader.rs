@@ -30,6 +30,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, CHANGES, GROWS],
     peers: &[],
+    links: &[
+        "https://kubernetes.io/docs/concepts/architecture/leases/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubecontrollermanagerdown/",
+    ],
     judge,
 };
 

@@ -15,6 +15,7 @@ const FACTS: Measured = Measured {
         why: "Name lookups sit in front of every call; a slow or failing resolver looks like random application timeouts.",
         needs: &[Need::Query("dns-errors")],
         peers: &["npd:DNSUnreachable"],
+        links: &["https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/", "https://coredns.io/plugins/metrics/"],
         ..BASE
     },
     queries: &["dns-errors", "dns-latency", "dns-inner-latency", "dns-upstream", "dns-upstream-failing", "dns-broken"],

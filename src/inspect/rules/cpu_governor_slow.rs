@@ -16,6 +16,7 @@ const FACTS: Measured = Measured {
         why: "Hypervisor hosts are usually tuned to performance; a fresh Kubernetes node of the same model often is not, so the same code runs slower.",
         needs: &[Need::Query("cpu-governor")],
         thresholds: &[after("10m")],
+        links: &["https://docs.kernel.org/admin-guide/pm/cpufreq.html"],
         ..BASE
     },
     queries: &["cpu-governor", "cpu-below-nominal", "cpu-throttles"],

@@ -17,6 +17,10 @@ const FACTS: Measured = Measured {
         why: "Averages hide bursts; a limit set from average use guarantees throttling at the traffic peak.",
         needs: &[Need::Query("cpu-burst")],
         thresholds: &[after("30m")],
+        links: &[
+            "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits",
+            "https://docs.kernel.org/scheduler/sched-bwc.html",
+        ],
         ..BASE
     },
     queries: &["cpu-burst"],

@@ -27,6 +27,10 @@ const FACTS: Measured = Measured {
         kinds: &[Kind::Deployment, Kind::StatefulSet, Kind::Node, Kind::Signal],
         needs: &[Need::Asked(Part::Kubelets)],
         thresholds: &[AFTER, EXCLUSIVE, SHARED],
+        links: &[
+            "https://kubernetes.io/docs/tasks/administer-cluster/cpu-management-policies/",
+            "https://kubernetes.io/docs/tasks/administer-cluster/topology-manager/",
+        ],
         ..BASE
     },
     queries: &["cpu-pinning-errors", "numa-remote"],

@@ -12,6 +12,10 @@ const FACTS: Measured = Measured {
         why: "When the quota of a 100 ms period is used up, all threads stop until the next one, so response time jumps at peaks although average CPU looks low.",
         needs: &[Need::Query("cpu-throttled")],
         peers: &["k8s-mixin:CPUThrottlingHigh"],
+        links: &[
+            "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/cputhrottlinghigh/",
+            "https://docs.kernel.org/scheduler/sched-bwc.html",
+        ],
         ..BASE
     },
     queries: &["cpu-throttled"],

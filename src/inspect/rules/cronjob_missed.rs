@@ -21,6 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[RUNS, GOOD, SUSPENDED],
     peers: &["popeye:1500", "popeye:1501", "popeye:1502", "popeye:1503", "kube-score:cronjob-has-deadline"],
+    links: &["https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#cron-job-limitations"],
     judge,
 };
 

@@ -24,6 +24,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[WITHIN, NEXT],
     peers: &["popeye:403", "~kube-score:stable-version", "~kube-linter:no-extensions-v1beta"],
+    links: &[
+        "https://kubernetes.io/docs/reference/using-api/deprecation-guide/",
+        "https://kubernetes.io/docs/reference/using-api/deprecation-policy/",
+    ],
     judge,
 };
 

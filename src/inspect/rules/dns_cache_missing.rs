@@ -23,6 +23,7 @@ const FACTS: Measured = Measured {
         why: "Without a node cache each lookup crosses conntrack over UDP, where parallel A/AAAA packets can race and be dropped, giving the classic 5-second delay.",
         kinds: &[Kind::DaemonSet, Kind::Deployment, Kind::Signal],
         thresholds: &[after("10m"), NODES, CORES],
+        links: &["https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/"],
         ..BASE
     },
     queries: &["dns-load", "dns-cache-misses", "conntrack-insert-failed"],

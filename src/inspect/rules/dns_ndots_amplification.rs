@@ -16,6 +16,10 @@ const FACTS: Measured = Measured {
         needs: &[Need::Query("dns-nxdomain")],
         thresholds: &[after("15m")],
         peers: &["kube-linter:dnsconfig-options"],
+        links: &[
+            "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-dns-config",
+            "https://coredns.io/plugins/autopath/",
+        ],
         ..BASE
     },
     queries: &["dns-nxdomain"],

@@ -22,6 +22,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &[],
+    links: &[
+        "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/",
+        "https://kubernetes.io/docs/tasks/administer-cluster/dns-custom-nameservers/",
+    ],
     judge,
 };
 

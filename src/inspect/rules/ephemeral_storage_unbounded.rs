@@ -29,6 +29,7 @@ const FACTS: Measured = Measured {
             "~kube-score:container-ephemeral-storage-request-and-limit",
             "~kube-score:container-ephemeral-storage-request-equals-limit",
         ],
+        links: &["https://kubernetes.io/docs/concepts/storage/ephemeral-storage/#requests-limits"],
         ..BASE
     },
     queries: &["ephemeral-use"],

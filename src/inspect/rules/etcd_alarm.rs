@@ -18,6 +18,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &[],
+    links: &["https://etcd.io/docs/latest/op-guide/maintenance/#space-quota", "https://etcd.io/docs/latest/op-guide/data_corruption/"],
     judge,
 };
 

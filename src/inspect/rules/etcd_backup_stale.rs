@@ -29,6 +29,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[WARNING, CRITICAL],
     peers: &[],
+    links: &[
+        "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/",
+        "https://etcd.io/docs/latest/op-guide/recovery/#snapshotting-the-keyspace",
+    ],
     judge,
 };
 

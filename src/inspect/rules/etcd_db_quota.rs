@@ -22,6 +22,10 @@ const FACTS: Measured = Measured {
         kinds: &[Kind::EtcdMember, Kind::Signal],
         thresholds: &[INFO, WARNING, CRITICAL, LARGE, after("10m")],
         peers: &["etcd-mixin:etcdDatabaseQuotaLowSpace", "etcd-mixin:etcdExcessiveDatabaseGrowth"],
+        links: &[
+            "https://runbooks.prometheus-operator.dev/runbooks/etcd/etcdbackendquotalowspace/",
+            "https://etcd.io/docs/latest/op-guide/maintenance/#space-quota",
+        ],
         ..BASE
     },
     queries: &["etcd-db-fills"],

@@ -40,6 +40,11 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[FSYNC_WARNING, FSYNC_CRITICAL, FSYNC_INFO, COMMIT_WARNING, COMMIT_CRITICAL, COMMIT_INFO, AFTER, INFO_AFTER, ALONE],
     peers: &["etcd-mixin:etcdHighFsyncDurations", "etcd-mixin:etcdHighCommitDurations"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/etcd/etcdhighfsyncdurations/",
+        "https://etcd.io/docs/latest/op-guide/hardware/#disks",
+        "https://etcd.io/docs/latest/tuning/#disk",
+    ],
     judge,
 };
 

@@ -23,6 +23,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[FREE, QUOTA],
     peers: &["etcd-mixin:etcdDatabaseHighFragmentationRatio"],
+    links: &["https://etcd.io/docs/latest/op-guide/maintenance/#defragmentation"],
     judge,
 };
 

@@ -39,6 +39,11 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[INFO, WARNING, CRITICAL],
     peers: &["etcd-mixin:etcdHighNumberOfLeaderChanges"],
+    links: &[
+        "https://etcd.io/docs/latest/tuning/#time-parameters",
+        "https://etcd.io/docs/latest/op-guide/failures/#leader-failure",
+        "https://runbooks.prometheus-operator.dev/runbooks/etcd/etcdnoleader/",
+    ],
     judge,
 };
 

@@ -32,6 +32,11 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[LOST, AFTER, DOWN, PEERS],
     peers: &["etcd-mixin:etcdMembersDown", "etcd-mixin:etcdInsufficientMembers", "etcd-mixin:etcdNoLeader"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/etcd/etcdinsufficientmembers/",
+        "https://etcd.io/docs/latest/op-guide/failures/#majority-failure",
+        "https://etcd.io/docs/latest/op-guide/recovery/",
+    ],
     judge,
 };
 

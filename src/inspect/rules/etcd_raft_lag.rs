@@ -22,6 +22,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[WARNING, CRITICAL, AFTER],
     peers: &[],
+    links: &[
+        "https://etcd.io/docs/latest/op-guide/failures/#minor-followers-failure",
+        "https://etcd.io/docs/latest/op-guide/runtime-configuration/#replace-a-failed-machine",
+    ],
     judge,
 };
 

@@ -20,6 +20,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::EtcdMember],
     thresholds: &[MINOR, PATCH],
     peers: &[],
+    links: &[
+        "https://etcd.io/docs/latest/op-guide/versioning/",
+        "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/",
+    ],
     judge,
 };
 

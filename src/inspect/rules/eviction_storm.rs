@@ -21,6 +21,10 @@ const FACTS: Measured = Measured {
         kinds: &[Kind::Pod, Kind::Signal],
         thresholds: &[NODE, CLUSTER, WITHIN],
         peers: &["k8s-mixin:KubeNodeEviction"],
+        links: &[
+            "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
+            "https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions",
+        ],
         ..BASE
     },
     queries: &["evictions"],

@@ -17,6 +17,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Service],
     thresholds: &[],
     peers: &[],
+    links: &[
+        "https://kubernetes.github.io/ingress-nginx/examples/grpc/",
+        "https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#backend-protocol",
+    ],
     judge,
 };
 

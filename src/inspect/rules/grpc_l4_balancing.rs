@@ -23,6 +23,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[SKEW, IDLE, FLOOR],
     peers: &[],
+    links: &[
+        "https://grpc.io/blog/grpc-load-balancing/",
+        "https://kubernetes.io/docs/concepts/services-networking/service/#headless-services",
+    ],
     judge,
 };
 

@@ -26,6 +26,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, OVER],
     peers: &["k8s-mixin:KubeHpaMaxedOut"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubehpamaxedout/",
+        "https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/",
+    ],
     judge,
 };
 

@@ -20,6 +20,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, SOME],
     peers: &["~k8s-mixin:KubeAggregatedAPIDown"],
+    links: &[
+        "https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/#metrics-server",
+        "https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions",
+    ],
     judge,
 };
 

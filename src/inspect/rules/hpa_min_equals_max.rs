@@ -17,6 +17,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &["polaris:hpaMaxAvailability"],
+    links: &[
+        "https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubehpamaxedout/",
+    ],
     judge,
 };
 

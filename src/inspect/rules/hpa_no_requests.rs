@@ -17,6 +17,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Deployment, Kind::StatefulSet],
     thresholds: &[],
     peers: &[],
+    links: &[
+        "https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#algorithm-details",
+        "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits",
+    ],
     judge,
 };
 

@@ -24,6 +24,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "k8s-mixin:KubeHpaReplicasMismatch",
         "kube-linter:dangling-horizontalpodautoscaler",
     ],
+    links: &[
+        "https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubehpareplicasmismatch/",
+    ],
     judge,
 };
 

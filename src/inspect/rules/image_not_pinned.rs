@@ -17,6 +17,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &["popeye:100", "popeye:101", "kube-score:container-image-tag", "polaris:tagNotSpecified", "kube-linter:latest-tag"],
+    links: &["https://kubernetes.io/docs/concepts/containers/images/"],
     judge,
 };
 

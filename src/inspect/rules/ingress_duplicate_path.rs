@@ -20,6 +20,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[NEW],
     peers: &[],
+    links: &[
+        "https://kubernetes.github.io/ingress-nginx/how-it-works/#building-the-nginx-model",
+        "https://kubernetes.io/docs/concepts/services-networking/ingress/",
+    ],
     judge,
 };
 

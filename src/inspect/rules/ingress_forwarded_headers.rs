@@ -23,6 +23,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &[],
+    links: &[
+        "https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/configmap/#use-forwarded-headers",
+        "https://kubernetes.github.io/ingress-nginx/user-guide/miscellaneous/#source-ip-address",
+    ],
     judge,
 };
 

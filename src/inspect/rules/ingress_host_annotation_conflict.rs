@@ -21,6 +21,11 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[NEW],
     peers: &[],
+    links: &[
+        "https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/",
+        "https://kubernetes.github.io/ingress-nginx/how-it-works/#building-the-nginx-model",
+        "https://kubernetes.github.io/ingress-nginx/user-guide/ingress-path-matching/#warning",
+    ],
     judge,
 };
 

@@ -14,6 +14,10 @@ const FACTS: Measured = Measured {
         why: "Ties the symptom (users bounced to another URL) to the one object that changed.",
         needs: &[Need::Query("answers-shifted")],
         thresholds: &[after("3m")],
+        links: &[
+            "https://kubernetes.github.io/ingress-nginx/user-guide/tls/#server-side-https-enforcement-through-redirect",
+            "https://kubernetes.github.io/ingress-nginx/how-it-works/#when-a-reload-is-required",
+        ],
         ..BASE
     },
     queries: &["answers-shifted", "ingress-reload-failed"],

@@ -27,6 +27,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[LONG, USUAL],
     peers: &["k8s-mixin:KubeJobFailed", "k8s-mixin:KubeJobNotCompleted", "kube-linter:job-ttl-seconds-after-finished"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubejobfailed/",
+        "https://kubernetes.io/docs/concepts/workloads/controllers/job/",
+    ],
     judge,
 };
 

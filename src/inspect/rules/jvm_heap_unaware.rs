@@ -34,6 +34,10 @@ const FACTS: Measured = Measured {
         leans_on: &[],
         thresholds: &[ROOM],
         peers: &[],
+        links: &[
+            "https://learn.microsoft.com/en-us/azure/developer/java/containers/overview",
+            "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits",
+        ],
         judge,
     },
     queries: &["jvm-heap"],

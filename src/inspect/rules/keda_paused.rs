@@ -28,6 +28,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[PAUSED, WRONG],
     peers: &[],
+    links: &[
+        "https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling",
+        "https://keda.sh/docs/latest/reference/scaledobject-spec/#fallback",
+    ],
     judge,
 };
 

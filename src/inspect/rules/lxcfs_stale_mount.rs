@@ -22,6 +22,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER],
     peers: &[],
+    links: &["https://linuxcontainers.org/lxcfs/introduction/"],
     judge,
 };
 

@@ -39,6 +39,7 @@ pub(super) const BASE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[after("5m")],
     peers: &[],
+    links: &[],
     judge: |_| Verdict::Fine,
 };
 

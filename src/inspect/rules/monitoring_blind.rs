@@ -32,6 +32,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-prometheus:AlertmanagerFailedToSendAlerts",
         "kube-prometheus:PrometheusRuleFailures",
     ],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/general/watchdog/",
+        "https://prometheus.io/docs/practices/alerting/#metamonitoring",
+    ],
     judge,
 };
 

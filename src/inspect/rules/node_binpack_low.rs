@@ -24,6 +24,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[BELOW, AFTER],
     peers: &["popeye:700"],
+    links: &[
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/resource-bin-packing/",
+        "https://kubernetes.io/docs/concepts/cluster-administration/node-autoscaling/",
+    ],
     judge,
 };
 

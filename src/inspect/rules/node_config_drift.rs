@@ -28,6 +28,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, MOST, LEAST],
     peers: &["~k8s-mixin:KubeVersionMismatch"],
+    links: &[
+        "https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/",
+        "https://kubernetes.io/docs/concepts/architecture/nodes/",
+    ],
     judge,
 };
 

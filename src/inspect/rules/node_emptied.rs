@@ -27,6 +27,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[SHARE, LEAST, WITHIN],
     peers: &[],
+    links: &[
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions",
+        "https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/",
+    ],
     judge,
 };
 

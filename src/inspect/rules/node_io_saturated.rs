@@ -17,6 +17,7 @@ const FACTS: Measured = Measured {
         needs: &[Need::Query("disk-queue")],
         thresholds: &[after("15m")],
         peers: &["node-mixin:NodeDiskIOSaturation"],
+        links: &["https://docs.kernel.org/accounting/psi.html", "https://docs.kernel.org/filesystems/overlayfs.html"],
         ..BASE
     },
     queries: &["disk-queue", "disk-await", "io-pressure"],

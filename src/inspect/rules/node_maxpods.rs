@@ -23,6 +23,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[INFO, WARNING],
     peers: &["k8s-mixin:KubeletTooManyPods"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubelettoomanypods/",
+        "https://kubernetes.io/docs/setup/best-practices/cluster-large/",
+    ],
     judge,
 };
 

@@ -42,6 +42,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "npd:KubeletUnhealthy",
         "npd:ContainerRuntimeUnhealthy",
     ],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubenodenotready/",
+        "https://kubernetes.io/docs/concepts/architecture/nodes/#condition",
+    ],
     judge,
 };
 

@@ -17,6 +17,10 @@ const FACTS: Measured = Measured {
         why: "When several unrelated services are slow on one node only, the node is at fault, not the code.",
         needs: &[Need::Query("cpu-steal")],
         thresholds: &[after("10m")],
+        links: &[
+            "https://kubernetes.io/docs/tasks/debug/debug-cluster/monitor-node-health/",
+            "https://docs.kernel.org/accounting/psi.html",
+        ],
         ..BASE
     },
     queries: &["node-costs-more", "cpu-steal", "softnet-squeezed"],

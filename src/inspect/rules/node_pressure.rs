@@ -36,6 +36,10 @@ const FACTS: Measured = Measured {
             "node-mixin:NodeFilesystemFilesFillingUp",
             "node-mixin:NodeFilesystemAlmostOutOfFiles",
         ],
+        links: &[
+            "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-conditions",
+            "https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/",
+        ],
         ..BASE
     },
     queries: &["node-space", "node-fills"],

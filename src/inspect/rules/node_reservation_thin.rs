@@ -20,6 +20,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[SHARE],
     peers: &[],
+    links: &["https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/#node-allocatable"],
     judge,
 };
 

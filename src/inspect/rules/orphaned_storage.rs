@@ -25,6 +25,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, WARNING],
     peers: &["popeye:400", "popeye:1000"],
+    links: &["https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reclaiming"],
     judge,
 };
 

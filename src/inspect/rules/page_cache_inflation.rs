@@ -17,6 +17,10 @@ const FACTS: Measured = Measured {
         why: "Working set counts active file cache of the cgroup, so a service that used 40 % in a VM shows 90 % in a container although nothing leaked.",
         needs: &[Need::Query("cache-share")],
         thresholds: &[after("15m")],
+        links: &[
+            "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#eviction-signals",
+            "https://docs.kernel.org/admin-guide/cgroup-v2.html",
+        ],
         ..BASE
     },
     queries: &["cache-share", "cache-thrashed"],

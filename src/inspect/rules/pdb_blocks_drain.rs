@@ -29,6 +29,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:pdb-max-unavailable",
         "kube-linter:pdb-min-available",
     ],
+    links: &[
+        "https://kubernetes.io/docs/tasks/run-application/configure-pdb/",
+        "https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/",
+    ],
     judge,
 };
 

@@ -19,6 +19,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Deployment, Kind::StatefulSet],
     thresholds: &[AFTER],
     peers: &["popeye:900", "kube-score:poddisruptionbudget-has-policy"],
+    links: &["https://kubernetes.io/docs/tasks/run-application/configure-pdb/"],
     judge,
 };
 

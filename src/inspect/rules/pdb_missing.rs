@@ -24,6 +24,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-score:statefulset-has-poddisruptionbudget",
         "polaris:missingPodDisruptionBudget",
     ],
+    links: &[
+        "https://kubernetes.io/docs/tasks/run-application/configure-pdb/",
+        "https://kubernetes.io/docs/concepts/workloads/pods/disruptions/",
+    ],
     judge,
 };
 

@@ -17,6 +17,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Pdb],
     thresholds: &[],
     peers: &["popeye:209"],
+    links: &[
+        "https://kubernetes.io/docs/tasks/run-application/configure-pdb/#arbitrary-controllers-and-selectors",
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/",
+    ],
     judge,
 };
 

@@ -18,6 +18,7 @@ const FACTS: Measured = Measured {
         kinds: &[Kind::Signal, Kind::Node],
         thresholds: &[HOLD],
         peers: &["k8s-mixin:KubeletPlegDurationHigh", "~npd:DockerHung"],
+        links: &["https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeletplegdurationhigh/"],
         ..BASE
     },
     queries: &["pleg-relist", "pleg-last-seen"],

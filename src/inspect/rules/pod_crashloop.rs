@@ -28,6 +28,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, SETTLED],
     peers: &["popeye:203", "k8s-mixin:KubePodCrashLooping"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepodcrashlooping/",
+        "https://kubernetes.io/docs/tasks/debug/debug-application/debug-pods/",
+    ],
     judge,
 };
 

@@ -16,6 +16,7 @@ const FACTS: Measured = Measured {
         why: "The busiest pod sets the tail latency and triggers scaling that does not help.",
         needs: &[Need::Query("pod-skew")],
         thresholds: &[after("15m")],
+        links: &["https://kubernetes.io/docs/reference/networking/virtual-ips/", "https://grpc.io/blog/grpc-load-balancing/"],
         ..BASE
     },
     queries: &["pod-skew"],

@@ -25,6 +25,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, FAILED],
     peers: &["popeye:204", "popeye:207", "k8s-mixin:KubePodNotReady"],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepodnotready/",
+        "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/",
+    ],
     judge,
 };
 

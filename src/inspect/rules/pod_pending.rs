@@ -24,6 +24,11 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, GATED],
     peers: &["~k8s-mixin:KubePodNotReady", "~popeye:207"],
+    links: &[
+        "https://kubernetes.io/docs/tasks/debug/debug-application/debug-pods/",
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/",
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/",
+    ],
     judge,
 };
 

@@ -21,6 +21,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &["polaris:priorityClassNotSet", "kube-linter:priority-class-name"],
+    links: &["https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/"],
     judge,
 };
 

@@ -40,6 +40,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:unsafe-proc-mount",
         "kube-linter:unsafe-sysctls",
     ],
+    links: &["https://kubernetes.io/docs/concepts/security/pod-security-standards/"],
     judge,
 };
 

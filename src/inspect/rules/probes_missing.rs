@@ -27,6 +27,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:no-readiness-probe",
         "kube-linter:no-liveness-probe",
     ],
+    links: &["https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/"],
     judge,
 };
 

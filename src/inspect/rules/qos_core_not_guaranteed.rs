@@ -22,6 +22,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-score:container-memory-requests-equal-limits",
         "~goldilocks:guaranteed",
     ],
+    links: &[
+        "https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/",
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
+    ],
     judge,
 };
 

@@ -30,6 +30,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:wildcard-in-rules",
         "kube-linter:access-to-secrets",
     ],
+    links: &["https://kubernetes.io/docs/concepts/security/rbac-good-practices/"],
     judge,
 };
 

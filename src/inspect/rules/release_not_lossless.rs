@@ -31,6 +31,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Service],
     thresholds: &[DELAY, MARGIN, KILLED, REPLACED],
     peers: &["kube-score:deployment-strategy", "kube-linter:no-rolling-update-strategy"],
+    links: &[
+        "https://kubernetes.io/docs/tutorials/services/pods-and-endpoint-termination-flow/",
+        "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination",
+    ],
     judge,
 };
 

@@ -20,6 +20,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER],
     peers: &["~kube-score:deployment-has-host-podantiaffinity", "~polaris:topologySpreadConstraint"],
+    links: &[
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/",
+        "https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/",
+    ],
     judge,
 };
 

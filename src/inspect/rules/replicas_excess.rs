@@ -21,6 +21,10 @@ const FACTS: Measured = Measured {
         why: "Fewer replicas or smaller pods give the same service; VM-era replica counts are often carried over.",
         needs: &[Need::Query("replicas-spare")],
         thresholds: &[SHARE, FULL],
+        links: &[
+            "https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/",
+            "https://kubernetes.io/docs/concepts/workloads/autoscaling/vertical-pod-autoscale/",
+        ],
         ..BASE
     },
     queries: &["replicas-spare"],

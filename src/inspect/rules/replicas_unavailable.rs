@@ -37,6 +37,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "k8s-mixin:KubeDeploymentGenerationMismatch",
         "k8s-mixin:KubeStatefulSetGenerationMismatch",
     ],
+    links: &[
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubedeploymentreplicasmismatch/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubestatefulsetreplicasmismatch/",
+    ],
     judge,
 };
 

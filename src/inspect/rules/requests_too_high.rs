@@ -26,6 +26,10 @@ const FACTS: Measured = Measured {
         needs: &[Need::Query("cpu-spare")],
         thresholds: &[SPARE, CPU, MEMORY, MANY_CPU, MANY_MEMORY, AGE],
         peers: &["popeye:504", "popeye:506", "krr:simple", "krr:simple_limit", "goldilocks:burstable"],
+        links: &[
+            "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits",
+            "https://kubernetes.io/docs/concepts/workloads/autoscaling/vertical-pod-autoscale/",
+        ],
         ..BASE
     },
     queries: &["cpu-spare", "memory-spare"],

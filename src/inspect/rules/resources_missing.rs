@@ -26,6 +26,10 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:unset-cpu-requirements",
         "kube-linter:unset-memory-requirements",
     ],
+    links: &[
+        "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits",
+        "https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/",
+    ],
     judge,
 };
 

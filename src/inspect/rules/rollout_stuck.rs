@@ -25,6 +25,11 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, FORGOTTEN],
     peers: &["k8s-mixin:KubeDeploymentRolloutStuck", "k8s-mixin:KubeStatefulSetUpdateNotRolledOut", "k8s-mixin:KubeDaemonSetRolloutStuck"],
+    links: &[
+        "https://kubernetes.io/docs/concepts/workloads/controllers/deployment/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubestatefulsetupdatenotrolledout/",
+        "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubedaemonsetrolloutstuck/",
+    ],
     judge,
 };
 

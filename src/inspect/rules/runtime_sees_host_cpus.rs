@@ -29,6 +29,7 @@ const FACTS: Measured = Measured {
         leans_on: &[],
         thresholds: &[SHARE],
         peers: &[],
+        links: &["https://go.dev/blog/container-aware-gomaxprocs", "https://linuxcontainers.org/lxcfs/introduction/"],
         judge,
     },
     queries: &["cpus-believed"],

@@ -27,6 +27,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "polaris:automountServiceAccountToken",
         "kube-linter:default-service-account",
     ],
+    links: &["https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting"],
     judge,
 };
 

@@ -12,6 +12,10 @@ const FACTS: Measured = Measured {
         summary: "More than 50 pods wait for the scheduler, or an attempt takes over 1 s (p99), for 5 minutes; critical from 500 pods or 5 s on",
         why: "A slow or stuck scheduler looks like lack of capacity.",
         needs: &[Need::Query("scheduler-queue")],
+        links: &[
+            "https://kubernetes.io/docs/concepts/scheduling-eviction/scheduler-perf-tuning/",
+            "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeschedulerdown/",
+        ],
         ..BASE
     },
     queries: &["scheduler-queue", "scheduler-latency"],

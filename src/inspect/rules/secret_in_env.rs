@@ -20,6 +20,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &["polaris:sensitiveContainerEnvVar", "kube-linter:env-var-secret", "kube-linter:read-secret-from-env-var"],
+    links: &["https://kubernetes.io/docs/concepts/security/secrets-good-practices/"],
     judge,
 };
 

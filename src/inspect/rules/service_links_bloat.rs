@@ -24,6 +24,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Service],
     thresholds: &[SERVICES, INFO, WARNING, CRITICAL, KIB],
     peers: &[],
+    links: &["https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables"],
     judge,
 };
 

@@ -30,6 +30,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:dangling-service",
         "~kube-linter:invalid-target-ports",
     ],
+    links: &["https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/"],
     judge,
 };
 

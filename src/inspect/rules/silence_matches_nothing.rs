@@ -19,6 +19,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER],
     peers: &[],
+    links: &["https://prometheus.io/docs/alerting/latest/alertmanager/#silences"],
     judge,
 };
 

@@ -25,6 +25,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "kube-linter:minimum-three-replicas",
         "kube-linter:hpa-minimum-three-replicas",
     ],
+    links: &["https://kubernetes.io/docs/concepts/workloads/pods/disruptions/"],
     judge,
 };
 

@@ -28,6 +28,7 @@ pub static RULE: RuleInfo = RuleInfo {
         "polaris:topologySpreadConstraint",
         "kube-linter:no-anti-affinity",
     ],
+    links: &["https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/"],
     judge,
 };
 

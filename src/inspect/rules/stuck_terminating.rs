@@ -38,6 +38,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[POD, NAMESPACE, OTHER],
     peers: &["popeye:200", "popeye:201", "popeye:800"],
+    links: &[
+        "https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/",
+        "https://kubernetes.io/docs/tasks/run-application/force-delete-stateful-set-pod/",
+    ],
     judge,
 };
 

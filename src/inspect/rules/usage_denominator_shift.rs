@@ -28,6 +28,10 @@ const FACTS: Measured = Measured {
         why: "A VM shows use of its vCPUs, Kubernetes shows use of request, of limit or of the node; the same load becomes three different percentages and load average is the host's.",
         needs: &[Need::Query("cpu-of-request")],
         thresholds: &[after("30m"), LIMIT, NODE, SCALED, VM],
+        links: &[
+            "https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/",
+            "https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#requests-and-limits",
+        ],
         ..BASE
     },
     queries: &["cpu-of-request"],

@@ -35,6 +35,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[SLOW, FEWER],
     peers: &[],
+    links: &["https://velero.io/docs/main/troubleshooting/", "https://velero.io/docs/main/how-velero-works/#backup-workflow"],
     judge,
 };
 

@@ -30,6 +30,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[Kind::Schedule],
     thresholds: &[AFTER],
     peers: &[],
+    links: &[
+        "https://velero.io/docs/main/locations/",
+        "https://velero.io/docs/main/troubleshooting/#is-velero-using-the-correct-cloud-credentials",
+    ],
     judge,
 };
 

@@ -23,6 +23,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[PAUSED],
     peers: &[],
+    links: &["https://velero.io/docs/main/backup-reference/#schedule-a-backup"],
     judge,
 };
 

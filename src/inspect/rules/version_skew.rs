@@ -17,6 +17,7 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[],
     peers: &["popeye:405", "popeye:406", "k8s-mixin:KubeVersionMismatch"],
+    links: &["https://kubernetes.io/releases/version-skew-policy/", "https://kubernetes.io/docs/tasks/administer-cluster/cluster-upgrade/"],
     judge,
 };
 

@@ -22,6 +22,10 @@ const FACTS: Measured = Measured {
         why: "Only a comparison at equal load tells if the container is slower or just measured differently.",
         needs: &[Need::Query("cpu-by-request")],
         thresholds: &[after("1h"), CPU, MEMORY],
+        links: &[
+            "https://docs.kernel.org/scheduler/sched-bwc.html",
+            "https://kubernetes.io/docs/tasks/administer-cluster/cpu-management-policies/",
+        ],
         ..BASE
     },
     queries: &["cpu-by-request", "resident"],

@@ -26,6 +26,10 @@ const FACTS: Measured = Measured {
         needs: &[Need::Query("volume-use")],
         thresholds: &[AFTER, WARNING, CRITICAL, RESIZE],
         peers: &["k8s-mixin:KubePersistentVolumeFillingUp", "k8s-mixin:KubePersistentVolumeInodesFillingUp"],
+        links: &[
+            "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepersistentvolumefillingup/",
+            "https://kubernetes.io/docs/concepts/storage/persistent-volumes/",
+        ],
         ..BASE
     },
     queries: &["volume-use", "volume-inodes", "volume-fills"],

@@ -34,6 +34,10 @@ pub static RULE: RuleInfo = RuleInfo {
     leans_on: &[],
     thresholds: &[AFTER, TIMEOUT, FAILING, TRUSTED],
     peers: &[],
+    links: &[
+        "https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/",
+        "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/",
+    ],
     judge,
 };
 
