@@ -15,12 +15,14 @@ fn links_of_ones_own_rule_are_checked_and_shown() {
     let told: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(told["links"], serde_json::json!(["http://wiki/few#why", "https://wiki.example.com/few"]));
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n";
-    std::fs::write(dir.path().join("web.yaml"), deployment).unwrap();
-    let (_, out, err) = run(&["inspect", "--file", "web.yaml", "-o", "html"]);
+    let web = dir.path().join("web.yaml");
+    std::fs::write(&web, deployment).unwrap();
+    let web = web.to_str().unwrap();
+    let (_, out, err) = run(&["inspect", "--file", web, "-o", "html"]);
     assert!(out.contains("<a href=\"http://wiki/few#why\" rel=\"noreferrer\">http://wiki/few#why</a>"), "{out}{err}");
     std::fs::write(&file, linked("wiki.example.com/few")).unwrap();
-    let (code, _, err) = run(&["inspect", "--file", "."]);
-    assert!(code == 2 && err.contains("few.toml:7:32: expected an address that begins with http:// or https://"), "{code} {err}");
+    let (code, _, err) = run(&["inspect", "--file", web]);
+    assert!(code == 2 && err.contains("few.toml:7:33: expected an address that begins with http:// or https://"), "{code} {err}");
 }
 
 #[test]
