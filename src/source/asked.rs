@@ -324,40 +324,51 @@ impl Asker {
             operations: Vec<String>,
             resources: Vec<String>,
         }
-        let mut found = Vec::new();
+        let mut configs: Vec<(bool, Config)> = Vec::new();
         for (plural, mutating) in [("mutatingwebhookconfigurations", true), ("validatingwebhookconfigurations", false)] {
-            let configs: Vec<Config> = list(client, &format!("/apis/admissionregistration.k8s.io/v1/{plural}")).await?;
-            for config in configs {
-                let name: Str = config.metadata.name.into();
-                for hook in config.webhooks {
-                    let selector = hook.namespace_selector.map(|s| Selector::of(&s, &mut self.interner));
-                    let takes = |namespace: &str| {
-                        let labels = Labels::from(vec![(Str::from("kubernetes.io/metadata.name"), Str::from(namespace))]);
-                        selector.as_ref().is_none_or(|s| s.matches(&labels))
-                    };
-                    let mut operations: Vec<&str> = hook.rules.iter().flat_map(|r| &r.operations).map(String::as_str).collect();
-                    let mut resources: Vec<&str> = hook.rules.iter().flat_map(|r| &r.resources).map(String::as_str).collect();
-                    for names in [&mut operations, &mut resources] {
-                        names.sort_unstable();
-                        names.dedup();
-                    }
-                    let service = hook.client_config.service.map(|s| (Str::from(s.namespace), Str::from(s.name)));
-                    found.push(Hook {
-                        config: name.clone(),
-                        mutating,
-                        name: hook.name,
-                        fail_closed: hook.failure_policy != "Ignore",
-                        ready: None,
-                        nodes: Box::default(),
-                        matches: format!("{} of {}", operations.join(", "), resources.join(", ")).into(),
-                        pods: resources.iter().any(|r| matches!(*r, "pods" | "*" | "*/*")),
-                        system: takes("kube-system"),
-                        own: service.as_ref().is_some_and(|(namespace, _)| takes(namespace)),
-                        service,
-                        timeout: hook.timeout_seconds,
-                        trusted: ends(&hook.client_config.ca_bundle),
-                    });
+            let some: Vec<Config> = list(client, &format!("/apis/admissionregistration.k8s.io/v1/{plural}")).await?;
+            configs.extend(some.into_iter().map(|c| (mutating, c)));
+        }
+        // Selectors of namespaces go by labels; where these may not be listed every namespace has at least its name.
+        let spaces: Vec<Wire<IgnoredAny>> = match configs.iter().flat_map(|(_, c)| &c.webhooks).any(|h| h.namespace_selector.is_some()) {
+            true => list(client, "/api/v1/namespaces").await.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let labels: BTreeMap<String, Labels> = spaces
+            .into_iter()
+            .map(|n| (n.metadata.name, n.metadata.labels.into_iter().map(|(k, v)| (k.into(), v.into())).collect::<Vec<_>>().into()))
+            .collect();
+        let mut found = Vec::new();
+        for (mutating, config) in configs {
+            let name: Str = config.metadata.name.into();
+            for hook in config.webhooks {
+                let selector = hook.namespace_selector.map(|s| Selector::of(&s, &mut self.interner));
+                let takes = |namespace: &str| {
+                    let named = || Labels::from(vec![(Str::from("kubernetes.io/metadata.name"), Str::from(namespace))]);
+                    selector.as_ref().is_none_or(|s| labels.get(namespace).map_or_else(|| s.matches(&named()), |l| s.matches(l)))
+                };
+                let mut operations: Vec<&str> = hook.rules.iter().flat_map(|r| &r.operations).map(String::as_str).collect();
+                let mut resources: Vec<&str> = hook.rules.iter().flat_map(|r| &r.resources).map(String::as_str).collect();
+                for names in [&mut operations, &mut resources] {
+                    names.sort_unstable();
+                    names.dedup();
                 }
+                let service = hook.client_config.service.map(|s| (Str::from(s.namespace), Str::from(s.name)));
+                found.push(Hook {
+                    config: name.clone(),
+                    mutating,
+                    name: hook.name,
+                    fail_closed: hook.failure_policy != "Ignore",
+                    ready: None,
+                    nodes: Box::default(),
+                    matches: format!("{} of {}", operations.join(", "), resources.join(", ")).into(),
+                    pods: resources.iter().any(|r| matches!(*r, "pods" | "*" | "*/*")),
+                    system: takes("kube-system"),
+                    own: service.as_ref().is_some_and(|(namespace, _)| takes(namespace)),
+                    service,
+                    timeout: hook.timeout_seconds,
+                    trusted: ends(&hook.client_config.ca_bundle),
+                });
             }
         }
         Ok(found.into())
@@ -533,11 +544,16 @@ pub(super) mod tests {
                 "rules": [{"operations": ["CREATE"], "resources": ["pods"]}], "clientConfig": {"service": {"namespace": "policy", "name": "svc"}, "caBundle": bundle}})
         };
         let without = json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}]});
+        let ignored = json!({"matchExpressions": [{"key": "policy.io/ignore", "operator": "DoesNotExist"}]});
+        let space =
+            |name: &str, more: &str| json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name, (more): ""}}});
+        let spaces = json!({"items": [space("kube-system", "policy.io/ignore"), space("policy", "team")]});
         let (asked, _) = heard(
             move |r| match r.uri().path() {
                 p if p.ends_with("/validatingwebhookconfigurations") => {
-                    ok(&json!({"items": [{"metadata": {"name": "policy"}, "webhooks": [hook(json!({})), hook(without.clone())]}]}))
+                    ok(&json!({"items": [{"metadata": {"name": "policy"}, "webhooks": [hook(json!({})), hook(without.clone()), hook(ignored.clone())]}]}))
                 }
+                "/api/v1/namespaces" => ok(&spaces),
                 p if p.ends_with("/mutatingwebhookconfigurations") => ok(&json!({"items": []})),
                 p if p.ends_with("/namespaces/policy/endpointslices") => {
                     assert_eq!(r.uri().query(), Some("labelSelector=kubernetes.io%2Fservice-name%3Dsvc"));
@@ -550,7 +566,8 @@ pub(super) mod tests {
         .await;
         let hooks = asked.hooks.unwrap();
         let facts: Vec<_> = hooks.iter().map(|h| (h.fail_closed, h.ready, h.nodes.len(), h.pods, h.system, h.own)).collect();
-        assert_eq!(facts, [(true, Some(1), 1, true, true, true), (true, Some(1), 1, true, false, true)]);
+        let (inside, outside) = ((true, Some(1), 1, true, true, true), (true, Some(1), 1, true, false, true));
+        assert_eq!(facts, [inside, outside, outside], "the last goes by a label that the system has");
         assert_eq!(&*hooks[0].matches, "CREATE of pods");
         assert_eq!(hooks[0].trusted.and_then(Time::from_secs).map(Time::rfc3339).as_deref(), Some("2031-01-02T00:00:00Z"), "the last");
         assert_eq!(ends("eHg="), None);
