@@ -234,7 +234,11 @@ impl Engine {
             match touch {
                 Touched::Row { id, before } => {
                     let Some((cluster, object)) = store.row(*id) else { continue };
-                    self.judge(store, cluster, Some(object), now);
+                    match id.kind {
+                        // They come by the hundred, and none follows from another.
+                        Kind::Signal => _ = follow.insert(Subject { cluster: id.cluster, kind: Some(id.kind), uid: object.meta().uid }),
+                        _ => self.judge(store, cluster, Some(object), now),
+                    }
                     self.follow(cluster, before.as_ref(), Some(object), &mut follow);
                 }
                 Touched::Gone { id, before } => {

@@ -72,7 +72,7 @@ impl Heartbeats {
         let one = |node: Str| async move {
             let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}");
             let lapsed = match dated::<Wire<Spec>>(client, &path).await {
-                Ok((lease, clock)) => Ok(lease.spec.lapsed(clock)),
+                Ok((lease, clock)) => lease.spec.lapsed(clock),
                 Err(ClientError::NotFound { .. }) => Err("it has none".into()),
                 Err(error) => Err(why(&error)),
             };
@@ -88,9 +88,9 @@ impl Heartbeats {
 
 impl Spec {
     /// The last renewal, where the lease has run out by a clock (unix seconds).
-    fn lapsed(&self, clock: i64) -> Option<crate::model::Time> {
-        let renewed = self.renew_time.as_deref().and_then(time);
-        renewed.filter(|t| clock - t.secs() > self.lease_duration_seconds)
+    fn lapsed(&self, clock: i64) -> Told<Option<crate::model::Time>> {
+        let renewed = self.renew_time.as_deref().and_then(time).ok_or("it does not say when it was renewed")?;
+        Ok(Some(renewed).filter(|t| clock - t.secs() > self.lease_duration_seconds))
     }
 }
 
@@ -114,6 +114,7 @@ mod tests {
             let renewed = match node {
                 "fresh" => "2020-01-01T00:00:50.000000Z",
                 "edge" => "2020-01-01T00:00:20.000000Z",
+                "never" => "",
                 "none" => return reply(404, r#"{"kind":"Status","reason":"NotFound","code":404}"#),
                 _ => "2020-01-01T00:00:19.000000Z",
             };
@@ -125,14 +126,23 @@ mod tests {
         .await;
         let client = connect(&server, "").await;
         let (mut beats, now) = (Heartbeats::default(), Instant::now());
-        let heard = beats.look(&client, &names(&["edge", "fresh", "none", "old"]), now).await;
+        let heard = beats.look(&client, &names(&["edge", "fresh", "never", "none", "old"]), now).await;
         let facts: Vec<_> = heard.iter().map(|h| (&*h.node, h.lapsed.as_ref().map(Option::is_some).map_err(|e| &**e))).collect();
-        assert_eq!(facts, [("edge", Ok(false)), ("fresh", Ok(false)), ("none", Err("it has none")), ("old", Ok(true))]);
-        assert_eq!(server.count(), 5, "whether one may, and each once");
+        assert_eq!(
+            facts,
+            [
+                ("edge", Ok(false)),
+                ("fresh", Ok(false)),
+                ("never", Err("it does not say when it was renewed")),
+                ("none", Err("it has none")),
+                ("old", Ok(true))
+            ]
+        );
+        assert_eq!(server.count(), 6, "whether one may, and each once");
         let heard = beats.look(&client, &names(&["new", "old"]), now + AGAIN / 2).await;
-        assert_eq!((heard.len(), server.count()), (2, 6), "those that are well again are forgotten, and only the new one is asked for");
+        assert_eq!((heard.len(), server.count()), (2, 7), "those that are well again are forgotten, and only the new one is asked for");
         beats.look(&client, &names(&["new", "old"]), now + AGAIN).await;
-        assert_eq!(server.count(), 7);
+        assert_eq!(server.count(), 8);
         let many: Vec<Str> = (0..50).map(|n| Str::from(format!("n{n:02}"))).collect();
         assert_eq!(beats.look(&client, &many, now).await.len(), FEW);
         assert_eq!(beats.look(&client, &[], now).await.len(), 0);

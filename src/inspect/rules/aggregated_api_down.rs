@@ -52,7 +52,10 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     let hpas = judge.cluster.objects(Kind::Hpa).count();
     let named = || down.iter().map(|a| &*a.name).chain(restless.iter().map(|(name, _)| *name));
     let measures = named().any(|name| name.ends_with("metrics.k8s.io")) && hpas > 0;
-    let stuck = judge.cluster.objects(Kind::Namespace).filter(|o| matches!(o, Object::Namespace(n) if n.meta.deleting.is_some()));
+    let stuck = judge
+        .cluster
+        .objects(Kind::Namespace)
+        .filter(|o| matches!(o, Object::Namespace(n) if n.meta.deleting.is_some_and(|t| judge.held(t.secs(), hold).is_ok())));
     let stuck = joined(stuck.map(|o| &*o.meta().name), 4);
     let severity = if measures || !stuck.is_empty() { Severity::Critical } else { Severity::Warning };
     let message = match down.is_empty() {
@@ -169,8 +172,9 @@ mod tests {
         let mut fleet = of(json!({"metadata": {"name": "old"}}));
         assert_eq!(found(&fleet), (Severity::Warning, "v1.a.example.com not available".to_owned()));
         assert_eq!(found(fleet.wait(60)).1, "v1.a.example.com, v1.b.example.com not available", "by the clock alone");
-        let going = of(json!({"metadata": {"name": "old", "deletionTimestamp": crate::inspect::fixture::ago(60)}}));
-        assert_eq!(found(&going).0, Severity::Critical, "a namespace cannot go");
+        let going = |secs: i64| of(json!({"metadata": {"name": "old", "deletionTimestamp": crate::inspect::fixture::ago(secs)}}));
+        let of = |secs: i64| found(&going(secs)).0;
+        assert_eq!((of(120), of(119)), (Severity::Critical, Severity::Warning), "a namespace cannot go");
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
     // By component: how many there are, and those that are not ready for long.
     let mut parts: BTreeMap<&str, Pods<'_>> = BTreeMap::new();
     if judge.cluster.counts.pods_bad > 0 && judge.cluster.current(Kind::Pod) {
-        let pods = judge.cluster.objects(Kind::Pod).filter_map(|o| if let Object::Pod(p) = o { Some(&**p) } else { None });
+        let pods = judge.index.labelled(judge.cluster, "kube-system", |_| true);
         for (name, pod) in pods.filter_map(|p| Some((component(p)?, p))) {
             let part = parts.entry(name).or_default();
             part.0 += 1;

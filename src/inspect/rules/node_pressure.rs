@@ -67,7 +67,7 @@ const FACTS: Measured = Measured {
     more: |seen, finding| {
         let heard = seen.node().is_some_and(|n| seen.judge.cluster.asked.kubelet(&n.meta.name).is_some());
         let how = if heard { "as its configuration has it" } else { "the default: its kubelet was not heard" };
-        let on = finding.there();
+        let on = finding.there().filter(|_| seen.node().is_some_and(|n| !n.unschedulable));
         finding.with_all([("point of eviction", how.to_owned())]).act(VerbId::Cordon, on, &[])
     },
     ..USUAL
@@ -104,7 +104,8 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         for c in node.pressures() {
             finding = finding.with(&c.kind, c.message.as_deref().or(c.reason.as_deref()).unwrap_or("True"), c.since);
         }
-        finding.then("Cordon it and evict the largest consumer; for disk, prune images and rotate logs").here(VerbId::Cordon, &[])
+        let finding = finding.then("Cordon it and evict the largest consumer; for disk, prune images and rotate logs");
+        if node.unschedulable { finding } else { finding.here(VerbId::Cordon, &[]) }
     })
 }
 
@@ -130,6 +131,27 @@ mod tests {
             assert_eq!(judged(Kind::Node, n, "node-pressure"), severity, "{status} {since}");
         }
     }
+
+    #[test]
+    fn a_cordon_is_offered_where_there_is_none() {
+        for cordoned in [false, true] {
+            let mut fleet = Fleet::default();
+            let on = json!({"type": "DiskPressure", "status": "True", "lastTransitionTime": ago(600)});
+            let mut of = |name: &str, conditions: &[serde_json::Value]| {
+                let mut n = node(name, "True", 9000);
+                n["spec"]["unschedulable"] = cordoned.into();
+                n["status"]["conditions"].as_array_mut().unwrap().extend_from_slice(conditions);
+                fleet.put(Kind::Node, [n]);
+            };
+            of("full", &[on]);
+            of("n1", &[]);
+            let full = fleet.finding(Kind::Node, "full", "node-pressure").unwrap();
+            assert_eq!(full.remedy.is_none(), cordoned);
+            let near = seen(&mut fleet, &RULE, "node-space", &[("instance", "n1:9100"), ("signal", "nodefs.available")], 0.86, 60);
+            assert_eq!(near.unwrap().remedy.is_none(), cordoned);
+        }
+    }
+
     fn at(query: &str, signal: &str, value: f64, wait: i64) -> Option<(Severity, String)> {
         let mut fleet = Fleet::default();
         let mut n = node("n1", "True", 9000);

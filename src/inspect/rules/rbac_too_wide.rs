@@ -5,7 +5,6 @@
 use crate::inspect::explain::words::joined;
 use crate::inspect::{Judge, Need, RuleInfo, Severity, Verdict};
 use crate::model::asked::{Grant, Part, Reach};
-use crate::model::{Kind, Object};
 
 pub static RULE: RuleInfo = RuleInfo {
     id: "rbac-too-wide",
@@ -65,8 +64,7 @@ fn said(g: &Grant) -> String {
 /// The pods that run as a binding's subject.
 fn users(judge: &Judge<'_>, g: &Grant) -> String {
     let Some((namespace, name)) = g.subject.strip_prefix("ServiceAccount ").and_then(|s| s.split_once('/')) else { return String::new() };
-    let runs = |o: &&Object| matches!(o, Object::Pod(p) if *p.meta.namespace == *namespace && *p.shape.service_account == *name);
-    match judge.cluster.objects(Kind::Pod).filter(runs).count() {
+    match judge.index.labelled(judge.cluster, namespace, |_| true).filter(|p| *p.shape.service_account == *name).count() {
         0 => String::new(),
         n => format!("; {n} pods run as it"),
     }
@@ -104,5 +102,30 @@ mod tests {
         let mut none = Fleet::default();
         none.delta(0, Delta::Asked(Asked { grants: Ok([].into()), ..Asked::default() }.into()));
         assert!(none.engine.for_object(ClusterId(0), Uid::default()).is_empty());
+    }
+
+    #[test]
+    fn the_pods_that_run_as_it_are_those_of_its_namespace_and_account() {
+        use crate::inspect::fixture::{pod, running};
+        let mut fleet = Fleet::default();
+        let of = |name: &str, namespace: &str, account: &str| {
+            let mut p = pod(serde_json::json!({"name": name, "namespace": namespace}), "n1", true, 900, running());
+            p["spec"]["serviceAccountName"] = account.into();
+            p
+        };
+        fleet.put(crate::model::Kind::Pod, [of("a", "pay", "web"), of("b", "pay", "web"), of("c", "pay", "other"), of("d", "shop", "web")]);
+        let grant = Grant {
+            binding: "b".into(),
+            namespace: None,
+            role: "r".into(),
+            subject: "ServiceAccount pay/web".into(),
+            reach: Reach::Workload,
+            everything: true,
+            powers: Box::default(),
+        };
+        fleet.delta(0, Delta::Asked(Asked { grants: Ok([grant].into()), ..Asked::default() }.into()));
+        let all = fleet.engine.for_object(ClusterId(0), Uid::default());
+        let found = all.iter().find(|f| f.rule == &RULE).unwrap();
+        assert!(found.evidence.iter().any(|e| e.value.ends_with("; 2 pods run as it")), "{found:?}");
     }
 }
