@@ -293,7 +293,7 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
         .store
         .clusters()
         .iter()
-        .filter(|c| !c.state.live() && kinds.iter().any(|k| k.watched()))
+        .filter(|c| !c.state.live() && (pane.subject == Subject::Findings || kinds.iter().any(|k| k.watched())))
         .map(|c| match &c.state {
             crate::model::ConnectionState::Syncing { done, of } => format!("{} syncing {done}/{of}", c.info.name),
             state => format!("{} {}", c.info.name, state.word()),

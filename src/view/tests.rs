@@ -385,6 +385,15 @@ fn what_may_not_be_seen_is_not_said_to_be_absent() {
 }
 
 #[test]
+fn no_finding_is_told_of_for_as_long_as_a_cluster_is_not_read() {
+    let mut f = Fixture::new();
+    let frame = |f: &Fixture| dump(&f.frame(&mut f.app_on("findings", (120, 40)), (120, 40)));
+    assert!(frame(&f).contains("there are no findings"), "{}", frame(&f));
+    f.delta(1, Delta::State(ConnectionState::Connecting));
+    assert!(frame(&f).contains("nothing yet: prod-us connecting"), "{}", frame(&f));
+}
+
+#[test]
 fn clusters_that_a_filter_hides_are_not_said_to_be_absent() {
     let f = Fixture::new();
     let mut app = f.app_on("clusters", (120, 40));
