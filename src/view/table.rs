@@ -247,7 +247,11 @@ fn blind(d: &Draw) -> Option<String> {
     }
     let (why, _) = whys.into_iter().max_by_key(|(_, n)| *n)?;
     let counts: Vec<String> = not.iter().map(|(name, rules)| format!("{name} {}", rules.len())).collect();
-    Some(format!("rules not evaluated (:rules): {}; most: {why}", counts.join(", ")))
+    let counts = match &counts[..] {
+        [most, rest @ ..] if rest.len() > 1 => format!("{most} and {} more", rest.len()),
+        few => few.join(", "),
+    };
+    Some(format!("rules not evaluated (:rules): {counts}; most: {why}"))
 }
 
 /// The replicas of a service that do not answer while another one does, each with its reason.
