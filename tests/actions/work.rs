@@ -71,8 +71,9 @@ fn an_autoscaler_is_set_frozen_and_thawed(lab: &Lab) {
     }
     let refused = stage.qd("hpa set hpa/api --min 30");
     assert_eq!(refused.code, 2, "{}", refused.stderr);
+    // Of a version that is not served: where another test has defined ScaledObjects, the garbage collector takes what an unknown one owns.
     let owned =
-        json!({"metadata": {"ownerReferences": [{"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "queue", "uid": "x"}]}});
+        json!({"metadata": {"ownerReferences": [{"apiVersion": "keda.sh/v0", "kind": "ScaledObject", "name": "queue", "uid": "x"}]}});
     lab.kubectl(CONTEXT, &["patch", "hpa", "api", "-n", NAMESPACE, "--type=merge", "-p", &owned.to_string()]);
     let refused = stage.qd("hpa freeze hpa/api");
     assert!(refused.code != 0 && refused.stderr.contains("scaledobject work/queue"), "{}", refused.stderr);
