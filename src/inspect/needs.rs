@@ -102,7 +102,10 @@ fn query(cluster: &Cluster, name: &str) -> Option<String> {
         return Some(format!("no answer to the query {name} yet"));
     };
     match signal.state {
-        SignalState::NoData => Some(format!("no {}", signal.why.as_deref().unwrap_or(name))),
+        SignalState::NoData => {
+            let what = signal.why.as_deref().unwrap_or(name);
+            Some(format!("no {}", what.strip_prefix("there is no ").unwrap_or(what)))
+        }
         SignalState::Failing => Some(format!("the query {name} is refused: {}", signal.why.as_deref().unwrap_or("no reason given"))),
         SignalState::Ok | SignalState::Warning | SignalState::Critical | SignalState::Nothing => None,
     }
@@ -136,7 +139,7 @@ mod tests {
         let cluster = |state| {
             let mut fleet = Fleet::default();
             let query = crate::model::signal::tests::query("cpu-throttled");
-            let signal = crate::model::Signal::without(&query, state, Some("container_cpu_cfs_periods_total".into()));
+            let signal = crate::model::Signal::without(&query, state, Some("there is no container_cpu_cfs_periods_total".into()));
             crate::inspect::fixture::told(&mut fleet, Service::Prometheus, ServiceState::Live, vec![Object::Signal(signal.into())]);
             fleet
         };
