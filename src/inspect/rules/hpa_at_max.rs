@@ -156,7 +156,12 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         (Some(n), _) => format!("Raise maxReplicas to about {n} after checking room and quota"),
         (None, _) => "Raise maxReplicas after checking room and quota, or see where the load comes from".to_owned(),
     };
-    let finding = finding.then(next).here(VerbId::HpaSet, &[]);
+    // No further than there is room and quota, where these are known.
+    let current = i64::from(hpa.current);
+    let may = [room, granted.map(|(more, _)| more)].into_iter().flatten().map(|more| current + more).min();
+    let max = wanted.map(|n| may.map_or(n, |may| n.min(may))).filter(|n| *n > i64::from(hpa.max)).map(|n| n.to_string());
+    let given = max.as_deref().map(|n| ("max", n));
+    let finding = finding.then(next).here(VerbId::HpaSet, given.as_slice());
     // What is measured changes without it.
     Verdict::BurningUntil(finding, later(judge, AGAIN))
 }
@@ -199,6 +204,15 @@ mod tests {
         fleet.put(Kind::Hpa, [hpa(2, 143, "TooManyReplicas", 700)]);
         assert_eq!(fleet.finding(Kind::Hpa, "api", "hpa-at-max").unwrap().message, "40/40, cpu 143/80%");
         assert_eq!(fleet.lines()[0].title, "hpa pay/api");
+        assert_eq!(proposed(&fleet).as_deref(), Some("93"));
+    }
+
+    /// The most replicas that the remedy fills in.
+    fn proposed(fleet: &Fleet) -> Option<String> {
+        match &fleet.finding(Kind::Hpa, "api", RULE.id).unwrap().remedy {
+            Some(crate::model::Remedy::Act { args, .. }) => args.get("max").map(ToString::to_string),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -244,6 +258,7 @@ mod tests {
             fleet.put(Kind::Hpa, [hpa(2, 90, "TooManyReplicas", 700)]);
             let found = fleet.finding(Kind::Hpa, "api", RULE.id).unwrap();
             let room = found.evidence.iter().find(|e| e.what == "more of its pods that fit by requests").unwrap();
+            assert_eq!(proposed(&fleet), room.value.parse().ok().filter(|n| *n > 0).map(|n: i64| (40 + n.min(19)).to_string()));
             (room.value.clone(), found.next_step.starts_with("Raise"))
         };
         // 90 of 80 percent: 59 pods of 40, 19 more.
