@@ -147,7 +147,7 @@ pub(super) fn why(error: &ClientError) -> Str {
             let words = error.words();
             format!("no right to {}", words.strip_prefix("may not ").unwrap_or(&words)).into()
         }
-        ClientError::NotFound { .. } => "this server has none".into(),
+        ClientError::NotFound { .. } => "not served by this API server".into(),
         error => error.words().into(),
     }
 }

@@ -294,7 +294,7 @@ fn the_remedy_of_a_line_is_a_preview_and_never_another_lines() {
     let effects = press(&mut app);
     let [Effect::Plan(_, wanted)] = effects.as_slice() else { panic!("{effects:?} {:?}", app.notice) };
     let Wanted::Act(request) = &**wanted else { panic!() };
-    assert_eq!((request.verb, request.args.get("max")), (VerbId::HpaSet, Some("61")));
+    assert_eq!((request.verb, request.args.get("max")), (VerbId::HpaSet, Some("92")));
     let mut app = on("pdb-blocks-drain");
     let effects = press(&mut app);
     assert!(matches!(effects.as_slice(), [Effect::Fetch(..)]) && matches!(app.place, Place::Editor(_)), "{effects:?}");
