@@ -279,6 +279,8 @@ fn inspect(pods: usize) {
         .collect();
     let again = timed(changes.len(), |i| engine.touched(&store, &changes[i], NOW));
     say("judge one pod's change", pods, again);
+    let cluster = timed(200, |_| engine.touched(&store, &[Touched::Cluster(ClusterId(0))], NOW));
+    say("judge the cluster itself", pods, cluster);
 }
 
 fn main() {

@@ -10,14 +10,15 @@ mod reported;
 
 pub use blind::words as blind_words;
 
+use super::causes;
 use super::incident;
 use super::index::Index;
 use super::life::Lives;
 use super::settled::{self, Settled};
-use super::{Finding, FindingId, Judge, Need, Policy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
+use super::{Finding, FindingId, Judge, Need, Policy, Remedy, RuleInfo, Rules, Thresholds, Verdict, judges_manifests};
 use crate::model::asked::Part;
 use crate::model::ingress::wildcard;
-use crate::model::{AlertState, Change, ClusterId, Kind, Object, Str, Uid};
+use crate::model::{AlertState, Change, ClusterId, Kind, Object, Str, Uid, VerbId};
 use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
 use std::cell::Cell;
@@ -33,11 +34,15 @@ pub(super) struct Room {
     pub(super) lives: Lives,
     /// The objects of findings that take part in incidents.
     acute: HashSet<Uid>,
+    /// Of these, those whose findings may explain others of the whole cluster.
+    wide: HashSet<Uid>,
     pub(super) settled: Settled,
     blind: blind::Blind,
     /// Rows that are not told yet.
     pub(super) news: Vec<Change>,
-    /// The nodes with a node-not-ready finding that are so now.
+    /// The nodes with a node-not-ready finding.
+    unsteady: HashSet<Str>,
+    /// Of these, those that are so now.
     pub(super) lost: HashSet<Str>,
     cordoned: HashSet<Str>,
     /// What the rows were when it was last looked at: old or proven, by who tells of them.
@@ -54,6 +59,35 @@ impl Room {
     /// The findings that take part in incidents.
     pub(super) fn acute(&self) -> impl Iterator<Item = &Finding> {
         self.acute.iter().filter_map(|uid| self.findings.get(uid)).flatten().filter(|f| incident::acute(f))
+    }
+
+    /// Those of them that may explain others of the whole cluster.
+    pub(super) fn wide(&self) -> impl Iterator<Item = &Finding> {
+        let all = self.wide.iter().filter_map(|uid| self.findings.get(uid)).flatten();
+        all.filter(|f| incident::acute(f) && causes::wide(f.rule.id))
+    }
+
+    /// Whether what a remedy does is done already: a node that it cordons is cordoned.
+    fn done(&self, remedy: &Remedy) -> bool {
+        matches!(remedy, Remedy::Act { verb: VerbId::Cordon, on, .. } if self.cordoned.contains(&on.name))
+    }
+
+    /// Whether an object has findings that take part in incidents.
+    fn takes_part(&self, object: &Object) -> bool {
+        self.acute.contains(&object.meta().uid)
+    }
+
+    /// The objects at which what is told may be other now that this is, or was, found at one: what it is about, the workload above, and the
+    /// Services in front, which what is wrong behind them explains.
+    fn around(&self, cluster: &Cluster, object: Option<&Object>, found: &[&Finding]) -> HashSet<Uid> {
+        let mut all: HashSet<Uid> = found.iter().flat_map(|f| settled::places(cluster, f)).collect();
+        let Some(object) = object else { return all };
+        all.extend([object, cluster.workload_of(object)].map(|o| o.meta().uid));
+        if matches!(object, Object::Pod(_) | Object::Workload(_)) {
+            let services = self.index.in_namespace(cluster, Kind::Service, &object.meta().namespace).into_iter().flatten();
+            all.extend(services.filter(|s| self.takes_part(s)).map(|s| s.meta().uid));
+        }
+        all
     }
 }
 
@@ -94,6 +128,8 @@ pub struct Engine {
     later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
     /// What is to be judged now and was not yet.
     backlog: BTreeSet<Subject>,
+    /// The rules by which clusters are to be judged now and were not yet.
+    parts: BTreeSet<(ClusterId, usize)>,
     /// When what may be for a while may be no more.
     ends: BTreeSet<(i64, Subject)>,
     /// Objects of which all is there, as they were read.
@@ -155,6 +191,7 @@ impl Engine {
             asked: HashMap::new(),
             later: BinaryHeap::new(),
             backlog: BTreeSet::new(),
+            parts: BTreeSet::new(),
             revision: 0,
         }
     }
@@ -206,8 +243,7 @@ impl Engine {
             return;
         }
         let of = |room: &Room| -> Vec<Subject> {
-            let found = room.findings.values().flatten().filter(|f| self.rules().is_off(f.rule.id));
-            found.filter_map(|f| f.object.as_ref()).map(|o| Subject { cluster: o.cluster, kind: Some(o.kind), uid: o.uid }).collect()
+            room.findings.values().flatten().filter(|f| self.rules().is_off(f.rule.id)).filter_map(found_at).collect()
         };
         for subject in self.rooms.iter().flat_map(of).collect::<Vec<_>>() {
             self.again(store, subject, now);
@@ -260,7 +296,7 @@ impl Engine {
                 Touched::Usage { .. } => {}
                 Touched::Cluster(id) => {
                     let Some(cluster) = store.cluster(*id) else { continue };
-                    self.judge(store, cluster, None, now);
+                    follow.insert(Subject { cluster: *id, kind: None, uid: Uid::default() });
                     self.arrived(cluster, &mut follow);
                     let stale = [Kind::Pod, Kind::EtcdMember, Kind::Alert].map(|kind| super::lines::stale(cluster, kind));
                     let room = &mut self.rooms[usize::from(id.0)];
@@ -289,11 +325,13 @@ impl Engine {
         }
     }
 
-    /// What is said of these objects may be other now.
-    fn reworded(&mut self, cluster: ClusterId, uids: impl IntoIterator<Item = Uid>) {
-        let Some(room) = self.rooms.get_mut(usize::from(cluster.0)) else { return };
-        for uid in uids {
-            room.settled.reword(uid);
+    /// What is told of these objects, and of what is below them, may be other now.
+    fn told_anew(&mut self, cluster: ClusterId, uids: impl IntoIterator<Item = Uid>) {
+        let mut uids = uids.into_iter().peekable();
+        if let Some(room) = self.rooms.get_mut(usize::from(cluster.0))
+            && uids.peek().is_some()
+        {
+            room.settled.touch(uids);
             self.revision += 1;
         }
     }
@@ -374,75 +412,94 @@ impl Engine {
 
     /// All rules of an object's kind (or the cluster's) judge it.
     fn judge(&mut self, store: &Store, cluster: &Cluster, object: Option<&Object>, now: i64) {
-        let at = usize::from(cluster.id.0);
         let kind = object.map(Object::kind);
         let rules = kind.map_or(Kind::ALL.len(), |k| k as usize);
         let elsewhere = cluster.info.reported();
         if self.by_kind[rules].is_empty() || elsewhere && object.is_some() {
             return;
         }
-        let subject = Subject { cluster: cluster.id, kind, uid: object.map(|o| o.meta().uid).unwrap_or_default() };
         let mut found = Vec::new();
-        for rule in self.by_kind[rules].iter().copied() {
-            let key = (subject, rule);
-            let info = self.thresholds.rules().all()[rule];
-            if elsewhere && !reported::judged_here(info.id) {
-                continue;
-            }
-            let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
-            let judge = Judge {
-                store,
-                cluster,
-                object,
-                now,
-                rule: info,
-                index: &self.rooms[at].index,
-                cordoned: &self.rooms[at].cordoned,
-                written: self.written,
-                policy: &self.policy,
-                thresholds: self.thresholds.at(rule),
-                own: self.thresholds.rules().own(rule),
-                whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
-                hold: asked.and_then(|a| a.hold),
-                undated: Cell::new(false),
-                apart: Cell::new(None),
-            };
-            let verdict = (info.judge)(&judge);
-            let undated = judge.undated.get();
-            let again = match &verdict {
-                Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at), undated }),
-                Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None, undated }),
-                Verdict::BurningUntil(_, at) => {
-                    let hold = judge.apart.get().unwrap_or_else(|| Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)));
-                    Some(Asked { at: (*at).max(now + 1), hold, undated })
-                }
-                Verdict::Burning(_) => asked.map(|a| Asked { undated, ..a }),
-                Verdict::Fine => None,
-            };
-            if again != asked {
-                match again {
-                    Some(new) => {
-                        self.asked.insert(key, new);
-                        if asked.is_none_or(|a| a.at != new.at) {
-                            self.later.push(Reverse((new.at, subject, rule)));
-                        }
-                    }
-                    None => {
-                        self.asked.remove(&key);
-                    }
-                }
-            }
-            if let Verdict::Burning(finding) | Verdict::BurningUntil(finding, _) = verdict
-                && let Some((finding, end)) = self.policy.apply(cluster, object, finding, now)
-            {
-                self.ends.extend(end.map(|at| (at, subject)));
-                found.push(finding);
-            }
+        for nth in 0..self.by_kind[rules].len() {
+            found.extend(self.judge_by(self.by_kind[rules][nth], store, cluster, object, now));
         }
         if elsewhere {
-            found.extend(self.rooms[at].taken.own.iter().cloned());
+            found.extend(self.rooms[usize::from(cluster.id.0)].taken.own.iter().cloned());
         }
+        let subject = Subject { cluster: cluster.id, kind, uid: object.map(|o| o.meta().uid).unwrap_or_default() };
         self.keep(cluster, subject, object, found, now);
+    }
+
+    /// One rule judges the cluster; what others found of it stays.
+    fn judge_cluster_by(&mut self, rule: usize, store: &Store, cluster: &Cluster, now: i64) {
+        let found = self.judge_by(rule, store, cluster, None, now);
+        let all = self.rules().all();
+        let old = self.for_object(cluster.id, Uid::default());
+        if old.iter().find(|f| *f.rule == *all[rule]) == found.as_ref() {
+            return;
+        }
+        let mut found: Vec<Finding> = old.iter().filter(|f| *f.rule != *all[rule]).cloned().chain(found).collect();
+        found.sort_by_key(|f| all.iter().position(|r| *r == f.rule));
+        self.keep(cluster, Subject { cluster: cluster.id, kind: None, uid: Uid::default() }, None, found, now);
+    }
+
+    /// What one rule finds at an object, or at the cluster, and when it wants to look again.
+    fn judge_by(&mut self, rule: usize, store: &Store, cluster: &Cluster, object: Option<&Object>, now: i64) -> Option<Finding> {
+        let at = usize::from(cluster.id.0);
+        let subject =
+            Subject { cluster: cluster.id, kind: object.map(Object::kind), uid: object.map(|o| o.meta().uid).unwrap_or_default() };
+        let key = (subject, rule);
+        let info = self.thresholds.rules().all()[rule];
+        if cluster.info.reported() && !reported::judged_here(info.id) {
+            return None;
+        }
+        let asked = if self.asked.is_empty() { None } else { self.asked.get(&key).copied() };
+        let judge = Judge {
+            store,
+            cluster,
+            object,
+            now,
+            rule: info,
+            index: &self.rooms[at].index,
+            cordoned: &self.rooms[at].cordoned,
+            written: self.written,
+            policy: &self.policy,
+            thresholds: self.thresholds.at(rule),
+            own: self.thresholds.rules().own(rule),
+            whole: if self.whole.is_empty() { None } else { self.whole.get(&(cluster.id, subject.uid)) },
+            hold: asked.and_then(|a| a.hold),
+            undated: Cell::new(false),
+            apart: Cell::new(None),
+        };
+        let verdict = (info.judge)(&judge);
+        let undated = judge.undated.get();
+        let again = match &verdict {
+            Verdict::FineUntil(at) => Some(Asked { at: (*at).max(now + 1), hold: Some(*at), undated }),
+            Verdict::LookAgain(at) => Some(Asked { at: (*at).max(now + 1), hold: None, undated }),
+            Verdict::BurningUntil(_, at) => {
+                let hold = judge.apart.get().unwrap_or_else(|| Some(asked.and_then(|a| a.hold).unwrap_or(now).min(now)));
+                Some(Asked { at: (*at).max(now + 1), hold, undated })
+            }
+            Verdict::Burning(_) => asked.map(|a| Asked { undated, ..a }),
+            Verdict::Fine => None,
+        };
+        if again != asked {
+            match again {
+                Some(new) => {
+                    self.asked.insert(key, new);
+                    if asked.is_none_or(|a| a.at != new.at) {
+                        self.later.push(Reverse((new.at, subject, rule)));
+                    }
+                }
+                None => {
+                    self.asked.remove(&key);
+                }
+            }
+        }
+        let (Verdict::Burning(finding) | Verdict::BurningUntil(finding, _)) = verdict else { return None };
+        let (finding, end) = self.policy.apply(cluster, object, finding, now)?;
+        self.ends.extend(end.map(|at| (at, subject)));
+        let remedy = finding.remedy.filter(|r| !self.rooms[at].done(r));
+        Some(Finding { remedy, ..finding })
     }
 
     fn keep(&mut self, cluster: &Cluster, subject: Subject, object: Option<&Object>, found: Vec<Finding>, now: i64) {
@@ -458,27 +515,30 @@ impl Engine {
         let takes_part = |all: &'_ [Finding]| all.iter().filter(|f| incident::acute(f)).cloned().collect::<Vec<_>>();
         let acute = takes_part(&found);
         let before = takes_part(old);
-        let (shown, reworded) = (!settled::alike(&before, &acute), before != acute);
-        if acute.is_empty() {
-            room.acute.remove(&subject.uid);
-        } else {
-            room.acute.insert(subject.uid);
-        }
+        mark(&mut room.acute, subject.uid, !acute.is_empty());
+        mark(&mut room.wide, subject.uid, acute.iter().any(|f| causes::wide(f.rule.id)));
         if let Some(Object::Node(node)) = object {
-            if super::rules::node_not_ready::down(node) && found.iter().any(|f| f.rule.id == "node-not-ready" && f.open()) {
-                room.lost.insert(node.meta.name.clone());
-            } else {
-                room.lost.remove(&node.meta.name);
-            }
+            let unsteady = found.iter().any(|f| f.rule.id == "node-not-ready" && f.open());
+            mark(&mut room.unsteady, node.meta.name.clone(), unsteady);
+            mark(&mut room.lost, node.meta.name.clone(), unsteady && super::rules::node_not_ready::down(node));
         }
         if found.is_empty() {
             room.findings.remove(&subject.uid);
         } else {
             room.findings.insert(subject.uid, found);
         }
-        match shown {
-            true => self.shown(subject.cluster, true),
-            false => self.reworded(subject.cluster, reworded.then_some(subject.uid)),
+        if before == acute {
+            return;
+        }
+        if settled::alike(&before, &acute) {
+            self.told_anew(subject.cluster, [subject.uid]);
+        } else if settled::near(subject.kind, &before, &acute) {
+            let all: Vec<&Finding> = before.iter().chain(&acute).collect();
+            let mut around = room.around(cluster, object, &all);
+            around.insert(subject.uid);
+            self.told_anew(subject.cluster, around);
+        } else {
+            self.shown(subject.cluster, true);
         }
     }
 
@@ -501,6 +561,10 @@ impl Engine {
         let room = &self.rooms[usize::from(cluster.id.0)];
         let subject = |o: &Object| Subject { cluster: cluster.id, kind: Some(o.kind()), uid: o.meta().uid };
         let Some(object) = after.or(before) else { return };
+        if before.is_none() != after.is_none() && room.settled.alerted(&object.meta().name) {
+            self.told_anew(cluster.id, [object, cluster.workload_of(object)].map(|o| o.meta().uid));
+        }
+        let room = &self.rooms[usize::from(cluster.id.0)];
         let leaning = &self.leaning[object.kind() as usize];
         if !leaning.is_empty() && material(before, after) {
             let namespace = &object.meta().namespace;
@@ -513,7 +577,7 @@ impl Engine {
             }
         }
         match object {
-            Object::Pod(pod) => {
+            Object::Pod(_) => {
                 let bad = |o: Option<&Object>| matches!(o, Some(Object::Pod(p)) if p.bad());
                 // A list's pods come after their workload: the one that waits for its hold learns from them since when it is so.
                 if bad(before) || bad(after) || (before.is_none() && !self.asked.is_empty()) {
@@ -526,14 +590,21 @@ impl Engine {
                 }
                 again.extend(self.emptied(cluster, before, after));
                 let room = &self.rooms[usize::from(cluster.id.0)];
-                let Some(node) = &pod.node else { return };
-                let moved =
-                    before.is_none() || after.is_none() || before.is_some_and(|b| matches!(b, Object::Pod(b) if b.node != pod.node));
-                let shown = moved && room.lost.contains(node);
-                if moved && room.cordoned.contains(node) {
-                    again.extend(burning(room, cluster.id, Kind::Pdb));
+                // What nodes take along is told with them.
+                let (left, come) = (running_on(before), running_on(after));
+                if left == come {
+                    return;
                 }
-                self.shown(cluster.id, shown);
+                let nodes: Vec<&Str> = [left, come].into_iter().flatten().collect();
+                if nodes.iter().any(|node| room.cordoned.contains(*node)) {
+                    again.extend(burning(room, Kind::Pdb));
+                }
+                let told = nodes.into_iter().filter(|node| room.unsteady.contains(*node));
+                let mut told: Vec<Uid> = told.filter_map(|node| cluster.named(Kind::Node, "", node)).map(|o| o.meta().uid).collect();
+                if !told.is_empty() {
+                    told.extend([object, cluster.workload_of(object)].map(|o| o.meta().uid));
+                    self.told_anew(cluster.id, told);
+                }
             }
             Object::Workload(_) => {
                 let top = cluster.workload_of(object);
@@ -543,17 +614,16 @@ impl Engine {
                 if room.findings.is_empty() {
                     return;
                 }
-                let acute = |o: &&Object| room.acute.contains(&o.meta().uid);
                 let below = room.index.below(cluster, top.meta().uid);
                 let found: Vec<&Object> = below.into_iter().filter(|o| room.findings.contains_key(&o.meta().uid)).collect();
                 again.extend(found.iter().copied().map(subject));
-                let words: Vec<Uid> = found.into_iter().chain([top]).filter(acute).map(|o| o.meta().uid).collect();
+                let words: Vec<Uid> = found.into_iter().chain([top]).filter(|o| room.takes_part(o)).map(|o| o.meta().uid).collect();
                 // Who only suffers from a lost node is told there; and pods at what is above them, once that is known.
                 let there = |o: Option<&Object>| o.map(|o| o.meta().owner.as_ref().map(|o| o.uid));
-                if room.lost.is_empty() && there(before) == there(after) {
-                    self.reworded(cluster.id, words);
+                if room.unsteady.is_empty() && there(before) == there(after) {
+                    self.told_anew(cluster.id, words);
                 } else {
-                    let shown = !room.lost.is_empty() || !words.is_empty();
+                    let shown = !room.unsteady.is_empty() || !words.is_empty();
                     self.shown(cluster.id, shown);
                 }
             }
@@ -567,7 +637,10 @@ impl Engine {
                 let zone = !room.lost.is_empty() && (before.is_none() || after.is_none());
                 let cordoned = |o: Option<&Object>| matches!(o, Some(Object::Node(n)) if n.unschedulable);
                 if cordoned(before) != cordoned(after) {
-                    again.extend(burning(room, cluster.id, Kind::Pdb));
+                    again.extend(burning(room, Kind::Pdb));
+                    // Nobody needs to cordon it now, or somebody may again.
+                    let here = |f: &&Finding| f.place().is_some_and(|place| place.uid == object.meta().uid);
+                    again.extend(room.findings.values().flatten().filter(here).filter_map(found_at));
                 }
                 self.shown(cluster.id, zone);
             }
@@ -589,7 +662,7 @@ impl Engine {
             }
             Object::Backup(b) => {
                 again.insert(Subject { cluster: cluster.id, kind: None, uid: Uid::default() });
-                again.extend(burning(room, cluster.id, Kind::Backup));
+                again.extend(burning(room, Kind::Backup));
                 again.extend(super::rules::velero_schedule_stale::of(cluster, b).map(subject));
             }
             _ => {}
@@ -598,14 +671,13 @@ impl Engine {
 
     /// The nodes that a pod left or came to, where that makes or unmakes an empty one.
     fn emptied(&self, cluster: &Cluster, before: Option<&Object>, after: Option<&Object>) -> Vec<Subject> {
-        let node = |o: Option<&Object>| if let Some(Object::Pod(p)) = o { p.node.clone().filter(|_| !p.finished()) } else { None };
-        let (old, new) = (node(before), node(after));
+        let (old, new) = (running_on(before), running_on(after));
         if old == new {
             return Vec::new();
         }
         let room = &self.rooms[usize::from(cluster.id.0)];
         let told = |uid: &Uid| room.findings.get(uid).is_some_and(|all| all.iter().any(|f| f.rule.id == "node-emptied"));
-        let past = [old, new].into_iter().flatten().filter_map(|name| cluster.history.node(&name));
+        let past = [old, new].into_iter().flatten().filter_map(|name| cluster.history.node(name));
         let of = past.filter_map(|p| p.uid().filter(|uid| told(uid) || p.ordinary.last() * 2 <= p.ordinary.peak()));
         of.map(|uid| Subject { cluster: cluster.id, kind: Some(Kind::Node), uid }).collect()
     }
@@ -636,8 +708,29 @@ fn material(before: Option<&Object>, after: Option<&Object>) -> bool {
     }
 }
 
+/// The node of a pod that has not ended.
+fn running_on(object: Option<&Object>) -> Option<&Str> {
+    match object {
+        Some(Object::Pod(p)) if !p.finished() => p.node.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether a set has something from now on.
+fn mark<T: std::hash::Hash + Eq>(set: &mut HashSet<T>, what: T, has: bool) {
+    if has {
+        set.insert(what);
+    } else {
+        set.remove(&what);
+    }
+}
+
 /// The objects of a kind that burn now.
-fn burning(room: &Room, cluster: ClusterId, kind: Kind) -> impl Iterator<Item = Subject> {
-    let of = move |f: &Finding| f.object.as_ref().filter(|o| o.kind == kind).map(|o| Subject { cluster, kind: Some(kind), uid: o.uid });
-    room.findings.values().flatten().filter_map(of)
+fn burning(room: &Room, kind: Kind) -> impl Iterator<Item = Subject> {
+    room.findings.values().flatten().filter_map(found_at).filter(move |s| s.kind == Some(kind))
+}
+
+/// What was judged when a finding was found. None: the cluster.
+fn found_at(f: &Finding) -> Option<Subject> {
+    f.object.as_ref().map(|o| Subject { cluster: f.cluster, kind: Some(o.kind), uid: o.uid })
 }

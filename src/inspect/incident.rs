@@ -49,21 +49,6 @@ impl Head<&str> {
     }
 }
 
-impl Head<Str> {
-    /// The same to look at.
-    pub fn seen(&self) -> Head<&str> {
-        match self {
-            Head::Cluster => Head::Cluster,
-            Head::Rule(rule) => Head::Rule(rule),
-            Head::Etcd => Head::Etcd,
-            Head::Backups => Head::Backups,
-            Head::Alerts(name) => Head::Alerts(name),
-            Head::Zone(name) => Head::Zone(name),
-            Head::Object(kind, uid) => Head::Object(*kind, *uid),
-        }
-    }
-}
-
 /// Findings and alerts with one head.
 pub(super) struct Group<'a> {
     pub head: Head<&'a str>,
@@ -100,9 +85,8 @@ const ZONE_PERCENT: usize = 55;
 
 impl<'a> Correlation<'a> {
     pub fn new(cluster: &'a Cluster, room: &'a Room) -> Self {
-        let wide = |f: &&Finding| f.severity > Severity::Info && causes::wide(f.rule.id);
         let mut standing: HashMap<&'static str, Vec<&Finding>> = HashMap::new();
-        for f in room.acute().filter(wide) {
+        for f in room.wide().filter(|f| f.severity > Severity::Info) {
             standing.entry(f.rule.id).or_default().push(f);
         }
         for all in standing.values_mut() {
@@ -122,13 +106,45 @@ impl<'a> Correlation<'a> {
         new
     }
 
-    /// The groups, in no order.
+    /// Its findings.
+    pub fn room(&self) -> &'a Room {
+        self.room
+    }
+
+    /// Whether no finding stands that explains others by more than where these are.
+    pub fn local(&self) -> bool {
+        !self.standing.contains_key("webhook-fail-closed")
+    }
+
+    /// Whether a finding is of an alert that is seen. One that only a report names stands for itself.
+    pub fn of_alert(&self, f: &Finding) -> bool {
+        f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert && self.get(o).is_some())
+    }
+
+    /// The alerts that fire.
+    pub fn firing(&self) -> impl Iterator<Item = &'a Alert> + use<'a> {
+        let firing = |o: &'a Object| match o {
+            Object::Alert(a) if a.state == AlertState::Firing => Some(&**a),
+            _ => None,
+        };
+        self.cluster.objects(Kind::Alert).filter_map(firing)
+    }
+
+    /// What an alert is about, and the workload above.
+    pub fn names(&self, a: &Alert) -> Vec<Uid> {
+        self.named(a).into_iter().flat_map(|o| [o.meta().uid, self.cluster.workload_of(o).meta().uid]).collect()
+    }
+
+    /// All groups, in no order.
     pub fn groups(&self) -> Vec<Group<'a>> {
+        self.gather(self.room.acute().filter(|f| !self.of_alert(f)), self.firing())
+    }
+
+    /// The groups of these findings, none of them an alert's, and of these alerts, in no order; of what these alerts name, all findings have to be there.
+    pub fn gather(&self, findings: impl Iterator<Item = &'a Finding>, alerts: impl Iterator<Item = &'a Alert>) -> Vec<Group<'a>> {
         let mut groups: HashMap<Head<&'a str>, Group<'a>> = HashMap::new();
         let new = |head| Group { head, findings: Vec::new(), alerts: Vec::new() };
-        // One that only a report names stands for itself.
-        let alert = |f: &&Finding| f.object.as_ref().is_some_and(|o| o.kind == Kind::Alert && self.get(o).is_some());
-        for finding in self.room.acute().filter(|f| !alert(f)) {
+        for finding in findings {
             let head = self.head(finding);
             groups.entry(head).or_insert_with(|| new(head)).findings.push(finding);
         }
@@ -147,11 +163,7 @@ impl<'a> Correlation<'a> {
             }
         }
         let told = !places.is_empty() || !self.lost.is_empty();
-        let firing = |o: &'a Object| match o {
-            Object::Alert(a) if a.state == AlertState::Firing => Some(&**a),
-            _ => None,
-        };
-        for a in self.cluster.objects(Kind::Alert).filter_map(firing) {
+        for a in alerts {
             let found: Vec<&Finding> = self.room.findings.get(&a.meta.uid).into_iter().flatten().filter(|f| acute(f)).collect();
             let head = if told { self.named(a).and_then(|o| self.place(o, &places)) } else { None };
             match head {
@@ -173,14 +185,23 @@ impl<'a> Correlation<'a> {
 
     /// The group in which an object is told already.
     fn place(&self, object: &'a Object, places: &HashMap<Uid, (Place, Head<&'a str>)>) -> Option<Head<&'a str>> {
-        let by_node = match object {
-            Object::Node(n) => self.lost.get(&n.meta.name),
-            Object::Pod(p) => p.node.as_ref().and_then(|n| self.lost.get(n)),
-            _ => None,
-        };
-        let only_lost = || if let Object::Workload(w) = object { self.only_lost(w) } else { None };
         let told = |o: &Object| places.get(&o.meta().uid).map(|(_, head)| *head);
-        by_node.copied().or_else(only_lost).or_else(|| told(object)).or_else(|| told(self.cluster.workload_of(object)))
+        self.lost_at(object).or_else(|| told(object)).or_else(|| told(self.cluster.workload_of(object)))
+    }
+
+    /// The dead node's head that what an alert is about is lost with.
+    pub fn lost_with(&self, a: &Alert) -> Option<Head<&'a str>> {
+        self.lost_at(self.named(a)?)
+    }
+
+    /// The head of the dead node that an object is, is on, or has all its bad pods on.
+    fn lost_at(&self, object: &Object) -> Option<Head<&'a str>> {
+        match object {
+            Object::Node(n) => self.lost.get(&n.meta.name).copied(),
+            Object::Pod(p) => self.lost.get(p.node.as_ref()?).copied(),
+            Object::Workload(w) => self.only_lost(w),
+            _ => None,
+        }
     }
 
     fn get(&self, reference: &ObjectRef) -> Option<&'a Object> {
@@ -189,7 +210,7 @@ impl<'a> Correlation<'a> {
     }
 
     /// The head of what explains a finding in the end; of itself where nothing does.
-    fn head(&self, finding: &'a Finding) -> Head<&'a str> {
+    pub fn head(&self, finding: &'a Finding) -> Head<&'a str> {
         let mut at = finding;
         for _ in 0..DEEP {
             match self.up(at) {

@@ -90,6 +90,8 @@ pub(super) fn stale(cluster: &Cluster, kind: Kind) -> bool {
 #[derive(Clone)]
 pub(super) struct Placed {
     rank: u8,
+    /// Some of its words are said for a while only.
+    pub ages: bool,
     pub incident: Incident,
 }
 
@@ -193,7 +195,7 @@ impl<'a> Telling<'a> {
         let object = if let Head::Object(kind, uid) = head { self.get(kind, uid) } else { None };
         let (mut rank, mut name) = (3, object.map(|o| title(&o.meta().namespace, &o.meta().name)));
         // What Enter opens where no single object heads the line.
-        let mut opens = None;
+        let (mut opens, mut ages) = (None, false);
         let nodes: Vec<&Finding> = findings.iter().copied().filter(|f| f.rule.id == "node-not-ready").collect();
         match (head, object) {
             (Head::Cluster, _) => (rank, name) = (0, Some("API".to_owned())),
@@ -250,6 +252,7 @@ impl<'a> Telling<'a> {
                 }
                 since = w.condition("Available").filter(|c| c.status == Tri::False).and_then(|c| c.since).or(since);
                 if let Some((change, at)) = self.image_change(w, since) {
+                    ages = true;
                     message.push_str(&format!(" <- image {change} {}", super::clock(at).trim_end_matches('Z')));
                     detail.push(format!("image {change} rolled out {}", super::clock(at)));
                 }
@@ -299,6 +302,7 @@ impl<'a> Telling<'a> {
         let incident = |line| Incident { line, burns: true, name: named, alerts: 0, objects: 0, workloads: 0, consequences: 0 };
         Some(Placed {
             rank,
+            ages,
             incident: incident(Line {
                 severity,
                 cluster: self.cluster.id,

@@ -128,7 +128,9 @@ pub enum Delta {
     },
     /// All that Prometheus alone knows of: alerts that are pending, targets that are down. They are rows beside the Alertmanager's.
     Waiting(Arc<[Arc<Alert>]>),
-    /// What nodes or pods use now.
+    /// A part of what nodes or pods use now: what it does not name comes with another one, or with the list that ends it.
+    UsagePart(UsageList),
+    /// What nodes or pods use now, but for what parts told since the last.
     Usage(UsageList),
     /// What the API server tells of itself when it is asked.
     Asked(Arc<Asked>),
@@ -147,7 +149,13 @@ impl Delta {
     /// Whether a service's task sent it, which knows nothing of the cluster's connections: it is never late.
     pub fn of_service(&self) -> bool {
         match self {
-            Self::Service { .. } | Self::Usage(_) | Self::ClaimUse(_) | Self::Waiting(_) | Self::Asked(_) | Self::Reports(_) => true,
+            Self::Service { .. }
+            | Self::UsagePart(_)
+            | Self::Usage(_)
+            | Self::ClaimUse(_)
+            | Self::Waiting(_)
+            | Self::Asked(_)
+            | Self::Reports(_) => true,
             Self::KindState(kind, _) | Self::ListBegin { kind, .. } | Self::Rows { kind, .. } | Self::ListEnd { kind, .. } => {
                 !kind.watched()
             }

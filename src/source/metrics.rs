@@ -167,7 +167,7 @@ impl Watch {
     /// What another told of a kind is no longer known.
     async fn take_back(&self, kind: Kind) -> Result<(), Closed> {
         if self.source.stead.of(kind).take_back() {
-            service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace: None, rows: Vec::new() })).await?;
+            service::usage(&self.tx, self.source.cluster, UsageList { kind, namespace: None, rows: Vec::new() }).await?;
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl Watch {
                     Vec::new()
                 }
             };
-            service::send(&self.tx, self.source.cluster, Delta::Usage(UsageList { kind, namespace, rows })).await?;
+            service::usage(&self.tx, self.source.cluster, UsageList { kind, namespace, rows }).await?;
         }
         for kind in silent {
             // What was measured by it before goes first.

@@ -190,7 +190,7 @@ impl Watch {
                 let known = !told.is_empty();
                 // Meanwhile the other may tell again.
                 if known && self.steads[n].of(kind).lacking() {
-                    service::send(&self.tx, self.members[n].id, Delta::Usage(told.list())).await?;
+                    service::usage(&self.tx, self.members[n].id, told.list()).await?;
                 }
                 self.steads[n].of(kind).give(known.then_some(&via));
             }

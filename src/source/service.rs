@@ -1,7 +1,7 @@
 //! What the tasks that ask services have in common: their handle, their way to the store, and how a failure is said.
 
 use crate::client::ClientError;
-use crate::model::{Batch, Change, ClusterId, Delta, Generation, Kind, Object, ServiceState};
+use crate::model::{Batch, Change, ClusterId, Delta, Generation, Kind, Object, ServiceState, UsageList};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -26,6 +26,19 @@ pub(super) struct Closed;
 /// Tells of one cluster. Services have no generations: one task tells of them, in order.
 pub(super) async fn send(tx: &mpsc::Sender<Batch>, cluster: ClusterId, delta: Delta) -> Result<(), Closed> {
     tx.send(Batch { cluster, generation: Generation(0), delta }).await.map_err(|_| Closed)
+}
+
+/// From so many on, use is told in parts: between two of them a key is looked at.
+const PART: usize = 2000;
+
+/// What nodes or pods use.
+pub(super) async fn usage(tx: &mpsc::Sender<Batch>, cluster: ClusterId, list: UsageList) -> Result<(), Closed> {
+    let UsageList { kind, namespace, mut rows } = list;
+    while rows.len() > PART {
+        let part = UsageList { kind, namespace: namespace.clone(), rows: rows.split_off(rows.len() - PART) };
+        send(tx, cluster, Delta::UsagePart(part)).await?;
+    }
+    send(tx, cluster, Delta::Usage(UsageList { kind, namespace, rows })).await
 }
 
 /// All rows of a kind: what is not among them is gone.

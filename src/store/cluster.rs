@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{
     Alert, Amiss, Asked, Change, ClaimUse, ClusterId, ConnectionState, Delta, Endpoints, Generation, Heard, Kind, KindState, OWNER_LABELS,
-    Object, Selector, Service, ServiceState, Severity, Signal, Str, Svc, Time, Uid, Usage,
+    Object, Selector, Service, ServiceState, Severity, Signal, Str, Svc, Time, Uid, Usage, UsageList,
 };
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -351,6 +351,20 @@ impl Cluster {
         self.findings_of.at(uid)
     }
 
+    /// Notes what pods or nodes use, and adds it up where the list is of all namespaces.
+    fn note_uses(&mut self, list: UsageList, now: i64) {
+        if list.kind == Kind::Pod && list.namespace.is_none() {
+            let mut sums = self.uses.sums_to_be();
+            for row in &list.rows {
+                if let Some(object @ Object::Pod(pod)) = self.named(Kind::Pod, &row.namespace, &row.name) {
+                    sums.add(&pod.meta.namespace, self.owners(object), &row.usage, &pod.shape.requests);
+                }
+            }
+            self.uses.sum_later(sums);
+        }
+        self.uses.note(list, now);
+    }
+
     /// Sums what pods use, for those that own them and for namespaces; `measured`: they were just now.
     fn sum_uses(&mut self, measured: Option<i64>) {
         let mut sums = Sums::default();
@@ -417,11 +431,18 @@ impl Cluster {
                 self.settle(now, touched);
             }
             Delta::Service { service, state, via } => self.set_service(service, state, via, now, touched),
+            Delta::UsagePart(part) => self.note_uses(part, now),
             Delta::Usage(list) => {
-                let kind = list.kind;
-                self.uses.replace(list, now);
-                if kind == Kind::Pod {
-                    self.sum_uses(Some(now));
+                let (kind, namespace) = (list.kind, list.namespace.clone());
+                self.note_uses(list, now);
+                self.uses.end(kind, namespace.as_ref());
+                match namespace {
+                    _ if kind != Kind::Pod => {}
+                    None => {
+                        let sums = self.uses.sums_to_be();
+                        self.uses.sum(sums, Some(now));
+                    }
+                    Some(_) => self.sum_uses(Some(now)),
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });
             }

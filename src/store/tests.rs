@@ -144,6 +144,35 @@ fn use_is_replaced_whole_and_the_unknown_is_none() {
 }
 
 #[test]
+fn use_that_is_told_in_parts_is_whole_when_the_last_has_come() {
+    let mut s = store();
+    let namespace = serde_json::json!({"metadata": {"name": "ns", "uid": "of-ns"}});
+    let namespace = object::decode_json(Kind::Namespace, namespace.to_string().as_bytes(), &mut Interner::default()).unwrap();
+    apply(&mut s, 0, Delta::Rows { kind: Kind::Namespace, changes: vec![Change::Upsert(namespace)] });
+    apply(&mut s, 0, rows(["a", "b", "c"].map(|name| pod(name, "n", "Running")).into()));
+    let list = |kind, names: &[&str], cpu| {
+        let namespace = if kind == Kind::Pod { "ns" } else { "" };
+        let usage = Usage { cpu_m: Some(cpu), memory: None, at: None };
+        let rows = names.iter().map(|n| UsageRow { namespace: namespace.into(), name: (*n).into(), usage }).collect();
+        UsageList { kind, namespace: None, rows }
+    };
+    let cpu = |s: &Store, name: &str| s.clusters()[0].usage(Kind::Pod, "ns", name).and_then(|u| u.cpu_m);
+    let sum = |s: &Store| {
+        let (_, namespace) = s.find(ClusterId(0), Kind::Namespace, Uid::parse("of-ns")).unwrap();
+        s.clusters()[0].usage_of_pods(namespace).map(|u| (u.pods, u.cpu_m))
+    };
+    apply(&mut s, 0, Delta::Usage(list(Kind::Pod, &["a", "b", "c"], 1)));
+    assert_eq!(sum(&s), Some((3, Some(3))));
+    assert_eq!(apply(&mut s, 0, Delta::UsagePart(list(Kind::Pod, &["a"], 10))).len(), 0);
+    // Another list, of nodes, comes between its parts.
+    apply(&mut s, 0, Delta::Usage(list(Kind::Node, &["n"], 5)));
+    assert_eq!((cpu(&s, "a"), cpu(&s, "c"), sum(&s)), (Some(10), Some(1), Some((3, Some(3)))), "sums are of whole lists");
+    assert_eq!(apply(&mut s, 0, Delta::Usage(list(Kind::Pod, &["b"], 20))).len(), 1);
+    assert_eq!((cpu(&s, "a"), cpu(&s, "b"), cpu(&s, "c")), (Some(10), Some(20), None), "no part named the third");
+    assert_eq!(sum(&s), Some((2, Some(30))));
+}
+
+#[test]
 fn what_waits_stands_beside_what_fires_until_it_fires_itself() {
     use crate::model::alert::tests::alert;
     use crate::model::{Alert, AlertState, Labels};

@@ -156,17 +156,29 @@ impl Equivalent<Place> for Sought<'_> {
 struct Used {
     usage: Usage,
     courses: Courses,
+    /// The list that named it last.
+    list: u32,
+}
+
+/// What those of one kind use.
+#[derive(Default)]
+struct Measured {
+    all: HashMap<Place, Used>,
+    /// How many lists were told whole.
+    lists: u32,
 }
 
 /// The side table of one cluster.
 #[derive(Default)]
 pub struct Uses {
-    nodes: HashMap<Place, Used>,
-    pods: HashMap<Place, Used>,
+    nodes: Measured,
+    pods: Measured,
     claims: HashMap<Place, ClaimUse>,
     /// Of all nodes.
     total: Usage,
     sums: Sums,
+    /// Those of the list that is being told.
+    next: Sums,
     owners: HashMap<Uid, Courses>,
 }
 
@@ -177,7 +189,7 @@ impl Uses {
             Kind::Pod => &self.pods,
             _ => return None,
         };
-        map.get(&Sought(namespace, name))
+        map.all.get(&Sought(namespace, name))
     }
 
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Usage> {
@@ -206,7 +218,7 @@ impl Uses {
 
     /// No pod was measured.
     pub fn is_empty(&self) -> bool {
-        self.pods.is_empty()
+        self.pods.all.is_empty()
     }
 
     /// What all nodes use that were measured.
@@ -232,24 +244,44 @@ impl Uses {
         }
     }
 
-    /// Takes a list: what it does not name (in its namespace) is no longer known.
-    pub fn replace(&mut self, list: UsageList, now: i64) {
-        let map = match list.kind {
-            Kind::Node => &mut self.nodes,
-            Kind::Pod => &mut self.pods,
-            _ => return,
-        };
-        let speaks = |place: &Place| list.namespace.as_ref().is_none_or(|ns| *ns == place.0);
-        let mut before: HashMap<Place, Used> = map.extract_if(|place, _| speaks(place)).collect();
+    /// The sums of the list that is being told, so far.
+    pub fn sums_to_be(&mut self) -> Sums {
+        std::mem::take(&mut self.next)
+    }
+
+    /// Keeps them until it is told whole.
+    pub fn sum_later(&mut self, sums: Sums) {
+        self.next = sums;
+    }
+
+    fn of_kind(&mut self, kind: Kind) -> Option<&mut Measured> {
+        match kind {
+            Kind::Node => Some(&mut self.nodes),
+            Kind::Pod => Some(&mut self.pods),
+            _ => None,
+        }
+    }
+
+    /// Takes a list, or a part of one.
+    pub fn note(&mut self, list: UsageList, now: i64) {
+        let Some(Measured { all, lists }) = self.of_kind(list.kind) else { return };
         for row in list.rows {
-            let place = Place(row.namespace, row.name);
-            let courses = before.remove(&place).map(|used| used.courses).unwrap_or_default();
-            let used = map.entry(place).or_insert(Used { usage: row.usage, courses });
-            used.usage = row.usage;
+            let used = match all.get_mut(&Sought(&row.namespace, &row.name)) {
+                Some(used) => used,
+                None => all.entry(Place(row.namespace, row.name)).or_default(),
+            };
+            (used.usage, used.list) = (row.usage, *lists + 1);
             used.courses.record(now, row.usage.cpu_m, row.usage.memory);
         }
-        if list.kind == Kind::Node {
-            let all = || self.nodes.values().map(|u| &u.usage);
+    }
+
+    /// A list was told whole: what it did not name (in its namespace) is no longer known.
+    pub fn end(&mut self, kind: Kind, namespace: Option<&Str>) {
+        let Some(Measured { all, lists }) = self.of_kind(kind) else { return };
+        *lists += 1;
+        all.retain(|place, used| used.list == *lists || namespace.is_some_and(|ns| *ns != place.0));
+        if kind == Kind::Node {
+            let all = || self.nodes.all.values().map(|u| &u.usage);
             let sum = |f: fn(&Usage) -> Option<i64>| all().filter_map(f).reduce(|a, b| a + b);
             self.total = Usage { cpu_m: sum(|u| u.cpu_m), memory: sum(|u| u.memory), at: all().filter_map(|u| u.at).min() };
         }
@@ -266,27 +298,33 @@ mod tests {
         UsageList { kind: Kind::Pod, namespace: None, rows: vec![UsageRow { namespace: "pay".into(), name: "a".into(), usage }] }
     }
 
+    fn told(uses: &mut Uses, list: UsageList, now: i64) {
+        let (kind, namespace) = (list.kind, list.namespace.clone());
+        uses.note(list, now);
+        uses.end(kind, namespace.as_ref());
+    }
+
     #[test]
     fn a_course_keeps_the_highest_of_each_point_and_follows_a_new_top() {
         let mut uses = Uses::default();
         let start = STEP * 1_000_000;
         for (after, cpu) in [(0, 100), (30, 80), (STEP, 50), (2 * STEP, 100), (3 * STEP, 0)] {
-            uses.replace(list(cpu, cpu << 20), start + after);
+            told(&mut uses, list(cpu, cpu << 20), start + after);
         }
         let course = uses.course(Kind::Pod, "pay", "a").unwrap();
         assert_eq!(course.cpu_m, [100, 50, 100, 0]);
-        uses.replace(list(1000, 1 << 30), start + 5 * STEP);
+        told(&mut uses, list(1000, 1 << 30), start + 5 * STEP);
         let course = uses.course(Kind::Pod, "pay", "a").unwrap();
         let near = |of: &[u32], to: &[u32], by: u32| of.len() == to.len() && of.iter().zip(to).all(|(a, b)| a.abs_diff(*b) <= by);
         assert!(near(&course.cpu_m, &[100, 50, 100, 0, 0, 1000], 5), "{course:?}");
         assert!(near(&course.memory_kib, &[102_400, 51_200, 102_400, 0, 0, 1 << 20], 5000), "{course:?}");
         for n in 0..40 {
-            uses.replace(list(7, 1024), start + (6 + n) * STEP);
+            told(&mut uses, list(7, 1024), start + (6 + n) * STEP);
         }
         let course = uses.course(Kind::Pod, "pay", "a").unwrap();
         assert_eq!(course.cpu_m.len(), POINTS);
         assert_eq!(uses.course(Kind::Pod, "pay", "b"), None, "what was not measured has no course");
-        uses.replace(UsageList { rows: Vec::new(), ..list(0, 0) }, start + 50 * STEP);
+        told(&mut uses, UsageList { rows: Vec::new(), ..list(0, 0) }, start + 50 * STEP);
         assert!(uses.course(Kind::Pod, "pay", "a").is_none() && uses.is_empty());
     }
 }

@@ -114,6 +114,16 @@ impl Filter {
         })
     }
 
+    /// Whether rows pass or not by amounts in them.
+    pub fn weighs(&self) -> bool {
+        self.terms.iter().any(|t| match &t.test {
+            Test::Field { column, .. } => column.unit.ordered() || column.unit == Unit::Trend,
+            Test::Word(n) | Test::Literal(n) => n.numeric,
+            Test::Regex(_) => true,
+            Test::Label { .. } => false,
+        })
+    }
+
     /// Whether a row passes.
     pub fn matches(&self, ctx: &Ctx<'_>, row: Row<'_>) -> bool {
         self.terms.iter().all(|t| t.negate != self.holds(&t.test, ctx, row))

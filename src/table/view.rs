@@ -3,7 +3,7 @@
 //! Keeps places ([`RowKey`]) and sort keys, no rows. The default order has the bad on top, then fleet order, namespace, name; what
 //! happens (events, alerts, backups) has the newest of the worst on top. Ties end with the row's place, so that nothing jumps without a cause.
 
-use super::{Column, Ctx, Filter, Row, RowKey, Subject, Value, bad};
+use super::{Column, Ctx, Filter, Row, RowKey, Subject, Unit, Value, bad};
 use crate::model::{ClusterId, Kind, KindState, Object, ObjectRef, Str, Time};
 use crate::store::{RowId, Touched};
 use hashbrown::HashSet;
@@ -124,6 +124,11 @@ impl View {
         self.filter.timed() || self.subject == Subject::Schedules
     }
 
+    /// Whether which rows there are, or their order, hangs on amounts, as what is used is one.
+    fn ranks_by_amounts(&self) -> bool {
+        self.filter.weighs() || self.sort.is_some_and(|s| s.column.unit.ordered() || s.column.unit == Unit::Trend)
+    }
+
     /// Looks at every row again: at the start, and on the minute when it is [`View::timed`].
     pub fn rebuild(&mut self, ctx: &Ctx<'_>) {
         let mut rows = Vec::new();
@@ -151,9 +156,11 @@ impl View {
             }
         };
         // Use is told of all pods at once.
+        let used = |t: &Touched| matches!(t, Touched::Usage { kind, .. } if self.subject.shows_use_of(*kind));
+        let ranked = self.ranks_by_amounts();
         let leans = |t: &Touched| match t {
             Touched::Row { id, .. } | Touched::Gone { id, .. } => self.subject.leans_on().contains(&id.kind),
-            Touched::Usage { kind, .. } => self.subject.shows_use_of(*kind),
+            Touched::Usage { .. } => ranked && used(t),
             Touched::Cluster(_) => false,
         };
         let all = match self.subject {
@@ -166,8 +173,9 @@ impl View {
             self.rebuild(ctx);
             return true;
         }
+        let used = touched.iter().any(used);
         if dirty.is_empty() {
-            return false;
+            return used;
         }
         let before = self.rows.len();
         let mask = dirty.iter().fold([0u64; 64], |mut mask, key| {
@@ -177,7 +185,7 @@ impl View {
         self.rows.retain(|e| mask[slot(e.row) / 64 % 64] & 1 << (slot(e.row) % 64) == 0 || dirty.binary_search(&e.row).is_err());
         let mut new: Vec<Sorted<'_>> = dirty.iter().filter_map(|key| self.seen(ctx, *key, Row::of(ctx.store, *key)?)).collect();
         new.sort_unstable_by(|a, b| self.order(ctx, a, b));
-        let concerned = before != self.rows.len() || !new.is_empty();
+        let concerned = used || before != self.rows.len() || !new.is_empty();
         let place = |n: &Sorted<'_>| self.rows.partition_point(|e| self.before(ctx, e, n));
         let places: Vec<usize> = new.iter().map(place).collect();
         if let Some(first) = new.first() {
@@ -402,6 +410,54 @@ mod tests {
                 let touched = apply(&mut store, 0, Delta::Usage(UsageList { kind: Kind::Pod, namespace: None, rows }));
                 view.repair(&Ctx { store: &store, now: NOW }, &touched);
                 assert_eq!(names(&store, &view), order, "{subject:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_used_changes_amounts_alone_and_moves_nothing_ranked_by_others() {
+        fn ctx(store: &Store) -> Ctx<'_> {
+            Ctx { store, now: NOW }
+        }
+        let mut store = everything();
+        let cells = |store: &Store| -> Vec<String> {
+            let of = |subject: Subject| {
+                let mut view = View::new(subject);
+                view.rebuild(&ctx(store));
+                let columns = || subject.columns().iter().filter(|c| !c.unit.ordered() && c.unit != Unit::Trend);
+                let row = |n: usize| Row::of(store, view.key(n).unwrap()).unwrap();
+                (0..view.len())
+                    .flat_map(|n| columns().map(|c| format!("{subject:?} {} {:?}", c.id, c.value(&ctx(store), row(n)))).collect::<Vec<_>>())
+                    .collect::<Vec<_>>()
+            };
+            Subject::ALL.into_iter().flat_map(of).collect()
+        };
+        let before = cells(&store);
+        let mut views: Vec<View> = [None, Some("name"), Some("cpu_use_m")]
+            .into_iter()
+            .flat_map(|by| ["", "e", "cpu_use_m>3", "7"].map(|text| (by, text)))
+            .map(|(by, text)| {
+                let mut view = View::new(Subject::Pods);
+                view.rebuild(&ctx(&store));
+                view.set_filter(&ctx(&store), Filter::parse(Subject::Pods, text).unwrap());
+                view.set_sort(&ctx(&store), by.map(|by| Sort { column: Subject::Pods.column(by).unwrap(), descending: false }));
+                view
+            })
+            .collect();
+        for n in [5, 1, 7] {
+            let row = |namespace: &str, name: &str, cpu_m| UsageRow {
+                namespace: namespace.into(),
+                name: name.into(),
+                usage: Usage { cpu_m: Some(cpu_m), memory: Some(cpu_m << 20), at: None },
+            };
+            let rows = vec![row("pay", "checkout-1", n), row("shop", "web-1", 4)];
+            let touched = apply(&mut store, 0, Delta::Usage(UsageList { kind: Kind::Pod, namespace: None, rows }));
+            assert_eq!(cells(&store), before);
+            for view in &mut views {
+                assert!(view.repair(&ctx(&store), &touched), "its cells are others");
+                let kept = names(&store, view);
+                view.rebuild(&ctx(&store));
+                assert_eq!(kept, names(&store, view), "{:?} {:?}", view.filter, view.sort.map(|s| s.column.id));
             }
         }
     }

@@ -24,12 +24,24 @@ impl Engine {
         }
     }
 
-    /// Judges what was left to be judged, as long as `more`, which is asked now and then, says so.
+    /// Judges what was left to be judged, as long as `more`, which is asked now and then, says so. A cluster is judged rule by rule: some of its
+    /// rules look at all that is in it.
     pub(super) fn work(&mut self, store: &Store, now: i64, mut more: impl FnMut() -> bool) {
         for n in 1.. {
-            let Some(subject) = self.backlog.pop_first() else { break };
-            self.again(store, subject, now);
-            if n % SLICE == 0 && !more() {
+            let part = self.parts.pop_first();
+            if let Some((id, rule)) = part {
+                if let Some(cluster) = store.cluster(id) {
+                    self.judge_cluster_by(rule, store, cluster, now);
+                }
+            } else if let Some(subject) = self.backlog.pop_first() {
+                match store.cluster(subject.cluster).filter(|c| subject.kind.is_none() && !c.info.reported()) {
+                    Some(cluster) => self.parts.extend(self.by_kind[Kind::ALL.len()].iter().map(|rule| (cluster.id, *rule))),
+                    None => self.again(store, subject, now),
+                }
+            } else {
+                break;
+            }
+            if (n % SLICE == 0 || part.is_some()) && !more() {
                 break;
             }
         }
@@ -75,7 +87,7 @@ impl Engine {
 
     /// When [`Engine::tick`] has something to do again (unix seconds); 0: now.
     pub fn next_due(&self) -> Option<i64> {
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() || !self.parts.is_empty() {
             return Some(0);
         }
         let ended = self.rooms.iter().filter_map(|r| r.lives.next()).chain(self.ends.first().map(|(at, _)| *at));

@@ -82,8 +82,8 @@ fn flaps(judge: &Judge<'_>, node: &Node) -> Option<Verdict> {
             "Cordoned already: look at its kubelet's log, its load and its way to the API server"
         } else {
             "Look at its kubelet's log, its load and its way to the API server; cordon it before its pods are moved to and fro"
-        });
-    let finding = if node.unschedulable { finding } else { finding.here(VerbId::Cordon, &[]) };
+        })
+        .here(VerbId::Cordon, &[]);
     Some(Verdict::BurningUntil(finding, nth + WITHIN))
 }
 
@@ -128,14 +128,12 @@ fn state(judge: &Judge<'_>, node: &Node) -> Verdict {
     if let Some((says, at)) = lease(judge, node) {
         finding = finding.with("lease", says, at);
     }
-    finding = finding.then(if node.unschedulable {
+    let next = if node.unschedulable {
         "Cordoned already: look at its console or hypervisor; drain it when it answers"
     } else {
         "Cordon it, look at the kubelet by console or hypervisor; drain it when it answers"
-    });
-    if !node.unschedulable {
-        finding = finding.here(VerbId::Cordon, &[]);
-    }
+    };
+    finding = finding.then(next).here(VerbId::Cordon, &[]);
     if let Some(zone) = node.zone() {
         finding = finding.with("zone", zone, None);
     }

@@ -67,7 +67,7 @@ const FACTS: Measured = Measured {
     more: |seen, finding| {
         let heard = seen.node().is_some_and(|n| seen.judge.cluster.asked.kubelet(&n.meta.name).is_some());
         let how = if heard { "as its configuration has it" } else { "the default: its kubelet was not heard" };
-        let on = finding.there().filter(|_| seen.node().is_some_and(|n| !n.unschedulable));
+        let on = finding.there();
         finding.with_all([("point of eviction", how.to_owned())]).act(VerbId::Cordon, on, &[])
     },
     ..USUAL
@@ -104,8 +104,7 @@ fn judge(judge: &Judge<'_>) -> Verdict {
         for c in node.pressures() {
             finding = finding.with(&c.kind, c.message.as_deref().or(c.reason.as_deref()).unwrap_or("True"), c.since);
         }
-        let finding = finding.then("Cordon it and evict the largest consumer; for disk, prune images and rotate logs");
-        if node.unschedulable { finding } else { finding.here(VerbId::Cordon, &[]) }
+        finding.then("Cordon it and evict the largest consumer; for disk, prune images and rotate logs").here(VerbId::Cordon, &[])
     })
 }
 

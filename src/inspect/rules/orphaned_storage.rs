@@ -102,6 +102,7 @@ fn volumes(judge: &Judge<'_>) -> Verdict {
             "A snapshot may be the last copy of what its claim had: ask whoever made it first. Of volumes snapshot what may be needed, then delete volume and storage",
         ),
     };
+    let what = if old.len() == 1 { what.trim_end_matches('s') } else { what };
     let message = format!("{} {what} that nobody has, {}: {names}", old.len(), bytes(size));
     let mut finding = judge.finding(severity(judge, size), old.iter().filter_map(|v| v.since).min(), message);
     for v in old.iter().take(12) {
@@ -192,7 +193,7 @@ mod tests {
             all.iter().find(|f| f.rule == &RULE).map(|f| (f.message.clone(), f.next_step.contains("last copy")))
         };
         assert_eq!(found(&fleet), None);
-        assert_eq!(found(fleet.wait(60)), Some(("1 snapshots that nobody has, 1Gi: pay/s".to_owned(), true)));
+        assert_eq!(found(fleet.wait(60)), Some(("1 snapshot that nobody has, 1Gi: pay/s".to_owned(), true)));
         assert_eq!(found(fleet.wait(60)), Some(("2 volumes and snapshots that nobody has, 2Gi: pay/s, pv-1".to_owned(), true)));
     }
 }

@@ -36,7 +36,7 @@ const FACTS: Measured = Measured {
 pub static RULE: RuleInfo = FACTS.rule(judge);
 
 fn judge(judge: &Judge<'_>) -> Verdict {
-    let Some(object @ Object::Node(node)) = judge.object else { return FACTS.judge(judge) };
+    let Some(Object::Node(node)) = judge.object else { return FACTS.judge(judge) };
     let says = |c: &&crate::model::Condition| c.message.as_deref().is_some_and(|m| m.contains("PLEG is not healthy"));
     let Some(ready) = meta::condition(&node.conditions, "Ready").filter(|c| c.status != Tri::True).filter(says) else {
         return Verdict::Fine;
@@ -54,17 +54,14 @@ fn judge(judge: &Judge<'_>) -> Verdict {
                 .any(|c| matches!(&c.state, ContainerState::Waiting { reason: Some(r), .. } if &**r == "CreateContainerError"))
         });
         let hangs = joined(hangs.map(|p| crate::inspect::title(&p.meta.namespace, &p.meta.name)), 5);
-        let mut finding = judge
+        judge
             .finding(Severity::Critical, ready.since, "PLEG is not healthy")
             .with("message", ready.message.as_deref().unwrap_or(""), ready.since)
             .with("runtime", &*node.runtime, None)
             .with("pods and containers", format!("{} and {containers}", pods.len()), None)
             .with("pods that hang", hangs, None)
-            .then(FACTS.next);
-        if !node.unschedulable {
-            finding = finding.act(VerbId::Cordon, Some(object.reference(judge.cluster.id)), &[]);
-        }
-        finding
+            .then(FACTS.next)
+            .here(VerbId::Cordon, &[])
     })
 }
 

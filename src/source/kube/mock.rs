@@ -46,11 +46,20 @@ pub struct Reply {
     pub then: Option<mpsc::Receiver<Result<Bytes, Error>>>,
     /// After that, say no more and do not end.
     pub hang: bool,
+    /// Nothing of it is sent as long as this is set.
+    pub held: Option<Arc<AtomicBool>>,
 }
 
 impl Reply {
     pub fn new(status: u16, kind: &str, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: vec![("content-type", kind.to_owned())], pieces: vec![Ok(body.into())], then: None, hang: false }
+        Self {
+            status,
+            headers: vec![("content-type", kind.to_owned())],
+            pieces: vec![Ok(body.into())],
+            then: None,
+            hang: false,
+            held: None,
+        }
     }
     pub fn json(value: &Value) -> Self {
         Self::new(200, "application/json", value.to_string())
@@ -74,6 +83,10 @@ impl Reply {
     }
     pub fn hang(mut self) -> Self {
         self.hang = true;
+        self
+    }
+    pub fn held(mut self, flag: &Arc<AtomicBool>) -> Self {
+        self.held = Some(flag.clone());
         self
     }
     pub fn then(mut self, rx: mpsc::Receiver<Result<Bytes, Error>>) -> Self {
@@ -188,7 +201,11 @@ impl Mock {
                             return Ok(Reply::status(503, "ServiceUnavailable", "no glances").response());
                         }
                         log.lock().unwrap().push(ask.clone());
-                        Ok::<_, Error>(answer(&ask).or_else(|| usual(&ask)).map_or_else(not_found, Reply::response))
+                        let Some(reply) = answer(&ask).or_else(|| usual(&ask)) else { return Ok::<_, Error>(not_found()) };
+                        while reply.held.as_ref().is_some_and(|held| held.load(Relaxed)) {
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                        }
+                        Ok(reply.response())
                     }
                 });
                 connections.spawn(async move {

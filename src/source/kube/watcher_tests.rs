@@ -5,7 +5,7 @@ use prost::Message as _;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 const PODS: &str = "/api/v1/pods";
 
@@ -148,18 +148,18 @@ async fn a_list_streams_in_gzip_and_any_cut_and_the_watch_goes_on_from_bookmarks
 
 #[tokio::test(flavor = "multi_thread")]
 async fn some_rows_come_before_the_first_list_begins_and_only_then() {
-    let answers = |ask: &Ask| match (ask.path.as_str(), ask.query.as_str()) {
+    let held = Arc::new(AtomicBool::new(true));
+    let late = held.clone();
+    let answers = move |ask: &Ask| match (ask.path.as_str(), ask.query.as_str()) {
         (PODS, "limit=100") => Some(Reply::proto(pod_list("99", ["pod-1".to_owned(), "early".to_owned()]))),
-        (PODS, "resourceVersion=0") => {
-            std::thread::sleep(Duration::from_millis(200));
-            Some(Reply::proto(pod_list("100", names(5))))
-        }
+        (PODS, "resourceVersion=0") => Some(Reply::proto(pod_list("100", names(5))).held(&late)),
         (PODS, "") => Some(Reply::proto(pod_list("101", names(5)))),
         _ => Some(Reply::proto(error_frame(410, "Expired"))).filter(|_| ask.path == PODS),
     };
     let mut rig = Rig::with(Kind::Pod, Mock::glanced_at(answers).await).await;
     rig.until("a glance", |r| r.rows.len() == 2).await;
     assert_eq!((rig.begun, rig.ended), (0, 0), "what the list does not name is swept: it must not have begun");
+    held.store(false, Relaxed);
     rig.until("a second list", |r| r.ended == 2).await;
     let glances = rig.queries().iter().filter(|q| *q == "limit=100").count();
     assert_eq!(glances, 1, "what is there already is not looked at again");
