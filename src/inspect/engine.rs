@@ -618,13 +618,15 @@ impl Engine {
                 let found: Vec<&Object> = below.into_iter().filter(|o| room.findings.contains_key(&o.meta().uid)).collect();
                 again.extend(found.iter().copied().map(subject));
                 let words: Vec<Uid> = found.into_iter().chain([top]).filter(|o| room.takes_part(o)).map(|o| o.meta().uid).collect();
-                // Who only suffers from a lost node is told there; and pods at what is above them, once that is known.
+                // Who only suffers from a lost node is told there, and what it takes along; pods at what is above them, once that is known.
                 let there = |o: Option<&Object>| o.map(|o| o.meta().owner.as_ref().map(|o| o.uid));
-                if room.unsteady.is_empty() && there(before) == there(after) {
-                    self.told_anew(cluster.id, words);
-                } else {
+                if there(before) != there(after) {
                     let shown = !room.unsteady.is_empty() || !words.is_empty();
                     self.shown(cluster.id, shown);
+                } else {
+                    let nodes = room.unsteady.iter().filter_map(|node| cluster.named(Kind::Node, "", node));
+                    let with: Vec<&Object> = nodes.chain(Some(top).filter(|_| !room.unsteady.is_empty())).collect();
+                    self.told_anew(cluster.id, words.into_iter().chain(with.into_iter().map(|o| o.meta().uid)));
                 }
             }
             Object::Alert(_) => {
