@@ -84,7 +84,7 @@ pub fn now() -> i64 {
 }
 
 /// The fold has this long a turn before keys are looked at again, and so have the rules.
-const FOLD: Duration = Duration::from_millis(2);
+const FOLD: Duration = Duration::from_millis(1);
 
 /// The session's file in the state directory, and its version.
 pub const SESSION: (&str, u32) = ("session.json", 1);

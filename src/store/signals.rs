@@ -27,10 +27,10 @@ impl SignalsOf {
                 }
             }
         }
-        for object in c.objects(Kind::Pod).filter(|_| !pods.is_empty()) {
-            let Some(found) = pods.get(&(&*object.meta().namespace, &*object.meta().name)) else { continue };
+        for ((namespace, name), found) in pods {
+            let Some(object) = c.named(Kind::Pod, namespace, name) else { continue };
             for uid in c.owners(object).chain([object.meta().uid]) {
-                of.entry(uid).or_default().extend(found);
+                of.entry(uid).or_default().extend(&found);
             }
         }
         for object in c.objects(Kind::Node).filter(|_| !nodes.is_empty()) {
