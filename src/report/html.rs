@@ -13,9 +13,10 @@ const NAMED: usize = 8;
 /// The document.
 pub fn html(report: &Report) -> String {
     let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Inspection of {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header><h1>Inspection</h1><p>{} clusters, {}, at {}{}</p></header>\n<main>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Inspection of {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header><h1>Inspection</h1><p>{} cluster{}, {}, at {}{}</p></header>\n<main>\n",
         report.at,
         report.clusters.len(),
+        if report.clusters.len() == 1 { "" } else { "s" },
         counted(report.items.len()),
         report.at,
         report.since.as_ref().map_or_else(String::new, |s| format!(", against {s}"))
