@@ -407,6 +407,8 @@ fn a_read_only_cluster_has_no_preview_of_a_write() {
 fn a_runbook_is_run_from_the_palette() {
     let bridge = Bridge::new();
     let mut term = bridge.open("staging");
+    // Until the lists are there no Deployment is known to be restarted.
+    term.line(20, &["1 live"]);
     term.keys(":run\r");
     term.line(5, &["restart-in-waves", "Restart every Deployment"]);
     term.keys("G\r");
