@@ -106,18 +106,18 @@ impl Filter {
     }
     /// Whether rows pass or not as time goes by, with no change of theirs: look again each minute.
     pub fn timed(&self) -> bool {
-        self.terms.iter().any(|t| match &t.test {
-            Test::Field { column, .. } => column.unit == Unit::Seconds,
-            Test::Word(n) | Test::Literal(n) => n.numeric,
-            Test::Regex(_) => true,
-            Test::Label { .. } => false,
-        })
+        self.looks_at(|unit| unit == Unit::Seconds)
     }
 
     /// Whether rows pass or not by amounts in them.
     pub fn weighs(&self) -> bool {
+        self.looks_at(|unit| unit.ordered() || unit == Unit::Trend)
+    }
+
+    /// Whether a term may look at cells of such a unit: a number that is looked for may stand in any.
+    fn looks_at(&self, fit: impl Fn(Unit) -> bool) -> bool {
         self.terms.iter().any(|t| match &t.test {
-            Test::Field { column, .. } => column.unit.ordered() || column.unit == Unit::Trend,
+            Test::Field { column, .. } => fit(column.unit),
             Test::Word(n) | Test::Literal(n) => n.numeric,
             Test::Regex(_) => true,
             Test::Label { .. } => false,
