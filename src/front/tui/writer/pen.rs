@@ -1,7 +1,8 @@
 //! The terminal's current attributes and the shortest SGR sequence from one set to another.
 
-use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
+
+use super::grid::{Shown, Symbol};
 
 /// Attributes that show on a cell without a glyph; the others make no difference there.
 pub(super) const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
@@ -23,12 +24,12 @@ impl Pen {
         Self { bg, modifier: self.modifier - VISIBLE_ON_BLANK, ..self }
     }
 
-    /// The pen that shows `cell` (normalised: see `super::normalise`); a plain blank leaves alone what does not show on it.
-    pub fn towards(self, cell: &Cell) -> Self {
+    /// The pen that shows `cell`; a plain blank leaves alone what does not show on it.
+    pub fn towards(self, cell: &Shown) -> Self {
         if is_plain_blank(cell) {
             self.erasing(cell.bg)
         } else {
-            Self { fg: cell.fg, bg: cell.bg, underline: cell.underline_color, modifier: cell.modifier }
+            Self { fg: cell.fg, bg: cell.bg, underline: cell.underline, modifier: cell.modifier }
         }
     }
 
@@ -59,8 +60,8 @@ impl Pen {
 }
 
 /// Whether nothing of `cell` shows but its background.
-pub(super) fn is_plain_blank(cell: &Cell) -> bool {
-    cell.symbol() == " " && !cell.modifier.intersects(VISIBLE_ON_BLANK)
+pub(super) fn is_plain_blank(cell: &Shown) -> bool {
+    cell.symbol == Symbol::BLANK && !cell.modifier.intersects(VISIBLE_ON_BLANK)
 }
 
 const ATTRIBUTES: [(Modifier, u8, u8); 9] = [

@@ -1,9 +1,7 @@
 //! Finds a block of rows that moved up or down, so that the terminal can move it for a dozen bytes.
 
-use ratatui::buffer::{Buffer, Cell};
-
+use super::grid::{Grid, Shown, Symbol};
 use super::motion::{self, At};
-use super::same;
 
 /// Rows `top..=bottom` move by `by`: up when positive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,25 +15,25 @@ pub(super) struct Scroll {
 const WORTH: i64 = 24;
 
 impl Scroll {
-    /// The most useful scroll on the way from `screen` to `next` (same size, normalised), if there is one; `changed` are
+    /// The most useful scroll on the way from `screen` to `next` (same size), if there is one; `changed` are
     /// the rows that differ, in order.
-    pub fn find(screen: &Buffer, next: &Buffer, changed: &[usize]) -> Option<Self> {
-        let (old, new) = (rows(screen), rows(next));
-        let height = new.len();
-        let by = most_voted_shift(&old, &new, changed)?;
+    pub fn find(screen: &Grid, next: &Grid, changed: &[usize]) -> Option<Self> {
+        let (old, new) = (|y| screen.row(y), |y| next.row(y));
+        let height = next.height();
+        let by = most_voted_shift(screen, next, changed)?;
         let shift = by.unsigned_abs() as usize;
         // Per row of `next`: cells saved when it comes from `shift` rows away, and when it starts out blank.
         let mut here = vec![0; height];
         for y in changed {
-            here[*y] = differing(old[*y], new[*y]);
+            here[*y] = differing(old(*y), new(*y));
         }
         let moved: Vec<i64> = (0..height)
             .map(|y| match source(y, by, height) {
-                Some(from) => here[y] - differing(old[from], new[y]),
+                Some(from) => here[y] - differing(old(from), new(y)),
                 None => i64::MIN / 4096,
             })
             .collect();
-        let blanked: Vec<i64> = (0..height).map(|y| here[y] - new[y].iter().filter(|c| !same(c, &Cell::EMPTY)).count() as i64).collect();
+        let blanked: Vec<i64> = (0..height).map(|y| here[y] - new(y).iter().filter(|c| **c != Shown::EMPTY).count() as i64).collect();
         let (moved, blanked) = (sums(&moved), sums(&blanked));
         let mut best: Option<(i64, usize, usize)> = None;
         for top in 0..height {
@@ -77,33 +75,19 @@ impl Scroll {
         At::Cell((0, self.top).into())
     }
 
-    /// Does to `screen` what the terminal does.
-    pub fn apply(self, screen: &mut Buffer) {
-        let width = usize::from(screen.area.width);
-        let block = &mut screen.content[usize::from(self.top) * width..(usize::from(self.bottom) + 1) * width];
-        let cells = self.by.unsigned_abs() as usize * width;
-        let fresh = if self.by > 0 {
-            block.rotate_left(cells);
-            let kept = block.len() - cells;
-            &mut block[kept..]
-        } else {
-            block.rotate_right(cells);
-            &mut block[..cells]
-        };
-        fresh.fill(Cell::EMPTY);
+    /// The row that row `y` is from afterwards; nothing where it is erased.
+    pub fn source(self, y: usize) -> Option<usize> {
+        let block = usize::from(self.top)..usize::from(self.bottom) + 1;
+        if block.contains(&y) { y.checked_add_signed(self.by as isize).filter(|from| block.contains(from)) } else { Some(y) }
     }
-}
-
-fn rows(buffer: &Buffer) -> Vec<&[Cell]> {
-    buffer.content.chunks(usize::from(buffer.area.width).max(1)).collect()
 }
 
 fn source(y: usize, by: i32, height: usize) -> Option<usize> {
     y.checked_add_signed(by as isize).filter(|from| *from < height)
 }
 
-fn differing(a: &[Cell], b: &[Cell]) -> i64 {
-    a.iter().zip(b).filter(|(a, b)| !same(a, b)).count() as i64
+fn differing(a: &[Shown], b: &[Shown]) -> i64 {
+    a.iter().zip(b).filter(|(a, b)| a != b).count() as i64
 }
 
 fn sums(gains: &[i64]) -> Vec<i64> {
@@ -118,15 +102,15 @@ fn sums(gains: &[i64]) -> Vec<i64> {
 
 /// Every changed row votes for the distances to changed old rows with its text; colours have no say, because the cursor
 /// bar usually stays where it is while its row moves on.
-fn most_voted_shift(old: &[&[Cell]], new: &[&[Cell]], changed: &[usize]) -> Option<i32> {
+fn most_voted_shift(screen: &Grid, next: &Grid, changed: &[usize]) -> Option<i32> {
     if changed.len() < 2 {
         return None;
     }
-    let height = new.len() as i32;
-    let texts: Vec<(usize, Option<u64>)> = changed.iter().map(|y| (*y, text(old[*y]))).collect();
-    let mut votes = vec![0u16; 2 * new.len()];
+    let height = next.height() as i32;
+    let texts: Vec<(usize, Option<u64>)> = changed.iter().map(|y| (*y, text(screen.row(*y)))).collect();
+    let mut votes = vec![0u16; 2 * next.height()];
     for (y, was) in &texts {
-        let Some(wanted) = text(new[*y]).filter(|wanted| *was != Some(*wanted)) else {
+        let Some(wanted) = text(next.row(*y)).filter(|wanted| *was != Some(*wanted)) else {
             continue;
         };
         for (from, _) in texts.iter().filter(|(_, text)| *text == Some(wanted)) {
@@ -138,54 +122,54 @@ fn most_voted_shift(old: &[&[Cell]], new: &[&[Cell]], changed: &[usize]) -> Opti
 }
 
 /// A hash of the row's text; `None` for an empty row, which looks like every other.
-fn text(row: &[Cell]) -> Option<u64> {
+fn text(row: &[Shown]) -> Option<u64> {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut blank = true;
     for cell in row {
-        let symbol = cell.symbol();
-        blank &= symbol == " ";
-        for byte in symbol.bytes().chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
+        blank &= cell.symbol == Symbol::BLANK;
+        hash = (hash ^ u64::from(cell.symbol.number())).wrapping_mul(0x100_0000_01b3);
     }
     (!blank).then_some(hash)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::grid::Symbols;
     use super::*;
+    use ratatui::buffer::Buffer;
 
-    fn frame(rows: impl Iterator<Item = String>) -> Buffer {
+    fn frame(rows: impl Iterator<Item = String>) -> (Grid, Vec<String>) {
         let mut lines = vec!["── header ───────────────────".to_owned()];
         lines.extend(rows);
         lines.push("── hints ────────────────────".to_owned());
-        Buffer::with_lines(lines)
+        let drawn = Buffer::with_lines(lines.clone());
+        let mut grid = Grid::new(drawn.area.as_size());
+        grid.take(&drawn, &Grid::new(drawn.area.as_size()), &mut Symbols::default());
+        (grid, lines)
     }
 
     #[test]
-    fn finds_a_block_that_moved_and_moves_it_as_a_terminal_does() {
+    fn finds_a_block_that_moved_and_knows_what_a_terminal_has_then() {
         let at = |first: usize| frame((first..first + 8).map(|i| format!("pod-{:<24}", "abcdefghijkl".repeat(3)[i..i + 12].to_owned())));
         for (from, to, by) in [(0, 1, 1), (5, 3, -2), (4, 7, 3)] {
-            let (mut screen, next) = (at(from), at(to));
+            let ((screen, lines), (next, _)) = (at(from), at(to));
             let scroll = Scroll::find(&screen, &next, &(0..10).collect::<Vec<_>>()).unwrap();
             assert_eq!(scroll, Scroll { top: 1, bottom: 8, by });
             let mut parser = vt100::Parser::new(10, 29, 0);
-            let text: Vec<String> = rows(&screen).iter().map(|row| row.iter().map(Cell::symbol).collect()).collect();
-            parser.process(text.join("\r\n").as_bytes());
+            parser.process(lines.join("\r\n").as_bytes());
             let mut out = Vec::new();
             scroll.write(10, &mut out);
             parser.process(&out);
-            scroll.apply(&mut screen);
             for (y, line) in parser.screen().rows(0, 29).enumerate() {
-                let ours: String = rows(&screen)[y].iter().map(Cell::symbol).collect();
-                assert_eq!(line.trim_end(), ours.trim_end(), "row {y} by {by}");
+                let ours = scroll.source(y).map_or("", |from| lines[from].trim_end());
+                assert_eq!(line.trim_end(), ours, "row {y} by {by}");
             }
         }
     }
 
     #[test]
     fn leaves_a_frame_alone_whose_rows_stay() {
-        let at = |age: usize| frame((0..8).map(|i| format!("pod-{:<18}{:>6}", i * 7919, age + i)));
+        let at = |age: usize| frame((0..8).map(|i| format!("pod-{:<18}{:>6}", i * 7919, age + i))).0;
         assert_eq!(Scroll::find(&at(0), &at(1), &(1..9).collect::<Vec<_>>()), None);
     }
 
