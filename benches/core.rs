@@ -59,7 +59,7 @@ impl Core {
     }
     fn draw(&mut self) -> usize {
         let world = World { store: &self.store, engine: &self.engine, now: NOW };
-        let hits = view::draw(&Draw { world, app: &self.app, theme: &self.theme, glyphs: Glyphs::of(false) }, self.writer.start());
+        let hits = view::draw(&Draw { world, app: &self.app, theme: &self.theme, glyphs: Glyphs::of(false) }, self.writer.buffer());
         self.app.drawn(hits);
         self.bytes.clear();
         self.writer.encode(&mut self.bytes);
@@ -142,7 +142,7 @@ fn run(pods: usize) {
     say("key to encoded frame, 120x40, scroll", pods, scrolls[40..].to_vec());
     let draws = timed(1000, |_| {
         let world = World { store: &c.store, engine: &c.engine, now: NOW };
-        view::draw(&Draw { world, app: &c.app, theme: &c.theme, glyphs: Glyphs::of(false) }, c.writer.start());
+        view::draw(&Draw { world, app: &c.app, theme: &c.theme, glyphs: Glyphs::of(false) }, c.writer.buffer());
     });
     say("of that, drawing", pods, draws);
     // One frame's worth of 500 updates a second at ten frames a second.

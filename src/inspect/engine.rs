@@ -23,7 +23,7 @@ use crate::store::{Cluster, RowId, Store, Touched};
 use hashbrown::{HashMap, HashSet};
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 /// One cluster's findings, and what the engine keeps to find its way.
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl Room {
     fn around(&self, cluster: &Cluster, object: Option<&Object>, found: &[&Finding]) -> HashSet<Uid> {
         let mut all: HashSet<Uid> = found.iter().flat_map(|f| settled::places(cluster, f)).collect();
         let Some(object) = object else { return all };
-        all.extend([object, cluster.workload_of(object)].map(|o| o.meta().uid));
+        all.extend(cluster.and_above(object));
         if matches!(object, Object::Pod(_) | Object::Workload(_)) {
             let services = self.index.in_namespace(cluster, Kind::Service, &object.meta().namespace).into_iter().flatten();
             all.extend(services.filter(|s| self.takes_part(s)).map(|s| s.meta().uid));
@@ -126,6 +126,8 @@ pub struct Engine {
     /// What each rule last asked for.
     asked: HashMap<(Subject, usize), Asked>,
     later: BinaryHeap<Reverse<(i64, Subject, usize)>>,
+    /// What changed, or is gone, and was not judged since; with what it was.
+    changes: VecDeque<(Subject, Option<Object>)>,
     /// What is to be judged now and was not yet.
     backlog: BTreeSet<Subject>,
     /// The rules by which clusters are to be judged now and were not yet.
@@ -190,6 +192,7 @@ impl Engine {
             rooms: Vec::new(),
             asked: HashMap::new(),
             later: BinaryHeap::new(),
+            changes: VecDeque::new(),
             backlog: BTreeSet::new(),
             parts: BTreeSet::new(),
             revision: 0,
@@ -255,7 +258,8 @@ impl Engine {
         self.touched_some(store, touched, now, || true);
     }
 
-    /// Judges what was touched, and of what follows from it what it can until `more` says no; the rest is due at once, for [`Engine::tick_some`].
+    /// Judges of what was touched, and of what follows from it, what it can until `more` says no; the rest is due at once, for
+    /// [`Engine::tick_some`]. What is gone is forgotten at once.
     pub fn touched_some(&mut self, store: &Store, touched: &[Touched], now: i64, more: impl FnMut() -> bool) {
         self.rooms.resize_with(store.clusters().len().max(self.rooms.len()), Room::default);
         for touch in touched {
@@ -267,15 +271,11 @@ impl Engine {
         }
         let mut follow = HashSet::new();
         for touch in touched {
+            let subject = |id: &RowId, object: &Object| Subject { cluster: id.cluster, kind: Some(id.kind), uid: object.meta().uid };
             match touch {
                 Touched::Row { id, before } => {
-                    let Some((cluster, object)) = store.row(*id) else { continue };
-                    match id.kind {
-                        // They come by the hundred, and none follows from another.
-                        Kind::Signal => _ = follow.insert(Subject { cluster: id.cluster, kind: Some(id.kind), uid: object.meta().uid }),
-                        _ => self.judge(store, cluster, Some(object), now),
-                    }
-                    self.follow(cluster, before.as_ref(), Some(object), &mut follow);
+                    let Some((_, object)) = store.row(*id) else { continue };
+                    self.changes.push_back((subject(id, object), before.clone()));
                 }
                 Touched::Gone { id, before } => {
                     let Some(cluster) = store.cluster(id.cluster) else { continue };
@@ -283,7 +283,7 @@ impl Engine {
                     if store.find(id.cluster, id.kind, before.meta().uid).is_none() {
                         self.forget(cluster, id.kind, before, now);
                     }
-                    self.follow(cluster, Some(before), None, &mut follow);
+                    self.changes.push_back((subject(id, before), Some(before.clone())));
                 }
                 Touched::Usage { cluster, kind: Kind::Claim } => {
                     let Some(cluster) = store.cluster(*cluster) else { continue };

@@ -132,7 +132,7 @@ impl<'a> Correlation<'a> {
 
     /// What an alert is about, and the workload above.
     pub fn names(&self, a: &Alert) -> Vec<Uid> {
-        self.named(a).into_iter().flat_map(|o| [o.meta().uid, self.cluster.workload_of(o).meta().uid]).collect()
+        self.named(a).into_iter().flat_map(|o| self.cluster.and_above(o)).collect()
     }
 
     /// All groups, in no order.

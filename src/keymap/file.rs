@@ -3,6 +3,7 @@
 //! `on` may be a list of ways to type the same. `run = ""` makes a key do nothing in that table; `run = "unbind"` takes what is
 //! inherited away (with all that the chords begin), so that the wider tables' binding counts.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -46,7 +47,7 @@ pub(super) fn load(name: &str, dir: Option<&Path>) -> (Keymap, Vec<Diag>) {
             Err(error) => problems.push(Diag::error(error.to_string()).in_file(path)),
         }
     }
-    let mut keymap = Keymap { name: name.to_owned(), tables: BTreeMap::new() };
+    let mut keymap = Keymap { name: name.to_owned(), tables: BTreeMap::new(), found: RefCell::default() };
     for (depth, layer) in layers.iter().enumerate() {
         let lines = parse(layer, &mut problems);
         merge(&mut keymap, layer, depth, lines, &mut problems);

@@ -7,6 +7,7 @@ mod chord;
 mod file;
 mod mode;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
@@ -51,7 +52,12 @@ enum Entry {
 pub struct Keymap {
     name: String,
     tables: BTreeMap<Mode, BTreeMap<Vec<Chord>, Entry>>,
+    /// What `keys_for` has found: every frame asks for the same hints.
+    found: RefCell<BTreeMap<Vec<Mode>, Vec<Way>>>,
 }
+
+/// A command, and how it is typed where it can be.
+type Way = (Command, Option<String>);
 
 /// The chords typed so far of a sequence that may go on. A terminal has its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,6 +162,15 @@ impl Keymap {
     /// How `command` is typed in `modes`, the first way of several: for hints such as `a act`.
     #[must_use]
     pub fn keys_for(&self, modes: &[Mode], command: &Command) -> Option<String> {
+        if let Some((_, keys)) = self.found.borrow().get(modes).and_then(|ways| ways.iter().find(|way| way.0 == *command)) {
+            return keys.clone();
+        }
+        let keys = self.shortest(modes, command);
+        self.found.borrow_mut().entry(modes.to_vec()).or_default().push((command.clone(), keys.clone()));
+        keys
+    }
+
+    fn shortest(&self, modes: &[Mode], command: &Command) -> Option<String> {
         modes
             .iter()
             .flat_map(|mode| self.bound(*mode))

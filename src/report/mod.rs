@@ -464,7 +464,7 @@ mod tests {
         }
         let objects: Vec<Value> = sheets.iter().map(|(namespace, sheet)| sheet.object(namespace, &before.at, "15m")).collect();
         let info = ClusterInfo { name: "prod".into(), tier: Some("production".into()), judged, ..Default::default() };
-        let mut fleet = Fleet { store: Store::new(vec![info], NOW), engine: Engine::new(Thresholds::default()), now: NOW };
+        let mut fleet = Fleet { store: Store::new(vec![info], NOW), engine: Engine::new(Thresholds::default()), now: NOW, hurried: false };
         fleet.delta(0, Delta::State(ConnectionState::Live));
         let none = report(&fleet, &Wanted::default());
         assert_eq!((none.items.len(), none.clusters[0].score), (0, None), "without a report nobody says that nothing was found");

@@ -171,7 +171,9 @@ pub async fn run<S: Screen>(mut fleet: Fleet, mut app: App, screen: &mut S, stat
             screen.want(Cause::Data);
         }
         let at = now();
-        if fleet.engine.next_due().is_some_and(|due| due <= at) {
+        // Who pressed a key sees what it did first.
+        let waited_for = screen.due().is_some_and(|due| due <= Instant::now());
+        if !waited_for && fleet.engine.next_due().is_some_and(|due| due <= at) {
             let began = Instant::now();
             fleet.tick(at, &mut touched, || began.elapsed() < FOLD);
             if app.tick(&fleet.world()) || !touched.is_empty() {

@@ -29,7 +29,7 @@ pub(super) async fn send(tx: &mpsc::Sender<Batch>, cluster: ClusterId, delta: De
 }
 
 /// From so many on, use is told in parts: between two of them a key is looked at.
-const PART: usize = 500;
+const PART: usize = 100;
 
 /// What nodes or pods use.
 pub(super) async fn usage(tx: &mpsc::Sender<Batch>, cluster: ClusterId, list: UsageList) -> Result<(), Closed> {

@@ -141,6 +141,8 @@ pub struct Cluster {
     kinds: [KindSlot; Kind::ALL.len()],
     services: [ServiceSlot; Service::ALL.len()],
     uses: Uses,
+    /// What the pods use together that the list has named which is being told.
+    summing: Sums,
     endpoints: EndpointsOf,
     signals_of: SignalsOf,
     findings_of: FindingsOf,
@@ -181,6 +183,7 @@ impl Cluster {
             kinds,
             services: Service::ALL.map(slot),
             uses: Uses::default(),
+            summing: Sums::default(),
             endpoints: EndpointsOf::default(),
             signals_of: SignalsOf::default(),
             findings_of: FindingsOf::default(),
@@ -327,6 +330,11 @@ impl Cluster {
         at
     }
 
+    /// An object and the workload that it belongs to: the places at which what concerns it is told.
+    pub fn and_above(&self, object: &Object) -> [Uid; 2] {
+        [object, self.workload_of(object)].map(|o| o.meta().uid)
+    }
+
     fn owner_of(&self, object: &Object) -> Option<&Object> {
         let owner = object.meta().owner.as_deref()?;
         let table = self.table(Kind::parse(&owner.kind)?);
@@ -354,13 +362,13 @@ impl Cluster {
     /// Notes what pods or nodes use, and adds it up where the list is of all namespaces.
     fn note_uses(&mut self, list: UsageList, now: i64) {
         if list.kind == Kind::Pod && list.namespace.is_none() {
-            let mut sums = self.uses.sums_to_be();
+            let mut sums = std::mem::take(&mut self.summing);
             for row in &list.rows {
                 if let Some(object @ Object::Pod(pod)) = self.named(Kind::Pod, &row.namespace, &row.name) {
                     sums.add(&pod.meta.namespace, self.owners(object), &row.usage, &pod.shape.requests);
                 }
             }
-            self.uses.sum_later(sums);
+            self.summing = sums;
         }
         self.uses.note(list, now);
     }
@@ -438,10 +446,7 @@ impl Cluster {
                 self.uses.end(kind, namespace.as_ref());
                 match namespace {
                     _ if kind != Kind::Pod => {}
-                    None => {
-                        let sums = self.uses.sums_to_be();
-                        self.uses.sum(sums, Some(now));
-                    }
+                    None => self.uses.sum(std::mem::take(&mut self.summing), Some(now)),
                     Some(_) => self.sum_uses(Some(now)),
                 }
                 touched.push(Touched::Usage { cluster: self.id, kind });

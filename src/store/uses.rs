@@ -177,8 +177,6 @@ pub struct Uses {
     /// Of all nodes.
     total: Usage,
     sums: Sums,
-    /// Those of the list that is being told.
-    next: Sums,
     owners: HashMap<Uid, Courses>,
 }
 
@@ -242,16 +240,6 @@ impl Uses {
         for (uid, sum) in &self.sums.by_owner {
             self.owners.entry(*uid).or_default().record(now, sum.cpu_m, sum.memory);
         }
-    }
-
-    /// The sums of the list that is being told, so far.
-    pub fn sums_to_be(&mut self) -> Sums {
-        std::mem::take(&mut self.next)
-    }
-
-    /// Keeps them until it is told whole.
-    pub fn sum_later(&mut self, sums: Sums) {
-        self.next = sums;
     }
 
     fn of_kind(&mut self, kind: Kind) -> Option<&mut Measured> {

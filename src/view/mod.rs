@@ -24,7 +24,7 @@ use crate::app::{App, HitMap, Overlay, Place, World};
 use crate::command::{Command, PaneName};
 use crate::inspect::Severity;
 use crate::theme::{Glyphs, Role, Theme};
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -117,7 +117,9 @@ pub(crate) fn since(at: i64, now: i64) -> String {
 pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
     let area = buf.area;
     let mut hits = HitMap { page: 1, text_page: 1, ..HitMap::default() };
-    buf.set_style(area, d.role(Role::Text));
+    let mut blank = Cell::EMPTY;
+    blank.set_style(d.role(Role::Text));
+    buf.content.fill(blank);
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("qd needs {}x{}; this is {}x{}", SMALLEST.0, SMALLEST.1, area.width, area.height);
         d.put(buf, area.x, area.y, area.width, &text, Role::Error);

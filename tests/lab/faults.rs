@@ -213,7 +213,7 @@ fn fails_so(lab: &Lab, behind: &Behind, fault: Fault, told: &Told) {
         "the other cluster is none of it\n{}",
         framed(&lines)
     );
-    let doctor = behind.room.qd(&kubeconfig, &["doctor", "--config", &config, "--timeout", "15s", "-o", "json"]);
+    let doctor = behind.room.qd(&kubeconfig, &["doctor", "--config", &config, "--timeout", "60s", "-o", "json"]);
     let printed = format!("{}{}", String::from_utf8_lossy(&doctor.stdout), String::from_utf8_lossy(&doctor.stderr));
     let report: Value = serde_json::from_slice(&doctor.stdout).unwrap_or_else(|e| panic!("{e}: {printed}"));
     let checks = |cluster: &str| report["items"].as_array().unwrap().iter().find(|c| c["cluster"] == cluster).unwrap()["checks"].clone();

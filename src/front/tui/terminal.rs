@@ -206,7 +206,7 @@ impl Screen for Terminal {
 
     fn draw(&mut self, app: &App, world: &World) -> io::Result<HitMap> {
         let draw = Draw { world: *world, app, theme: &self.theme, glyphs: self.glyphs };
-        let hits = view::draw(&draw, self.writer.start());
+        let hits = view::draw(&draw, self.writer.buffer());
         self.writer.set_cursor(hits.cursor.map(|(x, y)| Position { x, y }));
         self.bytes.clear();
         self.writer.encode(&mut self.bytes);

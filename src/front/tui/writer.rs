@@ -17,7 +17,7 @@ use ratatui::buffer::{Buffer, Cell, CellWidth};
 use ratatui::layout::{Position, Rect, Size};
 use ratatui::style::Color;
 
-use grid::{Grid, Shown, Symbol, Symbols};
+use grid::{Grid, Hue, Shown, Symbol, Symbols};
 use motion::At;
 use pen::{Pen, is_plain_blank};
 use scroll::Scroll;
@@ -100,9 +100,9 @@ impl<W: io::Write> Writer<W> {
         self.stale = true;
     }
 
-    /// An empty buffer to draw the next frame into; then `encode` or `present`.
-    pub fn start(&mut self) -> &mut Buffer {
-        self.drawn.reset();
+    /// The buffer to draw the next frame into, which holds what was drawn last: every cell of it is painted, then comes `encode` or
+    /// `present`.
+    pub fn buffer(&mut self) -> &mut Buffer {
         &mut self.drawn
     }
 
@@ -129,8 +129,8 @@ impl<W: io::Write> Writer<W> {
             self.stale = false;
             out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
         }
-        self.next.take(&self.drawn, &self.screen, &mut self.symbols);
-        self.encode_cells(out);
+        let changed = self.next.take(&self.drawn, &self.screen, &mut self.symbols);
+        self.encode_cells(&changed, out);
         self.encode_cursor(out);
         if self.sync && out.len() - start > SYNC_FROM {
             out.splice(start..start, *b"\x1b[?2026h");
@@ -157,16 +157,15 @@ impl<W: io::Write> Writer<W> {
         written.map(|()| len)
     }
 
-    fn encode_cells(&mut self, out: &mut Vec<u8>) {
+    fn encode_cells(&mut self, changed: &[usize], out: &mut Vec<u8>) {
         let Self { screen, next, symbols, term, bce, .. } = self;
         let painter = Painter { next, symbols, bce: *bce };
         let plainly = |y: usize| screen.row(y);
-        let changed = painter.changed(plainly);
         let before = *term;
         let start = out.len();
         // What moved is looked for first: the frame of a table that scrolls is long without it, and need not be written out.
-        let Some(scroll) = Scroll::find(screen, next, &changed) else {
-            painter.paint(plainly, &changed, usize::MAX, term, out);
+        let Some(scroll) = Scroll::find(screen, next, changed) else {
+            painter.paint(plainly, changed, usize::MAX, term, out);
             return;
         };
         // The rows that come into view are erased: with the default background, and no attribute that shows.
@@ -178,7 +177,7 @@ impl<W: io::Write> Writer<W> {
         let most = out.len() - start;
         let mut plain = Vec::with_capacity(most);
         let mut other = before;
-        if painter.paint(plainly, &changed, most, &mut other, &mut plain) {
+        if painter.paint(plainly, changed, most, &mut other, &mut plain) {
             out.truncate(start);
             out.append(&mut plain);
             *term = other;
@@ -345,9 +344,9 @@ impl Painter<'_> {
             if out.len() > most {
                 return false;
             }
-            let bg = new.last().filter(|cell| is_plain_blank(cell)).map_or(Color::Reset, |cell| cell.bg);
+            let bg = new.last().filter(|cell| is_plain_blank(cell)).map_or(Hue::RESET, |cell| cell.bg);
             let plain = out.len() - start;
-            if plain < TRY_ROW || !(self.bce || bg == Color::Reset) {
+            if plain < TRY_ROW || !(self.bce || bg == Hue::RESET) {
                 continue;
             }
             // A row with many blanks is shorter when it is erased first.
@@ -360,7 +359,7 @@ impl Painter<'_> {
             erased.clear();
             let mut other = before;
             other.go(Position { x: first as u16, y }, &mut erased);
-            other.erase_with(bg, &mut erased);
+            other.erase_with(bg.into(), &mut erased);
             erased.extend_from_slice(b"\x1b[K");
             let blank = Shown::blank(bg);
             self.paint_row(|x| if x < first { &old[x] } else { &blank }, new, y, plain, &mut other, &mut erased);
@@ -382,7 +381,7 @@ impl Painter<'_> {
         let mut stop = last + 1;
         let tail = &new[width - 1];
         let tail_from = if is_plain_blank(tail) { new.iter().rposition(|cell| cell != tail).map_or(0, |x| x + 1) } else { width };
-        let can_erase = |cell: &Shown| is_plain_blank(cell) && (self.bce || cell.bg == Color::Reset);
+        let can_erase = |cell: &Shown| is_plain_blank(cell) && (self.bce || cell.bg == Hue::RESET);
         // Cells before this are written whatever was there.
         let mut doubtful = 0;
         let mut x = 0;

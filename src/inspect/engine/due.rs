@@ -1,11 +1,15 @@
-//! What is to be judged later, and what is left of what is to be judged now: a part that the API server tells of itself at last can make
-//! thousands of workloads due at once, and who presses a key then does not wait for all of them.
+//! What is to be judged later, and what is left of what is to be judged now: a list brings hundreds of ReplicaSets, a part that the API server
+//! tells of itself at last makes thousands of workloads due at once, and who presses a key then does not wait for all of them.
 
 use super::{Engine, Subject};
-use crate::model::{ClusterId, Kind};
+use crate::model::{ClusterId, Kind, Object};
 use crate::store::Store;
+use hashbrown::HashSet;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+
+/// Room that is kept for what changed.
+const CHANGES: usize = 256;
 
 impl Engine {
     /// Judges a cluster, or an object if it is still there.
@@ -21,11 +25,28 @@ impl Engine {
         }
     }
 
+    /// Judges an object that changed, if it is still there, and says what follows from the change.
+    fn changed(&mut self, store: &Store, subject: Subject, before: Option<&Object>, now: i64) {
+        let Some((cluster, kind)) = store.cluster(subject.cluster).zip(subject.kind) else { return };
+        let after = store.find(subject.cluster, kind, subject.uid).map(|(_, object)| object);
+        match after {
+            // They come by the hundred, and none follows from another.
+            Some(_) if kind == Kind::Signal => _ = self.backlog.insert(subject),
+            Some(object) => self.judge(store, cluster, Some(object), now),
+            None => {}
+        }
+        let mut again = HashSet::new();
+        self.follow(cluster, before, after, &mut again);
+        self.backlog.extend(again);
+    }
+
     /// Judges what was left to be judged, as long as `more`, which is asked after each, says so. A cluster is judged rule by rule: some of its
     /// rules look at all that is in it.
     pub(super) fn work(&mut self, store: &Store, now: i64, mut more: impl FnMut() -> bool) {
         loop {
-            if let Some((id, rule)) = self.parts.pop_first() {
+            if let Some((subject, before)) = self.changes.pop_front() {
+                self.changed(store, subject, before.as_ref(), now);
+            } else if let Some((id, rule)) = self.parts.pop_first() {
                 if let Some(cluster) = store.cluster(id) {
                     self.judge_cluster_by(rule, store, cluster, now);
                 }
@@ -35,6 +56,8 @@ impl Engine {
                     None => self.again(store, subject, now),
                 }
             } else {
+                // The first lists have left it long.
+                self.changes.shrink_to(CHANGES);
                 break;
             }
             if !more() {
@@ -83,7 +106,7 @@ impl Engine {
 
     /// When [`Engine::tick`] has something to do again (unix seconds); 0: now.
     pub fn next_due(&self) -> Option<i64> {
-        if !self.backlog.is_empty() || !self.parts.is_empty() {
+        if !self.changes.is_empty() || !self.backlog.is_empty() || !self.parts.is_empty() {
             return Some(0);
         }
         let ended = self.rooms.iter().filter_map(|r| r.lives.next()).chain(self.ends.first().map(|(at, _)| *at));

@@ -14,7 +14,7 @@ impl Engine {
         let subject = |o: &Object| Subject { cluster: cluster.id, kind: Some(o.kind()), uid: o.meta().uid };
         let Some(object) = after.or(before) else { return };
         if before.is_none() != after.is_none() && room.settled.alerted(&object.meta().name) {
-            self.told_anew(cluster.id, [object, cluster.workload_of(object)].map(|o| o.meta().uid));
+            self.told_anew(cluster.id, cluster.and_above(object));
         }
         let room = &self.rooms[usize::from(cluster.id.0)];
         let leaning = &self.leaning[object.kind() as usize];
@@ -54,7 +54,7 @@ impl Engine {
                 let told = nodes.into_iter().filter(|node| room.unsteady.contains(*node));
                 let mut told: Vec<Uid> = told.filter_map(|node| cluster.named(Kind::Node, "", node)).map(|o| o.meta().uid).collect();
                 if !told.is_empty() {
-                    told.extend([object, cluster.workload_of(object)].map(|o| o.meta().uid));
+                    told.extend(cluster.and_above(object));
                     self.told_anew(cluster.id, told);
                 }
             }

@@ -238,7 +238,7 @@ mod tests {
 
     fn fleet() -> Fleet {
         let info = ClusterInfo { name: "prod".into(), tier: Some("production".into()), judged: Judged::ByReports, ..Default::default() };
-        let mut fleet = Fleet { store: Store::new(vec![info], NOW), engine: Engine::new(Thresholds::default()), now: NOW };
+        let mut fleet = Fleet { store: Store::new(vec![info], NOW), engine: Engine::new(Thresholds::default()), now: NOW, hurried: false };
         fleet.delta(0, Delta::State(ConnectionState::Live));
         fleet
     }

@@ -25,10 +25,54 @@ impl Symbol {
     pub fn is_covered(self) -> bool {
         self == Self::COVERED
     }
+}
 
-    /// For a hash.
-    pub fn number(self) -> u32 {
-        self.0
+/// A colour as a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hue(u32);
+
+impl Hue {
+    pub const RESET: Self = Self(0);
+    const NAMED: [Color; 17] = [
+        Color::Reset,
+        Color::Black,
+        Color::Red,
+        Color::Green,
+        Color::Yellow,
+        Color::Blue,
+        Color::Magenta,
+        Color::Cyan,
+        Color::Gray,
+        Color::DarkGray,
+        Color::LightRed,
+        Color::LightGreen,
+        Color::LightYellow,
+        Color::LightBlue,
+        Color::LightMagenta,
+        Color::LightCyan,
+        Color::White,
+    ];
+    const INDEXED: u8 = 254;
+    const RGB: u8 = 255;
+}
+
+impl From<Color> for Hue {
+    fn from(color: Color) -> Self {
+        Self(u32::from_be_bytes(match color {
+            Color::Rgb(r, g, b) => [Self::RGB, r, g, b],
+            Color::Indexed(n) => [Self::INDEXED, 0, 0, n],
+            named => [0, 0, 0, Self::NAMED.iter().position(|c| *c == named).unwrap_or(0) as u8],
+        }))
+    }
+}
+
+impl From<Hue> for Color {
+    fn from(hue: Hue) -> Self {
+        match hue.0.to_be_bytes() {
+            [Hue::RGB, r, g, b] => Self::Rgb(r, g, b),
+            [Hue::INDEXED, .., n] => Self::Indexed(n),
+            [.., n] => Hue::NAMED.get(usize::from(n)).copied().unwrap_or(Self::Reset),
+        }
     }
 }
 
@@ -36,17 +80,17 @@ impl Symbol {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Shown {
     pub symbol: Symbol,
-    pub fg: Color,
-    pub bg: Color,
-    pub underline: Color,
+    pub fg: Hue,
+    pub bg: Hue,
+    pub underline: Hue,
     pub modifier: Modifier,
 }
 
 impl Shown {
-    pub const EMPTY: Self = Self::blank(Color::Reset);
+    pub const EMPTY: Self = Self::blank(Hue::RESET);
 
-    pub const fn blank(bg: Color) -> Self {
-        Self { symbol: Symbol::BLANK, fg: Color::Reset, bg, underline: Color::Reset, modifier: Modifier::empty() }
+    pub const fn blank(bg: Hue) -> Self {
+        Self { symbol: Symbol::BLANK, fg: Hue::RESET, bg, underline: Hue::RESET, modifier: Modifier::empty() }
     }
 }
 
@@ -113,16 +157,20 @@ impl Symbols {
 pub(super) struct Grid {
     cells: Vec<Shown>,
     width: usize,
+    /// What each row says, whatever its colours: a hash; nothing of an empty row, which looks like every other.
+    texts: Vec<Option<u64>>,
 }
 
 impl Grid {
     pub fn new(size: Size) -> Self {
-        Self { cells: vec![Shown::EMPTY; usize::from(size.width) * usize::from(size.height)], width: usize::from(size.width) }
+        let (width, height) = (usize::from(size.width), usize::from(size.height));
+        Self { cells: vec![Shown::EMPTY; width * height], width, texts: vec![None; height] }
     }
 
     /// Every cell is a blank.
     pub fn clear(&mut self) {
         self.cells.fill(Shown::EMPTY);
+        self.texts.fill(None);
     }
 
     pub fn width(&self) -> usize {
@@ -130,7 +178,12 @@ impl Grid {
     }
 
     pub fn height(&self) -> usize {
-        self.cells.len() / self.width.max(1)
+        self.texts.len()
+    }
+
+    /// What a row says: a hash; nothing of an empty one.
+    pub fn text(&self, y: usize) -> Option<u64> {
+        self.texts[y]
     }
 
     pub fn row(&self, y: usize) -> &[Shown] {
@@ -144,11 +197,13 @@ impl Grid {
 
     /// Takes `frame` (of the same size), and says one thing in one way, so that equal cells look equal and the other way round: a wide
     /// glyph owns the cells it covers (no symbol, its style), what cannot be shown (control characters, a wide glyph cut by the edge,
-    /// nothing) is a blank, a blank has only what shows on it, and a skipped cell is what the `screen` has.
-    pub fn take(&mut self, frame: &Buffer, screen: &Self, symbols: &mut Symbols) {
+    /// nothing) is a blank, a blank has only what shows on it, and a skipped cell is what the `screen` has. Returns the rows that differ
+    /// from the screen's.
+    pub fn take(&mut self, frame: &Buffer, screen: &Self, symbols: &mut Symbols) -> Vec<usize> {
         let width = self.width.max(1);
         let rows = self.cells.chunks_mut(width).zip(frame.content.chunks(width)).zip(screen.cells.chunks(width));
-        for ((row, from), shown) in rows {
+        let mut changed = Vec::with_capacity(self.texts.len());
+        for (y, ((row, from), shown)) in rows.enumerate() {
             let mut x = 0;
             while x < row.len() {
                 let cell = &from[x];
@@ -165,8 +220,24 @@ impl Grid {
                 row[x + 1..x + covers].fill(Shown { symbol: Symbol::COVERED, ..now });
                 x += covers;
             }
+            self.texts[y] = text(row);
+            if row != shown {
+                changed.push(y);
+            }
         }
+        changed
     }
+}
+
+/// A hash of the row's text.
+fn text(row: &[Shown]) -> Option<u64> {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut blank = true;
+    for cell in row {
+        blank &= cell.symbol == Symbol::BLANK;
+        hash = (hash ^ u64::from(cell.symbol.0)).wrapping_mul(0x100_0000_01b3);
+    }
+    (!blank).then_some(hash)
 }
 
 /// A cell with another symbol than one of ASCII, and how many cells it covers; `rest` are those to the edge.
@@ -178,11 +249,11 @@ fn glyph(cell: &Cell, rest: usize, symbols: &mut Symbols) -> (Shown, usize) {
 
 /// A cell without what does not show on its symbol.
 fn look(symbol: Symbol, cell: &Cell) -> Shown {
-    let underline = if cell.modifier.contains(Modifier::UNDERLINED) { cell.underline_color } else { Color::Reset };
+    let underline = if cell.modifier.contains(Modifier::UNDERLINED) { cell.underline_color.into() } else { Hue::RESET };
     if symbol == Symbol::BLANK && !cell.modifier.intersects(VISIBLE_ON_BLANK) {
-        return Shown::blank(cell.bg);
+        return Shown::blank(cell.bg.into());
     }
-    Shown { symbol, fg: cell.fg, bg: cell.bg, underline, modifier: cell.modifier }
+    Shown { symbol, fg: cell.fg.into(), bg: cell.bg.into(), underline, modifier: cell.modifier }
 }
 
 /// Whether every terminal agrees how far the cursor moves by writing this symbol (which may be none).
@@ -205,5 +276,19 @@ pub(super) fn is_certain(symbol: &str) -> bool {
         | '\u{ffe0}'..='\u{ffe6}'
         | '\u{20000}'..='\u{3fffd}' => true,
         c => c < '\u{300}' || (c < '\u{1f000}' && symbol.cell_width() == 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hue_is_its_colour() {
+        let all = Hue::NAMED.into_iter().chain((0..=255).map(Color::Indexed)).chain((0..=255).map(|n| Color::Rgb(n, 255 - n, 7)));
+        for color in all {
+            assert_eq!(Color::from(Hue::from(color)), color);
+        }
+        assert_eq!(Hue::from(Color::Reset), Hue::RESET);
     }
 }

@@ -27,9 +27,9 @@ impl Pen {
     /// The pen that shows `cell`; a plain blank leaves alone what does not show on it.
     pub fn towards(self, cell: &Shown) -> Self {
         if is_plain_blank(cell) {
-            self.erasing(cell.bg)
+            self.erasing(cell.bg.into())
         } else {
-            Self { fg: cell.fg, bg: cell.bg, underline: cell.underline, modifier: cell.modifier }
+            Self { fg: cell.fg.into(), bg: cell.bg.into(), underline: cell.underline.into(), modifier: cell.modifier }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Finds a block of rows that moved up or down, so that the terminal can move it for a dozen bytes.
 
-use super::grid::{Grid, Shown, Symbol};
+use super::grid::{Grid, Shown};
 use super::motion::{self, At};
 
 /// Rows `top..=bottom` move by `by`: up when positive.
@@ -107,10 +107,10 @@ fn most_voted_shift(screen: &Grid, next: &Grid, changed: &[usize]) -> Option<i32
         return None;
     }
     let height = next.height() as i32;
-    let texts: Vec<(usize, Option<u64>)> = changed.iter().map(|y| (*y, text(screen.row(*y)))).collect();
+    let texts: Vec<(usize, Option<u64>)> = changed.iter().map(|y| (*y, screen.text(*y))).collect();
     let mut votes = vec![0u16; 2 * next.height()];
     for (y, was) in &texts {
-        let Some(wanted) = text(next.row(*y)).filter(|wanted| *was != Some(*wanted)) else {
+        let Some(wanted) = next.text(*y).filter(|wanted| *was != Some(*wanted)) else {
             continue;
         };
         for (from, _) in texts.iter().filter(|(_, text)| *text == Some(wanted)) {
@@ -119,17 +119,6 @@ fn most_voted_shift(screen: &Grid, next: &Grid, changed: &[usize]) -> Option<i32
     }
     let (best, count) = votes.iter().enumerate().max_by_key(|(i, count)| (**count, -(*i as i32 - height).abs()))?;
     (*count > 0).then_some(best as i32 - height)
-}
-
-/// A hash of the row's text; `None` for an empty row, which looks like every other.
-fn text(row: &[Shown]) -> Option<u64> {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut blank = true;
-    for cell in row {
-        blank &= cell.symbol == Symbol::BLANK;
-        hash = (hash ^ u64::from(cell.symbol.number())).wrapping_mul(0x100_0000_01b3);
-    }
-    (!blank).then_some(hash)
 }
 
 #[cfg(test)]

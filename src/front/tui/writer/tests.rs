@@ -51,7 +51,7 @@ fn show(buffers: &[Buffer], bce: bool) {
     let mut writer = Writer::new(Vec::new(), first.area.as_size());
     writer.set_bce(bce);
     for next in buffers {
-        writer.start().content.clone_from(&next.content);
+        writer.buffer().content.clone_from(&next.content);
         let mut bytes = Vec::new();
         writer.encode(&mut bytes);
         ours.process(&bytes);
@@ -59,7 +59,7 @@ fn show(buffers: &[Buffer], bce: bool) {
         full.process(&stock(&Buffer::empty(next.area), next));
         assert_same(ours.screen(), full.screen(), next);
         let mut again = Vec::new();
-        writer.start().content.clone_from(&next.content);
+        writer.buffer().content.clone_from(&next.content);
         writer.encode(&mut again);
         assert!(again.is_empty(), "an unchanged frame: {:?}", String::from_utf8_lossy(&again));
     }
@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn any_cells_at_all_do_no_harm(symbols in prop::collection::vec(any::<String>(), 40), skip in 0usize..40) {
         let mut writer = Writer::new(Vec::new(), Size::new(8, 5));
-        for (cell, symbol) in writer.start().content.iter_mut().zip(&symbols) {
+        for (cell, symbol) in writer.buffer().content.iter_mut().zip(&symbols) {
             cell.set_symbol(symbol);
         }
         writer.drawn.content[skip].set_diff_option(CellDiffOption::Skip);
@@ -222,9 +222,9 @@ fn table(size: Size, first: usize, selected: usize, bar: bool) -> Buffer {
 /// Bytes from `prev` to `next`: ours, the stock backend's.
 fn bytes(prev: &Buffer, next: &Buffer) -> (usize, usize) {
     let mut writer = Writer::new(io::sink(), prev.area.as_size());
-    writer.start().content.clone_from(&prev.content);
+    writer.buffer().content.clone_from(&prev.content);
     writer.present(&[]).unwrap();
-    writer.start().content.clone_from(&next.content);
+    writer.buffer().content.clone_from(&next.content);
     (writer.present(&[]).unwrap(), stock(prev, next).len())
 }
 
@@ -285,7 +285,7 @@ fn brackets_only_long_frames_by_synchronized_output() {
         let mut writer = Writer::new(io::sink(), size);
         writer.set_sync(true);
         let next = table(size, 0, 0, true);
-        writer.start().content.clone_from(&next.content);
+        writer.buffer().content.clone_from(&next.content);
         let mut bytes = Vec::new();
         writer.encode(&mut bytes);
         (bytes.starts_with(b"\x1b[?2026h"), bytes.ends_with(b"\x1b[?2026l"))
@@ -306,9 +306,32 @@ fn a_failed_write_is_followed_by_a_full_paint() {
         }
     }
     let mut writer = Writer::new(Fails(true), Size::new(20, 2));
-    writer.start().set_string(0, 0, "here", Style::new());
+    writer.buffer().set_string(0, 0, "here", Style::new());
     assert!(writer.present(&[]).is_err());
     writer.out().0 = false;
-    writer.start().set_string(0, 0, "here", Style::new());
+    writer.buffer().set_string(0, 0, "here", Style::new());
     assert!(writer.present(&[]).unwrap() >= 4 + 10);
+}
+
+/// Names with more symbols of several `char`s than are kept.
+#[test]
+fn symbols_are_forgotten_before_they_are_too_many() {
+    let size = Size::new(40, 10);
+    let mut writer = Writer::new(io::sink(), size);
+    let mut repainted = 0;
+    for frame in 0..30_u32 {
+        let text: Vec<String> = (0..200).map(|n| format!("{}\u{301}", char::from_u32(0x4e00 + frame * 200 + n).unwrap())).collect();
+        let drawn = writer.buffer();
+        drawn.reset();
+        for (y, row) in text.chunks(20).enumerate() {
+            drawn.set_string(0, y as u16, row.concat(), Style::new());
+        }
+        let mut bytes = Vec::new();
+        writer.encode(&mut bytes);
+        repainted += usize::from(frame > 0 && bytes.starts_with(b"\x1b[m\x1b[H\x1b[2J"));
+        let shown = |cell: &Shown| writer.symbols.text(cell.symbol, &mut [0; 4]).to_owned();
+        let row: String = writer.screen.row(9).iter().map(shown).collect();
+        assert_eq!(row, text[180..200].concat(), "frame {frame}");
+    }
+    assert_eq!(repainted, 1, "200 a frame, and 4,096 are kept");
 }
