@@ -117,9 +117,11 @@ pub(crate) fn since(at: i64, now: i64) -> String {
 pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
     let area = buf.area;
     let mut hits = HitMap { page: 1, text_page: 1, ..HitMap::default() };
-    let mut blank = Cell::EMPTY;
-    blank.set_style(d.role(Role::Text));
-    buf.content.fill(blank);
+    let text = d.role(Role::Text);
+    for cell in &mut buf.content {
+        *cell = Cell::EMPTY;
+        cell.set_style(text);
+    }
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("qd needs {}x{}; this is {}x{}", SMALLEST.0, SMALLEST.1, area.width, area.height);
         d.put(buf, area.x, area.y, area.width, &text, Role::Error);
