@@ -402,7 +402,7 @@ mod tests {
                     }
                     _ => Box::new(move |fleet| fleet.delete(Kind::Deployment, &name)),
                 };
-                fleets.iter_mut().for_each(|fleet| step(fleet));
+                fleets.iter_mut().for_each(step);
                 steps += 1;
                 let settled = &fleets[0].engine.room(ClusterId(0)).unwrap().settled;
                 moved += u32::from(settled.whole == before && fleets[0].engine.revision() > revision);
