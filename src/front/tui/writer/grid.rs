@@ -6,7 +6,7 @@ use ratatui::buffer::{Buffer, Cell, CellDiffOption, CellWidth};
 use ratatui::layout::Size;
 use ratatui::style::{Color, Modifier};
 
-use super::pen::VISIBLE_ON_BLANK;
+use super::pen::{self, VISIBLE_ON_BLANK};
 
 /// Symbols of more than one `char` that are kept; when there are more the next frame paints everything.
 const MOST_LONG: usize = 4096;
@@ -27,41 +27,22 @@ impl Symbol {
     }
 }
 
-/// A colour as a number.
+/// A colour as a number: a named one is its place in the palette, as it is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Hue(u32);
 
 impl Hue {
     pub const RESET: Self = Self(0);
-    const NAMED: [Color; 17] = [
-        Color::Reset,
-        Color::Black,
-        Color::Red,
-        Color::Green,
-        Color::Yellow,
-        Color::Blue,
-        Color::Magenta,
-        Color::Cyan,
-        Color::Gray,
-        Color::DarkGray,
-        Color::LightRed,
-        Color::LightGreen,
-        Color::LightYellow,
-        Color::LightBlue,
-        Color::LightMagenta,
-        Color::LightCyan,
-        Color::White,
-    ];
-    const INDEXED: u8 = 254;
-    const RGB: u8 = 255;
+    const INDEXED: u8 = 1;
+    const RGB: u8 = 2;
 }
 
 impl From<Color> for Hue {
     fn from(color: Color) -> Self {
         Self(u32::from_be_bytes(match color {
+            Color::Reset => return Self::RESET,
             Color::Rgb(r, g, b) => [Self::RGB, r, g, b],
-            Color::Indexed(n) => [Self::INDEXED, 0, 0, n],
-            named => [0, 0, 0, Self::NAMED.iter().position(|c| *c == named).unwrap_or(0) as u8],
+            of_palette => [Self::INDEXED, 0, 0, pen::index(of_palette)],
         }))
     }
 }
@@ -71,7 +52,7 @@ impl From<Hue> for Color {
         match hue.0.to_be_bytes() {
             [Hue::RGB, r, g, b] => Self::Rgb(r, g, b),
             [Hue::INDEXED, .., n] => Self::Indexed(n),
-            [.., n] => Hue::NAMED.get(usize::from(n)).copied().unwrap_or(Self::Reset),
+            _ => Self::Reset,
         }
     }
 }
@@ -285,10 +266,11 @@ mod tests {
 
     #[test]
     fn a_hue_is_its_colour() {
-        let all = Hue::NAMED.into_iter().chain((0..=255).map(Color::Indexed)).chain((0..=255).map(|n| Color::Rgb(n, 255 - n, 7)));
+        let all = std::iter::once(Color::Reset).chain((0..=255).map(Color::Indexed)).chain((0..=255).map(|n| Color::Rgb(n, 255 - n, 7)));
         for color in all {
             assert_eq!(Color::from(Hue::from(color)), color);
         }
+        assert_eq!(Color::from(Hue::from(Color::LightCyan)), Color::Indexed(14), "written the same way");
         assert_eq!(Hue::from(Color::Reset), Hue::RESET);
     }
 }

@@ -192,7 +192,7 @@ impl Params {
 }
 
 /// The palette index of a named or indexed colour.
-fn index(color: Color) -> u8 {
+pub(super) fn index(color: Color) -> u8 {
     match color {
         Color::Black | Color::Reset | Color::Rgb(..) => 0,
         Color::Red => 1,
