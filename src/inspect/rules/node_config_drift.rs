@@ -40,16 +40,20 @@ const AGAIN: i64 = 3600;
 /// Memory differs by a few pages from boot to boot; what is told apart is this coarse.
 const COARSE: i64 = 1 << 28;
 
-/// Whether so few are like it in some respect that the others may have what is usual: most nodes are told so at little cost.
+/// Whether so few are like it in some respect that the others may have what is usual. Most nodes are told so by the first fifth of the others.
 fn may_be_odd(judge: &Judge<'_>, like: &[&Node], own: &[(&'static str, Trait<'_>); 8]) -> bool {
+    let all = i64::try_from(like.len()).unwrap_or(i64::MAX);
+    let few = |same: i64| (all - same) * 100 >= judge.value(&MOST) * all;
     let mut same = [0_i64; 8];
     for n in like {
         for (count, (own, its)) in same.iter_mut().zip(own.iter().zip(traits(judge, n))) {
             *count += i64::from(own.1 == its.1);
         }
+        if !same.into_iter().any(few) {
+            return false;
+        }
     }
-    let all = i64::try_from(like.len()).unwrap_or(i64::MAX);
-    same.iter().any(|n| (all - n) * 100 >= judge.value(&MOST) * all)
+    true
 }
 
 /// How a node is in one respect.
