@@ -118,9 +118,11 @@ pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
     let area = buf.area;
     let mut hits = HitMap { page: 1, text_page: 1, ..HitMap::default() };
     let text = d.role(Role::Text);
+    let mut blank = Cell::EMPTY;
+    blank.set_style(text);
     for cell in &mut buf.content {
-        *cell = Cell::EMPTY;
-        cell.set_style(text);
+        cell.reset();
+        (cell.fg, cell.bg, cell.modifier) = (blank.fg, blank.bg, blank.modifier);
     }
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("qd needs {}x{}; this is {}x{}", SMALLEST.0, SMALLEST.1, area.width, area.height);

@@ -5,7 +5,7 @@ use super::text::{cut, elide, width};
 use super::{Draw, group, panes};
 use crate::app::{Focus, Hit, HitMap, TablePane};
 use crate::model::{Amiss, ConnectionState, Kind, KindState, Service, ServiceState, Severity, refused, use_from, use_gap};
-use crate::table::{Align, Column, Row, RowKey, Subject, Tone, Value, bad, stale};
+use crate::table::{Align, Column, Row, Subject, Tone, Value, bad, stale};
 use crate::theme::Role;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -228,7 +228,7 @@ fn gaps(d: &Draw, pane: &TablePane) -> Vec<String> {
         [] => text,
     };
     let mut gaps: Vec<String> = gaps.into_iter().map(said).collect();
-    gaps.extend(blind(d).filter(|_| pane.subject == Subject::Findings));
+    gaps.extend(if pane.subject == Subject::Findings { blind(d) } else { None });
     gaps
 }
 
@@ -324,30 +324,70 @@ fn empty(d: &Draw, pane: &TablePane) -> String {
     if unseen.is_empty() { format!("there are no {what}") } else { format!("no {what} are seen: {}", unseen.join(", ")) }
 }
 
-/// A cell's text. Of a cluster that is not live the numbers are marked, and its state is said as people say it.
-fn cell(d: &Draw, column: &Column, value: &Value, cluster: Option<&crate::store::Cluster>) -> String {
+/// Appends a cell's text. Of a cluster that is not live the numbers are marked, and its state is said as people say it.
+fn write(d: &Draw, column: &Column, value: &Value, cluster: Option<&crate::store::Cluster>, out: &mut String) {
     if let Value::Trend(values) = value {
-        return d.spark(values, 8);
+        out.push_str(&d.spark(values, 8));
+        return;
     }
-    let text = value.text(d.world.now);
-    let Some(c) = cluster else { return text };
-    if column.id == "state" {
-        let age = crate::model::Time::from_secs(c.since).map(|t| Value::Age(t).text(d.world.now)).unwrap_or_default();
-        return match &c.state {
-            ConnectionState::Stale { .. } => format!("STALE {age}"),
-            ConnectionState::Unreachable { .. } => format!("DOWN {age}"),
-            ConnectionState::Unauthorized { .. } => format!("NO LOGIN {age}"),
-            ConnectionState::Syncing { done, of } => format!("sync {done}/{of}"),
-            ConnectionState::Live => match c.reports_amiss(d.world.now) {
-                Some((Amiss::Stale, _)) => "OLD REPORT".to_owned(),
-                Some((Amiss::Missing | Amiss::Failing, _)) if c.reports.reports.is_none() => "NO REPORT".to_owned(),
-                _ => c.state.word().to_owned(),
-            },
-            ConnectionState::Connecting => c.state.word().to_owned(),
+    let Some(c) = cluster.filter(|_| column.id == "state") else {
+        value.write(d.world.now, out);
+        let counts = matches!(value, Value::Int(_) | Value::Ratio(..) | Value::Percent(_) | Value::Millicores(_) | Value::Bytes(_));
+        if cluster.is_some_and(|c| counts && stale(Row::Cluster(c))) {
+            out.push('?');
+        }
+        return;
+    };
+    let age = crate::model::Time::from_secs(c.since).map(|t| Value::Age(t).text(d.world.now)).unwrap_or_default();
+    out.push_str(&match &c.state {
+        ConnectionState::Stale { .. } => format!("STALE {age}"),
+        ConnectionState::Unreachable { .. } => format!("DOWN {age}"),
+        ConnectionState::Unauthorized { .. } => format!("NO LOGIN {age}"),
+        ConnectionState::Syncing { done, of } => format!("sync {done}/{of}"),
+        ConnectionState::Live => match c.reports_amiss(d.world.now) {
+            Some((Amiss::Stale, _)) => "OLD REPORT".to_owned(),
+            Some((Amiss::Missing | Amiss::Failing, _)) if c.reports.reports.is_none() => "NO REPORT".to_owned(),
+            _ => c.state.word().to_owned(),
+        },
+        ConnectionState::Connecting => c.state.word().to_owned(),
+    });
+}
+
+/// The cells of the rows in view, row after row, and how they read: one text, and where each cell's ends.
+struct Cells<'a> {
+    columns: usize,
+    values: Vec<Value<'a>>,
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl<'a> Cells<'a> {
+    fn of(d: &Draw<'a>, rows: &[Option<Row<'a>>], columns: &[(&'static Column, Option<u16>)], clusters: bool) -> Self {
+        let (ctx, all) = (d.world.ctx(), rows.len() * columns.len());
+        let mut cells = Self {
+            columns: columns.len(),
+            values: Vec::with_capacity(all),
+            text: String::with_capacity(8 * all),
+            ends: Vec::with_capacity(all),
         };
+        for row in rows {
+            let cluster = row.filter(|_| clusters).map(Row::cluster);
+            for (column, _) in columns {
+                let value = row.map_or(Value::None, |row| (column.get)(&ctx, row));
+                write(d, column, &value, cluster, &mut cells.text);
+                cells.values.push(value);
+                cells.ends.push(cells.text.len());
+            }
+        }
+        cells
     }
-    let counts = matches!(value, Value::Int(_) | Value::Ratio(..) | Value::Percent(_) | Value::Millicores(_) | Value::Bytes(_));
-    if stale(Row::Cluster(c)) && counts { format!("{text}?") } else { text }
+
+    /// A cell's value and text.
+    fn get(&self, row: usize, column: usize) -> (&Value<'a>, &str) {
+        let at = row * self.columns + column;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (&self.values[at], &self.text[start..self.ends[at]])
+    }
 }
 
 /// Rows of a table in an area.
@@ -359,40 +399,26 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
     let ctx = d.world.ctx();
     let last = (first + visible).min(pane.len());
     let keys: Vec<_> = (first..last).map(|at| pane.key(at)).collect();
-    let row_of = |key: &Option<RowKey>| Row::of(d.world.store, (*key)?);
+    let rows: Vec<_> = keys.iter().map(|key| Row::of(d.world.store, (*key)?)).collect();
     let heads = group::Heads::of(d, pane, (first..last).filter_map(|at| pane.head_at(at)), area.width);
     let wanted: Vec<(&'static Column, Option<u16>)> = match look.columns {
         Some(ids) => ids.iter().filter_map(|id| Some((pane.subject.columns().iter().find(|c| c.id == *id)?, None))).collect(),
         None => pane.shown_columns(),
     };
     let clusters = pane.subject == crate::table::Subject::Clusters;
-    let cells: Vec<Vec<Value>> = keys
-        .iter()
-        .map(|key| match row_of(key) {
-            Some(row) => wanted.iter().map(|(c, _)| (c.get)(&ctx, row)).collect(),
-            None => wanted.iter().map(|_| Value::None).collect(),
-        })
-        .collect();
-    let texts: Vec<Vec<String>> = cells
-        .iter()
-        .zip(&keys)
-        .map(|(row, key)| {
-            let cluster = row_of(key).filter(|_| clusters).map(Row::cluster);
-            row.iter().zip(&wanted).map(|(v, (column, _))| cell(d, column, v, cluster)).collect()
-        })
-        .collect();
+    let cells = Cells::of(d, &rows, &wanted, clusters);
     let widths: Vec<u16> = wanted
         .iter()
         .enumerate()
         .map(|(n, (column, fixed))| {
-            let content = texts.iter().map(|row| width(&row[n])).max().unwrap_or(0);
+            let content = (0..rows.len()).map(|row| width(cells.get(row, n).1)).max().unwrap_or(0);
             let title = if look.header { width(column.title) } else { 0 };
             // A header is read whole, however narrow what is below it may be.
             let most = column.max.max(u16::try_from(title).unwrap_or(0));
             let content = u16::try_from(content.max(title)).unwrap_or(u16::MAX).clamp(column.min.min(most), most);
             let before = pane.widths.iter().find(|(id, _)| *id == column.id).map_or(0, |(_, w)| *w);
             hits.widths.push((look.part, column.id, content));
-            let asks = u16::from(!clusters && column.id == ANCHORED[0] && keys.iter().any(|k| row_of(k).is_some_and(stale)));
+            let asks = u16::from(!clusters && column.id == ANCHORED[0] && rows.iter().any(|row| row.is_some_and(stale)));
             fixed.unwrap_or(content.max(before) + asks)
         })
         .collect();
@@ -427,7 +453,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
             heads.draw(d, pane, group, line, look.focused && at == pane.cursor, buf);
             continue;
         }
-        let Some((key, row)) = key.zip(row_of(key)) else { continue };
+        let Some((key, row)) = key.zip(rows[i]) else { continue };
         hits.add(line, Hit::Row { part: look.part, at });
         let (old, worst) = (stale(row), bad(&ctx, row));
         let current = look.focused && at == pane.cursor;
@@ -440,13 +466,13 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         d.put(buf, area.x, y, 1, sign, tone(worst));
         for p in &placed {
             let n = wanted.iter().position(|(c, _)| c.id == p.column.id).unwrap_or(0);
-            let (value, text) = (&cells[i][n], &texts[i][n]);
+            let (value, text) = cells.get(i, n);
             // Names differ at their ends, sentences at their beginnings.
             let shorten = if p.column.max > 63 { cut } else { elide };
             let text = if old && p.column.id == ANCHORED[0] && !clusters {
                 format!("{}?", elide(text, usize::from(p.width.saturating_sub(1)), d.glyphs.ellipsis)).into()
             } else if width(text) <= usize::from(p.width) {
-                Cow::Borrowed(text.as_str())
+                Cow::Borrowed(text)
             } else {
                 shorten(text, usize::from(p.width), d.glyphs.ellipsis).into()
             };

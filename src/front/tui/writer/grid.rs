@@ -188,14 +188,18 @@ impl Grid {
             let mut x = 0;
             while x < row.len() {
                 let cell = &from[x];
-                let (now, covers) = match cell.symbol().as_bytes() {
-                    _ if cell.diff_option == CellDiffOption::Skip => {
-                        let width = symbols.text(shown[x].symbol, &mut [0; 4]).cell_width();
-                        let keep = width == 1 && !shown.get(x + 1).is_some_and(|next| next.symbol.is_covered());
-                        (if keep { shown[x] } else { Shown::EMPTY }, 1)
-                    }
-                    [glyph @ b' '..=b'~'] => (look(Symbol((*glyph).into()), cell), 1),
-                    _ => glyph(cell, row.len() - x, symbols),
+                // Most cells: written where they stand, not by way of the stack.
+                if let ([glyph @ b' '..=b'~'], true) = (cell.symbol().as_bytes(), cell.diff_option != CellDiffOption::Skip) {
+                    row[x] = look(Symbol((*glyph).into()), cell);
+                    x += 1;
+                    continue;
+                }
+                let (now, covers) = if cell.diff_option == CellDiffOption::Skip {
+                    let width = symbols.text(shown[x].symbol, &mut [0; 4]).cell_width();
+                    let keep = width == 1 && !shown.get(x + 1).is_some_and(|next| next.symbol.is_covered());
+                    (if keep { shown[x] } else { Shown::EMPTY }, 1)
+                } else {
+                    glyph(cell, row.len() - x, symbols)
                 };
                 row[x] = now;
                 row[x + 1..x + covers].fill(Shown { symbol: Symbol::COVERED, ..now });
@@ -229,6 +233,7 @@ fn glyph(cell: &Cell, rest: usize, symbols: &mut Symbols) -> (Shown, usize) {
 }
 
 /// A cell without what does not show on its symbol.
+#[inline(always)]
 fn look(symbol: Symbol, cell: &Cell) -> Shown {
     let underline = if cell.modifier.contains(Modifier::UNDERLINED) { cell.underline_color.into() } else { Hue::RESET };
     if symbol == Symbol::BLANK && !cell.modifier.intersects(VISIBLE_ON_BLANK) {
