@@ -115,15 +115,24 @@ pub(crate) fn since(at: i64, now: i64) -> String {
 
 /// Draws the whole screen.
 pub fn draw(d: &Draw, buf: &mut Buffer) -> HitMap {
-    let area = buf.area;
-    let mut hits = HitMap { page: 1, text_page: 1, ..HitMap::default() };
-    let text = d.role(Role::Text);
+    wipe(d.role(Role::Text), buf);
+    draw_on_blank(d, buf)
+}
+
+/// Makes every cell a blank in the style of plain text.
+pub fn wipe(text: Style, buf: &mut Buffer) {
     let mut blank = Cell::EMPTY;
     blank.set_style(text);
     for cell in &mut buf.content {
         cell.reset();
         (cell.fg, cell.bg, cell.modifier) = (blank.fg, blank.bg, blank.modifier);
     }
+}
+
+/// Draws the whole screen into a buffer that was wiped.
+pub fn draw_on_blank(d: &Draw, buf: &mut Buffer) -> HitMap {
+    let area = buf.area;
+    let mut hits = HitMap { page: 1, text_page: 1, ..HitMap::default() };
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("qd needs {}x{}; this is {}x{}", SMALLEST.0, SMALLEST.1, area.width, area.height);
         d.put(buf, area.x, area.y, area.width, &text, Role::Error);

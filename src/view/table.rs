@@ -26,6 +26,8 @@ pub struct Look<'a> {
 
 struct Placed {
     column: &'static Column,
+    /// Which of the wanted columns it is.
+    at: usize,
     x: u16,
     width: u16,
 }
@@ -465,8 +467,7 @@ pub fn draw(d: &Draw, pane: &TablePane, look: &Look, area: Rect, buf: &mut Buffe
         };
         d.put(buf, area.x, y, 1, sign, tone(worst));
         for p in &placed {
-            let n = wanted.iter().position(|(c, _)| c.id == p.column.id).unwrap_or(0);
-            let (value, text) = cells.get(i, n);
+            let (value, text) = cells.get(i, p.at);
             // Names differ at their ends, sentences at their beginnings.
             let shorten = if p.column.max > 63 { cut } else { elide };
             let text = if old && p.column.id == ANCHORED[0] && !clusters {
@@ -549,7 +550,7 @@ fn place(pane: &TablePane, wanted: &[(&'static Column, Option<u16>)], widths: &[
             break;
         }
         let width = w.min(room - x);
-        placed.push(Placed { column: wanted[n].0, x, width });
+        placed.push(Placed { column: wanted[n].0, at: n, x, width });
         x += width + 1;
     }
     placed

@@ -8,9 +8,10 @@ use super::writer::Writer;
 use crate::app::{App, Effect, Event, HitMap, Notice, World};
 use crate::config::config_dir;
 use crate::runtime::{Cause, FromScreen, Outcome, Screen};
-use crate::theme::{Depth, Glyphs, Theme, detect_ascii, detect_depth};
+use crate::theme::{Depth, Glyphs, Role, Theme, detect_ascii, detect_depth};
 use crate::view::{self, Draw};
 use ratatui::layout::Position;
+use ratatui::style::Style;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub struct Terminal {
     pacer: Pacer,
     frame: u64,
     drawn_at: Option<Instant>,
+    /// The style in which the writer's buffer was wiped for the next frame.
+    wiped: Option<Style>,
     bytes: Vec<u8>,
     theme: Theme,
     depth: Depth,
@@ -91,6 +94,7 @@ impl Terminal {
             pacer: Pacer::new(),
             frame: 0,
             drawn_at: None,
+            wiped: None,
             bytes: Vec::new(),
             theme: theme.at(depth),
             depth,
@@ -110,6 +114,7 @@ impl Terminal {
 
     fn resized(&mut self) -> FromScreen {
         let (width, height) = self.size();
+        self.wiped = None;
         self.writer.resize((width, height).into());
         FromScreen::Event(Event::Resize(width, height))
     }
@@ -137,6 +142,7 @@ impl Terminal {
         self.reader.resume();
         self.pacer.reset();
         let (width, height) = self.size();
+        self.wiped = None;
         self.writer.resize((width, height).into());
         self.pacer.on_key();
         Ok(())
@@ -206,7 +212,11 @@ impl Screen for Terminal {
 
     fn draw(&mut self, app: &App, world: &World) -> io::Result<HitMap> {
         let draw = Draw { world: *world, app, theme: &self.theme, glyphs: self.glyphs };
-        let hits = view::draw(&draw, self.writer.buffer());
+        let text = self.theme.role(Role::Text);
+        if self.wiped.take() != Some(text) {
+            view::wipe(text, self.writer.buffer());
+        }
+        let hits = view::draw_on_blank(&draw, self.writer.buffer());
         self.writer.set_cursor(hits.cursor.map(|(x, y)| Position { x, y }));
         self.bytes.clear();
         self.writer.encode(&mut self.bytes);
@@ -221,6 +231,9 @@ impl Screen for Terminal {
             return Err(e);
         }
         self.drawn_at = Some(Instant::now());
+        // Who waits for the next frame need not wait for this.
+        view::wipe(text, self.writer.buffer());
+        self.wiped = Some(text);
         Ok(HitMap { frame: self.frame, ..hits })
     }
 

@@ -100,7 +100,7 @@ impl<W: io::Write> Writer<W> {
         self.stale = true;
     }
 
-    /// The buffer to draw the next frame into, which holds what was drawn last: every cell of it is painted, then comes `encode` or
+    /// The buffer to draw the next frame into, which holds what was left in it: every cell of it is painted, then comes `encode` or
     /// `present`.
     pub fn buffer(&mut self) -> &mut Buffer {
         &mut self.drawn
