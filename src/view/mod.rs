@@ -66,8 +66,11 @@ impl Draw<'_> {
     /// A horizontal rule with a title in it, and one at its right end.
     pub(crate) fn rule(&self, buf: &mut Buffer, area: Rect, title: &str, right: &str, focused: bool) {
         let (line, name) = if focused { (Role::BorderFocus, Role::TitleFocus) } else { (Role::Border, Role::Title) };
-        let row = self.glyphs.border.horizontal_top.repeat(usize::from(area.width));
-        self.put(buf, area.x, area.y, area.width, &row, line);
+        let (row, style) = (Rect { height: 1, ..area }.intersection(buf.area), self.role(line));
+        // The glyphs of borders are one cell wide, as their test says.
+        for at in row.positions() {
+            buf[at].set_symbol(self.glyphs.border.horizontal_top).set_style(style);
+        }
         self.put(buf, area.x, area.y, area.width, title, name);
         let w = width(right);
         if w > 0 && width(title) + w + 2 <= usize::from(area.width) {

@@ -6,6 +6,7 @@
 //! (this counts on raw mode and on autowrap being off or on, whichever: it never relies on it).
 
 mod grid;
+mod known;
 mod motion;
 mod pen;
 mod scroll;
@@ -17,7 +18,8 @@ use ratatui::buffer::{Buffer, Cell, CellWidth};
 use ratatui::layout::{Position, Rect, Size};
 use ratatui::style::Color;
 
-use grid::{Grid, Hue, Shown, Symbol, Symbols};
+use grid::{Grid, Shown};
+use known::{Known, Symbol};
 use motion::At;
 use pen::{Pen, is_plain_blank};
 use scroll::Scroll;
@@ -39,7 +41,7 @@ pub struct Writer<W> {
     drawn: Buffer,
     screen: Grid,
     next: Grid,
-    symbols: Symbols,
+    known: Known,
     term: Term,
     frame: Vec<u8>,
     /// The terminal shows something else than `screen` says: everything is painted.
@@ -66,7 +68,7 @@ impl<W: io::Write> Writer<W> {
             drawn: Buffer::empty(Rect::new(0, 0, size.width, size.height)),
             screen: Grid::new(size),
             next: Grid::new(size),
-            symbols: Symbols::default(),
+            known: Known::new(),
             term: Term { at: At::Unknown, pen: Pen::DEFAULT },
             frame: Vec::new(),
             stale: true,
@@ -120,16 +122,16 @@ impl<W: io::Write> Writer<W> {
     /// The terminal counts as showing it from here on: who does not write the bytes calls `redraw`.
     pub fn encode(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
-        self.stale |= self.symbols.is_full();
+        self.stale |= self.known.is_full();
         if self.stale {
             self.screen.clear();
-            self.symbols.clear();
+            self.known = Known::new();
             self.term = Term { at: At::Cell((0, 0).into()), pen: Pen::DEFAULT };
             self.shown = true;
             self.stale = false;
             out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
         }
-        let changed = self.next.take(&self.drawn, &self.screen, &mut self.symbols);
+        let changed = self.next.take(&self.drawn, &self.screen, &mut self.known);
         self.encode_cells(&changed, out);
         self.encode_cursor(out);
         if self.sync && out.len() - start > SYNC_FROM {
@@ -158,8 +160,8 @@ impl<W: io::Write> Writer<W> {
     }
 
     fn encode_cells(&mut self, changed: &[usize], out: &mut Vec<u8>) {
-        let Self { screen, next, symbols, term, bce, .. } = self;
-        let painter = Painter { next, symbols, bce: *bce };
+        let Self { screen, next, known, term, bce, .. } = self;
+        let painter = Painter { next, known, bce: *bce };
         let plainly = |y: usize| screen.row(y);
         let before = *term;
         let start = out.len();
@@ -287,7 +289,7 @@ impl Term {
 
     /// To `to`, in the row `cells`, ready to write what is there: by a move, or by writing again the few unchanged cells
     /// on the way where that is shorter.
-    fn approach(&mut self, to: Position, cells: &[Shown], symbols: &Symbols, out: &mut Vec<u8>) {
+    fn approach(&mut self, to: Position, cells: &[Shown], known: &Known, out: &mut Vec<u8>) {
         let target = &cells[usize::from(to.x)];
         if let At::Cell(at) = self.at
             && at.y == to.y
@@ -295,28 +297,28 @@ impl Term {
             && to.x - at.x <= GAP
         {
             let gap = &cells[usize::from(at.x)..usize::from(to.x)];
-            let by_move = motion::cost(self.at, to, out) + self.pen.towards(target).cost(self.pen);
+            let by_move = motion::cost(self.at, to, out) + self.pen.towards(target, known).cost(self.pen);
             let mut last = self.pen;
             let mut by_text = 0;
             for cell in gap {
-                let pen = last.towards(cell);
-                by_text += pen.cost(last) + symbols.len(cell.symbol);
+                let pen = last.towards(cell, known);
+                by_text += pen.cost(last) + known.len(cell.symbol);
                 last = pen;
                 if by_text > by_move {
                     break;
                 }
             }
-            by_text += last.towards(target).cost(last);
-            if by_text <= by_move && !gap[0].symbol.is_covered() && gap.iter().all(|cell| symbols.is_certain(cell.symbol)) {
+            by_text += last.towards(target, known).cost(last);
+            if by_text <= by_move && !gap[0].symbol.is_covered() && gap.iter().all(|cell| known.is_certain(cell.symbol)) {
                 for cell in gap.iter().filter(|cell| !cell.symbol.is_covered()) {
-                    self.set_pen(self.pen.towards(cell), out);
-                    symbols.write(cell.symbol, out);
+                    self.set_pen(self.pen.towards(cell, known), out);
+                    known.write(cell.symbol, out);
                 }
                 self.at = At::Cell(to);
             }
         }
         self.go(to, out);
-        self.set_pen(self.pen.towards(target), out);
+        self.set_pen(self.pen.towards(target, known), out);
     }
 }
 
@@ -324,7 +326,7 @@ impl Term {
 #[derive(Clone, Copy)]
 struct Painter<'a> {
     next: &'a Grid,
-    symbols: &'a Symbols,
+    known: &'a Known,
     bce: bool,
 }
 
@@ -344,24 +346,24 @@ impl Painter<'_> {
             if out.len() > most {
                 return false;
             }
-            let bg = new.last().filter(|cell| is_plain_blank(cell)).map_or(Hue::RESET, |cell| cell.bg);
+            let blank = new.last().filter(|cell| is_plain_blank(cell, self.known)).map_or(Shown::EMPTY, |cell| *cell);
+            let bg = self.known.pen(blank.look).bg;
             let plain = out.len() - start;
-            if plain < TRY_ROW || !(self.bce || bg == Hue::RESET) {
+            if plain < TRY_ROW || !(self.bce || bg == Color::Reset) {
                 continue;
             }
             // A row with many blanks is shorter when it is erased first.
             let Some(first) = old.iter().zip(new).position(|(old, new)| old != new) else { continue };
             let glyphs: usize =
-                new[first..].iter().filter(|cell| cell.symbol != Symbol::BLANK).map(|cell| self.symbols.len(cell.symbol)).sum();
+                new[first..].iter().filter(|cell| cell.symbol != Symbol::BLANK).map(|cell| self.known.len(cell.symbol)).sum();
             if glyphs >= plain {
                 continue;
             }
             erased.clear();
             let mut other = before;
             other.go(Position { x: first as u16, y }, &mut erased);
-            other.erase_with(bg.into(), &mut erased);
+            other.erase_with(bg, &mut erased);
             erased.extend_from_slice(b"\x1b[K");
-            let blank = Shown::blank(bg);
             self.paint_row(|x| if x < first { &old[x] } else { &blank }, new, y, plain, &mut other, &mut erased);
             if erased.len() < plain {
                 out.truncate(start);
@@ -380,8 +382,9 @@ impl Painter<'_> {
         };
         let mut stop = last + 1;
         let tail = &new[width - 1];
-        let tail_from = if is_plain_blank(tail) { new.iter().rposition(|cell| cell != tail).map_or(0, |x| x + 1) } else { width };
-        let can_erase = |cell: &Shown| is_plain_blank(cell) && (self.bce || cell.bg == Hue::RESET);
+        let tail_from =
+            if is_plain_blank(tail, self.known) { new.iter().rposition(|cell| cell != tail).map_or(0, |x| x + 1) } else { width };
+        let can_erase = |cell: &Shown| is_plain_blank(cell, self.known) && (self.bce || self.known.pen(cell.look).bg == Color::Reset);
         // Cells before this are written whatever was there.
         let mut doubtful = 0;
         let mut x = 0;
@@ -393,7 +396,7 @@ impl Painter<'_> {
                 continue;
             }
             let at = Position { x: x as u16, y };
-            term.approach(at, new, self.symbols, out);
+            term.approach(at, new, self.known, out);
             if x >= tail_from && stop - x > 3 && can_erase(cell) {
                 out.extend_from_slice(b"\x1b[K");
                 return;
@@ -406,14 +409,14 @@ impl Painter<'_> {
                     continue;
                 }
             }
-            if self.symbols.is_certain(cell.symbol) {
-                self.symbols.write(cell.symbol, out);
+            if self.known.is_certain(cell.symbol) {
+                self.known.write(cell.symbol, out);
                 let after = (x + covers) as u16;
                 term.at = if usize::from(after) < width { At::Cell(Position { x: after, y }) } else { At::PastEnd(y) };
             } else {
                 // Terminals disagree: nothing of what was there may remain, and what follows is written again, in its place.
                 motion::csi(covers as u16, b'X', out);
-                self.symbols.write(cell.symbol, out);
+                self.known.write(cell.symbol, out);
                 term.at = At::Unknown;
                 doubtful = (x + covers + 2).min(width);
                 stop = stop.max(doubtful);

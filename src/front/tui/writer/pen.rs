@@ -2,16 +2,17 @@
 
 use ratatui::style::{Color, Modifier};
 
-use super::grid::{Shown, Symbol};
+use super::grid::Shown;
+use super::known::{Known, Symbol};
 
 /// Attributes that show on a cell without a glyph; the others make no difference there.
-pub(super) const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
+const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
 
 /// What the terminal will give to the next character.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Pen {
     fg: Color,
-    bg: Color,
+    pub bg: Color,
     underline: Color,
     modifier: Modifier,
 }
@@ -24,13 +25,21 @@ impl Pen {
         Self { bg, modifier: self.modifier - VISIBLE_ON_BLANK, ..self }
     }
 
+    /// A pen with one way to say each colour, and none for an underline that is not drawn.
+    pub fn new(fg: Color, bg: Color, underline: Color, modifier: Modifier) -> Self {
+        let underline = if modifier.contains(Modifier::UNDERLINED) { underline } else { Color::Reset };
+        Self { fg: plain(fg), bg: plain(bg), underline: plain(underline), modifier }
+    }
+
+    /// What of it shows on a cell without a glyph.
+    pub fn on_blank(self) -> Self {
+        if self.modifier.intersects(VISIBLE_ON_BLANK) { self } else { Self { bg: self.bg, ..Self::DEFAULT } }
+    }
+
     /// The pen that shows `cell`; a plain blank leaves alone what does not show on it.
-    pub fn towards(self, cell: &Shown) -> Self {
-        if is_plain_blank(cell) {
-            self.erasing(cell.bg.into())
-        } else {
-            Self { fg: cell.fg.into(), bg: cell.bg.into(), underline: cell.underline.into(), modifier: cell.modifier }
-        }
+    pub fn towards(self, cell: &Shown, known: &Known) -> Self {
+        let pen = known.pen(cell.look);
+        if is_plain_blank(cell, known) { self.erasing(pen.bg) } else { pen }
     }
 
     /// Writes the way from `from` to `self`; nothing when there is nothing to change.
@@ -60,8 +69,16 @@ impl Pen {
 }
 
 /// Whether nothing of `cell` shows but its background.
-pub(super) fn is_plain_blank(cell: &Shown) -> bool {
-    cell.symbol == Symbol::BLANK && !cell.modifier.intersects(VISIBLE_ON_BLANK)
+pub(super) fn is_plain_blank(cell: &Shown, known: &Known) -> bool {
+    cell.symbol == Symbol::BLANK && !known.pen(cell.look).modifier.intersects(VISIBLE_ON_BLANK)
+}
+
+/// A named colour is its place in the palette, as it is written.
+fn plain(color: Color) -> Color {
+    match color {
+        Color::Reset | Color::Rgb(..) => color,
+        of_palette => Color::Indexed(index(of_palette)),
+    }
 }
 
 const ATTRIBUTES: [(Modifier, u8, u8); 9] = [
@@ -192,7 +209,7 @@ impl Params {
 }
 
 /// The palette index of a named or indexed colour.
-pub(super) fn index(color: Color) -> u8 {
+fn index(color: Color) -> u8 {
     match color {
         Color::Black | Color::Reset | Color::Rgb(..) => 0,
         Color::Red => 1,

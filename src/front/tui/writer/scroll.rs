@@ -123,7 +123,7 @@ fn most_voted_shift(screen: &Grid, next: &Grid, changed: &[usize]) -> Option<i32
 
 #[cfg(test)]
 mod tests {
-    use super::super::grid::Symbols;
+    use super::super::known::Known;
     use super::*;
     use ratatui::buffer::Buffer;
 
@@ -133,7 +133,7 @@ mod tests {
         lines.push("── hints ────────────────────".to_owned());
         let drawn = Buffer::with_lines(lines.clone());
         let mut grid = Grid::new(drawn.area.as_size());
-        grid.take(&drawn, &Grid::new(drawn.area.as_size()), &mut Symbols::default());
+        grid.take(&drawn, &Grid::new(drawn.area.as_size()), &mut Known::new());
         (grid, lines)
     }
 

@@ -171,7 +171,7 @@ proptest! {
         writer.drawn.content[skip].set_diff_option(CellDiffOption::Skip);
         let mut bytes = Vec::new();
         writer.encode(&mut bytes);
-        let control = |cell: &Shown| writer.symbols.text(cell.symbol, &mut [0; 4]).contains(char::is_control);
+        let control = |cell: &Shown| writer.known.text(cell.symbol, &mut [0; 4]).contains(char::is_control);
         prop_assert!(!writer.screen.cells().iter().any(control));
     }
 }
@@ -329,7 +329,7 @@ fn symbols_are_forgotten_before_they_are_too_many() {
         let mut bytes = Vec::new();
         writer.encode(&mut bytes);
         repainted += usize::from(frame > 0 && bytes.starts_with(b"\x1b[m\x1b[H\x1b[2J"));
-        let shown = |cell: &Shown| writer.symbols.text(cell.symbol, &mut [0; 4]).to_owned();
+        let shown = |cell: &Shown| writer.known.text(cell.symbol, &mut [0; 4]).to_owned();
         let row: String = writer.screen.row(9).iter().map(shown).collect();
         assert_eq!(row, text[180..200].concat(), "frame {frame}");
     }
