@@ -5,6 +5,7 @@ use super::fail::{Code, Failure};
 use super::read::select;
 use crate::app::{App, Event, Notice};
 use crate::config::{Config, Loaded, config_dir};
+use crate::front::tui::input::Reader;
 use crate::front::tui::terminal::Terminal;
 use crate::keymap::Keymap;
 use crate::model::Kind;
@@ -38,6 +39,11 @@ fn check(screen: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The loop's own thread waits for the terminal itself: a key wakes it and no other.
+fn own_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().build()
+}
+
 /// The cockpit with a configuration and a state directory.
 fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded: Loaded, state: Option<StateDir>) -> Result<Code, Failure> {
     let (config, mut diags) = (loaded.config, loaded.diags);
@@ -47,7 +53,10 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
     let (keymap, mistakes) = Keymap::load(&config.keymap.value, config_dir().as_deref());
     diags.extend(mistakes.into_iter().map(|d| config.keymap.place(d)));
     let runtime = super::runtime()?;
-    runtime.block_on(async {
+    own_thread()?.block_on(async {
+        let input = Reader::new(std::io::stdin())?;
+        // Whatever else is waited for, or started, is the other threads' business.
+        let _connections = runtime.enter();
         let (mut fleet, mistakes) = Fleet::open(members(targets, &config), &Kind::ALL, &config, global.read_only, &global.namespace);
         fleet.follow_use(USE);
         fleet.follow_asked(ASKED);
@@ -69,7 +78,7 @@ fn open(global: &Global, screen: Option<&str>, greeting: Option<String>, loaded:
             Color::Never => Some(false),
         };
         let crashes = state.as_ref().map_or_else(std::env::temp_dir, |s| s.path("crashes"));
-        let (mut terminal, mistakes) = Terminal::open(&app.theme, app.mouse, crashes, color)?;
+        let (mut terminal, mistakes) = Terminal::open(input, &app.theme, app.mouse, crashes, color)?;
         let configured = app.theme == config.theme.value;
         app.diags.extend(mistakes.into_iter().map(|d| if configured { config.theme.place(d) } else { d }));
         app.restore(&fleet.world(), session.unwrap_or_default(), screen);

@@ -10,7 +10,7 @@ mod reader;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 
 use decode::{function, meaning};
-pub use reader::{FromTerminal, Reader, spawn_reader};
+pub use reader::Reader;
 
 /// One thing that the terminal said.
 #[derive(Clone, Debug, PartialEq, Eq)]

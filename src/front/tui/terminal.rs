@@ -1,6 +1,6 @@
 //! The cockpit's terminal: what the event loop asks of a screen, over the writer, the reader and the pacer.
 
-use super::input::{FromTerminal, Input, Reader, spawn_reader};
+use super::input::{Input, Reader};
 use super::lend::{self, Lent, stop_self};
 use super::pace::{Due, PROBE, Pacer};
 use super::screen::{Multiplexer, TerminalGuard, Tty, copy_sequence};
@@ -16,7 +16,6 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 
 /// Asks whether the terminal has synchronized output.
 const ASK_SYNC: &[u8] = b"\x1b[?2026$p";
@@ -30,8 +29,7 @@ const UNPROVEN: Duration = Duration::from_millis(400);
 pub struct Terminal {
     writer: Writer<Tty>,
     guard: TerminalGuard,
-    reader: Reader,
-    input: mpsc::UnboundedReceiver<FromTerminal>,
+    input: Reader,
     pacer: Pacer,
     frame: u64,
     drawn_at: Option<Instant>,
@@ -59,11 +57,17 @@ fn env(name: &str) -> Option<String> {
 }
 
 impl Terminal {
-    /// Takes over the terminal of standard input and output. The theme's mistakes come back with it.
+    /// Takes over the terminal of standard output, from whose `input` it reads. The theme's mistakes come back with it.
     ///
     /// # Errors
     /// When there is no terminal, or it cannot be set up.
-    pub fn open(theme: &str, mouse: bool, crash_dir: PathBuf, color: Option<bool>) -> io::Result<(Self, Vec<crate::diag::Diag>)> {
+    pub fn open(
+        input: Reader,
+        theme: &str,
+        mouse: bool,
+        crash_dir: PathBuf,
+        color: Option<bool>,
+    ) -> io::Result<(Self, Vec<crate::diag::Diag>)> {
         let tty = Tty::new(io::stdout())?;
         let size = tty.size()?;
         let (theme, diags) = Theme::load(theme, config_dir().as_deref());
@@ -73,7 +77,6 @@ impl Terminal {
             None => detect_depth(env),
         };
         let multiplexer = Multiplexer::detect(env);
-        let (tx, input) = mpsc::unbounded_channel();
         let signals = Signals {
             size: signal(SignalKind::window_change())?,
             end: [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?],
@@ -82,14 +85,12 @@ impl Terminal {
         };
         let guard = TerminalGuard::enter(tty.clone(), mouse)?;
         guard.install_panic_hook(crash_dir);
-        let reader = spawn_reader(io::stdin(), tx)?;
         let mut writer = Writer::new(tty.clone(), size);
         writer.set_bce(multiplexer != Multiplexer::Screen);
         tty.clone().write_all(ASK_SYNC)?;
         let terminal = Self {
             writer,
             guard,
-            reader,
             input,
             pacer: Pacer::new(),
             frame: 0,
@@ -139,7 +140,7 @@ impl Terminal {
     /// Takes the terminal back after a child or a stop.
     fn take_back(&mut self) -> io::Result<()> {
         self.guard.resume()?;
-        self.reader.resume();
+        self.input.forget();
         self.pacer.reset();
         let (width, height) = self.size();
         self.wiped = None;
@@ -149,7 +150,6 @@ impl Terminal {
     }
 
     fn give_away(&mut self) -> io::Result<()> {
-        self.reader.pause()?;
         self.guard.suspend()
     }
 
@@ -157,10 +157,10 @@ impl Terminal {
     pub async fn close(mut self) {
         let until = tokio::time::Instant::now() + LAST_ANSWERS;
         while self.pacer.unanswered() > 0 {
-            match tokio::time::timeout_at(until, self.input.recv()).await {
-                Ok(Some(FromTerminal::Input(Input::Ack))) => self.pacer.on_ack(Instant::now()),
-                Ok(Some(FromTerminal::Input(_))) => {}
-                Ok(Some(FromTerminal::Closed) | None) | Err(_) => break,
+            match tokio::time::timeout_at(until, self.input.next()).await {
+                Ok(Some(Input::Ack)) => self.pacer.on_ack(Instant::now()),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
             }
         }
     }
@@ -171,9 +171,9 @@ impl Screen for Terminal {
         let [term, hup, int] = &mut self.signals.end;
         tokio::select! {
             biased;
-            input = self.input.recv() => match input {
-                Some(FromTerminal::Input(input)) => self.take(input),
-                Some(FromTerminal::Closed) | None => FromScreen::Closed,
+            input = self.input.next() => match input {
+                Some(input) => self.take(input),
+                None => FromScreen::Closed,
             },
             _ = term.recv() => FromScreen::Closed,
             _ = hup.recv() => FromScreen::Closed,

@@ -1,221 +1,160 @@
-//! The thread that reads the terminal, which can step aside while a child has the terminal.
+//! Reads the terminal on the thread that asks: between a key and what it does no other thread has to wake.
 
-use std::io::{self, PipeWriter, Read, Write};
+use std::collections::VecDeque;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::{Input, Parser};
 
 /// After an escape, how long its rest may take.
-const ESCAPE_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 30_000_000 };
+const ESCAPE_WAIT: Duration = Duration::from_millis(30);
 
-/// What the reader reports.
-#[derive(Debug, PartialEq, Eq)]
-pub enum FromTerminal {
-    Input(Input),
-    /// The terminal is gone (connection lost, window closed); the last message.
-    Closed,
-}
-
-/// The reading thread; stopped and waited for when dropped.
+/// A terminal's input.
 #[derive(Debug)]
 pub struct Reader {
-    shared: Arc<Shared>,
-    wake: PipeWriter,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    mode: Mutex<Mode>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Mode {
-    #[default]
-    Running,
-    Pausing,
-    Paused,
-    Stopped,
-}
-
-/// Reads `terminal` (which is duplicated) in a thread of its own and sends what it says to `to`, until the terminal
-/// is gone, the receiver is, or the `Reader` is dropped.
-pub fn spawn_reader(terminal: impl AsFd, to: UnboundedSender<FromTerminal>) -> io::Result<Reader> {
-    let terminal = terminal.as_fd().try_clone_to_owned()?;
-    let (woken, wake) = io::pipe()?;
-    let shared = Arc::new(Shared::default());
-    let of_thread = Arc::clone(&shared);
-    let thread = std::thread::Builder::new().name("terminal".into()).spawn(move || {
-        read_all(&terminal, woken, &of_thread, &to);
-        *of_thread.lock() = Mode::Stopped;
-        of_thread.changed.notify_all();
-    })?;
-    Ok(Reader { shared, wake, thread: Some(thread) })
+    terminal: AsyncFd<OwnedFd>,
+    parser: Parser,
+    inputs: VecDeque<Input>,
+    /// Until when the rest of a sequence is waited for.
+    until: Option<Instant>,
+    closed: bool,
 }
 
 impl Reader {
-    /// Returns when the thread has stopped reading: from here on input belongs to somebody else.
-    pub fn pause(&mut self) -> io::Result<()> {
-        let mut mode = self.shared.lock();
-        if *mode == Mode::Running {
-            *mode = Mode::Pausing;
-            self.wake.write_all(b"!")?;
-        }
-        while *mode == Mode::Pausing {
-            mode = self.shared.changed.wait(mode).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(())
+    /// Reads `terminal` (which is duplicated).
+    ///
+    /// # Errors
+    /// When it cannot be waited for: a file.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O: the runtime whose thread waits for the terminal.
+    #[expect(deprecated, reason = "what tokio has instead is unsafe for the sake of descriptors that are not owned; this one is")]
+    pub fn new(terminal: impl AsFd) -> io::Result<Self> {
+        let terminal = AsyncFd::with_interest(terminal.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+        Ok(Self { terminal, parser: Parser::default(), inputs: VecDeque::new(), until: None, closed: false })
     }
 
-    /// Reads again.
-    pub fn resume(&mut self) {
-        let mut mode = self.shared.lock();
-        if *mode == Mode::Paused {
-            *mode = Mode::Running;
-            self.shared.changed.notify_all();
+    /// The next thing that the terminal said; nothing when it is gone (connection lost, window closed). Cancel safe.
+    pub async fn next(&mut self) -> Option<Input> {
+        loop {
+            if let Some(input) = self.inputs.pop_front() {
+                return Some(input);
+            }
+            if self.closed {
+                return None;
+            }
+            let ready = match self.until {
+                Some(until) => match timeout_at(until, self.terminal.readable()).await {
+                    Ok(ready) => ready,
+                    Err(_) => {
+                        // From here on only more input can complete it.
+                        self.until = None;
+                        let mut inputs = Vec::new();
+                        self.parser.flush(&mut inputs);
+                        self.inputs.extend(inputs);
+                        continue;
+                    }
+                },
+                None => self.terminal.readable().await,
+            };
+            let mut bytes = [0; 4096];
+            // The device may block: it is shared with whoever started us, and not made to do otherwise.
+            let read = ready.and_then(|mut ready| match ready.try_io(|terminal| read_ready(terminal.get_ref(), &mut bytes)) {
+                Ok(read) => read.map(Some),
+                Err(_not_now) => Ok(None),
+            });
+            match read {
+                Ok(Some(0)) | Err(_) => self.closed = true,
+                Ok(Some(len)) => {
+                    let mut inputs = Vec::new();
+                    self.parser.feed(&bytes[..len], &mut inputs);
+                    self.inputs.extend(inputs);
+                    self.until = self.parser.is_pending().then(|| Instant::now() + ESCAPE_WAIT);
+                }
+                Ok(None) => {}
+            }
         }
+    }
+
+    /// Somebody else had the terminal: what was half read has nothing to do with what comes from here on.
+    pub fn forget(&mut self) {
+        self.parser = Parser::default();
+        self.until = None;
     }
 }
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        *self.shared.lock() = Mode::Stopped;
-        self.shared.changed.notify_all();
-        // When the pipe is closed the thread has already ended.
-        _ = self.wake.write_all(b"!");
-        if let Some(thread) = self.thread.take() {
-            _ = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Mode> {
-        self.mode.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits while paused; whether to read on.
-    fn proceed(&self) -> bool {
-        let mut mode = self.lock();
-        if *mode == Mode::Pausing {
-            *mode = Mode::Paused;
-            self.changed.notify_all();
-        }
-        while *mode == Mode::Paused {
-            mode = self.changed.wait(mode).unwrap_or_else(PoisonError::into_inner);
-        }
-        *mode == Mode::Running
-    }
-}
-
-fn read_all(terminal: &OwnedFd, mut woken: io::PipeReader, shared: &Shared, to: &UnboundedSender<FromTerminal>) {
-    let mut parser = Parser::default();
-    let mut inputs = Vec::new();
-    let mut bytes = [0; 4096];
-    // Whether the wait for the rest of a sequence is over: then only more input can complete it.
-    let mut waited = false;
+/// Reads what is there.
+///
+/// # Errors
+/// `WouldBlock` when nothing is.
+fn read_ready(terminal: &OwnedFd, bytes: &mut [u8]) -> io::Result<usize> {
     loop {
-        let mut fds = [PollFd::new(terminal, PollFlags::IN), PollFd::new(&woken, PollFlags::IN)];
-        let wait = (parser.is_pending() && !waited).then_some(&ESCAPE_WAIT);
-        let ready = match poll(&mut fds, wait) {
-            Ok(ready) => ready,
-            Err(Errno::INTR | Errno::AGAIN) => continue,
-            Err(_) => break,
-        };
-        let (input, wake) = (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
-        if wake {
-            if woken.read(&mut bytes[..1]).is_err() || !shared.proceed() {
-                return;
-            }
-            // What was half read before the pause has nothing to do with what comes after it.
-            parser = Parser::default();
-            continue;
-        }
-        waited = !input;
-        if input {
-            match rustix::io::read(terminal, &mut bytes) {
-                Ok(0) => break,
-                Ok(len) => parser.feed(&bytes[..len], &mut inputs),
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(_) => break,
-            }
-        } else if ready == 0 {
-            parser.flush(&mut inputs);
-        }
-        for input in inputs.drain(..) {
-            if to.send(FromTerminal::Input(input)).is_err() {
-                return;
-            }
+        let mut fds = [PollFd::new(terminal, PollFlags::IN)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(0) => return Err(io::ErrorKind::WouldBlock.into()),
+            Ok(_) => match rustix::io::read(terminal, &mut *bytes) {
+                Err(Errno::INTR) => {}
+                read => return Ok(read?),
+            },
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
         }
     }
-    _ = to.send(FromTerminal::Closed);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::io::{Read as _, Write as _};
 
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::*;
 
-    fn next(from: &mut UnboundedReceiver<FromTerminal>) -> Option<FromTerminal> {
-        for _ in 0..200 {
-            match from.try_recv() {
-                Ok(message) => return Some(message),
-                Err(_) => std::thread::sleep(Duration::from_millis(10)),
-            }
-        }
-        None
+    async fn next(reader: &mut Reader) -> Option<Input> {
+        timeout_at(Instant::now() + Duration::from_secs(20), reader.next()).await.unwrap()
     }
 
-    fn key(code: KeyCode) -> Option<FromTerminal> {
-        Some(FromTerminal::Input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE))))
+    fn key(code: KeyCode) -> Option<Input> {
+        Some(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)))
     }
 
-    #[test]
-    fn reads_pauses_and_sees_the_end() {
+    #[tokio::test]
+    async fn reads_leaves_what_is_not_its_own_and_sees_the_end() {
         let (terminal, mut keyboard) = io::pipe().unwrap();
-        let (to, mut from) = unbounded_channel();
-        let mut reader = spawn_reader(&terminal, to).unwrap();
-        keyboard.write_all(b"j").unwrap();
-        assert_eq!(next(&mut from), key(KeyCode::Char('j')));
+        let mut reader = Reader::new(&terminal).unwrap();
+        keyboard.write_all(b"jk").unwrap();
+        assert_eq!(next(&mut reader).await, key(KeyCode::Char('j')));
+        assert_eq!(next(&mut reader).await, key(KeyCode::Char('k')));
         keyboard.write_all(b"\x1b").unwrap();
-        assert_eq!(next(&mut from), key(KeyCode::Esc), "a lone escape, after a while");
+        assert_eq!(next(&mut reader).await, key(KeyCode::Esc), "a lone escape, after a while");
 
-        reader.pause().unwrap();
+        // A sequence is cut short by a child that gets the terminal.
+        keyboard.write_all(b"\x1b[").unwrap();
+        assert!(timeout_at(Instant::now(), reader.next()).await.is_err());
         keyboard.write_all(b"for the child").unwrap();
         let mut child = [0; 13];
         (&terminal).read_exact(&mut child).unwrap();
         assert_eq!(&child, b"for the child");
-        reader.resume();
-        keyboard.write_all(b"k").unwrap();
-        assert_eq!(next(&mut from), key(KeyCode::Char('k')));
+        reader.forget();
+        // What it was told of was read by the child: it does not block.
+        assert!(timeout_at(Instant::now() + Duration::from_millis(50), reader.next()).await.is_err());
+        keyboard.write_all(b"Al").unwrap();
+        assert_eq!(next(&mut reader).await, Some(Input::Key(KeyEvent::new(KeyCode::Char('A'), KeyModifiers::SHIFT))));
 
         drop(keyboard);
-        assert_eq!(next(&mut from), Some(FromTerminal::Closed));
-        reader.pause().unwrap();
+        assert_eq!(next(&mut reader).await, key(KeyCode::Char('l')));
+        assert_eq!(next(&mut reader).await, None);
+        assert_eq!(next(&mut reader).await, None);
     }
 
-    #[test]
-    fn ends_when_dropped_paused_or_not() {
-        for pause in [false, true] {
-            let (terminal, _keyboard) = io::pipe().unwrap();
-            let (to, mut from) = unbounded_channel();
-            let mut reader = spawn_reader(&terminal, to).unwrap();
-            if pause {
-                reader.pause().unwrap();
-            }
-            drop(reader);
-            assert_eq!(from.try_recv(), Err(tokio::sync::mpsc::error::TryRecvError::Disconnected));
-        }
+    #[tokio::test]
+    async fn a_file_is_no_terminal() {
+        assert!(Reader::new(tempfile::tempfile().unwrap()).is_err());
     }
 }

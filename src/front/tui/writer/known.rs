@@ -140,7 +140,7 @@ impl Known {
 }
 
 /// Whether every terminal agrees how far the cursor moves by writing this symbol (which may be none).
-fn is_certain(symbol: &str) -> bool {
+pub(super) fn is_certain(symbol: &str) -> bool {
     let mut chars = symbol.chars();
     let Some(first) = chars.next() else {
         return true;

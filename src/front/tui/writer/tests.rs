@@ -5,7 +5,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::style::Style;
 
-use super::grid::is_certain;
+use super::known::is_certain;
 use super::*;
 use ratatui::buffer::CellDiffOption;
 use ratatui::style::Modifier;
