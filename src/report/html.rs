@@ -89,7 +89,7 @@ fn clusters(report: &Report, out: &mut String) {
         let tier = c.tier.as_ref().map_or_else(String::new, |t| format!(" <small>{}</small>", xml(t)));
         let _ = writeln!(
             out,
-            "<article class=\"{class}\"><h3>{}{tier}</h3><p class=\"score\">{}{trend}</p>{}<p>{} critical, {} warnings, {} info</p><p><small>{} nodes, {} pods; {} rules judged, {} could not</small></p>{}</article>",
+            "<article class=\"{class}\"><h3>{}{tier}</h3><p class=\"score\">{}{trend}</p>{}<p>{} critical, {} warnings, {} info</p><p><small>{} nodes, {} pods; rules: {} judged, {} could not</small></p>{}</article>",
             xml(&c.name),
             c.score.map_or_else(|| "not seen".to_owned(), |s| format!("{s}<small>/100</small>")),
             if c.score.is_some() { bar(&[("critical", c.critical), ("warning", c.warning), ("info", c.info)]) } else { String::new() },

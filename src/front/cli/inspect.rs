@@ -240,7 +240,7 @@ fn summary(report: &Report) {
         let was = c.score_before.map_or_else(String::new, |b| format!(" (was {b})"));
         let read = c.reported_at.as_ref().map_or_else(String::new, |at| format!(", as its report of {at} says"));
         eprintln!(
-            "qd: {}: {score}{was}; {} critical, {} warnings, {} info; {} rules judged, {} could not{read}",
+            "qd: {}: {score}{was}; {} critical, {} warnings, {} info; rules: {} judged, {} could not{read}",
             c.name,
             c.critical,
             c.warning,
