@@ -21,7 +21,7 @@ use ratatui::style::Color;
 use grid::{Grid, Shown};
 use known::{Known, Symbol};
 use motion::At;
-use pen::{Pen, is_plain_blank};
+use pen::Pen;
 use scroll::Scroll;
 
 /// Frames longer than this many bytes are bracketed by synchronized output, where it is on.
@@ -297,28 +297,28 @@ impl Term {
             && to.x - at.x <= GAP
         {
             let gap = &cells[usize::from(at.x)..usize::from(to.x)];
-            let by_move = motion::cost(self.at, to, out) + self.pen.towards(target, known).cost(self.pen);
+            let by_move = motion::cost(self.at, to, out) + target.pen_after(self.pen, known).cost(self.pen);
             let mut last = self.pen;
             let mut by_text = 0;
             for cell in gap {
-                let pen = last.towards(cell, known);
+                let pen = cell.pen_after(last, known);
                 by_text += pen.cost(last) + known.len(cell.symbol);
                 last = pen;
                 if by_text > by_move {
                     break;
                 }
             }
-            by_text += last.towards(target, known).cost(last);
+            by_text += target.pen_after(last, known).cost(last);
             if by_text <= by_move && !gap[0].symbol.is_covered() && gap.iter().all(|cell| known.is_certain(cell.symbol)) {
                 for cell in gap.iter().filter(|cell| !cell.symbol.is_covered()) {
-                    self.set_pen(self.pen.towards(cell, known), out);
+                    self.set_pen(cell.pen_after(self.pen, known), out);
                     known.write(cell.symbol, out);
                 }
                 self.at = At::Cell(to);
             }
         }
         self.go(to, out);
-        self.set_pen(self.pen.towards(target, known), out);
+        self.set_pen(target.pen_after(self.pen, known), out);
     }
 }
 
@@ -346,7 +346,7 @@ impl Painter<'_> {
             if out.len() > most {
                 return false;
             }
-            let blank = new.last().filter(|cell| is_plain_blank(cell, self.known)).map_or(Shown::EMPTY, |cell| *cell);
+            let blank = new.last().filter(|cell| cell.is_plain_blank(self.known)).map_or(Shown::EMPTY, |cell| *cell);
             let bg = self.known.pen(blank.look).bg;
             let plain = out.len() - start;
             if plain < TRY_ROW || !(self.bce || bg == Color::Reset) {
@@ -383,8 +383,8 @@ impl Painter<'_> {
         let mut stop = last + 1;
         let tail = &new[width - 1];
         let tail_from =
-            if is_plain_blank(tail, self.known) { new.iter().rposition(|cell| cell != tail).map_or(0, |x| x + 1) } else { width };
-        let can_erase = |cell: &Shown| is_plain_blank(cell, self.known) && (self.bce || self.known.pen(cell.look).bg == Color::Reset);
+            if tail.is_plain_blank(self.known) { new.iter().rposition(|cell| cell != tail).map_or(0, |x| x + 1) } else { width };
+        let can_erase = |cell: &Shown| cell.is_plain_blank(self.known) && (self.bce || self.known.pen(cell.look).bg == Color::Reset);
         // Cells before this are written whatever was there.
         let mut doubtful = 0;
         let mut x = 0;

@@ -5,6 +5,7 @@ use ratatui::buffer::{Buffer, Cell, CellDiffOption, CellWidth};
 use ratatui::layout::Size;
 
 use super::known::{Known, Look, Symbol};
+use super::pen::Pen;
 
 /// A cell, with one way to say each look: see `Grid::take`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,17 @@ pub(super) struct Shown {
 
 impl Shown {
     pub const EMPTY: Self = Self { symbol: Symbol::BLANK, look: Look::PLAIN };
+
+    /// Whether nothing of it shows but its background.
+    pub fn is_plain_blank(self, known: &Known) -> bool {
+        self.symbol == Symbol::BLANK && known.pen(self.look).is_plain_on_blank()
+    }
+
+    /// The pen that shows it after `pen`: a plain blank leaves alone what does not show on it.
+    pub fn pen_after(self, pen: Pen, known: &Known) -> Pen {
+        let own = known.pen(self.look);
+        if self.is_plain_blank(known) { pen.erasing(own.bg) } else { own }
+    }
 }
 
 /// The cells of a screen, row after row.

@@ -2,9 +2,6 @@
 
 use ratatui::style::{Color, Modifier};
 
-use super::grid::Shown;
-use super::known::{Known, Symbol};
-
 /// Attributes that show on a cell without a glyph; the others make no difference there.
 const VISIBLE_ON_BLANK: Modifier = Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
 
@@ -33,13 +30,12 @@ impl Pen {
 
     /// What of it shows on a cell without a glyph.
     pub fn on_blank(self) -> Self {
-        if self.modifier.intersects(VISIBLE_ON_BLANK) { self } else { Self { bg: self.bg, ..Self::DEFAULT } }
+        if self.is_plain_on_blank() { Self { bg: self.bg, ..Self::DEFAULT } } else { self }
     }
 
-    /// The pen that shows `cell`; a plain blank leaves alone what does not show on it.
-    pub fn towards(self, cell: &Shown, known: &Known) -> Self {
-        let pen = known.pen(cell.look);
-        if is_plain_blank(cell, known) { self.erasing(pen.bg) } else { pen }
+    /// Whether nothing of it but the background shows on a cell without a glyph.
+    pub fn is_plain_on_blank(self) -> bool {
+        !self.modifier.intersects(VISIBLE_ON_BLANK)
     }
 
     /// Writes the way from `from` to `self`; nothing when there is nothing to change.
@@ -66,11 +62,6 @@ impl Pen {
         delta.delta(from, self);
         Some(if delta.len <= reset.len { delta } else { reset })
     }
-}
-
-/// Whether nothing of `cell` shows but its background.
-pub(super) fn is_plain_blank(cell: &Shown, known: &Known) -> bool {
-    cell.symbol == Symbol::BLANK && !known.pen(cell.look).modifier.intersects(VISIBLE_ON_BLANK)
 }
 
 /// A named colour is its place in the palette, as it is written.
