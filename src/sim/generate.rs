@@ -434,6 +434,10 @@ mod tests {
         let before = hourly(&s);
         pass(&mut s, 3700);
         assert_eq!(hourly(&s), before + 1);
+        // One with half of the items of the one before is a finding, and a calm fleet has none.
+        let items = |b: &Value| b["status"]["progress"]["totalItems"].as_i64().unwrap();
+        let of_hours = values(&s, BACKUPS).into_iter().filter(|b| b["metadata"]["labels"]["velero.io/schedule-name"] == "pay-hourly");
+        assert!(of_hours.map(|b| items(&b)).all(|n| (280..=320).contains(&n)), "{:?}", values(&s, BACKUPS));
         s.put(
             BACKUPS,
             json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "mine", "namespace": "velero"}, "spec": {}}),

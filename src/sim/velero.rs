@@ -145,13 +145,24 @@ pub fn look(s: &mut State, res: Res, key: &Key) {
     }
     let total = match of_backup(s, res, key).and_then(|name| s.world.kept.get(&name)) {
         Some(kept) if res == RESTORES => i64::try_from(kept.len()).unwrap_or(1).max(1),
-        _ => s.rng.i64(120..900),
+        _ => {
+            let any = s.rng.i64(120..900);
+            // A schedule's backups are of a size: a few items come and go.
+            usual(s, res, key).map_or(any, |items| items + any % 5)
+        }
     };
     s.edit(res, key, |v| v["status"] = json!({"phase": "InProgress", "startTimestamp": rfc3339(now), "progress": {"totalItems": total}}));
     if res == BACKUPS {
         s.edit(res, key, |v| v["status"]["expiration"] = rfc3339(now + 30 * 86_400).into());
     }
     s.later(STEP, Action::Velero(res, key.clone()));
+}
+
+/// How many items the backups have of the schedule that made this one.
+fn usual(s: &State, res: Res, key: &Key) -> Option<i64> {
+    let made = s.at(res, key)?.value();
+    let schedule = made["metadata"]["labels"]["velero.io/schedule-name"].as_str()?;
+    SCHEDULES_MADE.iter().find(|m| m.name == schedule).map(|m| m.items)
 }
 
 fn backup_of(o: &Obj) -> Option<Arc<Backup>> {
